@@ -1,0 +1,179 @@
+/**
+ * Every error that a caller can be told, once: its stable code, its HTTP
+ * status, the public sentence and what to do. `docs/failure-modes.md` is
+ * generated from this table.
+ */
+interface ErrorEntry {
+  readonly status: number;
+  readonly title: string;
+  readonly action: string;
+}
+
+export const ERRORS = {
+  BODY_MALFORMED: {
+    status: 400,
+    title: "The body is not what its content type says.",
+    action: "Send valid JSON, or for a text hook `key=value` pairs separated by blanks.",
+  },
+  HEADER_INVALID: {
+    status: 400,
+    title: "A header has a value that cannot be used.",
+    action: "See `faults` for the header and what it takes.",
+  },
+  TOKEN_MISSING: {
+    status: 401,
+    title: "The request carries no bearer token.",
+    action: "Send `Authorization: Bearer <token>`.",
+  },
+  TOKEN_INVALID: {
+    status: 401,
+    title: "The bearer token was not issued here.",
+    action: "Sign in again and use the new token.",
+  },
+  TOKEN_EXPIRED: {
+    status: 401,
+    title: "The bearer token has expired.",
+    action: "Sign in again and use the new token.",
+  },
+  SIGN_IN_REFUSED: {
+    status: 401,
+    title: "E-mail and password do not match.",
+    action: "Check both and try again.",
+  },
+  WEBHOOK_SIGNATURE_INVALID: {
+    status: 401,
+    title: "The webhook's signature or timestamp does not verify.",
+    action:
+      "Sign `id.timestamp.body` with the hook's secret; keep the clock within five minutes of ours.",
+  },
+  TOKEN_SCOPE: {
+    status: 403,
+    title: "The bearer token does not allow this.",
+    action: "Use a token with the scope that the operation names.",
+  },
+  GRANT_MISSING: {
+    status: 403,
+    title: "The sender has no grant for this channel.",
+    action: "Ask the channel's provider for a grant, or check the channel's id.",
+  },
+  GRANT_SYMBOL: {
+    status: 403,
+    title: "The sender's grant does not cover this symbol.",
+    action: "Use a symbol of the grant, or ask the provider to widen it.",
+  },
+  GRANT_STAKE: {
+    status: 403,
+    title: "The stake is above what the sender's grant allows.",
+    action: "Lower the stake, or ask the provider to widen the grant.",
+  },
+  GRANT_HOURS: {
+    status: 403,
+    title: "The sender's grant does not cover this hour.",
+    action: "Send within the grant's hours (UTC), or ask the provider to widen them.",
+  },
+  ROUTE_UNKNOWN: {
+    status: 404,
+    title: "There is nothing at this address.",
+    action: "See `/openapi.json` for what there is.",
+  },
+  SIGNAL_UNKNOWN: {
+    status: 404,
+    title: "No such signal, or not one of your channels'.",
+    action: "Check the id that the acceptance answered with.",
+  },
+  SUBSCRIPTION_UNKNOWN: {
+    status: 404,
+    title: "No such subscription, or not one of yours.",
+    action: "Check the id in your list of subscriptions.",
+  },
+  CHANNEL_UNKNOWN: {
+    status: 404,
+    title: "No such channel.",
+    action: "Check the id in the list of channels.",
+  },
+  HOOK_UNKNOWN: {
+    status: 404,
+    title: "No such hook, or its secret is wrong.",
+    action: "Copy the hook's URL again; after a rotation the old one is dead.",
+  },
+  METHOD_NOT_ALLOWED: {
+    status: 405,
+    title: "This address does not take this method.",
+    action: "See the `Allow` header and `/openapi.json`.",
+  },
+  IDEMPOTENCY_CONFLICT: {
+    status: 409,
+    title: "This idempotency key was used with another body.",
+    action: "Use a new key for a new request; repeat the same body to get the first answer again.",
+  },
+  BODY_TOO_LARGE: {
+    status: 413,
+    title: "The body is larger than 16 KiB.",
+    action: "Send less.",
+  },
+  BODY_TYPE_UNSUPPORTED: {
+    status: 415,
+    title: "The body's content type is not taken here.",
+    action: "Send `application/json`; TradingView hooks take `text/plain` too.",
+  },
+  BODY_INVALID: {
+    status: 422,
+    title: "The body does not have the required shape.",
+    action: "See `faults` for each field and what it takes.",
+  },
+  SYMBOL_UNKNOWN: {
+    status: 422,
+    title: "The channel does not trade this symbol.",
+    action: "Use one of the channel's symbols.",
+  },
+  TRADING_HALTED: {
+    status: 423,
+    title: "Trading is halted.",
+    action: "Wait until the halt is lifted, then send a new signal.",
+  },
+  INTERNAL: {
+    status: 500,
+    title: "Something went wrong on our side.",
+    action: "Try again with the same idempotency key; report it if it stays.",
+  },
+  STORE_UNAVAILABLE: {
+    status: 503,
+    title: "The signal store does not answer.",
+    action: "Try again with the same idempotency key: it can take effect only once.",
+  },
+  RECORDS_UNAVAILABLE: {
+    status: 503,
+    title: "The records do not answer.",
+    action: "Try again in a moment; trading is not affected.",
+  },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** One field or header of a request and what is wrong with it. Never holds the value itself. */
+export interface Fault {
+  readonly path: string;
+  readonly message: string;
+}
+
+/** An RFC 9457 problem document. */
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly code: ErrorCode;
+  readonly detail: string;
+  readonly faults?: readonly Fault[];
+}
+
+export function problemOf(code: ErrorCode, faults?: readonly Fault[]): Problem {
+  const { status, title, action } = ERRORS[code];
+  return {
+    type: `https://fanfare.dev/problems/${code.toLowerCase().replaceAll("_", "-")}`,
+    title,
+    status,
+    code,
+    detail: action,
+    ...(faults && faults.length > 0 ? { faults } : {}),
+  };
+}

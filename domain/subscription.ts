@@ -1,0 +1,22 @@
+/** A follower's standing wish that a channel be copied into one of their broker accounts. */
+import type { CopyPlan } from "./copy-plan.ts";
+import type { AccountId, ChannelId, PersonId, SubscriptionId } from "./ids.ts";
+
+export const SUBSCRIPTION_STATES = ["active", "paused", "left"] as const;
+export type SubscriptionState = (typeof SUBSCRIPTION_STATES)[number];
+
+export interface Subscription {
+  readonly id: SubscriptionId;
+  readonly channel: ChannelId;
+  readonly follower: PersonId;
+  readonly account: AccountId;
+  /** The broker, and the region whose workers stand beside it. */
+  readonly broker: string;
+  readonly region: string;
+  readonly state: SubscriptionState;
+  /** Epoch milliseconds; nothing is copied from then on. */
+  readonly expiresAtMs: number;
+  readonly plan: CopyPlan;
+  /** Counts the changes of this subscription from 1: an older one never overwrites a newer. */
+  readonly version: number;
+}

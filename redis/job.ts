@@ -1,0 +1,58 @@
+/** A job: one shard of one signal's followers, for the workers beside one broker. */
+import { isSignalId, ID_PATTERN } from "../domain/ids.ts";
+import { CONTRACT_TYPES, type AcceptedSignal } from "../domain/signal.ts";
+
+export interface Job {
+  readonly signal: AcceptedSignal;
+  readonly broker: string;
+  readonly shard: number;
+  /** The roster version of the shard at the acceptance: who is copied. */
+  readonly version: number;
+  readonly count: number;
+  readonly dispatchedAtMs: number;
+}
+
+/** Reads a stream entry's fields; a text says why it is not a job. */
+export function parseJob(fields: ReadonlyMap<string, string>): Job | string {
+  const signal = parseSignal(fields.get("signal"));
+  if (typeof signal === "string") return signal;
+  const broker = fields.get("broker") ?? "";
+  if (!ID_PATTERN.test(broker)) return "broker is not an id";
+  const numbers = ["shard", "version", "count", "dispatchedAtMs"].map((name) =>
+    Number(fields.get(name) ?? Number.NaN),
+  );
+  if (!numbers.every((value) => Number.isSafeInteger(value) && value >= 0)) {
+    return "shard, version, count or dispatchedAtMs is not a whole number";
+  }
+  const [shard = 0, version = 0, count = 0, dispatchedAtMs = 0] = numbers;
+  return { signal, broker, shard, version, count, dispatchedAtMs };
+}
+
+function parseSignal(text: string | undefined): AcceptedSignal | string {
+  if (text === undefined) return "signal is missing";
+  let value: Partial<AcceptedSignal>;
+  try {
+    value = JSON.parse(text) as Partial<AcceptedSignal>;
+  } catch {
+    return "signal is not JSON";
+  }
+  if (typeof value !== "object" || value === null) return "signal is not an object";
+  if (typeof value.id !== "string" || !isSignalId(value.id)) return "signal.id is not a signal id";
+  for (const name of ["channel", "sender", "provider"] as const) {
+    if (typeof value[name] !== "string" || !ID_PATTERN.test(value[name])) {
+      return `signal.${name} is not an id`;
+    }
+  }
+  if (typeof value.symbol !== "string") return "signal.symbol is not a string";
+  if (!CONTRACT_TYPES.includes(value.contract as never)) return "signal.contract is not CALL or PUT";
+  for (const name of [
+    "stakeCents",
+    "durationSeconds",
+    "sequence",
+    "acceptedAtMs",
+    "deadlineMs",
+  ] as const) {
+    if (!Number.isSafeInteger(value[name])) return `signal.${name} is not a whole number`;
+  }
+  return value as AcceptedSignal;
+}

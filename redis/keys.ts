@@ -1,0 +1,215 @@
+/**
+ * The partition map and every key, in one place. All keys of a partition carry
+ * its number as their hash tag, so a script that stays inside one partition
+ * touches one slot of a Redis Cluster.
+ *
+ * Home partitions go by channel; region and desk partitions by broker account.
+ * Nothing else knows how many there are.
+ */
+import {
+  homePartitionOf,
+  type AccountId,
+  type ChannelId,
+  type HookId,
+  type PersonId,
+  type SignalId,
+} from "../domain/ids.ts";
+
+/** FNV-1a, 32 bit: the same on every runtime, and spread well enough for short ids. */
+function hash(text: string): number {
+  let value = 0x811c9dc5;
+  for (let index = 0; index < text.length; index += 1) {
+    value = Math.imul(value ^ text.charCodeAt(index), 0x01000193);
+  }
+  return value >>> 0;
+}
+
+export class PartitionMap {
+  readonly count: number;
+
+  constructor(count: number) {
+    this.count = count;
+  }
+
+  ofChannel(channel: ChannelId): number {
+    return hash(channel) % this.count;
+  }
+
+  ofAccount(account: AccountId): number {
+    return hash(account) % this.count;
+  }
+
+  all(): readonly number[] {
+    return Array.from({ length: this.count }, (_, partition) => partition);
+  }
+}
+
+/** Keys of one home partition: what belongs to channels. */
+export class HomeKeys {
+  readonly #prefix: string;
+
+  constructor(partition: number) {
+    this.#prefix = `home:{${partition}}`;
+  }
+
+  static ofSignal(id: SignalId): HomeKeys {
+    return new HomeKeys(homePartitionOf(id));
+  }
+
+  /** STREAM of accepted signals; groups `recorder` and `chain`. */
+  get signals(): string {
+    return `${this.#prefix}:signals`;
+  }
+  /** STREAM of chain links; group `recorder`. */
+  get links(): string {
+    return `${this.#prefix}:links`;
+  }
+  /** ZSET of signal ids that not every region has confirmed, by the time of acceptance in ms. */
+  get undispatched(): string {
+    return `${this.#prefix}:undispatched`;
+  }
+  /** SET of halted scopes, see `haltScopes`. */
+  get halts(): string {
+    return `${this.#prefix}:halts`;
+  }
+  /** HASH: `settings` (JSON), `version`, `sequence`. */
+  channel(channel: ChannelId): string {
+    return `${this.#prefix}:channel:${channel}`;
+  }
+  /** HASH person → grant (JSON). */
+  grants(channel: ChannelId): string {
+    return `${this.#prefix}:grants:${channel}`;
+  }
+  /** HASH route → `version,count`. */
+  routes(channel: ChannelId): string {
+    return `${this.#prefix}:routes:${channel}`;
+  }
+  /** STRING (JSON `{sequence, hash}`): the last link of the channel's chain. */
+  chainHead(channel: ChannelId): string {
+    return `${this.#prefix}:chain:${channel}`;
+  }
+  /** STRING: what an idempotency key was first answered. */
+  answer(channel: ChannelId, sender: PersonId, idempotencyKey: string): string {
+    return `${this.#prefix}:answer:${channel}:${sender}:${idempotencyKey}`;
+  }
+  /** HASH: the accepted signal, its body, its hash and its routes. */
+  signal(id: SignalId): string {
+    return `${this.#prefix}:signal:${id}`;
+  }
+}
+
+/** STRING (JSON): a hook. It has a partition of its own by its id, as its channel is not known before it is read. */
+export function hookKey(hook: HookId, partitions: PartitionMap): string {
+  return `home:{${hash(hook) % partitions.count}}:hook:${hook}`;
+}
+
+/** Keys of one region partition: what belongs to broker accounts, seen from the copier. */
+export class RegionKeys {
+  readonly #prefix: string;
+
+  constructor(partition: number) {
+    this.#prefix = `region:{${partition}}`;
+  }
+
+  /** STREAM of outcomes and settlements; group `recorder`. */
+  get events(): string {
+    return `${this.#prefix}:events`;
+  }
+  get halts(): string {
+    return `${this.#prefix}:halts`;
+  }
+  /** STREAM of jobs, one entry a shard; group `workers`. */
+  jobs(broker: string): string {
+    return `${this.#prefix}:jobs:${broker}`;
+  }
+  /** STREAM of jobs with orders whose fate the broker must be asked; group `workers`. */
+  questions(broker: string): string {
+    return `${this.#prefix}:questions:${broker}`;
+  }
+  /** HASH `<broker>/<shard>` → 1: the jobs of a signal that are enqueued already. */
+  enqueued(signal: SignalId): string {
+    return `${this.#prefix}:enqueued:${signal}`;
+  }
+  /** HASH: `placed`, `rejected`, `skipped`, `unknown`, `firstMs`, `lastMs`. */
+  progress(signal: SignalId): string {
+    return `${this.#prefix}:progress:${signal}`;
+  }
+  /** HASH `intents`, `outcomes`, `answers` (JSON each) of one shard's job. */
+  job(signal: SignalId, broker: string, shard: number): string {
+    return `${this.#prefix}:job:${signal}:${broker}:${shard}`;
+  }
+  /** HASH: `version`, `open` (the shard that takes newcomers), `version:<shard>`, `count:<shard>`. */
+  rosterHead(channel: ChannelId, broker: string): string {
+    return `${this.#prefix}:roster:${broker}:${channel}`;
+  }
+  /** HASH subscription → shard. */
+  rosterSeats(channel: ChannelId, broker: string): string {
+    return `${this.#prefix}:roster:${broker}:${channel}:seats`;
+  }
+  /** HASH subscription → roster row (JSON). */
+  rosterShard(channel: ChannelId, broker: string, shard: number): string {
+    return `${this.#prefix}:roster:${broker}:${channel}:${shard}`;
+  }
+  /** STRING: how far a broker's settlements have been taken over. */
+  settlementCursor(broker: string): string {
+    return `${this.#prefix}:settlements:${broker}`;
+  }
+}
+
+/** The channel that wakes those who watch a signal. The message says only that something moved. */
+export function liveChannel(signal: SignalId): string {
+  return `live:${signal}`;
+}
+
+/** Keys of one desk partition: the house broker's own books. */
+export class DeskKeys {
+  readonly #prefix: string;
+
+  constructor(partition: number) {
+    this.#prefix = `desk:{${partition}}`;
+  }
+
+  /** HASH account → free balance in cents. */
+  get balances(): string {
+    return `${this.#prefix}:balances`;
+  }
+  /** HASH of deposit ids that were applied. */
+  get deposits(): string {
+    return `${this.#prefix}:deposits`;
+  }
+  /** HASH symbol → `priceMicros,sourceTimeMs`: the newest streamed quote. */
+  get quotes(): string {
+    return `${this.#prefix}:quotes`;
+  }
+  /** ZSET of `sourceTimeMs,priceMicros` by source time: the streamed quotes of the last minutes. */
+  ticks(symbol: string): string {
+    return `${this.#prefix}:ticks:${symbol}`;
+  }
+  /** HASH client order id → contract (JSON array), one hash per prefix of the client order ids. */
+  contracts(bucket: string): string {
+    return `${this.#prefix}:contracts:${bucket}`;
+  }
+  /** ZSET batch → expiry in ms: contracts that were opened together settle together. */
+  get expiries(): string {
+    return `${this.#prefix}:expiries`;
+  }
+  /** LIST of the client order ids of a batch. */
+  batch(batch: string): string {
+    return `${this.#prefix}:batch:${batch}`;
+  }
+  /** STREAM of settlements, for the copier to follow. */
+  get settlements(): string {
+    return `${this.#prefix}:settlements`;
+  }
+}
+
+/** STRING (`priceMicros,sourceTimeMs`) of an asked quote, shared by all servers. */
+export function askedQuoteKey(symbol: string): string {
+  return `quotes:{${symbol}}:asked`;
+}
+
+/** The scopes of which any one, when halted, stops an order of this kind. */
+export function haltScopes(channel: ChannelId, provider: PersonId, broker?: string): string[] {
+  const scopes = ["platform", `channel:${channel}`, `provider:${provider}`];
+  return broker === undefined ? scopes : [...scopes, `broker:${broker}`];
+}

@@ -1,0 +1,223 @@
+/**
+ * The roster: who follows a channel with which plan, cut into shards of a few
+ * hundred, per broker and region partition. Each change raises the roster's
+ * version; a row keeps the versions at which its subscription joined and left,
+ * so a job that names a version finds exactly those who were there, and
+ * nobody is ever moved or deleted from under it. Versions are at least the
+ * milliseconds of Redis' clock: a roster rebuilt after a loss goes on above the
+ * versions that routes elsewhere still name.
+ */
+import type { CopyPlan } from "../domain/copy-plan.ts";
+import type { Follower } from "../domain/decide.ts";
+import type { AccountId, ChannelId, PersonId, SubscriptionId } from "../domain/ids.ts";
+import type { Channel } from "../domain/channel.ts";
+import type { Grant } from "../domain/grant.ts";
+import type { Subscription, SubscriptionState } from "../domain/subscription.ts";
+import { RegionKeys, type HomeKeys } from "./keys.ts";
+import { routeField, type Route } from "./route.ts";
+import { asInteger, asList, LUA_NOW, type Script } from "./script.ts";
+
+/** Large enough to make a job worth its round trips, small enough to read and answer in a few milliseconds. */
+export const SHARD_SIZE = 256;
+
+export interface RosterMember extends Follower {
+  readonly subscriptionVersion: number;
+  /** Roster versions at which this subscription joined, left, joined again …, ascending. */
+  readonly turns: readonly number[];
+}
+
+/** What a subscription's row holds besides the versions that the script keeps. */
+type RowPayload = readonly [AccountId, SubscriptionState, number, CopyPlan];
+type Row = readonly [version: number, turns: readonly number[], payload: RowPayload];
+
+export function parseRosterShard(flat: readonly string[]): RosterMember[] {
+  const members: RosterMember[] = [];
+  for (let index = 0; index + 1 < flat.length; index += 2) {
+    const [subscriptionVersion, turns, payload] = JSON.parse(flat[index + 1] ?? "") as Row;
+    const [account, state, expiresAtMs, plan] = payload;
+    const subscription = flat[index] as SubscriptionId;
+    members.push({
+      subscription,
+      account,
+      state,
+      expiresAtMs,
+      plan,
+      subscriptionVersion,
+      turns,
+    });
+  }
+  return members.sort((a, b) => (a.subscription < b.subscription ? -1 : 1));
+}
+
+/** Whether a member belongs to the snapshot that a job of this roster version names. */
+export function wasSeated(member: RosterMember, version: number): boolean {
+  return member.turns.filter((turn) => turn <= version).length % 2 === 1;
+}
+
+export interface SeatArgs {
+  readonly partition: number;
+  readonly broker: string;
+  readonly channel: ChannelId;
+  /** All of this channel, broker and partition. At most a few hundred at once. */
+  readonly subscriptions: readonly Subscription[];
+}
+
+export interface SeatReply {
+  /** How many rows were new or newer. */
+  readonly changed: number;
+  /** Every shard that changed, with the version and count that its route must now name. */
+  readonly shards: readonly Pick<Route, "shard" | "version" | "count">[];
+}
+
+const seatLua = `
+${LUA_NOW}
+local shard_size, prefix = tonumber(ARGV[1]), KEYS[1] .. ':'
+local changed, touched = 0, {}
+local version = math.max(tonumber(redis.call('HGET', KEYS[1], 'version') or '0') + 1, now_ms())
+
+local function open_shard()
+  local shard = tonumber(redis.call('HGET', KEYS[1], 'open') or '0')
+  if redis.call('HLEN', prefix .. shard) >= shard_size then
+    shard = shard + 1
+    redis.call('HSET', KEYS[1], 'open', shard)
+  end
+  return shard
+end
+
+-- Keeps the last turns only: a job never names a version from before the last four comings and goings.
+local function add_turn(turns)
+  turns[#turns + 1] = string.format('%d', version)
+  if #turns > 8 then table.remove(turns, 1) table.remove(turns, 1) end
+end
+
+for i = 2, #ARGV, 4 do
+  local subscription, sub_version, wanted, payload = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2] == '1', ARGV[i + 3]
+  local shard = redis.call('HGET', KEYS[2], subscription)
+  local turns, known = {}, 0
+  if shard then
+    local row = redis.call('HGET', prefix .. shard, subscription)
+    local row_version, row_turns = string.match(row, '^%[(%d+),%[([%d,]*)%],')
+    known = tonumber(row_version)
+    for turn in string.gmatch(row_turns, '%d+') do turns[#turns + 1] = turn end
+  end
+  local seated = #turns % 2 == 1
+  if sub_version > known and (shard or wanted) then
+    if wanted and not seated then
+      if not shard then
+        shard = open_shard()
+        redis.call('HSET', KEYS[2], subscription, shard)
+      end
+      add_turn(turns)
+      redis.call('HINCRBY', KEYS[1], 'count:' .. shard, 1)
+    elseif seated and not wanted then
+      add_turn(turns)
+      redis.call('HINCRBY', KEYS[1], 'count:' .. shard, -1)
+    end
+    redis.call('HSET', prefix .. shard, subscription,
+      string.format('[%d,[%s],%s]', sub_version, table.concat(turns, ','), payload))
+    touched[tostring(shard)] = true
+    changed = changed + 1
+  end
+end
+
+local reply = {changed}
+if changed > 0 then redis.call('HSET', KEYS[1], 'version', version) end
+for shard in pairs(touched) do
+  redis.call('HSET', KEYS[1], 'version:' .. shard, version)
+  reply[#reply + 1] = {shard, version, redis.call('HGET', KEYS[1], 'count:' .. shard) or 0}
+end
+return reply
+`;
+
+/** Joins, changes and leaves, in one step; an older version of a subscription changes nothing. */
+export const seat: Script<SeatArgs, SeatReply> = {
+  name: "seat",
+  lua: seatLua,
+  keys: ({ partition, channel, broker }) => {
+    const region = new RegionKeys(partition);
+    return [region.rosterHead(channel, broker), region.rosterSeats(channel, broker)];
+  },
+  args: ({ subscriptions }) => [
+    String(SHARD_SIZE),
+    ...subscriptions.flatMap((each) => {
+      const payload: RowPayload = [each.account, each.state, each.expiresAtMs, each.plan];
+      return [
+        each.id,
+        String(each.version),
+        each.state === "left" ? "0" : "1",
+        JSON.stringify(payload),
+      ];
+    }),
+  ],
+  reply(raw) {
+    const [changed, ...shards] = asList(raw);
+    return {
+      changed: asInteger(changed),
+      shards: shards.map((each) => {
+        const [shard, version, count] = asList(each).map(asInteger);
+        return { shard: shard ?? 0, version: version ?? 0, count: count ?? 0 };
+      }),
+    };
+  },
+};
+
+export interface RouteArgs {
+  readonly home: HomeKeys;
+  readonly channel: ChannelId;
+  readonly routes: readonly Route[];
+}
+
+const routeLua = `
+local changed = 0
+for i = 1, #ARGV, 3 do
+  local known = redis.call('HGET', KEYS[1], ARGV[i])
+  local version = known and tonumber(string.match(known, '^(%d+),')) or -1
+  if tonumber(ARGV[i + 1]) > version then
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1] .. ',' .. ARGV[i + 2])
+    changed = changed + 1
+  end
+end
+return changed
+`;
+
+/** Makes routes name newer roster versions; an older one never overwrites a newer. */
+export const route: Script<RouteArgs, number> = {
+  name: "route",
+  lua: routeLua,
+  keys: ({ home, channel }) => [home.routes(channel)],
+  args: ({ routes }) =>
+    routes.flatMap((each) => [routeField(each), String(each.version), String(each.count)]),
+  reply: asInteger,
+};
+
+export interface ProjectChannelArgs {
+  readonly home: HomeKeys;
+  readonly channel: Channel;
+  readonly grants: Readonly<Record<PersonId, Grant>>;
+}
+
+const projectChannelLua = `
+local known = tonumber(redis.call('HGET', KEYS[1], 'version') or '0')
+if tonumber(ARGV[1]) <= known then return 0 end
+redis.call('HSET', KEYS[1], 'version', ARGV[1], 'settings', ARGV[2])
+redis.call('DEL', KEYS[2])
+for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+return 1
+`;
+
+/** Replaces a channel's settings and grants, if newer; its sequence and routes stay. */
+export const projectChannel: Script<ProjectChannelArgs, boolean> = {
+  name: "project-channel",
+  lua: projectChannelLua,
+  keys: ({ home, channel }) => [home.channel(channel.id), home.grants(channel.id)],
+  args: ({ channel, grants }) => [
+    String(channel.version),
+    JSON.stringify({
+      provider: channel.provider,
+      symbols: channel.symbols,
+      deadlineMs: channel.deadlineMs,
+    }),
+    ...Object.entries(grants).flatMap(([person, grant]) => [person, JSON.stringify(grant)]),
+  ],
+  reply: (raw) => asInteger(raw) === 1,
+};

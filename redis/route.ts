@@ -1,0 +1,43 @@
+/**
+ * A route leads from a channel to one shard of its followers: region, broker,
+ * region partition and shard, with the roster version at which the shard is
+ * copied and how many followers it has at that version.
+ */
+export interface Route {
+  readonly region: string;
+  readonly broker: string;
+  readonly partition: number;
+  readonly shard: number;
+  readonly version: number;
+  readonly count: number;
+}
+
+export function routeField(route: Omit<Route, "version" | "count">): string {
+  return `${route.region}/${route.broker}/${route.partition}/${route.shard}`;
+}
+
+/** Reads the flat field, value, field, value … list of a routes hash. */
+export function parseRoutes(flat: readonly string[]): Route[] {
+  const routes: Route[] = [];
+  for (let index = 0; index + 1 < flat.length; index += 2) {
+    const [region = "", broker = "", partition = "", shard = ""] = (flat[index] ?? "").split("/");
+    const [version = "", count = ""] = (flat[index + 1] ?? "").split(",");
+    const route = {
+      region,
+      broker,
+      partition: Number(partition),
+      shard: Number(shard),
+      version: Number(version),
+      count: Number(count),
+    };
+    if (route.count > 0) routes.push(route);
+  }
+  return routes;
+}
+
+/** P8: the order in which shards are served starts one further with each signal of a channel. */
+export function rotate<T>(items: readonly T[], by: number): T[] {
+  if (items.length === 0) return [];
+  const start = by % items.length;
+  return [...items.slice(start), ...items.slice(0, start)];
+}

@@ -1,0 +1,68 @@
+/** A real Redis of a test's own, on a free port, in a folder of its own. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { RedisClient, type Subprocess } from "bun";
+import { freePort } from "./ports.ts";
+
+export interface TestRedis {
+  readonly url: string;
+  readonly port: number;
+  /** `kill -9`, as a power cut of the process: the data stay for `restart`. */
+  kill(): Promise<void>;
+  /** The same port and data again. */
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function startRedis({ appendOnly = false } = {}): Promise<TestRedis> {
+  const port = await freePort();
+  const dir = mkdtempSync(join(tmpdir(), "fanfare-redis-"));
+  let child: Subprocess;
+
+  async function launch(): Promise<void> {
+    child = Bun.spawn(
+      [
+        "redis-server",
+        ...["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--save", ""],
+        ...["--appendonly", appendOnly ? "yes" : "no"],
+      ],
+      { stdout: "ignore", stderr: "ignore" },
+    );
+    await answers(port);
+  }
+
+  async function kill(): Promise<void> {
+    child.kill("SIGKILL");
+    await child.exited;
+  }
+
+  await launch();
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    kill,
+    restart: launch,
+    async stop() {
+      await kill();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function answers(port: number): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    const client = new RedisClient(`redis://127.0.0.1:${port}`, { autoReconnect: false });
+    try {
+      await client.connect();
+      await client.send("PING", []);
+      return;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await Bun.sleep(20);
+    } finally {
+      client.close();
+    }
+  }
+}

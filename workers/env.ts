@@ -1,0 +1,96 @@
+/** The workers' configuration: parsed once, all faults together. Every name stands in `.env.example`. */
+import * as v from "valibot";
+
+const port = v.pipe(v.string(), v.regex(/^\d{1,5}$/, "a port number"), v.transform(Number));
+const url = (...protocols: string[]) =>
+  v.pipe(
+    v.string(),
+    v.check(
+      (text) => URL.canParse(text) && protocols.includes(new URL(text).protocol),
+      `a URL starting with ${protocols.map((each) => `${each}//`).join(" or ")}`,
+    ),
+  );
+const json = (what: string) =>
+  v.pipe(
+    v.string(),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+      try {
+        return JSON.parse(dataset.value) as unknown;
+      } catch {
+        addIssue({ message: what });
+        return NEVER;
+      }
+    }),
+  );
+
+export const WorkerSchema = v.object({
+  /** The Redis that this role works on. */
+  FANFARE_REDIS_URL: v.optional(url("redis:", "rediss:"), "redis://127.0.0.1:6379"),
+  /** Region name → its Redis, for the roles that reach every region (dispatch, records). Default: this region only. */
+  FANFARE_REGION_REDIS_URLS: v.optional(
+    v.pipe(
+      json('JSON such as {"eu":"redis://…"}'),
+      v.record(v.string(), url("redis:", "rediss:")),
+    ),
+  ),
+  FANFARE_REGION: v.optional(v.pipe(v.string(), v.regex(/^[a-z0-9-]{1,32}$/)), "local"),
+  FANFARE_PARTITIONS: v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(/^\d{1,4}$/, "a whole number"),
+      v.transform(Number),
+      v.minValue(1),
+      v.maxValue(1024),
+    ),
+    "4",
+  ),
+  /** Where one machine keeps its data. */
+  FANFARE_DATA: v.optional(v.string(), ".data"),
+  /** The records' MongoDB; without it they are SQLite in FANFARE_DATA. */
+  MONGODB_URI: v.optional(url("mongodb:", "mongodb+srv:")),
+  FANFARE_DESK_URL: v.optional(url("http:", "https:"), "http://127.0.0.1:8791"),
+  /** What the copier shows the desk to trade in its followers' accounts. */
+  FANFARE_DESK_TOKEN: v.optional(v.pipe(v.string(), v.minLength(16))),
+  FANFARE_DESK_PORT: v.optional(port, "8791"),
+  FANFARE_RECORDS_PORT: v.optional(port, "8790"),
+  /** The Ed25519 private JWK that tokens and chain heads are signed with. */
+  FANFARE_ISSUER_KEY: v.optional(
+    v.pipe(json("an Ed25519 private JWK"), v.looseObject({ kty: v.literal("OKP"), d: v.string() })),
+  ),
+  /** The key (base64url, 32 bytes) that seals webhook secrets for the edge. */
+  FANFARE_SEAL_KEY: v.optional(
+    v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{43}$/, "32 bytes in base64url")),
+  ),
+  /** The quote sources: a feed that streams, and a server that is asked. */
+  FANFARE_QUOTES_STREAMING: v.optional(url("tcp:"), "tcp://127.0.0.1:8793"),
+  FANFARE_QUOTES_ASKED: v.optional(url("tcp:"), "tcp://127.0.0.1:8792"),
+  FANFARE_QUOTES_PORT: v.optional(port, "8794"),
+  /** `simulated` or `real`: whether a price may be shown without that label. */
+  FANFARE_QUOTES_KIND: v.optional(v.picklist(["simulated", "real"]), "simulated"),
+  FANFARE_SIMULATOR_ASKED_PORT: v.optional(port, "8792"),
+  FANFARE_SIMULATOR_STREAMING_PORT: v.optional(port, "8793"),
+  FANFARE_SIMULATOR_SEED: v.optional(v.pipe(v.string(), v.regex(/^\d+$/), v.transform(Number)), "1"),
+  /** `legacy` answers as slowly as the real server does; `none` at once. */
+  FANFARE_SIMULATOR_LATENCY: v.optional(v.picklist(["none", "legacy"]), "none"),
+});
+
+export type WorkerEnv = v.InferOutput<typeof WorkerSchema>;
+
+export type EnvResult =
+  | { readonly ok: true; readonly value: WorkerEnv }
+  | { readonly ok: false; readonly faults: readonly string[] };
+
+export function readEnv(source: Readonly<Record<string, string | undefined>>): EnvResult {
+  const parsed = v.safeParse(WorkerSchema, source);
+  const faults = (parsed.issues ?? []).map(
+    (issue) => `${v.getDotPath(issue) ?? "?"} must be ${issue.message}`,
+  );
+  for (const name of Object.keys(source)) {
+    if (name.startsWith("FANFARE_") && !(name in WorkerSchema.entries)) {
+      faults.push(`${name} is not a setting`);
+    }
+  }
+  return faults.length === 0 && parsed.success
+    ? { ok: true, value: parsed.output }
+    : { ok: false, faults };
+}

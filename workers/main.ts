@@ -1,0 +1,45 @@
+/** `main.ts <role>`: one process, one role. Prints `ready` on its standard output once it serves; SIGTERM and SIGINT drain it. */
+import { readEnv, type WorkerEnv } from "./env.ts";
+import { configureLog } from "./log.ts";
+
+/** A role runs until the signal aborts, and then resolves once nothing of it is under way. */
+export type Role = (env: WorkerEnv, stop: AbortSignal, ready: () => void) => Promise<void>;
+
+const ROLES: Record<string, () => Promise<{ role: Role }>> = {
+  broker: () => import("./broker/role.ts"),
+  desk: () => import("./desk/role.ts"),
+  settle: () => import("./settle/role.ts"),
+  dispatch: () => import("./dispatch/role.ts"),
+  recorder: () => import("./recorder/role.ts"),
+  records: () => import("./records-api/role.ts"),
+  quotes: () => import("./quotes/role.ts"),
+  simulator: () => import("./simulator/role.ts"),
+  seed: () => import("./seed/role.ts"),
+};
+
+const name = process.argv[2] ?? "";
+const load = ROLES[name];
+if (!load) {
+  console.error(`usage: main.ts <role>, where role is one of ${Object.keys(ROLES).join(", ")}`);
+  process.exit(2);
+}
+
+const env = readEnv(process.env);
+if (!env.ok) {
+  console.error(env.faults.map((fault) => `configuration: ${fault}`).join("\n"));
+  process.exit(2);
+}
+
+const stop = new AbortController();
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  process.on(signal, () => {
+    stop.abort();
+  });
+}
+
+await configureLog(name);
+const { role } = await load();
+await role(env.value, stop.signal, () => {
+  console.log("ready");
+});
+process.exit(0);

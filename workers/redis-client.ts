@@ -1,0 +1,46 @@
+/** Bun's Redis client with the two things that every role needs: scripts by their hash, and patience while Redis restarts. */
+import { createHash } from "node:crypto";
+import { RedisClient } from "bun";
+import type { Script } from "../redis/script.ts";
+
+/**
+ * A connection that reconnects for as long as it takes. Commands in flight
+ * when the connection drops are rejected: whether they took effect is unknown,
+ * and the caller repeats only what is idempotent.
+ */
+export function connectRedis(url: string): RedisClient {
+  return new RedisClient(url, {
+    autoReconnect: true,
+    maxRetries: Number.MAX_SAFE_INTEGER,
+    connectionTimeout: 5_000,
+    idleTimeout: 0,
+  });
+}
+
+const hashes = new Map<string, string>();
+
+function sha1Of(lua: string): string {
+  const known = hashes.get(lua);
+  if (known !== undefined) return known;
+  const hash = createHash("sha1").update(lua).digest("hex");
+  hashes.set(lua, hash);
+  return hash;
+}
+
+/** Runs a script by its hash, sending its text only to a Redis that does not have it yet. */
+export async function run<Args, Reply>(
+  redis: RedisClient,
+  script: Script<Args, Reply>,
+  args: Args,
+): Promise<Reply> {
+  const keys = script.keys(args);
+  const tail = [String(keys.length), ...keys, ...script.args(args)];
+  let raw: unknown;
+  try {
+    raw = await redis.send("EVALSHA", [sha1Of(script.lua), ...tail]);
+  } catch (error) {
+    if (!String((error as Error).message).startsWith("NOSCRIPT")) throw error;
+    raw = await redis.send("EVAL", [script.lua, ...tail]);
+  }
+  return script.reply(raw);
+}
