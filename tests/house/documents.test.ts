@@ -1,0 +1,59 @@
+/** What is written about the house is true of it. */
+import { expect, test } from "bun:test";
+import { failureModes, FAILURE_MODES_PATH } from "../../scripts/docs.ts";
+
+const read = (path: string): Promise<string> => Bun.file(path).text();
+
+interface Manifest {
+  readonly dependencies: Record<string, string>;
+  readonly devDependencies: Record<string, string>;
+}
+
+/** The names in the first column of the tables under one heading. */
+function namesUnder(page: string, heading: string): string[] {
+  const section = page.split(`\n## ${heading}\n`)[1]?.split("\n## ")[0] ?? "";
+  return [...section.matchAll(/^\| `([^`]+)` +\| *\S.*\|$/gm)].map((match) => match[1] ?? "");
+}
+
+test("docs/failure-modes.md names every error code, skip and rejection that the domain has", async () => {
+  expect(await read(FAILURE_MODES_PATH)).toBe(failureModes());
+});
+
+test("docs/dependencies.md gives a reason for each dependency, and for no other", async () => {
+  const page = await read("docs/dependencies.md");
+  const manifest = JSON.parse(await read("package.json")) as Manifest;
+  expect(namesUnder(page, "What runs").toSorted()).toEqual(Object.keys(manifest.dependencies));
+  expect(namesUnder(page, "What builds and tests").toSorted()).toEqual(
+    Object.keys(manifest.devDependencies),
+  );
+});
+
+test("package.json pins every dependency to one version", async () => {
+  const manifest = JSON.parse(await read("package.json")) as Manifest;
+  for (const [name, version] of Object.entries({
+    ...manifest.dependencies,
+    ...manifest.devDependencies,
+  })) {
+    expect(`${name} ${version}`).toMatch(/ \d+\.\d+\.\d+$/);
+  }
+});
+
+test("package-lock.json holds versions and hashes, and no address that a machine may not reach", async () => {
+  const lock = JSON.parse(await read("package-lock.json")) as {
+    readonly packages: Record<string, { readonly resolved?: string }>;
+  };
+  const addresses = Object.values(lock.packages).flatMap((each) => each.resolved ?? []);
+  expect(addresses).toEqual([]);
+});
+
+test("the README's links and docs' links lead to files that exist", async () => {
+  const pages = [...new Bun.Glob("{*.md,docs/**/*.md}").scanSync(".")];
+  const dead: string[] = [];
+  for (const page of pages) {
+    for (const [, target = ""] of (await read(page)).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)) {
+      const path = new URL(target, `file:///${page}`).pathname.slice(1);
+      if (!(await Bun.file(path).exists())) dead.push(`${page} → ${target}`);
+    }
+  }
+  expect(dead).toEqual([]);
+});
