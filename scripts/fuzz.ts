@@ -1,0 +1,95 @@
+/**
+ * `bun scripts/fuzz.ts [seconds]`: brings a whole system up by `npm start` on a
+ * data folder of its own, lets schemathesis at its OpenAPI document with a
+ * token that is good, stops it as Ctrl-C does, and fails where an answer was a
+ * 5xx or outside the document, or where a process was left behind.
+ *
+ * Needs Linux (it looks for processes in /proc) and schemathesis in
+ * `.cache/schemathesis`, where `.ci/run` puts it.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { freePort } from "../tests/support/ports.ts";
+
+const UP_WITHIN_MS = 180_000;
+const DOWN_WITHIN_MS = 30_000;
+const CHECKS = [
+  "not_a_server_error",
+  "status_code_conformance",
+  "content_type_conformance",
+  "response_schema_conformance",
+];
+
+const seconds = process.argv[2] ?? "90";
+const data = mkdtempSync(join(tmpdir(), "fanfare-fuzz-"));
+const port = String(await freePort());
+
+/** Every process that inherited this run's data folder. */
+function ours(): string[] {
+  const wanted = `FANFARE_DATA=${data}`;
+  return readdirSync("/proc").filter((entry) => {
+    if (!/^\d+$/.test(entry) || entry === String(process.pid)) return false;
+    try {
+      return readFileSync(`/proc/${entry}/environ`, "utf8").split("\0").includes(wanted);
+    } catch {
+      return false; // It ended between the two calls.
+    }
+  });
+}
+
+function fail(what: string): never {
+  for (const pid of ours()) process.kill(Number(pid), "SIGKILL");
+  console.error(`fuzz: ${what}`);
+  process.exit(1);
+}
+
+// A process group of its own, so that the interrupt reaches what a terminal's Ctrl-C would.
+const system = spawn("npm", ["start"], {
+  detached: true,
+  env: { ...process.env, PORT: port, FANFARE_DATA: data },
+  stdio: ["ignore", "pipe", "inherit"],
+});
+let stopping = false;
+const ended = once(system, "exit").then(() => {
+  if (!stopping) fail("npm start ended by itself");
+});
+const upTimer = setTimeout(() => fail("npm start printed no curl line in time"), UP_WITHIN_MS);
+const token = await new Promise<string>((resolve) => {
+  createInterface({ input: system.stdout }).on("line", (line) => {
+    const bearer = /^curl .*authorization: Bearer ([^'"\s]+)/i.exec(line)?.[1];
+    if (bearer !== undefined) resolve(bearer);
+  });
+});
+clearTimeout(upTimer);
+
+const schemathesis = spawn(
+  ".cache/schemathesis/bin/st",
+  [
+    "run",
+    `http://127.0.0.1:${port}/openapi.json`,
+    ...["--header", `Authorization: Bearer ${token}`],
+    ...["--checks", CHECKS.join(",")],
+    ...["--max-time", seconds],
+    ...["--request-timeout", "10"],
+    ...["--suppress-health-check", "all"],
+    ...["--warnings", "off"],
+    "--no-shrink",
+  ],
+  { stdio: "inherit" },
+);
+const [verdict] = (await once(schemathesis, "exit")) as [number | null];
+
+stopping = true;
+process.kill(-(system.pid ?? 0), "SIGINT");
+const downTimer = setTimeout(() => fail("Ctrl-C did not end npm start in time"), DOWN_WITHIN_MS);
+await ended;
+clearTimeout(downTimer);
+const left = ours();
+if (left.length > 0) fail(`${left.length} processes were left behind by Ctrl-C`);
+rmSync(data, { recursive: true, force: true });
+if (verdict !== 0) fail("schemathesis found answers that the document does not allow");
+console.log("fuzz: no 5xx, no answer outside the document, nothing left running");
