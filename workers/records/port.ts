@@ -16,32 +16,58 @@ export interface Document {
 
 export type Scalar = string | number | boolean | null;
 
+/** Equality on indexed fields, with one value or with any of several. */
+export type Where = Readonly<Record<string, Scalar | readonly Scalar[]>>;
+
 export interface Query {
-  /** Equality on indexed fields. */
-  readonly where?: Readonly<Record<string, Scalar>>;
+  readonly where?: Where;
   /** An indexed field, or `_id`. */
   readonly sort?: { readonly field: string; readonly descending?: boolean };
   readonly limit?: number;
 }
 
+export interface Grouping<By extends string, Sum extends string, Bounds extends string> {
+  readonly where: Where;
+  readonly by: readonly By[];
+  /** Numeric fields to add up; absent values count as 0. */
+  readonly sum?: readonly Sum[];
+  /** Numeric fields whose least and greatest value are wanted. */
+  readonly bounds?: readonly Bounds[];
+}
+
+/** All documents that have the same values in the fields of a grouping. */
+export interface Group<By extends string, Sum extends string, Bounds extends string> {
+  /** A document without the field has null. */
+  readonly key: Readonly<Record<By, Scalar>>;
+  readonly count: number;
+  readonly sums: Readonly<Record<Sum, number>>;
+  /** Null where no document of the group has the field. */
+  readonly bounds: Readonly<Record<Bounds, { readonly min: number; readonly max: number } | null>>;
+}
+
+/** Some fields of a document. */
+export type Part<T extends Document> = Partial<T> & Document;
+
+type Field<T> = keyof T & string;
+
 export interface Collection<T extends Document> {
-  /** Inserts or replaces whole documents, in bulk. */
-  put(documents: readonly T[]): Promise<void>;
   /** Inserts or replaces a document only where its `version` is above the stored one's; answers how many were taken. */
   putNewer(documents: readonly (T & { readonly version: number })[]): Promise<number>;
-  /** Inserts only if the `_id` is new; answers whether it was. */
+  /** Inserts only if the `_id` is new, and no unique value is taken; answers whether it was. */
   insert(document: T): Promise<boolean>;
   /** Sets the given fields of documents, which are made if absent. The order of merges of different fields does not matter. */
-  merge(parts: readonly (Partial<T> & Document)[]): Promise<void>;
+  merge(parts: readonly Part<T>[]): Promise<void>;
+  /** Merges only into documents that have no `field` yet, or do not exist yet; all others stay as they are. */
+  mergeWhereAbsent(field: Field<T>, parts: readonly Part<T>[]): Promise<void>;
+  /** Sets fields of documents that stand at exactly the `version` given; all others stay as they are. */
+  mergeAtVersion(parts: readonly (Part<T> & { readonly version: number })[]): Promise<void>;
   get(id: string): Promise<T | undefined>;
   find(query: Query): Promise<T[]>;
   /** Walks all that match in order of `_id`, without holding them in memory. */
-  each(where: Readonly<Record<string, Scalar>>): AsyncIterable<T>;
-  count(where: Readonly<Record<string, Scalar>>): Promise<number>;
-  /** How many match, by the value of one field; a document without it counts under `""`. */
-  countBy(field: string, where: Readonly<Record<string, Scalar>>): Promise<Map<string, number>>;
-  /** The sum of a numeric field over all that match; absent values count as 0. */
-  sum(field: string, where: Readonly<Record<string, Scalar>>): Promise<number>;
+  each(where: Where): AsyncIterable<T>;
+  group<By extends Field<T> = never, Sum extends Field<T> = never, Bounds extends Field<T> = never>(
+    grouping: Grouping<By, Sum, Bounds>,
+  ): Promise<Group<By, Sum, Bounds>[]>;
 }
 
 export interface PersonRecord extends Document {
@@ -60,7 +86,15 @@ export interface ChannelRecord extends Document, Omit<Channel, "id"> {
 
 export interface HookRecord extends Document {
   readonly hook: Hook;
+  readonly version: number;
   readonly outbox: boolean;
+}
+
+/** A broker account: who may have signals copied into it, and where its broker is reached. */
+export interface AccountRecord extends Document {
+  readonly person: PersonId;
+  readonly broker: string;
+  readonly region: string;
 }
 
 export interface SubscriptionRecord extends Document, Omit<Subscription, "id"> {
@@ -114,21 +148,35 @@ export interface Records {
   readonly people: Collection<PersonRecord>;
   readonly channels: Collection<ChannelRecord>;
   readonly hooks: Collection<HookRecord>;
+  readonly accounts: Collection<AccountRecord>;
   readonly subscriptions: Collection<SubscriptionRecord>;
   readonly signals: Collection<SignalRecord>;
   readonly orders: Collection<OrderRecord>;
   close(): Promise<void>;
 }
 
-/** Which fields of each collection are indexed, and which values are unique (where present). */
-export const INDEXES = {
-  people: { indexed: ["email"], unique: ["email"] },
-  channels: { indexed: ["provider", "outbox"], unique: [] },
-  hooks: { indexed: ["outbox"], unique: [] },
-  subscriptions: { indexed: ["channel", "follower", "outbox"], unique: [] },
-  signals: { indexed: ["channel", "acceptedAtMs"], unique: [] },
-  orders: { indexed: ["signal", "subscription", "outcome", "settlement"], unique: [] },
-} as const satisfies Record<
-  Exclude<keyof Records, "close">,
-  { readonly indexed: readonly string[]; readonly unique: readonly string[] }
->;
+export type CollectionName = Exclude<keyof Records, "close">;
+
+interface Indexes {
+  /** Each a list of fields, equalities first. */
+  readonly indexed: readonly (readonly string[])[];
+  /** A field whose values are unique where present. */
+  readonly unique?: string;
+}
+
+export const INDEXES: Readonly<Record<CollectionName, Indexes>> = {
+  people: { indexed: [], unique: "email" },
+  channels: { indexed: [["provider"], ["outbox"]] },
+  hooks: { indexed: [["outbox"]] },
+  accounts: { indexed: [["person"]] },
+  subscriptions: { indexed: [["channel", "_id"], ["follower"], ["outbox"]] },
+  signals: { indexed: [["channel", "acceptedAtMs"], ["acceptedAtMs"]] },
+  orders: {
+    indexed: [
+      ["signal", "outcome"],
+      ["subscription", "acceptedAtMs"],
+    ],
+  },
+};
+
+export const COLLECTION_NAMES = Object.keys(INDEXES) as CollectionName[];

@@ -1,0 +1,169 @@
+/**
+ * The MongoDB that the records are tested on, the first of these that is to be
+ * had: the server that MONGODB_URI names; `mongod` on the PATH, as a one-node
+ * replica set; mongodb-memory-server's download; mongo-java-server, where a
+ * JDK and Maven are. Says in one line which it took.
+ */
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { MongoClient } from "mongodb";
+import { freePort } from "./ports.ts";
+
+export interface TestMongo {
+  /** With a database of this test's own. */
+  readonly uri: string;
+  /** Which one was taken. */
+  readonly took: string;
+  readonly host: string;
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+interface Server {
+  readonly uri: string;
+  stop(): Promise<void>;
+}
+
+const CANDIDATES: readonly [took: string, start: () => Promise<Server | undefined>][] = [
+  ["MONGODB_URI", fromEnvironment],
+  ["mongod", fromPath],
+  ["mongodb-memory-server", fromDownload],
+  ["mongo-java-server", fromMaven],
+];
+
+/** Undefined where this machine can have none; that is a failure in CI. */
+export async function startMongo(): Promise<TestMongo | undefined> {
+  for (const [took, start] of CANDIDATES) {
+    const server = await start();
+    if (!server) continue;
+    console.log(`records are tested on MongoDB from ${took}`);
+    return inOwnDatabase(server, took);
+  }
+  if (process.env["CI"] === "true") throw new Error("no MongoDB is to be had, and CI needs one");
+  console.log(
+    "not run: the records on MongoDB (no MONGODB_URI, mongod, download, or JDK and Maven)",
+  );
+  return undefined;
+}
+
+function inOwnDatabase(server: Server, took: string): TestMongo {
+  const uri = new URL(server.uri);
+  uri.pathname = `/fanfare-test-${crypto.randomUUID()}`;
+  return {
+    uri: uri.href,
+    took,
+    host: uri.hostname,
+    port: Number(uri.port === "" ? "27017" : uri.port),
+    async stop() {
+      const client = new MongoClient(uri.href, { serverSelectionTimeoutMS: 2_000 });
+      // A server that the test has stopped or cut off keeps nothing worth dropping.
+      await client
+        .db()
+        .dropDatabase()
+        .catch(() => false);
+      await client.close();
+      await server.stop();
+    },
+  };
+}
+
+async function fromEnvironment(): Promise<Server | undefined> {
+  const uri = process.env["MONGODB_URI"];
+  return uri === undefined || uri === "" ? undefined : { uri, stop: async () => {} };
+}
+
+async function fromPath(): Promise<Server | undefined> {
+  const mongod = Bun.which("mongod");
+  if (mongod === null) return undefined;
+  const port = await freePort();
+  const dir = mkdtempSync(join(tmpdir(), "fanfare-mongo-"));
+  const server = launched(
+    [mongod, "--port", String(port), "--bind_ip", "127.0.0.1", "--dbpath", dir, "--replSet", "rs0"],
+    port,
+    () => {
+      rmSync(dir, { recursive: true, force: true });
+    },
+  );
+  const client = new MongoClient(`mongodb://127.0.0.1:${port}/?directConnection=true`);
+  try {
+    const member = { _id: 0, host: `127.0.0.1:${port}` };
+    await client.db("admin").command({ replSetInitiate: { _id: "rs0", members: [member] } });
+  } finally {
+    await client.close();
+  }
+  return { ...server, uri: `mongodb://127.0.0.1:${port}/?replicaSet=rs0` };
+}
+
+/** The package is no dependency of the project: whoever has installed it gets what it downloads. */
+async function fromDownload(): Promise<Server | undefined> {
+  interface MemoryServer {
+    getUri(): string;
+    stop(): Promise<boolean>;
+  }
+  interface MemoryModule {
+    MongoMemoryReplSet: { create(options: object): Promise<MemoryServer> };
+  }
+  const name = "mongodb-memory-server";
+  try {
+    const { MongoMemoryReplSet } = (await import(name)) as MemoryModule;
+    const server = await MongoMemoryReplSet.create({ replSet: { count: 1 } });
+    const stop = async (): Promise<void> => {
+      await server.stop();
+    };
+    return { uri: server.getUri(), stop };
+  } catch {
+    return undefined;
+  }
+}
+
+const JAVA_SOURCE = join(import.meta.dir, "mongo-java");
+const JAVA_CACHE = join(import.meta.dir, "../../.cache/mongo-java");
+
+async function fromMaven(): Promise<Server | undefined> {
+  const [java, javac, mvn] = [Bun.which("java"), Bun.which("javac"), Bun.which("mvn")];
+  if (java === null || javac === null) return undefined;
+  if (!existsSync(join(JAVA_CACHE, "Launcher.class"))) {
+    if (mvn === null) return undefined;
+    const pom = join(JAVA_SOURCE, "pom.xml");
+    const fetched =
+      succeeds([
+        mvn,
+        "-q",
+        "-B",
+        "-f",
+        pom,
+        "dependency:copy-dependencies",
+        `-DoutputDirectory=${JAVA_CACHE}`,
+      ]) &&
+      succeeds([
+        javac,
+        "-cp",
+        join(JAVA_CACHE, "*"),
+        "-d",
+        JAVA_CACHE,
+        join(JAVA_SOURCE, "Launcher.java"),
+      ]);
+    if (!fetched) return undefined;
+  }
+  const port = await freePort();
+  const path = `${JAVA_CACHE}:${join(JAVA_CACHE, "*")}`;
+  return launched([java, "-Xmx512m", "-cp", path, "Launcher", String(port)], port, () => {});
+}
+
+function succeeds(command: string[]): boolean {
+  return Bun.spawnSync(command, { stdout: "ignore", stderr: "ignore" }).success;
+}
+
+/** The driver waits until the server answers, so nothing here does. */
+function launched(command: string[], port: number, cleanUp: () => void): Server {
+  const child = Bun.spawn(command, { stdout: "ignore", stderr: "ignore" });
+  return {
+    uri: `mongodb://127.0.0.1:${port}/`,
+    async stop() {
+      child.kill("SIGKILL");
+      await child.exited;
+      cleanUp();
+    },
+  };
+}

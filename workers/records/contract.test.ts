@@ -1,0 +1,243 @@
+/** The port's promises, kept by both drivers. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { asId, type AccountId, type ChannelId, type PersonId } from "../../domain/ids.ts";
+import { startMongo } from "../../tests/support/mongo.ts";
+import { openMongoRecords } from "./mongo/open.ts";
+import type { OrderRecord, Records, SubscriptionRecord } from "./port.ts";
+import { openSqliteRecords } from "./sqlite/open.ts";
+
+const mongo = await startMongo();
+const folder = mkdtempSync(join(tmpdir(), "fanfare-records-"));
+afterAll(async () => {
+  await mongo?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const DRIVERS: (readonly [string, () => Promise<Records>])[] = [
+  ["SQLite", async () => openSqliteRecords(folder)],
+  ...(mongo ? [["MongoDB", () => openMongoRecords(mongo.uri)] as const] : []),
+];
+
+describe.each(DRIVERS.map(([name, open]) => ({ name, open })))("records on $name", ({ open }) => {
+  let records: Records;
+  /** A second opening stands for a second process. */
+  let other: Records;
+  beforeAll(async () => {
+    [records, other] = await Promise.all([open(), open()]);
+  });
+  afterAll(async () => {
+    await Promise.all([records.close(), other.close()]);
+  });
+
+  test("an insert takes a new id once and a unique value once", async () => {
+    expect(await records.people.insert({ _id: "p1", name: "One", email: "a@b.example" })).toBe(
+      true,
+    );
+    expect(await other.people.insert({ _id: "p1", name: "Other" })).toBe(false);
+    expect(await other.people.insert({ _id: "p2", name: "Two", email: "a@b.example" })).toBe(false);
+    expect(await records.people.insert({ _id: "p3", name: "No e-mail" })).toBe(true);
+    expect(await records.people.insert({ _id: "p4", name: "No e-mail" })).toBe(true);
+    expect(await other.people.get("p1")).toEqual({ _id: "p1", name: "One", email: "a@b.example" });
+    expect(await records.people.get("nobody")).toBeUndefined();
+    expect(await records.people.find({ where: { email: "a@b.example" } })).toHaveLength(1);
+  });
+
+  test("an older version never overwrites a newer, and taken ones are counted", async () => {
+    const at = (version: number) => subscription("v1", { version, expiresAtMs: version });
+    expect(await records.subscriptions.putNewer([at(2), subscription("v2")])).toBe(2);
+    expect(await other.subscriptions.putNewer([at(1), at(2), subscription("v3")])).toBe(1);
+    expect(await other.subscriptions.putNewer([at(3)])).toBe(1);
+    expect(await records.subscriptions.get("v1")).toEqual(at(3));
+  });
+
+  test("of many writers of the same next version exactly one is taken", async () => {
+    const taken = await Promise.all(
+      Array.from({ length: 16 }, (_, writer) =>
+        [records, other][writer % 2]!.subscriptions.putNewer([
+          subscription("race", { version: 1, expiresAtMs: writer }),
+        ]),
+      ),
+    );
+    expect(taken.reduce((sum, each) => sum + each)).toBe(1);
+  });
+
+  test("of many first versions at once the highest stays", async () => {
+    await Promise.all(
+      Array.from({ length: 16 }, (_, version) =>
+        [records, other][version % 2]!.subscriptions.putNewer([
+          subscription("highest", { version: version + 1 }),
+        ]),
+      ),
+    );
+    expect((await records.subscriptions.get("highest"))?.version).toBe(16);
+  });
+
+  test("a whole value is replaced with a newer version, without leftovers", async () => {
+    const capped = subscription("plan", {
+      plan: { sizing: { kind: "fixed", stakeCents: 100 }, maxStakeCents: 50, symbols: ["R_100"] },
+    });
+    await records.subscriptions.putNewer([capped]);
+    await records.subscriptions.putNewer([subscription("plan", { version: 2 })]);
+    expect(await other.subscriptions.get("plan")).toEqual(subscription("plan", { version: 2 }));
+  });
+
+  test("merges of different fields end the same in either order, and again", async () => {
+    const placed = order("m", "one", { outcome: "placed", stakeCents: 500 });
+    const settled = { settlement: "won", returnCents: 925, closePriceMicros: null };
+    await records.orders.merge([placed]);
+    await records.orders.merge([{ _id: placed._id, ...settled }]);
+    const second = { ...placed, _id: "m.two" };
+    await records.orders.merge([{ _id: "m.two", ...settled }]);
+    await records.orders.merge([second]);
+    await records.orders.merge([second]);
+    expect(await records.orders.get("m.one")).toEqual({ ...placed, ...settled });
+    expect(await records.orders.get("m.two")).toEqual({ ...second, ...settled });
+  });
+
+  test("a merge where absent never overwrites, but fills in what has no such field", async () => {
+    const unknown = (id: string) => order("a", id, { outcome: "unknown", stakeCents: 500 });
+    await records.orders.merge([
+      order("a", "placed", { outcome: "placed", openPriceMicros: 7 }),
+      { _id: "a.settled", settlement: "won" },
+    ]);
+    await other.orders.mergeWhereAbsent("outcome", ["placed", "settled", "new"].map(unknown));
+    await other.orders.mergeWhereAbsent("outcome", [unknown("new")]);
+    expect(await records.orders.get("a.placed")).toMatchObject({ outcome: "placed" });
+    expect(await records.orders.get("a.placed")).not.toHaveProperty("stakeCents");
+    expect(await records.orders.get("a.settled")).toMatchObject({
+      outcome: "unknown",
+      settlement: "won",
+    });
+    expect(await records.orders.get("a.new")).toMatchObject({ outcome: "unknown" });
+  });
+
+  test("a merge at a version touches only that version, and makes nothing", async () => {
+    await records.subscriptions.putNewer([subscription("o1", { version: 4, outbox: true })]);
+    await records.subscriptions.mergeAtVersion([
+      { _id: "o1", version: 3, outbox: false },
+      { _id: "o2", version: 1, outbox: false },
+    ]);
+    expect((await records.subscriptions.get("o1"))?.outbox).toBe(true);
+    await records.subscriptions.mergeAtVersion([{ _id: "o1", version: 4, outbox: false }]);
+    expect((await records.subscriptions.get("o1"))?.outbox).toBe(false);
+    expect(await records.subscriptions.get("o2")).toBeUndefined();
+  });
+
+  test("finds by equality and by lists, sorted and limited", async () => {
+    const channel = asId<ChannelId>("find");
+    await records.subscriptions.putNewer(
+      [3, 1, 2].map((n) =>
+        subscription(`f${n}`, { channel, expiresAtMs: n, outbox: n === 2, version: n }),
+      ),
+    );
+    const ids = async (...query: Parameters<Records["subscriptions"]["find"]>) =>
+      (await records.subscriptions.find(...query)).map(({ _id }) => _id);
+    expect(await ids({ where: { channel } })).toEqual(["f1", "f2", "f3"]);
+    expect(await ids({ where: { channel, outbox: true } })).toEqual(["f2"]);
+    expect(await ids({ where: { _id: ["f3", "f1", "none"] } })).toEqual(["f1", "f3"]);
+    expect(await ids({ where: { channel, _id: [] } })).toEqual([]);
+    expect(
+      await ids({ where: { channel }, sort: { field: "version", descending: true }, limit: 2 }),
+    ).toEqual(["f3", "f2"]);
+  });
+
+  test("walks thousands in order of id, each once", async () => {
+    const channel = asId<ChannelId>("walk");
+    const ids = Array.from({ length: 2_500 }, (_, n) => `w${String(n).padStart(4, "0")}`);
+    await records.subscriptions.putNewer(
+      ids.toReversed().map((id) => subscription(id, { channel })),
+    );
+    const walked: string[] = [];
+    for await (const { _id } of records.subscriptions.each({ channel })) walked.push(_id);
+    expect(walked).toEqual(ids);
+  });
+
+  test("groups with counts, sums and bounds", async () => {
+    await records.orders.merge([
+      order("g", "1", { outcome: "placed", stakeCents: 100, answeredAtMs: 12, settlement: "won" }),
+      order("g", "2", { outcome: "placed", stakeCents: 250, answeredAtMs: 9 }),
+      order("g", "3", { outcome: "placed", stakeCents: 300, answeredAtMs: 15 }),
+      order("g", "4", { outcome: "skipped" }),
+    ]);
+    const groups = await records.orders.group({
+      where: { signal: "g" },
+      by: ["outcome", "settlement"],
+      sum: ["stakeCents"],
+      bounds: ["answeredAtMs"],
+    });
+    expect(groups).toHaveLength(3);
+    for (const expected of [
+      {
+        key: { outcome: "placed", settlement: "won" },
+        count: 1,
+        sums: { stakeCents: 100 },
+        bounds: { answeredAtMs: { min: 12, max: 12 } },
+      },
+      {
+        key: { outcome: "placed", settlement: null },
+        count: 2,
+        sums: { stakeCents: 550 },
+        bounds: { answeredAtMs: { min: 9, max: 15 } },
+      },
+      {
+        key: { outcome: "skipped", settlement: null },
+        count: 1,
+        sums: { stakeCents: 0 },
+        bounds: { answeredAtMs: null },
+      },
+    ]) {
+      expect(groups).toContainEqual(expected);
+    }
+    expect(await records.orders.group({ where: { signal: "none" }, by: [] })).toEqual([]);
+  });
+
+  test("takes ten thousand orders at once, and again without a second copy", async () => {
+    const orders = Array.from({ length: 10_000 }, (_, n) =>
+      order("bulk", String(n), { outcome: "placed", stakeCents: 1_000_000_000_000 }),
+    );
+    await records.orders.merge(orders);
+    await other.orders.merge(orders);
+    const [all] = await records.orders.group({
+      where: { signal: "bulk" },
+      by: [],
+      sum: ["stakeCents"],
+    });
+    expect(all).toMatchObject({ count: 10_000, sums: { stakeCents: 1e16 } });
+  });
+});
+
+function subscription(id: string, parts: Partial<SubscriptionRecord> = {}): SubscriptionRecord {
+  return {
+    _id: id,
+    channel: asId<ChannelId>("c"),
+    follower: asId<PersonId>("p"),
+    account: asId<AccountId>("acct"),
+    broker: "desk",
+    region: "local",
+    state: "active",
+    expiresAtMs: 1,
+    plan: { sizing: { kind: "fixed", stakeCents: 100 } },
+    version: 1,
+    outbox: true,
+    ...parts,
+  };
+}
+
+function order(signal: string, subscription: string, parts: Partial<OrderRecord>): OrderRecord {
+  return {
+    _id: `${signal}.${subscription}`,
+    signal,
+    subscription,
+    account: "acct",
+    broker: "desk",
+    outcome: "placed",
+    acceptedAtMs: 1,
+    dispatchedAtMs: 2,
+    decidedAtMs: 3,
+    recordedAtMs: 4,
+    ...parts,
+  };
+}

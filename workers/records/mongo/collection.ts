@@ -1,0 +1,174 @@
+/**
+ * One collection in MongoDB. Every write is a bulk of idempotent upserts that
+ * a majority must hold; none needs a session or a transaction.
+ */
+import {
+  MongoBulkWriteError,
+  MongoServerError,
+  type AnyBulkWriteOperation,
+  type Collection as Driver,
+  type Filter,
+} from "mongodb";
+import type { Collection, Document, Group, Part, Scalar, Where } from "../port.ts";
+
+const PAGE = 1_000;
+/** After this the server itself stops a query whose asker has long given up. */
+const READ = { maxTimeMS: 10_000 };
+const DUPLICATE_KEY = 11_000;
+
+type Stored = Record<string, unknown> & { _id: string };
+
+export function mongoCollection<T extends Document>(driver: Driver<Stored>): Collection<T> {
+  /**
+   * Answers how many operations found or made their document. An upsert whose
+   * condition does not hold ends as a duplicate key, and so does one that lost
+   * the race to make the document; the second try, with the document there for
+   * good, tells them apart.
+   */
+  async function write(operations: AnyBulkWriteOperation<Stored>[], tries = 2): Promise<number> {
+    if (operations.length === 0) return 0;
+    try {
+      const result = await driver.bulkWrite(operations, { ordered: false });
+      return result.matchedCount + result.upsertedCount;
+    } catch (error) {
+      if (!(error instanceof MongoBulkWriteError)) throw error;
+      const faults = Array.isArray(error.writeErrors) ? error.writeErrors : [error.writeErrors];
+      const refused = faults.filter((fault) => fault.code === DUPLICATE_KEY);
+      const held = error.result.getWriteConcernError() === undefined;
+      if (!held || refused.length === 0 || refused.length < faults.length) throw error;
+      const done = error.matchedCount + error.upsertedCount;
+      if (tries === 1) return done;
+      const again = refused.flatMap(({ index }) => operations[index] ?? []);
+      return done + (await write(again, tries - 1));
+    }
+  }
+
+  const upsert = (
+    part: Part<T>,
+    condition: Filter<Stored> = {},
+  ): AnyBulkWriteOperation<Stored> => ({
+    updateOne: {
+      filter: { _id: part._id, ...condition },
+      update: { $set: settings(part) },
+      upsert: true,
+    },
+  });
+
+  return {
+    async putNewer(documents) {
+      return await write(
+        documents.map((document) => ({
+          replaceOne: {
+            filter: { _id: document._id, version: { $lt: document.version } },
+            replacement: settings(document),
+            upsert: true,
+          },
+        })),
+      );
+    },
+    async insert(document) {
+      try {
+        await driver.insertOne({ ...settings(document), _id: document._id });
+        return true;
+      } catch (error) {
+        if (error instanceof MongoServerError && error.code === DUPLICATE_KEY) return false;
+        throw error;
+      }
+    },
+    async merge(parts) {
+      await write(parts.map((part) => upsert(part)));
+    },
+    async mergeWhereAbsent(field, parts) {
+      await write(parts.map((part) => upsert(part, { [field]: null })));
+    },
+    async mergeAtVersion(parts) {
+      await write(
+        parts.map((part) => ({
+          updateOne: {
+            filter: { _id: part._id, version: part.version },
+            update: { $set: settings(part) },
+          },
+        })),
+      );
+    },
+    async get(id) {
+      return ((await driver.findOne({ _id: id }, READ)) as T | null) ?? undefined;
+    },
+    async find({ where = {}, sort = { field: "_id" }, limit = 0 }) {
+      const found = await driver
+        .find(filterOf(where), READ)
+        .sort({ [sort.field]: sort.descending === true ? -1 : 1 })
+        .limit(limit)
+        .toArray();
+      return found as unknown[] as T[];
+    },
+    async *each(where) {
+      // Page by page instead of one long cursor, which a fail-over would end.
+      let after = "";
+      for (;;) {
+        const page = (await driver
+          .find({ $and: [filterOf(where), { _id: { $gt: after } }] }, READ)
+          .sort({ _id: 1 })
+          .limit(PAGE)
+          .toArray()) as unknown[] as T[];
+        yield* page;
+        if (page.length < PAGE) return;
+        after = page.at(-1)?._id ?? "";
+      }
+    },
+    async group({ where, by, sum = [], bounds = [] }) {
+      const rows = await driver
+        .aggregate<{ _id: Record<string, Scalar> } & Record<string, Scalar>>(
+          [
+            { $match: filterOf(where) },
+            {
+              $group: {
+                _id: named(by, (field) => ({ $ifNull: [`$${field}`, null] })),
+                count: { $sum: 1 },
+                ...named(sum, (field) => ({ $sum: `$${field}` }), "sum_"),
+                ...named(bounds, (field) => ({ $min: `$${field}` }), "min_"),
+                ...named(bounds, (field) => ({ $max: `$${field}` }), "max_"),
+              },
+            },
+          ],
+          READ,
+        )
+        .toArray();
+      return rows.map(
+        (row) =>
+          ({
+            key: named(by, (field) => row._id[field] ?? null),
+            count: Number(row["count"]),
+            sums: named(sum, (field) => Number(row[`sum_${field}`])),
+            bounds: named(bounds, (field) => {
+              const [min, max] = [row[`min_${field}`] ?? null, row[`max_${field}`] ?? null];
+              return min === null ? null : { min: Number(min), max: Number(max) };
+            }),
+          }) satisfies Group<string, string, string>,
+      );
+    },
+  };
+}
+
+function settings(part: Document): Record<string, unknown> {
+  const { _id, ...fields } = part;
+  return fields;
+}
+
+function filterOf(where: Where): Filter<Stored> {
+  return named(Object.keys(where), (field) => {
+    const wanted = where[field] ?? null;
+    return typeof wanted === "object" && wanted !== null ? { $in: wanted } : wanted;
+  }) as Filter<Stored>;
+}
+
+function named<Name extends string, Value>(
+  names: readonly Name[],
+  value: (name: Name) => Value,
+  prefix = "",
+): Record<Name, Value> {
+  return Object.fromEntries(names.map((name) => [`${prefix}${name}`, value(name)])) as Record<
+    Name,
+    Value
+  >;
+}

@@ -1,0 +1,180 @@
+/**
+ * One collection as one SQLite table: `id`, and the document as JSON in `doc`.
+ * Several processes may hold the same file open; each call is one statement or
+ * one transaction, so another process sees all of a batch or nothing.
+ */
+import type { Database, SQLQueryBindings } from "bun:sqlite";
+import type { Collection, Document, Group, Part, Query, Scalar, Where } from "../port.ts";
+
+/** How many documents `each` holds at a time: it keeps no read transaction open between pages. */
+const PAGE = 1_000;
+
+export function sqliteCollection<T extends Document>(db: Database, table: string): Collection<T> {
+  function write(sql: (part: Part<T>) => string, parts: readonly Part<T>[]): number {
+    // Immediate, so that a busy file is waited for at the start and never refused half-way.
+    return db
+      .transaction(() => {
+        let changed = 0;
+        for (const part of parts) changed += db.query(sql(part)).run(...bindings(part)).changes;
+        return changed;
+      })
+      .immediate();
+  }
+
+  function select(query: Query, after?: string): T[] {
+    const filter = conditions(query.where ?? {}, after);
+    const sort = query.sort ?? { field: "_id" };
+    const order = `${column(sort.field)} ${sort.descending === true ? "DESC" : "ASC"}`;
+    const limit = query.limit === undefined ? "" : ` LIMIT ${Math.trunc(query.limit)}`;
+    return db
+      .query<{ doc: string }, SQLQueryBindings[]>(
+        `SELECT doc FROM ${table}${filter.sql} ORDER BY ${order}${limit}`,
+      )
+      .all(...filter.values)
+      .map(({ doc }) => JSON.parse(doc) as T);
+  }
+
+  const upsert = (part: Part<T>, condition = ""): string =>
+    `INSERT INTO ${table} (id, doc) VALUES (?1, json_object(${pairs(part)}))
+     ON CONFLICT (id) DO UPDATE SET doc = json_set(doc${settings(part)})${condition}`;
+
+  return {
+    async putNewer(documents) {
+      const sql = (part: Part<T>): string =>
+        `INSERT INTO ${table} (id, doc) VALUES (?1, json_object(${pairs(part)}))
+         ON CONFLICT (id) DO UPDATE SET doc = excluded.doc
+         WHERE json_extract(excluded.doc, '$.version') > ${column("version")}`;
+      return write(sql, documents);
+    },
+    async insert(document) {
+      const sql = (part: Part<T>): string =>
+        `INSERT INTO ${table} (id, doc) VALUES (?1, json_object(${pairs(part)})) ON CONFLICT DO NOTHING`;
+      return write(sql, [document]) === 1;
+    },
+    async merge(parts) {
+      write((part) => upsert(part), parts);
+    },
+    async mergeWhereAbsent(field, parts) {
+      write((part) => upsert(part, ` WHERE ${column(field)} IS NULL`), parts);
+    },
+    async mergeAtVersion(parts) {
+      const sql = (part: Part<T>): string => {
+        const version = fieldsOf(part).indexOf("version") + 1;
+        return `UPDATE ${table} SET doc = json_set(doc${settings(part)})
+                WHERE id = ?1 AND ${column("version")} = json_extract(?${version}, '$')`;
+      };
+      write(sql, parts);
+    },
+    async get(id) {
+      return select({ where: { _id: id } })[0];
+    },
+    async find(query) {
+      return select(query);
+    },
+    async *each(where) {
+      let after = "";
+      for (;;) {
+        const page = select({ where, limit: PAGE }, after);
+        yield* page;
+        if (page.length < PAGE) return;
+        after = page.at(-1)?._id ?? "";
+      }
+    },
+    async group({ where, by, sum = [], bounds = [] }) {
+      const filter = conditions(where);
+      const columns = [
+        ...by.map(column),
+        "count(*)",
+        ...sum.map((field) => `total(${column(field)})`),
+        ...bounds.flatMap((field) => [`min(${column(field)})`, `max(${column(field)})`]),
+      ];
+      const grouped = by.length === 0 ? "" : ` GROUP BY ${by.map(column).join(", ")}`;
+      const rows = db
+        .query<unknown, SQLQueryBindings[]>(
+          `SELECT ${columns.join(", ")} FROM ${table}${filter.sql}${grouped}`,
+        )
+        .values(...filter.values) as Scalar[][];
+      return rows
+        .map((row) => {
+          const values = row.values();
+          const next = (): Scalar => values.next().value ?? null;
+          return {
+            key: record(by, next),
+            count: Number(next()),
+            sums: record(sum, () => Number(next())),
+            bounds: record(bounds, () => {
+              const [min, max] = [next(), next()];
+              return min === null ? null : { min: Number(min), max: Number(max) };
+            }),
+          } satisfies Group<string, string, string>;
+        })
+        .filter(({ count }) => count > 0);
+    },
+  };
+}
+
+/** The fields that a part sets, `_id` first. */
+function fieldsOf(part: Document): string[] {
+  return [
+    "_id",
+    ...Object.keys(part).filter((field) => field !== "_id" && part[field as "_id"] !== undefined),
+  ];
+}
+
+/** `?1` is the bare id; every other field is bound as JSON, so that whole values are set and not mended. */
+function bindings(part: Document): string[] {
+  return fieldsOf(part).map((field) =>
+    field === "_id" ? part._id : JSON.stringify(part[field as "_id"]),
+  );
+}
+
+function pairs(part: Document): string {
+  return fieldsOf(part)
+    .map((field, index) => (index === 0 ? "'_id', ?1" : `'${plain(field)}', json(?${index + 1})`))
+    .join(", ");
+}
+
+function settings(part: Document): string {
+  return fieldsOf(part)
+    .slice(1)
+    .map((field, index) => `, '$.${plain(field)}', json(?${index + 2})`)
+    .join("");
+}
+
+/** The spelling is that of the indexes: SQLite uses an index on an expression only for the same expression. */
+export function column(field: string): string {
+  return field === "_id" ? "id" : `json_extract(doc, '$.${plain(field)}')`;
+}
+
+/** Field names come from our own types; one that is not a plain word is a bug, not a query. */
+function plain(field: string): string {
+  if (!/^[A-Za-z0-9]+$/.test(field)) throw new TypeError("not a field name");
+  return field;
+}
+
+function conditions(where: Where, after?: string): { sql: string; values: SQLQueryBindings[] } {
+  const terms: string[] = [];
+  const values: SQLQueryBindings[] = [];
+  for (const [field, wanted] of Object.entries(where)) {
+    if (wanted === null) terms.push(`${column(field)} IS NULL`);
+    else if (typeof wanted === "object") {
+      terms.push(`${column(field)} IN (SELECT value FROM json_each(?))`);
+      values.push(JSON.stringify(wanted));
+    } else {
+      terms.push(`${column(field)} = ?`);
+      values.push(typeof wanted === "boolean" ? Number(wanted) : wanted);
+    }
+  }
+  if (after !== undefined) {
+    terms.push("id > ?");
+    values.push(after);
+  }
+  return { sql: terms.length === 0 ? "" : ` WHERE ${terms.join(" AND ")}`, values };
+}
+
+function record<Name extends string, Value>(
+  names: readonly Name[],
+  value: () => Value,
+): Record<Name, Value> {
+  return Object.fromEntries(names.map((name) => [name, value()])) as Record<Name, Value>;
+}
