@@ -123,13 +123,29 @@ export const ERRORS = {
   },
   SYMBOL_UNKNOWN: {
     status: 422,
-    title: "The channel does not trade this symbol.",
-    action: "Use one of the channel's symbols.",
+    title: "This symbol is not traded here.",
+    action:
+      "Use one of the channel's symbols; of quotes, one that is streamed, or one to three capitals.",
+  },
+  WEBHOOK_STALE: {
+    status: 422,
+    title: "The webhook names a time that is too old or lies in the future.",
+    action: "Send `{{timenow}}` as `time`, at most a minute ago; a late alert is not traded.",
   },
   TRADING_HALTED: {
     status: 423,
     title: "Trading is halted.",
     action: "Wait until the halt is lifted, then send a new signal.",
+  },
+  UPGRADE_REQUIRED: {
+    status: 426,
+    title: "This address speaks WebSocket only.",
+    action: "Connect with a WebSocket client.",
+  },
+  SOCKET_FULL: {
+    status: 429,
+    title: "Too many signals of this socket are under way.",
+    action: "Wait until some of them are complete, or send them by POST.",
   },
   INTERNAL: {
     status: 500,
@@ -140,6 +156,11 @@ export const ERRORS = {
     status: 503,
     title: "The signal store does not answer.",
     action: "Try again with the same idempotency key: it can take effect only once.",
+  },
+  QUOTE_UNAVAILABLE: {
+    status: 503,
+    title: "There is no quote of this symbol that is fresh enough.",
+    action: "Try again in a moment; if it stays, the quote source does not answer.",
   },
   RECORDS_UNAVAILABLE: {
     status: 503,

@@ -208,6 +208,14 @@ export function askedQuoteKey(symbol: string): string {
   return `quotes:{${symbol}}:asked`;
 }
 
+/** STRING (a token): which server is asking for this symbol right now. */
+export function askingKey(symbol: string): string {
+  return `quotes:{${symbol}}:asking`;
+}
+
+/** STRING (a number): how many quotes were asked and paid for. */
+export const PAID_QUOTES_KEY = "quotes:paid";
+
 /** The scopes of which any one, when halted, stops an order of this kind. */
 export function haltScopes(channel: ChannelId, provider: PersonId, broker?: string): string[] {
   const scopes = ["platform", `channel:${channel}`, `provider:${provider}`];

@@ -1,5 +1,6 @@
 /** The workers' configuration: parsed once, all faults together. Every name stands in `.env.example`. */
 import * as v from "valibot";
+import { SYMBOL_PATTERN } from "../domain/signal.ts";
 
 const port = v.pipe(v.string(), v.regex(/^\d{1,5}$/, "a port number"), v.transform(Number));
 const url = (...protocols: string[]) =>
@@ -28,10 +29,7 @@ export const WorkerSchema = v.object({
   FANFARE_REDIS_URL: v.optional(url("redis:", "rediss:"), "redis://127.0.0.1:6379"),
   /** Region name → its Redis, for the roles that reach every region (dispatch, records). Default: this region only. */
   FANFARE_REGION_REDIS_URLS: v.optional(
-    v.pipe(
-      json('JSON such as {"eu":"redis://…"}'),
-      v.record(v.string(), url("redis:", "rediss:")),
-    ),
+    v.pipe(json('JSON such as {"eu":"redis://…"}'), v.record(v.string(), url("redis:", "rediss:"))),
   ),
   FANFARE_REGION: v.optional(v.pipe(v.string(), v.regex(/^[a-z0-9-]{1,32}$/)), "local"),
   FANFARE_PARTITIONS: v.optional(
@@ -64,14 +62,28 @@ export const WorkerSchema = v.object({
   /** The quote sources: a feed that streams, and a server that is asked. */
   FANFARE_QUOTES_STREAMING: v.optional(url("tcp:"), "tcp://127.0.0.1:8793"),
   FANFARE_QUOTES_ASKED: v.optional(url("tcp:"), "tcp://127.0.0.1:8792"),
+  /** The symbols that are streamed, with commas between; any other is asked for. */
+  FANFARE_QUOTES_SYMBOLS: v.optional(
+    v.pipe(
+      v.string(),
+      v.transform((text) => text.split(",")),
+      v.array(v.pipe(v.string(), v.regex(SYMBOL_PATTERN, "a symbol, such as EUR/USD or R_100"))),
+    ),
+    "EUR/USD,GBP/USD,USD/JPY,BTC/USD,R_100",
+  ),
   FANFARE_QUOTES_PORT: v.optional(port, "8794"),
   /** `simulated` or `real`: whether a price may be shown without that label. */
   FANFARE_QUOTES_KIND: v.optional(v.picklist(["simulated", "real"]), "simulated"),
   FANFARE_SIMULATOR_ASKED_PORT: v.optional(port, "8792"),
   FANFARE_SIMULATOR_STREAMING_PORT: v.optional(port, "8793"),
-  FANFARE_SIMULATOR_SEED: v.optional(v.pipe(v.string(), v.regex(/^\d+$/), v.transform(Number)), "1"),
+  FANFARE_SIMULATOR_SEED: v.optional(
+    v.pipe(v.string(), v.regex(/^\d+$/), v.transform(Number)),
+    "1",
+  ),
   /** `legacy` answers as slowly as the real server does; `none` at once. */
   FANFARE_SIMULATOR_LATENCY: v.optional(v.picklist(["none", "legacy"]), "none"),
+  /** A file of `SYM,price` lines, read again at each step: prices that stand still in place of the walk. */
+  FANFARE_SIMULATOR_PRICES: v.optional(v.string()),
 });
 
 export type WorkerEnv = v.InferOutput<typeof WorkerSchema>;

@@ -1,0 +1,43 @@
+/**
+ * A quote: what a symbol cost, according to its source, at a moment of the
+ * source's clock. Lines from outside become a quote or nothing: a price that
+ * is not a positive decimal is never rounded, guessed or filled in.
+ */
+import { parseMicros } from "./money.ts";
+
+export interface Quote {
+  readonly symbol: string;
+  readonly priceMicros: number;
+  /** Epoch milliseconds. */
+  readonly sourceTimeMs: number;
+}
+
+/** How long an asked quote is valid, counted from the source's time. */
+export const ASKED_QUOTE_VALID_MS = 60_000;
+
+/** A streamed quote older than this is stale. */
+export const STREAMED_QUOTE_VALID_MS = 1_000;
+
+/** What the legacy quote server can be asked for. */
+export const ASKED_SYMBOL_PATTERN = /^[A-Z]{1,3}$/;
+
+/** Reads `price,SYM,userid,timestampMs,cryptokey`, which must answer this question and no other. */
+export function parseAnswer(line: string, symbol: string, user: string): Quote | undefined {
+  const [price = "", answered, answeredUser, time = "", key = "", ...rest] = line.split(",");
+  if (answered !== symbol || answeredUser !== user || key === "" || rest.length > 0) {
+    return undefined;
+  }
+  return quoteOf(symbol, price, time);
+}
+
+/** Reads `SYM,price,timestampMs` of a stream. */
+export function parseTick(line: string): Quote | undefined {
+  const [symbol = "", price = "", time = "", ...rest] = line.split(",");
+  return rest.length > 0 ? undefined : quoteOf(symbol, price, time);
+}
+
+function quoteOf(symbol: string, price: string, time: string): Quote | undefined {
+  const priceMicros = parseMicros(price);
+  if (priceMicros === undefined || !/^[1-9]\d{0,14}$/.test(time)) return undefined;
+  return { symbol, priceMicros, sourceTimeMs: Number(time) };
+}
