@@ -99,7 +99,7 @@ export default {
   ],
   options: {
     doNotFollow: { path: "(^|/)node_modules/" },
-    exclude: { path: "(^|/)(dist|\\.data|\\.cache|\\.wrangler)/" },
+    exclude: { path: "^((app/)?dist|\\.data|\\.cache|\\.wrangler)/" },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: "tsconfig.json" },
     enhancedResolveOptions: {

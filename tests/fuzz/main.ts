@@ -1,5 +1,5 @@
 /**
- * `bun scripts/fuzz.ts [seconds]`: brings a whole system up by `npm start` on a
+ * `bun tests/fuzz/main.ts [seconds]`: brings a whole system up by `npm start` on a
  * data folder of its own, lets schemathesis at its OpenAPI document with a
  * token that is good, stops it as Ctrl-C does, and fails where an answer was a
  * 5xx or outside the document, or where a process was left behind.
@@ -13,7 +13,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { freePort } from "../tests/support/ports.ts";
+import { freePort } from "../support/ports.ts";
 
 const UP_WITHIN_MS = 180_000;
 const DOWN_WITHIN_MS = 30_000;
