@@ -1,0 +1,162 @@
+/**
+ * The edge's API as the page uses it. Every answer that can be expected is a
+ * value; nothing here throws. `lost` means that no answer came, or none of
+ * ours: whether the request took effect is then not known, and no caller may
+ * take it for a refusal.
+ */
+import type { Problem } from "../../domain/error-codes.ts";
+import type { OutcomeCounts } from "../../domain/outcome.ts";
+import type { Signal } from "../../domain/signal.ts";
+
+export type Answer<T> =
+  | { readonly kind: "ok"; readonly value: T }
+  | { readonly kind: "problem"; readonly problem: Problem }
+  | { readonly kind: "lost" };
+
+export interface Session {
+  readonly token: string;
+  /** Epoch milliseconds. */
+  readonly expiresAt: number;
+  readonly person: { readonly id: string; readonly name: string };
+}
+
+export interface ChannelSummary {
+  readonly id: string;
+  readonly name: string;
+  readonly symbols: readonly string[];
+  /** Whether the caller may send signals to it. */
+  readonly maySend: boolean;
+}
+
+export type SignalBody = Omit<Signal, "channel"> & { readonly channel: string };
+
+export interface Acceptance {
+  readonly id: string;
+  readonly sequence: number;
+  /** Epoch milliseconds. */
+  readonly acceptedAt: number;
+  readonly followers: number;
+}
+
+export type Counts = OutcomeCounts & { readonly followers: number };
+
+export interface Progress {
+  readonly id: string;
+  readonly status: "running" | "complete";
+  readonly counts: Counts;
+  /** `firstMs` and `lastMs` count from the acceptance to a broker's first and last answer. */
+  readonly timing: {
+    readonly acceptedAt: number;
+    readonly firstMs: number | null;
+    readonly lastMs: number | null;
+  };
+}
+
+export interface Results {
+  readonly open: number;
+  readonly won: number;
+  readonly lost: number;
+  readonly void: number;
+  readonly stakeCents: number;
+  readonly returnCents: number;
+}
+
+export interface RecordedSignal extends SignalBody, Acceptance {
+  readonly counts: Counts;
+  readonly results: Results;
+}
+
+/** A little above the edge's own time limits. */
+const ANSWER_TIMEOUT_MS = 10_000;
+/** The edge ends a live feed after 60 s; one that lasts longer is a dead connection. */
+const FEED_TIMEOUT_MS = 65_000;
+
+export interface Api {
+  channels(): Promise<Answer<{ channels: ChannelSummary[] }>>;
+  send(signal: SignalBody, idempotencyKey: string): Promise<Answer<Acceptance>>;
+  progress(id: string): Promise<Answer<Progress>>;
+  /** The server-sent events of a fan-out, as text. */
+  feed(id: string, stop: AbortSignal): Promise<Answer<ReadableStream<Uint8Array>>>;
+  recent(channel: string, limit: number): Promise<Answer<{ signals: RecordedSignal[] }>>;
+}
+
+/** The calls of someone signed in. `onRefused` is told when the token is not taken any more. */
+export function createApi(token: string, onRefused: (problem: Problem) => void, origin = ""): Api {
+  async function call<T>(
+    path: string,
+    init: RequestInit,
+    read: (response: Response) => Promise<T>,
+  ): Promise<Answer<T>> {
+    const headers = new Headers(init.headers);
+    headers.set("authorization", `Bearer ${token}`);
+    const answer = await exchange(`${origin}${path}`, { ...init, headers }, read);
+    if (answer.kind === "problem" && answer.problem.status === 401) onRefused(answer.problem);
+    return answer;
+  }
+
+  function get<T>(path: string): Promise<Answer<T>> {
+    return call<T>(path, {}, readJson);
+  }
+
+  return {
+    channels: () => get("/v1/channels"),
+    send: (signal, idempotencyKey) =>
+      call<Acceptance>(
+        "/v1/signals",
+        postJson(signal, { "idempotency-key": idempotencyKey }),
+        readJson,
+      ),
+    progress: (id) => get(`/v1/signals/${id}`),
+    feed: (id, stop) =>
+      call(
+        `/v1/signals/${id}/live`,
+        {
+          headers: { accept: "text/event-stream" },
+          signal: AbortSignal.any([stop, AbortSignal.timeout(FEED_TIMEOUT_MS)]),
+        },
+        async (response) => response.body ?? new ReadableStream<Uint8Array>(),
+      ),
+    recent: (channel, limit) =>
+      get(`/v1/signals?${new URLSearchParams({ channel, limit: String(limit) }).toString()}`),
+  };
+}
+
+export function signIn(email: string, password: string, origin = ""): Promise<Answer<Session>> {
+  return exchange<Session>(`${origin}/v1/sessions`, postJson({ email, password }), readJson);
+}
+
+function postJson(body: unknown, headers: Record<string, string> = {}): RequestInit {
+  return {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: JSON.stringify(body),
+  };
+}
+
+function readJson<T>(response: Response): Promise<T> {
+  return response.json() as Promise<T>;
+}
+
+async function exchange<T>(
+  url: string,
+  init: RequestInit,
+  read: (response: Response) => Promise<T>,
+): Promise<Answer<T>> {
+  try {
+    const response = await fetch(url, {
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+      ...init,
+    });
+    if (response.ok) return { kind: "ok", value: await read(response) };
+    const problem = await readProblem(response);
+    return problem ? { kind: "problem", problem } : { kind: "lost" };
+  } catch {
+    return { kind: "lost" };
+  }
+}
+
+/** What stands between us and the edge answers in its own words: only a problem document is the edge's. */
+async function readProblem(response: Response): Promise<Problem | undefined> {
+  const type = response.headers.get("content-type") ?? "";
+  return type.startsWith("application/problem+json") ? readJson<Problem>(response) : undefined;
+}
