@@ -72,7 +72,7 @@ export default {
       from: { path: "^(domain|redis|edge|workers|app|local)/.*\\.test\\.ts$" },
       to: { path: OURS, pathNot: "^($1|domain|redis|tests/support)/" },
     },
-    onlyIn("edge", ["@upstash", "hono-openapi"], "The connectionless client is the edge's alone."),
+    onlyIn("edge", ["@upstash"], "The connectionless client is the edge's alone."),
     onlyIn("workers/records/mongo", ["mongodb"], "Everything else knows the records' port."),
     onlyIn("app", ["vue", "bootstrap"], "Only the app is a page."),
     {
