@@ -1,0 +1,47 @@
+/** Acceptance: one request to the home Redis, one atomic script. No broker is called in it. */
+import { signalIdIn, type PersonId } from "../domain/ids.ts";
+import { canonicalBody, type Signal } from "../domain/signal.ts";
+import { accept, type Acceptance, type AcceptReply } from "../redis/accept.ts";
+import { HomeKeys } from "../redis/keys.ts";
+import type { Edge } from "./edge.ts";
+import { failure, success, type Result } from "./result.ts";
+
+/** Nobody can repeat a key that was never told, so its answer need not be kept. */
+const UNTOLD_KEY_TTL_MS = 1_000;
+
+export interface AcceptRequest {
+  readonly signal: Signal;
+  readonly sender: PersonId;
+  /** Without one, every request is a new signal. */
+  readonly idempotencyKey?: string | undefined;
+  readonly answerTtlMs?: number | undefined;
+}
+
+export type Accepted = Exclude<AcceptReply, { kind: "refused" }>;
+
+export async function acceptSignal(edge: Edge, request: AcceptRequest): Promise<Result<Accepted>> {
+  const { signal, sender, idempotencyKey, answerTtlMs } = request;
+  const partition = edge.partitions.ofChannel(signal.channel);
+  const keptMs = idempotencyKey === undefined ? UNTOLD_KEY_TTL_MS : answerTtlMs;
+  const reply = await edge.home.run(accept, {
+    id: signalIdIn(partition, edge.random()),
+    home: new HomeKeys(partition),
+    signal,
+    sender,
+    idempotencyKey: idempotencyKey ?? edge.random(),
+    bodySha256: await sha256Hex(canonicalBody(signal)),
+    ...(keptMs === undefined ? {} : { answerTtlMs: keptMs }),
+  });
+  if (!reply.ok) return reply;
+  return reply.value.kind === "refused" ? failure(reply.value.code) : success(reply.value);
+}
+
+/** The answer's body: the same fields in the same order at each repetition. */
+export function acceptanceAnswer({ id, sequence, acceptedAtMs, followers }: Acceptance) {
+  return { id, sequence, acceptedAt: acceptedAtMs, followers };
+}
+
+export async function sha256Hex(text: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

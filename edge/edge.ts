@@ -1,0 +1,41 @@
+/** What the edge is made of. All that differs between runtimes and tests is passed in here. */
+import { PartitionMap } from "../redis/keys.ts";
+import type { EdgeEnv } from "./env.ts";
+import { openStore, type Store } from "./store.ts";
+import { tokenVerifier, type TokenVerifier } from "./tokens.ts";
+
+export interface Edge {
+  readonly home: Store;
+  /** Region name → its Redis. */
+  readonly regions: ReadonlyMap<string, Store>;
+  readonly partitions: PartitionMap;
+  readonly verifyToken: TokenVerifier;
+  /** Opens the sealed secrets of webhooks. */
+  readonly sealKey: Uint8Array;
+  readonly recordsUrl: string | undefined;
+  /** Epoch milliseconds. */
+  readonly clock: () => number;
+  /** 32 hexadecimal digits. */
+  readonly random: () => string;
+  /** Aborts when the process drains: what streams or waits ends then. */
+  readonly stop: AbortSignal;
+}
+
+export function openEdge(env: EdgeEnv, stop: AbortSignal): Edge {
+  return {
+    home: openStore({ url: env.FANFARE_HOME_URL, token: env.FANFARE_HOME_TOKEN }),
+    regions: new Map(
+      Object.entries(env.FANFARE_REGIONS).map(([name, address]) => [name, openStore(address)]),
+    ),
+    partitions: new PartitionMap(env.FANFARE_PARTITIONS),
+    verifyToken: tokenVerifier(env.FANFARE_ISSUER_KEYS),
+    sealKey: env.FANFARE_SEAL_KEY,
+    recordsUrl: env.FANFARE_RECORDS_URL,
+    clock: Date.now,
+    random: () =>
+      Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
+        byte.toString(16).padStart(2, "0"),
+      ).join(""),
+    stop,
+  };
+}

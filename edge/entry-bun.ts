@@ -1,0 +1,65 @@
+/** The edge as a process on Bun. Prints `ready` once it serves; SIGTERM and SIGINT drain it. */
+import { createApp } from "./app.ts";
+import { openEdge } from "./edge.ts";
+import { readEnv, summaryOf } from "./env.ts";
+import { configureLog, log } from "./log.ts";
+import { pageFolder } from "./page-folder.ts";
+import type { SocketEvents } from "./socket.ts";
+import { newTasks } from "./tasks.ts";
+
+/** Beyond the limit on a message, so that one a little too long is told so rather than cut off. */
+const MAX_FRAME_BYTES = 64 * 1024;
+const DRAIN_MS = 10_000;
+
+const env = readEnv(process.env);
+if (!env.ok) {
+  console.error(env.faults.map((fault) => `configuration: ${fault}`).join("\n"));
+  process.exit(2);
+}
+configureLog();
+process.title = "fanfare edge";
+log.info("starting", summaryOf(env.value));
+
+const stop = new AbortController();
+const tasks = newTasks();
+const app = createApp(openEdge(env.value, stop.signal), {
+  pageFiles: env.value.FANFARE_APP === undefined ? undefined : pageFolder(env.value.FANFARE_APP),
+  upgrade(c, events) {
+    const bun = c.env as Bun.Server<SocketEvents>;
+    if (!bun.upgrade(c.req.raw, { data: events })) throw new Error("not a handshake");
+    // Bun has taken the connection over: this is never sent.
+    return new Response(null);
+  },
+});
+
+const server = Bun.serve<SocketEvents>({
+  port: env.value.PORT,
+  // Longer than a stream of events may be still.
+  idleTimeout: 120,
+  fetch: (request, bun) => tasks.track(app.fetch(request, bun, tasks.context)),
+  websocket: {
+    maxPayloadLength: MAX_FRAME_BYTES,
+    open(socket) {
+      socket.data.open(socket);
+    },
+    message(socket, data) {
+      socket.data.message(data);
+    },
+    close(socket) {
+      socket.data.close();
+    },
+  },
+});
+console.log("ready");
+
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  process.once(signal, () => void drain());
+}
+
+async function drain(): Promise<void> {
+  stop.abort();
+  void server.stop();
+  await tasks.settled(DRAIN_MS);
+  await server.stop(true);
+  process.exit(0);
+}

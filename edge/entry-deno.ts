@@ -1,0 +1,69 @@
+/** The edge as a process on Deno. Prints `ready` once it serves; SIGTERM and SIGINT drain it. */
+import { createApp } from "./app.ts";
+import { openEdge } from "./edge.ts";
+import { readEnv, summaryOf } from "./env.ts";
+import { configureLog, log } from "./log.ts";
+import { pageFolder } from "./page-folder.ts";
+import { newTasks } from "./tasks.ts";
+
+/** What of the runtime is used here; the rest of it has no types in this project. */
+declare const Deno: {
+  readonly env: { toObject(): Record<string, string> };
+  exit(code: number): never;
+  addSignalListener(signal: "SIGTERM" | "SIGINT", handler: () => void): void;
+  serve(
+    options: { readonly port: number; readonly onListen: () => void },
+    handler: (request: Request) => Response | Promise<Response>,
+  ): { shutdown(): Promise<void> };
+  upgradeWebSocket(request: Request): { readonly response: Response; readonly socket: WebSocket };
+};
+
+const DRAIN_MS = 10_000;
+
+const env = readEnv(Deno.env.toObject());
+if (!env.ok) {
+  console.error(env.faults.map((fault) => `configuration: ${fault}`).join("\n"));
+  Deno.exit(2);
+}
+configureLog();
+log.info("starting", summaryOf(env.value));
+
+const stop = new AbortController();
+const tasks = newTasks();
+const app = createApp(openEdge(env.value, stop.signal), {
+  pageFiles: env.value.FANFARE_APP === undefined ? undefined : pageFolder(env.value.FANFARE_APP),
+  upgrade(c, events) {
+    const { response, socket } = Deno.upgradeWebSocket(c.req.raw);
+    socket.onopen = () => {
+      events.open(socket);
+    };
+    socket.onmessage = (event) => {
+      events.message(event.data);
+    };
+    socket.onclose = () => {
+      events.close();
+    };
+    return response;
+  },
+});
+
+const server = Deno.serve(
+  {
+    port: env.value.PORT,
+    onListen() {
+      console.log("ready");
+    },
+  },
+  (request) => tasks.track(app.fetch(request, {}, tasks.context)),
+);
+
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  Deno.addSignalListener(signal, () => void drain());
+}
+
+async function drain(): Promise<void> {
+  stop.abort();
+  void server.shutdown();
+  await tasks.settled(DRAIN_MS);
+  Deno.exit(0);
+}

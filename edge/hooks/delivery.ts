@@ -1,0 +1,27 @@
+/** What each kind of hook makes of a request: a signal and the key under which the same delivery is known again. */
+import type { Signal } from "../../domain/signal.ts";
+import type { Hook } from "../../redis/hook.ts";
+import { failure, type Failure } from "../result.ts";
+
+export interface Delivery {
+  readonly signal: Signal;
+  readonly idempotencyKey: string;
+  readonly answerTtlMs?: number;
+}
+
+/** A request to a hook, read but not yet believed. */
+export interface HookRequest {
+  /** What the URL carries after the hook's id, `""` for none. */
+  readonly secret: string;
+  readonly headers: Headers;
+  readonly mediaType: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** A body that names a channel must name the hook's. */
+export function channelFault(hook: Hook, channel: string | undefined): Failure | undefined {
+  if (channel === undefined || channel === hook.channel) return undefined;
+  return failure("BODY_INVALID", [
+    { path: "channel", message: "must be the hook's channel, or absent" },
+  ]);
+}

@@ -1,0 +1,71 @@
+/**
+ * Standard Webhooks (and Svix, its origin): an HMAC over id, timestamp and the
+ * body's bytes, at most five minutes off. The delivery's id is always the
+ * idempotency key: a header of the sender's choice is not signed, and would let
+ * a replayed delivery pass as a new one.
+ */
+import { compactDecrypt } from "jose";
+import { Webhook } from "standardwebhooks";
+import type { Signal } from "../../domain/signal.ts";
+import type { Hook } from "../../redis/hook.ts";
+import { checkBody, decodeText, parseJson } from "../body.ts";
+import { failure, success, type Result } from "../result.ts";
+import { StandardHookBody } from "../schemas.ts";
+import { channelFault, type Delivery, type HookRequest } from "./delivery.ts";
+
+type StandardHook = Extract<Hook, { kind: "standard" }>;
+
+export async function readStandard(
+  hook: StandardHook,
+  request: HookRequest,
+  sealKey: Uint8Array,
+): Promise<Result<Delivery>> {
+  // This kind carries no secret in its URL: such an address does not exist.
+  if (request.secret !== "") return failure("HOOK_UNKNOWN");
+  const text = decodeText(request.bytes);
+  if (!text.ok) return text;
+  const id = signedId(request.headers, text.value, await openSecret(hook.sealedSecret, sealKey));
+  if (id === undefined) return failure("WEBHOOK_SIGNATURE_INVALID");
+  if (request.mediaType !== "application/json") return failure("BODY_TYPE_UNSUPPORTED");
+  const json = parseJson(text.value);
+  const body = json.ok ? checkBody(StandardHookBody, json.value) : json;
+  if (!body.ok) return body;
+  const { channel, ...fields } = body.value;
+  return (
+    channelFault(hook, channel) ??
+    success({
+      signal: { channel: hook.channel, ...fields } satisfies Signal,
+      idempotencyKey: `hook:${hook.id}:delivery:${id}`,
+    })
+  );
+}
+
+/** Throws where the seal does not open: the keys of this deployment do not belong together. */
+async function openSecret(sealed: string, sealKey: Uint8Array): Promise<string> {
+  const { plaintext } = await compactDecrypt(sealed, sealKey, {
+    keyManagementAlgorithms: ["dir"],
+    contentEncryptionAlgorithms: ["A256GCM"],
+  });
+  return new TextDecoder().decode(plaintext);
+}
+
+/** The delivery's id if its signature holds. */
+function signedId(headers: Headers, body: string, secret: string): string | undefined {
+  const signed = Object.fromEntries(
+    ["id", "timestamp", "signature"].map((name) => [
+      `webhook-${name}`,
+      headers.get(`webhook-${name}`) ?? headers.get(`svix-${name}`) ?? "",
+    ]),
+  );
+  const id = signed["webhook-id"] ?? "";
+  if (!/^[!-~]{1,255}$/.test(id) || !/^\d{1,12}$/.test(signed["webhook-timestamp"] ?? "")) {
+    return undefined;
+  }
+  const webhook = new Webhook(secret);
+  try {
+    webhook.verify(body, signed, { jsonParse: false });
+    return id;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * TradingView: it signs nothing, so the secret is the last part of the URL; it
+ * sends JSON or text, resends without a delivery id, and spells a pair without
+ * its slash.
+ */
+import type { HomeKeys } from "../../redis/keys.ts";
+import type { Hook } from "../../redis/hook.ts";
+import { canonicalBody, type Signal } from "../../domain/signal.ts";
+import { parseCents } from "../../domain/money.ts";
+import type { InferOutput } from "valibot";
+import { sha256Hex } from "../accept.ts";
+import { checkBody, decodeText, parseJson } from "../body.ts";
+import type { Store } from "../store.ts";
+import { failure, success, type Result } from "../result.ts";
+import { TradingViewBody } from "../schemas.ts";
+import { channelFault, type Delivery, type HookRequest } from "./delivery.ts";
+
+type TradingViewHook = Extract<Hook, { kind: "tradingview" }>;
+type Body = InferOutput<typeof TradingViewBody>;
+
+const MAX_AGE_MS = 60_000;
+const MAX_AHEAD_MS = 5_000;
+/** Without an id and a time, the same body within this is the same alert, resent. */
+const SAME_BODY_MS = 60_000;
+
+export async function readTradingView(
+  hook: TradingViewHook,
+  request: HookRequest,
+  nowMs: number,
+  channelSymbols: () => Promise<Result<readonly string[]>>,
+): Promise<Result<Delivery>> {
+  if (!equalInConstantTime(await sha256Hex(request.secret), hook.secretSha256)) {
+    return failure("HOOK_UNKNOWN");
+  }
+  const fields = readFields(request);
+  const body = fields.ok ? checkBody(TradingViewBody, fields.value) : fields;
+  if (!body.ok) return body;
+  const { id, time, channel, contract, durationSeconds } = body.value;
+  const stakeCents = stakeOf(body.value);
+  if (stakeCents === undefined) {
+    return failure("BODY_INVALID", [
+      {
+        path: "stake",
+        message: "either stake or stakeCents is required, above 0 and within bounds",
+      },
+    ]);
+  }
+  const wrongChannel = channelFault(hook, channel);
+  if (wrongChannel) return wrongChannel;
+  if (time !== undefined && !isFresh(time, nowMs)) return failure("WEBHOOK_STALE");
+  const symbol = await symbolOf(body.value.symbol, channelSymbols);
+  if (!symbol.ok) return symbol;
+  const signal: Signal = {
+    channel: hook.channel,
+    symbol: symbol.value,
+    contract,
+    stakeCents,
+    durationSeconds,
+  };
+  const known = `hook:${hook.id}`;
+  const chosen = request.headers.get("idempotency-key");
+  if (chosen !== null) return success({ signal, idempotencyKey: `${known}:key:${chosen}` });
+  if (id !== undefined && time !== undefined) {
+    return success({ signal, idempotencyKey: `${known}:alert:${id}@${time}` });
+  }
+  const hash = await sha256Hex(canonicalBody(signal));
+  return success({
+    signal,
+    idempotencyKey: `${known}:body:${hash}`,
+    answerTtlMs: SAME_BODY_MS,
+  });
+}
+
+function readFields({ mediaType, bytes }: HookRequest): Result<unknown> {
+  if (!["application/json", "text/plain", ""].includes(mediaType)) {
+    return failure("BODY_TYPE_UNSUPPORTED");
+  }
+  const text = decodeText(bytes);
+  if (!text.ok) return text;
+  const isJson = mediaType === "application/json" || text.value.trimStart().startsWith("{");
+  return isJson ? parseJson(text.value) : parsePairs(text.value);
+}
+
+/** `symbol=EUR/USD contract=CALL stake=5.00 duration=30`, separated by blanks or commas. */
+function parsePairs(text: string): Result<unknown> {
+  const fields = new Map<string, unknown>();
+  for (const pair of text.split(/[\s,]+/).filter(Boolean)) {
+    const at = pair.indexOf("=");
+    const name = pair.slice(0, at);
+    const value = pair.slice(at + 1);
+    if (at < 1 || fields.has(name)) return failure("BODY_MALFORMED");
+    if (name === "duration") fields.set("durationSeconds", wholeNumberOf(value));
+    else fields.set(name, name === "stakeCents" ? wholeNumberOf(value) : value);
+  }
+  return success(Object.fromEntries(fields));
+}
+
+function wholeNumberOf(text: string): number {
+  return /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+}
+
+function stakeOf({ stake, stakeCents }: Body): number | undefined {
+  if (stake === undefined) return stakeCents;
+  return stakeCents === undefined ? parseCents(stake) : undefined;
+}
+
+function isFresh(time: string, nowMs: number): boolean {
+  const ageMs = nowMs - Date.parse(time);
+  return ageMs <= MAX_AGE_MS && ageMs >= -MAX_AHEAD_MS;
+}
+
+/** `FX:EURUSD` → the channel's `EUR/USD`. What matches none is left for the acceptance to refuse. */
+async function symbolOf(
+  spelled: string,
+  channelSymbols: () => Promise<Result<readonly string[]>>,
+): Promise<Result<string>> {
+  const ticker = spelled.slice(spelled.indexOf(":") + 1);
+  if (ticker.includes("/")) return success(ticker);
+  const symbols = await channelSymbols();
+  if (!symbols.ok) return symbols;
+  const known = symbols.value.includes(ticker)
+    ? ticker
+    : symbols.value.find((each) => each.replace("/", "") === ticker);
+  return success(known ?? ticker);
+}
+
+/** The symbols of a channel as its home partition holds them; none where there is no such channel. */
+export async function readSymbols(
+  store: Store,
+  home: HomeKeys,
+  channel: TradingViewHook["channel"],
+): Promise<Result<readonly string[]>> {
+  const read = await store.readHashes([{ key: home.channel(channel), fields: ["settings"] }]);
+  if (!read.ok) return read;
+  const [settings] = read.value[0] as [string | null];
+  return success(
+    settings === null ? [] : (JSON.parse(settings) as { symbols: readonly string[] }).symbols,
+  );
+}
+
+/** Both are hashes of the same length, so that only their content could be told by time. */
+function equalInConstantTime(a: string, b: string): boolean {
+  let difference = a.length ^ b.length;
+  for (let index = 0; index < a.length; index += 1) {
+    difference |= a.charCodeAt(index) ^ b.charCodeAt(index);
+  }
+  return difference === 0;
+}

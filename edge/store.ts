@@ -1,0 +1,98 @@
+/**
+ * A Redis behind the Upstash REST protocol. Nothing is retried here: a write
+ * whose reply was lost may have taken effect, and only the caller knows whether
+ * it may be repeated. What the library says of an error is dropped, as it
+ * quotes the whole command.
+ */
+import { Redis } from "@upstash/redis/cloudflare";
+import type { Script } from "../redis/script.ts";
+import { failure, success, type Result } from "./result.ts";
+
+/** Short enough that a hook, which needs two or three calls, answers within its sender's three seconds. */
+const TIMEOUT_MS = 1_000;
+
+export interface StoreAddress {
+  readonly url: string;
+  readonly token: string;
+}
+
+export interface HashFields {
+  readonly key: string;
+  readonly fields: readonly string[];
+}
+
+export interface Store {
+  run<Args, Reply>(script: Script<Args, Reply>, args: Args): Promise<Result<Reply>>;
+  /** Several runs in one request. Not atomic together. */
+  runAll<Args, Reply>(script: Script<Args, Reply>, each: readonly Args[]): Promise<Result<Reply[]>>;
+  get(key: string): Promise<Result<string | null>>;
+  hasField(key: string, field: string): Promise<Result<boolean>>;
+  /** One `HMGET` each, in one request. */
+  readHashes(hashes: readonly HashFields[]): Promise<Result<unknown[]>>;
+  removeMember(sortedSet: string, member: string): Promise<Result<number>>;
+  /** Calls `wake` once listening and at each message, until stopped or cut off. Never throws. */
+  listen(channel: string, stop: AbortSignal, wake: () => void): Promise<void>;
+}
+
+export function openStore({ url, token }: StoreAddress): Store {
+  const redis = new Redis({
+    url,
+    token,
+    retry: { retries: 0 },
+    enableTelemetry: false,
+    automaticDeserialization: false,
+    enableAutoPipelining: false,
+    responseEncoding: false,
+    signal: () => AbortSignal.timeout(TIMEOUT_MS),
+  });
+  return {
+    run: async (script, args) =>
+      readReply(
+        await answer(() => redis.eval(script.lua, script.keys(args), script.args(args))),
+        script.reply,
+      ),
+    runAll: async (script, each) => {
+      const pipeline = redis.pipeline();
+      for (const args of each) pipeline.eval(script.lua, script.keys(args), script.args(args));
+      return readReply(await answer(() => pipeline.exec<unknown[]>()), (replies) =>
+        replies.map((reply) => script.reply(reply)),
+      );
+    },
+    get: (key) => answer(() => redis.get<string>(key)),
+    hasField: async (key, field) =>
+      readReply(await answer(() => redis.hexists(key, field)), (reply) => reply === 1),
+    readHashes: (hashes) => {
+      const pipeline = redis.pipeline();
+      for (const { key, fields } of hashes) pipeline.hmget(key, ...fields);
+      return answer(() => pipeline.exec<unknown[]>());
+    },
+    removeMember: (sortedSet, member) => answer(() => redis.zrem(sortedSet, member)),
+    async listen(channel, stop, wake) {
+      try {
+        const response = await fetch(`${url.replace(/\/$/, "")}/subscribe/${channel}`, {
+          method: "POST",
+          headers: { authorization: `Bearer ${token}`, accept: "text/event-stream" },
+          signal: stop,
+        });
+        // A message says only that something moved, so that any bytes will do.
+        const reader = response.ok ? response.body?.getReader() : undefined;
+        while (reader && !(await reader.read()).done) wake();
+      } catch {
+        // Cut off: whoever waits reads again on its own each second.
+      }
+    },
+  };
+}
+
+async function answer<T>(call: () => Promise<T>): Promise<Result<T>> {
+  try {
+    return success(await call());
+  } catch {
+    return failure("STORE_UNAVAILABLE");
+  }
+}
+
+/** Outside of `answer`, so that a reply of the wrong shape shows as the bug that it is. */
+function readReply<T, U>(result: Result<T>, read: (value: T) => U): Result<U> {
+  return result.ok ? success(read(result.value)) : result;
+}

@@ -1,0 +1,45 @@
+/** What is still under way when a process is asked to end: requests, and the dispatches beside them. */
+import type { ExecutionContext } from "hono";
+import { log } from "./log.ts";
+
+export interface Tasks {
+  /** What Hono hands a handler for work that outlives its answer. */
+  readonly context: ExecutionContext;
+  track<T>(task: T | Promise<T>): T | Promise<T>;
+  /** Resolves once nothing is under way, or when the time is over. */
+  settled(timeoutMs: number): Promise<void>;
+}
+
+export function newTasks(): Tasks {
+  const underWay = new Set<Promise<unknown>>();
+  function track<T>(task: T | Promise<T>): T | Promise<T> {
+    if (!(task instanceof Promise)) return task;
+    const ended = task
+      .catch((error: unknown) => {
+        log.error("a task failed", { error: (error as Error).name });
+      })
+      .finally(() => underWay.delete(ended));
+    underWay.add(ended);
+    return task;
+  }
+  return {
+    track,
+    context: {
+      waitUntil: (task: Promise<unknown>) => void track(task.catch(ignore)),
+      passThroughOnException: ignore,
+      props: undefined,
+    },
+    async settled(timeoutMs) {
+      const overtime = new Promise((resolve) => setTimeout(resolve, timeoutMs));
+      // What ends may have begun something new.
+      const all = async (): Promise<void> => {
+        while (underWay.size > 0) await Promise.allSettled(underWay);
+      };
+      await Promise.race([all(), overtime]);
+    },
+  };
+}
+
+function ignore(): void {
+  // Nothing to do.
+}

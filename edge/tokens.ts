@@ -1,0 +1,64 @@
+/**
+ * Bearer tokens: JWT signed with EdDSA by one of the issuer's published keys,
+ * for this audience, with an expiry of at most twelve hours from now.
+ */
+import { createLocalJWKSet, errors, jwtVerify, type JSONWebKeySet } from "jose";
+import { ID_PATTERN, type PersonId } from "../domain/ids.ts";
+import { failure, success, type Result } from "./result.ts";
+
+const MAX_LIFETIME_MS = 12 * 60 * 60 * 1000;
+const CLOCK_LEEWAY_MS = 60_000;
+
+export const SCOPES = ["signals:write", "signals:read"] as const;
+export type Scope = (typeof SCOPES)[number];
+
+export interface Caller {
+  readonly person: PersonId;
+  readonly scopes: ReadonlySet<string>;
+  readonly expiresAtMs: number;
+  /** As it was sent, to be shown to the records API in the caller's name. Never logged. */
+  readonly token: string;
+}
+
+export type TokenVerifier = (token: string, nowMs: number) => Promise<Result<Caller>>;
+
+/** The keys are imported once and kept: a verification is one signature check. */
+export function tokenVerifier(issuerKeys: JSONWebKeySet): TokenVerifier {
+  const keys = createLocalJWKSet(issuerKeys);
+  return async (token, nowMs) => {
+    let payload;
+    try {
+      ({ payload } = await jwtVerify(token, keys, {
+        algorithms: ["EdDSA"],
+        issuer: "fanfare",
+        audience: "fanfare",
+        requiredClaims: ["sub", "exp"],
+        currentDate: new Date(nowMs),
+      }));
+    } catch (error) {
+      return failure(error instanceof errors.JWTExpired ? "TOKEN_EXPIRED" : "TOKEN_INVALID");
+    }
+    const expiresAtMs = (payload.exp ?? 0) * 1000;
+    const scope = payload["scope"] ?? "";
+    if (
+      !ID_PATTERN.test(payload.sub ?? "") ||
+      typeof scope !== "string" ||
+      expiresAtMs > nowMs + MAX_LIFETIME_MS + CLOCK_LEEWAY_MS
+    ) {
+      return failure("TOKEN_INVALID");
+    }
+    return success({
+      person: payload.sub as PersonId,
+      scopes: new Set(scope.split(" ")),
+      expiresAtMs,
+      token,
+    });
+  };
+}
+
+/** The token of an `Authorization` header. */
+export function bearerOf(header: string | undefined): Result<string> {
+  if (header === undefined) return failure("TOKEN_MISSING");
+  const token = /^Bearer +(\S+)$/i.exec(header)?.[1];
+  return token === undefined ? failure("TOKEN_INVALID") : success(token);
+}

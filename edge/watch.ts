@@ -1,0 +1,83 @@
+/**
+ * A signal's progress as it moves. A published message is only a wake-up: the
+ * truth is read again each time, and once a second in case a wake-up was lost.
+ */
+import { liveChannel } from "../redis/keys.ts";
+import type { Progress, StoredSignal } from "../redis/progress.ts";
+import type { Edge } from "./edge.ts";
+import { readProgress } from "./progress.ts";
+
+export const WATCH_MS = 60_000;
+const REREAD_MS = 1_000;
+/** However fast the outcomes come in, nobody reads them faster than this. */
+const LEAST_MS_BETWEEN_READS = 50;
+
+/**
+ * Yields the progress at once and whenever it has moved, and ends when it is
+ * complete, after a minute, or when stopped. `listening: false` spares the
+ * subscriptions and leaves the re-read each second.
+ */
+export async function* watchProgress(
+  edge: Edge,
+  stored: StoredSignal,
+  stopped: AbortSignal,
+  { listening = true } = {},
+): AsyncGenerator<Progress, void, void> {
+  const endsAtMs = edge.clock() + WATCH_MS;
+  const ended = new AbortController();
+  const stop = AbortSignal.any([stopped, edge.stop, ended.signal]);
+  const bell = newBell(stop);
+  if (listening) {
+    for (const region of new Set(stored.routes.map((each) => each.region))) {
+      void edge.regions.get(region)?.listen(liveChannel(stored.signal.id), stop, bell.ring);
+    }
+  }
+  let last = "";
+  try {
+    while (!stop.aborted && edge.clock() < endsAtMs) {
+      bell.still();
+      const progress = await readProgress(edge, stored);
+      const text = progress.ok ? JSON.stringify(progress.value) : last;
+      if (progress.ok && text !== last) {
+        last = text;
+        yield progress.value;
+        if (progress.value.status === "complete") return;
+      }
+      await Promise.all([bell.rung(REREAD_MS), wait(LEAST_MS_BETWEEN_READS)]);
+    }
+  } finally {
+    ended.abort();
+  }
+}
+
+/** Remembers a ring that comes before anyone waits for it. */
+function newBell(stop: AbortSignal) {
+  let rang = false;
+  let wakeUp: (() => void) | undefined;
+  const ring = (): void => {
+    rang = true;
+    wakeUp?.();
+  };
+  stop.addEventListener("abort", ring, { once: true });
+  return {
+    ring,
+    still(): void {
+      rang = false;
+    },
+    async rung(timeoutMs: number): Promise<void> {
+      if (rang || stop.aborted) return;
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, timeoutMs);
+        wakeUp = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+      wakeUp = undefined;
+    },
+  };
+}
+
+function wait(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
