@@ -28,7 +28,8 @@ export function parseJob(fields: ReadonlyMap<string, string>): Job | string {
   return { signal, broker, shard, version, count, dispatchedAtMs };
 }
 
-function parseSignal(text: string | undefined): AcceptedSignal | string {
+/** Reads an accepted signal's JSON; a text says why it is not one. */
+export function parseSignal(text: string | undefined): AcceptedSignal | string {
   if (text === undefined) return "signal is missing";
   let value: Partial<AcceptedSignal>;
   try {
@@ -44,7 +45,8 @@ function parseSignal(text: string | undefined): AcceptedSignal | string {
     }
   }
   if (typeof value.symbol !== "string") return "signal.symbol is not a string";
-  if (!CONTRACT_TYPES.includes(value.contract as never)) return "signal.contract is not CALL or PUT";
+  if (!CONTRACT_TYPES.includes(value.contract as never))
+    return "signal.contract is not CALL or PUT";
   for (const name of [
     "stakeCents",
     "durationSeconds",

@@ -11,7 +11,7 @@ import type { Script } from "../redis/script.ts";
 export function connectRedis(url: string): RedisClient {
   return new RedisClient(url, {
     autoReconnect: true,
-    maxRetries: Number.MAX_SAFE_INTEGER,
+    maxRetries: 0xffff_ffff,
     connectionTimeout: 5_000,
     idleTimeout: 0,
   });

@@ -1,0 +1,142 @@
+/**
+ * The one consumer-group loop. Every entry of a stream is handled at least
+ * once: what a former life of this consumer left is taken up first, what
+ * another consumer left idle is reclaimed, and what a handler could not finish
+ * is tried again for as long as it takes. Handlers are therefore idempotent.
+ */
+import { getLogger } from "@logtape/logtape";
+import type { RedisClient } from "bun";
+import { bury, trim } from "../../redis/streams.ts";
+import { connectRedis, run } from "../redis-client.ts";
+import { parseClaimed, parseRead, type Entry } from "./entries.ts";
+
+/** What became of an entry: `done` is acknowledged here, `acked` already was by the handler's own script. */
+export type Verdict = "done" | "acked" | { readonly dead: string };
+
+export interface Consumption {
+  readonly redisUrl: string;
+  /** For everything that does not block. */
+  readonly redis: RedisClient;
+  readonly stream: string;
+  readonly group: string;
+  /** The same at each start of the same worker, so that it finds its own leavings at once. */
+  readonly consumer: string;
+  /** Entries a call of `handle`, and calls at once. With one call at once, entries keep their order. */
+  readonly batch: number;
+  readonly concurrency: number;
+  /** After this long without an acknowledgement another consumer's entry is taken over. */
+  readonly reclaimIdleMs: number;
+  /** The groups that must be through with an entry before it is trimmed; absent: this loop does not trim. */
+  readonly trimBelow?: readonly string[];
+  /** One verdict an entry, in their order. A rejection leaves all of them for another try. */
+  handle(entries: readonly Entry[]): Promise<readonly Verdict[]>;
+  readonly stop: AbortSignal;
+}
+
+const BLOCK_MS = 250;
+const HOUSEKEEPING_MS = 2_000;
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 2_000;
+
+/** Resolves once stopped and everything taken is handled or left pending. */
+export async function consume(consumption: Consumption): Promise<void> {
+  const { redis, stream, group, consumer, batch, concurrency, stop } = consumption;
+  const log = getLogger(["fanfare", "consume"]).with({ stream, group });
+  // A blocking read stalls its connection, so each loop has one of its own.
+  const reader = connectRedis(consumption.redisUrl);
+  const underWay = new Map<string, Promise<void>>();
+  let pauseMs = 0;
+  let ready = false;
+  let leavings = true;
+  let housekeptAt = 0;
+
+  async function settle(entries: readonly Entry[]): Promise<void> {
+    const verdicts = await consumption.handle(entries);
+    const done = entries.filter((_, index) => verdicts[index] === "done").map(({ id }) => id);
+    if (done.length > 0) await redis.send("XACK", [stream, group, ...done]);
+    for (const [index, verdict] of verdicts.entries()) {
+      const entry = entries[index];
+      if (entry === undefined || typeof verdict === "string" || verdict === undefined) continue;
+      log.warn("entry {entry} buried: {reason}", { entry: entry.id, reason: verdict.dead });
+      await run(redis, bury, { stream, group, entry: entry.id, reason: verdict.dead });
+    }
+  }
+
+  function take(found: readonly Entry[]): void {
+    const entries = found.filter(({ id }) => !underWay.has(id));
+    for (let start = 0; start < entries.length; start += batch) {
+      const slice = entries.slice(start, start + batch);
+      const work = settle(slice)
+        .then(() => {
+          pauseMs = 0;
+        })
+        .catch(() => {
+          // The reason may hold a payload, so only the fact is logged; the entries stay pending.
+          leavings = true;
+          pauseMs = Math.min(Math.max(pauseMs * 2, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
+          log.warn("{count} entries could not be handled, trying again", { count: slice.length });
+        })
+        .finally(() => {
+          for (const { id } of slice) underWay.delete(id);
+        });
+      for (const { id } of slice) underWay.set(id, work);
+    }
+  }
+
+  const calls = (): number => new Set(underWay.values()).size;
+
+  async function step(): Promise<void> {
+    if (!ready) {
+      await ensureGroup(reader, stream, group);
+      ready = true;
+    }
+    if (Date.now() - housekeptAt > HOUSEKEEPING_MS) {
+      housekeptAt = Date.now();
+      if (consumption.trimBelow) {
+        await run(redis, trim, { stream, groups: consumption.trimBelow });
+      }
+      const claim = [String(consumption.reclaimIdleMs), "0-0", "COUNT", String(batch)];
+      take(parseClaimed(await reader.send("XAUTOCLAIM", [stream, group, consumer, ...claim])));
+    }
+    const free = Math.max(concurrency - calls(), 0) * batch;
+    if (free === 0) {
+      await Promise.race(underWay.values());
+      return;
+    }
+    const read = ["GROUP", group, consumer, "COUNT", String(free)];
+    if (leavings && underWay.size === 0) {
+      const left = parseRead(await reader.send("XREADGROUP", [...read, "STREAMS", stream, "0"]));
+      leavings = left.length >= free;
+      const gone = left.filter(({ fields }) => fields.size === 0);
+      if (gone.length > 0) {
+        await redis.send("XACK", [stream, group, ...gone.map(({ id }) => id)]);
+      }
+      take(left.filter(({ fields }) => fields.size > 0));
+      return;
+    }
+    const block = ["BLOCK", String(BLOCK_MS), "STREAMS", stream, ">"];
+    take(parseRead(await reader.send("XREADGROUP", [...read, ...block])));
+  }
+
+  while (!stop.aborted) {
+    try {
+      if (pauseMs > 0) await Bun.sleep(pauseMs);
+      await step();
+    } catch {
+      // Redis is away, or came back without the group. What it delivered meanwhile is among our leavings.
+      ready = false;
+      leavings = true;
+      pauseMs = Math.min(Math.max(pauseMs * 2, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
+    }
+  }
+  await Promise.all(underWay.values());
+  reader.close();
+}
+
+async function ensureGroup(redis: RedisClient, stream: string, group: string): Promise<void> {
+  try {
+    await redis.send("XGROUP", ["CREATE", stream, group, "0", "MKSTREAM"]);
+  } catch (error) {
+    if (!String((error as Error).message).startsWith("BUSYGROUP")) throw error;
+  }
+}
