@@ -1,0 +1,35 @@
+/** A worker role as a process of its own, as it runs in production. */
+import type { Subprocess } from "bun";
+
+export interface RoleProcess {
+  /** `kill -9`. */
+  kill(): Promise<void>;
+  /** SIGTERM; answers the exit code. */
+  stop(): Promise<number>;
+}
+
+/** Resolves once the role said that it is ready. Its log goes to this process' standard error only if it does not come up. */
+export async function startRole(
+  name: string,
+  env: Readonly<Record<string, string>>,
+): Promise<RoleProcess> {
+  const child: Subprocess<"ignore", "pipe", "pipe"> = Bun.spawn(
+    [process.execPath, "workers/main.ts", name],
+    { env: { ...process.env, ...env }, stdin: "ignore", stdout: "pipe", stderr: "pipe" },
+  );
+  const log = new Response(child.stderr).text();
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    if (!text.includes("ready")) continue;
+    return {
+      async kill() {
+        child.kill("SIGKILL");
+        await child.exited;
+      },
+      async stop() {
+        child.kill("SIGTERM");
+        return await child.exited;
+      },
+    };
+  }
+  throw new Error(`${name} did not come up: ${await log}`);
+}

@@ -1,0 +1,76 @@
+/**
+ * A seeded random walk whose price at any step is a pure function of seed,
+ * symbol and step: a restarted server goes on where it would have been, and two
+ * servers agree. The walk is a sum of random lines with corners every 1, 2, 4 …
+ * steps, each wider than the one before by √2, which is how a random walk looks
+ * at each scale. Only sums and products of numbers: the same on every machine.
+ */
+
+export interface Walk {
+  readonly startMicros: number;
+  /** The price is a multiple of this. */
+  readonly tickMicros: number;
+  /** About how far one step leads, as a share of the price. At most 1/1000, so that no price reaches zero. */
+  readonly stepShare: number;
+}
+
+/** Sixteen octaves bound the walk to 616 steps' width from its start. */
+const OCTAVES = 16;
+
+const STREAMED_WALKS: Readonly<Record<string, Walk>> = {
+  "EUR/USD": { startMicros: 1_084_000, tickMicros: 10, stepShare: 2.5e-5 },
+  "GBP/USD": { startMicros: 1_271_000, tickMicros: 10, stepShare: 2.5e-5 },
+  "USD/JPY": { startMicros: 151_200_000, tickMicros: 1_000, stepShare: 2.5e-5 },
+  "BTC/USD": { startMicros: 67_500_000_000, tickMicros: 10_000, stepShare: 1e-4 },
+  R_100: { startMicros: 1_480_000_000, tickMicros: 10_000, stepShare: 1e-4 },
+};
+
+/** The contract symbols that the simulator streams. */
+export const STREAMED_SYMBOLS: readonly string[] = Object.keys(STREAMED_WALKS);
+
+/** Any other symbol starts somewhere between 5.00 and 505.00, in cents. */
+export function walkOf(seed: number, symbol: string): Walk {
+  return (
+    STREAMED_WALKS[symbol] ?? {
+      startMicros:
+        5_000_000 + Math.floor(noise(seed, nameOf(symbol), OCTAVES, 0) * 50_000) * 10_000,
+      tickMicros: 10_000,
+      stepShare: 1e-3,
+    }
+  );
+}
+
+export function priceMicrosAt(seed: number, symbol: string, step: number): number {
+  const { startMicros, tickMicros, stepShare } = walkOf(seed, symbol);
+  const name = nameOf(symbol);
+  let distance = 0;
+  let width = 1;
+  let period = 1;
+  for (let octave = 0; octave < OCTAVES; octave += 1) {
+    const corner = Math.floor(step / period);
+    const from = noise(seed, name, octave, corner);
+    const to = noise(seed, name, octave, corner + 1);
+    distance += width * (2 * (from + (to - from) * (step / period - corner)) - 1);
+    width *= Math.SQRT2;
+    period *= 2;
+  }
+  return Math.round((startMicros * (1 + stepShare * distance)) / tickMicros) * tickMicros;
+}
+
+function nameOf(symbol: string): number {
+  return noise(...Array.from(symbol, (letter) => letter.charCodeAt(0))) * 2 ** 32;
+}
+
+/** 0 to below 1, the same for the same numbers and unlike for others. */
+export function noise(...numbers: readonly number[]): number {
+  let value = 0x9e3779b9;
+  for (const number of numbers) {
+    // The finaliser of MurmurHash3, over the low and the high half of each number.
+    for (const half of [number >>> 0, Math.floor(number / 2 ** 32) >>> 0]) {
+      value = Math.imul(value ^ half, 0x85ebca6b);
+      value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35);
+      value ^= value >>> 16;
+    }
+  }
+  return (value >>> 0) / 2 ** 32;
+}
