@@ -1,0 +1,83 @@
+/**
+ * Asked quotes, paid for once: a valid quote in the shared cache is taken;
+ * otherwise one server asks, once however many of its callers want it, and the
+ * others wait for its answer. Whatever goes wrong is a reason, never a price.
+ */
+import { getLogger } from "@logtape/logtape";
+import type { RedisClient } from "bun";
+import type { Quote } from "../../domain/quote.ts";
+import { releaseAsking, storeQuote, takeQuote } from "../../redis/asked-quote.ts";
+import { PAID_QUOTES_KEY } from "../../redis/keys.ts";
+import { run } from "../redis-client.ts";
+import type { Answer, AskedSource } from "./port.ts";
+
+export type AskedQuote =
+  | { readonly kind: "quoted"; readonly quote: Quote }
+  | {
+      readonly kind: "unavailable";
+      /** What the source did, or: its answer was too old; another server asked in vain; the cache does not answer. */
+      readonly reason: Exclude<Answer["kind"], "quoted"> | "stale" | "waited" | "cache";
+    };
+
+export interface AskedQuotesOptions {
+  readonly redis: RedisClient;
+  readonly source: AskedSource;
+  /** How long a question to the source may take; its lease, and those who wait for it, last a second longer. */
+  readonly timeoutMs: number;
+  readonly now: () => number;
+  /** A new name for each lease. */
+  readonly token: () => string;
+}
+
+/** How often those who wait look whether the answer is there. */
+const POLL_MS = 20;
+
+const log = getLogger(["fanfare", "quotes", "asked"]);
+
+export function askedQuotes(options: AskedQuotesOptions): {
+  quoteOf(symbol: string): Promise<AskedQuote>;
+} {
+  const flights = new Map<string, Promise<AskedQuote>>();
+  return {
+    quoteOf(symbol) {
+      const underWay = flights.get(symbol);
+      if (underWay) return underWay;
+      const flight = fetchQuote(options, symbol)
+        .catch((): AskedQuote => ({ kind: "unavailable", reason: "cache" }))
+        .then((result) => {
+          flights.delete(symbol);
+          if (result.kind === "unavailable") {
+            log.warn("no quote of {symbol}: {reason}", { symbol, reason: result.reason });
+          }
+          return result;
+        });
+      flights.set(symbol, flight);
+      return flight;
+    },
+  };
+}
+
+/** Rejects only where Redis does. */
+async function fetchQuote(options: AskedQuotesOptions, symbol: string): Promise<AskedQuote> {
+  const { redis, source, timeoutMs, now } = options;
+  const token = options.token();
+  const leaseMs = timeoutMs + 1_000;
+  const giveUpAtMs = now() + leaseMs;
+  for (;;) {
+    const taken = await run(redis, takeQuote, { symbol, token, leaseMs });
+    if (taken.kind === "cached") return { kind: "quoted", quote: taken.quote };
+    if (taken.kind === "ask") break;
+    if (now() > giveUpAtMs) return { kind: "unavailable", reason: "waited" };
+    await Bun.sleep(POLL_MS);
+  }
+
+  const answer = await source.ask(symbol);
+  // The source bills what reached it, whether or not its answer was of use.
+  if (answer.kind !== "refused") await redis.incr(PAID_QUOTES_KEY);
+  if (answer.kind !== "quoted") {
+    await run(redis, releaseAsking, { symbol, token });
+    return { kind: "unavailable", reason: answer.kind };
+  }
+  const quote = await run(redis, storeQuote, { quote: answer.quote, token });
+  return quote ? { kind: "quoted", quote } : { kind: "unavailable", reason: "stale" };
+}

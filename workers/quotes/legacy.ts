@@ -1,0 +1,58 @@
+/**
+ * The asked source: the legacy line protocol, one question a TCP connection.
+ * Send `SYM,userid\n`, read `price,SYM,userid,timestampMs,cryptokey\n`. Answers
+ * come in pieces, without their newline, as garbage or not at all; each of
+ * these is an answer of its own here, and none is ever a price.
+ */
+import { parseAnswer } from "../../domain/quote.ts";
+import { addressOf, discard, type Answer, type AskedSource } from "./port.ts";
+
+/** Longer than any answer; whoever sends more is not a quote server. */
+const MAX_ANSWER_BYTES = 512;
+
+export interface LegacyOptions {
+  readonly url: string;
+  /** The user in whose name the source is asked. */
+  readonly user: string;
+  /** The real server takes up to 4 s. */
+  readonly timeoutMs: number;
+}
+
+export function legacySource({ url, user, timeoutMs }: LegacyOptions): AskedSource {
+  return {
+    async ask(symbol) {
+      const { promise, resolve } = Promise.withResolvers<Answer>();
+      const decoder = new TextDecoder();
+      let text = "";
+
+      const judge = (line: string): Answer => {
+        const quote = parseAnswer(line.replace(/\r$/, ""), symbol, user);
+        return quote ? { kind: "quoted", quote } : { kind: "garbage" };
+      };
+      const timer = setTimeout(() => resolve({ kind: "silent" }), timeoutMs);
+      const connecting = Bun.connect({
+        ...addressOf(url),
+        socket: {
+          open(socket) {
+            socket.write(`${symbol},${user}\n`);
+          },
+          data(_socket, bytes) {
+            text += decoder.decode(bytes, { stream: true });
+            const end = text.indexOf("\n");
+            if (end >= 0) resolve(judge(text.slice(0, end)));
+            else if (text.length > MAX_ANSWER_BYTES) resolve({ kind: "garbage" });
+          },
+          // The newline may be missing at the end of the stream.
+          close: () => resolve(judge(text)),
+          error: () => resolve({ kind: "garbage" }),
+          connectError: () => resolve({ kind: "refused" }),
+        },
+      });
+      connecting.catch(() => resolve({ kind: "refused" }));
+      const answer = await promise;
+      clearTimeout(timer);
+      discard(connecting);
+      return answer;
+    },
+  };
+}

@@ -1,0 +1,75 @@
+/**
+ * The quotes role: follows the stream into every desk partition, and serves
+ * quotes over HTTP, streamed or asked. Several may run at once: each writes the
+ * same ticks, and only one of them asks for a symbol at a time.
+ */
+import { PartitionMap } from "../../redis/keys.ts";
+import type { Quote } from "../../domain/quote.ts";
+import type { Role } from "../main.ts";
+import { connectRedis } from "../redis-client.ts";
+import { askedQuotes } from "./asked-quotes.ts";
+import { deskWriter } from "./desk-writer.ts";
+import { serveQuotes } from "./http.ts";
+import { legacySource } from "./legacy.ts";
+import { streamingSource } from "./streaming.ts";
+
+/** Quotes that no user asked for are asked for in the house's name. */
+const HOUSE_USER = "fanfare";
+/** The legacy server answers within about four seconds, or not at all. */
+const ASK_TIMEOUT_MS = 5_000;
+const STREAM_SILENCE_MS = 3_000;
+const STOP_TIMEOUT_MS = 1_000;
+
+export const role: Role = async (env, stop, ready) => {
+  const redis = connectRedis(env.FANFARE_REDIS_URL);
+  const streamed = env.FANFARE_QUOTES_SYMBOLS;
+  const newest = new Map<string, Quote>();
+  const missing = new Set(streamed);
+
+  const writer = deskWriter(redis, new PartitionMap(env.FANFARE_PARTITIONS), (written) => {
+    if (missing.size === 0) return;
+    for (const { symbol } of written) missing.delete(symbol);
+    if (missing.size === 0) ready();
+  });
+  const asked = askedQuotes({
+    redis,
+    source: legacySource({
+      url: env.FANFARE_QUOTES_ASKED,
+      user: HOUSE_USER,
+      timeoutMs: ASK_TIMEOUT_MS,
+    }),
+    timeoutMs: ASK_TIMEOUT_MS,
+    now: Date.now,
+    token: () => crypto.randomUUID(),
+  });
+  const server = serveQuotes(
+    {
+      streamed,
+      newest,
+      asked,
+      timeoutMs: ASK_TIMEOUT_MS + 2_000,
+      simulated: env.FANFARE_QUOTES_KIND === "simulated",
+      now: Date.now,
+    },
+    env.FANFARE_QUOTES_PORT,
+  );
+
+  const stream = streamingSource({
+    url: env.FANFARE_QUOTES_STREAMING,
+    symbols: streamed,
+    silenceMs: STREAM_SILENCE_MS,
+    now: Date.now,
+    random: Math.random,
+  });
+  await stream.follow((quotes) => {
+    for (const quote of quotes) {
+      if (quote.sourceTimeMs >= (newest.get(quote.symbol)?.sourceTimeMs ?? 0)) {
+        newest.set(quote.symbol, quote);
+      }
+    }
+    writer.add(quotes);
+  }, stop);
+
+  await Promise.race([Promise.all([server.stop(), writer.drained()]), Bun.sleep(STOP_TIMEOUT_MS)]);
+  redis.close();
+};
