@@ -1,0 +1,65 @@
+/** The whole of Fanfare as `npm start` brings it up, on a port and data of its own. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { freePort } from "../support/ports.ts";
+import { until } from "../support/wait.ts";
+
+const START_TIMEOUT_MS = 120_000;
+
+export interface System {
+  readonly url: string;
+  readonly email: string;
+  readonly password: string;
+  stop(): Promise<void>;
+}
+
+export async function startSystem(): Promise<System> {
+  const port = await freePort();
+  const data = mkdtempSync(join(tmpdir(), "fanfare-e2e-"));
+  const child = Bun.spawn([process.execPath, "local/main.ts"], {
+    cwd: join(import.meta.dir, "../.."),
+    // The page is to be built as a user's is, not as a test's.
+    env: { ...process.env, NODE_ENV: undefined, PORT: String(port), FANFARE_DATA: data },
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  let printed = "";
+  const reading = [child.stdout, child.stderr].map(async (stream) => {
+    const decoder = new TextDecoder();
+    for await (const chunk of stream) printed += decoder.decode(chunk, { stream: true });
+  });
+
+  async function stop(): Promise<void> {
+    child.kill("SIGTERM");
+    await child.exited;
+    await Promise.all(reading);
+    rmSync(data, { recursive: true, force: true });
+  }
+
+  try {
+    await until(
+      "the line to try is printed",
+      () => {
+        if (child.exitCode !== null) throw new Error(`it ended before it was up:\n${printed}`);
+        return /^curl /m.test(printed);
+      },
+      START_TIMEOUT_MS,
+    );
+    return {
+      url: `http://127.0.0.1:${port}`,
+      email: find(/\S+@\S+/),
+      password: find(/password\W+(\S+)/i),
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+
+  function find(pattern: RegExp): string {
+    const found = pattern.exec(printed);
+    if (!found) throw new Error(`not among what was printed: ${String(pattern)}\n${printed}`);
+    return found[1] ?? found[0];
+  }
+}
