@@ -4,6 +4,7 @@ import type { Quote } from "../../domain/quote.ts";
 import { TICKS_KEPT_MS } from "../../redis/desk-quotes.ts";
 import { DeskKeys, PartitionMap } from "../../redis/keys.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
+import { until } from "../../tests/support/wait.ts";
 import { connectRedis } from "../redis-client.ts";
 import { deskWriter } from "./desk-writer.ts";
 
@@ -60,4 +61,20 @@ test("a crowd of quotes is written whole, in several steps", async () => {
   await write(Array.from({ length: 1_000 }, (_, index) => quote(NOW + index, index + 1)));
   expect(await ticks()).toHaveLength(1_000);
   expect(await redis.hget(desk.quotes, "R_100")).toBe(`1000,${NOW + 999}`);
+});
+
+test("quotes that were on their way when Redis died are written when it is back", async () => {
+  const observer = connectRedis(server.url);
+  await observer.send("CLIENT", ["PAUSE", "60000", "WRITE"]);
+  const writer = deskWriter(redis, new PartitionMap(2), () => {});
+  writer.add([quote(NOW, 1)]);
+  await until("they are on their way", async () =>
+    / cmd=evalsha? /.test(String(await observer.send("CLIENT", ["LIST"]))),
+  );
+  observer.close();
+  await server.kill();
+  writer.add([quote(NOW + 200, 2)]);
+  await server.restart();
+  await writer.drained();
+  expect(await ticks()).toEqual([`${NOW},1`, `${NOW + 200},2`]);
 });
