@@ -110,6 +110,8 @@ export async function openApiDocument(
   recordsUrl: string | undefined,
 ): Promise<unknown> {
   const own = await generateSpecs(app, {
+    // It would take `/openapi.json` for a file.
+    excludeStaticFile: false,
     documentation: {
       openapi: "3.1.0",
       info: {
