@@ -106,3 +106,8 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     ? { ok: true, value: parsed.output }
     : { ok: false, faults };
 }
+
+/** Every region's Redis by its name: the one that this process works on, where no others are named. */
+export function regionRedisUrls(env: WorkerEnv): Readonly<Record<string, string>> {
+  return env.FANFARE_REGION_REDIS_URLS ?? { [env.FANFARE_REGION]: env.FANFARE_REDIS_URL };
+}

@@ -157,7 +157,7 @@ function succeeds(command: string[]): boolean {
 
 /** The driver waits until the server answers, so nothing here does. */
 function launched(command: string[], port: number, cleanUp: () => void): Server {
-  const child = Bun.spawn(command, { stdout: "ignore", stderr: "ignore" });
+  const child = Bun.spawn(command, { stdin: "pipe", stdout: "ignore", stderr: "ignore" });
   return {
     uri: `mongodb://127.0.0.1:${port}/`,
     async stop() {

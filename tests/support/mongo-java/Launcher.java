@@ -1,9 +1,13 @@
 import de.bwaldvogel.mongo.MongoServer;
 import de.bwaldvogel.mongo.MongoVersion;
 import de.bwaldvogel.mongo.backend.memory.MemoryBackend;
+import java.io.IOException;
 import java.util.List;
 
-/** Serves MongoDB's protocol from memory on the loopback port given, announced as 5.0 so that today's drivers talk to it. */
+/**
+ * Serves MongoDB's protocol from memory on the loopback port given, announced as 5.0 so that
+ * today's drivers talk to it. Ends with its standard input, and so with whoever started it.
+ */
 public class Launcher {
   private static final MongoVersion VERSION =
       new MongoVersion() {
@@ -16,10 +20,11 @@ public class Launcher {
         }
       };
 
-  public static void main(String[] args) throws InterruptedException {
+  public static void main(String[] args) throws IOException {
     MemoryBackend backend = new MemoryBackend();
     backend.version(VERSION);
     new MongoServer(backend).bind("127.0.0.1", Integer.parseInt(args[0]));
-    Thread.currentThread().join();
+    while (System.in.read() != -1) {}
+    System.exit(0);
   }
 }

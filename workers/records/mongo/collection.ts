@@ -18,7 +18,11 @@ const DUPLICATE_KEY = 11_000;
 
 type Stored = Record<string, unknown> & { _id: string };
 
-export function mongoCollection<T extends Document>(driver: Driver<Stored>): Collection<T> {
+/** Every call to the driver goes through `within`, which sets its time limit. */
+export function mongoCollection<T extends Document>(
+  driver: Driver<Stored>,
+  within: <R>(call: () => Promise<R>) => Promise<R>,
+): Collection<T> {
   /**
    * Answers how many operations found or made their document. An upsert whose
    * condition does not hold ends as a duplicate key, and so does one that lost
@@ -28,7 +32,7 @@ export function mongoCollection<T extends Document>(driver: Driver<Stored>): Col
   async function write(operations: AnyBulkWriteOperation<Stored>[], tries = 2): Promise<number> {
     if (operations.length === 0) return 0;
     try {
-      const result = await driver.bulkWrite(operations, { ordered: false });
+      const result = await within(() => driver.bulkWrite(operations, { ordered: false }));
       return result.matchedCount + result.upsertedCount;
     } catch (error) {
       if (!(error instanceof MongoBulkWriteError)) throw error;
@@ -41,6 +45,15 @@ export function mongoCollection<T extends Document>(driver: Driver<Stored>): Col
       const again = refused.flatMap(({ index }) => operations[index] ?? []);
       return done + (await write(again, tries - 1));
     }
+  }
+
+  async function select(
+    filter: Filter<Stored>,
+    sort: Readonly<Record<string, 1 | -1>>,
+    limit: number,
+  ): Promise<T[]> {
+    const found = await within(() => driver.find(filter, READ).sort(sort).limit(limit).toArray());
+    return found as unknown[] as T[];
   }
 
   const upsert = (
@@ -68,7 +81,7 @@ export function mongoCollection<T extends Document>(driver: Driver<Stored>): Col
     },
     async insert(document) {
       try {
-        await driver.insertOne({ ...settings(document), _id: document._id });
+        await within(() => driver.insertOne({ ...settings(document), _id: document._id }));
         return true;
       } catch (error) {
         if (error instanceof MongoServerError && error.code === DUPLICATE_KEY) return false;
@@ -92,48 +105,49 @@ export function mongoCollection<T extends Document>(driver: Driver<Stored>): Col
       );
     },
     async get(id) {
-      return ((await driver.findOne({ _id: id }, READ)) as T | null) ?? undefined;
+      return (await select({ _id: id }, { _id: 1 }, 1))[0];
     },
     async find({ where = {}, sort = { field: "_id" }, limit = 0 }) {
-      const found = await driver
-        .find(filterOf(where), READ)
-        .sort({ [sort.field]: sort.descending === true ? -1 : 1 })
-        .limit(limit)
-        .toArray();
-      return found as unknown[] as T[];
+      return await select(
+        filterOf(where),
+        { [sort.field]: sort.descending === true ? -1 : 1 },
+        limit,
+      );
     },
     async *each(where) {
       // Page by page instead of one long cursor, which a fail-over would end.
       let after = "";
       for (;;) {
-        const page = (await driver
-          .find({ $and: [filterOf(where), { _id: { $gt: after } }] }, READ)
-          .sort({ _id: 1 })
-          .limit(PAGE)
-          .toArray()) as unknown[] as T[];
+        const page = await select(
+          { $and: [filterOf(where), { _id: { $gt: after } }] },
+          { _id: 1 },
+          PAGE,
+        );
         yield* page;
         if (page.length < PAGE) return;
         after = page.at(-1)?._id ?? "";
       }
     },
     async group({ where, by, sum = [], bounds = [] }) {
-      const rows = await driver
-        .aggregate<{ _id: Record<string, Scalar> } & Record<string, Scalar>>(
-          [
-            { $match: filterOf(where) },
-            {
-              $group: {
-                _id: named(by, (field) => ({ $ifNull: [`$${field}`, null] })),
-                count: { $sum: 1 },
-                ...named(sum, (field) => ({ $sum: `$${field}` }), "sum_"),
-                ...named(bounds, (field) => ({ $min: `$${field}` }), "min_"),
-                ...named(bounds, (field) => ({ $max: `$${field}` }), "max_"),
+      const rows = await within(() =>
+        driver
+          .aggregate<{ _id: Record<string, Scalar> } & Record<string, Scalar>>(
+            [
+              { $match: filterOf(where) },
+              {
+                $group: {
+                  _id: named(by, (field) => ({ $ifNull: [`$${field}`, null] })),
+                  count: { $sum: 1 },
+                  ...named(sum, (field) => ({ $sum: `$${field}` }), "sum_"),
+                  ...named(bounds, (field) => ({ $min: `$${field}` }), "min_"),
+                  ...named(bounds, (field) => ({ $max: `$${field}` }), "max_"),
+                },
               },
-            },
-          ],
-          READ,
-        )
-        .toArray();
+            ],
+            READ,
+          )
+          .toArray(),
+      );
       return rows.map(
         (row) =>
           ({

@@ -8,21 +8,23 @@ import { COLLECTION_NAMES, INDEXES, type CollectionName, type Records } from "..
 import { mongoCollection } from "./collection.ts";
 
 /** For each step of a call: to find a server, to get a connection, to be answered. */
-const LIMIT_MS = 5_000;
+const STEP_LIMIT_MS = 4_000;
+/** For a call as a whole, whatever the driver thinks of it. */
+const CALL_LIMIT_MS = 8_000;
 const DATABASE = "fanfare";
 
 /** The database is that of the URI, or `fanfare`. */
-export async function openMongoRecords(uri: string, limitMs = LIMIT_MS): Promise<Records> {
+export async function openMongoRecords(uri: string): Promise<Records> {
   const client = new MongoClient(uri, {
     appName: "fanfare",
-    serverSelectionTimeoutMS: limitMs,
-    connectTimeoutMS: limitMs,
-    waitQueueTimeoutMS: limitMs,
+    serverSelectionTimeoutMS: STEP_LIMIT_MS,
+    connectTimeoutMS: STEP_LIMIT_MS,
+    waitQueueTimeoutMS: STEP_LIMIT_MS,
     // The driver's own limit for one command: its `timeoutMS` has no effect any more.
-    socketTimeoutMS: limitMs,
+    socketTimeoutMS: STEP_LIMIT_MS,
     maxPoolSize: 16,
     ignoreUndefined: true,
-    writeConcern: { w: "majority", wtimeoutMS: limitMs },
+    writeConcern: { w: "majority", wtimeoutMS: STEP_LIMIT_MS },
     readConcern: { level: "majority" },
   });
   const db = databaseOf(client, uri);
@@ -32,14 +34,34 @@ export async function openMongoRecords(uri: string, limitMs = LIMIT_MS): Promise
     await client.close();
     throw error;
   }
+
+  /**
+   * A connection that ends while a command is being written can leave the
+   * driver waiting for good on Bun, past all its own limits, with the connection
+   * still taken. Closing the client frees it; the next call connects anew. All
+   * calls under way fail with it, which their callers must expect anyway.
+   */
+  async function within<R>(call: () => Promise<R>): Promise<R> {
+    const { promise: limit, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      reject(new Error("the records did not answer in time"));
+      void client.close();
+    }, CALL_LIMIT_MS);
+    try {
+      return await Promise.race([client.connect().then(call), limit]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   return {
-    people: mongoCollection(db.collection("people")),
-    channels: mongoCollection(db.collection("channels")),
-    hooks: mongoCollection(db.collection("hooks")),
-    accounts: mongoCollection(db.collection("accounts")),
-    subscriptions: mongoCollection(db.collection("subscriptions")),
-    signals: mongoCollection(db.collection("signals")),
-    orders: mongoCollection(db.collection("orders")),
+    people: mongoCollection(db.collection("people"), within),
+    channels: mongoCollection(db.collection("channels"), within),
+    hooks: mongoCollection(db.collection("hooks"), within),
+    accounts: mongoCollection(db.collection("accounts"), within),
+    subscriptions: mongoCollection(db.collection("subscriptions"), within),
+    signals: mongoCollection(db.collection("signals"), within),
+    orders: mongoCollection(db.collection("orders"), within),
     async close() {
       await client.close();
     },

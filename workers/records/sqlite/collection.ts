@@ -11,6 +11,7 @@ const PAGE = 1_000;
 
 export function sqliteCollection<T extends Document>(db: Database, table: string): Collection<T> {
   function write(sql: (part: Part<T>) => string, parts: readonly Part<T>[]): number {
+    if (parts.length === 0) return 0;
     // Immediate, so that a busy file is waited for at the start and never refused half-way.
     return db
       .transaction(() => {

@@ -1,0 +1,63 @@
+/**
+ * The recorder: follows the home's `signals` and `links` and the regions'
+ * `events` into the records. It is behind, never in the way: while the records
+ * are cut off the streams keep what is not yet written, and nothing is
+ * acknowledged or trimmed before it is.
+ */
+import { hostname } from "node:os";
+import { HomeKeys, PartitionMap, RegionKeys } from "../../redis/keys.ts";
+import { GROUPS } from "../../redis/streams.ts";
+import { consume, type Consumption } from "../consume/consume.ts";
+import { regionRedisUrls } from "../env.ts";
+import type { Role } from "../main.ts";
+import { openRecords } from "../records/open.ts";
+import { connectRedis } from "../redis-client.ts";
+import { recordEvents, recordLinks, recordSignals } from "./record.ts";
+
+/** Entries a write. An entry of `events` is a whole shard, so a write is of some thousand orders. */
+const BATCH = { signals: 500, links: 500, events: 16 } as const;
+const GROUP = "recorder";
+/** Longer than a write that runs into the records' time limit. */
+const RECLAIM_IDLE_MS = 60_000;
+
+export const role: Role = async (env, stop, ready) => {
+  const records = await openRecords(env);
+  const partitions = new PartitionMap(env.FANFARE_PARTITIONS).all();
+  const home = connectRedis(env.FANFARE_REDIS_URL);
+  const regions = Object.values(regionRedisUrls(env)).map((redisUrl) => ({
+    redisUrl,
+    redis: connectRedis(redisUrl),
+  }));
+
+  const follow = (
+    kind: keyof typeof BATCH,
+    rest: Pick<Consumption, "redisUrl" | "redis" | "stream" | "handle">,
+  ): Promise<void> =>
+    consume({
+      ...rest,
+      group: GROUP,
+      consumer: hostname(),
+      batch: BATCH[kind],
+      concurrency: 1,
+      reclaimIdleMs: RECLAIM_IDLE_MS,
+      trimBelow: GROUPS[kind],
+      stop,
+    });
+
+  const atHome = { redisUrl: env.FANFARE_REDIS_URL, redis: home };
+  const loops = partitions.flatMap((partition) => {
+    const keys = new HomeKeys(partition);
+    const { events } = new RegionKeys(partition);
+    return [
+      follow("signals", { ...atHome, stream: keys.signals, handle: recordSignals(records) }),
+      follow("links", { ...atHome, stream: keys.links, handle: recordLinks(records) }),
+      ...regions.map((region) =>
+        follow("events", { ...region, stream: events, handle: recordEvents(records, Date.now) }),
+      ),
+    ];
+  });
+  ready();
+  await Promise.all(loops);
+  for (const { redis } of [atHome, ...regions]) redis.close();
+  await records.close();
+};
