@@ -23,7 +23,7 @@ function onlyIn(place, packages, comment) {
     name: `only-in-${place.replaceAll(/[^a-z]+/g, "-")}`,
     severity: "error",
     comment,
-    from: { pathNot: [`^${place}/`, "^tests/"] },
+    from: { pathNot: [`^${place}/`, TESTS] },
     to: { path: `(^|/)node_modules/(${packages.join("|")})/` },
   };
 }
