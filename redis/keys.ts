@@ -146,6 +146,17 @@ export class RegionKeys {
   rosterSeats(channel: ChannelId, broker: string): string {
     return `${this.#prefix}:roster:${broker}:${channel}:seats`;
   }
+  /** What a key of `rosterSeats` says of its roster; undefined for any other key. */
+  static rosterOf(
+    key: string,
+  ):
+    | { readonly partition: number; readonly broker: string; readonly channel: ChannelId }
+    | undefined {
+    const [, partition, broker, channel] =
+      /^region:\{(\d+)\}:roster:([^:]+):([^:]+):seats$/.exec(key) ?? [];
+    if (broker === undefined || channel === undefined) return undefined;
+    return { partition: Number(partition), broker, channel: channel as ChannelId };
+  }
   /** HASH subscription → roster row (JSON). */
   rosterShard(channel: ChannelId, broker: string, shard: number): string {
     return `${this.#prefix}:roster:${broker}:${channel}:${shard}`;

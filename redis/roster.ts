@@ -65,7 +65,11 @@ export interface SeatArgs {
 export interface SeatReply {
   /** How many rows were new or newer. */
   readonly changed: number;
-  /** Every shard that changed, with the version and count that its route must now name. */
+  /**
+   * Every shard that one of these sits in, with the version and count that its
+   * route must name: also where nothing changed, as an earlier change may have
+   * been cut off before its route was written.
+   */
   readonly shards: readonly Pick<Route, "shard" | "version" | "count">[];
 }
 
@@ -115,16 +119,17 @@ for i = 2, #ARGV, 4 do
     end
     redis.call('HSET', prefix .. shard, subscription,
       string.format('[%d,[%s],%s]', sub_version, table.concat(turns, ','), payload))
-    touched[tostring(shard)] = true
+    redis.call('HSET', KEYS[1], 'version:' .. shard, version)
     changed = changed + 1
   end
+  if shard then touched[tostring(shard)] = true end
 end
 
 local reply = {changed}
 if changed > 0 then redis.call('HSET', KEYS[1], 'version', version) end
 for shard in pairs(touched) do
-  redis.call('HSET', KEYS[1], 'version:' .. shard, version)
-  reply[#reply + 1] = {shard, version, redis.call('HGET', KEYS[1], 'count:' .. shard) or 0}
+  local head = redis.call('HMGET', KEYS[1], 'version:' .. shard, 'count:' .. shard)
+  reply[#reply + 1] = {shard, head[1], head[2] or 0}
 end
 return reply
 `;

@@ -15,6 +15,7 @@ const ROLES: Record<string, () => Promise<{ role: Role }>> = {
   quotes: () => import("./quotes/role.ts"),
   simulator: () => import("./simulator/role.ts"),
   seed: () => import("./seed/role.ts"),
+  roster: () => import("./roster/role.ts"),
 };
 
 const name = process.argv[2] ?? "";

@@ -1,0 +1,183 @@
+/**
+ * The roster against the records, both ways: what the records have and Redis
+ * lacks is projected; a seat that the records do not know is left; a route that
+ * does not name its shard as it stands is written again. Afterwards Redis holds
+ * what the records say, whatever was lost there.
+ */
+import { getLogger } from "@logtape/logtape";
+import type { RedisClient } from "bun";
+import type { ChannelId, SubscriptionId } from "../../domain/ids.ts";
+import { HomeKeys, RegionKeys } from "../../redis/keys.ts";
+import { parseRosterShard, wasSeated, type RosterMember } from "../../redis/roster.ts";
+import { parseRoutes, type Route } from "../../redis/route.ts";
+import type { Document, Records } from "../records/port.ts";
+import {
+  projectChannels,
+  projectHooks,
+  projectRoster,
+  projectSubscriptions,
+  rosterOf,
+  writeRoutes,
+  type Roster,
+  type Targets,
+} from "./projector.ts";
+
+const CHUNK = 2_000;
+
+export interface RosterCheck {
+  readonly channels: number;
+  readonly hooks: number;
+  readonly subscriptions: number;
+  /** How many of the three were not in Redis, or older there. */
+  readonly projected: number;
+  /** Seats that the records do not know. */
+  readonly left: number;
+  /** Routes that did not name their shard as it stands. */
+  readonly rerouted: number;
+}
+
+export async function checkRoster(records: Records, targets: Targets): Promise<RosterCheck> {
+  let projected = 0;
+  const channels: ChannelId[] = [];
+  for await (const some of chunks(records.channels.each({}))) {
+    channels.push(...some.map(({ _id }) => _id as ChannelId));
+    projected += await projectChannels(targets, some);
+  }
+  let hooks = 0;
+  for await (const some of chunks(records.hooks.each({}))) {
+    hooks += some.length;
+    projected += await projectHooks(targets, some);
+  }
+  let subscriptions = 0;
+  for await (const some of chunks(records.subscriptions.each({}))) {
+    subscriptions += some.length;
+    projected += await projectSubscriptions(targets, some);
+  }
+  let left = 0;
+  for (const [region, redis] of targets.regions)
+    left += await leaveStrangers(records, targets, region, redis);
+  let rerouted = 0;
+  for (const channel of channels) rerouted += await mendRoutes(targets, channel);
+
+  const check = { channels: channels.length, hooks, subscriptions, projected, left, rerouted };
+  getLogger(["fanfare", "roster"]).info(
+    "roster checked: {channels} channels, {hooks} hooks, {subscriptions} subscriptions; {projected} projected, {left} left, {rerouted} rerouted",
+    check,
+  );
+  return check;
+}
+
+async function* chunks<T extends Document>(documents: AsyncIterable<T>): AsyncIterable<T[]> {
+  let chunk: T[] = [];
+  for await (const each of documents) {
+    chunk.push(each);
+    if (chunk.length < CHUNK) continue;
+    yield chunk;
+    chunk = [];
+  }
+  if (chunk.length > 0) yield chunk;
+}
+
+async function leaveStrangers(
+  records: Records,
+  targets: Targets,
+  region: string,
+  redis: RedisClient,
+): Promise<number> {
+  let left = 0;
+  for await (const keys of scan(redis, "SCAN", [], ["MATCH", "region:*:seats", "COUNT", "1000"])) {
+    for (const key of keys) {
+      const found = RegionKeys.rosterOf(key);
+      if (!found) continue;
+      const roster: Roster = { region, ...found };
+      for await (const seats of scan(redis, "HSCAN", [key], ["COUNT", "1000"])) {
+        left += await leaveStrangersOf(records, targets, roster, redis, seats);
+      }
+    }
+  }
+  return left;
+}
+
+async function leaveStrangersOf(
+  records: Records,
+  targets: Targets,
+  roster: Roster,
+  redis: RedisClient,
+  /** Subscription, shard, subscription, shard … */
+  seats: readonly string[],
+): Promise<number> {
+  const shardOf = new Map<string, string>();
+  for (let index = 0; index + 1 < seats.length; index += 2) {
+    shardOf.set(seats[index] ?? "", seats[index + 1] ?? "");
+  }
+  const known = await records.subscriptions.find({ where: { _id: [...shardOf.keys()] } });
+  for (const record of known) {
+    const { region, broker, partition, channel } = rosterOf(targets.partitions, record);
+    const same = region === roster.region && broker === roster.broker && channel === roster.channel;
+    if (same && partition === roster.partition) shardOf.delete(record._id);
+  }
+  const strangers: RosterMember[] = [];
+  const keys = new RegionKeys(roster.partition);
+  for (const [subscription, shard] of shardOf) {
+    const shardKey = keys.rosterShard(roster.channel, roster.broker, Number(shard));
+    const row = await redis.send("HGET", [shardKey, subscription]);
+    if (typeof row !== "string") continue;
+    const [member] = parseRosterShard([subscription, row]);
+    if (member && wasSeated(member, Number.MAX_SAFE_INTEGER)) strangers.push(member);
+  }
+  if (strangers.length === 0) return 0;
+  return await projectRoster(
+    targets,
+    roster,
+    strangers.map(({ subscription, account, expiresAtMs, plan, subscriptionVersion }) => ({
+      id: subscription as SubscriptionId,
+      channel: roster.channel,
+      // Nobody the records know; the roster does not keep it.
+      follower: "nobody" as never,
+      account,
+      broker: roster.broker,
+      region: roster.region,
+      state: "left" as const,
+      expiresAtMs,
+      plan,
+      version: subscriptionVersion + 1,
+    })),
+  );
+}
+
+/** A shard that is gone is routed with nobody in it, above the version that its route still names. */
+async function mendRoutes(targets: Targets, channel: ChannelId): Promise<number> {
+  const { home, regions, partitions } = targets;
+  const key = new HomeKeys(partitions.ofChannel(channel)).routes(channel);
+  const stored = (await home.send("HGETALL", [key])) as Record<string, string>;
+  const mended: Route[] = [];
+  for (const route of parseRoutes(Object.entries(stored).flat())) {
+    const head = new RegionKeys(route.partition).rosterHead(channel, route.broker);
+    const fields = [`version:${route.shard}`, `count:${route.shard}`];
+    const [version = null, count = null] = ((await regions
+      .get(route.region)
+      ?.send("HMGET", [head, ...fields])) ?? []) as (string | null)[];
+    if (version === null) mended.push({ ...route, version: route.version + 1, count: 0 });
+    else if (Number(version) !== route.version || Number(count) !== route.count) {
+      mended.push({ ...route, version: Number(version), count: Number(count) });
+    }
+  }
+  return await writeRoutes(targets, channel, mended);
+}
+
+async function* scan(
+  redis: RedisClient,
+  command: "SCAN" | "HSCAN",
+  before: readonly string[],
+  after: readonly string[],
+): AsyncIterable<string[]> {
+  let cursor = "0";
+  do {
+    const [next, found] = (await redis.send(command, [...before, cursor, ...after])) as [
+      string,
+      string[],
+    ];
+    cursor = next;
+    yield found;
+  } while (cursor !== "0");
+}

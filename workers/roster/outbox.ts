@@ -1,0 +1,87 @@
+/**
+ * The outbox: what was recorded and is perhaps not yet in Redis. A document
+ * leaves it only at the version that was projected, so a change which came in
+ * between stays in.
+ */
+import { getLogger } from "@logtape/logtape";
+import type { Collection, Document, Part, Records, SubscriptionRecord } from "../records/port.ts";
+import { projectChannels, projectHooks, projectSubscriptions, type Targets } from "./projector.ts";
+
+const EVERY_MS = 500;
+/** Projected in one go; what is more waits for the next, a moment later. */
+const LIMIT = 2_000;
+
+interface Changing extends Document {
+  readonly version: number;
+  readonly outbox: boolean;
+}
+
+/** Projects all that waits; answers how many documents that were. */
+export async function flushOutbox(records: Records, targets: Targets): Promise<number> {
+  const flushed = [
+    await flush(records.channels, (waiting) => projectChannels(targets, waiting)),
+    await flush(records.hooks, (waiting) => projectHooks(targets, waiting)),
+    await flush(records.subscriptions, (waiting) => projectSubscriptions(targets, waiting)),
+  ];
+  return flushed.reduce((sum, each) => sum + each, 0);
+}
+
+async function flush<T extends Changing>(
+  collection: Collection<T>,
+  project: (waiting: readonly T[]) => Promise<number>,
+): Promise<number> {
+  const waiting = await collection.find({ where: { outbox: true }, limit: LIMIT });
+  if (waiting.length > 0) {
+    await project(waiting);
+    await markProjected(collection, waiting);
+  }
+  return waiting.length;
+}
+
+async function markProjected<T extends Changing>(
+  collection: Collection<T>,
+  documents: readonly T[],
+): Promise<void> {
+  await collection.mergeAtVersion(
+    documents.map(
+      ({ _id, version }) =>
+        ({ _id, version, outbox: false }) as unknown as Part<T> & { readonly version: number },
+    ),
+  );
+}
+
+/** Projects a change at once. Where that fails the change still stands, and the follower brings it within a second of Redis' return. */
+export async function projectNow(
+  records: Records,
+  targets: Targets,
+  changed: SubscriptionRecord,
+): Promise<void> {
+  await projectSubscriptions(targets, [changed]);
+  await markProjected(records.subscriptions, [changed]);
+}
+
+/** Follows the outbox until stopped. */
+export async function followOutbox(
+  records: Records,
+  targets: Targets,
+  stop: AbortSignal,
+): Promise<void> {
+  const log = getLogger(["fanfare", "roster"]);
+  while (!stop.aborted) {
+    let flushed = 0;
+    try {
+      flushed = await flushOutbox(records, targets);
+    } catch {
+      log.warn("the outbox could not be projected, trying again");
+    }
+    if (flushed < LIMIT) await pause(EVERY_MS, stop);
+  }
+}
+
+async function pause(ms: number, stop: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  stop.addEventListener("abort", () => resolve(), { once: true });
+  await promise;
+  clearTimeout(timer);
+}

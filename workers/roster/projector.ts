@@ -1,0 +1,140 @@
+/**
+ * Projects records to Redis: channels and hooks to their home partition,
+ * subscriptions to the roster beside their account and from there, as routes,
+ * to the home partition of their channel. Everything here may be repeated and
+ * overtaken: an older version never overwrites a newer.
+ */
+import type { RedisClient } from "bun";
+import type { ChannelId, HookId, SubscriptionId } from "../../domain/ids.ts";
+import type { Subscription } from "../../domain/subscription.ts";
+import { projectHook } from "../../redis/hook.ts";
+import { HomeKeys, hookKey, PartitionMap } from "../../redis/keys.ts";
+import { projectChannel, route, seat, SHARD_SIZE } from "../../redis/roster.ts";
+import type { Route } from "../../redis/route.ts";
+import { regionRedisUrls, type WorkerEnv } from "../env.ts";
+import type { ChannelRecord, HookRecord, SubscriptionRecord } from "../records/port.ts";
+import { connectRedis, run } from "../redis-client.ts";
+
+/** The Redis servers that hold projections. */
+export interface Targets {
+  readonly home: RedisClient;
+  readonly regions: ReadonlyMap<string, RedisClient>;
+  readonly partitions: PartitionMap;
+  close(): void;
+}
+
+export function connectTargets(env: WorkerEnv): Targets {
+  const home = connectRedis(env.FANFARE_REDIS_URL);
+  const regions = new Map(
+    Object.entries(regionRedisUrls(env)).map(([name, url]) => [name, connectRedis(url)]),
+  );
+  return {
+    home,
+    regions,
+    partitions: new PartitionMap(env.FANFARE_PARTITIONS),
+    close() {
+      for (const client of [home, ...regions.values()]) client.close();
+    },
+  };
+}
+
+/** Each answers how many of the records changed something in Redis. */
+export async function projectChannels(
+  { home, partitions }: Targets,
+  records: readonly ChannelRecord[],
+): Promise<number> {
+  const changed = await Promise.all(
+    records.map(async ({ _id, grants, outbox: _, ...settings }) => {
+      const id = _id as ChannelId;
+      const keys = new HomeKeys(partitions.ofChannel(id));
+      return await run(home, projectChannel, { home: keys, channel: { id, ...settings }, grants });
+    }),
+  );
+  return changed.filter(Boolean).length;
+}
+
+export async function projectHooks(
+  { home, partitions }: Targets,
+  records: readonly HookRecord[],
+): Promise<number> {
+  const changed = await Promise.all(
+    records.map(async ({ _id, hook, version }) => {
+      const key = hookKey(_id as HookId, partitions);
+      return await run(home, projectHook, { key, hook, version });
+    }),
+  );
+  return changed.filter(Boolean).length;
+}
+
+/** All those of one channel beside one broker in one region partition. */
+export interface Roster {
+  readonly region: string;
+  readonly broker: string;
+  readonly partition: number;
+  readonly channel: ChannelId;
+}
+
+export async function projectSubscriptions(
+  targets: Targets,
+  records: readonly SubscriptionRecord[],
+): Promise<number> {
+  const rosters = new Map<string, { roster: Roster; subscriptions: Subscription[] }>();
+  for (const { _id, outbox: _, ...rest } of records) {
+    const roster = rosterOf(targets.partitions, rest);
+    const key = Object.values(roster).join("/");
+    const group = rosters.get(key) ?? { roster, subscriptions: [] };
+    group.subscriptions.push({ id: _id as SubscriptionId, ...rest });
+    rosters.set(key, group);
+  }
+  const changed = await Promise.all(
+    [...rosters.values()].map(async ({ roster, subscriptions }) => {
+      let sum = 0;
+      for (let start = 0; start < subscriptions.length; start += SHARD_SIZE) {
+        const some = subscriptions.slice(start, start + SHARD_SIZE);
+        sum += await projectRoster(targets, roster, some);
+      }
+      return sum;
+    }),
+  );
+  return changed.reduce((sum, each) => sum + each, 0);
+}
+
+export function rosterOf(
+  partitions: PartitionMap,
+  { region, broker, account, channel }: Omit<Subscription, "id">,
+): Roster {
+  return { region, broker, partition: partitions.ofAccount(account), channel };
+}
+
+/** The seats first: a route must never name a version that its shard has not reached. */
+export async function projectRoster(
+  targets: Targets,
+  roster: Roster,
+  subscriptions: readonly Subscription[],
+): Promise<number> {
+  const { region: name, ...rest } = roster;
+  const region = targets.regions.get(name);
+  if (!region) throw new Error(`no Redis is configured for region ${name}`);
+  const { changed, shards } = await run(region, seat, { ...rest, subscriptions });
+  await writeRoutes(
+    targets,
+    roster.channel,
+    shards.map((shard) => ({
+      region: name,
+      broker: roster.broker,
+      partition: roster.partition,
+      ...shard,
+    })),
+  );
+  return changed;
+}
+
+/** Answers how many routes were behind. */
+export async function writeRoutes(
+  { home, partitions }: Targets,
+  channel: ChannelId,
+  routes: readonly Route[],
+): Promise<number> {
+  const keys = new HomeKeys(partitions.ofChannel(channel));
+  return routes.length === 0 ? 0 : await run(home, route, { home: keys, channel, routes });
+}

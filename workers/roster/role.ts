@@ -1,0 +1,14 @@
+/** One-shot: checks the roster against the records, rebuilds what is missing, and ends. */
+import type { Role } from "../main.ts";
+import { openRecords } from "../records/open.ts";
+import { checkRoster } from "./check.ts";
+import { connectTargets } from "./projector.ts";
+
+export const role: Role = async (env, _stop, ready) => {
+  const records = await openRecords(env);
+  const targets = connectTargets(env);
+  await checkRoster(records, targets);
+  ready();
+  targets.close();
+  await records.close();
+};
