@@ -1,4 +1,5 @@
 /** The workers' configuration: parsed once, all faults together. Every name stands in `.env.example`. */
+import { hostname } from "node:os";
 import * as v from "valibot";
 import { SYMBOL_PATTERN } from "../domain/signal.ts";
 
@@ -42,6 +43,10 @@ export const WorkerSchema = v.object({
     ),
     "4",
   ),
+  /** What this worker is called in consumer groups: its own among those alive, the same at each start. */
+  FANFARE_CONSUMER: v.optional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9._-]{1,64}$/)), hostname()),
+  /** The address that servers of this role listen at. */
+  FANFARE_HOST: v.optional(v.string(), "127.0.0.1"),
   /** Where one machine keeps its data. */
   FANFARE_DATA: v.optional(v.string(), ".data"),
   /** The records' MongoDB; without it they are SQLite in FANFARE_DATA. */

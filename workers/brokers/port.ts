@@ -3,7 +3,7 @@
  * every call can go unanswered: that is its own case, never an exception that
  * a caller could mistake for a refusal.
  */
-import type { ClientOrderId } from "../../domain/ids.ts";
+import type { AccountId, ClientOrderId } from "../../domain/ids.ts";
 import type { SettlementKind } from "../../domain/contract.ts";
 import type { Order } from "../../domain/order.ts";
 import type { Outcome } from "../../domain/outcome.ts";
@@ -35,6 +35,7 @@ export type LookUp =
 
 export interface Settlement {
   readonly clientOrderId: ClientOrderId;
+  readonly account: AccountId;
   readonly kind: SettlementKind;
   readonly returnCents: number;
   readonly closePriceMicros: number | null;
@@ -48,8 +49,8 @@ export interface Broker {
    * often it is sent. Answers in the order of the batch.
    */
   open(batch: OrderBatch): Promise<Answered<readonly BrokerAnswer[]>>;
-  /** What became of these orders, in the order asked. */
-  lookUp(ids: readonly ClientOrderId[]): Promise<Answered<readonly LookUp[]>>;
+  /** What became of the orders of a batch, in its order. Asking changes nothing. */
+  lookUp(batch: OrderBatch): Promise<Answered<readonly LookUp[]>>;
   /**
    * Settlements after a cursor of the broker's own (`""` is the beginning), at
    * most a few thousand; waits a few seconds for the first.

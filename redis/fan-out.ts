@@ -1,0 +1,222 @@
+/**
+ * What a broker's worker writes of one job, each in one step on the region
+ * partition: its intents before anything is sent, its outcomes with the
+ * acknowledgement, and later the answers to what stayed unknown. The second
+ * writer of any of them changes nothing: that is the fence which consumer
+ * groups lack.
+ */
+import type { AccountId, SubscriptionId } from "../domain/ids.ts";
+import type { OutcomeCounts, SkipReason } from "../domain/outcome.ts";
+import { ANSWER_TTL_MS } from "./accept.ts";
+import type { OutcomesEvent } from "./events.ts";
+import { haltScopes, liveChannel, RegionKeys } from "./keys.ts";
+import type { Job } from "./job.ts";
+import { asInteger, asList, asText, type Script } from "./script.ts";
+
+/** What was decided for a shard, before anything of it is sent. */
+export interface Intents {
+  readonly decidedAtMs: number;
+  readonly orders: readonly (readonly [SubscriptionId, AccountId, stakeCents: number])[];
+  readonly skips: readonly (readonly [SubscriptionId, AccountId, SkipReason])[];
+}
+
+export interface IntendArgs {
+  readonly partition: number;
+  readonly job: Job;
+  /** The version of the shard that was decided on. */
+  readonly shardVersion: number;
+  readonly intents: Intents;
+}
+
+export type IntendReply =
+  /** Written: this worker may send, and nobody else will. */
+  | { readonly kind: "new" }
+  /** The job was here before: its orders may have been sent. */
+  | { readonly kind: "known"; readonly intents: Intents }
+  /** Its outcomes stand already. */
+  | { readonly kind: "over" }
+  /** The shard changed since it was read. */
+  | { readonly kind: "stale" }
+  | { readonly kind: "halted" };
+
+const intendLua = `
+local intents, outcomes = unpack(redis.call('HMGET', KEYS[1], 'intents', 'outcomes'))
+if outcomes then return {'over'} end
+if intents then return {'known', intents} end
+if redis.call('HGET', KEYS[2], 'version:' .. ARGV[1]) ~= ARGV[2] then return {'stale'} end
+for i = 4, #ARGV do
+  if redis.call('SISMEMBER', KEYS[3], ARGV[i]) == 1 then return {'halted'} end
+end
+redis.call('HSET', KEYS[1], 'intents', ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ${ANSWER_TTL_MS})
+return {'new'}
+`;
+
+export const intend: Script<IntendArgs, IntendReply> = {
+  name: "intend",
+  lua: intendLua,
+  keys: ({ partition, job: { signal, broker, shard } }) => {
+    const region = new RegionKeys(partition);
+    return [
+      region.job(signal.id, broker, shard),
+      region.rosterHead(signal.channel, broker),
+      region.halts,
+    ];
+  },
+  args: ({ job: { signal, broker, shard }, shardVersion, intents }) => [
+    String(shard),
+    String(shardVersion),
+    JSON.stringify(intents),
+    ...haltScopes(signal.channel, signal.provider, broker),
+  ],
+  reply(raw) {
+    const [kind, intents] = asList(raw);
+    if (kind === "known") return { kind, intents: JSON.parse(asText(intents)) as Intents };
+    return { kind: kind as Exclude<IntendReply["kind"], "known"> };
+  },
+};
+
+interface Reported {
+  readonly partition: number;
+  /** The stream entry to acknowledge. */
+  readonly entry: string;
+  readonly event: OutcomesEvent;
+  readonly counts: OutcomeCounts;
+}
+
+export interface ReportArgs extends Reported {
+  readonly job: Job;
+}
+
+const PROGRESS_LUA = `
+local function add_progress(key, live, placed, rejected, skipped, unknown, elapsed)
+  redis.call('HINCRBY', key, 'placed', placed)
+  redis.call('HINCRBY', key, 'rejected', rejected)
+  redis.call('HINCRBY', key, 'skipped', skipped)
+  redis.call('HINCRBY', key, 'unknown', unknown)
+  if elapsed ~= '' then
+    local known = redis.call('HMGET', key, 'firstMs', 'lastMs')
+    if not known[1] or tonumber(elapsed) < tonumber(known[1]) then redis.call('HSET', key, 'firstMs', elapsed) end
+    if not known[2] or tonumber(elapsed) > tonumber(known[2]) then redis.call('HSET', key, 'lastMs', elapsed) end
+  end
+  redis.call('PEXPIRE', key, ${ANSWER_TTL_MS})
+  redis.call('PUBLISH', live, '1')
+end
+`;
+
+const reportLua = `
+${PROGRESS_LUA}
+local entry, event, live = ARGV[1], ARGV[2], ARGV[3]
+local fresh = redis.call('HSETNX', KEYS[1], 'outcomes', 1)
+if fresh == 1 then
+  redis.call('PEXPIRE', KEYS[1], ${ANSWER_TTL_MS})
+  redis.call('XADD', KEYS[2], '*', 'event', event)
+  add_progress(KEYS[3], live, ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8])
+  if tonumber(ARGV[7]) > 0 then
+    redis.call('XADD', KEYS[5], '*', unpack(ARGV, 9))
+  end
+end
+redis.call('XACK', KEYS[4], 'workers', entry)
+redis.call('XDEL', KEYS[4], entry)
+return fresh
+`;
+
+/**
+ * Writes a job's outcomes and acknowledges it; whatever stayed unknown becomes
+ * a question. Replies false where its outcomes stood already.
+ */
+export const report: Script<ReportArgs, boolean> = {
+  name: "report",
+  lua: reportLua,
+  keys: ({ partition, job: { signal, broker, shard } }) => {
+    const region = new RegionKeys(partition);
+    return [
+      region.job(signal.id, broker, shard),
+      region.events,
+      region.progress(signal.id),
+      region.jobs(broker),
+      region.questions(broker),
+    ];
+  },
+  args: ({ entry, event, counts, job }) => [
+    entry,
+    JSON.stringify(event),
+    liveChannel(event.signal),
+    String(counts.placed),
+    String(counts.rejected),
+    String(counts.skipped),
+    String(counts.unknown),
+    elapsedMs(event),
+    ...jobFields(job),
+  ],
+  reply: (raw) => asInteger(raw) === 1,
+};
+
+const answerLua = `
+${PROGRESS_LUA}
+local entry, event, live = ARGV[1], ARGV[2], ARGV[3]
+local fresh = redis.call('HSETNX', KEYS[1], 'answers', 1)
+if fresh == 1 then
+  redis.call('XADD', KEYS[2], '*', 'event', event)
+  local answered = tonumber(ARGV[4]) + tonumber(ARGV[5]) + tonumber(ARGV[6])
+  add_progress(KEYS[3], live, ARGV[4], ARGV[5], ARGV[6], -answered, ARGV[7])
+end
+redis.call('XACK', KEYS[4], 'workers', entry)
+redis.call('XDEL', KEYS[4], entry)
+return fresh
+`;
+
+/** Writes how a job's unknown orders did end, all at once, and acknowledges the question. */
+export const answer: Script<
+  Reported & { readonly broker: string; readonly shard: number },
+  boolean
+> = {
+  name: "answer",
+  lua: answerLua,
+  keys: ({ partition, event: { signal }, broker, shard }) => {
+    const region = new RegionKeys(partition);
+    return [
+      region.job(signal, broker, shard),
+      region.events,
+      region.progress(signal),
+      region.questions(broker),
+    ];
+  },
+  args: ({ entry, event, counts }) => [
+    entry,
+    JSON.stringify(event),
+    liveChannel(event.signal),
+    String(counts.placed),
+    String(counts.rejected),
+    String(counts.skipped),
+    elapsedMs(event),
+  ],
+  reply: (raw) => asInteger(raw) === 1,
+};
+
+/** From the acceptance to the broker's answer; empty where no broker was asked. */
+function elapsedMs({ answeredAtMs, acceptedAtMs }: OutcomesEvent): string {
+  return answeredAtMs === null ? "" : String(Math.max(0, answeredAtMs - acceptedAtMs));
+}
+
+function jobFields(job: Job): string[] {
+  return [
+    ...["signal", JSON.stringify(job.signal), "broker", job.broker],
+    ...["shard", String(job.shard), "version", String(job.version)],
+    ...["count", String(job.count), "dispatchedAtMs", String(job.dispatchedAtMs)],
+  ];
+}
+
+export interface StoredJob {
+  readonly intents: Intents;
+  readonly answered: boolean;
+}
+
+/** Fields to `HMGET` of `RegionKeys.job`. */
+export const STORED_JOB_FIELDS = ["intents", "answers"] as const;
+
+export function parseStoredJob(raw: unknown): StoredJob | undefined {
+  const [intents, answers] = asList(raw);
+  if (typeof intents !== "string") return undefined;
+  return { intents: JSON.parse(intents) as Intents, answered: answers !== null };
+}

@@ -1,0 +1,127 @@
+/** One job from its stream to its outcomes: decide → intend → place → report. */
+import type { RedisClient } from "bun";
+import { decide } from "../../domain/decide.ts";
+import { clientOrderId } from "../../domain/ids.ts";
+import { countOutcomes, type SkipReason } from "../../domain/outcome.ts";
+import type { CopyOutcome, OutcomesEvent } from "../../redis/events.ts";
+import { intend, report, type Intents } from "../../redis/fan-out.ts";
+import { parseJob, type Job } from "../../redis/job.ts";
+import { rotate } from "../../redis/route.ts";
+import { wasSeated, type RosterMember } from "../../redis/roster.ts";
+import type { Broker, OrderBatch } from "../brokers/port.ts";
+import type { Verdict } from "../consume/consume.ts";
+import type { Entry } from "../consume/entries.ts";
+import { run } from "../redis-client.ts";
+import { place, type Clock, type Placement } from "./place.ts";
+import type { RosterCache } from "./roster-cache.ts";
+
+export interface FanOut {
+  readonly redis: RedisClient;
+  readonly roster: RosterCache;
+  readonly broker: Broker;
+  readonly partition: number;
+  readonly clock: Clock;
+}
+
+export async function fanOut(parts: FanOut, entry: Entry): Promise<Verdict> {
+  const job = parseJob(entry.fields);
+  if (typeof job === "string") return { dead: job };
+  const intended = await writeIntents(parts, job);
+  if (intended !== undefined) {
+    const { intents, maybeSent } = intended;
+    const batch = batchOf(job, intents);
+    const placement =
+      batch.orders.length > 0
+        ? await place(parts.broker, batch, maybeSent, parts.clock)
+        : NOTHING_PLACED;
+    const event = outcomesEvent(job, intents, placement);
+    const counts = countOutcomes(event.copies.map(([, , outcome]) => outcome));
+    const { redis, partition } = parts;
+    await run(redis, report, { partition, job, entry: entry.id, event, counts });
+    return "acked";
+  }
+  return "done";
+}
+
+const NOTHING_PLACED: Placement = { outcomes: [], sentAtMs: null, answeredAtMs: null };
+
+/** Undefined where the job's outcomes stand already. */
+async function writeIntents(
+  { redis, roster, partition, clock }: FanOut,
+  job: Job,
+): Promise<{ readonly intents: Intents; readonly maybeSent: boolean } | undefined> {
+  for (let fresh = false; ; fresh = true) {
+    const shard = await roster.shardOf(partition, job, fresh);
+    const intents = decideAll(job, shard.members, clock.nowMs());
+    const reply = await run(redis, intend, {
+      partition,
+      job,
+      shardVersion: shard.version,
+      intents,
+    });
+    if (reply.kind === "new") return { intents, maybeSent: false };
+    if (reply.kind === "known") return { intents: reply.intents, maybeSent: true };
+    if (reply.kind === "halted") return { intents: skipAll(intents, "HALTED"), maybeSent: false };
+    if (reply.kind === "over") return undefined;
+  }
+}
+
+function decideAll(job: Job, members: readonly RosterMember[], nowMs: number): Intents {
+  const orders: Intents["orders"][number][] = [];
+  const skips: Intents["skips"][number][] = [];
+  const snapshot = members.filter((member) => wasSeated(member, job.version));
+  for (const member of rotate(snapshot, job.signal.sequence)) {
+    const decision = decide(job.signal, member, nowMs);
+    if (decision.kind === "skip") {
+      skips.push([member.subscription, member.account, decision.reason]);
+    } else {
+      orders.push([member.subscription, member.account, decision.order.stakeCents]);
+    }
+  }
+  return { decidedAtMs: nowMs, orders, skips };
+}
+
+function skipAll({ decidedAtMs, orders, skips }: Intents, reason: SkipReason): Intents {
+  const skipped = orders.map(([subscription, account]) => [subscription, account, reason] as const);
+  return { decidedAtMs, orders: [], skips: [...skips, ...skipped] };
+}
+
+export function batchOf({ signal }: Job, intents: Intents): OrderBatch {
+  return {
+    symbol: signal.symbol,
+    contract: signal.contract,
+    durationSeconds: signal.durationSeconds,
+    validUntilMs: signal.deadlineMs,
+    orders: intents.orders.map(([subscription, account, stakeCents]) => ({
+      clientOrderId: clientOrderId(signal.id, subscription),
+      subscription,
+      account,
+      stakeCents,
+    })),
+  };
+}
+
+/** The event that tells of a job's orders as placed, and of its skips where this is the first word on it. */
+export function outcomesEvent(job: Job, intents: Intents, placement: Placement): OutcomesEvent {
+  const skipped = intents.skips.map(([subscription, account, reason]): CopyOutcome => [
+    subscription,
+    account,
+    { kind: "skipped", reason },
+  ]);
+  const placed = intents.orders.flatMap(([subscription, account], index): CopyOutcome[] => {
+    const outcome = placement.outcomes[index];
+    return outcome ? [[subscription, account, outcome]] : [];
+  });
+  return {
+    kind: "outcomes",
+    signal: job.signal.id,
+    broker: job.broker,
+    shard: job.shard,
+    acceptedAtMs: job.signal.acceptedAtMs,
+    dispatchedAtMs: job.dispatchedAtMs,
+    decidedAtMs: intents.decidedAtMs,
+    sentAtMs: placement.sentAtMs,
+    answeredAtMs: placement.answeredAtMs,
+    copies: [...skipped, ...placed],
+  };
+}

@@ -1,0 +1,59 @@
+/** The worker beside a broker: takes jobs, places orders, asks about what stayed unknown, follows settlements. */
+import { GROUPS } from "../../redis/streams.ts";
+import { PartitionMap, RegionKeys } from "../../redis/keys.ts";
+import { connectDesk } from "../brokers/desk/desk.ts";
+import { consume, type Verdict } from "../consume/consume.ts";
+import type { Entry } from "../consume/entries.ts";
+import type { Role } from "../main.ts";
+import { connectRedis } from "../redis-client.ts";
+import { fanOut, type FanOut } from "./fan-out.ts";
+import { SYSTEM_CLOCK } from "./place.ts";
+import { answerQuestion } from "./questions.ts";
+import { RosterCache } from "./roster-cache.ts";
+import { followSettlements } from "./settlements.ts";
+
+/** Shards of one partition in flight at once. */
+const JOBS_AT_ONCE = 8;
+const QUESTIONS_AT_ONCE = 2;
+/** Longer than a job can take: the second of its deadline, the second of asking, and the calls' time limits. */
+const RECLAIM_IDLE_MS = 10_000;
+
+export const role: Role = async (env, stop, ready) => {
+  const redis = connectRedis(env.FANFARE_REDIS_URL);
+  const partitions = new PartitionMap(env.FANFARE_PARTITIONS);
+  const broker = connectDesk(env.FANFARE_DESK_URL, env.FANFARE_DESK_TOKEN ?? "");
+  const roster = new RosterCache(redis);
+  const consumer = env.FANFARE_CONSUMER;
+
+  const loop = (
+    stream: string,
+    concurrency: number,
+    handle: (entry: Entry) => Promise<Verdict>,
+  ): Promise<void> =>
+    consume({
+      redisUrl: env.FANFARE_REDIS_URL,
+      redis,
+      stream,
+      group: GROUPS.jobs[0],
+      consumer,
+      batch: 1,
+      concurrency,
+      reclaimIdleMs: RECLAIM_IDLE_MS,
+      handle: (entries) => Promise.all(entries.map(handle)),
+      stop,
+    });
+
+  const loops = partitions.all().flatMap((partition) => {
+    const region = new RegionKeys(partition);
+    const parts: FanOut = { redis, roster, broker, partition, clock: SYSTEM_CLOCK };
+    return [
+      loop(region.jobs(broker.name), JOBS_AT_ONCE, (entry) => fanOut(parts, entry)),
+      loop(region.questions(broker.name), QUESTIONS_AT_ONCE, (entry) =>
+        answerQuestion(parts, entry),
+      ),
+    ];
+  });
+  ready();
+  await Promise.all([...loops, followSettlements({ redis, broker, partitions, consumer, stop })]);
+  redis.close();
+};

@@ -1,0 +1,73 @@
+/**
+ * Follows a broker's settlements and puts them onto the events of their
+ * accounts' partitions. One worker at a time does it, by a lease; the cursor
+ * moves after the events are written, so one may be written twice and none is
+ * missed: the recorder takes them idempotently.
+ */
+import { getLogger } from "@logtape/logtape";
+import type { RedisClient } from "bun";
+import type { SettlementsEvent } from "../../redis/events.ts";
+import { RegionKeys, type PartitionMap } from "../../redis/keys.ts";
+import type { Broker, Settlement } from "../brokers/port.ts";
+
+export interface SettlementFollower {
+  readonly redis: RedisClient;
+  readonly broker: Broker;
+  readonly partitions: PartitionMap;
+  /** This worker's name. */
+  readonly consumer: string;
+  readonly stop: AbortSignal;
+}
+
+const LEASE_MS = 10_000;
+const PAUSE_MS = 500;
+
+export async function followSettlements(parts: SettlementFollower): Promise<void> {
+  const { broker, stop } = parts;
+  const log = getLogger(["fanfare", "settlements"]).with({ broker: broker.name });
+  while (!stop.aborted) {
+    try {
+      const moved = (await holdLease(parts)) && (await takeOver(parts));
+      if (!moved) await Bun.sleep(PAUSE_MS);
+    } catch {
+      log.warn("settlements could not be taken over, trying again");
+      await Bun.sleep(PAUSE_MS);
+    }
+  }
+}
+
+async function holdLease({ redis, broker, consumer }: SettlementFollower): Promise<boolean> {
+  const key = `${new RegionKeys(0).settlementCursor(broker.name)}:lease`;
+  const options = ["PX", String(LEASE_MS)];
+  if ((await redis.send("SET", [key, consumer, "NX", ...options])) !== null) return true;
+  if ((await redis.send("GET", [key])) !== consumer) return false;
+  await redis.send("PEXPIRE", [key, String(LEASE_MS)]);
+  return true;
+}
+
+/** Whether the broker answered; it waits itself while there is nothing new. */
+async function takeOver({ redis, broker, partitions }: SettlementFollower): Promise<boolean> {
+  const cursorKey = new RegionKeys(0).settlementCursor(broker.name);
+  const after = (await redis.send("GET", [cursorKey])) as string | null;
+  const reply = await broker.settlements(after ?? "");
+  if (reply.kind === "unanswered") return false;
+  const { next, settlements } = reply.answers;
+  const groups = Map.groupBy(settlements, ({ account }) => partitions.ofAccount(account));
+  for (const [partition, group] of groups) {
+    const event: SettlementsEvent = {
+      kind: "settlements",
+      broker: broker.name,
+      settlements: group.map(withoutAccount),
+    };
+    await redis.send("XADD", [
+      new RegionKeys(partition).events,
+      ...["*", "event", JSON.stringify(event)],
+    ]);
+  }
+  if (next !== after) await redis.send("SET", [cursorKey, next]);
+  return true;
+}
+
+function withoutAccount({ account: _, ...rest }: Settlement): Omit<Settlement, "account"> {
+  return rest;
+}

@@ -1,0 +1,69 @@
+/** What the desk's HTTP interface takes and answers: the contract between the desk and whoever trades there. */
+import * as v from "valibot";
+import { ID_PATTERN, type AccountId, type ClientOrderId } from "../../../domain/ids.ts";
+import { MAX_AMOUNT_CENTS } from "../../../domain/money.ts";
+import {
+  CONTRACT_TYPES,
+  MAX_DURATION_SECONDS,
+  MIN_DURATION_SECONDS,
+  SYMBOL_PATTERN,
+} from "../../../domain/signal.ts";
+import type { SettlementKind } from "../../../domain/contract.ts";
+import type { BrokerAnswer, LookUp } from "../port.ts";
+
+/** Orders of one call: a shard, with room to spare. */
+export const MAX_ORDERS = 1_000;
+
+const account = v.custom<AccountId>((value) => typeof value === "string" && ID_PATTERN.test(value));
+const clientOrderId = v.custom<ClientOrderId>(
+  (value) => typeof value === "string" && /^[A-Za-z0-9_.-]{1,128}$/.test(value),
+);
+const whole = (min: number, max: number) =>
+  v.pipe(v.number(), v.safeInteger(), v.minValue(min), v.maxValue(max));
+
+export const OrderBatchSchema = v.strictObject({
+  symbol: v.pipe(v.string(), v.regex(SYMBOL_PATTERN)),
+  contract: v.picklist(CONTRACT_TYPES),
+  durationSeconds: whole(MIN_DURATION_SECONDS, MAX_DURATION_SECONDS),
+  validUntilMs: whole(0, Number.MAX_SAFE_INTEGER),
+  orders: v.pipe(
+    v.array(v.strictObject({ clientOrderId, account, stakeCents: whole(1, MAX_AMOUNT_CENTS) })),
+    v.minLength(1),
+    v.maxLength(MAX_ORDERS),
+  ),
+});
+export type OrderBatchBody = v.InferOutput<typeof OrderBatchSchema>;
+
+export const DepositsSchema = v.strictObject({
+  deposits: v.pipe(
+    v.array(
+      v.strictObject({
+        id: v.pipe(v.string(), v.regex(/^[A-Za-z0-9_.-]{1,128}$/)),
+        account,
+        amountCents: whole(1, MAX_AMOUNT_CENTS),
+      }),
+    ),
+    v.minLength(1),
+    v.maxLength(MAX_ORDERS),
+  ),
+});
+
+export interface OpenAnswer {
+  readonly answers: readonly BrokerAnswer[];
+}
+
+export interface LookUpAnswer {
+  readonly answers: readonly LookUp[];
+}
+
+export interface SettlementsAnswer {
+  readonly next: string;
+  readonly settlements: readonly {
+    readonly clientOrderId: ClientOrderId;
+    readonly account: AccountId;
+    readonly kind: SettlementKind;
+    readonly returnCents: number;
+    readonly closePriceMicros: number | null;
+    readonly settledAtMs: number;
+  }[];
+}

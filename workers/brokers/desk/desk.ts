@@ -1,0 +1,76 @@
+/**
+ * The house broker as the copier sees it: over HTTP, like any other. It opens
+ * each client order id once, enforces `validUntilMs` itself and answers for
+ * certain what it never opened.
+ */
+import type { Answered, Broker, OrderBatch } from "../port.ts";
+import type { LookUpAnswer, OpenAnswer, OrderBatchBody, SettlementsAnswer } from "./api.ts";
+
+/** Of a bulk open or look-up, which the desk does in milliseconds. */
+const CALL_TIMEOUT_MS = 2_000;
+/** Longer than the desk holds an empty answer back. */
+const SETTLEMENTS_TIMEOUT_MS = 10_000;
+
+export function connectDesk(url: string, token: string): Broker {
+  /** Anything but a 200 may have been booked: unanswered. */
+  async function call<T>(
+    path: string,
+    timeoutMs: number,
+    body?: OrderBatchBody,
+  ): Promise<Answered<T>> {
+    try {
+      const response = await fetch(`${url}${path}`, {
+        method: body ? "POST" : "GET",
+        headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+        ...(body ? { body: JSON.stringify(body) } : {}),
+        signal: AbortSignal.timeout(timeoutMs),
+      });
+      if (response.status !== 200) {
+        await response.body?.cancel();
+        return { kind: "unanswered" };
+      }
+      return { kind: "answered", answers: (await response.json()) as T };
+    } catch {
+      return { kind: "unanswered" };
+    }
+  }
+
+  return {
+    name: "desk",
+    async open(batch) {
+      const reply = await call<OpenAnswer>("/v1/contracts", CALL_TIMEOUT_MS, bodyOf(batch));
+      return sized(reply, batch);
+    },
+    async lookUp(batch) {
+      const path = "/v1/contracts/lookup";
+      const reply = await call<LookUpAnswer>(path, CALL_TIMEOUT_MS, bodyOf(batch));
+      return sized(reply, batch);
+    },
+    async settlements(after) {
+      const path = `/v1/settlements?after=${encodeURIComponent(after)}`;
+      return await call<SettlementsAnswer>(path, SETTLEMENTS_TIMEOUT_MS);
+    },
+  };
+}
+
+/** An answer that does not speak of every order is none. */
+function sized<T>(
+  reply: Answered<{ readonly answers: readonly T[] }>,
+  batch: OrderBatch,
+): Answered<readonly T[]> {
+  if (reply.kind === "unanswered") return reply;
+  const { answers } = reply.answers;
+  if (answers.length !== batch.orders.length) return { kind: "unanswered" };
+  return { kind: "answered", answers };
+}
+
+function bodyOf({ orders, ...terms }: OrderBatch): OrderBatchBody {
+  return {
+    ...terms,
+    orders: orders.map(({ clientOrderId, account, stakeCents }) => ({
+      clientOrderId,
+      account,
+      stakeCents,
+    })),
+  };
+}

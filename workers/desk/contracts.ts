@@ -1,0 +1,95 @@
+/** Opening and finding contracts: a call's orders go to their accounts' partitions, each in one script. */
+import type { RedisClient } from "bun";
+import {
+  bucketOf,
+  deposit,
+  findContracts,
+  openContracts,
+  type ContractOrder,
+  type DepositArgs,
+  type Opened,
+} from "../../redis/desk-contracts.ts";
+import type { PartitionMap } from "../../redis/keys.ts";
+import type { OrderBatchBody } from "../brokers/desk/api.ts";
+import type { BrokerAnswer, LookUp } from "../brokers/port.ts";
+import { run } from "../redis-client.ts";
+
+/** What a winning contract pays on top of its stake: 85 %. */
+const PAYOUT_BP = 8_500;
+
+export async function open(
+  redis: RedisClient,
+  partitions: PartitionMap,
+  batch: OrderBatchBody,
+): Promise<BrokerAnswer[]> {
+  const { symbol, contract, durationSeconds, validUntilMs } = batch;
+  return await spread(batch, partitions, async (partition, bucket, orders) => {
+    const opened = await run(redis, openContracts, {
+      partition,
+      bucket,
+      batch: crypto.randomUUID(),
+      symbol,
+      contract,
+      durationMs: durationSeconds * 1000,
+      validUntilMs,
+      payoutBp: PAYOUT_BP,
+      orders,
+    });
+    return opened.map((each, index) => answerOf(each, orders[index]?.stakeCents ?? 0));
+  });
+}
+
+export async function lookUp(
+  redis: RedisClient,
+  partitions: PartitionMap,
+  batch: OrderBatchBody,
+): Promise<LookUp[]> {
+  return await spread(batch, partitions, async (partition, bucket, orders) => {
+    const ids = orders.map(({ clientOrderId }) => clientOrderId);
+    const { nowMs, found } = await run(redis, findContracts, { partition, bucket, ids });
+    const missing: LookUp = { kind: nowMs > batch.validUntilMs ? "absent" : "pending" };
+    return found.map((each) => (each ? answerOf(each, each.stakeCents) : missing));
+  });
+}
+
+export async function depositAll(
+  redis: RedisClient,
+  partitions: PartitionMap,
+  deposits: DepositArgs["deposits"],
+): Promise<number> {
+  const groups = Map.groupBy(deposits, ({ account }) => partitions.ofAccount(account));
+  const applied = await Promise.all(
+    [...groups].map(([partition, group]) => run(redis, deposit, { partition, deposits: group })),
+  );
+  return applied.reduce((sum, each) => sum + each, 0);
+}
+
+function answerOf(opened: Opened, stakeCents: number): BrokerAnswer {
+  if (opened.kind === "rejected") return { kind: "rejected", stakeCents, reason: opened.reason };
+  return { ...opened, kind: "placed" };
+}
+
+/** Does each partition's and bucket's orders in one go and puts the answers back into the order of the batch. */
+async function spread<T>(
+  { orders }: OrderBatchBody,
+  partitions: PartitionMap,
+  act: (partition: number, bucket: string, orders: readonly ContractOrder[]) => Promise<T[]>,
+): Promise<T[]> {
+  const groups = Map.groupBy(orders.keys(), (index) => {
+    const order = orders[index];
+    return order ? `${partitions.ofAccount(order.account)} ${bucketOf(order.clientOrderId)}` : "";
+  });
+  const answers = new Array<T>(orders.length);
+  await Promise.all(
+    [...groups].map(async ([key, indexes]) => {
+      const [partition = "", bucket = ""] = key.split(" ");
+      const group = indexes.flatMap((index) => orders[index] ?? []);
+      const answered = await act(Number(partition), bucket, group);
+      for (const [place, index] of indexes.entries()) {
+        const answer = answered[place];
+        if (answer !== undefined) answers[index] = answer;
+      }
+    }),
+  );
+  return answers;
+}

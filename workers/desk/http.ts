@@ -1,0 +1,113 @@
+/**
+ * The desk's HTTP interface. It keeps no state: any desk server answers any
+ * call. A 503 means that a call may or may not have taken effect; sending it
+ * again under the same ids is always safe.
+ */
+import type { RedisClient } from "bun";
+import { Hono, type Context } from "hono";
+import { bearerAuth } from "hono/bearer-auth";
+import { bodyLimit } from "hono/body-limit";
+import * as v from "valibot";
+import { problemOf, type ErrorCode, type Fault } from "../../domain/error-codes.ts";
+import { DeskKeys, type PartitionMap } from "../../redis/keys.ts";
+import { ID_PATTERN, type AccountId } from "../../domain/ids.ts";
+import { DepositsSchema, OrderBatchSchema } from "../brokers/desk/api.ts";
+import { depositAll, lookUp, open } from "./contracts.ts";
+import { isCursor, settlementsAfter } from "./settlements.ts";
+
+/** A thousand orders with the longest ids. */
+const MAX_BODY_BYTES = 512 * 1024;
+const SETTLEMENTS_WAIT_MS = 3_000;
+const SETTLEMENTS_PAUSE_MS = 100;
+
+export interface Desk {
+  readonly redis: RedisClient;
+  readonly partitions: PartitionMap;
+  readonly token: string;
+  readonly stop: AbortSignal;
+}
+
+export function deskApp({ redis, partitions, token, stop }: Desk): Hono {
+  const app = new Hono();
+  app.onError((_, c) => problem(c, "STORE_UNAVAILABLE"));
+  app.notFound((c) => problem(c, "ROUTE_UNKNOWN"));
+  app.get("/healthz", async (c) => {
+    await redis.send("PING", []);
+    return c.json({ status: "ok" });
+  });
+  app.use(
+    "/v1/*",
+    bearerAuth({
+      token,
+      noAuthenticationHeader: { message: problemOf("TOKEN_MISSING") },
+      invalidAuthenticationHeader: { message: problemOf("TOKEN_INVALID") },
+      invalidToken: { message: problemOf("TOKEN_INVALID") },
+    }),
+    bodyLimit({ maxSize: MAX_BODY_BYTES, onError: (c) => problem(c, "BODY_TOO_LARGE") }),
+  );
+  app.post("/v1/contracts", async (c) => {
+    const batch = await bodyOf(c, OrderBatchSchema);
+    if ("faults" in batch) return problem(c, batch.code, batch.faults);
+    return c.json({ answers: await open(redis, partitions, batch.value) });
+  });
+  app.post("/v1/contracts/lookup", async (c) => {
+    const batch = await bodyOf(c, OrderBatchSchema);
+    if ("faults" in batch) return problem(c, batch.code, batch.faults);
+    return c.json({ answers: await lookUp(redis, partitions, batch.value) });
+  });
+  app.post("/v1/deposits", async (c) => {
+    const body = await bodyOf(c, DepositsSchema);
+    if ("faults" in body) return problem(c, body.code, body.faults);
+    return c.json({ applied: await depositAll(redis, partitions, body.value.deposits) });
+  });
+  app.get("/v1/accounts/:account", async (c) => {
+    const account = c.req.param("account");
+    if (!ID_PATTERN.test(account)) return problem(c, "ROUTE_UNKNOWN");
+    const desk = new DeskKeys(partitions.ofAccount(account as AccountId));
+    const balance = await redis.hget(desk.balances, account);
+    return balance === null
+      ? problem(c, "ROUTE_UNKNOWN")
+      : c.json({ account, balanceCents: Number(balance) });
+  });
+  app.get("/v1/settlements", async (c) => {
+    const after = c.req.query("after") ?? "";
+    if (!isCursor(after, partitions)) {
+      return problem(c, "BODY_INVALID", [{ path: "after", message: "not a cursor of this desk" }]);
+    }
+    const giveUpAt = performance.now() + SETTLEMENTS_WAIT_MS;
+    for (;;) {
+      const found = await settlementsAfter(redis, partitions, after);
+      const over = stop.aborted || performance.now() > giveUpAt;
+      if (found.settlements.length > 0 || over) return c.json(found);
+      await Bun.sleep(SETTLEMENTS_PAUSE_MS);
+    }
+  });
+  return app;
+}
+
+function problem(c: Context, code: ErrorCode, faults?: readonly Fault[]): Response {
+  const document = problemOf(code, faults);
+  return c.json(document, document.status as 400, { "content-type": "application/problem+json" });
+}
+
+type Body<T> =
+  { readonly value: T } | { readonly code: ErrorCode; readonly faults: readonly Fault[] };
+
+async function bodyOf<T extends v.GenericSchema>(
+  c: Context,
+  schema: T,
+): Promise<Body<v.InferOutput<T>>> {
+  let body: unknown;
+  try {
+    body = await c.req.json();
+  } catch {
+    return { code: "BODY_MALFORMED", faults: [] };
+  }
+  const parsed = v.safeParse(schema, body);
+  if (parsed.success) return { value: parsed.output };
+  const faults = parsed.issues.map((issue) => ({
+    path: v.getDotPath(issue) ?? "",
+    message: `must be ${issue.expected ?? "valid"}`,
+  }));
+  return { code: "BODY_INVALID", faults };
+}

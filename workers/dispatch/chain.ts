@@ -1,0 +1,105 @@
+/**
+ * Links each channel's log into a hash chain, in order, just behind
+ * acceptance (P7). The last link of each batch is signed: a signed head proves
+ * every signal before it.
+ */
+import { createHash } from "node:crypto";
+import type { RedisClient } from "bun";
+import { CompactSign, importJWK, type JWK } from "jose";
+import type { AcceptedSignal } from "../../domain/signal.ts";
+import { link } from "../../redis/dispatch.ts";
+import type { ChainLink } from "../../redis/events.ts";
+import { HomeKeys } from "../../redis/keys.ts";
+import type { Verdict } from "../consume/consume.ts";
+import type { Entry } from "../consume/entries.ts";
+import { run } from "../redis-client.ts";
+
+const FIRST_HASH = "0".repeat(64);
+
+export type Sign = (hash: string) => Promise<string>;
+
+/** Signs heads with the issuer's Ed25519 key; a compact JWS whose payload is the hash. */
+export async function signer(issuerKey: JWK): Promise<Sign> {
+  const key = await importJWK(issuerKey, "EdDSA");
+  const header = { alg: "EdDSA", ...(issuerKey.kid ? { kid: issuerKey.kid } : {}) };
+  return (hash) =>
+    new CompactSign(new TextEncoder().encode(hash)).setProtectedHeader(header).sign(key);
+}
+
+export function linkHash(previousHash: string, signal: AcceptedSignal, bodySha256: string): string {
+  const { sequence, id, acceptedAtMs } = signal;
+  return createHash("sha256")
+    .update([previousHash, sequence, id, acceptedAtMs, bodySha256].join("\n"))
+    .digest("hex");
+}
+
+interface Head {
+  readonly sequence: number;
+  readonly hash: string;
+}
+
+/** Entries in the order of acceptance; the loop must handle one call at a time. */
+export async function chain(
+  redis: RedisClient,
+  partition: number,
+  sign: Sign,
+  entries: readonly Entry[],
+): Promise<Verdict[]> {
+  const keys = new HomeKeys(partition);
+  const heads = new Map<string, Head>();
+  const signals = entries.map(parseSignal);
+  const verdicts: Verdict[] = [];
+  for (const [index, entry] of entries.entries()) {
+    const signal = signals[index];
+    const bodySha256 = entry.fields.get("sha256");
+    if (!signal || bodySha256 === undefined) {
+      verdicts.push({ dead: "not an accepted signal" });
+      continue;
+    }
+    const { channel, sequence } = signal;
+    const headKey = keys.chainHead(channel);
+    const head = heads.get(channel) ?? (await readHead(redis, headKey));
+    if (sequence <= head.sequence) {
+      verdicts.push("done");
+      continue;
+    }
+    const hash = linkHash(head.hash, signal, bodySha256);
+    const isLast = !signals.slice(index + 1).some((later) => later?.channel === channel);
+    const next: ChainLink = {
+      signal: signal.id,
+      channel,
+      sequence,
+      previousHash: head.hash,
+      linkHash: hash,
+      ...(isLast ? { signature: await sign(hash) } : {}),
+    };
+    const newHead: Head = { sequence, hash };
+    const linked = await run(redis, link, {
+      head: headKey,
+      links: keys.links,
+      signals: keys.signals,
+      entry: entry.id,
+      sequence,
+      newHead: JSON.stringify(newHead),
+      link: JSON.stringify(next),
+    });
+    // Another worker holds the one before; this one stays pending until that is linked.
+    if (linked === "early") throw new Error("not its turn yet");
+    heads.set(channel, newHead);
+    verdicts.push("acked");
+  }
+  return verdicts;
+}
+
+function parseSignal(entry: Entry): AcceptedSignal | undefined {
+  try {
+    return JSON.parse(entry.fields.get("signal") ?? "") as AcceptedSignal;
+  } catch {
+    return undefined;
+  }
+}
+
+async function readHead(redis: RedisClient, key: string): Promise<Head> {
+  const text = (await redis.send("GET", [key])) as string | null;
+  return text === null ? { sequence: 0, hash: FIRST_HASH } : (JSON.parse(text) as Head);
+}

@@ -1,0 +1,42 @@
+/** The home worker: completes dispatches that an edge did not finish, and links the signal log's hash chain. */
+import type { JWK } from "jose";
+import { HomeKeys, PartitionMap } from "../../redis/keys.ts";
+import { GROUPS } from "../../redis/streams.ts";
+import { consume } from "../consume/consume.ts";
+import { regionRedisUrls } from "../env.ts";
+import type { Role } from "../main.ts";
+import { connectRedis } from "../redis-client.ts";
+import { chain, signer } from "./chain.ts";
+import { redispatch } from "./redispatch.ts";
+
+export const role: Role = async (env, stop, ready) => {
+  if (env.FANFARE_ISSUER_KEY === undefined) {
+    throw new Error("the dispatch role needs FANFARE_ISSUER_KEY to sign the heads of the chain");
+  }
+  const sign = await signer(env.FANFARE_ISSUER_KEY as JWK);
+  const home = connectRedis(env.FANFARE_REDIS_URL);
+  const regions = new Map(
+    Object.entries(regionRedisUrls(env)).map(([name, url]) => [name, connectRedis(url)]),
+  );
+  ready();
+  await Promise.all(
+    new PartitionMap(env.FANFARE_PARTITIONS).all().flatMap((partition) => [
+      redispatch({ home, regions, partition, stop }),
+      consume({
+        redisUrl: env.FANFARE_REDIS_URL,
+        redis: home,
+        stream: new HomeKeys(partition).signals,
+        group: "chain",
+        consumer: env.FANFARE_CONSUMER,
+        batch: 100,
+        concurrency: 1,
+        reclaimIdleMs: 10_000,
+        trimBelow: GROUPS.signals,
+        handle: (entries) => chain(home, partition, sign, entries),
+        stop,
+      }),
+    ]),
+  );
+  for (const region of regions.values()) region.close();
+  home.close();
+};

@@ -1,0 +1,51 @@
+/**
+ * Settles the desk's contracts when they are due. A batch settles in one
+ * script that takes it off the list, so any number of these may run.
+ */
+import { getLogger } from "@logtape/logtape";
+import type { RedisClient } from "bun";
+import { settleBatch } from "../../redis/desk-contracts.ts";
+import { DeskKeys, PartitionMap } from "../../redis/keys.ts";
+import type { Role } from "../main.ts";
+import { connectRedis, run } from "../redis-client.ts";
+
+const PAUSE_MS = 100;
+/** Batches looked at together; the next ones follow at once. */
+const BATCHES = 50;
+
+export const role: Role = async (env, stop, ready) => {
+  const redis = connectRedis(env.FANFARE_REDIS_URL);
+  const partitions = new PartitionMap(env.FANFARE_PARTITIONS);
+  ready();
+  await Promise.all(partitions.all().map((partition) => settlePartition(redis, partition, stop)));
+  redis.close();
+};
+
+async function settlePartition(
+  redis: RedisClient,
+  partition: number,
+  stop: AbortSignal,
+): Promise<void> {
+  const log = getLogger(["fanfare", "settle"]).with({ partition });
+  while (!stop.aborted) {
+    try {
+      if ((await settleDue(redis, partition)) < BATCHES) await Bun.sleep(PAUSE_MS);
+    } catch {
+      log.warn("settling failed, trying again");
+      await Bun.sleep(PAUSE_MS);
+    }
+  }
+}
+
+/** Replies how many due batches settled. */
+async function settleDue(redis: RedisClient, partition: number): Promise<number> {
+  // By this machine's clock, which only decides when to look: the script goes by that of Redis.
+  const due = (await redis.send("ZRANGE", [
+    new DeskKeys(partition).expiries,
+    ...["-inf", String(Date.now()), "BYSCORE", "LIMIT", "0", String(BATCHES)],
+  ])) as string[];
+  const settled = await Promise.all(
+    due.map((name) => run(redis, settleBatch, { partition, name })),
+  );
+  return settled.filter((each) => each !== "waiting" && each > 0).length;
+}
