@@ -1,0 +1,34 @@
+/**
+ * `npm start` and `npm test` on a machine that has nothing but Node and npm
+ * (or Bun): installs the packages that are missing, then hands over to Bun.
+ * Signals go through to it, its exit code comes back.
+ */
+import { spawn } from "node:child_process";
+import { BUN, installPackages, ROOT } from "./packages.mjs";
+
+const [task, ...rest] = process.argv.slice(2);
+const tasks = { start: ["local/main.ts", ...rest], test: ["test", ...rest] };
+const args = tasks[task];
+if (!args) {
+  console.error("usage: bootstrap.mjs start|test");
+  process.exit(2);
+}
+
+try {
+  installPackages({ development: task === "test" });
+} catch (error) {
+  console.error(error.message);
+  process.exit(1);
+}
+
+const child = spawn(BUN, args, { cwd: ROOT, stdio: "inherit" });
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+child.on("error", () => {
+  console.error(`${BUN} could not be run`);
+  process.exit(1);
+});
+child.on("exit", (code, signal) => {
+  if (signal === null) process.exit(code);
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
+});
