@@ -34,15 +34,15 @@ const app = createApp(openEdge(env.value, stop.signal), {
   pageFiles: env.value.FANFARE_APP === undefined ? undefined : pageFolder(env.value.FANFARE_APP),
   upgrade(c, events) {
     const { response, socket } = Deno.upgradeWebSocket(c.req.raw);
-    socket.onopen = () => {
+    socket.addEventListener("open", () => {
       events.open(socket);
-    };
-    socket.onmessage = (event) => {
+    });
+    socket.addEventListener("message", (event) => {
       events.message(event.data);
-    };
-    socket.onclose = () => {
+    });
+    socket.addEventListener("close", () => {
       events.close();
-    };
+    });
     return response;
   },
 });

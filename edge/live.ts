@@ -2,12 +2,11 @@
 import type { EdgeApp } from "./app.ts";
 import { requireScope } from "./bearer.ts";
 import type { Edge } from "./edge.ts";
-import { describe, schemaOf } from "./openapi.ts";
+import { describe } from "./openapi.ts";
 import { problemResponse } from "./problems.ts";
 import { findSignal } from "./progress.ts";
 import { progressFromRecords } from "./records.ts";
 import { READ_PROBLEMS, SIGNAL_ID } from "./signals.ts";
-import { ProgressAnswer } from "./schemas.ts";
 import { watchProgress } from "./watch.ts";
 import type { Progress } from "../redis/progress.ts";
 
@@ -19,8 +18,7 @@ export function serveLive(app: EdgeApp, edge: Edge): void {
       summary: "Watch a signal's fan-out",
       description:
         "An event `progress` at once and whenever the counts have moved, then one event `complete`. " +
-        "The data of both is what `GET /v1/signals/{id}` answers: " +
-        `\`${JSON.stringify(schemaOf(ProgressAnswer).required)}\`. The stream ends after a minute; connect again to go on.`,
+        "The data of both is what `GET /v1/signals/{id}` answers. The stream ends after a minute: connect again to go on.",
       scope: "signals:read",
       parameters: [SIGNAL_ID],
       responses: {

@@ -1,18 +1,38 @@
 /** The OpenAPI document: every answer of every operation, from the same schemas and the same table of errors that the code uses. */
 import { toJsonSchema } from "@valibot/to-json-schema";
 import type { Hono } from "hono";
-import { describeRoute, generateSpecs } from "hono-openapi";
-import type { OpenAPIV3_1 } from "openapi-types";
+import { describeRoute, generateSpecs, type DescribeRouteOptions } from "hono-openapi";
 import type { GenericSchema } from "valibot";
 import { ERRORS, type ErrorCode } from "../domain/error-codes.ts";
 import type { EdgeHono } from "./app.ts";
 import type { Scope } from "./tokens.ts";
 
-type Responses = Record<string, OpenAPIV3_1.ResponseObject>;
+type JsonSchema = Readonly<Record<string, unknown>>;
+type Content = Readonly<Record<string, { readonly schema: JsonSchema }>>;
+type Responses = Readonly<
+  Record<
+    string,
+    { readonly description: string; readonly headers?: object; readonly content?: Content }
+  >
+>;
 
-export function schemaOf(schema: GenericSchema): OpenAPIV3_1.SchemaObject {
+export interface Parameter {
+  readonly name: string;
+  readonly in: "path" | "header";
+  readonly required: boolean;
+  readonly description?: string;
+  readonly schema: JsonSchema;
+}
+
+/** As much of an OpenAPI document as is merged here. */
+interface Document {
+  readonly paths?: object;
+  readonly components?: Readonly<Record<string, object>>;
+}
+
+export function schemaOf(schema: GenericSchema): JsonSchema {
   const { $schema: _, ...rest } = toJsonSchema(schema, { errorMode: "ignore" });
-  return rest as OpenAPIV3_1.SchemaObject;
+  return rest;
 }
 
 export const jsonOf = (schema: GenericSchema) => ({
@@ -24,8 +44,8 @@ export interface Operation {
   readonly summary: string;
   readonly description?: string;
   readonly scope?: Scope;
-  readonly parameters?: OpenAPIV3_1.ParameterObject[];
-  readonly requestBody?: OpenAPIV3_1.RequestBodyObject["content"];
+  readonly parameters?: readonly Parameter[];
+  readonly requestBody?: Content;
   readonly responses: Responses;
   /** What else it may answer; what any operation may answer is added. */
   readonly problems: readonly ErrorCode[];
@@ -49,7 +69,7 @@ export function describe(operation: Operation) {
     ...(scope === undefined ? {} : { security: [{ bearer: [] }] }),
     ...(requestBody ? { requestBody: { required: true, content: requestBody } } : {}),
     responses: { ...responses, ...problemResponses(codes) },
-  } as Parameters<typeof describeRoute>[0]);
+  } as unknown as DescribeRouteOptions);
 }
 
 /** One response a status, naming the codes that it may carry. */
@@ -70,7 +90,7 @@ function problemResponses(codes: readonly ErrorCode[]): Responses {
   );
 }
 
-function problemSchema(status: number, codes: readonly ErrorCode[]): OpenAPIV3_1.SchemaObject {
+function problemSchema(status: number, codes: readonly ErrorCode[]): JsonSchema {
   const text = { type: "string" } as const;
   return {
     type: "object",
@@ -78,7 +98,7 @@ function problemSchema(status: number, codes: readonly ErrorCode[]): OpenAPIV3_1
     properties: {
       type: text,
       title: text,
-      status: { const: status } as OpenAPIV3_1.SchemaObject,
+      status: { const: status },
       code: { type: "string", enum: [...codes] },
       detail: text,
       faults: {
@@ -93,7 +113,7 @@ function problemSchema(status: number, codes: readonly ErrorCode[]): OpenAPIV3_1
   };
 }
 
-export const IDEMPOTENCY_KEY_HEADER: OpenAPIV3_1.ParameterObject = {
+export const IDEMPOTENCY_KEY_HEADER: Parameter = {
   name: "Idempotency-Key",
   in: "header",
   required: false,
@@ -134,24 +154,22 @@ export async function openApiDocument(
 }
 
 function mergeGroups(
-  theirs: OpenAPIV3_1.ComponentsObject | undefined,
-  own: OpenAPIV3_1.ComponentsObject,
+  theirs: Document["components"],
+  own: Document["components"],
 ): Record<string, object> {
   const merged: Record<string, object> = { ...theirs };
-  for (const [group, entries] of Object.entries(own)) {
-    merged[group] = { ...merged[group], ...(entries as object) };
+  for (const [group, entries] of Object.entries(own ?? {})) {
+    merged[group] = { ...merged[group], ...entries };
   }
   return merged;
 }
 
-async function fetchDocument(
-  recordsUrl: string,
-): Promise<Partial<OpenAPIV3_1.Document> | undefined> {
+async function fetchDocument(recordsUrl: string): Promise<Document | undefined> {
   try {
     const response = await fetch(new URL("/openapi.json", recordsUrl), {
       signal: AbortSignal.timeout(RECORDS_TIMEOUT_MS),
     });
-    return response.ok ? ((await response.json()) as Partial<OpenAPIV3_1.Document>) : undefined;
+    return response.ok ? ((await response.json()) as Document) : undefined;
   } catch {
     return undefined;
   }

@@ -9,7 +9,7 @@ import { requireScope } from "./bearer.ts";
 import { checkBody, readJson } from "./body.ts";
 import { dispatch } from "./dispatch.ts";
 import type { Edge } from "./edge.ts";
-import { describe, IDEMPOTENCY_KEY_HEADER, jsonOf } from "./openapi.ts";
+import { describe, IDEMPOTENCY_KEY_HEADER, jsonOf, type Parameter } from "./openapi.ts";
 import { problemResponse } from "./problems.ts";
 import { findSignal, readProgress } from "./progress.ts";
 import { progressFromRecords } from "./records.ts";
@@ -49,11 +49,11 @@ export const ACCEPTED = {
   },
 } as const;
 
-export const SIGNAL_ID = {
+export const SIGNAL_ID: Parameter = {
   name: "id",
-  in: "path" as const,
+  in: "path",
   required: true,
-  schema: { type: "string" as const, pattern: "^s[0-9a-z]{1,3}_[0-9a-f]{32}$" },
+  schema: { type: "string", pattern: "^s[0-9a-z]{1,3}_[0-9a-f]{32}$" },
 };
 
 export function serveSignals(app: EdgeApp, edge: Edge): void {

@@ -14,6 +14,7 @@ import { identify } from "./bearer.ts";
 import { checkBody, MAX_BODY_BYTES, parseJson } from "./body.ts";
 import { dispatch } from "./dispatch.ts";
 import type { Edge } from "./edge.ts";
+import { log } from "./log.ts";
 import { describe } from "./openapi.ts";
 import { problemResponse } from "./problems.ts";
 import { failure, type Failure } from "./result.ts";
@@ -215,9 +216,11 @@ function openSession(
     message(data) {
       queue = queue
         .then(() => handle(data))
-        .catch(() => {
+        .catch((error: unknown) => {
+          log.error("a message failed", { error: (error as Error).name });
           refuse(failure("INTERNAL"));
         });
+      later(queue);
     },
     close() {
       clearTimeout(authTimer);

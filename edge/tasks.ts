@@ -25,7 +25,7 @@ export function newTasks(): Tasks {
   return {
     track,
     context: {
-      waitUntil: (task: Promise<unknown>) => void track(task.catch(ignore)),
+      waitUntil: (task: Promise<unknown>) => void track(task),
       passThroughOnException: ignore,
       props: undefined,
     },
