@@ -4,7 +4,7 @@ import { openEdge } from "./edge.ts";
 import { readEnv, summaryOf } from "./env.ts";
 import { configureLog, log } from "./log.ts";
 import { pageFolder } from "./page-folder.ts";
-import type { SocketEvents } from "./socket.ts";
+import type { SocketEvents } from "./socket-session.ts";
 import { newTasks } from "./tasks.ts";
 
 /** Beyond the limit on a message, so that one a little too long is told so rather than cut off. */
