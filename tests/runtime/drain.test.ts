@@ -1,6 +1,8 @@
 /** An edge that is told to end finishes what is under way, and then ends. */
 import { expect, test } from "bun:test";
+import { until } from "../support/wait.ts";
 import { connect, eventsOf, post, SIGNAL } from "./client.ts";
+import { HOME } from "./harness.ts";
 import { RUNTIMES } from "./launch.ts";
 import { startWorld } from "./world.ts";
 
@@ -29,6 +31,51 @@ test.each(["Bun", "Deno"] as const)(
   },
   30_000,
 );
+
+test("a dispatch that is under way is finished before the edge ends", async () => {
+  const world = await startWorld();
+  const arrived = Promise.withResolvers<void>();
+  const released = Promise.withResolvers<void>();
+  const slow = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    async fetch(request) {
+      arrived.resolve();
+      await released.promise;
+      const { pathname } = new URL(request.url);
+      const { method, headers } = request;
+      return await fetch(String(world.settings["FANFARE_HOME_URL"]) + pathname, {
+        method,
+        headers,
+        body: await request.text(),
+      });
+    },
+  });
+  const token = world.settings["FANFARE_HOME_TOKEN"];
+  const edge = await RUNTIMES.Bun({
+    ...world.settings,
+    FANFARE_REGIONS: JSON.stringify({ local: { url: slow.url.href, token } }),
+  });
+  try {
+    const bearer = { authorization: `Bearer ${await world.token()}` };
+    const { body } = await post(`${edge.url}/v1/signals`, SIGNAL, bearer);
+    await arrived.promise;
+    const stopped = edge.stop();
+    await until("the edge takes no more", async () =>
+      fetch(`${edge.url}/healthz`).then(
+        () => false,
+        () => true,
+      ),
+    );
+    released.resolve();
+    expect(await stopped).toBe(0);
+    const left = await world.client.send("ZSCORE", [HOME.undispatched, String(body["id"])]);
+    expect(left).toBeNull();
+  } finally {
+    await slow.stop(true);
+    await world.stop();
+  }
+});
 
 test("an edge without its settings names all that is wrong and does not start", async () => {
   const child = Bun.spawn([process.execPath, "edge/entry-bun.ts"], {

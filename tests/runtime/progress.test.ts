@@ -42,9 +42,12 @@ onEachRuntime((at) => {
       return [value?.event, counts.placed];
     };
     expect(await placed()).toEqual(["progress", 0]);
+    const startedAt = performance.now();
     await at.world.place(id, 100);
     expect(await placed()).toEqual(["progress", 100]);
-    await at.world.place(id, FOLLOWERS - 100);
+    // Faster than the re-read each second, so it was the wake-up.
+    expect(performance.now() - startedAt).toBeLessThan(700);
+    await at.world.place(id, FOLLOWERS - 100, { quietly: true });
     expect(await placed()).toEqual(["progress", FOLLOWERS]);
     expect(await placed()).toEqual(["complete", FOLLOWERS]);
     expect((await events.next()).done).toBe(true);
@@ -72,6 +75,27 @@ onEachRuntime((at) => {
     expect(await socket.next()).toMatchObject({ type: "problem", code: "BODY_MALFORMED" });
     socket.send("x".repeat(16 * 1024 + 1));
     expect(await socket.next()).toMatchObject({ type: "problem", code: "BODY_TOO_LARGE" });
+    socket.close();
+  });
+
+  test("a socket has 64 signals under way at most, and takes more when some are complete", async () => {
+    const socket = await connect(`${at.url}/v1/ws`, at.bearer);
+    for (let index = 0; index <= 64; index += 1) socket.send({ ...SIGNAL, ref: String(index) });
+    const accepted: string[] = [];
+    let refused: Record<string, unknown> | undefined;
+    while (!refused || accepted.length < 64) {
+      const message = await socket.next();
+      if (message["type"] === "accepted") accepted.push(String(message["id"]));
+      if (message["type"] === "problem") refused = message;
+    }
+    expect(refused).toMatchObject({ ref: "64", code: "SOCKET_FULL" });
+    await at.world.place(accepted[0]!, FOLLOWERS);
+    for (let last = await socket.next(); last["status"] !== "complete";) last = await socket.next();
+    socket.send({ ...SIGNAL, ref: "again" });
+    for (let last = await socket.next(); last["ref"] !== "again";) {
+      last = await socket.next();
+      if (last["ref"] === "again") expect(last["type"]).toBe("accepted");
+    }
     socket.close();
   });
 

@@ -36,8 +36,8 @@ export interface World {
   /** A token that is good, but for what is overridden. */
   token(claims?: JWTPayload): Promise<string>;
   foreignToken(): Promise<string>;
-  /** Plays the workers' part: so many more placed, and a wake-up. */
-  place(signal: string, count: number): Promise<void>;
+  /** Plays the workers' part: so many more placed, and a wake-up unless that is to be lost. */
+  place(signal: string, count: number, how?: { readonly quietly: boolean }): Promise<void>;
   jobs(signal: string): Promise<Job[]>;
   stop(): Promise<void>;
 }
@@ -88,12 +88,12 @@ export async function startWorld(): Promise<World> {
     },
     token: async (claims = {}) => await sign(issuer.privateKey, claims),
     foreignToken: async () => await sign(stranger.privateKey, {}),
-    async place(signal, count) {
+    async place(signal, count, { quietly } = { quietly: false }) {
       const key = new RegionKeys(0).progress(signal as SignalId);
       await client.send("HINCRBY", [key, "placed", String(count)]);
       await client.send("HSETNX", [key, "firstMs", "7"]);
       await client.send("HSET", [key, "lastMs", "9"]);
-      await client.send("PUBLISH", [liveChannel(signal as SignalId), ""]);
+      if (!quietly) await client.send("PUBLISH", [liveChannel(signal as SignalId), ""]);
     },
     jobs: async (signal) =>
       (await Promise.all(PARTITIONS.all().map((each) => jobsIn(client, each, signal)))).flat(),

@@ -1,0 +1,75 @@
+import { afterEach, beforeEach, expect, jest, test } from "bun:test";
+import { PartitionMap } from "../redis/keys.ts";
+import type { Edge } from "./edge.ts";
+import { failure } from "./result.ts";
+import { openSession } from "./socket-session.ts";
+import { openStore } from "./store.ts";
+import type { Caller } from "./tokens.ts";
+
+const NOW_MS = 1_800_000_000_000;
+const CALLER: Caller = {
+  person: "demo-provider" as never,
+  scopes: new Set(["signals:write"]),
+  expiresAtMs: NOW_MS + 1_000,
+  token: "t",
+};
+
+beforeEach(() => jest.useFakeTimers());
+afterEach(() => jest.useRealTimers());
+
+/** A session with nothing behind it: what is tested here ends before anything is asked. */
+function open(nowMs: number, caller?: Caller) {
+  const home = openStore({ url: "http://127.0.0.1:1", token: "t" });
+  const edge: Edge = {
+    home,
+    regions: new Map(),
+    partitions: new PartitionMap(1),
+    verifyToken: async () => await Promise.resolve(failure("TOKEN_INVALID")),
+    sealKey: new Uint8Array(),
+    recordsUrl: undefined,
+    clock: () => nowMs,
+    random: () => "0".repeat(32),
+    stop: new AbortController().signal,
+  };
+  const told: Record<string, unknown>[] = [];
+  const closed: number[] = [];
+  const work: Promise<unknown>[] = [];
+  const session = openSession(edge, (task) => work.push(task), caller);
+  session.open({
+    send: (text) => told.push(JSON.parse(text) as Record<string, unknown>),
+    close: (code) => closed.push(code),
+  });
+  return { session, told, closed, settled: async () => await Promise.all(work) };
+}
+
+test("a socket that shows no token within five seconds is closed", () => {
+  const { told, closed } = open(NOW_MS);
+  jest.advanceTimersByTime(4_999);
+  expect(closed).toEqual([]);
+  jest.advanceTimersByTime(1);
+  expect(closed).toEqual([1008]);
+  expect(told).toMatchObject([{ type: "problem", code: "TOKEN_MISSING" }]);
+});
+
+test("a socket that came with a token is not", () => {
+  const { closed } = open(NOW_MS, CALLER);
+  jest.advanceTimersByTime(60_000);
+  expect(closed).toEqual([]);
+});
+
+test("a token that runs out ends what its socket may send", async () => {
+  const { session, told, settled } = open(NOW_MS + 1_000, CALLER);
+  const signal = { symbol: "EUR/USD", contract: "CALL", stakeCents: 5, durationSeconds: 30 };
+  session.message(JSON.stringify({ channel: "demo", ...signal, ref: "late" }));
+  await settled();
+  expect(told).toMatchObject([{ type: "problem", ref: "late", code: "TOKEN_EXPIRED" }]);
+});
+
+test("a message that is no text is refused, and the socket stays", async () => {
+  const { session, told, closed, settled } = open(NOW_MS, CALLER);
+  session.message(new ArrayBuffer(4));
+  session.message("null");
+  await settled();
+  expect(told.map((each) => each["code"])).toEqual(["BODY_TYPE_UNSUPPORTED", "BODY_INVALID"]);
+  expect(closed).toEqual([]);
+});
