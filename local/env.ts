@@ -1,0 +1,81 @@
+/** What `npm start` reads: parsed once, all faults together. Every other setting it makes itself. */
+import { resolve } from "node:path";
+import * as v from "valibot";
+
+export const LocalSchema = v.object({
+  /** Where the edge listens. */
+  PORT: v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(/^\d{1,5}$/, "a port number"),
+      v.transform(Number),
+      v.minValue(1, "a port number"),
+      v.maxValue(65_535, "a port number"),
+    ),
+    "8787",
+  ),
+  /** Where everything is kept between starts. */
+  FANFARE_DATA: v.optional(v.pipe(v.string(), v.minLength(1, "a folder")), ".data"),
+  /** `everysec` may lose the last second when the machine dies; `always` nothing that was answered. */
+  FANFARE_DURABILITY: v.optional(
+    v.picklist(["everysec", "always"], "everysec or always"),
+    "everysec",
+  ),
+  /** The records' MongoDB; without it they are SQLite in FANFARE_DATA. */
+  MONGODB_URI: v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(/^mongodb(\+srv)?:\/\//, "a URL starting with mongodb: or mongodb+srv:"),
+    ),
+  ),
+});
+
+export interface Settings {
+  readonly port: number;
+  /** Absolute. */
+  readonly data: string;
+  readonly durability: "everysec" | "always";
+  readonly mongodbUri: string | undefined;
+}
+
+export type SettingsResult =
+  | { readonly ok: true; readonly value: Settings }
+  | { readonly ok: false; readonly faults: readonly string[] };
+
+export function readSettings(
+  source: Readonly<Record<string, string | undefined>>,
+  root: string,
+): SettingsResult {
+  const parsed = v.safeParse(LocalSchema, source);
+  const faults = (parsed.issues ?? []).map(
+    (issue) => `${v.getDotPath(issue) ?? "?"} must be ${issue.message}`,
+  );
+  for (const name of Object.keys(source)) {
+    if (name.startsWith("FANFARE_") && !(name in LocalSchema.entries)) {
+      faults.push(`${name} is not a setting of npm start`);
+    }
+  }
+  if (faults.length > 0 || !parsed.success) return { ok: false, faults };
+  const { PORT, FANFARE_DATA, FANFARE_DURABILITY, MONGODB_URI } = parsed.output;
+  return {
+    ok: true,
+    value: {
+      port: PORT,
+      data: resolve(root, FANFARE_DATA),
+      durability: FANFARE_DURABILITY,
+      mongodbUri: MONGODB_URI,
+    },
+  };
+}
+
+/** One line for people; a password inside an address is not in it. */
+export function summaryOf({ port, data, durability, mongodbUri }: Settings): string {
+  const records = mongodbUri === undefined ? "SQLite" : `MongoDB at ${hostsOf(mongodbUri)}`;
+  return `port ${port}, data in ${data}, Redis fsync ${durability}, records in ${records}`;
+}
+
+/** A list of hosts is no URL that can be parsed, so the user part is cut off by its last @. */
+function hostsOf(mongodbUri: string): string {
+  const authority = mongodbUri.replace(/^[^/]*\/\//, "").split(/[/?]/)[0] ?? "";
+  return authority.slice(authority.lastIndexOf("@") + 1);
+}

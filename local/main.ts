@@ -1,0 +1,159 @@
+/**
+ * `npm start`: the whole of Fanfare on one machine, on embedded defaults, until
+ * Ctrl-C. Ends with 0 after a clean stop, 1 when something did not come up,
+ * 2 when its settings are wrong.
+ */
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { readSettings, summaryOf, type Settings } from "./env.ts";
+import { demoToken, openKeys } from "./keys.ts";
+import { noteProcesses, stopLeftovers } from "./leftovers.ts";
+import { takeLock } from "./lock.ts";
+import { preparePage } from "./page.ts";
+import { freePorts, isFree } from "./ports.ts";
+import type { StartResult } from "./process.ts";
+import { installRedis } from "./redis-install.ts";
+import { prepareRedis } from "./redis.ts";
+import { Screen } from "./screen.ts";
+import { INTERNAL_PORTS, servicesOf } from "./services.ts";
+import { Supervisor } from "./supervisor.ts";
+
+const ROOT = join(import.meta.dirname, "..");
+/** One Ctrl-C may arrive more than once: from the terminal, and passed on by npm. */
+const SAME_SIGNAL_MS = 500;
+
+const screen = new Screen(process.stdout);
+const say = (line: string): void => {
+  screen.say(line);
+};
+
+function fail(message: string, exitCode = 1): never {
+  console.error(message);
+  process.exit(exitCode);
+}
+
+const settings = readSettings(process.env, ROOT);
+if (!settings.ok) fail(settings.faults.map((each) => `configuration: ${each}`).join("\n"), 2);
+process.exit(await main(settings.value));
+
+async function main({ port, data, durability, ...rest }: Settings): Promise<number> {
+  const startedMs = performance.now();
+  say(`Fanfare: ${summaryOf({ port, data, durability, ...rest })}`);
+  mkdirSync(data, { recursive: true, mode: 0o700 });
+  const lock = takeLock(data);
+  if (!lock.ok) fail(`Fanfare already runs on ${data} (process ${lock.pid}).`);
+  if (lock.afterCrash) await stopLeftovers(data, say);
+  for (const host of ["0.0.0.0", "127.0.0.1"]) {
+    if (await isFree(port, host)) continue;
+    lock.release();
+    fail(`Port ${port} is taken: stop what listens there, or set PORT to another.`);
+  }
+  const installed = installRedis(say);
+  if (!installed.ok) {
+    lock.release();
+    fail(installed.help);
+  }
+
+  const keys = await openKeys(data);
+  const redis = await prepareRedis({ data, durability, password: keys.redisPassword });
+  const services = servicesOf({
+    root: ROOT,
+    settings: { port, data, durability, ...rest },
+    keys,
+    redis,
+    ports: await freePorts(...INTERNAL_PORTS),
+  });
+  const logs = join(data, "logs");
+  mkdirSync(logs, { recursive: true });
+  const supervisor = new Supervisor({
+    logs,
+    changed(statuses) {
+      noteProcesses(data, statuses);
+      screen.show(statuses);
+    },
+  });
+  const stopped = stopAtSignal(supervisor);
+
+  async function start(): Promise<StartResult> {
+    const page = preparePage(ROOT, say);
+    for (const stage of [[redis.service], ...services.stages]) {
+      const result = await supervisor.start(stage);
+      if (!result.ok) return result;
+    }
+    const seeded = join(data, "seeded");
+    if (!existsSync(seeded)) {
+      say("First run: seeding the demo provider, channel and followers …");
+      const result = await supervisor.runOnce(services.seed);
+      if (!result.ok) return result;
+      writeFileSync(seeded, "");
+    }
+    const checked = await supervisor.runOnce(services.roster);
+    if (!checked.ok) return checked;
+    return await supervisor.start([services.edge(await page)]);
+  }
+
+  const result = await Promise.race([start(), stopped.then(() => "stopped" as const)]);
+  if (result !== "stopped" && result.ok) {
+    say(
+      await invitation({
+        port,
+        logs: relative(process.cwd(), logs),
+        token: await demoToken(keys, Date.now()),
+        password: keys.demoPassword,
+        seconds: (performance.now() - startedMs) / 1000,
+      }),
+    );
+    await stopped;
+  } else if (result !== "stopped" && result.why !== "stopping") {
+    say(result.why);
+    await supervisor.stop();
+    lock.release();
+    return 1;
+  }
+  await stopped;
+  lock.release();
+  say("Stopped.");
+  return 0;
+}
+
+/** Resolves when a signal has stopped everything; a second one does not wait for what is under way. */
+async function stopAtSignal(supervisor: Supervisor): Promise<void> {
+  await new Promise<void>((resolve) => {
+    let firstMs: number | undefined;
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+      process.on(signal, () => {
+        const nowMs = performance.now();
+        if (firstMs === undefined) {
+          firstMs = nowMs;
+          say("Stopping … (once more to hurry)");
+          void supervisor.stop().then(resolve);
+        } else if (nowMs - firstMs > SAME_SIGNAL_MS) {
+          void supervisor.stop();
+        }
+      });
+    }
+  });
+}
+
+async function invitation(facts: {
+  port: number;
+  logs: string;
+  token: string;
+  password: string;
+  seconds: number;
+}): Promise<string> {
+  const home = `http://127.0.0.1:${facts.port}`;
+  const signal = {
+    ...{ channel: "demo", symbol: "EUR/USD", contract: "CALL" },
+    ...{ stakeCents: 500, durationSeconds: 10 },
+  };
+  return `
+Ready in ${facts.seconds.toFixed(1)} s: ${home}
+  sign in with   demo@fanfare.example   ${facts.password}
+  API document   ${home}/openapi.json
+  logs           ${facts.logs}
+
+Send a signal to the demo channel's thousand followers (its token is good for 12 hours):
+curl -sS ${home}/v1/signals -H 'authorization: Bearer ${facts.token}' -H 'content-type: application/json' -H "idempotency-key: try-$(date +%s%N)" -d '${JSON.stringify(signal)}'
+`;
+}

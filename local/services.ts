@@ -1,0 +1,139 @@
+/**
+ * The processes of one machine, in the stages of their start, and what each is
+ * told: no more than it needs.
+ */
+import { join } from "node:path";
+import { publicKeysOf, type Keys } from "./keys.ts";
+import type { Settings } from "./env.ts";
+import type { LocalRedis } from "./redis.ts";
+import type { Service } from "./process.ts";
+
+/** Where the services that only this machine uses listen; chosen anew at each start. */
+export const INTERNAL_PORTS = [
+  "bridge",
+  "records",
+  "desk",
+  "quotes",
+  "simulatorAsked",
+  "simulatorStreaming",
+] as const;
+export type InternalPorts = Readonly<Record<(typeof INTERNAL_PORTS)[number], number>>;
+
+/** The same for edge and workers, and for good: keys are spread by it. */
+const PARTITIONS = "4";
+const REGION = "local";
+
+export interface Parts {
+  readonly root: string;
+  readonly settings: Settings;
+  readonly keys: Keys;
+  readonly redis: LocalRedis;
+  readonly ports: InternalPorts;
+}
+
+export interface Services {
+  readonly stages: readonly (readonly Service[])[];
+  /** One-shot: the demo provider, channel and followers. */
+  readonly seed: Service;
+  /** One-shot: the roster is what the records say. */
+  readonly roster: Service;
+  /** Last to start, first to stop; it serves the page if there is one. */
+  edge(page: string | undefined): Service;
+}
+
+export function servicesOf({ root, settings, keys, redis, ports }: Parts): Services {
+  const store = { FANFARE_REDIS_URL: redis.url, FANFARE_PARTITIONS: PARTITIONS };
+  const records = {
+    FANFARE_DATA: settings.data,
+    ...(settings.mongodbUri === undefined ? {} : { MONGODB_URI: settings.mongodbUri }),
+  };
+  const desk = {
+    FANFARE_DESK_URL: loopback(ports.desk),
+    FANFARE_DESK_TOKEN: keys.deskToken,
+  };
+  const issuer = { FANFARE_ISSUER_KEY: JSON.stringify(keys.issuerKey) };
+  const seal = { FANFARE_SEAL_KEY: keys.sealKey };
+  const quotes = {
+    FANFARE_QUOTES_ASKED: `tcp://127.0.0.1:${ports.simulatorAsked}`,
+    FANFARE_QUOTES_STREAMING: `tcp://127.0.0.1:${ports.simulatorStreaming}`,
+  };
+
+  const bun = (name: string, words: readonly string[], env: Record<string, string>): Service => ({
+    name,
+    command: [
+      ...[process.execPath, "--no-env-file", "--preload", join(root, "local/orphan.ts")],
+      ...words,
+    ],
+    env: { ...inherited(), ...env },
+  });
+  const worker = (role: string, env: Record<string, string>, name = role): Service =>
+    bun(name, [join(root, "workers/main.ts"), role], { FANFARE_CONSUMER: REGION, ...env });
+
+  return {
+    stages: [
+      [
+        bun("bridge", [join(root, "local/bridge.ts")], {
+          FANFARE_REDIS_URL: redis.url,
+          FANFARE_BRIDGE_TOKEN: keys.bridgeToken,
+          FANFARE_BRIDGE_PORT: String(ports.bridge),
+        }),
+        worker("simulator", {
+          FANFARE_SIMULATOR_ASKED_PORT: String(ports.simulatorAsked),
+          FANFARE_SIMULATOR_STREAMING_PORT: String(ports.simulatorStreaming),
+        }),
+      ],
+      [
+        worker("quotes", { ...store, ...quotes, FANFARE_QUOTES_PORT: String(ports.quotes) }),
+        worker("desk", {
+          ...store,
+          FANFARE_DESK_PORT: String(ports.desk),
+          FANFARE_DESK_TOKEN: keys.deskToken,
+        }),
+        worker("recorder", { ...store, ...records }),
+        worker("records", {
+          ...{ ...store, ...records, ...issuer, ...seal },
+          FANFARE_RECORDS_PORT: String(ports.records),
+        }),
+      ],
+      [
+        worker("settle", store),
+        worker("dispatch", { ...store, ...issuer }),
+        worker("broker", { ...store, ...desk }),
+      ],
+    ],
+    seed: worker("seed", {
+      ...{ ...store, ...records, ...seal, ...desk },
+      FANFARE_DEMO_PASSWORD: keys.demoPassword,
+    }),
+    roster: worker("roster", { ...store, ...records }),
+    edge: (page) =>
+      bun("edge", [join(root, "edge/entry-bun.ts")], {
+        PORT: String(settings.port),
+        FANFARE_HOME_URL: loopback(ports.bridge),
+        FANFARE_HOME_TOKEN: keys.bridgeToken,
+        FANFARE_REGIONS: JSON.stringify({
+          [REGION]: { url: loopback(ports.bridge), token: keys.bridgeToken },
+        }),
+        FANFARE_PARTITIONS: PARTITIONS,
+        FANFARE_ISSUER_KEYS: JSON.stringify(publicKeysOf(keys)),
+        ...seal,
+        FANFARE_RECORDS_URL: loopback(ports.records),
+        ...(page === undefined ? {} : { FANFARE_APP: page }),
+      }),
+  };
+}
+
+function loopback(port: number): string {
+  return `http://127.0.0.1:${port}`;
+}
+
+/** What any process may know of its surroundings. */
+function inherited(): Record<string, string> {
+  const names = ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "NODE_EXTRA_CA_CERTS"];
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = process.env[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+}
