@@ -9,7 +9,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -17,6 +17,8 @@ import { freePort } from "../support/ports.ts";
 
 const UP_WITHIN_MS = 180_000;
 const DOWN_WITHIN_MS = 30_000;
+/** Fewer than a whole system has: seeing none of it would make the last check worthless. */
+const FEWEST_PROCESSES = 10;
 const CHECKS = [
   "not_a_server_error",
   "status_code_conformance",
@@ -25,16 +27,18 @@ const CHECKS = [
 ];
 
 const seconds = process.argv[2] ?? "90";
-const data = mkdtempSync(join(tmpdir(), "fanfare-fuzz-"));
+const folder = mkdtempSync(join(tmpdir(), "fanfare-fuzz-"));
 const port = String(await freePort());
 
-/** Every process that inherited this run's data folder. */
+/** Every process of this run: it was told this folder for temporary files, or, as Redis, works inside. */
 function ours(): string[] {
-  const wanted = `FANFARE_DATA=${data}`;
   return readdirSync("/proc").filter((entry) => {
     if (!/^\d+$/.test(entry) || entry === String(process.pid)) return false;
     try {
-      return readFileSync(`/proc/${entry}/environ`, "utf8").split("\0").includes(wanted);
+      return (
+        readFileSync(`/proc/${entry}/environ`, "utf8").split("\0").includes(`TMPDIR=${folder}`) ||
+        readlinkSync(`/proc/${entry}/cwd`).startsWith(folder)
+      );
     } catch {
       return false; // It ended between the two calls.
     }
@@ -50,7 +54,7 @@ function fail(what: string): never {
 // A process group of its own, so that the interrupt reaches what a terminal's Ctrl-C would.
 const system = spawn("npm", ["start"], {
   detached: true,
-  env: { ...process.env, PORT: port, FANFARE_DATA: data },
+  env: { ...process.env, PORT: port, FANFARE_DATA: join(folder, "data"), TMPDIR: folder },
   stdio: ["ignore", "pipe", "inherit"],
 });
 let stopping = false;
@@ -65,6 +69,7 @@ const token = await new Promise<string>((resolve) => {
   });
 });
 clearTimeout(upTimer);
+if (ours().length < FEWEST_PROCESSES) fail("the processes of npm start cannot be seen");
 
 const schemathesis = spawn(
   ".cache/schemathesis/bin/st",
@@ -90,6 +95,6 @@ await ended;
 clearTimeout(downTimer);
 const left = ours();
 if (left.length > 0) fail(`${left.length} processes were left behind by Ctrl-C`);
-rmSync(data, { recursive: true, force: true });
+rmSync(folder, { recursive: true, force: true });
 if (verdict !== 0) fail("schemathesis found answers that the document does not allow");
 console.log("fuzz: no 5xx, no answer outside the document, nothing left running");
