@@ -117,7 +117,6 @@ if fresh == 1 then
   end
 end
 redis.call('XACK', KEYS[4], 'workers', entry)
-redis.call('XDEL', KEYS[4], entry)
 return fresh
 `;
 
@@ -162,7 +161,6 @@ if fresh == 1 then
   add_progress(KEYS[3], live, ARGV[4], ARGV[5], ARGV[6], -answered, ARGV[7])
 end
 redis.call('XACK', KEYS[4], 'workers', entry)
-redis.call('XDEL', KEYS[4], entry)
 return fresh
 `;
 

@@ -39,6 +39,7 @@ export const role: Role = async (env, stop, ready) => {
       batch: 1,
       concurrency,
       reclaimIdleMs: RECLAIM_IDLE_MS,
+      trimBelow: GROUPS.jobs,
       handle: (entries) => Promise.all(entries.map(handle)),
       stop,
     });

@@ -46,10 +46,10 @@ async function holdLease({ redis, broker, consumer }: SettlementFollower): Promi
 }
 
 /** Whether the broker answered; it waits itself while there is nothing new. */
-async function takeOver({ redis, broker, partitions }: SettlementFollower): Promise<boolean> {
+async function takeOver({ redis, broker, partitions, stop }: SettlementFollower): Promise<boolean> {
   const cursorKey = new RegionKeys(0).settlementCursor(broker.name);
   const after = (await redis.send("GET", [cursorKey])) as string | null;
-  const reply = await broker.settlements(after ?? "");
+  const reply = await broker.settlements(after ?? "", stop);
   if (reply.kind === "unanswered") return false;
   const { next, settlements } = reply.answers;
   const groups = Map.groupBy(settlements, ({ account }) => partitions.ofAccount(account));

@@ -53,9 +53,10 @@ export interface Broker {
   lookUp(batch: OrderBatch): Promise<Answered<readonly LookUp[]>>;
   /**
    * Settlements after a cursor of the broker's own (`""` is the beginning), at
-   * most a few thousand; waits a few seconds for the first.
+   * most a few thousand; waits a few seconds for the first, or until `stop`.
    */
   settlements(
     after: string,
+    stop: AbortSignal,
   ): Promise<Answered<{ readonly next: string; readonly settlements: readonly Settlement[] }>>;
 }

@@ -19,10 +19,12 @@ export interface QuotesApi {
   readonly now: () => number;
 }
 
-export function serveQuotes(api: QuotesApi, port: number): { stop(): Promise<void> } {
+export function serveQuotes(
+  api: QuotesApi,
+  at: { readonly hostname: string; readonly port: number },
+): { stop(): Promise<void> } {
   return Bun.serve({
-    port,
-    hostname: "0.0.0.0",
+    ...at,
     routes: {
       "/v1/quotes/:symbol": {
         GET: (request) => answer(api, request.params.symbol),

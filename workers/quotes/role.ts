@@ -51,7 +51,7 @@ export const role: Role = async (env, stop, ready) => {
       simulated: env.FANFARE_QUOTES_KIND === "simulated",
       now: Date.now,
     },
-    env.FANFARE_QUOTES_PORT,
+    { hostname: env.FANFARE_HOST, port: env.FANFARE_QUOTES_PORT },
   );
 
   const stream = streamingSource({

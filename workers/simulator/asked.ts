@@ -14,6 +14,7 @@ const MAX_CONNECTIONS = 1_000;
 const IDLE_SECONDS = 10;
 
 export interface AskedServerOptions {
+  readonly hostname: string;
   readonly port: number;
   readonly prices: Prices;
   /** How long each answer is held back. */
@@ -21,7 +22,7 @@ export interface AskedServerOptions {
   readonly now: () => number;
 }
 
-export function listenAsked({ port, prices, latencyMs, now }: AskedServerOptions): {
+export function listenAsked({ hostname, port, prices, latencyMs, now }: AskedServerOptions): {
   stop(): void;
 } {
   let connections = 0;
@@ -36,7 +37,7 @@ export function listenAsked({ port, prices, latencyMs, now }: AskedServerOptions
   }
 
   return Bun.listen<{ question: string; asked: boolean }>({
-    hostname: "0.0.0.0",
+    hostname,
     port,
     socket: {
       open(socket) {

@@ -12,13 +12,18 @@ export const role: Role = async (env, stop, ready) => {
 
   let answers = 0;
   const asked = listenAsked({
+    hostname: env.FANFARE_HOST,
     port: env.FANFARE_SIMULATOR_ASKED_PORT,
     prices,
     latencyMs: () =>
       env.FANFARE_SIMULATOR_LATENCY === "legacy" ? legacyLatencyMs(seed, answers++) : 0,
     now: Date.now,
   });
-  const streaming = listenStreaming(env.FANFARE_SIMULATOR_STREAMING_PORT, prices, Date.now);
+  const streaming = listenStreaming(
+    { hostname: env.FANFARE_HOST, port: env.FANFARE_SIMULATOR_STREAMING_PORT },
+    prices,
+    Date.now,
+  );
   // Right after each step, so that a quote is as old as its time says and no older.
   const untilNextStepMs = (): number => STEP_MS - (Date.now() % STEP_MS);
   let nextStep = setTimeout(function step() {

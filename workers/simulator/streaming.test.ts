@@ -12,7 +12,7 @@ afterEach(() => server?.stop());
 
 async function listen(): Promise<{ server: StreamServer; port: number }> {
   const port = await freePort();
-  server = listenStreaming(port, walkingPrices(1), () => NOW);
+  server = listenStreaming({ hostname: "127.0.0.1", port }, walkingPrices(1), () => NOW);
   return { server, port };
 }
 

@@ -25,7 +25,11 @@ export interface StreamServer {
   stop(): void;
 }
 
-export function listenStreaming(port: number, prices: Prices, now: () => number): StreamServer {
+export function listenStreaming(
+  at: { readonly hostname: string; readonly port: number },
+  prices: Prices,
+  now: () => number,
+): StreamServer {
   const clients = new Set<Socket<Client>>();
 
   function send(socket: Socket<Client>, nowMs: number): void {
@@ -38,8 +42,7 @@ export function listenStreaming(port: number, prices: Prices, now: () => number)
   }
 
   const server = Bun.listen<Client>({
-    hostname: "0.0.0.0",
-    port,
+    ...at,
     socket: {
       open(socket) {
         socket.data = { request: "", symbols: [] };

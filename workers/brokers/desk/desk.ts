@@ -15,7 +15,7 @@ export function connectDesk(url: string, token: string): Broker {
   /** Anything but a 200 may have been booked: unanswered. */
   async function call<T>(
     path: string,
-    timeoutMs: number,
+    giveUp: AbortSignal,
     body?: OrderBatchBody,
   ): Promise<Answered<T>> {
     try {
@@ -23,7 +23,7 @@ export function connectDesk(url: string, token: string): Broker {
         method: body ? "POST" : "GET",
         headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
         ...(body ? { body: JSON.stringify(body) } : {}),
-        signal: AbortSignal.timeout(timeoutMs),
+        signal: giveUp,
       });
       if (response.status !== 200) {
         await response.body?.cancel();
@@ -38,20 +38,23 @@ export function connectDesk(url: string, token: string): Broker {
   return {
     name: "desk",
     async open(batch) {
-      const reply = await call<OpenAnswer>("/v1/contracts", CALL_TIMEOUT_MS, bodyOf(batch));
+      const reply = await call<OpenAnswer>("/v1/contracts", callTimeout(), bodyOf(batch));
       return sized(reply, batch);
     },
     async lookUp(batch) {
       const path = "/v1/contracts/lookup";
-      const reply = await call<LookUpAnswer>(path, CALL_TIMEOUT_MS, bodyOf(batch));
+      const reply = await call<LookUpAnswer>(path, callTimeout(), bodyOf(batch));
       return sized(reply, batch);
     },
-    async settlements(after) {
+    async settlements(after, stop) {
       const path = `/v1/settlements?after=${encodeURIComponent(after)}`;
-      return await call<SettlementsAnswer>(path, SETTLEMENTS_TIMEOUT_MS);
+      const giveUp = AbortSignal.any([stop, AbortSignal.timeout(SETTLEMENTS_TIMEOUT_MS)]);
+      return await call<SettlementsAnswer>(path, giveUp);
     },
   };
 }
+
+const callTimeout = (): AbortSignal => AbortSignal.timeout(CALL_TIMEOUT_MS);
 
 /** An answer that does not speak of every order is none. */
 function sized<T>(

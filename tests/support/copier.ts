@@ -1,0 +1,210 @@
+/**
+ * A channel with followers on a desk, and the edge's part played by the very
+ * scripts that the edge runs. The verdict is read from the desk's own books.
+ */
+import type { RedisClient } from "bun";
+import {
+  asId,
+  signalIdIn,
+  type AccountId,
+  type ChannelId,
+  type PersonId,
+  type SignalId,
+  type SubscriptionId,
+} from "../../domain/ids.ts";
+import { canonicalBody, type Signal } from "../../domain/signal.ts";
+import type { Subscription } from "../../domain/subscription.ts";
+import { accept } from "../../redis/accept.ts";
+import { dispatchesOf, enqueue } from "../../redis/enqueue.ts";
+import { DeskKeys, HomeKeys, PartitionMap, RegionKeys } from "../../redis/keys.ts";
+import {
+  parseStoredSignal,
+  PROGRESS_FIELDS,
+  STORED_SIGNAL_FIELDS,
+  sumProgress,
+  type Progress,
+} from "../../redis/progress.ts";
+import { projectChannel, route, seat } from "../../redis/roster.ts";
+import { connectRedis, run } from "../../workers/redis-client.ts";
+import type { TestDesk } from "./desk.ts";
+
+export const PARTITIONS = new PartitionMap(4);
+export const CHANNEL = asId<ChannelId>("demo");
+export const PROVIDER = asId<PersonId>("demo-provider");
+export const HOME = new HomeKeys(PARTITIONS.ofChannel(CHANNEL));
+
+export function followerOf(index: number, changes: Partial<Subscription> = {}): Subscription {
+  const number = String(index).padStart(4, "0");
+  return {
+    id: asId<SubscriptionId>(`sub-${number}`),
+    channel: CHANNEL,
+    follower: asId<PersonId>(`follower-${number}`),
+    account: asId<AccountId>(`acct-${number}`),
+    broker: "desk",
+    region: "local",
+    state: "active",
+    expiresAtMs: Date.now() + 3_600_000,
+    plan: { sizing: { kind: "fixed", stakeCents: 100 } },
+    version: 1,
+    ...changes,
+  };
+}
+
+/** Projects subscriptions as the roster does: seats first, then the routes that name them. */
+export async function subscribe(
+  redis: RedisClient,
+  subscriptions: readonly Subscription[],
+): Promise<void> {
+  for (let start = 0; start < subscriptions.length; start += 500) {
+    const some = subscriptions.slice(start, start + 500);
+    for (const [partition, group] of Map.groupBy(some, ({ account }) =>
+      PARTITIONS.ofAccount(account),
+    )) {
+      const args = { partition, broker: "desk", channel: CHANNEL, subscriptions: group };
+      const { shards } = await run(redis, seat, args);
+      const routes = shards.map((each) => ({
+        region: "local",
+        broker: "desk",
+        partition,
+        ...each,
+      }));
+      await run(redis, route, { home: HOME, channel: CHANNEL, routes });
+    }
+  }
+}
+
+export async function openChannel(redis: RedisClient, deadlineMs = 1_000): Promise<void> {
+  await run(redis, projectChannel, {
+    home: HOME,
+    channel: {
+      id: CHANNEL,
+      name: "Demo",
+      provider: PROVIDER,
+      symbols: ["EUR/USD", "GBP/USD"],
+      deadlineMs,
+      version: Date.now(),
+    },
+    grants: { [PROVIDER]: {} },
+  });
+}
+
+export interface Copier {
+  readonly redis: RedisClient;
+  /** Accepts a signal and, unless told otherwise, dispatches it. */
+  send(changes?: Partial<Signal>, dispatch?: boolean): Promise<SignalId>;
+  progress(id: SignalId): Promise<Progress>;
+  stop(): void;
+}
+
+export async function startCopier(
+  desk: TestDesk,
+  followers: number,
+  { deadlineMs = 1_000, balanceCents = 1_000_000 } = {},
+): Promise<Copier> {
+  const redis = connectRedis(desk.redis.url);
+  await openChannel(redis, deadlineMs);
+  const all = Array.from({ length: followers }, (_, index) => followerOf(index));
+  await subscribe(redis, all);
+  await desk.deposit(
+    all.map(({ account }) => account),
+    balanceCents,
+  );
+  return {
+    redis,
+    async send(changes = {}, dispatch = true) {
+      const signal: Signal = {
+        channel: CHANNEL,
+        symbol: "EUR/USD",
+        contract: "CALL",
+        stakeCents: 500,
+        durationSeconds: 60,
+        ...changes,
+      };
+      const reply = await run(redis, accept, {
+        id: signalIdIn(PARTITIONS.ofChannel(CHANNEL), crypto.randomUUID().replaceAll("-", "")),
+        home: HOME,
+        signal,
+        sender: PROVIDER,
+        idempotencyKey: crypto.randomUUID(),
+        bodySha256: new Bun.CryptoHasher("sha256").update(canonicalBody(signal)).digest("hex"),
+      });
+      if (reply.kind !== "accepted") throw new Error(JSON.stringify(reply));
+      if (dispatch) {
+        for (const each of dispatchesOf(reply.signal, reply.routes)) {
+          await run(redis, enqueue, each.enqueue);
+        }
+        await redis.send("ZREM", [HOME.undispatched, reply.acceptance.id]);
+      }
+      return reply.acceptance.id;
+    },
+    async progress(id) {
+      const stored = parseStoredSignal(
+        await redis.send("HMGET", [HOME.signal(id), ...STORED_SIGNAL_FIELDS]),
+      );
+      if (!stored) throw new Error("no such signal");
+      const parts = await Promise.all(
+        PARTITIONS.all().map((partition) =>
+          redis.send("HMGET", [new RegionKeys(partition).progress(id), ...PROGRESS_FIELDS]),
+        ),
+      );
+      return sumProgress(stored, parts);
+    },
+    stop() {
+      redis.close();
+    },
+  };
+}
+
+export interface Books {
+  /** Contracts of the signal on the desk's books, client order id → state. */
+  readonly contracts: ReadonlyMap<string, string>;
+  /** What all accounts have, free and at stake in open contracts. */
+  readonly balanceCents: number;
+  readonly atStakeCents: number;
+}
+
+/** The desk's own books, read without going through anything that is being tested. */
+export async function readBooks(redis: RedisClient, id: SignalId): Promise<Books> {
+  const contracts = new Map<string, string>();
+  let balanceCents = 0;
+  let atStakeCents = 0;
+  for (const partition of PARTITIONS.all()) {
+    const keys = new DeskKeys(partition);
+    const rows = (await redis.send("HGETALL", [keys.contracts(id)])) as Record<string, string>;
+    for (const [order, text] of Object.entries(rows)) {
+      const [state = "", , , stake = "0"] = text.split(",");
+      contracts.set(order, state);
+      if (state === "open") atStakeCents += Number(stake);
+    }
+    const balances = (await redis.send("HGETALL", [keys.balances])) as Record<string, string>;
+    for (const cents of Object.values(balances)) balanceCents += Number(cents);
+  }
+  return { contracts, balanceCents, atStakeCents };
+}
+
+/** Every outcome that the region's events tell, subscription → kinds in order. */
+export async function readOutcomes(
+  redis: RedisClient,
+  id: SignalId,
+): Promise<ReadonlyMap<string, string[]>> {
+  const outcomes = new Map<string, string[]>();
+  for (const partition of PARTITIONS.all()) {
+    const entries = (await redis.send("XRANGE", [new RegionKeys(partition).events, "-", "+"])) as [
+      string,
+      string[],
+    ][];
+    for (const [, flat] of entries) {
+      const event = JSON.parse(flat[1] ?? "{}") as {
+        kind: string;
+        signal?: string;
+        copies?: [string, string, { kind: string; reason?: string }][];
+      };
+      if (event.kind !== "outcomes" || event.signal !== id) continue;
+      for (const [subscription, , outcome] of event.copies ?? []) {
+        const told = outcome.reason ? `${outcome.kind}: ${outcome.reason}` : outcome.kind;
+        outcomes.set(subscription, [...(outcomes.get(subscription) ?? []), told]);
+      }
+    }
+  }
+  return outcomes;
+}

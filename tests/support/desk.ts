@@ -1,0 +1,73 @@
+/** The desk as it runs: Redis, simulated quotes, desk server and settler, each a process of its own. */
+import { connectDesk } from "../../workers/brokers/desk/desk.ts";
+import type { Broker } from "../../workers/brokers/port.ts";
+import { freePort } from "./ports.ts";
+import { startRedis, type TestRedis } from "./redis.ts";
+import { startRole, type RoleProcess } from "./role.ts";
+
+export interface TestDesk {
+  readonly redis: TestRedis;
+  readonly url: string;
+  readonly token: string;
+  /** What every role that works with this desk is started with. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly broker: Broker;
+  deposit(accounts: readonly string[], amountCents: number): Promise<void>;
+  balanceOf(account: string): Promise<number>;
+  stop(): Promise<void>;
+}
+
+export async function startDesk(): Promise<TestDesk> {
+  const redis = await startRedis({ appendOnly: true });
+  const [asked, streaming, quotes, desk] = await Promise.all([
+    freePort(),
+    freePort(),
+    freePort(),
+    freePort(),
+  ]);
+  const token = crypto.randomUUID();
+  const url = `http://127.0.0.1:${desk}`;
+  const env = {
+    FANFARE_REDIS_URL: redis.url,
+    FANFARE_PARTITIONS: "4",
+    FANFARE_DESK_URL: url,
+    FANFARE_DESK_TOKEN: token,
+    FANFARE_DESK_PORT: String(desk),
+    FANFARE_SIMULATOR_ASKED_PORT: String(asked),
+    FANFARE_SIMULATOR_STREAMING_PORT: String(streaming),
+    FANFARE_QUOTES_ASKED: `tcp://127.0.0.1:${asked}`,
+    FANFARE_QUOTES_STREAMING: `tcp://127.0.0.1:${streaming}`,
+    FANFARE_QUOTES_PORT: String(quotes),
+  };
+  const roles: RoleProcess[] = [];
+  for (const name of ["simulator", "quotes", "desk", "settle"]) {
+    roles.push(await startRole(name, env));
+  }
+
+  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+  return {
+    redis,
+    url,
+    token,
+    env,
+    broker: connectDesk(url, token),
+    async deposit(accounts, amountCents) {
+      for (let start = 0; start < accounts.length; start += 500) {
+        const deposits = accounts
+          .slice(start, start + 500)
+          .map((account) => ({ id: crypto.randomUUID(), account, amountCents }));
+        const body = JSON.stringify({ deposits });
+        const reply = await fetch(`${url}/v1/deposits`, { method: "POST", headers, body });
+        if (reply.status !== 200) throw new Error(`deposit answered ${reply.status}`);
+      }
+    },
+    async balanceOf(account) {
+      const reply = await fetch(`${url}/v1/accounts/${account}`, { headers });
+      return ((await reply.json()) as { balanceCents: number }).balanceCents;
+    },
+    async stop() {
+      await Promise.all(roles.map((role) => role.stop()));
+      await redis.stop();
+    },
+  };
+}

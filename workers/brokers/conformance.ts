@@ -1,0 +1,149 @@
+/**
+ * What every broker must do, run against each of them. The verdicts are read
+ * from the broker's own books where a test can see them.
+ */
+import { describe, expect, test } from "bun:test";
+import {
+  asId,
+  clientOrderId,
+  signalIdIn,
+  type AccountId,
+  type SubscriptionId,
+} from "../../domain/ids.ts";
+import { until } from "../../tests/support/wait.ts";
+import type { Broker, BrokerAnswer, OrderBatch, Settlement } from "./port.ts";
+
+export interface Venue {
+  readonly broker: Broker;
+  /** An account of its own for each call, with this much on it. */
+  account(balanceCents: number): Promise<AccountId>;
+  balanceOf(account: AccountId): Promise<number>;
+}
+
+export function conformance(name: string, start: () => Venue): void {
+  const batchOf = (
+    account: AccountId,
+    stakeCents: number,
+    { count = 1, ...terms }: Partial<OrderBatch> & { count?: number } = {},
+  ): OrderBatch => {
+    const signal = signalIdIn(0, crypto.randomUUID().replaceAll("-", ""));
+    return {
+      symbol: "EUR/USD",
+      contract: "CALL",
+      durationSeconds: 1,
+      validUntilMs: Date.now() + 5_000,
+      orders: Array.from({ length: count }, (_, index) => {
+        const subscription = asId<SubscriptionId>(`sub-${index}`);
+        return {
+          clientOrderId: clientOrderId(signal, subscription),
+          subscription,
+          account,
+          stakeCents,
+        };
+      }),
+      ...terms,
+    };
+  };
+
+  const open = async (batch: OrderBatch): Promise<readonly BrokerAnswer[]> => {
+    const reply = await start().broker.open(batch);
+    if (reply.kind === "unanswered") throw new Error("unanswered");
+    return reply.answers;
+  };
+
+  describe(`broker conformance: ${name}`, () => {
+    test("opens a contract at a price, takes the stake at once and says when it expires", async () => {
+      const { account, balanceOf } = start();
+      const mine = await account(1_000);
+      const before = Date.now();
+      const [placed] = await open(batchOf(mine, 300));
+      if (placed?.kind !== "placed") throw new Error(JSON.stringify(placed));
+      expect(placed.stakeCents).toBe(300);
+      expect(placed.openPriceMicros).toBeGreaterThan(0);
+      expect(placed.openedAtMs).toBeGreaterThanOrEqual(before - 1_000);
+      expect(placed.expiresAtMs).toBe(placed.openedAtMs + 1_000);
+      expect(await balanceOf(mine)).toBe(700);
+    });
+
+    test("never opens twice for a client order id, however often and however concurrently it is sent", async () => {
+      const { account, balanceOf } = start();
+      const mine = await account(100_000);
+      const batch = batchOf(mine, 100, { count: 50, durationSeconds: 60 });
+      const answers = await Promise.all(Array.from({ length: 8 }, () => open(batch)));
+      for (const each of answers) expect(each).toEqual(answers[0] ?? []);
+      expect(await balanceOf(mine)).toBe(100_000 - 50 * 100);
+    });
+
+    test("takes one id twice in the same batch as one order", async () => {
+      const { account, balanceOf } = start();
+      const mine = await account(1_000);
+      const batch = batchOf(mine, 100, { durationSeconds: 60 });
+      const [first, second] = await open({ ...batch, orders: [...batch.orders, ...batch.orders] });
+      expect(second).toEqual(first as BrokerAnswer);
+      expect(await balanceOf(mine)).toBe(900);
+    });
+
+    test("opens nothing after valid-until", async () => {
+      const { account, balanceOf } = start();
+      const mine = await account(1_000);
+      const answers = await open(batchOf(mine, 100, { validUntilMs: Date.now() - 1 }));
+      expect(answers).toEqual([{ kind: "rejected", stakeCents: 100, reason: "PAST_VALID_UNTIL" }]);
+      expect(await balanceOf(mine)).toBe(1_000);
+    });
+
+    test("refuses what the balance does not cover, one order at a time, and never goes below zero", async () => {
+      const { account, balanceOf } = start();
+      const mine = await account(250);
+      const answers = await open(batchOf(mine, 100, { count: 3, durationSeconds: 60 }));
+      expect(answers.map(({ kind }) => kind)).toEqual(["placed", "placed", "rejected"]);
+      expect(answers[2]).toEqual({ kind: "rejected", stakeCents: 100, reason: "BALANCE_TOO_LOW" });
+      expect(await balanceOf(mine)).toBe(50);
+    });
+
+    test("refuses an account that it does not know", async () => {
+      const [answer] = await open(batchOf(asId<AccountId>("nobody"), 100));
+      expect(answer).toMatchObject({ kind: "rejected", reason: "ACCOUNT_UNKNOWN" });
+    });
+
+    test("refuses a symbol without a fresh quote instead of making up a price", async () => {
+      const mine = await start().account(1_000);
+      const [answer] = await open(batchOf(mine, 100, { symbol: "NO/QUOTE" }));
+      expect(answer).toMatchObject({ kind: "rejected", reason: "QUOTE_STALE" });
+    });
+
+    test("answers a look-up with what was opened, `pending` before valid-until and `absent` after it", async () => {
+      const { account, broker } = start();
+      const mine = await account(1_000);
+      const opened = batchOf(mine, 100, { durationSeconds: 60 });
+      const answers = await open(opened);
+      expect(await broker.lookUp(opened)).toEqual({ kind: "answered", answers });
+      const early = batchOf(mine, 100);
+      expect(await broker.lookUp(early)).toMatchObject({ answers: [{ kind: "pending" }] });
+      const late = batchOf(mine, 100, { validUntilMs: Date.now() - 1 });
+      expect(await broker.lookUp(late)).toMatchObject({ answers: [{ kind: "absent" }] });
+    });
+
+    test("tells every settlement to whoever follows the cursor, and pays out what it tells", async () => {
+      const { account, balanceOf, broker } = start();
+      const mine = await account(10_000);
+      const batch = batchOf(mine, 100, { count: 5, durationSeconds: 1 });
+      await open(batch);
+      const mineOnly = new Map<string, Settlement>();
+      let cursor = "";
+      await until("all five are settled", async () => {
+        const reply = await broker.settlements(cursor, new AbortController().signal);
+        if (reply.kind === "unanswered") return false;
+        cursor = reply.answers.next;
+        for (const each of reply.answers.settlements) {
+          if (each.account === mine) mineOnly.set(each.clientOrderId, each);
+        }
+        return mineOnly.size === 5;
+      });
+      const returned = [...mineOnly.values()].reduce((sum, each) => sum + each.returnCents, 0);
+      expect(await balanceOf(mine)).toBe(10_000 - 500 + returned);
+      expect([...mineOnly.keys()].toSorted()).toEqual(
+        batch.orders.map((each) => each.clientOrderId as string).toSorted(),
+      );
+    });
+  });
+}
