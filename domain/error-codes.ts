@@ -20,6 +20,11 @@ export const ERRORS = {
     title: "A header has a value that cannot be used.",
     action: "See `faults` for the header and what it takes.",
   },
+  QUERY_INVALID: {
+    status: 400,
+    title: "A query parameter is unknown or has a value that cannot be used.",
+    action: "See `faults` for the parameter and what it takes.",
+  },
   TOKEN_MISSING: {
     status: 401,
     title: "The request carries no bearer token.",
@@ -106,6 +111,11 @@ export const ERRORS = {
     title: "This idempotency key was used with another body.",
     action: "Use a new key for a new request; repeat the same body to get the first answer again.",
   },
+  SUBSCRIPTION_FIXED: {
+    status: 409,
+    title: "A subscription keeps its channel and its account.",
+    action: "End this one, and subscribe under another id.",
+  },
   BODY_TOO_LARGE: {
     status: 413,
     title: "The body is larger than 16 KiB.",
@@ -120,6 +130,11 @@ export const ERRORS = {
     status: 422,
     title: "The body does not have the required shape.",
     action: "See `faults` for each field and what it takes.",
+  },
+  BROKER_ACCOUNT_UNKNOWN: {
+    status: 422,
+    title: "No such broker account, or not one of yours.",
+    action: "Connect the account first, or check its id.",
   },
   SYMBOL_UNKNOWN: {
     status: 422,
@@ -146,6 +161,11 @@ export const ERRORS = {
     status: 429,
     title: "Too many signals of this socket are under way.",
     action: "Wait until some of them are complete, or send them by POST.",
+  },
+  SIGN_IN_LIMITED: {
+    status: 429,
+    title: "Too many attempts to sign in.",
+    action: "Wait a minute, then try again.",
   },
   INTERNAL: {
     status: 500,

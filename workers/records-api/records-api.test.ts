@@ -1,0 +1,511 @@
+/** The records API as it serves: over HTTP, on real records and a real Redis. A test for each status. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from "jose";
+import {
+  asId,
+  clientOrderId,
+  type AccountId,
+  type ChannelId,
+  type PersonId,
+  type SignalId,
+  type SubscriptionId,
+} from "../../domain/ids.ts";
+import { HomeKeys, PartitionMap } from "../../redis/keys.ts";
+import { freePort } from "../../tests/support/ports.ts";
+import { startRedis } from "../../tests/support/redis.ts";
+import { until } from "../../tests/support/wait.ts";
+import { readEnv } from "../env.ts";
+import { openRecords } from "../records/open.ts";
+import type { OrderRecord, Records, SubscriptionRecord } from "../records/port.ts";
+import { connectRedis } from "../redis-client.ts";
+import { role } from "./role.ts";
+import { hashPassword } from "./sign-in.ts";
+
+const PROVIDER = asId<PersonId>("provider");
+const FOLLOWER = asId<PersonId>("follower");
+const CHANNEL = asId<ChannelId>("demo");
+const SIGNAL = `s0_${"a".repeat(32)}` as SignalId;
+const FAR_MS = 4_000_000_000_000;
+const PLAN = { sizing: { kind: "fixed", stakeCents: 300 } } as const;
+
+const folder = mkdtempSync(join(tmpdir(), "fanfare-records-api-"));
+const server = await startRedis();
+const redis = connectRedis(server.url);
+const port = await freePort();
+const base = `http://127.0.0.1:${port}`;
+const stop = new AbortController();
+let key: CryptoKey;
+let records: Records;
+let running: Promise<void>;
+
+beforeAll(async () => {
+  const pair = await generateKeyPair("EdDSA", { extractable: true });
+  key = pair.privateKey;
+  const env = readEnv({
+    FANFARE_REDIS_URL: server.url,
+    FANFARE_DATA: folder,
+    FANFARE_RECORDS_PORT: String(port),
+    FANFARE_ISSUER_KEY: JSON.stringify(await exportJWK(key)),
+  });
+  if (!env.ok) throw new Error(env.faults.join());
+  records = await openRecords(env.value);
+  await fill();
+  const ready = Promise.withResolvers<void>();
+  running = role(env.value, stop.signal, ready.resolve);
+  await Promise.race([ready.promise, running]);
+});
+afterAll(async () => {
+  stop.abort();
+  await running;
+  await records.close();
+  redis.close();
+  await server.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test("201: the right password signs in, with scopes by who it is", async () => {
+  const answer = await post("/v1/sessions", { email: "Provider@Example.org", password: "right" });
+  expect(answer.status).toBe(201);
+  const { token, expiresAt, person } = (await answer.json()) as {
+    token: string;
+    expiresAt: number;
+    person: object;
+  };
+  expect(person).toEqual({ id: PROVIDER, name: "Provider" });
+  expect(expiresAt - Date.now()).toBeLessThanOrEqual(12 * 60 * 60 * 1000);
+  const { scope } = JSON.parse(atob(token.split(".")[1] ?? "")) as { scope: string };
+  expect(scope).toBe("signals:write signals:read records:read records:write");
+  const me = await get("/v1/people/me", token);
+  expect(await me.json()).toEqual({
+    id: PROVIDER,
+    name: "Provider",
+    email: "provider@example.org",
+  });
+
+  const follower = await post("/v1/sessions", { email: "f@example.org", password: "right too" });
+  expect(JSON.stringify(await follower.json())).toContain('"id":"follower"');
+});
+
+test("401: a wrong password and an unknown e-mail are refused alike", async () => {
+  const wrong = await post("/v1/sessions", { email: "f@example.org", password: "wrong" });
+  const nobody = await post("/v1/sessions", { email: "nobody@example.org", password: "wrong" });
+  expect([wrong.status, nobody.status]).toEqual([401, 401]);
+  expect(await wrong.text()).toBe(await nobody.text());
+});
+
+test("429: attempts are bounded per e-mail, and others still get in", async () => {
+  const statuses: number[] = [];
+  for (let n = 0; n < 11; n += 1) {
+    const body = { email: "guessed@example.org", password: `guess ${n}` };
+    statuses.push((await post("/v1/sessions", body)).status);
+  }
+  expect(statuses).toEqual([...Array.from({ length: 10 }, () => 401), 429]);
+  const other = await post("/v1/sessions", { email: "f@example.org", password: "right too" });
+  expect(other.status).toBe(201);
+});
+
+test("401: tokens that are missing, foreign, unsigned, expired or too long are refused", async () => {
+  const { privateKey: foreign } = await generateKeyPair("EdDSA");
+  const none = `${btoa('{"alg":"none"}')}.${btoa('{"sub":"provider"}')}.`.replaceAll("=", "");
+  for (const [token, code] of [
+    [undefined, "TOKEN_MISSING"],
+    ["nonsense", "TOKEN_INVALID"],
+    [none, "TOKEN_INVALID"],
+    [await tokenOf(PROVIDER, { key: foreign }), "TOKEN_INVALID"],
+    [await tokenOf(PROVIDER, { lifetimeS: -1 }), "TOKEN_EXPIRED"],
+    [await tokenOf(PROVIDER, { lifetimeS: 13 * 60 * 60 }), "TOKEN_INVALID"],
+    [await tokenOf(PROVIDER, { audience: "another" }), "TOKEN_INVALID"],
+  ] as const) {
+    await expectProblem(await get("/v1/people/me", token), 401, code);
+  }
+});
+
+test("403: a token without the scope is refused", async () => {
+  const token = await tokenOf(FOLLOWER, { scope: "signals:read" });
+  await expectProblem(await get("/v1/channels", token), 403, "TOKEN_SCOPE");
+  await expectProblem(
+    await send(
+      "PATCH",
+      "/v1/subscriptions/sub",
+      {},
+      await tokenOf(FOLLOWER, { scope: "records:read" }),
+    ),
+    403,
+    "TOKEN_SCOPE",
+  );
+});
+
+test("400, 413, 415, 422: what cannot be used is refused with the place of the fault and no value", async () => {
+  const token = await tokenOf(FOLLOWER);
+  const put = async (body: string, headers: Record<string, string> = {}): Promise<Response> =>
+    await fetch(`${base}/v1/subscriptions/bad`, {
+      method: "PUT",
+      body,
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json", ...headers },
+    });
+  const good = { channel: CHANNEL, account: "acct-1", plan: PLAN, expiresAtMs: FAR_MS };
+  await expectProblem(await put("{"), 400, "BODY_MALFORMED");
+  await expectProblem(await put(`"${"x".repeat(17_000)}"`), 413, "BODY_TOO_LARGE");
+  await expectProblem(
+    await put("{}", { "content-type": "text/plain" }),
+    415,
+    "BODY_TYPE_UNSUPPORTED",
+  );
+  await expectProblem(await put("{}", { "idempotency-key": "with blank" }), 400, "HEADER_INVALID");
+  await expectProblem(await get("/v1/signals?limit=0", token), 400, "QUERY_INVALID");
+  await expectProblem(await get("/v1/signals?unknown=1", token), 400, "QUERY_INVALID");
+  await expectProblem(await get("/v1/signals?limit=1&limit=2", token), 400, "QUERY_INVALID");
+  for (const body of [
+    [],
+    null,
+    {},
+    { ...good, extra: "s3cret" },
+    { ...good, expiresAtMs: "s3cret" },
+    { ...good, plan: { sizing: { kind: "fixed", stakeCents: 1.5 } } },
+    { ...good, plan: { sizing: { kind: "fixed", stakeCents: 1e13 } } },
+    { ...good, plan: { sizing: { kind: "s3cret" } } },
+    { ...good, state: "halted" },
+  ]) {
+    const answer = await put(JSON.stringify(body));
+    expect(await answer.clone().text()).not.toContain("s3cret");
+    await expectProblem(answer, 422, "BODY_INVALID");
+  }
+  const unknown = await put(JSON.stringify({ ...good, extra: 1 }));
+  expect(await unknown.json()).toMatchObject({
+    faults: [{ path: "extra", message: "is not a field here" }],
+  });
+  expect(await records.subscriptions.get("bad")).toBeUndefined();
+});
+
+test("404, 405: there is nothing else, and nothing is done by another method", async () => {
+  const token = await tokenOf(FOLLOWER);
+  await expectProblem(await get("/v1/nothing", token), 404, "ROUTE_UNKNOWN");
+  const deleted = await send("DELETE", "/v1/channels/demo", undefined, token);
+  expect(deleted.headers.get("allow")).toBe("GET, HEAD");
+  await expectProblem(deleted, 405, "METHOD_NOT_ALLOWED");
+});
+
+test("channels are shown without their grants", async () => {
+  const token = await tokenOf(FOLLOWER);
+  const shown = {
+    id: CHANNEL,
+    name: "Demo",
+    provider: PROVIDER,
+    symbols: ["EUR/USD"],
+    deadlineMs: 1_000,
+  };
+  expect(await (await get("/v1/channels", token)).json()).toEqual({ channels: [shown] });
+  expect(await (await get("/v1/channels/demo", token)).json()).toEqual(shown);
+  await expectProblem(await get("/v1/channels/none", token), 404, "CHANNEL_UNKNOWN");
+});
+
+test("200, 201: a subscription is recorded and routed, and the same again is no change", async () => {
+  const token = await tokenOf(FOLLOWER);
+  const body = { channel: CHANNEL, account: "acct-2", plan: PLAN, expiresAtMs: FAR_MS };
+  const made = await send("PUT", "/v1/subscriptions/mine", body, token);
+  expect(made.status).toBe(201);
+  const subscription = {
+    id: "mine",
+    ...body,
+    broker: "desk",
+    region: "local",
+    state: "active",
+    version: 1,
+  };
+  expect(await made.json()).toEqual(subscription);
+  const again = await send("PUT", "/v1/subscriptions/mine", body, token);
+  expect([again.status, await again.json()]).toEqual([200, subscription]);
+  const routed = await followers();
+  const left = await send("PATCH", "/v1/subscriptions/mine", { state: "left" }, token);
+  expect([left.status, await left.json()]).toEqual([
+    200,
+    { ...subscription, state: "left", version: 2 },
+  ]);
+  expect(await followers()).toBe(routed - 1);
+  const list = await get("/v1/subscriptions?channel=demo", token);
+  expect(
+    ((await list.json()) as { subscriptions: { id: string }[] }).subscriptions.map(({ id }) => id),
+  ).toEqual(["mine", "sub"]);
+  expect(await (await get("/v1/subscriptions?channel=other", token)).json()).toEqual({
+    subscriptions: [],
+  });
+});
+
+test("many changes at once are each a version of their own", async () => {
+  const token = await tokenOf(FOLLOWER);
+  const before = (await records.subscriptions.get("sub"))?.version ?? 0;
+  const answers = await Promise.all(
+    [1, 2, 3, 4].map((n) =>
+      send("PATCH", "/v1/subscriptions/sub", { expiresAtMs: FAR_MS + n }, token),
+    ),
+  );
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+  expect((await records.subscriptions.get("sub"))?.version).toBe(before + 4);
+});
+
+test("404, 409, 422: nobody subscribes others' accounts or touches others' subscriptions", async () => {
+  const follower = await tokenOf(FOLLOWER);
+  const provider = await tokenOf(PROVIDER);
+  const body = { channel: CHANNEL, account: "acct-1", plan: PLAN, expiresAtMs: FAR_MS };
+  const put = (id: string, changes: object, token: string) =>
+    send("PUT", `/v1/subscriptions/${id}`, { ...body, ...changes }, token);
+  await expectProblem(await put("new", {}, provider), 422, "BROKER_ACCOUNT_UNKNOWN");
+  await expectProblem(
+    await put("new", { account: "none" }, follower),
+    422,
+    "BROKER_ACCOUNT_UNKNOWN",
+  );
+  await expectProblem(await put("new", { channel: "none" }, follower), 404, "CHANNEL_UNKNOWN");
+  await expectProblem(await put("sub", { account: "acct-2" }, follower), 409, "SUBSCRIPTION_FIXED");
+  for (const answer of [
+    await send("PATCH", "/v1/subscriptions/sub", { state: "left" }, provider),
+    await send("PATCH", "/v1/subscriptions/none", { state: "left" }, follower),
+    await send("PATCH", "/v1/subscriptions/not%20an%20id", { state: "left" }, follower),
+  ]) {
+    await expectProblem(answer, 404, "SUBSCRIPTION_UNKNOWN");
+  }
+  expect(await (await get("/v1/subscriptions", provider)).json()).toEqual({ subscriptions: [] });
+});
+
+test("a change stands while Redis is away, and is brought there when it is back", async () => {
+  const token = await tokenOf(FOLLOWER);
+  const body = { channel: CHANNEL, account: "acct-2", plan: PLAN, expiresAtMs: FAR_MS };
+  const before = await followers();
+  await redis.send("CLIENT", ["KILL", "TYPE", "normal", "SKIPME", "yes"]);
+  expect((await send("PUT", "/v1/subscriptions/later", body, token)).status).toBe(201);
+  await until("it is routed", async () => (await followers()) === before + 1);
+});
+
+test("signals are shown with their counts and results to those who may read the channel", async () => {
+  const expected = {
+    id: SIGNAL,
+    channel: CHANNEL,
+    symbol: "EUR/USD",
+    contract: "CALL",
+    stakeCents: 500,
+    durationSeconds: 30,
+    sequence: 7,
+    acceptedAt: 1_000,
+    counts: { followers: 5, placed: 3, rejected: 0, skipped: 1, unknown: 1 },
+    results: { open: 1, won: 1, lost: 1, void: 0, stakeCents: 900, returnCents: 555 },
+  };
+  for (const person of [PROVIDER, FOLLOWER, asId<PersonId>("trader")]) {
+    const list = await get("/v1/signals?channel=demo&limit=5", await tokenOf(person));
+    expect(await list.json()).toEqual({ signals: [expected] });
+  }
+  const stranger = await tokenOf(asId<PersonId>("stranger"));
+  expect(await (await get("/v1/signals", stranger)).json()).toEqual({ signals: [] });
+  await expectProblem(await get(`/v1/signals/${SIGNAL}/results`, stranger), 404, "SIGNAL_UNKNOWN");
+  await expectProblem(await get(`/v1/records/signals/${SIGNAL}`, stranger), 404, "SIGNAL_UNKNOWN");
+
+  const token = await tokenOf(FOLLOWER);
+  const results = await get(`/v1/signals/${SIGNAL}/results`, token);
+  expect(await results.json()).toEqual({ id: SIGNAL, results: expected.results });
+  const progress = await get(`/v1/records/signals/${SIGNAL}`, token);
+  expect(await progress.json()).toEqual({
+    id: SIGNAL,
+    status: "complete",
+    counts: expected.counts,
+    timing: { acceptedAt: 1_000, firstMs: 11, lastMs: 13 },
+  });
+});
+
+test("a follower sees their own orders, and those who send see all but not whose account it was", async () => {
+  const ids = async (person: PersonId, query = ""): Promise<OrderRecord[]> => {
+    const answer = await get(`/v1/signals/${SIGNAL}/orders${query}`, await tokenOf(person));
+    return ((await answer.json()) as { orders: OrderRecord[] }).orders;
+  };
+  const own = await ids(FOLLOWER);
+  expect(own).toMatchObject([{ subscription: "sub", account: "acct-1", settlement: "won" }]);
+  const all = await ids(PROVIDER);
+  expect(all).toHaveLength(5);
+  expect(JSON.stringify(all)).not.toContain("acct");
+  expect(await ids(PROVIDER, "?outcome=skipped")).toMatchObject([{ reason: "PAUSED" }]);
+  expect(await ids(PROVIDER, "?limit=2")).toHaveLength(2);
+  const stranger = await tokenOf(asId<PersonId>("stranger"));
+  await expectProblem(await get(`/v1/signals/${SIGNAL}/orders`, stranger), 404, "SIGNAL_UNKNOWN");
+  await expectProblem(
+    await get(`/v1/signals/s0_${"b".repeat(32)}/orders`, await tokenOf(PROVIDER)),
+    404,
+    "SIGNAL_UNKNOWN",
+  );
+});
+
+test("the document names every operation, and all that each may answer", async () => {
+  expect(await (await get("/healthz")).json()).toEqual({ status: "ok" });
+  const document = (await (await get("/openapi.json")).json()) as {
+    paths: Record<string, Record<string, { responses: object; parameters?: object[] }>>;
+  };
+  const put = document.paths["/v1/subscriptions/{id}"]?.["put"];
+  expect(Object.keys(document.paths).toSorted()).toEqual([
+    "/healthz",
+    "/openapi.json",
+    "/v1/channels",
+    "/v1/channels/{id}",
+    "/v1/people/me",
+    "/v1/records/signals/{id}",
+    "/v1/sessions",
+    "/v1/signals",
+    "/v1/signals/{id}/orders",
+    "/v1/signals/{id}/results",
+    "/v1/subscriptions",
+    "/v1/subscriptions/{id}",
+  ]);
+  expect(Object.keys(put?.responses ?? {})).toEqual([
+    "200",
+    "201",
+    "400",
+    "401",
+    "403",
+    "404",
+    "405",
+    "409",
+    "413",
+    "415",
+    "422",
+    "500",
+    "503",
+  ]);
+});
+
+async function fill(): Promise<void> {
+  await records.people.insert({
+    _id: PROVIDER,
+    name: "Provider",
+    email: "provider@example.org",
+    passwordHash: await hashPassword("right"),
+  });
+  await records.people.insert({
+    _id: FOLLOWER,
+    name: "Follower",
+    email: "f@example.org",
+    passwordHash: await hashPassword("right too"),
+  });
+  await records.channels.putNewer([
+    {
+      _id: CHANNEL,
+      name: "Demo",
+      provider: PROVIDER,
+      symbols: ["EUR/USD"],
+      deadlineMs: 1_000,
+      grants: { [PROVIDER]: {}, [asId<PersonId>("trader")]: { maxStakeCents: 500 } },
+      version: 1,
+      outbox: true,
+    },
+  ]);
+  await records.accounts.merge(
+    ["acct-1", "acct-2"].map((_id) => ({ _id, person: FOLLOWER, broker: "desk", region: "local" })),
+  );
+  await records.subscriptions.putNewer([
+    {
+      _id: "sub",
+      channel: CHANNEL,
+      follower: FOLLOWER,
+      account: asId<AccountId>("acct-1"),
+      broker: "desk",
+      region: "local",
+      state: "active",
+      expiresAtMs: FAR_MS,
+      plan: PLAN,
+      version: 1,
+      outbox: true,
+    } satisfies SubscriptionRecord,
+  ]);
+  await records.signals.merge([
+    {
+      _id: SIGNAL,
+      channel: CHANNEL,
+      sender: PROVIDER,
+      provider: PROVIDER,
+      symbol: "EUR/USD",
+      contract: "CALL",
+      stakeCents: 500,
+      durationSeconds: 30,
+      sequence: 7,
+      acceptedAtMs: 1_000,
+      deadlineMs: 2_000,
+      sha256: "0".repeat(64),
+      followers: 5,
+    },
+  ]);
+  const order = (name: string, parts: Partial<OrderRecord>): OrderRecord => ({
+    _id: clientOrderId(SIGNAL, asId<SubscriptionId>(name)),
+    signal: SIGNAL,
+    subscription: name,
+    account: "acct-of-another",
+    broker: "desk",
+    outcome: "placed",
+    stakeCents: 300,
+    acceptedAtMs: 1_000,
+    dispatchedAtMs: 1_001,
+    decidedAtMs: 1_002,
+    recordedAtMs: 1_100,
+    ...parts,
+  });
+  await records.orders.merge([
+    order("sub", { account: "acct-1", answeredAtMs: 1_011, settlement: "won", returnCents: 555 }),
+    order("two", { answeredAtMs: 1_013, settlement: "lost", returnCents: 0 }),
+    order("three", { answeredAtMs: 1_012 }),
+    order("four", { outcome: "unknown", answeredAtMs: 1_900 }),
+    { ...order("five", { outcome: "skipped", reason: "PAUSED" }), stakeCents: 0 },
+    // Settled before its outcome is recorded: it waits for that.
+    { _id: clientOrderId(SIGNAL, asId<SubscriptionId>("six")), signal: SIGNAL, settlement: "won" },
+  ]);
+}
+
+async function tokenOf(
+  person: PersonId,
+  {
+    scope = "signals:read records:read records:write",
+    lifetimeS = 600,
+    audience = "fanfare",
+    key: signing = key,
+  }: { scope?: string; lifetimeS?: number; audience?: string; key?: CryptoKey | JWK } = {},
+): Promise<string> {
+  return await new SignJWT({ scope })
+    .setProtectedHeader({ alg: "EdDSA" })
+    .setIssuer("fanfare")
+    .setAudience(audience)
+    .setSubject(person)
+    .setExpirationTime(Math.floor(Date.now() / 1000) + lifetimeS)
+    .sign(signing);
+}
+
+async function get(path: string, token?: string): Promise<Response> {
+  return await send("GET", path, undefined, token);
+}
+
+async function post(path: string, body: object): Promise<Response> {
+  return await send("POST", path, body);
+}
+
+async function send(
+  method: string,
+  path: string,
+  body?: object,
+  token?: string,
+): Promise<Response> {
+  return await fetch(base + path, {
+    method,
+    ...(body ? { body: JSON.stringify(body) } : {}),
+    headers: {
+      ...(body ? { "content-type": "application/json" } : {}),
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    },
+  });
+}
+
+async function expectProblem(answer: Response, status: number, code: string): Promise<void> {
+  expect(answer.headers.get("content-type")).toBe("application/problem+json");
+  expect([answer.status, await answer.json()]).toMatchObject([status, { status, code }]);
+}
+
+/** How many the channel's routes count. */
+async function followers(): Promise<number> {
+  const keys = new HomeKeys(new PartitionMap(4).ofChannel(CHANNEL));
+  const routes = (await redis.send("HVALS", [keys.routes(CHANNEL)])) as string[];
+  return routes.reduce((sum, value) => sum + Number(value.split(",")[1]), 0);
+}

@@ -1,0 +1,18 @@
+/** How the steps of a call end: with a value, or with what the caller is told instead. */
+import type { ErrorCode, Fault } from "../../domain/error-codes.ts";
+
+export interface Failure {
+  readonly ok: false;
+  readonly code: ErrorCode;
+  readonly faults?: readonly Fault[];
+}
+
+export type Result<T> = { readonly ok: true; readonly value: T } | Failure;
+
+export function success<T>(value: T): Result<T> {
+  return { ok: true, value };
+}
+
+export function failure(code: ErrorCode, faults?: readonly Fault[]): Failure {
+  return faults ? { ok: false, code, faults } : { ok: false, code };
+}

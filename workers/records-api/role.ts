@@ -1,0 +1,45 @@
+/**
+ * Serves the records API, and keeps Redis in agreement with the records: all of
+ * it at the start, each change as it comes.
+ */
+import { getLogger } from "@logtape/logtape";
+import type { Role } from "../main.ts";
+import { openRecords } from "../records/open.ts";
+import { checkRoster } from "../roster/check.ts";
+import { followOutbox, projectNow } from "../roster/outbox.ts";
+import { connectTargets } from "../roster/projector.ts";
+import { createApp } from "./app.ts";
+import { MAX_BODY_BYTES } from "./request.ts";
+import { createSignIn } from "./sign-in.ts";
+import { createTokens } from "./tokens.ts";
+
+export const role: Role = async (env, stop, ready) => {
+  if (!env.FANFARE_ISSUER_KEY) throw new Error("the records API needs FANFARE_ISSUER_KEY");
+  const tokens = await createTokens(env.FANFARE_ISSUER_KEY, Date.now);
+  const records = await openRecords(env);
+  const targets = connectTargets(env);
+  await checkRoster(records, targets);
+
+  const app = createApp({
+    records,
+    tokens,
+    signIn: await createSignIn(records, Date.now),
+    project: (changed) => projectNow(records, targets, changed),
+    clock: Date.now,
+  });
+  const server = Bun.serve({
+    hostname: env.FANFARE_HOST,
+    port: env.FANFARE_RECORDS_PORT,
+    fetch: app.fetch,
+    // Above our own limit, so that what is a little too large still gets our answer.
+    maxRequestBodySize: 4 * MAX_BODY_BYTES,
+  });
+  getLogger(["fanfare", "records"]).info("the records API listens on port {port}", {
+    port: server.port,
+  });
+  ready();
+  await followOutbox(records, targets, stop);
+  await server.stop();
+  targets.close();
+  await records.close();
+};

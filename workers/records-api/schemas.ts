@@ -1,0 +1,201 @@
+/** The shapes that the records API takes and answers: what is checked and what the OpenAPI document shows are one. */
+import * as v from "valibot";
+import type { ErrorCode } from "../../domain/error-codes.ts";
+import { ID_PATTERN } from "../../domain/ids.ts";
+import { MAX_AMOUNT_CENTS } from "../../domain/money.ts";
+import { OUTCOME_KINDS } from "../../domain/outcome.ts";
+import { CONTRACT_TYPES, SYMBOL_PATTERN } from "../../domain/signal.ts";
+import { SUBSCRIPTION_STATES } from "../../domain/subscription.ts";
+
+/** The last millisecond of the year 9999. */
+const MAX_TIME_MS = 253_402_300_799_999;
+const MAX_MULTIPLIER_BP = 10_000_000;
+const MAX_LIMIT = 1_000;
+
+const wholeNumber = (min: number, max: number) => {
+  const message = `must be a whole number from ${min} to ${max}`;
+  return v.pipe(
+    v.number(message),
+    v.integer(message),
+    v.minValue(min, message),
+    v.maxValue(max, message),
+  );
+};
+const matching = (pattern: RegExp, message: string) =>
+  v.pipe(v.string(message), v.regex(pattern, message));
+const text = (max: number) => {
+  const message = `must be a text of 1 to ${max} characters`;
+  return v.pipe(v.string(message), v.minLength(1, message), v.maxLength(max, message));
+};
+
+const id = matching(ID_PATTERN, "must be 1 to 64 of A-Z a-z 0-9 _ -");
+const amount = wholeNumber(1, MAX_AMOUNT_CENTS);
+const time = wholeNumber(1, MAX_TIME_MS);
+
+const limit = (standard: number) =>
+  v.pipe(
+    v.optional(
+      matching(/^([1-9]\d{0,2}|1000)$/, `must be a whole number from 1 to ${MAX_LIMIT}`),
+      String(standard),
+    ),
+    v.transform(Number),
+  );
+
+export const SessionBody = v.strictObject({
+  email: matching(/^[^\s@]{1,64}@[^\s@]{1,189}$/, "must be an e-mail address"),
+  password: text(256),
+});
+
+const Plan = v.strictObject({
+  sizing: v.variant(
+    "kind",
+    [
+      v.strictObject({ kind: v.literal("fixed"), stakeCents: amount }),
+      v.strictObject({
+        kind: v.literal("multiplier"),
+        multiplierBp: wholeNumber(1, MAX_MULTIPLIER_BP),
+      }),
+    ],
+    "must be of kind fixed or multiplier",
+  ),
+  maxStakeCents: v.exactOptional(amount),
+  symbols: v.exactOptional(
+    v.pipe(
+      v.array(matching(SYMBOL_PATTERN, "must be a symbol such as EUR/USD"), "must be a list"),
+      v.maxLength(64, "must be at most 64 symbols"),
+    ),
+  ),
+});
+const state = v.picklist(SUBSCRIPTION_STATES, `must be one of ${SUBSCRIPTION_STATES.join(", ")}`);
+
+export const SubscriptionBody = v.strictObject({
+  channel: id,
+  account: id,
+  plan: Plan,
+  expiresAtMs: time,
+  state: v.optional(state, "active"),
+});
+
+export const SubscriptionChange = v.strictObject({
+  plan: v.exactOptional(Plan),
+  expiresAtMs: v.exactOptional(time),
+  state: v.exactOptional(state),
+});
+
+export const OfChannel = v.strictObject({ channel: v.optional(id) });
+export const SignalsQuery = v.strictObject({ channel: v.optional(id), limit: limit(20) });
+export const OrdersQuery = v.strictObject({
+  outcome: v.optional(v.picklist(OUTCOME_KINDS, `must be one of ${OUTCOME_KINDS.join(", ")}`)),
+  limit: limit(100),
+});
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const optionalCount = v.optional(count);
+
+export const Person = v.object({ id: v.string(), name: v.string() });
+export const PersonAnswer = v.object({ ...Person.entries, email: v.optional(v.string()) });
+export const SessionAnswer = v.object({ token: v.string(), expiresAt: count, person: Person });
+
+export const ChannelAnswer = v.object({
+  id: v.string(),
+  name: v.string(),
+  provider: v.string(),
+  symbols: v.array(v.string()),
+  deadlineMs: count,
+});
+export const ChannelsAnswer = v.object({ channels: v.array(ChannelAnswer) });
+
+export const SubscriptionAnswer = v.object({
+  id: v.string(),
+  channel: v.string(),
+  account: v.string(),
+  broker: v.string(),
+  region: v.string(),
+  state: v.picklist(SUBSCRIPTION_STATES),
+  expiresAtMs: count,
+  plan: Plan,
+  version: count,
+});
+export const SubscriptionsAnswer = v.object({ subscriptions: v.array(SubscriptionAnswer) });
+
+const Counts = v.object({
+  followers: count,
+  placed: count,
+  rejected: count,
+  skipped: count,
+  unknown: count,
+});
+const Results = v.object({
+  open: count,
+  won: count,
+  lost: count,
+  void: count,
+  stakeCents: count,
+  returnCents: count,
+});
+export const ResultsAnswer = v.object({ id: v.string(), results: Results });
+export const SignalsAnswer = v.object({
+  signals: v.array(
+    v.object({
+      id: v.string(),
+      channel: v.string(),
+      symbol: v.string(),
+      contract: v.picklist(CONTRACT_TYPES),
+      stakeCents: count,
+      durationSeconds: count,
+      sequence: count,
+      acceptedAt: count,
+      counts: Counts,
+      results: Results,
+    }),
+  ),
+});
+export const OrdersAnswer = v.object({
+  orders: v.array(
+    v.object({
+      id: v.string(),
+      subscription: v.string(),
+      account: v.optional(v.string()),
+      broker: v.string(),
+      outcome: v.picklist(OUTCOME_KINDS),
+      reason: v.optional(v.string()),
+      stakeCents: optionalCount,
+      openPriceMicros: optionalCount,
+      openedAtMs: optionalCount,
+      expiresAtMs: optionalCount,
+      settlement: v.optional(v.string()),
+      returnCents: optionalCount,
+      closePriceMicros: v.nullish(count),
+      settledAtMs: optionalCount,
+      acceptedAtMs: count,
+      dispatchedAtMs: count,
+      decidedAtMs: count,
+      sentAtMs: optionalCount,
+      answeredAtMs: optionalCount,
+      recordedAtMs: count,
+    }),
+  ),
+});
+export const ProgressAnswer = v.object({
+  id: v.string(),
+  status: v.picklist(["running", "complete"]),
+  counts: Counts,
+  timing: v.object({
+    acceptedAt: count,
+    firstMs: v.nullable(v.number()),
+    lastMs: v.nullable(v.number()),
+  }),
+});
+
+export const HealthAnswer = v.object({ status: v.literal("ok") });
+export const DocumentAnswer = v.looseObject({ openapi: v.string() });
+
+export const ProblemAnswer = (status: number, codes: readonly ErrorCode[]) =>
+  v.object({
+    type: v.string(),
+    title: v.string(),
+    status: v.literal(status),
+    code: v.picklist(codes),
+    detail: v.string(),
+    faults: v.optional(v.array(v.object({ path: v.string(), message: v.string() }))),
+  });

@@ -1,0 +1,79 @@
+/**
+ * Bearer tokens: JWT signed with EdDSA by this deployment's issuer key. Who
+ * signs in gets one for half a day at most; every call shows it.
+ */
+import { calculateJwkThumbprint, errors, importJWK, jwtVerify, SignJWT, type JWK } from "jose";
+import { ID_PATTERN, type PersonId } from "../../domain/ids.ts";
+import { failure, success, type Result } from "./result.ts";
+
+export const SESSION_MS = 12 * 60 * 60 * 1000;
+const CLOCK_LEEWAY_MS = 60_000;
+const PARTY = "fanfare";
+
+export type Scope = "signals:write" | "signals:read" | "records:read" | "records:write";
+
+export interface Caller {
+  readonly person: PersonId;
+  readonly scopes: ReadonlySet<string>;
+}
+
+export interface Tokens {
+  issue(
+    person: PersonId,
+    scopes: readonly Scope[],
+  ): Promise<{ readonly token: string; readonly expiresAtMs: number }>;
+  verify(token: string): Promise<Result<Caller>>;
+}
+
+/** The key is an Ed25519 private JWK; its public half verifies. Throws where it is not one. */
+export async function createTokens(key: JWK, clock: () => number): Promise<Tokens> {
+  const { d: _, key_ops: __, ...publicHalf } = key;
+  const kid = key.kid ?? (await calculateJwkThumbprint(publicHalf));
+  const signing = await importJWK(key, "EdDSA");
+  const verifying = await importJWK(publicHalf, "EdDSA");
+
+  return {
+    async issue(person, scopes) {
+      const now = Math.floor(clock() / 1000);
+      const expiry = now + SESSION_MS / 1000;
+      const token = await new SignJWT({ scope: scopes.join(" ") })
+        .setProtectedHeader({ alg: "EdDSA", kid })
+        .setIssuer(PARTY)
+        .setAudience(PARTY)
+        .setSubject(person)
+        .setIssuedAt(now)
+        .setExpirationTime(expiry)
+        .sign(signing);
+      return { token, expiresAtMs: expiry * 1000 };
+    },
+
+    async verify(token) {
+      const nowMs = clock();
+      let payload;
+      try {
+        ({ payload } = await jwtVerify(token, verifying, {
+          algorithms: ["EdDSA"],
+          issuer: PARTY,
+          audience: PARTY,
+          requiredClaims: ["sub", "exp"],
+          currentDate: new Date(nowMs),
+        }));
+      } catch (error) {
+        return failure(error instanceof errors.JWTExpired ? "TOKEN_EXPIRED" : "TOKEN_INVALID");
+      }
+      const { sub = "", exp = 0, scope = "" } = payload;
+      const tooLong = exp * 1000 > nowMs + SESSION_MS + CLOCK_LEEWAY_MS;
+      if (!ID_PATTERN.test(sub) || typeof scope !== "string" || tooLong) {
+        return failure("TOKEN_INVALID");
+      }
+      return success({ person: sub as PersonId, scopes: new Set(scope.split(" ")) });
+    },
+  };
+}
+
+/** The token of an `Authorization` header. */
+export function bearerOf(header: string | undefined): Result<string> {
+  if (header === undefined) return failure("TOKEN_MISSING");
+  const token = /^Bearer +(\S+)$/i.exec(header)?.[1];
+  return token === undefined ? failure("TOKEN_INVALID") : success(token);
+}
