@@ -1,0 +1,33 @@
+import { expect, test } from "bun:test";
+import { readSettings, summaryOf } from "./env.ts";
+
+test("without settings everything has its default", () => {
+  expect(readSettings({}, "/home/of/it")).toEqual({
+    ok: true,
+    value: {
+      ...{ port: 8787, data: "/home/of/it/.data", durability: "everysec" },
+      mongodbUri: undefined,
+    },
+  });
+});
+
+test("all faults are told together, unknown names among them", () => {
+  const source = { PORT: "99999", FANFARE_DURABILITY: "maybe", FANFARE_DATE: "x", OTHER: "y" };
+  expect(readSettings(source, "/")).toEqual({
+    ok: false,
+    faults: [
+      "PORT must be a port number",
+      "FANFARE_DURABILITY must be everysec or always",
+      "FANFARE_DATE is not a setting of npm start",
+    ],
+  });
+});
+
+test.each([
+  ["mongodb://user:p%40ss@one:1,two:2/fanfare?tls=true", "MongoDB at one:1,two:2"],
+  ["mongodb+srv://user:pa@ss@cluster/", "MongoDB at cluster"],
+])("the summary holds no password: %s", (MONGODB_URI, expected) => {
+  const settings = readSettings({ MONGODB_URI }, "/");
+  if (!settings.ok) throw new Error("valid settings were refused");
+  expect(summaryOf(settings.value)).toEndWith(expected);
+});
