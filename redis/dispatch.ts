@@ -1,5 +1,5 @@
 /** What the home worker that completes cut-off dispatches reads and writes. */
-import type { SignalId } from "../domain/ids.ts";
+import type { ChannelId, SignalId } from "../domain/ids.ts";
 import { asInteger, asList, asText, LUA_NOW, type Script } from "./script.ts";
 import type { HomeKeys } from "./keys.ts";
 
@@ -25,47 +25,34 @@ export const overdue: Script<OverdueArgs, SignalId[]> = {
 };
 
 export interface LinkArgs {
-  readonly head: string;
-  readonly links: string;
-  readonly entry: string;
-  readonly signals: string;
-  readonly sequence: number;
-  /** JSON of the new head and of the link. */
+  readonly home: HomeKeys;
+  readonly channel: ChannelId;
+  /** The head that the link was made on, as it was read; null for the first link. */
+  readonly head: string | null;
   readonly newHead: string;
+  /** JSON of the link. */
   readonly link: string;
+  /** The signal's entry. */
+  readonly entry: string;
 }
 
 const linkLua = `
-local known = redis.call('GET', KEYS[1])
-local at = known and cjson.decode(known).sequence or 0
-local linked = 0
-if tonumber(ARGV[1]) > at + 1 then return -1 end
-if tonumber(ARGV[1]) == at + 1 then
-  redis.call('SET', KEYS[1], ARGV[2])
-  redis.call('XADD', KEYS[2], '*', 'link', ARGV[3])
-  linked = 1
-end
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+redis.call('XADD', KEYS[2], '*', 'link', ARGV[3])
 redis.call('XACK', KEYS[3], 'chain', ARGV[4])
-return linked
+return 1
 `;
 
 /**
- * Moves a channel's chain one link further, once, and acknowledges the
- * signal's entry; `early` where the signal before is not linked yet.
+ * Moves a channel's chain one link further and acknowledges the signal's
+ * entry. Replies false, and changes nothing, where the chain has moved since
+ * its head was read.
  */
-export const link: Script<LinkArgs, "linked" | "known" | "early"> = {
+export const link: Script<LinkArgs, boolean> = {
   name: "link",
   lua: linkLua,
-  keys: ({ head, links, signals }) => [head, links, signals],
-  args: ({ sequence, newHead, link: linkJson, entry }) => [
-    String(sequence),
-    newHead,
-    linkJson,
-    entry,
-  ],
-  reply(raw) {
-    const linked = asInteger(raw);
-    if (linked < 0) return "early";
-    return linked === 1 ? "linked" : "known";
-  },
+  keys: ({ home, channel }) => [home.chainHead(channel), home.links, home.signals],
+  args: ({ head, newHead, link: linkJson, entry }) => [head ?? "", newHead, linkJson, entry],
+  reply: (raw) => asInteger(raw) === 1,
 };

@@ -33,19 +33,21 @@ export function linkHash(previousHash: string, signal: AcceptedSignal, bodySha25
     .digest("hex");
 }
 
+/** The last link of a channel's chain, with its text in Redis: what the next one is compared and set with. */
 interface Head {
   readonly sequence: number;
   readonly hash: string;
+  readonly text: string | null;
 }
 
-/** Entries in the order of acceptance; the loop must handle one call at a time. */
+/** Entries in the order of acceptance. Rejects where another worker is at the same channel; they are tried again. */
 export async function chain(
   redis: RedisClient,
   partition: number,
   sign: Sign,
   entries: readonly Entry[],
 ): Promise<Verdict[]> {
-  const keys = new HomeKeys(partition);
+  const home = new HomeKeys(partition);
   const heads = new Map<string, Head>();
   const signals = entries.map(parseSignal);
   const verdicts: Verdict[] = [];
@@ -57,12 +59,12 @@ export async function chain(
       continue;
     }
     const { channel, sequence } = signal;
-    const headKey = keys.chainHead(channel);
-    const head = heads.get(channel) ?? (await readHead(redis, headKey));
+    const head = heads.get(channel) ?? (await readHead(redis, home.chainHead(channel)));
     if (sequence <= head.sequence) {
       verdicts.push("done");
       continue;
     }
+    if (sequence > head.sequence + 1) throw new Error("the signal before is not linked yet");
     const hash = linkHash(head.hash, signal, bodySha256);
     const isLast = !signals.slice(index + 1).some((later) => later?.channel === channel);
     const next: ChainLink = {
@@ -73,19 +75,17 @@ export async function chain(
       linkHash: hash,
       ...(isLast ? { signature: await sign(hash) } : {}),
     };
-    const newHead: Head = { sequence, hash };
+    const newHead = JSON.stringify({ sequence, hash });
     const linked = await run(redis, link, {
-      head: headKey,
-      links: keys.links,
-      signals: keys.signals,
-      entry: entry.id,
-      sequence,
-      newHead: JSON.stringify(newHead),
+      home,
+      channel,
+      head: head.text,
+      newHead,
       link: JSON.stringify(next),
+      entry: entry.id,
     });
-    // Another worker holds the one before; this one stays pending until that is linked.
-    if (linked === "early") throw new Error("not its turn yet");
-    heads.set(channel, newHead);
+    if (!linked) throw new Error("the chain has moved");
+    heads.set(channel, { sequence, hash, text: newHead });
     verdicts.push("acked");
   }
   return verdicts;
@@ -101,5 +101,6 @@ function parseSignal(entry: Entry): AcceptedSignal | undefined {
 
 async function readHead(redis: RedisClient, key: string): Promise<Head> {
   const text = (await redis.send("GET", [key])) as string | null;
-  return text === null ? { sequence: 0, hash: FIRST_HASH } : (JSON.parse(text) as Head);
+  if (text === null) return { sequence: 0, hash: FIRST_HASH, text };
+  return { ...(JSON.parse(text) as Omit<Head, "text">), text };
 }
