@@ -50,6 +50,8 @@ export function createApp(edge: Edge, { upgrade, pageFiles }: RuntimeParts): Edg
   serveSocket(app, edge, upgrade);
   serveHooks(app, edge);
   serveAbout(app, edge);
+  // The list of signals is the records', at the address where a signal is sent.
+  app.get("/v1/signals", (c) => forwardToRecords(edge, c.req.raw));
   refuseOtherMethods(app);
 
   app.all("/v1/*", (c) =>

@@ -26,9 +26,10 @@ export interface Parameter {
 
 /** As much of an OpenAPI document as is merged here. */
 interface Document {
-  readonly paths?: object;
-  readonly components?: Readonly<Record<string, object>>;
+  readonly paths?: Groups;
+  readonly components?: Groups;
 }
+type Groups = Readonly<Record<string, object>>;
 
 export function schemaOf(schema: GenericSchema): JsonSchema {
   const { $schema: _, ...rest } = toJsonSchema(schema, { errorMode: "ignore" });
@@ -148,17 +149,15 @@ export async function openApiDocument(
   const theirs = recordsUrl === undefined ? undefined : await fetchDocument(recordsUrl);
   return {
     ...own,
-    paths: { ...theirs?.paths, ...own.paths },
+    paths: mergeGroups(theirs?.paths, own.paths),
     components: mergeGroups(theirs?.components, own.components),
   };
 }
 
-function mergeGroups(
-  theirs: Document["components"],
-  own: Document["components"],
-): Record<string, object> {
+/** Both may have something at one address: each method of it belongs to one of them. */
+function mergeGroups(theirs: Groups = {}, own: Groups = {}): Groups {
   const merged: Record<string, object> = { ...theirs };
-  for (const [group, entries] of Object.entries(own ?? {})) {
+  for (const [group, entries] of Object.entries(own)) {
     merged[group] = { ...merged[group], ...entries };
   }
   return merged;

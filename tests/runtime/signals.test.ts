@@ -135,8 +135,9 @@ onEachRuntime((at) => {
     expectProblem(await at.get("/nowhere"), "ROUTE_UNKNOWN", 404);
     const wrong = await answerOf(await fetch(`${at.url}/v1/signals`, { method: "DELETE" }));
     expectProblem(wrong, "METHOD_NOT_ALLOWED", 405);
-    expect(wrong.headers.get("allow")).toBe("POST");
+    expect(wrong.headers.get("allow")).toBe("POST, GET, HEAD");
     expectProblem(await at.get("/v1/channels"), "RECORDS_UNAVAILABLE", 503);
+    expectProblem(await at.get("/v1/signals?channel=demo"), "RECORDS_UNAVAILABLE", 503);
   });
 
   test("the document names every operation, and the answers carry safe headers", async () => {
