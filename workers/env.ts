@@ -64,6 +64,12 @@ export const WorkerSchema = v.object({
   FANFARE_SEAL_KEY: v.optional(
     v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{43}$/, "32 bytes in base64url")),
   ),
+  /** What the demo provider signs in with; drawn, and kept in FANFARE_DATA, unless set. */
+  FANFARE_DEMO_PASSWORD: v.optional(v.pipe(v.string(), v.minLength(8), v.maxLength(256))),
+  /** The secret of the demo hooks; drawn, and kept in FANFARE_DATA, unless set. */
+  FANFARE_DEMO_HOOK_SECRET: v.optional(
+    v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{24,128}$/, "24 to 128 of A-Z a-z 0-9 _ -")),
+  ),
   /** The quote sources: a feed that streams, and a server that is asked. */
   FANFARE_QUOTES_STREAMING: v.optional(url("tcp:"), "tcp://127.0.0.1:8793"),
   FANFARE_QUOTES_ASKED: v.optional(url("tcp:"), "tcp://127.0.0.1:8792"),

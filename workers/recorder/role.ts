@@ -4,7 +4,6 @@
  * are cut off the streams keep what is not yet written, and nothing is
  * acknowledged or trimmed before it is.
  */
-import { hostname } from "node:os";
 import { HomeKeys, PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import { GROUPS } from "../../redis/streams.ts";
 import { consume, type Consumption } from "../consume/consume.ts";
@@ -36,7 +35,7 @@ export const role: Role = async (env, stop, ready) => {
     consume({
       ...rest,
       group: GROUP,
-      consumer: hostname(),
+      consumer: env.FANFARE_CONSUMER,
       batch: BATCH[kind],
       concurrency: 1,
       reclaimIdleMs: RECLAIM_IDLE_MS,

@@ -1,0 +1,32 @@
+/** One-shot: the demo world in records, at the desk and in Redis. Running it again is harmless. */
+import { getLogger } from "@logtape/logtape";
+import type { Role } from "../main.ts";
+import { openRecords } from "../records/open.ts";
+import { checkRoster } from "../roster/check.ts";
+import { connectTargets } from "../roster/projector.ts";
+import { fundAccounts } from "./deposits.ts";
+import { seedHooks } from "./hooks.ts";
+import { openDemoSecrets } from "./secrets.ts";
+import { DEMO_CHANNEL, DEMO_FOLLOWERS, DEMO_PROVIDER, seedWorld } from "./world.ts";
+
+export const role: Role = async (env, stop, ready) => {
+  const { FANFARE_SEAL_KEY: sealKey, FANFARE_DESK_TOKEN: token } = env;
+  if (sealKey === undefined) throw new Error("the seed needs FANFARE_SEAL_KEY");
+  if (token === undefined) throw new Error("the seed needs FANFARE_DESK_TOKEN");
+  const secrets = openDemoSecrets(env);
+  // Funded before they can be routed to, so that the first signal finds them able to pay.
+  const accounts = DEMO_FOLLOWERS.map(({ account }) => account);
+  await fundAccounts({ url: env.FANFARE_DESK_URL, token }, accounts, stop);
+  const records = await openRecords(env);
+  await seedWorld(records, secrets, env.FANFARE_REGION, Date.now());
+  const aim = { channel: DEMO_CHANNEL, sender: DEMO_PROVIDER };
+  await seedHooks(records, aim, secrets.hookSecret, sealKey);
+  const targets = connectTargets(env);
+  await checkRoster(records, targets);
+  getLogger(["fanfare", "seed"]).info("{followers} demo followers stand", {
+    followers: accounts.length,
+  });
+  ready();
+  targets.close();
+  await records.close();
+};

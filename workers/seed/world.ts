@@ -1,0 +1,94 @@
+/**
+ * The demo world: a provider, a channel, and a thousand followers with a broker
+ * account and a subscription each. Recording it again changes nothing that was
+ * changed since.
+ */
+import {
+  asId,
+  type AccountId,
+  type ChannelId,
+  type PersonId,
+  type SubscriptionId,
+} from "../../domain/ids.ts";
+import { DEFAULT_DEADLINE_MS } from "../../domain/channel.ts";
+import type { Records, SubscriptionRecord } from "../records/port.ts";
+import { hashPassword } from "../records-api/sign-in.ts";
+import type { DemoSecrets } from "./secrets.ts";
+
+export const DEMO_PROVIDER = asId<PersonId>("demo-provider");
+export const DEMO_CHANNEL = asId<ChannelId>("demo");
+const BROKER = "desk";
+const FOLLOWERS = 1_000;
+const SYMBOLS = ["EUR/USD", "GBP/USD", "USD/JPY", "BTC/USD", "R_100"] as const;
+const TEN_YEARS_MS = 10 * 365 * 24 * 60 * 60 * 1000;
+
+interface DemoFollower {
+  readonly person: PersonId;
+  readonly account: AccountId;
+  readonly subscription: SubscriptionId;
+  /** From $1 to $5, spread so that neighbours differ. */
+  readonly stakeCents: number;
+}
+
+export const DEMO_FOLLOWERS: readonly DemoFollower[] = Array.from({ length: FOLLOWERS }, (_, n) => {
+  const number = String(n + 1).padStart(4, "0");
+  return {
+    person: asId<PersonId>(`demo-follower-${number}`),
+    account: asId<AccountId>(`demo-acct-${number}`),
+    subscription: asId<SubscriptionId>(`demo-sub-${number}`),
+    stakeCents: 100 + ((n * 157) % 401),
+  };
+});
+
+export async function seedWorld(
+  records: Records,
+  { email, password }: DemoSecrets,
+  region: string,
+  nowMs: number,
+): Promise<void> {
+  await seedProvider(records, email, password);
+  await records.people.merge(
+    DEMO_FOLLOWERS.map(({ person }, n) => ({ _id: person, name: `Demo follower ${n + 1}` })),
+  );
+  await records.channels.putNewer([
+    {
+      _id: DEMO_CHANNEL,
+      name: "Demo",
+      provider: DEMO_PROVIDER,
+      symbols: SYMBOLS,
+      deadlineMs: DEFAULT_DEADLINE_MS,
+      grants: { [DEMO_PROVIDER]: {} },
+      version: 1,
+      outbox: true,
+    },
+  ]);
+  await records.accounts.merge(
+    DEMO_FOLLOWERS.map(({ account, person }) => ({ _id: account, person, broker: BROKER, region })),
+  );
+  await records.subscriptions.putNewer(
+    DEMO_FOLLOWERS.map(({ subscription, person, account, stakeCents }): SubscriptionRecord => ({
+      _id: subscription,
+      channel: DEMO_CHANNEL,
+      follower: person,
+      account,
+      broker: BROKER,
+      region,
+      state: "active",
+      expiresAtMs: nowMs + TEN_YEARS_MS,
+      plan: { sizing: { kind: "fixed", stakeCents } },
+      version: 1,
+      outbox: true,
+    })),
+  );
+}
+
+async function seedProvider({ people }: Records, email: string, password: string): Promise<void> {
+  const current = await people.get(DEMO_PROVIDER);
+  const stands =
+    current?.email === email &&
+    current.passwordHash !== undefined &&
+    (await Bun.password.verify(password, current.passwordHash));
+  if (stands) return;
+  const passwordHash = await hashPassword(password);
+  await people.merge([{ _id: DEMO_PROVIDER, name: "Demo provider", email, passwordHash }]);
+}
