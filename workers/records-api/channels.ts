@@ -1,6 +1,8 @@
 /** Channels, as anyone who looks for one to follow sees them. */
 import type { Hono } from "hono";
+import type { PersonId } from "../../domain/ids.ts";
 import type { ChannelRecord } from "../records/port.ts";
+import { sendsTo } from "./access.ts";
 import type { Api } from "./app.ts";
 import { reply, serve } from "./operation.ts";
 import { failure } from "./result.ts";
@@ -21,9 +23,9 @@ export function serveChannels(app: Hono, { records, tokens }: Api): void {
       answers: { 200: ["The first thousand, by id.", ChannelsAnswer] },
       problems: [],
     },
-    async () => {
+    async (_, { person }) => {
       const found = await records.channels.find({ limit: MAX_CHANNELS });
-      return reply({ channels: found.map(shown) });
+      return reply({ channels: found.map((channel) => shown(channel, person)) });
     },
   );
 
@@ -39,13 +41,14 @@ export function serveChannels(app: Hono, { records, tokens }: Api): void {
       answers: { 200: ["The channel.", ChannelAnswer] },
       problems: ["CHANNEL_UNKNOWN"],
     },
-    async ({ id }) => {
+    async ({ id }, { person }) => {
       const found = await records.channels.get(id);
-      return found ? reply(shown(found)) : failure("CHANNEL_UNKNOWN");
+      return found ? reply(shown(found, person)) : failure("CHANNEL_UNKNOWN");
     },
   );
 }
 
-function shown({ _id, name, provider, symbols, deadlineMs }: ChannelRecord): object {
-  return { id: _id, name, provider, symbols, deadlineMs };
+function shown(channel: ChannelRecord, person: PersonId): object {
+  const { _id, name, provider, symbols, deadlineMs } = channel;
+  return { id: _id, name, provider, symbols, deadlineMs, maySend: sendsTo(channel, person) };
 }

@@ -188,7 +188,7 @@ test("404, 405: there is nothing else, and nothing is done by another method", a
   await expectProblem(deleted, 405, "METHOD_NOT_ALLOWED");
 });
 
-test("channels are shown without their grants", async () => {
+test("channels are shown without their grants, and with whether the caller may send", async () => {
   const token = await tokenOf(FOLLOWER);
   const shown = {
     id: CHANNEL,
@@ -196,9 +196,12 @@ test("channels are shown without their grants", async () => {
     provider: PROVIDER,
     symbols: ["EUR/USD"],
     deadlineMs: 1_000,
+    maySend: false,
   };
   expect(await (await get("/v1/channels", token)).json()).toEqual({ channels: [shown] });
   expect(await (await get("/v1/channels/demo", token)).json()).toEqual(shown);
+  const provider = await get("/v1/channels/demo", await tokenOf(PROVIDER));
+  expect(await provider.json()).toEqual({ ...shown, maySend: true });
   await expectProblem(await get("/v1/channels/none", token), 404, "CHANNEL_UNKNOWN");
 });
 

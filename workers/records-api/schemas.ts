@@ -102,6 +102,8 @@ export const ChannelAnswer = v.object({
   provider: v.string(),
   symbols: v.array(v.string()),
   deadlineMs: count,
+  /** Whether the caller is its provider or has a grant. */
+  maySend: v.boolean(),
 });
 export const ChannelsAnswer = v.object({ channels: v.array(ChannelAnswer) });
 
