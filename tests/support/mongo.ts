@@ -8,6 +8,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MongoClient } from "mongodb";
+import { need } from "./needs.ts";
 import { freePort } from "./ports.ts";
 
 export interface TestMongo {
@@ -40,10 +41,7 @@ export async function startMongo(): Promise<TestMongo | undefined> {
     console.log(`records are tested on MongoDB from ${took}`);
     return inOwnDatabase(server, took);
   }
-  if (process.env["CI"] === "true") throw new Error("no MongoDB is to be had, and CI needs one");
-  console.log(
-    "not run: the records on MongoDB (no MONGODB_URI, mongod, download, or JDK and Maven)",
-  );
+  need("MongoDB", false, "no MONGODB_URI, mongod, download, or JDK and Maven");
   return undefined;
 }
 
