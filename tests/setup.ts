@@ -5,15 +5,18 @@
  * could not be run.
  */
 import { afterAll } from "bun:test";
-import { installPackages } from "../local/packages.mjs";
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { BUN, installPackages } from "../local/packages.mjs";
 import { installRedis } from "../local/redis-install.ts";
 import { notRun } from "./support/needs.ts";
 
-const redis = installAll();
-if (!redis.ok) {
-  console.error(redis.help);
+const installed = install();
+if (!installed.ok) {
+  console.error(installed.help);
   process.exit(1);
 }
+if (installed.packages) startAgain();
 
 afterAll(() => {
   const line = notRun();
@@ -22,13 +25,25 @@ afterAll(() => {
   console.error(`\n${line}`);
 });
 
-function installAll() {
+function install() {
   try {
-    installPackages({ development: true });
+    const packages = installPackages({ development: true });
+    const redis = installRedis((line) => {
+      console.error(line);
+    });
+    return redis.ok ? ({ ok: true, packages } as const) : redis;
   } catch (error) {
     return { ok: false, help: error instanceof Error ? error.message : "" } as const;
   }
-  return installRedis((line) => {
-    console.error(line);
-  });
+}
+
+/** This process has looked for node_modules before it was there, and remembers. */
+function startAgain(): never {
+  // Bun tells a test nothing of its arguments; Linux does.
+  if (!existsSync("/proc/self/cmdline")) {
+    console.error("The packages are installed now. Start `bun test` once more.");
+    process.exit(1);
+  }
+  const [, ...args] = readFileSync("/proc/self/cmdline", "utf8").split("\0").slice(0, -1);
+  process.exit(spawnSync(BUN, args, { stdio: "inherit" }).status ?? 1);
 }
