@@ -16,7 +16,8 @@ export function sqliteCollection<T extends Document>(db: Database, table: string
     return db
       .transaction(() => {
         let changed = 0;
-        for (const part of parts) changed += db.query(sql(part)).run(...bindings(part)).changes;
+        for (const part of parts)
+          changed += db.query(sql(part)).run(part._id, JSON.stringify(part)).changes;
         return changed;
       })
       .immediate();
@@ -35,22 +36,18 @@ export function sqliteCollection<T extends Document>(db: Database, table: string
       .map(({ doc }) => JSON.parse(doc) as T);
   }
 
+  const inserted = `INSERT INTO ${table} (id, doc) VALUES (?1, ?2)`;
   const upsert = (part: Part<T>, condition = ""): string =>
-    `INSERT INTO ${table} (id, doc) VALUES (?1, json_object(${pairs(part)}))
-     ON CONFLICT (id) DO UPDATE SET doc = json_set(doc${settings(part)})${condition}`;
+    `${inserted} ON CONFLICT (id) DO UPDATE SET doc = json_set(doc${settings(part)})${condition}`;
 
   return {
     async putNewer(documents) {
-      const sql = (part: Part<T>): string =>
-        `INSERT INTO ${table} (id, doc) VALUES (?1, json_object(${pairs(part)}))
-         ON CONFLICT (id) DO UPDATE SET doc = excluded.doc
-         WHERE json_extract(excluded.doc, '$.version') > ${column("version")}`;
-      return write(sql, documents);
+      const sql = `${inserted} ON CONFLICT (id) DO UPDATE SET doc = excluded.doc
+                   WHERE json_extract(excluded.doc, '$.version') > ${column("version")}`;
+      return write(() => sql, documents);
     },
     async insert(document) {
-      const sql = (part: Part<T>): string =>
-        `INSERT INTO ${table} (id, doc) VALUES (?1, json_object(${pairs(part)})) ON CONFLICT DO NOTHING`;
-      return write(sql, [document]) === 1;
+      return write(() => `${inserted} ON CONFLICT DO NOTHING`, [document]) === 1;
     },
     async merge(parts) {
       write((part) => upsert(part), parts);
@@ -59,11 +56,9 @@ export function sqliteCollection<T extends Document>(db: Database, table: string
       write((part) => upsert(part, ` WHERE ${column(field)} IS NULL`), parts);
     },
     async mergeAtVersion(parts) {
-      const sql = (part: Part<T>): string => {
-        const version = fieldsOf(part).indexOf("version") + 1;
-        return `UPDATE ${table} SET doc = json_set(doc${settings(part)})
-                WHERE id = ?1 AND ${column("version")} = json_extract(?${version}, '$')`;
-      };
+      const sql = (part: Part<T>): string =>
+        `UPDATE ${table} SET doc = json_set(doc${settings(part)})
+         WHERE id = ?1 AND ${column("version")} = json_extract(?2, '$.version')`;
       write(sql, parts);
     },
     async get(id) {
@@ -114,31 +109,11 @@ export function sqliteCollection<T extends Document>(db: Database, table: string
   };
 }
 
-/** The fields that a part sets, `_id` first. */
-function fieldsOf(part: Document): string[] {
-  return [
-    "_id",
-    ...Object.keys(part).filter((field) => field !== "_id" && part[field as "_id"] !== undefined),
-  ];
-}
-
-/** `?1` is the bare id; every other field is bound as JSON, so that whole values are set and not mended. */
-function bindings(part: Document): string[] {
-  return fieldsOf(part).map((field) =>
-    field === "_id" ? part._id : JSON.stringify(part[field as "_id"]),
-  );
-}
-
-function pairs(part: Document): string {
-  return fieldsOf(part)
-    .map((field, index) => (index === 0 ? "'_id', ?1" : `'${plain(field)}', json(?${index + 1})`))
-    .join(", ");
-}
-
+/** Each field of a part, whole, from its JSON in `?2`: values are replaced, never merged into one another. */
 function settings(part: Document): string {
-  return fieldsOf(part)
-    .slice(1)
-    .map((field, index) => `, '$.${plain(field)}', json(?${index + 2})`)
+  return Object.entries(part)
+    .filter(([field, value]) => field !== "_id" && value !== undefined)
+    .map(([field]) => `, '$.${plain(field)}', ?2 -> '$.${plain(field)}'`)
     .join("");
 }
 
