@@ -16,10 +16,13 @@ import {
   SignalsAnswer,
   SignalsQuery,
 } from "./schemas.ts";
-import { tallySignals } from "./tally.ts";
+import { createTallies } from "./tally.ts";
+
+const NONE = { placed: 0, rejected: 0, skipped: 0, unknown: 0 };
 
 export function serveSignals(app: Hono, api: Api): void {
   const { records, tokens, clock } = api;
+  const tally = createTallies(records);
 
   serve(
     app,
@@ -42,10 +45,7 @@ export function serveSignals(app: Hono, api: Api): void {
         sort: { field: "acceptedAtMs", descending: true },
         limit,
       });
-      const tallies = await tallySignals(
-        records,
-        found.map(({ _id }) => _id),
-      );
+      const tallies = await tally(found);
       return reply({ signals: found.map((signal) => shown(signal, tallies.get(signal._id))) });
     },
   );
@@ -65,8 +65,7 @@ export function serveSignals(app: Hono, api: Api): void {
     async ({ id }, { person }) => {
       const signal = await readable(api, id, person);
       if (!signal) return failure("SIGNAL_UNKNOWN");
-      const tally = (await tallySignals(records, [id])).get(id);
-      return reply({ id, results: tally?.results });
+      return reply({ id, results: (await tally([signal])).get(id)?.results });
     },
   );
 
@@ -123,8 +122,7 @@ export function serveSignals(app: Hono, api: Api): void {
       const signal = await readable(api, id, person);
       if (!signal) return failure("SIGNAL_UNKNOWN");
       const { followers, acceptedAtMs } = signal;
-      const tally = (await tallySignals(records, [id])).get(id);
-      const { counts = { placed: 0, rejected: 0, skipped: 0, unknown: 0 }, answered } = tally ?? {};
+      const { counts = NONE, answered } = (await tally([signal])).get(id) ?? {};
       const done = counts.placed + counts.rejected + counts.skipped + counts.unknown;
       return reply({
         id,

@@ -1,7 +1,7 @@
 /** What became of a signal's copies, added up from their orders. */
 import { OUTCOME_KINDS, type OutcomeCounts, type OutcomeKind } from "../../domain/outcome.ts";
 import type { SettlementKind } from "../../domain/contract.ts";
-import type { Group, Records } from "../records/port.ts";
+import type { Group, Records, SignalRecord } from "../records/port.ts";
 
 export interface Results {
   /** Placed and not settled yet. */
@@ -21,18 +21,41 @@ export interface Tally {
   readonly answered: { readonly min: number; readonly max: number } | null;
 }
 
-export async function tallySignals(
-  { orders }: Records,
-  signals: readonly string[],
-): Promise<Map<string, Tally>> {
-  const groups = await orders.group({
-    where: { signal: signals },
-    by: ["signal", "outcome", "settlement"],
-    sum: ["stakeCents", "returnCents"],
-    bounds: ["answeredAtMs"],
-  });
-  const bySignal = Map.groupBy(groups, ({ key }) => String(key.signal));
-  return new Map(signals.map((signal) => [signal, tallyOf(bySignal.get(signal) ?? [])]));
+export type Tallies = (signals: readonly Counted[]) => Promise<Map<string, Tally>>;
+type Counted = Pick<SignalRecord, "_id" | "followers">;
+
+/** How many tallies that cannot change any more are kept. */
+const MAX_KEPT = 1_000;
+
+export function createTallies({ orders }: Pick<Records, "orders">): Tallies {
+  const kept = new Map<string, Tally>();
+  return async (signals) => {
+    const asked = signals.map(({ _id }) => _id).filter((id) => !kept.has(id));
+    const groups = await orders.group({
+      where: { signal: asked },
+      by: ["signal", "outcome", "settlement"],
+      sum: ["stakeCents", "returnCents"],
+      bounds: ["answeredAtMs"],
+    });
+    const bySignal = Map.groupBy(groups, ({ key }) => String(key.signal));
+    const tallies = new Map<string, Tally>();
+    for (const { _id, followers } of signals) {
+      const tally = kept.get(_id) ?? tallyOf(bySignal.get(_id) ?? []);
+      tallies.set(_id, tally);
+      if (isFinal(tally, followers)) kept.set(_id, tally);
+    }
+    for (const oldest of kept.keys()) {
+      if (kept.size <= MAX_KEPT) break;
+      kept.delete(oldest);
+    }
+    return tallies;
+  };
+}
+
+/** Everyone has a certain outcome, and all that was placed is settled. */
+function isFinal({ counts, results }: Tally, followers: number): boolean {
+  const certain = counts.placed + counts.rejected + counts.skipped;
+  return certain === followers && counts.unknown === 0 && results.open === 0;
 }
 
 type Outcomes = Group<
