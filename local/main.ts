@@ -149,7 +149,7 @@ async function invitation(facts: {
   };
   return `
 Ready in ${facts.seconds.toFixed(1)} s: ${home}
-  sign in with   demo@fanfare.example   ${facts.password}
+  sign in with   demo@fanfare.local   ${facts.password}
   API document   ${home}/openapi.json
   logs           ${facts.logs}
 
