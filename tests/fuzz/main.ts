@@ -72,7 +72,7 @@ clearTimeout(upTimer);
 if (ours().length < FEWEST_PROCESSES) fail("the processes of npm start cannot be seen");
 
 const schemathesis = spawn(
-  ".cache/schemathesis/bin/st",
+  "schemathesis/bin/st",
   [
     "run",
     `http://127.0.0.1:${port}/openapi.json`,
@@ -84,7 +84,8 @@ const schemathesis = spawn(
     ...["--warnings", "off"],
     "--no-shrink",
   ],
-  { stdio: "inherit" },
+  // It keeps notes where it runs.
+  { cwd: ".cache", stdio: "inherit" },
 );
 const [verdict] = (await once(schemathesis, "exit")) as [number | null];
 

@@ -24,8 +24,8 @@ test("the README's signing example sends what Standard Webhooks verifies", async
   });
   try {
     const script = (example ?? "")
-      .replace(/HOOK='[^']*'/, `HOOK='${server.url.href}'`)
-      .replace(/SECRET='[^']*'/, `SECRET='${secret}'`);
+      .replace(/^HOOK=.*$/m, `HOOK='${server.url.href}'`)
+      .replace(/^SECRET=.*$/m, `SECRET='${secret}'`);
     expect(await Bun.spawn(["bash", "-euc", script], { stderr: "ignore" }).exited).toBe(0);
     expect(await received.promise).toMatchObject({ symbol: "EUR/USD", contract: "CALL" });
   } finally {
