@@ -4,7 +4,6 @@
  * that no caller can send such an order again by mistake: it may only be asked
  * about.
  */
-import type { AccountId, SubscriptionId } from "./ids.ts";
 
 /** Why a copy was never sent. The texts are shown to the follower. */
 export const SKIP_REASONS = {
@@ -43,12 +42,6 @@ export type Outcome =
 
 export type OutcomeKind = Outcome["kind"];
 export const OUTCOME_KINDS = ["placed", "rejected", "skipped", "unknown"] as const;
-
-/** What an outcome is about. */
-export interface Copy {
-  readonly subscription: SubscriptionId;
-  readonly account: AccountId;
-}
 
 export type OutcomeCounts = Readonly<Record<OutcomeKind, number>>;
 

@@ -38,13 +38,6 @@ export interface SettlementsEvent {
 
 export type RegionEvent = OutcomesEvent | SettlementsEvent;
 
-/** Field of a `signals` entry: `signal` (JSON `AcceptedSignal`), `sha256` (of its canonical body), `followers`. */
-export interface SignalEntry {
-  readonly signal: string;
-  readonly sha256: string;
-  readonly followers: string;
-}
-
 /** What a `links` entry carries in its one field `link`, as JSON. */
 export interface ChainLink {
   readonly signal: SignalId;
