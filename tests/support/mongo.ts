@@ -93,18 +93,12 @@ async function fromPath(): Promise<Server | undefined> {
   return { ...server, uri: `mongodb://127.0.0.1:${port}/?replicaSet=rs0` };
 }
 
-/** The package is no dependency of the project: whoever has installed it gets what it downloads. */
+/** What was downloaded once is used again; where its host cannot be reached, nobody waits for it. */
 async function fromDownload(): Promise<Server | undefined> {
-  interface MemoryServer {
-    getUri(): string;
-    stop(): Promise<boolean>;
-  }
-  interface MemoryModule {
-    MongoMemoryReplSet: { create(options: object): Promise<MemoryServer> };
-  }
-  const name = "mongodb-memory-server";
+  const { DryMongoBinary, MongoMemoryReplSet } = await import("mongodb-memory-server-core");
+  const kept = await DryMongoBinary.locateBinary(await DryMongoBinary.generateOptions());
+  if (kept === undefined && !(await isReachable("https://fastdl.mongodb.org/"))) return undefined;
   try {
-    const { MongoMemoryReplSet } = (await import(name)) as MemoryModule;
     const server = await MongoMemoryReplSet.create({ replSet: { count: 1 } });
     const stop = async (): Promise<void> => {
       await server.stop();
@@ -112,6 +106,15 @@ async function fromDownload(): Promise<Server | undefined> {
     return { uri: server.getUri(), stop };
   } catch {
     return undefined;
+  }
+}
+
+async function isReachable(url: string): Promise<boolean> {
+  try {
+    await fetch(url, { method: "HEAD", signal: AbortSignal.timeout(2_000) });
+    return true;
+  } catch {
+    return false;
   }
 }
 
