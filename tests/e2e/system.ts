@@ -48,18 +48,17 @@ export async function startSystem(): Promise<System> {
     );
     return {
       url: `http://127.0.0.1:${port}`,
-      email: find(/\S+@\S+/),
-      password: find(/password\W+(\S+)/i),
+      ...signInOf(printed),
       stop,
     };
   } catch (error) {
     await stop();
     throw error;
   }
+}
 
-  function find(pattern: RegExp): string {
-    const found = pattern.exec(printed);
-    if (!found) throw new Error(`not among what was printed: ${String(pattern)}\n${printed}`);
-    return found[1] ?? found[0];
-  }
+function signInOf(printed: string): Pick<System, "email" | "password"> {
+  const [, email, password] = /^ *sign in with +(\S+) +(\S+)$/m.exec(printed) ?? [];
+  if (!email || !password) throw new Error(`no sign-in among what was printed:\n${printed}`);
+  return { email, password };
 }
