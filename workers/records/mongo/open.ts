@@ -80,6 +80,6 @@ async function createIndexes(db: Db, name: CollectionName): Promise<void> {
     await collection.createIndex(Object.fromEntries(fields.map((field) => [field, 1])));
   }
   if (unique !== undefined) {
-    await collection.createIndex({ [unique]: 1 }, { unique: true, sparse: true });
+    await collection.createIndex({ [unique]: 1 }, { unique: true, sparse: true }, {});
   }
 }
