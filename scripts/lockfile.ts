@@ -1,0 +1,74 @@
+/**
+ * `bun scripts/lockfile.ts` completes package-lock.json after an install.
+ *
+ * npm leaves out what an optional dependency for another platform could not be
+ * looked up for, and `npm ci` then refuses the lockfile on every machine. What
+ * such a package is for stands in its name, and its version in the package that
+ * wants it; an entry of these two is enough for npm to skip it here and to
+ * install it there.
+ */
+interface Entry {
+  readonly version?: string;
+  readonly resolved?: string;
+  readonly dev?: boolean;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+}
+
+export interface Lockfile {
+  packages: Record<string, Entry>;
+}
+
+interface Omission {
+  readonly name: string;
+  readonly version: string;
+  readonly dev: boolean;
+}
+
+const PATH = "package-lock.json";
+const PLATFORM =
+  /[-/](darwin|linux|win32|windows|android|freebsd|openharmony)-(arm64|arm|x64|64|ia32|ppc64|riscv64|s390x)(-[a-z]+)?$/;
+
+/** The optional dependencies that the lockfile names and does not hold. */
+export function omissionsOf({ packages }: Lockfile): Omission[] {
+  return Object.entries(packages).flatMap(([path, { dev = false, optionalDependencies }]) =>
+    Object.entries(optionalDependencies ?? {})
+      .filter(([name]) => !holds(packages, path, name))
+      .map(([name, version]) => ({ name, version, dev })),
+  );
+}
+
+/** A package is found as Node finds it: in the folder of the one that wants it, or in one further up. */
+function holds(packages: Lockfile["packages"], from: string, name: string): boolean {
+  let folder = from;
+  for (;;) {
+    if (`${folder === "" ? "" : `${folder}/`}node_modules/${name}` in packages) return true;
+    if (folder === "") return false;
+    folder = folder.slice(0, Math.max(0, folder.lastIndexOf("node_modules/") - 1));
+  }
+}
+
+function entryOf({ name, version, dev }: Omission): Entry {
+  const [, os = "", cpu = "", abi = ""] = PLATFORM.exec(name) ?? [];
+  if (os === "" || !/^\d/.test(version)) throw new Error(`${name} names no platform that is known`);
+  const libc = abi.includes("musl") ? ["musl"] : ["glibc"];
+  const entry = {
+    version,
+    cpu: [cpu === "64" ? "x64" : cpu],
+    ...(dev ? { dev } : {}),
+    ...(os === "linux" && /musl|gnu|glibc/.test(abi) ? { libc } : {}),
+    optional: true,
+    os: [os === "windows" ? "win32" : os],
+  };
+  return entry;
+}
+
+if (import.meta.main) {
+  const lockfile = (await Bun.file(PATH).json()) as Lockfile;
+  const omissions = omissionsOf(lockfile);
+  for (const each of omissions) lockfile.packages[`node_modules/${each.name}`] = entryOf(each);
+  lockfile.packages = Object.fromEntries(
+    Object.entries(lockfile.packages).toSorted(([a], [b]) => a.localeCompare(b, "en")),
+  );
+  await Bun.write(PATH, `${JSON.stringify(lockfile, undefined, 2)}\n`);
+  console.log(`${omissions.length} entries added to ${PATH}`);
+}
