@@ -3,6 +3,7 @@
  * leaves it only at the version that was projected, so a change which came in
  * between stays in.
  */
+import { setTimeout } from "node:timers/promises";
 import { getLogger } from "@logtape/logtape";
 import type { Collection, Document, Part, Records, SubscriptionRecord } from "../records/port.ts";
 import { projectChannels, projectHooks, projectSubscriptions, type Targets } from "./projector.ts";
@@ -74,14 +75,7 @@ export async function followOutbox(
     } catch {
       log.warn("the outbox could not be projected, trying again");
     }
-    if (flushed < LIMIT) await pause(EVERY_MS, stop);
+    // Ends early, and by a rejection, when stopped.
+    if (flushed < LIMIT) await setTimeout(EVERY_MS, undefined, { signal: stop }).catch(() => {});
   }
-}
-
-async function pause(ms: number, stop: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  stop.addEventListener("abort", () => resolve(), { once: true });
-  await promise;
-  clearTimeout(timer);
 }
