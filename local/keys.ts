@@ -46,7 +46,7 @@ export function publicKeysOf({ issuerKey }: Keys): { readonly keys: readonly JWK
 
 /** A bearer token of the demo provider, valid as long as the edge allows. */
 export async function demoToken({ issuerKey }: Keys, nowMs: number): Promise<string> {
-  return await new SignJWT({ scope: "signals:write signals:read records:read" })
+  return await new SignJWT({ scope: "signals:write signals:read records:read records:write" })
     .setProtectedHeader({ alg: "EdDSA", kid: issuerKey.kid ?? "" })
     .setIssuer("fanfare")
     .setAudience("fanfare")

@@ -122,3 +122,16 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
 export function regionRedisUrls(env: WorkerEnv): Readonly<Record<string, string>> {
   return env.FANFARE_REGION_REDIS_URLS ?? { [env.FANFARE_REGION]: env.FANFARE_REDIS_URL };
 }
+
+/** A setting that only some roles need is missing; its message is ours and may be shown. */
+export class MissingSetting extends Error {}
+
+/** The value of a setting that this role cannot do without. */
+export function required<Name extends keyof WorkerEnv>(
+  env: WorkerEnv,
+  name: Name,
+): NonNullable<WorkerEnv[Name]> {
+  const value = env[name];
+  if (value === undefined || value === null) throw new MissingSetting(`${name} must be set`);
+  return value;
+}

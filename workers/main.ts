@@ -1,5 +1,5 @@
 /** `main.ts <role>`: one process, one role. Prints `ready` on its standard output once it serves; SIGTERM and SIGINT drain it. */
-import { readEnv, type WorkerEnv } from "./env.ts";
+import { MissingSetting, readEnv, type WorkerEnv } from "./env.ts";
 import { configureLog } from "./log.ts";
 
 /** A role runs until the signal aborts, and then resolves once nothing of it is under way. */
@@ -40,7 +40,16 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 
 await configureLog(name);
 const { role } = await load();
-await role(env.value, stop.signal, () => {
-  console.log("ready");
-});
+try {
+  await role(env.value, stop.signal, () => {
+    console.log("ready");
+  });
+} catch (error) {
+  const { name: kind, message, stack = "" } = error as Error;
+  // A library's message may hold an address with its password: where it came from has to do.
+  const told =
+    error instanceof MissingSetting ? message : `${kind} ${stack.split("\n").at(1) ?? ""}`;
+  console.error(`${name} could not go on: ${told}`);
+  process.exit(1);
+}
 process.exit(0);

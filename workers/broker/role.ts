@@ -4,6 +4,7 @@ import { PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import { connectDesk } from "../brokers/desk/desk.ts";
 import { consume, type Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
+import { required } from "../env.ts";
 import type { Role } from "../main.ts";
 import { connectRedis } from "../redis-client.ts";
 import { fanOut, type FanOut } from "./fan-out.ts";
@@ -21,7 +22,7 @@ const RECLAIM_IDLE_MS = 10_000;
 export const role: Role = async (env, stop, ready) => {
   const redis = connectRedis(env.FANFARE_REDIS_URL);
   const partitions = new PartitionMap(env.FANFARE_PARTITIONS);
-  const broker = connectDesk(env.FANFARE_DESK_URL, env.FANFARE_DESK_TOKEN ?? "");
+  const broker = connectDesk(env.FANFARE_DESK_URL, required(env, "FANFARE_DESK_TOKEN"));
   const roster = new RosterCache(redis);
   const consumer = env.FANFARE_CONSUMER;
 

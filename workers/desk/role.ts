@@ -1,12 +1,12 @@
 /** A desk server: stateless in front of the desk's books, as many side by side as are wanted. */
 import { PartitionMap } from "../../redis/keys.ts";
+import { required } from "../env.ts";
 import type { Role } from "../main.ts";
 import { connectRedis } from "../redis-client.ts";
 import { deskApp } from "./http.ts";
 
 export const role: Role = async (env, stop, ready) => {
-  const token = env.FANFARE_DESK_TOKEN;
-  if (token === undefined) throw new Error("the desk needs FANFARE_DESK_TOKEN");
+  const token = required(env, "FANFARE_DESK_TOKEN");
   const redis = connectRedis(env.FANFARE_REDIS_URL);
   const partitions = new PartitionMap(env.FANFARE_PARTITIONS);
   const server = Bun.serve({

@@ -3,17 +3,14 @@ import type { JWK } from "jose";
 import { HomeKeys, PartitionMap } from "../../redis/keys.ts";
 import { GROUPS } from "../../redis/streams.ts";
 import { consume } from "../consume/consume.ts";
-import { regionRedisUrls } from "../env.ts";
+import { regionRedisUrls, required } from "../env.ts";
 import type { Role } from "../main.ts";
 import { connectRedis } from "../redis-client.ts";
 import { chain, signer } from "./chain.ts";
 import { redispatch } from "./redispatch.ts";
 
 export const role: Role = async (env, stop, ready) => {
-  if (env.FANFARE_ISSUER_KEY === undefined) {
-    throw new Error("the dispatch role needs FANFARE_ISSUER_KEY to sign the heads of the chain");
-  }
-  const sign = await signer(env.FANFARE_ISSUER_KEY as JWK);
+  const sign = await signer(required(env, "FANFARE_ISSUER_KEY") as JWK);
   const home = connectRedis(env.FANFARE_REDIS_URL);
   const regions = new Map(
     Object.entries(regionRedisUrls(env)).map(([name, url]) => [name, connectRedis(url)]),

@@ -3,6 +3,7 @@
  * it at the start, each change as it comes.
  */
 import { getLogger } from "@logtape/logtape";
+import { required } from "../env.ts";
 import type { Role } from "../main.ts";
 import { openRecords } from "../records/open.ts";
 import { checkRoster } from "../roster/check.ts";
@@ -14,8 +15,7 @@ import { createSignIn } from "./sign-in.ts";
 import { createTokens } from "./tokens.ts";
 
 export const role: Role = async (env, stop, ready) => {
-  if (!env.FANFARE_ISSUER_KEY) throw new Error("the records API needs FANFARE_ISSUER_KEY");
-  const tokens = await createTokens(env.FANFARE_ISSUER_KEY, Date.now);
+  const tokens = await createTokens(required(env, "FANFARE_ISSUER_KEY"), Date.now);
   const records = await openRecords(env);
   const targets = connectTargets(env);
   await checkRoster(records, targets);

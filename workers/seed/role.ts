@@ -1,5 +1,6 @@
 /** One-shot: the demo world in records, at the desk and in Redis. Running it again is harmless. */
 import { getLogger } from "@logtape/logtape";
+import { required } from "../env.ts";
 import type { Role } from "../main.ts";
 import { openRecords } from "../records/open.ts";
 import { checkRoster } from "../roster/check.ts";
@@ -10,9 +11,8 @@ import { openDemoSecrets } from "./secrets.ts";
 import { DEMO_CHANNEL, DEMO_FOLLOWERS, DEMO_PROVIDER, seedWorld } from "./world.ts";
 
 export const role: Role = async (env, stop, ready) => {
-  const { FANFARE_SEAL_KEY: sealKey, FANFARE_DESK_TOKEN: token } = env;
-  if (sealKey === undefined) throw new Error("the seed needs FANFARE_SEAL_KEY");
-  if (token === undefined) throw new Error("the seed needs FANFARE_DESK_TOKEN");
+  const sealKey = required(env, "FANFARE_SEAL_KEY");
+  const token = required(env, "FANFARE_DESK_TOKEN");
   const secrets = openDemoSecrets(env);
   // Funded before they can be routed to, so that the first signal finds them able to pay.
   const accounts = DEMO_FOLLOWERS.map(({ account }) => account);
