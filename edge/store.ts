@@ -49,13 +49,16 @@ export function openStore({ url, token }: StoreAddress): Store {
     run: async (script, args) =>
       readReply(
         await answer(() => redis.eval(script.lua, script.keys(args), script.args(args))),
-        script.reply,
+        (raw) => script.reply(raw, args),
       ),
     runAll: async (script, each) => {
       const pipeline = redis.pipeline();
       for (const args of each) pipeline.eval(script.lua, script.keys(args), script.args(args));
       return readReply(await answer(() => pipeline.exec<unknown[]>()), (replies) =>
-        replies.map((reply) => script.reply(reply)),
+        replies.flatMap((reply, index) => {
+          const args = each[index];
+          return args === undefined ? [] : [script.reply(reply, args)];
+        }),
       );
     },
     get: (key) => answer(() => redis.get<string>(key)),

@@ -9,7 +9,7 @@ import type { AccountId, ClientOrderId } from "../domain/ids.ts";
 import type { RejectReason } from "../domain/outcome.ts";
 import type { ContractType } from "../domain/signal.ts";
 import { DeskKeys } from "./keys.ts";
-import { asInteger, asList, LUA_NOW, type Script } from "./script.ts";
+import { asInteger, asList, asText, LUA_NOW, type Script } from "./script.ts";
 
 /** DESK: an opening quote is at most this old. */
 const QUOTE_VALID_MS = 1_000;
@@ -53,16 +53,18 @@ export type Opened =
     }
   | { readonly kind: "rejected"; readonly reason: RejectReason };
 
-/** A contract on the books, as text: `state,account,contract,stake,payoutBp,openPrice,openedAt,expiresAt,returned`. */
-const CONTRACT_LUA = `
-local function contract_terms(text)
-  return string.match(text, '^%a+,[^,]*,%a+,(%d+),%d+,(%d+),(%d+),(%d+)')
-end
-`;
+/** A contract on the books: `state,account,contract,stake,payoutBp,openPrice,openedAt,expiresAt`, and once settled `,returned`. */
+function parseContract(text: string): Extract<Opened, { kind: "opened" }> | undefined {
+  const fields = text.split(",");
+  if (fields.length < 8) return undefined;
+  const [stakeCents = 0, , openPriceMicros = 0, openedAtMs = 0, expiresAtMs = 0] = fields
+    .slice(3, 8)
+    .map(Number);
+  return { kind: "opened", stakeCents, openPriceMicros, openedAtMs, expiresAtMs };
+}
 
 const openLua = `
 ${LUA_NOW}
-${CONTRACT_LUA}
 local symbol, contract, duration, valid_until, payout, batch = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local now = now_ms()
 local price, source_time = string.match(redis.call('HGET', KEYS[1], symbol) or '', '^(%d+),(%d+)')
@@ -77,37 +79,38 @@ local found = redis.call('HMGET', KEYS[2], unpack(accounts))
 local balances = {}
 for i, account in ipairs(accounts) do balances[account] = found[i] and tonumber(found[i]) end
 
-local reply, books, opened, touched = {}, {}, {}, {}
 local expires = now + duration
+local terms = string.format(',%s,%s,%d,%d', payout, price or '', now, expires)
+local reply, books, opened, touched = {price or '', now, expires}, {}, {}, {}
 for i, id in ipairs(ids) do
-  local account, stake = accounts[i], tonumber(ARGV[7 + (i - 1) * 3 + 2])
-  if standing[i] then
-    local s, p, o, e = contract_terms(standing[i])
-    reply[i] = {s, p, o, e}
-  elseif refusal then reply[i] = refusal
-  elseif not balances[account] then reply[i] = 'ACCOUNT_UNKNOWN'
-  elseif balances[account] < stake then reply[i] = 'BALANCE_TOO_LOW'
+  local account, stake = accounts[i], ARGV[6 + i * 3]
+  local text = standing[i] or books[id]
+  if text then
+    reply[i + 3] = text
+  elseif refusal then reply[i + 3] = refusal
+  elseif not balances[account] then reply[i + 3] = 'ACCOUNT_UNKNOWN'
+  elseif balances[account] < tonumber(stake) then reply[i + 3] = 'BALANCE_TOO_LOW'
   else
     balances[account] = balances[account] - stake
     touched[account] = true
-    local text = string.format('open,%s,%s,%d,%s,%s,%d,%d', account, contract, stake, payout, price, now, expires)
-    books[#books + 1] = id
-    books[#books + 1] = text
+    -- By id as well, as the same id twice in one call is one contract.
+    books[id] = 'open,' .. account .. ',' .. contract .. ',' .. stake .. terms
     opened[#opened + 1] = id
-    standing[i] = text
-    reply[i] = {string.format('%d', stake), price, string.format('%d', now), string.format('%d', expires)}
-    -- The same id twice in one call is one contract.
-    for j = i + 1, #ids do if ids[j] == id then standing[j] = text end end
+    reply[i + 3] = ''
   end
 end
 if #opened > 0 then
-  local changed = {}
+  local changed, written = {}, {}
   for account in pairs(touched) do
     changed[#changed + 1] = account
     changed[#changed + 1] = string.format('%d', balances[account])
   end
+  for i, id in ipairs(opened) do
+    written[i * 2 - 1] = id
+    written[i * 2] = books[id]
+  end
   redis.call('HSET', KEYS[2], unpack(changed))
-  redis.call('HSET', KEYS[3], unpack(books))
+  redis.call('HSET', KEYS[3], unpack(written))
   redis.call('PEXPIRE', KEYS[3], ${BOOKS_KEPT_MS} + duration)
   redis.call('RPUSH', KEYS[5], unpack(opened))
   redis.call('ZADD', KEYS[4], expires, batch)
@@ -138,18 +141,22 @@ export const openContracts: Script<OpenArgs, Opened[]> = {
     batchName(args),
     ...args.orders.flatMap((each) => [each.clientOrderId, each.account, String(each.stakeCents)]),
   ],
-  reply: (raw) =>
-    asList(raw).map((each): Opened => {
-      if (typeof each === "string") return { kind: "rejected", reason: each as RejectReason };
-      const [stakeCents, openPriceMicros, openedAtMs, expiresAtMs] = asList(each).map(asInteger);
-      return {
-        kind: "opened",
-        stakeCents: stakeCents ?? 0,
-        openPriceMicros: openPriceMicros ?? 0,
-        openedAtMs: openedAtMs ?? 0,
-        expiresAtMs: expiresAtMs ?? 0,
-      };
-    }),
+  reply(raw, { orders }) {
+    const [price, openedAt, expiresAt, ...each] = asList(raw);
+    return each.map((text, index): Opened => {
+      if (text === "") {
+        return {
+          kind: "opened",
+          stakeCents: orders[index]?.stakeCents ?? 0,
+          openPriceMicros: asInteger(price),
+          openedAtMs: asInteger(openedAt),
+          expiresAtMs: asInteger(expiresAt),
+        };
+      }
+      const standing = parseContract(asText(text));
+      return standing ?? { kind: "rejected", reason: text as RejectReason };
+    });
+  },
 };
 
 interface BatchName {
@@ -175,13 +182,7 @@ export interface FindArgs {
 
 const findLua = `
 ${LUA_NOW}
-${CONTRACT_LUA}
-local reply = {now_ms()}
-for i, text in ipairs(redis.call('HMGET', KEYS[1], unpack(ARGV))) do
-  local s, p, o, e = contract_terms(text or '')
-  reply[i + 1] = s and {s, p, o, e} or ''
-end
-return reply
+return {now_ms(), redis.call('HMGET', KEYS[1], unpack(ARGV))}
 `;
 
 /** Asks the books, with the time at which they answer: after an order's valid-until, absent is for good. */
@@ -194,19 +195,10 @@ export const findContracts: Script<
   keys: ({ partition, bucket }) => [new DeskKeys(partition).contracts(bucket)],
   args: ({ ids }) => [...ids],
   reply(raw) {
-    const [nowMs, ...rest] = asList(raw);
-    const found = rest.map((each) => {
-      if (!Array.isArray(each)) return undefined;
-      const [stakeCents = 0, openPriceMicros = 0, openedAtMs = 0, expiresAtMs = 0] =
-        asList(each).map(asInteger);
-      return {
-        kind: "opened" as const,
-        stakeCents,
-        openPriceMicros,
-        openedAtMs,
-        expiresAtMs,
-      };
-    });
+    const [nowMs, texts] = asList(raw);
+    const found = asList(texts).map((text) =>
+      typeof text === "string" ? parseContract(text) : undefined,
+    );
     return { nowMs: asInteger(nowMs), found };
   },
 };

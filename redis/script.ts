@@ -8,7 +8,7 @@ export interface Script<Args, Reply> {
   keys(args: Args): string[];
   args(args: Args): string[];
   /** Throws where the reply is not of the script's shape: that is a bug, not an outcome. */
-  reply(raw: unknown): Reply;
+  reply(raw: unknown, args: Args): Reply;
 }
 
 /** Reads a Lua table as an array. */

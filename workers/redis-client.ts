@@ -42,5 +42,5 @@ export async function run<Args, Reply>(
     if (!String((error as Error).message).startsWith("NOSCRIPT")) throw error;
     raw = await redis.send("EVAL", [script.lua, ...tail]);
   }
-  return script.reply(raw);
+  return script.reply(raw, args);
 }
