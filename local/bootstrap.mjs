@@ -1,7 +1,8 @@
 /**
  * `npm start` and `npm test` on a machine that has nothing but Node and npm
  * (or Bun): installs the packages that are missing, then hands over to Bun.
- * Signals go through to it, its exit code comes back.
+ * Signals go through to it, its exit code comes back. (The scripts begin with
+ * `exec`: a shell in between would keep npm's signals to itself.)
  */
 import { spawn } from "node:child_process";
 import { BUN, installPackages, ROOT } from "./packages.mjs";
@@ -23,6 +24,11 @@ try {
 
 const child = spawn(BUN, args, { cwd: ROOT, stdio: "inherit" });
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+// npm tells nobody that it was killed; what it started is not to outlive it.
+if (process.env.npm_lifecycle_event) {
+  const parent = process.ppid;
+  setInterval(() => process.ppid !== parent && child.kill("SIGTERM"), 500).unref();
+}
 child.on("error", () => {
   console.error(`${BUN} could not be run`);
   process.exit(1);
