@@ -11,10 +11,11 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { freePort } from "../support/ports.ts";
 
+const SCHEMATHESIS = resolve(".cache/schemathesis/bin/st");
 const UP_WITHIN_MS = 180_000;
 const DOWN_WITHIN_MS = 30_000;
 /** Fewer than a whole system has: seeing none of it would make the last check worthless. */
@@ -72,7 +73,7 @@ clearTimeout(upTimer);
 if (ours().length < FEWEST_PROCESSES) fail("the processes of npm start cannot be seen");
 
 const schemathesis = spawn(
-  "schemathesis/bin/st",
+  SCHEMATHESIS,
   [
     "run",
     `http://127.0.0.1:${port}/openapi.json`,
