@@ -82,7 +82,10 @@ describe.skipIf(mongo === undefined)("MongoDB cut off for ten seconds", () => {
         const { won = 0, lost = 0 } = await tally(id, "settlement");
         return won + lost === FOLLOWERS;
       });
-      expect(await records.signals.get(id)).toMatchObject({ followers: FOLLOWERS });
+      await until("the signal is recorded too", async () => {
+        const signal = await records.signals.get(id);
+        return signal?.followers === FOLLOWERS;
+      });
     }
     await records.close();
   });
