@@ -4,7 +4,7 @@
  * 2 when its settings are wrong.
  */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import { readSettings, summaryOf, type Settings } from "./env.ts";
 import { demoToken, openKeys } from "./keys.ts";
 import { noteProcesses, stopLeftovers } from "./leftovers.ts";
@@ -97,7 +97,7 @@ async function main({ port, data, durability, ...rest }: Settings): Promise<numb
     say(
       await invitation({
         port,
-        logs: relative(process.cwd(), logs),
+        logs,
         token: await demoToken(keys, Date.now()),
         password: keys.demoPassword,
         seconds: (performance.now() - startedMs) / 1000,

@@ -47,8 +47,9 @@ export class Screen {
 
   #draw(): void {
     if (!this.#out.isTTY) return;
-    // A line that wraps would be two, and the next redraw would begin one too low.
-    const width = Math.max(20, (this.#out.columns ?? 80) - 1);
+    // A line that wraps would be two, and the next redraw would begin one too low. (Some terminals
+    // say that they have no columns.)
+    const width = (this.#out.columns || 80) - 1;
     for (const status of this.#statuses) this.#out.write(`${lineOf(status).slice(0, width)}\n`);
     this.#drawn = this.#statuses.length;
   }
