@@ -22,8 +22,8 @@ export function installPackages({ development }) {
   if (!current) {
     const all = development || hasDevelopment();
     console.log(`Installing packages${all ? "" : " (those that running needs)"} …`);
-    // Not `npm ci`: it refuses a lockfile that does not name every other platform's binaries, which
-    // npm cannot write where a registry lacks some of them. What the lockfile names is honoured.
+    // Not `npm ci`: it begins by removing everything, from under what may be running. Without
+    // saving, `npm install` takes what the lockfile says as well, and only what is missing.
     const [command, ...args] = has("npm")
       ? [
           "npm",
