@@ -1,15 +1,34 @@
 /** Ports for what listens on this machine only, and whether one is taken. */
-import { createServer, type AddressInfo } from "node:net";
+import { randomInt } from "node:crypto";
+import { createServer } from "node:net";
 
 export async function isFree(port: number, host: string): Promise<boolean> {
-  return (await listenOnce(port, host)) !== undefined;
+  const server = createServer();
+  return await new Promise((resolve) => {
+    server.once("error", () => {
+      resolve(false);
+    });
+    server.listen({ port, host, exclusive: true }, () => {
+      server.close(() => {
+        resolve(true);
+      });
+    });
+  });
 }
+
+/**
+ * Below what systems give to outgoing connections (32768 and up on Linux): any
+ * connection of anyone could take one of those between its choice and its use.
+ */
+const LOWEST = 15_000;
+const HIGHEST = 32_000;
 
 /** A port that was free a moment ago. */
 export async function freePort(): Promise<number> {
-  const port = await listenOnce(0, "127.0.0.1");
-  if (port === undefined) throw new Error("no free port");
-  return port;
+  for (;;) {
+    const port = randomInt(LOWEST, HIGHEST);
+    if (await isFree(port, "127.0.0.1")) return port;
+  }
 }
 
 /** Different from each other, as long as nobody else takes one. */
@@ -23,19 +42,4 @@ export async function freePorts<Name extends string>(
     Name,
     number
   >;
-}
-
-async function listenOnce(port: number, host: string): Promise<number | undefined> {
-  const server = createServer();
-  return await new Promise((resolve) => {
-    server.once("error", () => {
-      resolve(undefined);
-    });
-    server.listen({ port, host, exclusive: true }, () => {
-      const taken = (server.address() as AddressInfo).port;
-      server.close(() => {
-        resolve(taken);
-      });
-    });
-  });
 }
