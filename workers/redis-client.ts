@@ -4,6 +4,15 @@ import { RedisClient } from "bun";
 import type { Script } from "../redis/script.ts";
 
 /**
+ * All that a worker asks of a Redis. Replies are of the shapes of RESP3, as
+ * Bun's client gives them.
+ */
+export interface Redis {
+  send(command: string, args: string[]): Promise<unknown>;
+  close(): void;
+}
+
+/**
  * A connection that reconnects for as long as it takes. Commands in flight
  * when the connection drops are rejected: whether they took effect is unknown,
  * and the caller repeats only what is idempotent.
@@ -29,7 +38,7 @@ function sha1Of(lua: string): string {
 
 /** Runs a script by its hash, sending its text only to a Redis that does not have it yet. */
 export async function run<Args, Reply>(
-  redis: RedisClient,
+  redis: Redis,
   script: Script<Args, Reply>,
   args: Args,
 ): Promise<Reply> {

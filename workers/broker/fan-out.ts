@@ -1,5 +1,4 @@
 /** One job from its stream to its outcomes: decide → intend → place → report. */
-import type { RedisClient } from "bun";
 import { decide } from "../../domain/decide.ts";
 import { clientOrderId } from "../../domain/ids.ts";
 import { countOutcomes, type SkipReason } from "../../domain/outcome.ts";
@@ -9,14 +8,15 @@ import { parseJob, type Job } from "../../redis/job.ts";
 import { rotate } from "../../redis/route.ts";
 import { wasSeated, type RosterMember } from "../../redis/roster.ts";
 import type { Broker, OrderBatch } from "../brokers/port.ts";
+import type { Clock } from "../clock.ts";
 import type { Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
-import { run } from "../redis-client.ts";
-import { place, type Clock, type Placement } from "./place.ts";
+import { run, type Redis } from "../redis-client.ts";
+import { place, type Placement } from "./place.ts";
 import type { RosterCache } from "./roster-cache.ts";
 
 export interface FanOut {
-  readonly redis: RedisClient;
+  readonly redis: Redis;
   readonly roster: RosterCache;
   readonly broker: Broker;
   readonly partition: number;

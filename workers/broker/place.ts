@@ -6,13 +6,7 @@
  */
 import type { Outcome } from "../../domain/outcome.ts";
 import type { Broker, LookUp, OrderBatch } from "../brokers/port.ts";
-
-export interface Clock {
-  nowMs(): number;
-  sleep(ms: number): Promise<void>;
-}
-
-export const SYSTEM_CLOCK: Clock = { nowMs: () => Date.now(), sleep: (ms) => Bun.sleep(ms) };
+import type { Clock } from "../clock.ts";
 
 export interface Placement {
   readonly outcomes: readonly Outcome[];

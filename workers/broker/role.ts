@@ -2,13 +2,13 @@
 import { GROUPS } from "../../redis/streams.ts";
 import { PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import { connectDesk } from "../brokers/desk/desk.ts";
+import { SYSTEM_CLOCK } from "../clock.ts";
 import { consume, type Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
 import { required } from "../env.ts";
 import type { Role } from "../main.ts";
 import { connectRedis } from "../redis-client.ts";
 import { fanOut, type FanOut } from "./fan-out.ts";
-import { SYSTEM_CLOCK } from "./place.ts";
 import { answerQuestion } from "./questions.ts";
 import { RosterCache } from "./roster-cache.ts";
 import { followSettlements } from "./settlements.ts";
@@ -32,8 +32,9 @@ export const role: Role = async (env, stop, ready) => {
     handle: (entry: Entry) => Promise<Verdict>,
   ): Promise<void> =>
     consume({
-      redisUrl: env.FANFARE_REDIS_URL,
+      connect: () => connectRedis(env.FANFARE_REDIS_URL),
       redis,
+      clock: SYSTEM_CLOCK,
       stream,
       group: GROUPS.jobs[0],
       consumer,

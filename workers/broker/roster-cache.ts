@@ -3,10 +3,10 @@
  * needs; a shard is read again only when that is newer, or when the script
  * that writes the intents says that the shard has changed since.
  */
-import type { RedisClient } from "bun";
 import type { Job } from "../../redis/job.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import { parseRosterShard, type RosterMember } from "../../redis/roster.ts";
+import type { Redis } from "../redis-client.ts";
 
 export interface RosterShard {
   readonly version: number;
@@ -17,12 +17,12 @@ export interface RosterShard {
 const MAX_MEMBERS = 200_000;
 
 export class RosterCache {
-  readonly #redis: RedisClient;
+  readonly #redis: Redis;
   /** In order of last use. */
   readonly #shards = new Map<string, RosterShard>();
   #members = 0;
 
-  constructor(redis: RedisClient) {
+  constructor(redis: Redis) {
     this.#redis = redis;
   }
 

@@ -5,13 +5,13 @@
  * missed: the recorder takes them idempotently.
  */
 import { getLogger } from "@logtape/logtape";
-import type { RedisClient } from "bun";
 import type { SettlementsEvent } from "../../redis/events.ts";
 import { RegionKeys, type PartitionMap } from "../../redis/keys.ts";
 import type { Broker, Settlement } from "../brokers/port.ts";
+import type { Redis } from "../redis-client.ts";
 
 export interface SettlementFollower {
-  readonly redis: RedisClient;
+  readonly redis: Redis;
   readonly broker: Broker;
   readonly partitions: PartitionMap;
   /** This worker's name. */

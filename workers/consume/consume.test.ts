@@ -3,6 +3,7 @@ import type { RedisClient } from "bun";
 import { deadLetters, GROUPS } from "../../redis/streams.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";
+import { SYSTEM_CLOCK } from "../clock.ts";
 import { connectRedis } from "../redis-client.ts";
 import { consume, type Consumption } from "./consume.ts";
 
@@ -30,7 +31,8 @@ afterAll(async () => {
 function start(options: Partial<Consumption> & Pick<Consumption, "handle">): void {
   loops.push(
     consume({
-      redisUrl: server.url,
+      connect: () => connectRedis(server.url),
+      clock: SYSTEM_CLOCK,
       redis,
       stream: "s",
       group: "g",

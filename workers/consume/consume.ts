@@ -5,18 +5,19 @@
  * is tried again for as long as it takes. Handlers are therefore idempotent.
  */
 import { getLogger } from "@logtape/logtape";
-import type { RedisClient } from "bun";
 import { bury, trim } from "../../redis/streams.ts";
-import { connectRedis, run } from "../redis-client.ts";
+import type { Clock } from "../clock.ts";
+import { run, type Redis } from "../redis-client.ts";
 import { parseClaimed, parseRead, type Entry } from "./entries.ts";
 
 /** What became of an entry: `done` is acknowledged here, `acked` already was by the handler's own script. */
 export type Verdict = "done" | "acked" | { readonly dead: string };
 
 export interface Consumption {
-  readonly redisUrl: string;
+  /** Opens a connection for what blocks: a blocking read stalls its connection, so each loop has one of its own. */
+  readonly connect: () => Redis;
   /** For everything that does not block. */
-  readonly redis: RedisClient;
+  readonly redis: Redis;
   readonly stream: string;
   readonly group: string;
   /** The same at each start of the same worker, so that it finds its own leavings at once. */
@@ -30,6 +31,7 @@ export interface Consumption {
   readonly trimBelow?: readonly string[];
   /** One verdict an entry, in their order. A rejection leaves all of them for another try. */
   handle(entries: readonly Entry[]): Promise<readonly Verdict[]>;
+  readonly clock: Clock;
   readonly stop: AbortSignal;
 }
 
@@ -40,15 +42,14 @@ const LONGEST_PAUSE_MS = 2_000;
 
 /** Resolves once stopped and everything taken is handled or left pending. */
 export async function consume(consumption: Consumption): Promise<void> {
-  const { redis, stream, group, consumer, batch, concurrency, stop } = consumption;
+  const { redis, stream, group, consumer, batch, concurrency, clock, stop } = consumption;
   const log = getLogger(["fanfare", "consume"]).with({ stream, group });
-  // A blocking read stalls its connection, so each loop has one of its own.
-  const reader = connectRedis(consumption.redisUrl);
+  const reader = consumption.connect();
   const underWay = new Map<string, Promise<void>>();
   let pauseMs = 0;
   let ready = false;
   let leavings = true;
-  let housekeptAt = 0;
+  let housekeptAtMs = 0;
 
   async function settle(entries: readonly Entry[]): Promise<void> {
     const verdicts = await consumption.handle(entries);
@@ -90,8 +91,8 @@ export async function consume(consumption: Consumption): Promise<void> {
       await ensureGroup(reader, stream, group);
       ready = true;
     }
-    if (Date.now() - housekeptAt > HOUSEKEEPING_MS) {
-      housekeptAt = Date.now();
+    if (clock.nowMs() - housekeptAtMs > HOUSEKEEPING_MS) {
+      housekeptAtMs = clock.nowMs();
       if (consumption.trimBelow) {
         await run(redis, trim, { stream, groups: consumption.trimBelow });
       }
@@ -120,7 +121,7 @@ export async function consume(consumption: Consumption): Promise<void> {
 
   while (!stop.aborted) {
     try {
-      if (pauseMs > 0) await Bun.sleep(pauseMs);
+      if (pauseMs > 0) await clock.sleep(pauseMs);
       await step();
     } catch {
       // Redis is away, or came back without the group. What it delivered meanwhile is among our leavings.
@@ -133,7 +134,7 @@ export async function consume(consumption: Consumption): Promise<void> {
   reader.close();
 }
 
-async function ensureGroup(redis: RedisClient, stream: string, group: string): Promise<void> {
+async function ensureGroup(redis: Redis, stream: string, group: string): Promise<void> {
   try {
     await redis.send("XGROUP", ["CREATE", stream, group, "0", "MKSTREAM"]);
   } catch (error) {

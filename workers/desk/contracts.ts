@@ -1,5 +1,4 @@
 /** Opening and finding contracts: a call's orders go to their accounts' partitions, each in one script. */
-import type { RedisClient } from "bun";
 import {
   bucketOf,
   deposit,
@@ -12,13 +11,13 @@ import {
 import type { PartitionMap } from "../../redis/keys.ts";
 import type { OrderBatchBody } from "../brokers/desk/api.ts";
 import type { BrokerAnswer, LookUp } from "../brokers/port.ts";
-import { run } from "../redis-client.ts";
+import { run, type Redis } from "../redis-client.ts";
 
 /** What a winning contract pays on top of its stake: 85 %. */
 const PAYOUT_BP = 8_500;
 
 export async function open(
-  redis: RedisClient,
+  redis: Redis,
   partitions: PartitionMap,
   batch: OrderBatchBody,
 ): Promise<BrokerAnswer[]> {
@@ -40,7 +39,7 @@ export async function open(
 }
 
 export async function lookUp(
-  redis: RedisClient,
+  redis: Redis,
   partitions: PartitionMap,
   batch: OrderBatchBody,
 ): Promise<LookUp[]> {
@@ -53,7 +52,7 @@ export async function lookUp(
 }
 
 export async function depositAll(
-  redis: RedisClient,
+  redis: Redis,
   partitions: PartitionMap,
   deposits: DepositArgs["deposits"],
 ): Promise<number> {

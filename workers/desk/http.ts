@@ -3,7 +3,6 @@
  * call. A 503 means that a call may or may not have taken effect; sending it
  * again under the same ids is always safe.
  */
-import type { RedisClient } from "bun";
 import { Hono, type Context } from "hono";
 import { bearerAuth } from "hono/bearer-auth";
 import { bodyLimit } from "hono/body-limit";
@@ -14,6 +13,7 @@ import { ID_PATTERN, type AccountId } from "../../domain/ids.ts";
 import { DepositsSchema, OrderBatchSchema } from "../brokers/desk/api.ts";
 import { depositAll, lookUp, open } from "./contracts.ts";
 import { isCursor, settlementsAfter } from "./settlements.ts";
+import type { Redis } from "../redis-client.ts";
 
 /** A thousand orders with the longest ids. */
 const MAX_BODY_BYTES = 512 * 1024;
@@ -21,7 +21,7 @@ const SETTLEMENTS_WAIT_MS = 3_000;
 const SETTLEMENTS_PAUSE_MS = 100;
 
 export interface Desk {
-  readonly redis: RedisClient;
+  readonly redis: Redis;
   readonly partitions: PartitionMap;
   readonly token: string;
   readonly stop: AbortSignal;
@@ -64,7 +64,7 @@ export function deskApp({ redis, partitions, token, stop }: Desk): Hono {
     const account = c.req.param("account");
     if (!ID_PATTERN.test(account)) return problem(c, "ROUTE_UNKNOWN");
     const desk = new DeskKeys(partitions.ofAccount(account as AccountId));
-    const balance = await redis.hget(desk.balances, account);
+    const balance = await redis.send("HGET", [desk.balances, account]);
     return balance === null
       ? problem(c, "ROUTE_UNKNOWN")
       : c.json({ account, balanceCents: Number(balance) });

@@ -1,8 +1,8 @@
 /** Settlements in the order they happened, for whoever follows them with a cursor. */
-import type { RedisClient } from "bun";
 import type { SettledContract } from "../../redis/desk-contracts.ts";
 import { DeskKeys, type PartitionMap } from "../../redis/keys.ts";
 import type { SettlementsAnswer } from "../brokers/desk/api.ts";
+import type { Redis } from "../redis-client.ts";
 
 /** Entries a partition and answer; an entry holds as many contracts as were opened together. */
 const ENTRIES = 20;
@@ -15,7 +15,7 @@ export function isCursor(text: string, partitions: PartitionMap): boolean {
 }
 
 export async function settlementsAfter(
-  redis: RedisClient,
+  redis: Redis,
   partitions: PartitionMap,
   after: string,
 ): Promise<SettlementsAnswer> {

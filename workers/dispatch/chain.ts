@@ -4,7 +4,6 @@
  * every signal before it.
  */
 import { createHash } from "node:crypto";
-import type { RedisClient } from "bun";
 import { CompactSign, importJWK, type JWK } from "jose";
 import type { AcceptedSignal } from "../../domain/signal.ts";
 import { link } from "../../redis/dispatch.ts";
@@ -12,7 +11,7 @@ import type { ChainLink } from "../../redis/events.ts";
 import { HomeKeys } from "../../redis/keys.ts";
 import type { Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
-import { run } from "../redis-client.ts";
+import { run, type Redis } from "../redis-client.ts";
 
 const FIRST_HASH = "0".repeat(64);
 
@@ -42,7 +41,7 @@ interface Head {
 
 /** Entries in the order of acceptance. Rejects where another worker is at the same channel; they are tried again. */
 export async function chain(
-  redis: RedisClient,
+  redis: Redis,
   partition: number,
   sign: Sign,
   entries: readonly Entry[],
@@ -99,7 +98,7 @@ function parseSignal(entry: Entry): AcceptedSignal | undefined {
   }
 }
 
-async function readHead(redis: RedisClient, key: string): Promise<Head> {
+async function readHead(redis: Redis, key: string): Promise<Head> {
   const text = (await redis.send("GET", [key])) as string | null;
   if (text === null) return { sequence: 0, hash: FIRST_HASH, text };
   return { ...(JSON.parse(text) as Omit<Head, "text">), text };

@@ -4,21 +4,20 @@
  * harm where the edge was merely slow.
  */
 import { getLogger } from "@logtape/logtape";
-import type { RedisClient } from "bun";
 import { HomeKeys } from "../../redis/keys.ts";
 import { overdue } from "../../redis/dispatch.ts";
 import { dispatchesOf, enqueue } from "../../redis/enqueue.ts";
 import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../redis/progress.ts";
 import type { SignalId } from "../../domain/ids.ts";
-import { run } from "../redis-client.ts";
+import { run, type Redis } from "../redis-client.ts";
 
 const GRACE_MS = 200;
 const PAUSE_MS = 100;
 const LIMIT = 100;
 
 export interface Redispatch {
-  readonly home: RedisClient;
-  readonly regions: ReadonlyMap<string, RedisClient>;
+  readonly home: Redis;
+  readonly regions: ReadonlyMap<string, Redis>;
   readonly partition: number;
   readonly stop: AbortSignal;
 }

@@ -2,6 +2,7 @@
 import type { JWK } from "jose";
 import { HomeKeys, PartitionMap } from "../../redis/keys.ts";
 import { GROUPS } from "../../redis/streams.ts";
+import { SYSTEM_CLOCK } from "../clock.ts";
 import { consume } from "../consume/consume.ts";
 import { regionRedisUrls, required } from "../env.ts";
 import type { Role } from "../main.ts";
@@ -20,7 +21,8 @@ export const role: Role = async (env, stop, ready) => {
     new PartitionMap(env.FANFARE_PARTITIONS).all().flatMap((partition) => [
       redispatch({ home, regions, partition, stop }),
       consume({
-        redisUrl: env.FANFARE_REDIS_URL,
+        connect: () => connectRedis(env.FANFARE_REDIS_URL),
+        clock: SYSTEM_CLOCK,
         redis: home,
         stream: new HomeKeys(partition).signals,
         group: "chain",

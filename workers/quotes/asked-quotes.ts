@@ -4,11 +4,10 @@
  * others wait for its answer. Whatever goes wrong is a reason, never a price.
  */
 import { getLogger } from "@logtape/logtape";
-import type { RedisClient } from "bun";
 import type { Quote } from "../../domain/quote.ts";
 import { releaseAsking, storeQuote, takeQuote } from "../../redis/asked-quote.ts";
 import { PAID_QUOTES_KEY } from "../../redis/keys.ts";
-import { run } from "../redis-client.ts";
+import { run, type Redis } from "../redis-client.ts";
 import type { Answer, AskedSource } from "./port.ts";
 
 export type AskedQuote =
@@ -20,7 +19,7 @@ export type AskedQuote =
     };
 
 export interface AskedQuotesOptions {
-  readonly redis: RedisClient;
+  readonly redis: Redis;
   readonly source: AskedSource;
   /** How long a question to the source may take; its lease, and those who wait for it, last a second longer. */
   readonly timeoutMs: number;
@@ -73,7 +72,7 @@ async function fetchQuote(options: AskedQuotesOptions, symbol: string): Promise<
 
   const answer = await source.ask(symbol);
   // The source bills what reached it, whether or not its answer was of use.
-  if (answer.kind !== "refused") await redis.incr(PAID_QUOTES_KEY);
+  if (answer.kind !== "refused") await redis.send("INCR", [PAID_QUOTES_KEY]);
   if (answer.kind !== "quoted") {
     await run(redis, releaseAsking, { symbol, token });
     return { kind: "unavailable", reason: answer.kind };

@@ -4,11 +4,10 @@
  * contract may have to settle on one of them.
  */
 import { getLogger } from "@logtape/logtape";
-import type { RedisClient } from "bun";
 import type { Quote } from "../../domain/quote.ts";
 import { writeDeskQuotes } from "../../redis/desk-quotes.ts";
 import { DeskKeys, type PartitionMap } from "../../redis/keys.ts";
-import { run } from "../redis-client.ts";
+import { run, type Redis } from "../redis-client.ts";
 
 /** At five symbols and five quotes a second of each, over six minutes. */
 const MAX_WAITING = 10_000;
@@ -25,7 +24,7 @@ export interface DeskWriter {
 }
 
 export function deskWriter(
-  redis: RedisClient,
+  redis: Redis,
   partitions: PartitionMap,
   onWritten: (quotes: readonly Quote[]) => void,
 ): DeskWriter {

@@ -6,6 +6,7 @@
  */
 import { HomeKeys, PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import { GROUPS } from "../../redis/streams.ts";
+import { SYSTEM_CLOCK } from "../clock.ts";
 import { consume, type Consumption } from "../consume/consume.ts";
 import { regionRedisUrls } from "../env.ts";
 import type { Role } from "../main.ts";
@@ -22,15 +23,13 @@ const RECLAIM_IDLE_MS = 60_000;
 export const role: Role = async (env, stop, ready) => {
   const records = await openRecords(env);
   const partitions = new PartitionMap(env.FANFARE_PARTITIONS).all();
-  const home = connectRedis(env.FANFARE_REDIS_URL);
-  const regions = Object.values(regionRedisUrls(env)).map((redisUrl) => ({
-    redisUrl,
-    redis: connectRedis(redisUrl),
-  }));
+  const storeAt = (url: string) => ({ redis: connectRedis(url), connect: () => connectRedis(url) });
+  const home = storeAt(env.FANFARE_REDIS_URL);
+  const regions = Object.values(regionRedisUrls(env)).map(storeAt);
 
   const follow = (
     kind: keyof typeof BATCH,
-    rest: Pick<Consumption, "redisUrl" | "redis" | "stream" | "handle">,
+    rest: Pick<Consumption, "connect" | "redis" | "stream" | "handle">,
   ): Promise<void> =>
     consume({
       ...rest,
@@ -40,16 +39,16 @@ export const role: Role = async (env, stop, ready) => {
       concurrency: 1,
       reclaimIdleMs: RECLAIM_IDLE_MS,
       trimBelow: GROUPS[kind],
+      clock: SYSTEM_CLOCK,
       stop,
     });
 
-  const atHome = { redisUrl: env.FANFARE_REDIS_URL, redis: home };
   const loops = partitions.flatMap((partition) => {
     const keys = new HomeKeys(partition);
     const { events } = new RegionKeys(partition);
     return [
-      follow("signals", { ...atHome, stream: keys.signals, handle: recordSignals(records) }),
-      follow("links", { ...atHome, stream: keys.links, handle: recordLinks(records) }),
+      follow("signals", { ...home, stream: keys.signals, handle: recordSignals(records) }),
+      follow("links", { ...home, stream: keys.links, handle: recordLinks(records) }),
       ...regions.map((region) =>
         follow("events", { ...region, stream: events, handle: recordEvents(records, Date.now) }),
       ),
@@ -57,6 +56,6 @@ export const role: Role = async (env, stop, ready) => {
   });
   ready();
   await Promise.all(loops);
-  for (const { redis } of [atHome, ...regions]) redis.close();
+  for (const { redis } of [home, ...regions]) redis.close();
   await records.close();
 };

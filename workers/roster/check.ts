@@ -5,7 +5,6 @@
  * what the records say, whatever was lost there.
  */
 import { getLogger } from "@logtape/logtape";
-import type { RedisClient } from "bun";
 import type { ChannelId, SubscriptionId } from "../../domain/ids.ts";
 import { HomeKeys, RegionKeys } from "../../redis/keys.ts";
 import { parseRosterShard, wasSeated, type RosterMember } from "../../redis/roster.ts";
@@ -21,6 +20,7 @@ import {
   type Roster,
   type Targets,
 } from "./projector.ts";
+import type { Redis } from "../redis-client.ts";
 
 const CHUNK = 2_000;
 
@@ -82,7 +82,7 @@ async function leaveStrangers(
   records: Records,
   targets: Targets,
   region: string,
-  redis: RedisClient,
+  redis: Redis,
 ): Promise<number> {
   let left = 0;
   for await (const keys of scan(redis, "SCAN", [], ["MATCH", "region:*:seats", "COUNT", "1000"])) {
@@ -102,7 +102,7 @@ async function leaveStrangersOf(
   records: Records,
   targets: Targets,
   roster: Roster,
-  redis: RedisClient,
+  redis: Redis,
   /** Subscription, shard, subscription, shard … */
   seats: readonly string[],
 ): Promise<number> {
@@ -166,7 +166,7 @@ async function mendRoutes(targets: Targets, channel: ChannelId): Promise<number>
 }
 
 async function* scan(
-  redis: RedisClient,
+  redis: Redis,
   command: "SCAN" | "HSCAN",
   before: readonly string[],
   after: readonly string[],

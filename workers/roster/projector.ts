@@ -4,7 +4,6 @@
  * to the home partition of their channel. Everything here may be repeated and
  * overtaken: an older version never overwrites a newer.
  */
-import type { RedisClient } from "bun";
 import type { ChannelId, HookId, SubscriptionId } from "../../domain/ids.ts";
 import type { Subscription } from "../../domain/subscription.ts";
 import { projectHook } from "../../redis/hook.ts";
@@ -13,12 +12,12 @@ import { projectChannel, route, seat, SHARD_SIZE } from "../../redis/roster.ts";
 import type { Route } from "../../redis/route.ts";
 import { regionRedisUrls, type WorkerEnv } from "../env.ts";
 import type { ChannelRecord, HookRecord, SubscriptionRecord } from "../records/port.ts";
-import { connectRedis, run } from "../redis-client.ts";
+import { connectRedis, run, type Redis } from "../redis-client.ts";
 
 /** The Redis servers that hold projections. */
 export interface Targets {
-  readonly home: RedisClient;
-  readonly regions: ReadonlyMap<string, RedisClient>;
+  readonly home: Redis;
+  readonly regions: ReadonlyMap<string, Redis>;
   readonly partitions: PartitionMap;
   close(): void;
 }

@@ -169,7 +169,7 @@ test("a check rebuilds an emptied Redis, and finds nothing to do a second time",
     Math.max(...before.map(({ version }) => version)),
   );
   expect(
-    JSON.parse(String(await redis.get(hookKey(asId<HookId>("h"), targets.partitions)))),
+    JSON.parse(String(await redis.send("GET", [hookKey(asId<HookId>("h"), targets.partitions)]))),
   ).toMatchObject({
     channel: "demo",
     version: 1,

@@ -3,11 +3,10 @@
  * script that takes it off the list, so any number of these may run.
  */
 import { getLogger } from "@logtape/logtape";
-import type { RedisClient } from "bun";
 import { settleBatch } from "../../redis/desk-contracts.ts";
 import { DeskKeys, PartitionMap } from "../../redis/keys.ts";
 import type { Role } from "../main.ts";
-import { connectRedis, run } from "../redis-client.ts";
+import { connectRedis, run, type Redis } from "../redis-client.ts";
 
 const PAUSE_MS = 100;
 /** Batches looked at together; the next ones follow at once. */
@@ -21,11 +20,7 @@ export const role: Role = async (env, stop, ready) => {
   redis.close();
 };
 
-async function settlePartition(
-  redis: RedisClient,
-  partition: number,
-  stop: AbortSignal,
-): Promise<void> {
+async function settlePartition(redis: Redis, partition: number, stop: AbortSignal): Promise<void> {
   const log = getLogger(["fanfare", "settle"]).with({ partition });
   while (!stop.aborted) {
     try {
@@ -38,7 +33,7 @@ async function settlePartition(
 }
 
 /** Replies how many due batches settled. */
-async function settleDue(redis: RedisClient, partition: number): Promise<number> {
+async function settleDue(redis: Redis, partition: number): Promise<number> {
   // By this machine's clock, which only decides when to look: the script goes by that of Redis.
   const due = (await redis.send("ZRANGE", [
     new DeskKeys(partition).expiries,
