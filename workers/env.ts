@@ -27,10 +27,16 @@ const json = (what: string) =>
 
 export const WorkerSchema = v.object({
   /** The Redis that this role works on. */
-  FANFARE_REDIS_URL: v.optional(url("redis:", "rediss:"), "redis://127.0.0.1:6379"),
+  FANFARE_REDIS_URL: v.optional(
+    url("redis:", "rediss:", "redis-cluster:"),
+    "redis://127.0.0.1:6379",
+  ),
   /** Region name → its Redis, for the roles that reach every region (dispatch, records). Default: this region only. */
   FANFARE_REGION_REDIS_URLS: v.optional(
-    v.pipe(json('JSON such as {"eu":"redis://…"}'), v.record(v.string(), url("redis:", "rediss:"))),
+    v.pipe(
+      json('JSON such as {"eu":"redis://…"}'),
+      v.record(v.string(), url("redis:", "rediss:", "redis-cluster:")),
+    ),
   ),
   FANFARE_REGION: v.optional(v.pipe(v.string(), v.regex(/^[a-z0-9-]{1,32}$/)), "local"),
   FANFARE_PARTITIONS: v.optional(

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { RedisClient } from "bun";
 import type { Script } from "../redis/script.ts";
+import { connectCluster } from "./redis-cluster.ts";
 
 /**
  * All that a worker asks of a Redis. Replies are of the shapes of RESP3, as
@@ -13,11 +14,13 @@ export interface Redis {
 }
 
 /**
- * A connection that reconnects for as long as it takes. Commands in flight
+ * A connection to one Redis, or to a cluster of them where the URL starts with
+ * `redis-cluster:`, that reconnects for as long as it takes. Commands in flight
  * when the connection drops are rejected: whether they took effect is unknown,
  * and the caller repeats only what is idempotent.
  */
-export function connectRedis(url: string): RedisClient {
+export function connectRedis(url: string): Redis {
+  if (url.startsWith("redis-cluster:")) return connectCluster(url);
   return new RedisClient(url, {
     autoReconnect: true,
     maxRetries: 0xffff_ffff,

@@ -1,6 +1,5 @@
 /** A small world of its own: a Redis, the bridge, a channel with followers, two hooks, and the keys to sign tokens with. */
 import { createHash } from "node:crypto";
-import type { RedisClient } from "bun";
 import { CompactEncrypt, exportJWK, generateKeyPair, SignJWT, type JWTPayload } from "jose";
 import {
   asId,
@@ -16,7 +15,7 @@ import { startBridge } from "../../local/bridge.ts";
 import type { Hook } from "../../redis/hook.ts";
 import { HomeKeys, hookKey, liveChannel, PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import { projectChannel, route, seat } from "../../redis/roster.ts";
-import { connectRedis, run } from "../../workers/redis-client.ts";
+import { connectRedis, run, type Redis } from "../../workers/redis-client.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import type { Settings } from "./launch.ts";
 
@@ -31,7 +30,7 @@ export const SIGNING_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 export interface World {
   readonly redis: TestRedis;
-  readonly client: RedisClient;
+  readonly client: Redis;
   readonly settings: Settings;
   /** A token that is good, but for what is overridden. */
   token(claims?: JWTPayload): Promise<string>;
@@ -105,7 +104,7 @@ export async function startWorld(): Promise<World> {
   };
 }
 
-async function jobsIn(client: RedisClient, partition: number, signal: string): Promise<Job[]> {
+async function jobsIn(client: Redis, partition: number, signal: string): Promise<Job[]> {
   const key = new RegionKeys(partition).jobs(BROKER);
   const entries = (await client.send("XRANGE", [key, "-", "+"])) as [string, string[]][];
   return entries
@@ -118,7 +117,7 @@ async function jobsIn(client: RedisClient, partition: number, signal: string): P
     }));
 }
 
-async function seedChannel(client: RedisClient): Promise<void> {
+async function seedChannel(client: Redis): Promise<void> {
   const home = new HomeKeys(PARTITIONS.ofChannel(CHANNEL));
   await run(client, projectChannel, {
     home,
@@ -166,7 +165,7 @@ function followerOf(index: number): Subscription {
   };
 }
 
-async function seedHooks(client: RedisClient, sealKey: Uint8Array): Promise<void> {
+async function seedHooks(client: Redis, sealKey: Uint8Array): Promise<void> {
   const of = { channel: CHANNEL, sender: PROVIDER };
   const hooks: Hook[] = [
     {
@@ -184,5 +183,6 @@ async function seedHooks(client: RedisClient, sealKey: Uint8Array): Promise<void
         .encrypt(sealKey),
     },
   ];
-  for (const hook of hooks) await client.set(hookKey(hook.id, PARTITIONS), JSON.stringify(hook));
+  for (const hook of hooks)
+    await client.send("SET", [hookKey(hook.id, PARTITIONS), JSON.stringify(hook)]);
 }

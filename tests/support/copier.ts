@@ -2,7 +2,6 @@
  * A channel with followers on a desk, and the edge's part played by the very
  * scripts that the edge runs. The verdict is read from the desk's own books.
  */
-import type { RedisClient } from "bun";
 import {
   asId,
   signalIdIn,
@@ -25,7 +24,7 @@ import {
   type Progress,
 } from "../../redis/progress.ts";
 import { projectChannel, route, seat } from "../../redis/roster.ts";
-import { connectRedis, run } from "../../workers/redis-client.ts";
+import { connectRedis, run, type Redis } from "../../workers/redis-client.ts";
 import type { TestDesk } from "./desk.ts";
 
 export const PARTITIONS = new PartitionMap(4);
@@ -52,7 +51,7 @@ export function followerOf(index: number, changes: Partial<Subscription> = {}): 
 
 /** Projects subscriptions as the roster does: seats first, then the routes that name them. */
 export async function subscribe(
-  redis: RedisClient,
+  redis: Redis,
   subscriptions: readonly Subscription[],
 ): Promise<void> {
   for (let start = 0; start < subscriptions.length; start += 500) {
@@ -73,7 +72,7 @@ export async function subscribe(
   }
 }
 
-export async function openChannel(redis: RedisClient, deadlineMs = 1_000): Promise<void> {
+export async function openChannel(redis: Redis, deadlineMs = 1_000): Promise<void> {
   await run(redis, projectChannel, {
     home: HOME,
     channel: {
@@ -89,7 +88,7 @@ export async function openChannel(redis: RedisClient, deadlineMs = 1_000): Promi
 }
 
 export interface Copier {
-  readonly redis: RedisClient;
+  readonly redis: Redis;
   /** Accepts a signal and, unless told otherwise, dispatches it. */
   send(changes?: Partial<Signal>, dispatch?: boolean): Promise<SignalId>;
   progress(id: SignalId): Promise<Progress>;
@@ -164,7 +163,7 @@ export interface Books {
 }
 
 /** The desk's own books, read without going through anything that is being tested. */
-export async function readBooks(redis: RedisClient, id: SignalId): Promise<Books> {
+export async function readBooks(redis: Redis, id: SignalId): Promise<Books> {
   const contracts = new Map<string, string>();
   let balanceCents = 0;
   let atStakeCents = 0;
@@ -184,7 +183,7 @@ export async function readBooks(redis: RedisClient, id: SignalId): Promise<Books
 
 /** Every outcome that the region's events tell, subscription → kinds in order. */
 export async function readOutcomes(
-  redis: RedisClient,
+  redis: Redis,
   id: SignalId,
 ): Promise<ReadonlyMap<string, string[]>> {
   const outcomes = new Map<string, string[]>();

@@ -1,14 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import type { RedisClient } from "bun";
 import { deadLetters, GROUPS } from "../../redis/streams.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";
 import { SYSTEM_CLOCK } from "../clock.ts";
-import { connectRedis } from "../redis-client.ts";
+import { connectRedis, type Redis } from "../redis-client.ts";
 import { consume, type Consumption } from "./consume.ts";
 
 let server: TestRedis;
-let redis: RedisClient;
+let redis: Redis;
 let stop = new AbortController();
 let loops: Promise<void>[] = [];
 

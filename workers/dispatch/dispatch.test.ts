@@ -57,7 +57,7 @@ async function readStream<T>(key: string, field: string): Promise<T[]> {
 }
 
 const headSequence = async (): Promise<number> => {
-  const text = await copier.redis.get(HOME.chainHead(CHANNEL));
+  const text = (await copier.redis.send("GET", [HOME.chainHead(CHANNEL)])) as string | null;
   return text === null ? 0 : (JSON.parse(text) as { sequence: number }).sequence;
 };
 
@@ -89,7 +89,7 @@ describe("chain", () => {
       if (index === 100) await doomed.kill();
     }
     await startDispatch("one");
-    const last = Number(await copier.redis.hget(HOME.channel(CHANNEL), "sequence"));
+    const last = Number(await copier.redis.send("HGET", [HOME.channel(CHANNEL), "sequence"]));
     await until("the last signal is linked", async () => (await headSequence()) === last);
 
     const entries = (await copier.redis.send("XRANGE", [HOME.signals, "-", "+"])) as [

@@ -1,18 +1,17 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
-import { RedisClient } from "bun";
 import { askedQuoteKey, askingKey, PAID_QUOTES_KEY } from "../../redis/keys.ts";
 import { freePort } from "../../tests/support/ports.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { startPeer, type Peer } from "../../tests/support/tcp.ts";
 import { until } from "../../tests/support/wait.ts";
-import { connectRedis } from "../redis-client.ts";
+import { connectRedis, type Redis } from "../redis-client.ts";
 import { askedQuotes } from "./asked-quotes.ts";
 import { legacySource } from "./legacy.ts";
 
 let server: TestRedis;
-let redis: RedisClient;
+let redis: Redis;
 let peer: Peer | undefined;
-let clients: RedisClient[] = [];
+let clients: Redis[] = [];
 
 beforeAll(async () => {
   server = await startRedis();
@@ -61,7 +60,7 @@ test("a hundred askers at four servers pay for one quote and get the same", asyn
   expect(results[0]).toMatchObject({ kind: "quoted", quote: { priceMicros: 12_340_000 } });
   for (const result of results) expect(result).toEqual(results[0] as never);
   expect(heard).toHaveLength(1);
-  expect(await redis.get(PAID_QUOTES_KEY)).toBe("1");
+  expect(await redis.send("GET", [PAID_QUOTES_KEY])).toBe("1");
 });
 
 test("a quote is asked again when sixty seconds have passed since the source's time, and not before", async () => {
@@ -70,16 +69,19 @@ test("a quote is asked again when sixty seconds have passed since the source's t
   const first = await quotes.quoteOf("ABC");
   expect(await quotes.quoteOf("ABC")).toEqual(first);
   expect(heard).toHaveLength(1);
-  await until("it is no longer valid", async () => !(await redis.exists(askedQuoteKey("ABC"))));
+  await until(
+    "it is no longer valid",
+    async () => (await redis.send("EXISTS", [askedQuoteKey("ABC")])) === 0,
+  );
   expect(await quotes.quoteOf("ABC")).toMatchObject({ kind: "quoted" });
   expect(heard).toHaveLength(2);
-  expect(await redis.get(PAID_QUOTES_KEY)).toBe("2");
+  expect(await redis.send("GET", [PAID_QUOTES_KEY])).toBe("2");
 });
 
 test("an answer that is older than sixty seconds is stale, and is not kept", async () => {
   const { url } = await startSource(-60_500);
   expect(await quotesServer(url).quoteOf("ABC")).toEqual({ kind: "unavailable", reason: "stale" });
-  expect(await redis.keys("quotes:{*")).toEqual([]);
+  expect(await redis.send("KEYS", ["quotes:{*"])).toEqual([]);
 });
 
 test("an answer from the future is valid for sixty seconds from now, and no longer", async () => {
@@ -87,7 +89,7 @@ test("an answer from the future is valid for sixty seconds from now, and no long
   const result = await quotesServer(url).quoteOf("ABC");
   if (result.kind !== "quoted") throw new Error(result.reason);
   expect(result.quote.sourceTimeMs).toBeLessThanOrEqual(Date.now());
-  expect(await redis.pttl(askedQuoteKey("ABC"))).toBeLessThanOrEqual(60_000);
+  expect(await redis.send("PTTL", [askedQuoteKey("ABC")])).toBeLessThanOrEqual(60_000);
 });
 
 test.each([
@@ -102,8 +104,8 @@ test.each([
     if (reason === "silent") ({ url } = peer = await startPeer(() => {}));
     const quotes = quotesServer(url, 100);
     expect(await quotes.quoteOf("ABC")).toEqual({ kind: "unavailable", reason });
-    expect(await redis.keys("quotes:{*")).toEqual([]);
-    expect(Number(await redis.get(PAID_QUOTES_KEY))).toBe(paid);
+    expect(await redis.send("KEYS", ["quotes:{*"])).toEqual([]);
+    expect(Number(await redis.send("GET", [PAID_QUOTES_KEY]))).toBe(paid);
     peer?.stop();
     const working = await startSource();
     expect(await quotesServer(working.url).quoteOf("ABC")).toMatchObject({ kind: "quoted" });
@@ -112,13 +114,13 @@ test.each([
 
 test("a server that died while asking is waited for no longer than its lease lasts", async () => {
   const { url } = await startSource();
-  await redis.set(askingKey("ABC"), "the dead one", "PX", 200);
+  await redis.send("SET", [askingKey("ABC"), "the dead one", "PX", "200"]);
   expect(await quotesServer(url).quoteOf("ABC")).toMatchObject({ kind: "quoted" });
 });
 
 test("who waits in vain for another server's answer gets a reason", async () => {
   const { url, heard } = await startSource();
-  await redis.set(askingKey("ABC"), "one that never answers", "PX", 60_000);
+  await redis.send("SET", [askingKey("ABC"), "one that never answers", "PX", "60000"]);
   const result = await quotesServer(url, 50).quoteOf("ABC");
   expect(result).toEqual({ kind: "unavailable", reason: "waited" });
   expect(heard).toEqual([]);
@@ -128,9 +130,9 @@ test("a late answer never overwrites a newer one", async () => {
   const { url } = await startSource(-20_000);
   const quotes = quotesServer(url);
   const late = quotes.quoteOf("ABC");
-  await until("it is asked", async () => await redis.exists(askingKey("ABC")));
+  await until("it is asked", async () => (await redis.send("EXISTS", [askingKey("ABC")])) === 1);
   const newer = `55000000,${Date.now() - 1_000}`;
-  await redis.set(askedQuoteKey("ABC"), newer, "PX", 59_000);
+  await redis.send("SET", [askedQuoteKey("ABC"), newer, "PX", "59000"]);
   expect(await late).toMatchObject({ kind: "quoted", quote: { priceMicros: 55_000_000 } });
-  expect(await redis.get(askedQuoteKey("ABC"))).toBe(newer);
+  expect(await redis.send("GET", [askedQuoteKey("ABC")])).toBe(newer);
 });

@@ -1,18 +1,17 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
-import { RedisClient } from "bun";
 import type { Quote } from "../../domain/quote.ts";
 import { TICKS_KEPT_MS } from "../../redis/desk-quotes.ts";
 import { DeskKeys, PartitionMap } from "../../redis/keys.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";
-import { connectRedis } from "../redis-client.ts";
+import { connectRedis, type Redis } from "../redis-client.ts";
 import { deskWriter } from "./desk-writer.ts";
 
 const NOW = 1_800_000_000_000;
 const desk = new DeskKeys(1);
 
 let server: TestRedis;
-let redis: RedisClient;
+let redis: Redis;
 
 beforeAll(async () => {
   server = await startRedis();
@@ -41,7 +40,7 @@ const ticks = async (symbol = "R_100"): Promise<string[]> =>
 
 test("an older quote becomes a tick but never the newest quote", async () => {
   await write([quote(NOW, 2_000_000)], [quote(NOW - 1, 1_000_000)], [quote(NOW, 3_000_000)]);
-  expect(await redis.hget(desk.quotes, "R_100")).toBe(`2000000,${NOW}`);
+  expect(await redis.send("HGET", [desk.quotes, "R_100"])).toBe(`2000000,${NOW}`);
   expect(await ticks()).toEqual([`${NOW - 1},1000000`, `${NOW},2000000`, `${NOW},3000000`]);
 });
 
@@ -60,7 +59,7 @@ test("ticks are kept for ten minutes before the newest of their symbol", async (
 test("a crowd of quotes is written whole, in several steps", async () => {
   await write(Array.from({ length: 1_000 }, (_, index) => quote(NOW + index, index + 1)));
   expect(await ticks()).toHaveLength(1_000);
-  expect(await redis.hget(desk.quotes, "R_100")).toBe(`1000,${NOW + 999}`);
+  expect(await redis.send("HGET", [desk.quotes, "R_100"])).toBe(`1000,${NOW + 999}`);
 });
 
 test("quotes that were on their way when Redis died are written when it is back", async () => {

@@ -1,18 +1,17 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { RedisClient } from "bun";
 import { parseStoredQuote } from "../../redis/desk-quotes.ts";
 import { DeskKeys } from "../../redis/keys.ts";
 import { freePort } from "../../tests/support/ports.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { startRole, type RoleProcess } from "../../tests/support/role.ts";
 import { until } from "../../tests/support/wait.ts";
-import { connectRedis } from "../redis-client.ts";
+import { connectRedis, type Redis } from "../redis-client.ts";
 
 const SYMBOLS = ["EUR/USD", "GBP/USD", "USD/JPY", "BTC/USD", "R_100"];
 const PARTITIONS = [0, 1, 2];
 
 let server: TestRedis;
-let redis: RedisClient;
+let redis: Redis;
 let simulator: RoleProcess;
 let simulatorEnv: Record<string, string>;
 const roles: RoleProcess[] = [];
@@ -56,9 +55,12 @@ test("once it is ready, every desk partition has the newest quote and the ticks 
   for (const partition of PARTITIONS) {
     const desk = new DeskKeys(partition);
     for (const symbol of SYMBOLS) {
-      const quote = parseStoredQuote(symbol, (await redis.hget(desk.quotes, symbol)) ?? "");
+      const quote = parseStoredQuote(
+        symbol,
+        String(await redis.send("HGET", [desk.quotes, symbol])),
+      );
       expect(Date.now() - (quote?.sourceTimeMs ?? 0)).toBeLessThan(1_000);
-      expect(await redis.zcard(desk.ticks(symbol))).toBeGreaterThan(0);
+      expect(await redis.send("ZCARD", [desk.ticks(symbol)])).toBeGreaterThan(0);
     }
   }
 });

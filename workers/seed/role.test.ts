@@ -120,6 +120,7 @@ async function routed(): Promise<number> {
 }
 
 async function hook(id: string): Promise<Record<string, unknown>> {
-  const stored = await redis.get(hookKey(asId<HookId>(id), partitions));
+  const stored = (await redis.send("GET", [hookKey(asId<HookId>(id), partitions)])) as
+    string | null;
   return JSON.parse(stored ?? "{}") as Record<string, unknown>;
 }

@@ -131,9 +131,9 @@ describe("settling", () => {
               closePriceMicros === null
                 ? "void"
                 : settle(contract, openPriceMicros, closePriceMicros);
-            const balance = Number(await client.hget(keys.balances, "acct"));
+            const balance = Number(await client.send("HGET", [keys.balances, "acct"]));
             expect(balance).toBe(returnCents(kind, stakeCents, payoutBp));
-            expect(await client.hget(keys.contracts("bucket"), "bucket.one")).toStartWith(
+            expect(await client.send("HGET", [keys.contracts("bucket"), "bucket.one"])).toStartWith(
               `${kind},`,
             );
           },

@@ -1,0 +1,58 @@
+/**
+ * A Redis Cluster as the workers see a Redis: ioredis follows the slots, the
+ * redirections and the failovers. It speaks RESP2; the replies that differ are
+ * given the shapes of RESP3 here, as everything else expects them.
+ */
+import { Cluster } from "ioredis";
+import type { Redis } from "./redis-client.ts";
+
+/** A call whose node was lost hangs rather than fails: after this long its fate is unknown to the caller. */
+const CALL_TIMEOUT_MS = 3_000;
+const LONGEST_PAUSE_MS = 500;
+
+/** `redis-cluster://host:port,host:port`: any of its nodes, from which the others are learnt. */
+export function connectCluster(url: string): Redis {
+  const nodes = url
+    .slice(url.indexOf("//") + 2)
+    .split(",")
+    .map((each) => {
+      const { hostname, port } = new URL(`redis://${each}`);
+      return { host: hostname, port: Number(port === "" ? "6379" : port) };
+    });
+  const cluster = new Cluster(nodes, {
+    clusterRetryStrategy: (times) => Math.min(50 * times, LONGEST_PAUSE_MS),
+    slotsRefreshTimeout: CALL_TIMEOUT_MS,
+    redisOptions: {
+      commandTimeout: CALL_TIMEOUT_MS,
+      maxRetriesPerRequest: null,
+      autoResendUnfulfilledCommands: false,
+    },
+  });
+  // Without a listener the library prints errors itself, with addresses; the calls tell what matters.
+  cluster.on("error", () => undefined);
+  return {
+    async send(command, args) {
+      return shape(command, await cluster.call(command, ...args));
+    },
+    close() {
+      cluster.disconnect();
+    },
+  };
+}
+
+function shape(command: string, reply: unknown): unknown {
+  if (!Array.isArray(reply)) return reply;
+  if (command === "HGETALL") return Object.fromEntries(pairs(reply));
+  if (command === "XREADGROUP") return Object.fromEntries(reply as [string, unknown][]);
+  if (command === "XINFO")
+    return reply.map((group) => Object.fromEntries(pairs(group as unknown[])));
+  return reply;
+}
+
+function pairs(flat: readonly unknown[]): [string, unknown][] {
+  const found: [string, unknown][] = [];
+  for (let index = 0; index + 1 < flat.length; index += 2) {
+    found.push([String(flat[index]), flat[index + 1]]);
+  }
+  return found;
+}
