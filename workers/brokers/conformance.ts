@@ -123,6 +123,23 @@ export function conformance(name: string, start: () => Venue): void {
       expect(await broker.lookUp(late)).toMatchObject({ answers: [{ kind: "absent" }] });
     });
 
+    test("tells what is free in each account, in the order asked, and knows no stranger", async () => {
+      const { account, broker } = start();
+      const [rich, poor] = [await account(2_000), await account(10)];
+      await open(batchOf(rich, 500, { durationSeconds: 60 }));
+      expect(await broker.balances([poor, asId<AccountId>("nobody"), rich, poor])).toEqual({
+        kind: "answered",
+        answers: [10, null, 1_500, 10],
+      });
+    });
+
+    test("tells what a win pays, symbol by symbol", async () => {
+      const reply = await start().broker.payoutsBp(["EUR/USD", "GBP/USD"]);
+      if (reply.kind === "unanswered") throw new Error("unanswered");
+      expect(reply.answers).toHaveLength(2);
+      for (const payoutBp of reply.answers) expect(payoutBp).toBeGreaterThan(0);
+    });
+
     test("tells every settlement to whoever follows the cursor, and pays out what it tells", async () => {
       const { account, balanceOf, broker } = start();
       const mine = await account(10_000);

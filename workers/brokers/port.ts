@@ -51,6 +51,10 @@ export interface Broker {
   open(batch: OrderBatch): Promise<Answered<readonly BrokerAnswer[]>>;
   /** What became of the orders of a batch, in its order. Asking changes nothing. */
   lookUp(batch: OrderBatch): Promise<Answered<readonly LookUp[]>>;
+  /** What is free in each account, in their order; null where the broker does not know the account. */
+  balances(accounts: readonly AccountId[]): Promise<Answered<readonly (number | null)[]>>;
+  /** What a win pays on top of its stake, in basis points, symbol by symbol; null where it is not traded. */
+  payoutsBp(symbols: readonly string[]): Promise<Answered<readonly (number | null)[]>>;
   /**
    * Settlements after a cursor of the broker's own (`""` is the beginning), at
    * most a few thousand; waits a few seconds for the first, or until `stop`.

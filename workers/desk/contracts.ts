@@ -8,13 +8,14 @@ import {
   type DepositArgs,
   type Opened,
 } from "../../redis/desk-contracts.ts";
-import type { PartitionMap } from "../../redis/keys.ts";
+import type { AccountId } from "../../domain/ids.ts";
+import { DeskKeys, type PartitionMap } from "../../redis/keys.ts";
 import type { OrderBatchBody } from "../brokers/desk/api.ts";
 import type { BrokerAnswer, LookUp } from "../brokers/port.ts";
 import { run, type Redis } from "../redis-client.ts";
 
 /** What a winning contract pays on top of its stake: 85 %. */
-const PAYOUT_BP = 8_500;
+export const PAYOUT_BP = 8_500;
 
 export async function open(
   redis: Redis,
@@ -49,6 +50,27 @@ export async function lookUp(
     const missing: LookUp = { kind: nowMs > batch.validUntilMs ? "absent" : "pending" };
     return found.map((each) => (each ? answerOf(each, each.stakeCents) : missing));
   });
+}
+
+/** What is free in each account, in their order; null for an account that is not known. */
+export async function balancesOf(
+  redis: Redis,
+  partitions: PartitionMap,
+  accounts: readonly AccountId[],
+): Promise<(number | null)[]> {
+  const found = new Map<AccountId, number>();
+  const groups = Map.groupBy(accounts, (account) => partitions.ofAccount(account));
+  await Promise.all(
+    [...groups].map(async ([partition, group]) => {
+      const key = new DeskKeys(partition).balances;
+      const values = (await redis.send("HMGET", [key, ...group])) as (string | null)[];
+      for (const [index, account] of group.entries()) {
+        const value = values[index] ?? null;
+        if (value !== null) found.set(account, Number(value));
+      }
+    }),
+  );
+  return accounts.map((account) => found.get(account) ?? null);
 }
 
 export async function depositAll(

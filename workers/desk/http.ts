@@ -10,8 +10,13 @@ import * as v from "valibot";
 import { problemOf, type ErrorCode, type Fault } from "../../domain/error-codes.ts";
 import { DeskKeys, type PartitionMap } from "../../redis/keys.ts";
 import { ID_PATTERN, type AccountId } from "../../domain/ids.ts";
-import { DepositsSchema, OrderBatchSchema } from "../brokers/desk/api.ts";
-import { depositAll, lookUp, open } from "./contracts.ts";
+import {
+  BalancesSchema,
+  DepositsSchema,
+  OrderBatchSchema,
+  PayoutsSchema,
+} from "../brokers/desk/api.ts";
+import { balancesOf, depositAll, lookUp, open, PAYOUT_BP } from "./contracts.ts";
 import { isCursor, settlementsAfter } from "./settlements.ts";
 import type { Redis } from "../redis-client.ts";
 
@@ -54,6 +59,16 @@ export function deskApp({ redis, partitions, token, stop }: Desk): Hono {
     const batch = await bodyOf(c, OrderBatchSchema);
     if ("faults" in batch) return problem(c, batch.code, batch.faults);
     return c.json({ answers: await lookUp(redis, partitions, batch.value) });
+  });
+  app.post("/v1/balances", async (c) => {
+    const body = await bodyOf(c, BalancesSchema);
+    if ("faults" in body) return problem(c, body.code, body.faults);
+    return c.json({ answers: await balancesOf(redis, partitions, body.value.accounts) });
+  });
+  app.post("/v1/payouts", async (c) => {
+    const body = await bodyOf(c, PayoutsSchema);
+    if ("faults" in body) return problem(c, body.code, body.faults);
+    return c.json({ answers: body.value.symbols.map(() => PAYOUT_BP) });
   });
   app.post("/v1/deposits", async (c) => {
     const body = await bodyOf(c, DepositsSchema);

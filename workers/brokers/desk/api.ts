@@ -48,6 +48,23 @@ export const DepositsSchema = v.strictObject({
   ),
 });
 
+export const BalancesSchema = v.strictObject({
+  accounts: v.pipe(v.array(account), v.minLength(1), v.maxLength(MAX_ORDERS)),
+});
+
+export const PayoutsSchema = v.strictObject({
+  symbols: v.pipe(
+    v.array(v.pipe(v.string(), v.regex(SYMBOL_PATTERN))),
+    v.minLength(1),
+    v.maxLength(MAX_ORDERS),
+  ),
+});
+
+/** Of balances and payouts alike: one for each that was asked, in their order. */
+export interface ValuesAnswer {
+  readonly answers: readonly (number | null)[];
+}
+
 export interface OpenAnswer {
   readonly answers: readonly BrokerAnswer[];
 }

@@ -4,7 +4,13 @@
  * certain what it never opened.
  */
 import type { Answered, Broker, OrderBatch } from "../port.ts";
-import type { LookUpAnswer, OpenAnswer, OrderBatchBody, SettlementsAnswer } from "./api.ts";
+import type {
+  LookUpAnswer,
+  OpenAnswer,
+  OrderBatchBody,
+  SettlementsAnswer,
+  ValuesAnswer,
+} from "./api.ts";
 
 /** Of a bulk open or look-up, which the desk does in milliseconds. */
 const CALL_TIMEOUT_MS = 2_000;
@@ -13,11 +19,7 @@ const SETTLEMENTS_TIMEOUT_MS = 10_000;
 
 export function connectDesk(url: string, token: string): Broker {
   /** Anything but a 200 may have been booked: unanswered. */
-  async function call<T>(
-    path: string,
-    giveUp: AbortSignal,
-    body?: OrderBatchBody,
-  ): Promise<Answered<T>> {
+  async function call<T>(path: string, giveUp: AbortSignal, body?: object): Promise<Answered<T>> {
     try {
       const response = await fetch(`${url}${path}`, {
         method: body ? "POST" : "GET",
@@ -39,12 +41,20 @@ export function connectDesk(url: string, token: string): Broker {
     name: "desk",
     async open(batch) {
       const reply = await call<OpenAnswer>("/v1/contracts", callTimeout(), bodyOf(batch));
-      return sized(reply, batch);
+      return sized(reply, batch.orders.length);
     },
     async lookUp(batch) {
       const path = "/v1/contracts/lookup";
       const reply = await call<LookUpAnswer>(path, callTimeout(), bodyOf(batch));
-      return sized(reply, batch);
+      return sized(reply, batch.orders.length);
+    },
+    async balances(accounts) {
+      const path = "/v1/balances";
+      return sized(await call<ValuesAnswer>(path, callTimeout(), { accounts }), accounts.length);
+    },
+    async payoutsBp(symbols) {
+      const path = "/v1/payouts";
+      return sized(await call<ValuesAnswer>(path, callTimeout(), { symbols }), symbols.length);
     },
     async settlements(after, stop) {
       const path = `/v1/settlements?after=${encodeURIComponent(after)}`;
@@ -56,14 +66,14 @@ export function connectDesk(url: string, token: string): Broker {
 
 const callTimeout = (): AbortSignal => AbortSignal.timeout(CALL_TIMEOUT_MS);
 
-/** An answer that does not speak of every order is none. */
+/** An answer that does not speak of everything that was asked is none. */
 function sized<T>(
   reply: Answered<{ readonly answers: readonly T[] }>,
-  batch: OrderBatch,
+  count: number,
 ): Answered<readonly T[]> {
   if (reply.kind === "unanswered") return reply;
   const { answers } = reply.answers;
-  if (answers.length !== batch.orders.length) return { kind: "unanswered" };
+  if (answers.length !== count) return { kind: "unanswered" };
   return { kind: "answered", answers };
 }
 
