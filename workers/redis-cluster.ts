@@ -10,15 +10,17 @@ import type { Redis } from "./redis-client.ts";
 const CALL_TIMEOUT_MS = 3_000;
 const LONGEST_PAUSE_MS = 500;
 
-/** `redis-cluster://host:port,host:port`: any of its nodes, from which the others are learnt. */
+/**
+ * `redis-cluster://host:port?nodes=host:port,host:port`: any of its nodes, from
+ * which the others are learnt; more than one in case the first is away.
+ */
 export function connectCluster(url: string): Redis {
-  const nodes = url
-    .slice(url.indexOf("//") + 2)
-    .split(",")
-    .map((each) => {
-      const { hostname, port } = new URL(`redis://${each}`);
-      return { host: hostname, port: Number(port === "" ? "6379" : port) };
-    });
+  const { host, searchParams } = new URL(url);
+  const others = searchParams.get("nodes")?.split(",") ?? [];
+  const nodes = [host, ...others].map((each) => {
+    const [name = "", port = "6379"] = each.split(":");
+    return { host: name, port: Number(port) };
+  });
   const cluster = new Cluster(nodes, {
     clusterRetryStrategy: (times) => Math.min(50 * times, LONGEST_PAUSE_MS),
     slotsRefreshTimeout: CALL_TIMEOUT_MS,

@@ -25,7 +25,7 @@ import {
 } from "../../redis/progress.ts";
 import { projectChannel, route, seat } from "../../redis/roster.ts";
 import { connectRedis, run, type Redis } from "../../workers/redis-client.ts";
-import type { TestDesk } from "./desk.ts";
+import type { DeskProcesses } from "./desk.ts";
 
 export const PARTITIONS = new PartitionMap(4);
 export const CHANNEL = asId<ChannelId>("demo");
@@ -96,11 +96,11 @@ export interface Copier {
 }
 
 export async function startCopier(
-  desk: TestDesk,
+  desk: DeskProcesses,
   followers: number,
   { deadlineMs = 1_000, balanceCents = 1_000_000 } = {},
 ): Promise<Copier> {
-  const redis = connectRedis(desk.redis.url);
+  const redis = connectRedis(desk.redisUrl);
   await openChannel(redis, deadlineMs);
   const all = Array.from({ length: followers }, (_, index) => followerOf(index));
   await subscribe(redis, all);

@@ -5,8 +5,12 @@ import { freePort } from "./ports.ts";
 import { startRedis, type TestRedis } from "./redis.ts";
 import { startRole, type RoleProcess } from "./role.ts";
 
-export interface TestDesk {
+export interface TestDesk extends DeskProcesses {
   readonly redis: TestRedis;
+}
+
+export interface DeskProcesses {
+  readonly redisUrl: string;
   readonly url: string;
   readonly token: string;
   /** What every role that works with this desk is started with. */
@@ -17,8 +21,22 @@ export interface TestDesk {
   stop(): Promise<void>;
 }
 
+/** On a Redis of its own. */
 export async function startDesk(): Promise<TestDesk> {
   const redis = await startRedis({ appendOnly: true });
+  const desk = await startDeskOn(redis.url);
+  return {
+    ...desk,
+    redis,
+    async stop() {
+      await desk.stop();
+      await redis.stop();
+    },
+  };
+}
+
+/** On a Redis, or a cluster, that is there already. */
+export async function startDeskOn(redisUrl: string): Promise<DeskProcesses> {
   const [asked, streaming, quotes, desk] = await Promise.all([
     freePort(),
     freePort(),
@@ -28,7 +46,7 @@ export async function startDesk(): Promise<TestDesk> {
   const token = crypto.randomUUID();
   const url = `http://127.0.0.1:${desk}`;
   const env = {
-    FANFARE_REDIS_URL: redis.url,
+    FANFARE_REDIS_URL: redisUrl,
     FANFARE_PARTITIONS: "4",
     FANFARE_DESK_URL: url,
     FANFARE_DESK_TOKEN: token,
@@ -46,7 +64,7 @@ export async function startDesk(): Promise<TestDesk> {
 
   const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
   return {
-    redis,
+    redisUrl,
     url,
     token,
     env,
@@ -67,7 +85,6 @@ export async function startDesk(): Promise<TestDesk> {
     },
     async stop() {
       await Promise.all(roles.map((role) => role.stop()));
-      await redis.stop();
     },
   };
 }

@@ -1,0 +1,157 @@
+/** A real Redis Cluster of a test's own on loopback: three primaries, each with a replica. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { RedisClient, type Subprocess } from "bun";
+import { freePort } from "./ports.ts";
+import { until } from "./wait.ts";
+
+const NODES = 6;
+const NODE_TIMEOUT_MS = 1_500;
+
+export interface TestCluster {
+  /** `redis-cluster://…` */
+  readonly url: string;
+  /** Kills the primary that holds a key, for good; answers its port. */
+  killPrimaryOf(key: string): Promise<number>;
+  /** Resolves once every slot is served again. */
+  whole(): Promise<void>;
+  /** Moves a key's slot to another primary while it is in use. */
+  moveSlotOf(key: string): Promise<void>;
+  stop(): Promise<void>;
+}
+
+interface Node {
+  readonly port: number;
+  readonly child: Subprocess;
+  alive: boolean;
+}
+
+export async function startCluster(): Promise<TestCluster> {
+  const dir = mkdtempSync(join(tmpdir(), "fanfare-cluster-"));
+  const nodes: Node[] = [];
+  for (let index = 0; index < NODES; index += 1) nodes.push(await launch(dir));
+  const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`);
+  await until("every node answers", () => everyAnswers(nodes), 10_000);
+  await cli([
+    ...["--cluster", "create", ...addresses],
+    ...["--cluster-replicas", "1", "--cluster-yes"],
+  ]);
+  const ask = (port: number, ...command: string[]) => cli(["-p", String(port), ...command]);
+  const anyAlive = (): number => nodes.find(({ alive }) => alive)?.port ?? 0;
+
+  async function whole(): Promise<void> {
+    await until(
+      "every slot is served",
+      async () => {
+        const infos = await Promise.all(
+          nodes.filter(({ alive }) => alive).map(({ port }) => ask(port, "CLUSTER", "INFO")),
+        );
+        return infos.every(
+          (info) => info.includes("cluster_state:ok") && info.includes("cluster_slots_fail:0"),
+        );
+      },
+      30_000,
+    );
+  }
+
+  async function slotOf(key: string): Promise<number> {
+    return Number((await ask(anyAlive(), "CLUSTER", "KEYSLOT", key)).trim());
+  }
+
+  /** The primaries with their ids, and whether they serve the slot. */
+  async function primaries(slot: number): Promise<{ port: number; id: string; serves: boolean }[]> {
+    const table = await ask(anyAlive(), "CLUSTER", "NODES");
+    return table
+      .trim()
+      .split("\n")
+      .map((line) => line.split(" "))
+      .filter(([, , flags = ""]) => flags.includes("master") && !flags.includes("fail"))
+      .map(([id = "", address = "", , , , , , , ...ranges]) => ({
+        id,
+        port: Number(/:(\d+)@/.exec(address)?.[1]),
+        serves: ranges.some((range) => {
+          const [from = Number.NaN, to = from] = range.split("-").map(Number);
+          return from <= slot && slot <= to;
+        }),
+      }));
+  }
+
+  const [first = "", ...others] = addresses;
+  await whole();
+  return {
+    url: `redis-cluster://${first}?nodes=${others.join(",")}`,
+    whole,
+    async killPrimaryOf(key) {
+      const primary = (await primaries(await slotOf(key))).find(({ serves }) => serves);
+      const node = nodes.find(({ port }) => port === primary?.port);
+      if (!node) throw new Error("nobody serves the key");
+      node.alive = false;
+      node.child.kill("SIGKILL");
+      await node.child.exited;
+      return node.port;
+    },
+    async moveSlotOf(key) {
+      const slot = String(await slotOf(key));
+      const all = await primaries(Number(slot));
+      const from = all.find(({ serves }) => serves);
+      const to = all.find(({ serves }) => !serves);
+      if (!from || !to) throw new Error("there is nowhere to move it from or to");
+      await ask(to.port, "CLUSTER", "SETSLOT", slot, "IMPORTING", from.id);
+      await ask(from.port, "CLUSTER", "SETSLOT", slot, "MIGRATING", to.id);
+      for (;;) {
+        const keys = (await ask(from.port, "CLUSTER", "GETKEYSINSLOT", slot, "20")).trim();
+        if (keys === "") break;
+        const target = ["127.0.0.1", String(to.port), "", "0", "5000", "KEYS"];
+        await ask(from.port, "MIGRATE", ...target, ...keys.split("\n"));
+      }
+      for (const { port } of [to, from, ...all]) {
+        await ask(port, "CLUSTER", "SETSLOT", slot, "NODE", to.id);
+      }
+    },
+    async stop() {
+      for (const { child } of nodes) child.kill("SIGKILL");
+      await Promise.all(nodes.map(({ child }) => child.exited));
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function launch(dir: string): Promise<Node> {
+  const port = await freePort();
+  const child = Bun.spawn(
+    [
+      "redis-server",
+      ...["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--save", ""],
+      ...["--cluster-enabled", "yes", "--cluster-config-file", `nodes-${port}.conf`],
+      // The bus would take port + 10000, which may be anyone's.
+      ...["--cluster-port", String(await freePort())],
+      ...["--cluster-node-timeout", String(NODE_TIMEOUT_MS)],
+      ...["--appendonly", "yes", "--appenddirname", `aof-${port}`],
+    ],
+    { stdout: "ignore", stderr: "ignore" },
+  );
+  return { port, child, alive: true };
+}
+
+async function everyAnswers(nodes: readonly Node[]): Promise<boolean> {
+  const answers = await Promise.all(
+    nodes.map(async ({ port }) => {
+      const client = new RedisClient(`redis://127.0.0.1:${port}`, { autoReconnect: false });
+      try {
+        await client.connect();
+        return (await client.send("PING", [])) === "PONG";
+      } catch {
+        return false;
+      } finally {
+        client.close();
+      }
+    }),
+  );
+  return answers.every(Boolean);
+}
+
+async function cli(args: readonly string[]): Promise<string> {
+  const child = Bun.spawn(["redis-cli", ...args], { stdout: "pipe", stderr: "ignore" });
+  return await new Response(child.stdout).text();
+}
