@@ -113,7 +113,8 @@ if fresh == 1 then
   redis.call('XADD', KEYS[2], '*', 'event', event)
   add_progress(KEYS[3], live, ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8])
   if tonumber(ARGV[7]) > 0 then
-    redis.call('XADD', KEYS[5], '*', unpack(ARGV, 9))
+    redis.call('HSET', KEYS[1], 'unknown', ARGV[9])
+    redis.call('XADD', KEYS[5], '*', unpack(ARGV, 10))
   end
 end
 redis.call('XACK', KEYS[4], 'workers', entry)
@@ -146,6 +147,7 @@ export const report: Script<ReportArgs, boolean> = {
     String(counts.skipped),
     String(counts.unknown),
     elapsedMs(event),
+    JSON.stringify(unknownOf(event)),
     ...jobFields(job),
   ],
   reply: (raw) => asInteger(raw) === 1,
@@ -153,44 +155,63 @@ export const report: Script<ReportArgs, boolean> = {
 
 const answerLua = `
 ${PROGRESS_LUA}
-local entry, event, live = ARGV[1], ARGV[2], ARGV[3]
-local fresh = redis.call('HSETNX', KEYS[1], 'answers', 1)
-if fresh == 1 then
+local entry, event, live, before, after = ARGV[1], ARGV[2], ARGV[3], ARGV[8], ARGV[9]
+redis.call('XACK', KEYS[4], 'workers', entry)
+if redis.call('HGET', KEYS[1], 'unknown') ~= before then return 0 end
+if after ~= before then
+  if after == '[]' then redis.call('HDEL', KEYS[1], 'unknown') else redis.call('HSET', KEYS[1], 'unknown', after) end
   redis.call('XADD', KEYS[2], '*', 'event', event)
   local answered = tonumber(ARGV[4]) + tonumber(ARGV[5]) + tonumber(ARGV[6])
   add_progress(KEYS[3], live, ARGV[4], ARGV[5], ARGV[6], -answered, ARGV[7])
 end
-redis.call('XACK', KEYS[4], 'workers', entry)
-return fresh
+if after ~= '[]' then redis.call('XADD', KEYS[4], '*', unpack(ARGV, 10)) end
+return 1
 `;
 
-/** Writes how a job's unknown orders did end, all at once, and acknowledges the question. */
-export const answer: Script<
-  Reported & { readonly broker: string; readonly shard: number },
-  boolean
-> = {
+export interface AnswerArgs extends Reported {
+  readonly job: Job;
+  /** Whose fate was unknown when the broker was asked. */
+  readonly unknown: readonly SubscriptionId[];
+}
+
+/**
+ * Writes how a job's unknown orders did end, as many as the broker could tell
+ * of, and acknowledges the question; for the others it goes to the end of its
+ * stream. Replies false where another has answered meanwhile.
+ */
+export const answer: Script<AnswerArgs, boolean> = {
   name: "answer",
   lua: answerLua,
-  keys: ({ partition, event: { signal }, broker, shard }) => {
+  keys: ({ partition, job: { signal, broker, shard } }) => {
     const region = new RegionKeys(partition);
     return [
-      region.job(signal, broker, shard),
+      region.job(signal.id, broker, shard),
       region.events,
-      region.progress(signal),
+      region.progress(signal.id),
       region.questions(broker),
     ];
   },
-  args: ({ entry, event, counts }) => [
-    entry,
-    JSON.stringify(event),
-    liveChannel(event.signal),
-    String(counts.placed),
-    String(counts.rejected),
-    String(counts.skipped),
-    elapsedMs(event),
-  ],
+  args: ({ entry, event, counts, job, unknown }) => {
+    const answered = new Set(event.copies.map(([subscription]) => subscription));
+    return [
+      entry,
+      JSON.stringify(event),
+      liveChannel(event.signal),
+      String(counts.placed),
+      String(counts.rejected),
+      String(counts.skipped),
+      elapsedMs(event),
+      JSON.stringify(unknown),
+      JSON.stringify(unknown.filter((each) => !answered.has(each))),
+      ...jobFields(job),
+    ];
+  },
   reply: (raw) => asInteger(raw) === 1,
 };
+
+function unknownOf({ copies }: OutcomesEvent): SubscriptionId[] {
+  return copies.flatMap(([subscription, , { kind }]) => (kind === "unknown" ? [subscription] : []));
+}
 
 /** From the acceptance to the broker's answer; empty where no broker was asked. */
 function elapsedMs({ answeredAtMs, acceptedAtMs }: OutcomesEvent): string {
@@ -207,14 +228,18 @@ function jobFields(job: Job): string[] {
 
 export interface StoredJob {
   readonly intents: Intents;
-  readonly answered: boolean;
+  /** Whose fate is unknown still. */
+  readonly unknown: readonly SubscriptionId[];
 }
 
 /** Fields to `HMGET` of `RegionKeys.job`. */
-export const STORED_JOB_FIELDS = ["intents", "answers"] as const;
+export const STORED_JOB_FIELDS = ["intents", "unknown"] as const;
 
 export function parseStoredJob(raw: unknown): StoredJob | undefined {
-  const [intents, answers] = asList(raw);
+  const [intents, unknown] = asList(raw);
   if (typeof intents !== "string") return undefined;
-  return { intents: JSON.parse(intents) as Intents, answered: answers !== null };
+  return {
+    intents: JSON.parse(intents) as Intents,
+    unknown: typeof unknown === "string" ? (JSON.parse(unknown) as SubscriptionId[]) : [],
+  };
 }

@@ -134,7 +134,7 @@ export class RegionKeys {
   progress(signal: SignalId): string {
     return `${this.#prefix}:progress:${signal}`;
   }
-  /** HASH `intents`, `outcomes`, `answers` (JSON each) of one shard's job. */
+  /** HASH of one shard's job: `intents` (JSON), `outcomes` (1), `unknown` (JSON: the subscriptions to ask about). */
   job(signal: SignalId, broker: string, shard: number): string {
     return `${this.#prefix}:job:${signal}:${broker}:${shard}`;
   }

@@ -32,7 +32,7 @@ export async function fanOut(parts: FanOut, entry: Entry): Promise<Verdict> {
     const batch = batchOf(job, intents);
     const placement =
       batch.orders.length > 0
-        ? await place(parts.broker, batch, maybeSent, parts.clock)
+        ? await place(parts.broker, batch, { ...intents, maybeSent }, parts.clock)
         : NOTHING_PLACED;
     const event = outcomesEvent(job, intents, placement);
     const counts = countOutcomes(event.copies.map(([, , outcome]) => outcome));

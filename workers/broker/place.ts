@@ -1,11 +1,11 @@
 /**
- * Places the orders of one shard. Until the deadline an unanswered batch is
- * sent again under the same client order ids, which the broker opens once.
- * After it nothing is sent any more: the broker is only asked, and what it
- * cannot say stays `unknown`.
+ * Places the orders of one batch, by what the broker can do. Until the
+ * deadline an unanswered batch is sent again only where that cannot open it
+ * twice; everywhere else, and after the deadline, the broker is only asked.
+ * What it cannot say stays `unknown`.
  */
 import type { Outcome } from "../../domain/outcome.ts";
-import type { Broker, LookUp, OrderBatch } from "../brokers/port.ts";
+import type { Broker, Capabilities, LookUp, OrderBatch } from "../brokers/port.ts";
 import type { Clock } from "../clock.ts";
 
 export interface Placement {
@@ -17,49 +17,99 @@ export interface Placement {
 const PAUSE_MS = 25;
 /** How long after the deadline a worker goes on asking before it says `unknown` and leaves a question. */
 const ASK_FOR_MS = 1_000;
+/** By how much a broker's clock and ours may differ. */
+const CLOCK_SKEW_MS = 1_000;
+const TEN_MINUTES_MS = 600_000;
+
+/** What is known of a batch before this worker does anything with it. */
+export interface History {
+  /** Nothing of it was sent before this. */
+  readonly decidedAtMs: number;
+  /** Whether it may have been sent since, by a worker that did not live to tell. */
+  readonly maybeSent: boolean;
+}
 
 export async function place(
   broker: Broker,
   batch: OrderBatch,
-  /** Whether these orders may have been sent before, by a worker that did not live to tell. */
-  maybeSent: boolean,
+  { decidedAtMs, maybeSent }: History,
   clock: Clock,
 ): Promise<Placement> {
+  const repeatable = isRepeatable(broker.capabilities, batch, decidedAtMs);
   let sentAtMs: number | null = null;
+  let underWay = maybeSent;
   // P3: the deadline is looked at right before each send.
-  while (clock.nowMs() <= batch.validUntilMs) {
+  while (clock.nowMs() <= batch.validUntilMs && (repeatable || !underWay)) {
     sentAtMs ??= clock.nowMs();
     const reply = await broker.open(batch);
     if (reply.kind === "answered") {
       return { outcomes: reply.answers, sentAtMs, answeredAtMs: clock.nowMs() };
     }
-    await clock.sleep(PAUSE_MS);
+    if (reply.kind === "unanswered") underWay = true;
+    await clock.sleep(reply.kind === "busy" ? pauseOf(reply.retryAfterMs) : PAUSE_MS);
   }
-  if (sentAtMs === null && !maybeSent) {
-    return { outcomes: batch.orders.map(() => TOO_LATE), sentAtMs, answeredAtMs: null };
+  if (!underWay) {
+    return { outcomes: batch.orders.map(() => TOO_LATE), sentAtMs: null, answeredAtMs: null };
   }
+  let found: Findings = [];
   while (clock.nowMs() <= batch.validUntilMs + ASK_FOR_MS) {
-    const found = await ask(broker, batch);
-    if (found) return { outcomes: found, sentAtMs, answeredAtMs: clock.nowMs() };
+    found = (await ask(broker, batch, clock)) ?? found;
+    if (isComplete(found, batch)) {
+      return { outcomes: found, sentAtMs, answeredAtMs: clock.nowMs() };
+    }
     await clock.sleep(PAUSE_MS);
   }
-  const outcomes = batch.orders.map(({ stakeCents }) => ({ kind: "unknown" as const, stakeCents }));
-  return { outcomes, sentAtMs, answeredAtMs: null };
+  const outcomes = batch.orders.map(
+    ({ stakeCents }, index): Outcome => found[index] ?? { kind: "unknown", stakeCents },
+  );
+  return { outcomes, sentAtMs, answeredAtMs: found.length > 0 ? clock.nowMs() : null };
 }
 
-/** What became of orders that may have been sent; undefined while the broker cannot say of all of them. */
+/**
+ * P2: whether sending a batch again cannot open it twice. An id that is known
+ * for good may be repeated. One that is forgotten some day may be repeated only
+ * if whatever arrives after that day is refused for being late: a worker can be
+ * halted by its machine between looking at its clock and sending, for any time.
+ */
+export function isRepeatable(
+  { deduplicates, validUntil }: Capabilities,
+  { durationSeconds, validUntilMs }: OrderBatch,
+  decidedAtMs: number,
+): boolean {
+  if (deduplicates === "account") return true;
+  if (deduplicates === "none" || validUntil === "ignored") return false;
+  const windowMs = deduplicates === "open-orders" ? durationSeconds * 1000 : TEN_MINUTES_MS;
+  return validUntilMs + CLOCK_SKEW_MS < decidedAtMs + windowMs;
+}
+
+/** What became of the orders of a batch, in its order; undefined where that is not certain yet. */
+export type Findings = readonly (Outcome | undefined)[];
+
+export function isComplete(found: Findings, { orders }: OrderBatch): found is readonly Outcome[] {
+  return found.length === orders.length && !found.includes(undefined);
+}
+
+/** Asks about orders that may have been sent; undefined where the broker does not answer. */
 export async function ask(
   broker: Broker,
   batch: OrderBatch,
-): Promise<readonly Outcome[] | undefined> {
+  clock: Clock,
+): Promise<Findings | undefined> {
+  const askedAtMs = clock.nowMs();
   const reply = await broker.lookUp(batch);
   if (reply.kind === "unanswered") return undefined;
-  if (reply.answers.some(({ kind }) => kind === "pending")) return undefined;
-  return reply.answers.map(outcomeOf);
+  const { lookUp, inFlightMs } = broker.capabilities;
+  // The broker's books, read once nothing of ours can reach them any more.
+  const isLastWord =
+    lookUp === "authoritative" && askedAtMs > batch.validUntilMs + inFlightMs + CLOCK_SKEW_MS;
+  return reply.answers.map((each) => outcomeOf(each, isLastWord));
 }
 
 const TOO_LATE: Outcome = { kind: "skipped", reason: "TOO_LATE" };
 
-function outcomeOf(found: LookUp): Outcome {
-  return found.kind === "placed" || found.kind === "rejected" ? found : TOO_LATE;
+function outcomeOf(found: LookUp, isLastWord: boolean): Outcome | undefined {
+  if (found.kind === "placed" || found.kind === "rejected") return found;
+  return found.kind === "absent" || isLastWord ? TOO_LATE : undefined;
 }
+
+const pauseOf = (retryAfterMs: number): number => Math.max(PAUSE_MS, retryAfterMs);

@@ -1,10 +1,11 @@
 /**
  * Questions: orders that may have been sent and were never answered. They are
  * put to the broker until it says what became of them; nothing is ever sent
- * again.
+ * again. One that it cannot answer yet makes room for those behind it.
  */
-import { countOutcomes } from "../../domain/outcome.ts";
-import { answer, parseStoredJob, STORED_JOB_FIELDS } from "../../redis/fan-out.ts";
+import { countOutcomes, type Outcome } from "../../domain/outcome.ts";
+import type { CopyOutcome } from "../../redis/events.ts";
+import { answer, parseStoredJob, STORED_JOB_FIELDS, type Intents } from "../../redis/fan-out.ts";
 import { parseJob } from "../../redis/job.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import type { Verdict } from "../consume/consume.ts";
@@ -13,7 +14,10 @@ import { run } from "../redis-client.ts";
 import { batchOf, outcomesEvent, type FanOut } from "./fan-out.ts";
 import { ask } from "./place.ts";
 
-/** Rejects while the broker cannot say, so that the loop asks again later. */
+/** Between one look-up of a question that cannot be answered yet and the next. */
+const PAUSE_MS = 500;
+
+/** Rejects while the broker does not answer, so that the loop asks again later. */
 export async function answerQuestion(parts: FanOut, entry: Entry): Promise<Verdict> {
   const { redis, broker, partition, clock } = parts;
   const job = parseJob(entry.fields);
@@ -21,14 +25,24 @@ export async function answerQuestion(parts: FanOut, entry: Entry): Promise<Verdi
   const key = new RegionKeys(partition).job(job.signal.id, job.broker, job.shard);
   const stored = parseStoredJob(await redis.send("HMGET", [key, ...STORED_JOB_FIELDS]));
   if (!stored) return { dead: "its intents are gone" };
-  if (stored.answered) return "done";
+  const { unknown } = stored;
+  if (unknown.length === 0) return "done";
 
-  const outcomes = await ask(broker, batchOf(job, stored.intents));
-  if (!outcomes) throw new Error("the broker cannot say yet");
+  const asked = only(stored.intents, unknown);
+  const found = await ask(broker, batchOf(job, asked), clock);
+  if (!found) throw new Error("the broker does not answer");
+  if (found.includes(undefined)) await clock.sleep(PAUSE_MS);
+  const outcomes = found.filter((each): each is Outcome => each !== undefined);
   const placement = { outcomes, sentAtMs: null, answeredAtMs: clock.nowMs() };
-  const event = outcomesEvent(job, { ...stored.intents, skips: [] }, placement);
-  const counts = countOutcomes(outcomes);
-  const { broker: name, shard } = job;
-  await run(redis, answer, { partition, entry: entry.id, event, counts, broker: name, shard });
+  const known = { ...asked, orders: asked.orders.filter((_, index) => found[index]) };
+  const event = outcomesEvent(job, known, placement);
+  const counts = countOutcomes(event.copies.map(([, , outcome]: CopyOutcome) => outcome));
+  await run(redis, answer, { partition, entry: entry.id, event, counts, job, unknown });
   return "acked";
+}
+
+function only(intents: Intents, unknown: readonly string[]): Intents {
+  const wanted = new Set(unknown);
+  const orders = intents.orders.filter(([subscription]) => wanted.has(subscription));
+  return { ...intents, orders, skips: [] };
 }

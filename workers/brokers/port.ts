@@ -9,6 +9,38 @@ import type { Order } from "../../domain/order.ts";
 import type { Outcome } from "../../domain/outcome.ts";
 import type { ContractType } from "../../domain/signal.ts";
 
+/**
+ * What may be built on when an order goes unanswered. Whoever adds a broker
+ * states this from the broker's own documents; where these are silent, the
+ * value that promises least is the right one.
+ */
+export interface Capabilities {
+  /**
+   * For how long an order sent again under the same client order id is still
+   * the same order: never, as long as the first is open, for ten minutes, or
+   * for as long as the account exists.
+   */
+  readonly deduplicates: "none" | "open-orders" | "ten-minutes" | "account";
+  /** Whether what a look-up does not find is not on the books; a `hint` proves nothing by silence. */
+  readonly lookUp: "authoritative" | "hint";
+  /** Whether the broker itself opens nothing after `validUntilMs`. */
+  readonly validUntil: "enforced" | "ignored";
+  /**
+   * How long after its deadline an order of ours may still reach the books:
+   * the time limit of a call, and what the network and the broker may hold it
+   * back beyond. It matters where valid-until is ignored.
+   */
+  readonly inFlightMs: number;
+}
+
+/** What is sure of every broker. */
+export const LEAST_CAPABLE: Capabilities = {
+  deduplicates: "none",
+  lookUp: "hint",
+  validUntil: "ignored",
+  inFlightMs: 30_000,
+};
+
 /** The orders of one shard: all of the same contract, each with an account and a stake of its own. */
 export interface OrderBatch {
   readonly symbol: string;
@@ -30,7 +62,7 @@ export type LookUp =
   | BrokerAnswer
   /** The broker is certain that it never opened it and never will. */
   | { readonly kind: "absent" }
-  /** Not opened yet, but an open still on its way could be. */
+  /** Not on the books, or not found there; an open still on its way could be. */
   | { readonly kind: "pending" };
 
 export interface Settlement {
@@ -42,13 +74,20 @@ export interface Settlement {
   readonly settledAtMs: number;
 }
 
+/** The broker took nothing of the call, for certain, and says when to come again. */
+export interface Busy {
+  readonly kind: "busy";
+  readonly retryAfterMs: number;
+}
+
 export interface Broker {
   readonly name: string;
+  readonly capabilities: Capabilities;
   /**
-   * Opens each order at most once per client order id, whenever and however
-   * often it is sent. Answers in the order of the batch.
+   * Opens each order at most once per client order id, as far as
+   * `capabilities.deduplicates` goes. Answers in the order of the batch.
    */
-  open(batch: OrderBatch): Promise<Answered<readonly BrokerAnswer[]>>;
+  open(batch: OrderBatch): Promise<Answered<readonly BrokerAnswer[]> | Busy>;
   /** What became of the orders of a batch, in its order. Asking changes nothing. */
   lookUp(batch: OrderBatch): Promise<Answered<readonly LookUp[]>>;
   /** What is free in each account, in their order; null where the broker does not know the account. */

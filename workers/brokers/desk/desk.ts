@@ -39,6 +39,12 @@ export function connectDesk(url: string, token: string): Broker {
 
   return {
     name: "desk",
+    capabilities: {
+      deduplicates: "account",
+      lookUp: "authoritative",
+      validUntil: "enforced",
+      inFlightMs: CALL_TIMEOUT_MS,
+    },
     async open(batch) {
       const reply = await call<OpenAnswer>("/v1/contracts", callTimeout(), bodyOf(batch));
       return sized(reply, batch.orders.length);
