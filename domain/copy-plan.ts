@@ -1,24 +1,99 @@
-/** How a follower wants a channel's signals copied into one account. */
-import { shareOf } from "./money.ts";
+/**
+ * How a follower wants a channel's signals copied into one account: the size
+ * of a copy, and everything that may make it smaller or keep it from being
+ * sent. Symbols are the channel's own names, but for those that
+ * `symbolMap` leads to, which are the broker's.
+ */
+import { MAX_AMOUNT_CENTS, shareOf } from "./money.ts";
+import type { AcceptedSignal, ContractType } from "./signal.ts";
 
 export type Sizing =
   | { readonly kind: "fixed"; readonly stakeCents: number }
   /** The provider's stake times `multiplierBp` / 10,000. */
-  | { readonly kind: "multiplier"; readonly multiplierBp: number };
+  | { readonly kind: "multiplier"; readonly multiplierBp: number }
+  /** `shareBp` / 10,000 of what is free in the account right before deciding. */
+  | { readonly kind: "balance"; readonly shareBp: number };
 
+/** Who paused, from the widest to the narrowest; a subscription's own pause is its state. */
+export const PAUSE_SCOPES = ["platform", "provider", "channel", "follower"] as const;
+export type PauseScope = (typeof PAUSE_SCOPES)[number];
+
+/** An absent field does not limit or change anything. */
 export interface CopyPlan {
-  readonly sizing: Sizing;
+  /** Absent only where neither the follower nor anyone above says how much: then nothing is staked. */
+  readonly sizing?: Sizing;
   /** A stake above this is cut down to it. */
   readonly maxStakeCents?: number;
-  /** Only these symbols are copied; absent means all. */
+  /** All stakes of a UTC day together; a copy that would exceed it is not sent. */
+  readonly maxDayStakeCents?: number;
+  /** Positions open at once. */
+  readonly maxOpen?: number;
+  /** Nothing more is sent on a UTC day whose settled copies lost this much on balance. */
+  readonly maxDayLossCents?: number;
+  /** Only these symbols are copied. */
   readonly symbols?: readonly string[];
+  /** These are not, whatever `symbols` says. */
+  readonly deniedSymbols?: readonly string[];
+  /** The channel's name of a symbol → the broker's; one that is not in it is called the same. */
+  readonly symbolMap?: Readonly<Record<string, string>>;
+  /** Copies CALL as PUT and PUT as CALL. */
+  readonly reverse?: boolean;
+  /** What a win must pay on top of its stake at the least. */
+  readonly minPayoutBp?: number;
+  /** How long after its acceptance a signal is still copied. */
+  readonly maxAgeMs?: number;
+  /** The same as a share of the signal's duration. */
+  readonly maxAgeShareBp?: number;
+  /** Set by the inheritance, never by a follower. */
+  readonly pausedBy?: PauseScope;
 }
 
-/** The stake in minor units, rounded down; 0 when the plan leaves nothing to stake. */
-export function stakeOf(plan: CopyPlan, providerStakeCents: number): number {
-  const wanted =
-    plan.sizing.kind === "fixed"
-      ? plan.sizing.stakeCents
-      : shareOf(providerStakeCents, plan.sizing.multiplierBp);
-  return Math.min(wanted, plan.maxStakeCents ?? wanted);
+/** Whether copies under this plan are counted, day by day and open at once. */
+export function isCapped({ maxDayStakeCents, maxOpen, maxDayLossCents }: CopyPlan): boolean {
+  return maxDayStakeCents !== undefined || maxOpen !== undefined || maxDayLossCents !== undefined;
+}
+
+/**
+ * The stake in minor units, rounded down and within every bound on a single
+ * order; 0 when the plan leaves nothing to stake.
+ */
+export function stakeOf(
+  { maxStakeCents }: CopyPlan,
+  sizing: Sizing,
+  providerStakeCents: number,
+  balanceCents: number,
+): number {
+  const wanted = wantedOf(sizing, providerStakeCents, balanceCents);
+  return Math.min(wanted, maxStakeCents ?? wanted, MAX_AMOUNT_CENTS);
+}
+
+function wantedOf(sizing: Sizing, providerStakeCents: number, balanceCents: number): number {
+  if (sizing.kind === "fixed") return sizing.stakeCents;
+  return sizing.kind === "multiplier"
+    ? shareOf(providerStakeCents, sizing.multiplierBp)
+    : shareOf(balanceCents, sizing.shareBp);
+}
+
+/** What the broker calls the symbol. */
+export function brokerSymbol({ symbolMap }: CopyPlan, symbol: string): string {
+  // A symbol such as `CONSTRUCTOR` must not find what every object has.
+  return symbolMap && Object.hasOwn(symbolMap, symbol) ? (symbolMap[symbol] ?? symbol) : symbol;
+}
+
+export function copiedContract({ reverse }: CopyPlan, contract: ContractType): ContractType {
+  if (reverse !== true) return contract;
+  return contract === "CALL" ? "PUT" : "CALL";
+}
+
+/** The last millisecond at which the plan still copies the signal; undefined where it sets no age. */
+export function oldestAtMs(
+  { maxAgeMs, maxAgeShareBp }: CopyPlan,
+  { acceptedAtMs, durationSeconds }: AcceptedSignal,
+): number | undefined {
+  if (maxAgeMs === undefined && maxAgeShareBp === undefined) return undefined;
+  const share =
+    maxAgeShareBp === undefined
+      ? Number.POSITIVE_INFINITY
+      : shareOf(durationSeconds * 1_000, maxAgeShareBp);
+  return acceptedAtMs + Math.min(maxAgeMs ?? Number.POSITIVE_INFINITY, share);
 }

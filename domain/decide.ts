@@ -1,10 +1,18 @@
-/** Plan + signal + now → an order, or a skip with its reason. Pure: the same inputs decide the same. */
-import { stakeOf, type CopyPlan } from "./copy-plan.ts";
+/** Plan + signal + what is known now → an order, or a skip with its reason. Pure: the same inputs decide the same. */
+import {
+  brokerSymbol,
+  copiedContract,
+  isCapped,
+  oldestAtMs,
+  stakeOf,
+  type CopyPlan,
+} from "./copy-plan.ts";
 import { clientOrderId, type AccountId, type SubscriptionId } from "./ids.ts";
-import type { Order } from "./order.ts";
+import type { Order, OrderTerms } from "./order.ts";
 import type { SkipReason } from "./outcome.ts";
 import type { AcceptedSignal } from "./signal.ts";
 import type { SubscriptionState } from "./subscription.ts";
+import { brokenCap, dayOf, formatUsage, parseUsage, usageOn, withStake } from "./usage.ts";
 
 /** What the roster knows of a subscription. */
 export interface Follower {
@@ -15,37 +23,114 @@ export interface Follower {
   readonly plan: CopyPlan;
 }
 
-export type Decision =
-  | { readonly kind: "order"; readonly order: Order }
-  | { readonly kind: "skip"; readonly reason: SkipReason };
-
-export function decide(signal: AcceptedSignal, follower: Follower, nowMs: number): Decision {
-  const reason = skipReason(signal, follower, nowMs);
-  if (reason !== undefined) return { kind: "skip", reason };
-  const stakeCents = stakeOf(follower.plan, signal.stakeCents);
-  if (stakeCents < 1) return { kind: "skip", reason: "STAKE_TOO_SMALL" };
-  return {
-    kind: "order",
-    order: {
-      clientOrderId: clientOrderId(signal.id, follower.subscription),
-      subscription: follower.subscription,
-      account: follower.account,
-      stakeCents,
-    },
-  };
+/** What else a decision may rest on; only what some plan asks for is there. */
+export interface Facts {
+  readonly nowMs: number;
+  /** What is free in each account. */
+  readonly balances?: ReadonlyMap<AccountId, number>;
+  /** What a win pays, by the broker's name of the symbol. */
+  readonly payoutsBp?: ReadonlyMap<string, number>;
+  /** Packed usage of followers with caps. */
+  readonly usages?: ReadonlyMap<SubscriptionId, string>;
 }
 
-function skipReason(
+/** How a capped follower's usage goes on with this order; void unless `before` still stands when it is written. */
+export interface Reservation {
+  readonly before: string;
+  readonly after: string;
+  /** The UTC day that the stake counts on. */
+  readonly day: number;
+}
+
+export type Decision =
+  | {
+      readonly kind: "order";
+      readonly order: Order;
+      /** Absent where the order is on the signal's own terms. */
+      readonly terms?: OrderTerms;
+      /** Absent where the follower has no caps. */
+      readonly reservation?: Reservation;
+    }
+  | { readonly kind: "skip"; readonly reason: SkipReason };
+
+const PAUSED_BY = {
+  platform: "PLATFORM_PAUSED",
+  provider: "PROVIDER_PAUSED",
+  channel: "CHANNEL_PAUSED",
+  follower: "FOLLOWER_PAUSED",
+} as const;
+
+export function decide(signal: AcceptedSignal, follower: Follower, facts: Facts): Decision {
+  const { plan, subscription, account } = follower;
+  const reason = standingReason(signal, follower, facts.nowMs) ?? payoutReason(signal, plan, facts);
+  if (reason !== undefined) return skip(reason);
+
+  if (!plan.sizing) return skip("NOT_SIZED");
+  const balanceCents = facts.balances?.get(account);
+  if (plan.sizing.kind === "balance" && balanceCents === undefined) return skip("BALANCE_UNKNOWN");
+  const stakeCents = stakeOf(plan, plan.sizing, signal.stakeCents, balanceCents ?? 0);
+  if (stakeCents < 1) return skip("STAKE_TOO_SMALL");
+
+  const order = {
+    clientOrderId: clientOrderId(signal.id, subscription),
+    subscription,
+    account,
+    stakeCents,
+  };
+  const terms = termsOf(signal, plan);
+  if (!isCapped(plan)) return terms ? { kind: "order", order, terms } : { kind: "order", order };
+
+  const before = facts.usages?.get(subscription) ?? "";
+  const usage = usageOn(parseUsage(before), dayOf(facts.nowMs));
+  const broken = brokenCap(plan, usage, stakeCents);
+  if (broken !== undefined) return skip(broken);
+  const after = formatUsage(withStake(usage, stakeCents));
+  const reservation = { before, after, day: usage.day };
+  return { kind: "order", order, ...(terms ? { terms } : {}), reservation };
+}
+
+function skip(reason: SkipReason): Decision {
+  return { kind: "skip", reason };
+}
+
+/** What holds whatever the copy would be. */
+function standingReason(
   signal: AcceptedSignal,
-  follower: Follower,
+  { state, expiresAtMs, plan }: Follower,
   nowMs: number,
 ): SkipReason | undefined {
-  if (follower.state === "left") return "LEFT";
-  if (follower.state === "paused") return "PAUSED";
-  if (follower.expiresAtMs <= nowMs) return "EXPIRED";
-  if (follower.plan.symbols && !follower.plan.symbols.includes(signal.symbol)) {
-    return "SYMBOL_NOT_ALLOWED";
-  }
+  if (state === "left") return "LEFT";
+  if (state === "paused") return "PAUSED";
+  if (plan.pausedBy !== undefined) return PAUSED_BY[plan.pausedBy];
+  if (expiresAtMs <= nowMs) return "EXPIRED";
+  if (plan.symbols && !plan.symbols.includes(signal.symbol)) return "SYMBOL_NOT_ALLOWED";
+  if (plan.deniedSymbols?.includes(signal.symbol) === true) return "SYMBOL_DENIED";
   if (nowMs > signal.deadlineMs) return "TOO_LATE";
-  return undefined;
+  const oldest = oldestAtMs(plan, signal);
+  return oldest !== undefined && nowMs > oldest ? "TOO_OLD" : undefined;
+}
+
+function payoutReason(
+  signal: AcceptedSignal,
+  plan: CopyPlan,
+  { payoutsBp }: Facts,
+): SkipReason | undefined {
+  if (plan.minPayoutBp === undefined) return undefined;
+  const payoutBp = payoutsBp?.get(brokerSymbol(plan, signal.symbol));
+  if (payoutBp === undefined) return "PAYOUT_UNKNOWN";
+  return payoutBp < plan.minPayoutBp ? "PAYOUT_TOO_LOW" : undefined;
+}
+
+/** Only what differs from the signal: most copies are on its own terms. */
+function termsOf(signal: AcceptedSignal, plan: CopyPlan): OrderTerms | undefined {
+  const symbol = brokerSymbol(plan, signal.symbol);
+  const contract = copiedContract(plan, signal.contract);
+  const oldest = oldestAtMs(plan, signal);
+  const shorter = oldest !== undefined && oldest < signal.deadlineMs;
+  if (symbol === signal.symbol && contract === signal.contract && !shorter) return undefined;
+  return {
+    ...(symbol === signal.symbol ? {} : { symbol }),
+    ...(contract === signal.contract ? {} : { contract }),
+    ...(shorter ? { validUntilMs: oldest } : {}),
+  };
 }

@@ -9,10 +9,24 @@
 export const SKIP_REASONS = {
   LEFT: "The subscription ended after the signal was accepted.",
   PAUSED: "The subscription is paused.",
+  FOLLOWER_PAUSED: "The follower paused all copying.",
+  CHANNEL_PAUSED: "The channel is paused.",
+  PROVIDER_PAUSED: "The provider is paused.",
+  PLATFORM_PAUSED: "All copying is paused.",
   EXPIRED: "The subscription has run out.",
   SYMBOL_NOT_ALLOWED: "The copy plan does not include this symbol.",
-  STAKE_TOO_SMALL: "The copy plan leaves nothing to stake.",
+  SYMBOL_DENIED: "The copy plan rules this symbol out.",
   TOO_LATE: "The deadline passed before the order could be sent.",
+  TOO_OLD: "The signal was older than the copy plan allows.",
+  PAYOUT_UNKNOWN:
+    "The broker did not say what the symbol pays, and the copy plan asks for a minimum.",
+  PAYOUT_TOO_LOW: "The symbol pays less than the copy plan's minimum.",
+  NOT_SIZED: "Nothing says how much to stake.",
+  BALANCE_UNKNOWN: "The broker did not say what is in the account, of which the stake is a share.",
+  STAKE_TOO_SMALL: "The copy plan leaves nothing to stake.",
+  DAY_LOSS: "The day's losses reached the copy plan's limit.",
+  OPEN_CAP: "As many positions are open as the copy plan allows.",
+  DAY_CAP: "The stake would exceed what the copy plan allows for the day.",
   HALTED: "Trading was halted.",
 } as const;
 export type SkipReason = keyof typeof SKIP_REASONS;

@@ -1,6 +1,6 @@
 /** A follower's standing wish that a channel be copied into one of their broker accounts. */
-import type { CopyPlan } from "./copy-plan.ts";
 import type { AccountId, ChannelId, PersonId, SubscriptionId } from "./ids.ts";
+import type { PlanLayer } from "./plan-layer.ts";
 
 export const SUBSCRIPTION_STATES = ["active", "paused", "left"] as const;
 export type SubscriptionState = (typeof SUBSCRIPTION_STATES)[number];
@@ -16,7 +16,8 @@ export interface Subscription {
   readonly state: SubscriptionState;
   /** Epoch milliseconds; nothing is copied from then on. */
   readonly expiresAtMs: number;
-  readonly plan: CopyPlan;
+  /** The follower's own; what it inherits is laid under it where it is projected. */
+  readonly plan: PlanLayer;
   /** Counts the changes of this subscription from 1: an older one never overwrites a newer. */
   readonly version: number;
 }

@@ -71,7 +71,7 @@ function decideAll(job: Job, members: readonly RosterMember[], nowMs: number): I
   const skips: Intents["skips"][number][] = [];
   const snapshot = members.filter((member) => wasSeated(member, job.version));
   for (const member of rotate(snapshot, job.signal.sequence)) {
-    const decision = decide(job.signal, member, nowMs);
+    const decision = decide(job.signal, member, { nowMs });
     if (decision.kind === "skip") {
       skips.push([member.subscription, member.account, decision.reason]);
     } else {

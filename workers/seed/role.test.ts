@@ -57,7 +57,7 @@ test("a thousand followers stand: recorded, funded and routed, however often it 
     });
     expect(stakes?.count).toBe(1_000);
     for await (const { plan, version } of records.subscriptions.each({ channel: "demo" })) {
-      const stakeCents = plan.sizing.kind === "fixed" ? plan.sizing.stakeCents : 0;
+      const stakeCents = plan.sizing?.kind === "fixed" ? plan.sizing.stakeCents : 0;
       expect(stakeCents).toBeWithin(100, 501);
       expect(version).toBe(1);
     }

@@ -1,0 +1,237 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import type { CopyPlan } from "./copy-plan.ts";
+import { decide, type Decision, type Facts, type Follower } from "./decide.ts";
+import { asId, signalIdIn, type AccountId, type PersonId, type SubscriptionId } from "./ids.ts";
+import { MAX_AMOUNT_CENTS } from "./money.ts";
+import type { AcceptedSignal } from "./signal.ts";
+import { DAY_MS, formatUsage, parseUsage, type Usage } from "./usage.ts";
+
+const NOW_MS = 20_000 * DAY_MS + 5_000;
+const ACCOUNT = asId<AccountId>("acct");
+const SUBSCRIPTION = asId<SubscriptionId>("sub");
+
+const signal: AcceptedSignal = {
+  id: signalIdIn(0, "0".repeat(32)),
+  channel: asId("demo"),
+  sender: asId<PersonId>("provider"),
+  provider: asId<PersonId>("provider"),
+  symbol: "EUR/USD",
+  contract: "CALL",
+  stakeCents: 500,
+  durationSeconds: 60,
+  sequence: 1,
+  acceptedAtMs: NOW_MS - 100,
+  deadlineMs: NOW_MS + 900,
+};
+
+const FIXED = { kind: "fixed", stakeCents: 100 } as const;
+
+const follower = (plan: CopyPlan, changes: Partial<Follower> = {}) => ({
+  follower: asId<PersonId>("follower"),
+  subscription: SUBSCRIPTION,
+  account: ACCOUNT,
+  state: "active" as const,
+  expiresAtMs: NOW_MS + 1,
+  plan,
+  ...changes,
+});
+
+const decided = (plan: CopyPlan, facts: Partial<Facts> = {}, changes: Partial<Follower> = {}) =>
+  decide(signal, follower(plan, changes), { nowMs: NOW_MS, ...facts });
+
+const reasonOf = (decision: Decision): string =>
+  decision.kind === "skip" ? decision.reason : "ordered";
+
+const used = (changes: Partial<Usage>): ReadonlyMap<SubscriptionId, string> =>
+  new Map([
+    [
+      SUBSCRIPTION,
+      formatUsage({
+        ...{ day: 20_000, stakedCents: 0, open: 0, lossCents: 0, revision: 7 },
+        ...changes,
+      }),
+    ],
+  ]);
+
+describe("sizing", () => {
+  const stakeOf = (plan: CopyPlan, facts: Partial<Facts> = {}) => {
+    const decision = decided(plan, facts);
+    return decision.kind === "order" ? decision.order.stakeCents : decision.reason;
+  };
+
+  test("is fixed, a multiple of the provider's stake, or a share of the balance, rounded down", () => {
+    expect(stakeOf({ sizing: FIXED })).toBe(100);
+    expect(stakeOf({ sizing: { kind: "multiplier", multiplierBp: 15_001 } })).toBe(750);
+    const balances = new Map([[ACCOUNT, 12_345]]);
+    expect(stakeOf({ sizing: { kind: "balance", shareBp: 200 } }, { balances })).toBe(246);
+  });
+
+  test("is cut down to the cap of one order, and to what any order may be", () => {
+    expect(stakeOf({ sizing: FIXED, maxStakeCents: 60 })).toBe(60);
+    const huge = { kind: "multiplier", multiplierBp: 10_000_000 } as const;
+    const provider = { ...signal, stakeCents: MAX_AMOUNT_CENTS };
+    expect(decide(provider, follower({ sizing: huge }), { nowMs: NOW_MS })).toMatchObject({
+      order: { stakeCents: MAX_AMOUNT_CENTS },
+    });
+  });
+
+  test("skips where nothing is left to stake or nothing says how much", () => {
+    expect(stakeOf({ sizing: { kind: "multiplier", multiplierBp: 1 } })).toBe("STAKE_TOO_SMALL");
+    expect(stakeOf({})).toBe("NOT_SIZED");
+    expect(stakeOf({ sizing: { kind: "balance", shareBp: 200 } })).toBe("BALANCE_UNKNOWN");
+  });
+});
+
+describe("skips", () => {
+  const cases: readonly [string, CopyPlan, Partial<Facts>, Partial<Follower>][] = [
+    ["LEFT", {}, {}, { state: "left" }],
+    ["PAUSED", {}, {}, { state: "paused" }],
+    ["PLATFORM_PAUSED", { pausedBy: "platform" }, {}, {}],
+    ["PROVIDER_PAUSED", { pausedBy: "provider" }, {}, {}],
+    ["CHANNEL_PAUSED", { pausedBy: "channel" }, {}, {}],
+    ["FOLLOWER_PAUSED", { pausedBy: "follower" }, {}, {}],
+    ["EXPIRED", {}, {}, { expiresAtMs: NOW_MS }],
+    ["SYMBOL_NOT_ALLOWED", { symbols: ["GBP/USD"] }, {}, {}],
+    ["SYMBOL_NOT_ALLOWED", { symbols: [] }, {}, {}],
+    ["SYMBOL_DENIED", { symbols: ["EUR/USD"], deniedSymbols: ["EUR/USD"] }, {}, {}],
+    ["TOO_LATE", {}, { nowMs: NOW_MS + 901 }, { expiresAtMs: NOW_MS * 2 }],
+    ["TOO_OLD", { maxAgeMs: 99 }, {}, {}],
+    // 0.16 % of a minute.
+    ["TOO_OLD", { maxAgeShareBp: 16 }, {}, {}],
+    ["PAYOUT_UNKNOWN", { minPayoutBp: 1 }, {}, {}],
+    ["PAYOUT_TOO_LOW", { minPayoutBp: 8_501 }, { payoutsBp: new Map([["EUR/USD", 8_500]]) }, {}],
+    ["DAY_LOSS", { maxDayLossCents: 50 }, { usages: used({ lossCents: 50 }) }, {}],
+    ["OPEN_CAP", { maxOpen: 2 }, { usages: used({ open: 2 }) }, {}],
+    ["DAY_CAP", { maxDayStakeCents: 299 }, { usages: used({ stakedCents: 200 }) }, {}],
+  ];
+  test.each(cases)("%s: %j", (reason, plan, facts, changes) => {
+    expect(reasonOf(decided({ sizing: FIXED, ...plan }, facts, changes))).toBe(reason);
+  });
+
+  test("not one step before the limit is reached", () => {
+    const plans: readonly [CopyPlan, Partial<Facts>][] = [
+      [{ symbols: ["EUR/USD"], deniedSymbols: ["GBP/USD"] }, {}],
+      [{ maxAgeMs: 100 }, {}],
+      [{ maxAgeShareBp: 17 }, {}],
+      [{ minPayoutBp: 8_500 }, { payoutsBp: new Map([["EUR/USD", 8_500]]) }],
+      [{ maxDayLossCents: 50 }, { usages: used({ lossCents: 49 }) }],
+      [{ maxOpen: 2 }, { usages: used({ open: 1 }) }],
+      [{ maxDayStakeCents: 300 }, { usages: used({ stakedCents: 200 }) }],
+    ];
+    for (const [plan, facts] of plans) {
+      expect(reasonOf(decided({ sizing: FIXED, ...plan }, facts))).toBe("ordered");
+    }
+  });
+});
+
+describe("terms", () => {
+  test("are none where the copy is as the signal says", () => {
+    expect(decided({ sizing: FIXED, symbolMap: { AAPL: "APPLE" }, maxAgeMs: 60_000 })).toEqual({
+      kind: "order",
+      order: {
+        clientOrderId: `${signal.id}.sub` as never,
+        subscription: SUBSCRIPTION,
+        account: ACCOUNT,
+        stakeCents: 100,
+      },
+    });
+  });
+
+  test("name the broker's symbol, the other contract and the earlier end", () => {
+    const plan = {
+      sizing: FIXED,
+      symbolMap: { "EUR/USD": "EURUSD" },
+      reverse: true,
+      maxAgeMs: 400,
+    };
+    expect(decided(plan)).toMatchObject({
+      terms: { symbol: "EURUSD", contract: "PUT", validUntilMs: signal.acceptedAtMs + 400 },
+    });
+  });
+
+  test("ask the payout of the symbol that is traded", () => {
+    const plan = { sizing: FIXED, symbolMap: { "EUR/USD": "EURUSD" }, minPayoutBp: 8_000 };
+    expect(reasonOf(decided(plan, { payoutsBp: new Map([["EURUSD", 8_500]]) }))).toBe("ordered");
+    expect(reasonOf(decided(plan, { payoutsBp: new Map([["EUR/USD", 8_500]]) }))).toBe(
+      "PAYOUT_UNKNOWN",
+    );
+  });
+});
+
+describe("caps", () => {
+  test("begin anew with the UTC day, but for what is still open", () => {
+    const yesterday = used({ day: 19_999, stakedCents: 900, lossCents: 900, open: 1 });
+    const plan = { sizing: FIXED, maxDayStakeCents: 100, maxDayLossCents: 1, maxOpen: 2 };
+    const decision = decided(plan, { usages: yesterday });
+    if (decision.kind === "skip") throw new Error(decision.reason);
+    expect(parseUsage(decision.reservation?.after ?? "")).toEqual({
+      ...{ day: 20_000, stakedCents: 100, open: 2, lossCents: 0, revision: 8 },
+    });
+  });
+
+  test("cost followers who have none nothing", () => {
+    const decision = decided({ sizing: FIXED, maxStakeCents: 10 });
+    expect(decision).not.toHaveProperty("reservation");
+  });
+
+  test("no stake and no total of a day ever exceeds them, whatever comes in whatever order", () => {
+    const plan = fc.record(
+      {
+        sizing: fc.oneof(
+          fc.record({
+            kind: fc.constant("fixed" as const),
+            stakeCents: fc.integer({ min: 1, max: 1_000 }),
+          }),
+          fc.record({
+            kind: fc.constant("multiplier" as const),
+            multiplierBp: fc.integer({ min: 1, max: 30_000 }),
+          }),
+          fc.record({
+            kind: fc.constant("balance" as const),
+            shareBp: fc.integer({ min: 1, max: 10_000 }),
+          }),
+        ),
+        maxStakeCents: fc.integer({ min: 1, max: 500 }),
+        maxDayStakeCents: fc.integer({ min: 1, max: 3_000 }),
+        maxOpen: fc.integer({ min: 1, max: 5 }),
+      },
+      { requiredKeys: ["sizing", "maxDayStakeCents"] },
+    );
+    const step = fc.record({
+      stakeCents: fc.integer({ min: 1, max: 2_000 }),
+      balanceCents: fc.integer({ min: 0, max: 5_000 }),
+      laterMs: fc.integer({ min: 0, max: DAY_MS / 4 }),
+      // Which of the texts that were ever read this decision rests on: others may have been faster.
+      staleness: fc.integer({ min: 0, max: 2 }),
+    });
+    fc.assert(
+      fc.property(plan, fc.array(step, { maxLength: 60 }), (caps, steps) => {
+        const texts = [""];
+        const staked = new Map<number, number>();
+        let nowMs = NOW_MS;
+        for (const { stakeCents, balanceCents, laterMs, staleness } of steps) {
+          nowMs += laterMs;
+          const fresh = { ...signal, stakeCents, acceptedAtMs: nowMs, deadlineMs: nowMs };
+          const decision = decide(fresh, follower(caps, { expiresAtMs: nowMs + 1 }), {
+            nowMs,
+            balances: new Map([[ACCOUNT, balanceCents]]),
+            usages: new Map([[SUBSCRIPTION, texts.at(-1 - staleness) ?? ""]]),
+          });
+          if (decision.kind === "skip" || !decision.reservation) continue;
+          // What the script does: a decision on a text that no longer stands is void.
+          if (decision.reservation.before !== texts.at(-1)) continue;
+          texts.push(decision.reservation.after);
+          const stake = decision.order.stakeCents;
+          const { day } = decision.reservation;
+          staked.set(day, (staked.get(day) ?? 0) + stake);
+          if (caps.maxStakeCents !== undefined)
+            expect(stake).toBeLessThanOrEqual(caps.maxStakeCents);
+          expect(staked.get(day)).toBeLessThanOrEqual(caps.maxDayStakeCents);
+          const { open } = parseUsage(decision.reservation.after);
+          if (caps.maxOpen !== undefined) expect(open).toBeLessThanOrEqual(caps.maxOpen);
+        }
+      }),
+    );
+  });
+});

@@ -1,0 +1,105 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { PAUSE_SCOPES, type Sizing } from "./copy-plan.ts";
+import { inherit, PLAN_FIELDS, planOf, type PlanField, type PlanLayer } from "./plan-layer.ts";
+
+const cents = fc.integer({ min: 1, max: 1_000 });
+const symbols = fc.uniqueArray(fc.constantFrom("A", "B", "C", "D"));
+const sizing: fc.Arbitrary<Sizing> = fc.oneof(
+  cents.map((stakeCents) => ({ kind: "fixed" as const, stakeCents })),
+  cents.map((shareBp) => ({ kind: "balance" as const, shareBp })),
+);
+
+const layer: fc.Arbitrary<PlanLayer> = fc.record(
+  {
+    sizing,
+    maxStakeCents: cents,
+    maxDayStakeCents: cents,
+    maxOpen: cents,
+    maxDayLossCents: cents,
+    symbols,
+    deniedSymbols: symbols,
+    symbolMap: fc.dictionary(fc.constantFrom("A", "B"), fc.constantFrom("X", "Y")),
+    reverse: fc.boolean(),
+    minPayoutBp: cents,
+    maxAgeMs: cents,
+    maxAgeShareBp: cents,
+    overriding: fc.uniqueArray(fc.constantFrom(...PLAN_FIELDS)),
+  },
+  { requiredKeys: [] },
+);
+
+const additive = layer.map(({ overriding: _, ...fields }): PlanLayer => fields);
+
+/** Lists that stand for sets, in one order. */
+function normal({ overriding, symbols: allowed, deniedSymbols, ...rest }: PlanLayer): object {
+  return {
+    ...rest,
+    ...(allowed ? { symbols: allowed.toSorted() } : {}),
+    ...(deniedSymbols ? { deniedSymbols: deniedSymbols.toSorted() } : {}),
+    overriding: (overriding ?? []).toSorted(),
+  };
+}
+
+test("inheriting is associative, whatever is additive or overriding", () => {
+  fc.assert(
+    fc.property(layer, layer, layer, (a, b, c) => {
+      expect(normal(inherit(inherit(a, b), c))).toEqual(normal(inherit(a, inherit(b, c))));
+    }),
+  );
+});
+
+test("an empty layer changes nothing, above or below", () => {
+  fc.assert(
+    fc.property(layer, (a) => {
+      expect(normal(inherit({}, a))).toEqual(normal(a));
+      expect(normal(inherit(a, {}))).toEqual(normal(a));
+    }),
+  );
+});
+
+test("an additive layer never loosens a limit", () => {
+  const caps = [
+    ...(["maxStakeCents", "maxDayStakeCents", "maxOpen", "maxDayLossCents"] as const),
+    ...(["maxAgeMs", "maxAgeShareBp"] as const),
+  ];
+  fc.assert(
+    fc.property(layer, additive, (upper, lower) => {
+      const both = inherit(upper, lower);
+      for (const cap of caps) {
+        const limit = upper[cap];
+        if (limit !== undefined) expect(both[cap]).toBeLessThanOrEqual(limit);
+      }
+      if (upper.minPayoutBp !== undefined) {
+        expect(both.minPayoutBp).toBeGreaterThanOrEqual(upper.minPayoutBp);
+      }
+      for (const symbol of both.symbols ?? []) {
+        if (upper.symbols) expect(upper.symbols).toContain(symbol);
+      }
+      for (const symbol of upper.deniedSymbols ?? []) expect(both.deniedSymbols).toContain(symbol);
+    }),
+  );
+});
+
+test("an overriding field replaces what it inherits, and takes it away where it gives none", () => {
+  fc.assert(
+    fc.property(layer, layer, fc.constantFrom(...PLAN_FIELDS), (upper, lower, field: PlanField) => {
+      const both = inherit(upper, { ...lower, overriding: [field] });
+      expect(both[field]).toEqual(lower[field] as never);
+    }),
+  );
+});
+
+test("reversed by channel and follower is straight again", () => {
+  const reverse = { plan: { reverse: true }, paused: false };
+  expect(planOf({ channel: reverse }, {}).reverse).toBe(true);
+  expect(planOf({ channel: reverse }, { reverse: true }).reverse).toBe(false);
+});
+
+test("the widest pause holds, and nothing below overrides it", () => {
+  const paused = { plan: {}, paused: true };
+  const own: PlanLayer = { overriding: [...PLAN_FIELDS] };
+  for (const scope of PAUSE_SCOPES) expect(planOf({ [scope]: paused }, own).pausedBy).toBe(scope);
+  expect(planOf({ follower: paused, provider: paused }, own).pausedBy).toBe("provider");
+  expect(planOf({}, own).pausedBy).toBeUndefined();
+});

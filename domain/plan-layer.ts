@@ -1,0 +1,106 @@
+/**
+ * A follower's plan inherits from what stands above it: platform, provider,
+ * channel, the follower's own settings for all their subscriptions, and last
+ * the subscription itself. Each of these is a layer, and `inherit` lays one
+ * over another: it is associative, so it does not matter in which order a
+ * stack is folded.
+ *
+ * A field of a layer is *additive*, unless the layer names it as *overriding*.
+ * An overriding field replaces what it inherits. An additive one is combined
+ * with it, so that both hold:
+ *
+ * - caps, ages: the lower;  - minimum payout: the higher;
+ * - allowed symbols: those in both;  - denied symbols: those in either;
+ * - symbol map: both, and for the same symbol the lower layer's;
+ * - reverse: reversed twice is straight again;
+ * - sizing: there can be only one, the lower layer's.
+ *
+ * A pause is no field of the plan: nothing below can override it.
+ */
+import { PAUSE_SCOPES, type CopyPlan, type PauseScope } from "./copy-plan.ts";
+
+type Settings = Omit<CopyPlan, "pausedBy">;
+export type PlanField = keyof Settings;
+
+export interface PlanLayer extends Settings {
+  /** Fields that replace what they inherit; all others add to it. */
+  readonly overriding?: readonly PlanField[];
+}
+
+/** What is set for all below one of the scopes. */
+export interface ScopeSettings {
+  readonly plan: PlanLayer;
+  readonly paused: boolean;
+}
+
+type Combine = {
+  readonly [Field in PlanField]-?: (
+    upper: NonNullable<Settings[Field]>,
+    lower: NonNullable<Settings[Field]>,
+  ) => NonNullable<Settings[Field]>;
+};
+
+const lowest = (upper: number, lower: number): number => Math.min(upper, lower);
+
+const ADDITIVE: Combine = {
+  sizing: (_, lower) => lower,
+  maxStakeCents: lowest,
+  maxDayStakeCents: lowest,
+  maxOpen: lowest,
+  maxDayLossCents: lowest,
+  symbols: (upper, lower) => upper.filter((symbol) => lower.includes(symbol)),
+  deniedSymbols: (upper, lower) => [...new Set([...upper, ...lower])],
+  symbolMap: (upper, lower) => ({ ...upper, ...lower }),
+  reverse: (upper, lower) => upper !== lower,
+  minPayoutBp: (upper, lower) => Math.max(upper, lower),
+  maxAgeMs: lowest,
+  maxAgeShareBp: lowest,
+};
+
+export const PLAN_FIELDS = Object.keys(ADDITIVE) as PlanField[];
+
+/** One layer that does what `upper` and then `lower` do. */
+export function inherit(upper: PlanLayer, lower: PlanLayer): PlanLayer {
+  const values: Partial<Record<PlanField, unknown>> = {};
+  const overriding: PlanField[] = [];
+  for (const field of PLAN_FIELDS) {
+    const overrides = replaces(lower, field);
+    const value = overrides ? lower[field] : added(field, upper, lower);
+    if (value !== undefined) values[field] = value;
+    if (overrides || replaces(upper, field)) overriding.push(field);
+  }
+  const fields = values as Settings;
+  return overriding.length > 0 ? { ...fields, overriding } : fields;
+}
+
+/** The one plan of a row: all scopes from the widest to the narrowest, and the subscription's own. */
+export function planOf(
+  scopes: Readonly<Partial<Record<PauseScope, ScopeSettings>>>,
+  own: PlanLayer,
+): CopyPlan {
+  let folded: PlanLayer = {};
+  let pausedBy: PauseScope | undefined;
+  for (const scope of PAUSE_SCOPES) {
+    const settings = scopes[scope];
+    if (!settings) continue;
+    folded = inherit(folded, settings.plan);
+    if (settings.paused) pausedBy ??= scope;
+  }
+  const { overriding: _, ...plan } = inherit(folded, own);
+  return pausedBy === undefined ? plan : { ...plan, pausedBy };
+}
+
+/** A field that a layer names as overriding without giving it takes the inherited one away. */
+function replaces({ overriding }: PlanLayer, field: PlanField): boolean {
+  return overriding?.includes(field) ?? false;
+}
+
+function added<Field extends PlanField>(
+  field: Field,
+  { [field]: upper }: Settings,
+  { [field]: lower }: Settings,
+): Settings[Field] {
+  if (upper === undefined || lower === undefined) return lower ?? upper;
+  const combine = ADDITIVE[field] as (upper: unknown, lower: unknown) => Settings[Field];
+  return combine(upper, lower);
+}
