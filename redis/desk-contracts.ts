@@ -24,6 +24,15 @@ export function bucketOf(id: ClientOrderId): string {
   return dot < 0 ? id : id.slice(0, dot);
 }
 
+/** What of a client order id tells it apart within its bucket. */
+function nameOf(id: ClientOrderId, bucket: string): string {
+  return id.slice(bucket.length + 1);
+}
+
+function idOf(name: string, bucket: string): ClientOrderId {
+  return (name === "" ? bucket : `${bucket}.${name}`) as ClientOrderId;
+}
+
 export interface ContractOrder {
   readonly clientOrderId: ClientOrderId;
   readonly account: AccountId;
@@ -33,8 +42,6 @@ export interface ContractOrder {
 export interface OpenArgs {
   readonly partition: number;
   readonly bucket: string;
-  /** Names the contracts that this call opens; new at each call. */
-  readonly batch: string;
   readonly symbol: string;
   readonly contract: ContractType;
   readonly durationMs: number;
@@ -43,135 +50,233 @@ export interface OpenArgs {
   readonly orders: readonly ContractOrder[];
 }
 
+/** What all contracts have in common that were opened in one call. */
+export interface OpenedTerms {
+  readonly openPriceMicros: number;
+  readonly openedAtMs: number;
+  readonly expiresAtMs: number;
+}
+
 export type Opened =
-  | {
-      readonly kind: "opened";
-      readonly stakeCents: number;
-      readonly openPriceMicros: number;
-      readonly openedAtMs: number;
-      readonly expiresAtMs: number;
-    }
+  | { readonly kind: "opened"; readonly stakeCents: number; readonly terms: OpenedTerms }
   | { readonly kind: "rejected"; readonly reason: RejectReason };
 
-/** A contract on the books: `state,account,contract,stake,payoutBp,openPrice,openedAt,expiresAt`, and once settled `,returned`. */
-function parseContract(text: string): Extract<Opened, { kind: "opened" }> | undefined {
-  const fields = text.split(",");
-  if (fields.length < 8) return undefined;
-  const [stakeCents = 0, , openPriceMicros = 0, openedAtMs = 0, expiresAtMs = 0] = fields
-    .slice(3, 8)
-    .map(Number);
-  return { kind: "opened", stakeCents, openPriceMicros, openedAtMs, expiresAtMs };
+/*
+ * The hash of a bucket has two kinds of fields. Each contract's name leads to
+ * the number of the call that opened it, and `#<number>` holds all that this
+ * call opened: `state,contract,payoutBp,openPrice,openedAt,expiresAt|` and
+ * then `name,account,stake;` for each. What is the same for a whole shard is
+ * thus written once, when it opens and again when it settles.
+ */
+
+/** A contract as it stands on the books. */
+export interface Contract {
+  readonly clientOrderId: ClientOrderId;
+  readonly account: AccountId;
+  readonly stakeCents: number;
+  readonly state: "open" | SettlementKind;
+  readonly contract: ContractType;
+  readonly payoutBp: number;
+  readonly terms: OpenedTerms;
+}
+
+/** Reads what one call opened, by name. */
+function parseBatch(text: string, bucket: string): Map<string, Contract> {
+  const [head = "", orders = ""] = text.split("|");
+  const [state, contract, payoutBp, openPriceMicros, openedAtMs, expiresAtMs] = head.split(",");
+  const terms = {
+    openPriceMicros: Number(openPriceMicros),
+    openedAtMs: Number(openedAtMs),
+    expiresAtMs: Number(expiresAtMs),
+  };
+  const contracts = new Map<string, Contract>();
+  for (const order of orders.split(";").slice(0, -1)) {
+    const [name = "", account = "", stakeCents] = order.split(",");
+    contracts.set(name, {
+      clientOrderId: idOf(name, bucket),
+      account: account as AccountId,
+      stakeCents: Number(stakeCents),
+      state: state as Contract["state"],
+      contract: contract as ContractType,
+      payoutBp: Number(payoutBp),
+      terms,
+    });
+  }
+  return contracts;
+}
+
+/** Reads a bucket from its `HGETALL`, as an object or as field, value, field, value …. */
+export function parseBucket(bucket: string, raw: unknown): Contract[] {
+  const flat = Array.isArray(raw)
+    ? raw.map(String)
+    : Object.entries(raw as Record<string, string>).flat();
+  const contracts: Contract[] = [];
+  for (let index = 0; index + 1 < flat.length; index += 2) {
+    if (!flat[index]?.startsWith("#")) continue;
+    contracts.push(...parseBatch(flat[index + 1] ?? "", bucket).values());
+  }
+  return contracts;
+}
+
+/** Gives the batches that numbers lead to, as number, text, number, text …; what is no number leads nowhere. */
+const BATCHES_LUA = `
+local function batches_of(key, numbers)
+  local batches, seen = {}, {}
+  for _, number in ipairs(numbers) do
+    if number and not seen[number] then
+      seen[number] = true
+      local text = redis.call('HGET', key, '#' .. number)
+      if text then batches[#batches + 1] = number batches[#batches + 1] = text end
+    end
+  end
+  return batches
+end
+`;
+
+/** Finds each name's contract by the number it leads to. */
+function standingIn(
+  bucket: string,
+  batches: readonly unknown[],
+): (number: unknown, name: string) => Contract | undefined {
+  const byNumber = new Map<string, Map<string, Contract>>();
+  for (let index = 0; index + 1 < batches.length; index += 2) {
+    byNumber.set(asText(batches[index]), parseBatch(asText(batches[index + 1]), bucket));
+  }
+  return (number, name) =>
+    typeof number === "string" ? byNumber.get(number)?.get(name) : undefined;
 }
 
 const openLua = `
 ${LUA_NOW}
-local symbol, contract, duration, valid_until, payout, batch = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6]
+${BATCHES_LUA}
+local symbol, contract, duration, valid_until, payout = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local bucket, packed, count = ARGV[6], ARGV[7], tonumber(ARGV[8])
+-- The names stand first, then the accounts, then the stakes: each kind is passed on without a table of its own.
+local names, accounts, stakes = 8, 8 + count, 8 + 2 * count
 local now = now_ms()
+local expires = now + duration
 local price, source_time = string.match(redis.call('HGET', KEYS[1], symbol) or '', '^(%d+),(%d+)')
 local refusal
 if now > valid_until then refusal = 'PAST_VALID_UNTIL'
 elseif not price or now - tonumber(source_time) > ${QUOTE_VALID_MS} then refusal = 'QUOTE_STALE' end
 
-local ids, accounts = {}, {}
-for i = 7, #ARGV, 3 do ids[#ids + 1] = ARGV[i] accounts[#accounts + 1] = ARGV[i + 1] end
-local standing = redis.call('HMGET', KEYS[3], unpack(ids))
-local found = redis.call('HMGET', KEYS[2], unpack(accounts))
-local balances = {}
-for i, account in ipairs(accounts) do balances[account] = found[i] and tonumber(found[i]) end
-
-local expires = now + duration
-local terms = string.format(',%s,%s,%d,%d', payout, price or '', now, expires)
-local reply, books, opened, touched = {price or '', now, expires}, {}, {}, {}
-for i, id in ipairs(ids) do
-  local account, stake = accounts[i], ARGV[6 + i * 3]
-  local text = standing[i] or books[id]
-  if text then
-    reply[i + 3] = text
-  elseif refusal then reply[i + 3] = refusal
-  elseif not balances[account] then reply[i + 3] = 'ACCOUNT_UNKNOWN'
-  elseif balances[account] < tonumber(stake) then reply[i + 3] = 'BALANCE_TOO_LOW'
-  else
-    balances[account] = balances[account] - stake
-    touched[account] = true
-    -- By id as well, as the same id twice in one call is one contract.
-    books[id] = 'open,' .. account .. ',' .. contract .. ',' .. stake .. terms
-    opened[#opened + 1] = id
-    reply[i + 3] = ''
+local standing = redis.call('HMGET', KEYS[3], unpack(ARGV, names + 1, accounts))
+local found = redis.call('HMGET', KEYS[2], unpack(ARGV, accounts + 1, stakes))
+-- The hash only grows, and by each call that writes to it: its length is a number that no other call has.
+local number = string.format('%d', redis.call('HLEN', KEYS[3]))
+local answers, opened, balances, all = {}, {}, {}, true
+local written, filled = {}, 0
+for i = 1, count do
+  local name, account = ARGV[names + i], ARGV[accounts + i]
+  local answer = standing[i] or opened[name]
+  if not answer then
+    local balance, stake = balances[account], tonumber(ARGV[stakes + i])
+    if balance == nil then balance = found[i] and tonumber(found[i]) end
+    if refusal then answer = refusal
+    elseif not balance then answer = 'ACCOUNT_UNKNOWN'
+    elseif balance < stake then answer = 'BALANCE_TOO_LOW'
+    else
+      balances[account] = balance - stake
+      -- By name as well, as the same id twice in one call is one contract.
+      opened[name] = number
+      written[filled + 1], written[filled + 2] = name, number
+      filled = filled + 2
+    end
   end
+  if answer then
+    all = false
+    answers[i] = answer
+  else answers[i] = number end
 end
-if #opened > 0 then
-  local changed, written = {}, {}
-  for account in pairs(touched) do
-    changed[#changed + 1] = account
-    changed[#changed + 1] = string.format('%d', balances[account])
+if filled > 0 then
+  if not all then
+    local parts, told = {}, {}
+    for i = 1, count do
+      local name = ARGV[names + i]
+      if opened[name] and not told[name] then
+        told[name] = true
+        parts[#parts + 1] = name .. ',' .. ARGV[accounts + i] .. ',' .. ARGV[stakes + i] .. ';'
+      end
+    end
+    packed = table.concat(parts)
   end
-  for i, id in ipairs(opened) do
-    written[i * 2 - 1] = id
-    written[i * 2] = books[id]
+  local changed, size = {}, 0
+  for account, balance in pairs(balances) do
+    changed[size + 1], changed[size + 2] = account, string.format('%d', balance)
+    size = size + 2
   end
+  written[filled + 1] = '#' .. number
+  written[filled + 2] = string.format('open,%s,%s,%s,%d,%d|', contract, payout, price, now, expires) .. packed
   redis.call('HSET', KEYS[2], unpack(changed))
   redis.call('HSET', KEYS[3], unpack(written))
   redis.call('PEXPIRE', KEYS[3], ${BOOKS_KEPT_MS} + duration)
-  redis.call('RPUSH', KEYS[5], unpack(opened))
-  redis.call('ZADD', KEYS[4], expires, batch)
+  redis.call('ZADD', KEYS[4], expires, number .. ' ' .. bucket .. ' ' .. symbol)
 end
-return reply
+if all then return {price, now, expires} end
+return {price or '', now, expires, answers, batches_of(KEYS[3], answers)}
 `;
 
 /** At most a few hundred orders a call. Replies in their order. */
 export const openContracts: Script<OpenArgs, Opened[]> = {
   name: "open-contracts",
   lua: openLua,
-  keys: ({ partition, bucket, batch, symbol }) => {
+  keys: ({ partition, bucket }) => {
     const desk = new DeskKeys(partition);
+    return [desk.quotes, desk.balances, desk.contracts(bucket), desk.expiries];
+  },
+  args: (args) => {
+    const names = args.orders.map(({ clientOrderId }) => nameOf(clientOrderId, args.bucket));
+    const accounts = args.orders.map(({ account }) => account);
+    const stakes = args.orders.map(({ stakeCents }) => String(stakeCents));
+    let packed = "";
+    for (const [index, name] of names.entries()) {
+      packed += `${name},${accounts[index] ?? ""},${stakes[index] ?? ""};`;
+    }
     return [
-      desk.quotes,
-      desk.balances,
-      desk.contracts(bucket),
-      desk.expiries,
-      desk.batch(batchName({ batch, bucket, symbol })),
+      args.symbol,
+      args.contract,
+      String(args.durationMs),
+      String(args.validUntilMs),
+      String(args.payoutBp),
+      args.bucket,
+      packed,
+      String(names.length),
+      ...names,
+      ...accounts,
+      ...stakes,
     ];
   },
-  args: (args) => [
-    args.symbol,
-    args.contract,
-    String(args.durationMs),
-    String(args.validUntilMs),
-    String(args.payoutBp),
-    batchName(args),
-    ...args.orders.flatMap((each) => [each.clientOrderId, each.account, String(each.stakeCents)]),
-  ],
-  reply(raw, { orders }) {
-    const [price, openedAt, expiresAt, ...each] = asList(raw);
-    return each.map((text, index): Opened => {
-      if (text === "") {
-        return {
-          kind: "opened",
-          stakeCents: orders[index]?.stakeCents ?? 0,
-          openPriceMicros: asInteger(price),
-          openedAtMs: asInteger(openedAt),
-          expiresAtMs: asInteger(expiresAt),
-        };
-      }
-      const standing = parseContract(asText(text));
-      return standing ?? { kind: "rejected", reason: text as RejectReason };
+  reply(raw, { bucket, orders }) {
+    const [price, openedAtMs, expiresAtMs, answers, batches] = asList(raw);
+    if (answers === undefined) {
+      const terms = {
+        openPriceMicros: asInteger(price),
+        openedAtMs: asInteger(openedAtMs),
+        expiresAtMs: asInteger(expiresAtMs),
+      };
+      return orders.map(({ stakeCents }) => ({ kind: "opened", stakeCents, terms }));
+    }
+    const find = standingIn(bucket, asList(batches));
+    return asList(answers).map((answer, index): Opened => {
+      const name = nameOf(orders[index]?.clientOrderId ?? ("" as ClientOrderId), bucket);
+      const contract = find(answer, name);
+      return contract
+        ? { kind: "opened", stakeCents: contract.stakeCents, terms: contract.terms }
+        : { kind: "rejected", reason: asText(answer) as RejectReason };
     });
   },
 };
 
+/** A member of `DeskKeys.expiries`: what one call opened. */
 interface BatchName {
-  readonly batch: string;
+  readonly number: string;
   readonly bucket: string;
   readonly symbol: string;
 }
 
-function batchName({ batch, bucket, symbol }: BatchName): string {
-  return `${batch} ${bucket} ${symbol}`;
-}
-
-export function parseBatchName(name: string): BatchName {
-  const [batch = "", bucket = "", symbol = ""] = name.split(" ");
-  return { batch, bucket, symbol };
+function parseBatchName(name: string): BatchName {
+  const [number = "", bucket = "", symbol = ""] = name.split(" ");
+  return { number, bucket, symbol };
 }
 
 export interface FindArgs {
@@ -182,22 +287,25 @@ export interface FindArgs {
 
 const findLua = `
 ${LUA_NOW}
-return {now_ms(), redis.call('HMGET', KEYS[1], unpack(ARGV))}
+${BATCHES_LUA}
+local numbers = redis.call('HMGET', KEYS[1], unpack(ARGV))
+return {now_ms(), numbers, batches_of(KEYS[1], numbers)}
 `;
 
 /** Asks the books, with the time at which they answer: after an order's valid-until, absent is for good. */
 export const findContracts: Script<
   FindArgs,
-  { readonly nowMs: number; readonly found: (Extract<Opened, { kind: "opened" }> | undefined)[] }
+  { readonly nowMs: number; readonly found: (Contract | undefined)[] }
 > = {
   name: "find-contracts",
   lua: findLua,
   keys: ({ partition, bucket }) => [new DeskKeys(partition).contracts(bucket)],
-  args: ({ ids }) => [...ids],
-  reply(raw) {
-    const [nowMs, texts] = asList(raw);
-    const found = asList(texts).map((text) =>
-      typeof text === "string" ? parseContract(text) : undefined,
+  args: ({ ids, bucket }) => ids.map((id) => nameOf(id, bucket)),
+  reply(raw, { ids, bucket }) {
+    const [nowMs, numbers, batches] = asList(raw);
+    const find = standingIn(bucket, asList(batches));
+    const found = asList(numbers).map((number, index) =>
+      find(number, nameOf(ids[index] ?? ("" as ClientOrderId), bucket)),
     );
     return { nowMs: asInteger(nowMs), found };
   },
@@ -211,54 +319,45 @@ export interface SettleArgs {
 
 const settleLua = `
 ${LUA_NOW}
-local name, now = ARGV[1], now_ms()
-local expires = tonumber(redis.call('ZSCORE', KEYS[5], name))
+local name, field, bucket, now = ARGV[1], ARGV[2], ARGV[3], now_ms()
+local expires = tonumber(redis.call('ZSCORE', KEYS[4], name))
 if not expires or now < expires then return 0 end
 -- The newest at one instant is no better known than the oldest: ties go by their text, on every server alike.
 local tick = redis.call('ZRANGEBYSCORE', KEYS[1], string.format('%d', expires), string.format('%d', expires + ${VOID_AFTER_MS}), 'LIMIT', 0, 1)[1]
 if not tick and now < expires + ${VOID_AFTER_MS} then return -1 end
 local close = tick and tonumber(string.match(tick, ',(%d+)$'))
 
-local ids = redis.call('LRANGE', KEYS[2], 0, -1)
-local texts = redis.call('HMGET', KEYS[3], unpack(ids))
-local books, returns, settled = {}, {}, {}
-for i, id in ipairs(ids) do
-  local account, contract, stake, payout, open, rest =
-    string.match(texts[i] or '', '^open,([^,]*),(%a+),(%d+),(%d+),(%d+),(.*)$')
-  if account then
-    local kind = 'void'
-    if close then
-      open = tonumber(open)
-      local won
-      if contract == 'CALL' then won = close > open else won = close < open end
-      kind = won and 'won' or 'lost'
-    end
-    stake, payout = tonumber(stake), tonumber(payout)
-    local returned = 0
+local settled = {}
+local contract, payout, open, rest =
+  string.match(redis.call('HGET', KEYS[2], field) or '', '^open,(%a+),(%d+),(%d+),(.*)$')
+if contract then
+  local kind, returns = 'void', {}
+  if close then
+    local won
+    if contract == 'CALL' then won = close > tonumber(open) else won = close < tonumber(open) end
+    kind = won and 'won' or 'lost'
+  end
+  for order, account, cents in string.gmatch(string.match(rest, '|(.*)$'), '([^,]*),([^,]*),(%d+);') do
+    local stake, returned = tonumber(cents), 0
     if kind == 'void' then returned = stake
     elseif kind == 'won' then
       -- In two parts, so that the product stays exact for every amount.
       returned = stake + math.floor(stake / 10000) * payout + math.floor((stake % 10000) * payout / 10000)
     end
-    books[#books + 1] = id
-    books[#books + 1] = string.format('%s,%s,%s,%d,%d,%d,%s,%d', kind, account, contract, stake, payout, tonumber(open), rest, returned)
     if returned > 0 then returns[account] = (returns[account] or 0) + returned end
-    settled[#settled + 1] = {id, account, kind, returned}
+    settled[#settled + 1] = {order == '' and bucket or bucket .. '.' .. order, account, kind, returned}
   end
-end
-if #settled > 0 then
-  redis.call('HSET', KEYS[3], unpack(books))
+  redis.call('HSET', KEYS[2], field, kind .. ',' .. contract .. ',' .. payout .. ',' .. open .. ',' .. rest)
   for account, cents in pairs(returns) do
-    redis.call('HINCRBY', KEYS[4], account, string.format('%d', cents))
+    redis.call('HINCRBY', KEYS[3], account, string.format('%d', cents))
   end
-  redis.call('XADD', KEYS[6], 'MINID', '~', string.format('%d', now - ${BOOKS_KEPT_MS}), '*', 'settled', cjson.encode(settled), 'closePriceMicros', close and string.format('%d', close) or '', 'settledAtMs', string.format('%d', now))
+  redis.call('XADD', KEYS[5], 'MINID', '~', string.format('%d', now - ${BOOKS_KEPT_MS}), '*', 'settled', cjson.encode(settled), 'closePriceMicros', close and string.format('%d', close) or '', 'settledAtMs', string.format('%d', now))
 end
-redis.call('DEL', KEYS[2])
-redis.call('ZREM', KEYS[5], name)
+redis.call('ZREM', KEYS[4], name)
 return #settled
 `;
 
-/** Settles a batch that is due. Replies how many contracts; `waiting` while the quote to settle at is not there yet. */
+/** Settles what one call opened, once it is due. Replies how many contracts; `waiting` while the quote to settle at is not there yet. */
 export const settleBatch: Script<SettleArgs, number | "waiting"> = {
   name: "settle-batch",
   lua: settleLua,
@@ -267,14 +366,16 @@ export const settleBatch: Script<SettleArgs, number | "waiting"> = {
     const { bucket, symbol } = parseBatchName(name);
     return [
       desk.ticks(symbol),
-      desk.batch(name),
       desk.contracts(bucket),
       desk.balances,
       desk.expiries,
       desk.settlements,
     ];
   },
-  args: ({ name }) => [name],
+  args: ({ name }) => {
+    const { number, bucket } = parseBatchName(name);
+    return [name, `#${number}`, bucket];
+  },
   reply(raw) {
     const settled = asInteger(raw);
     return settled < 0 ? "waiting" : settled;

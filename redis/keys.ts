@@ -196,17 +196,13 @@ export class DeskKeys {
   ticks(symbol: string): string {
     return `${this.#prefix}:ticks:${symbol}`;
   }
-  /** HASH client order id → contract (JSON array), one hash per prefix of the client order ids. */
+  /** HASH of contracts, packed by the call that opened them; one hash per prefix of the client order ids. */
   contracts(bucket: string): string {
     return `${this.#prefix}:contracts:${bucket}`;
   }
-  /** ZSET batch → expiry in ms: contracts that were opened together settle together. */
+  /** ZSET `number bucket symbol` → expiry in ms: contracts that were opened together settle together. */
   get expiries(): string {
     return `${this.#prefix}:expiries`;
-  }
-  /** LIST of the client order ids of a batch. */
-  batch(batch: string): string {
-    return `${this.#prefix}:batch:${batch}`;
   }
   /** STREAM of settlements, for the copier to follow. */
   get settlements(): string {

@@ -12,6 +12,7 @@ import {
   setDefaultTimeout,
   test,
 } from "bun:test";
+import { returnCents } from "../../domain/contract.ts";
 import { clientOrderId, type SignalId, type SubscriptionId } from "../../domain/ids.ts";
 import {
   PARTITIONS,
@@ -20,6 +21,7 @@ import {
   startCopier,
   type Copier,
 } from "../support/copier.ts";
+import { parseBucket } from "../../redis/desk-contracts.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import { startLink, type CuttableLink } from "../support/cut.ts";
 import { startDesk, type TestDesk } from "../support/desk.ts";
@@ -136,12 +138,10 @@ describe("money", () => {
     let atStake = 0;
     const keys = (await copier.redis.send("KEYS", ["desk:*:contracts:*"])) as string[];
     for (const key of keys) {
-      const rows = (await copier.redis.send("HGETALL", [key])) as Record<string, string>;
-      for (const text of Object.values(rows)) {
-        const [state = "", , , stake = "0"] = text.split(",");
+      const rows = await copier.redis.send("HGETALL", [key]);
+      for (const { state, stakeCents, payoutBp } of parseBucket(key, rows)) {
         // Contracts of this file run for a minute; some may have settled by now.
-        const returned = state === "open" ? 0 : Number(text.split(",").at(-1));
-        atStake += Number(stake) - returned;
+        atStake += stakeCents - (state === "open" ? 0 : returnCents(state, stakeCents, payoutBp));
       }
     }
     expect(balanceCents + atStake).toBe(FOLLOWERS * 1_000_000);

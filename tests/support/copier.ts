@@ -14,6 +14,7 @@ import {
 import { canonicalBody, type Signal } from "../../domain/signal.ts";
 import type { Subscription } from "../../domain/subscription.ts";
 import { accept } from "../../redis/accept.ts";
+import { parseBucket } from "../../redis/desk-contracts.ts";
 import { dispatchesOf, enqueue } from "../../redis/enqueue.ts";
 import { DeskKeys, HomeKeys, PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import {
@@ -169,11 +170,10 @@ export async function readBooks(redis: Redis, id: SignalId): Promise<Books> {
   let atStakeCents = 0;
   for (const partition of PARTITIONS.all()) {
     const keys = new DeskKeys(partition);
-    const rows = (await redis.send("HGETALL", [keys.contracts(id)])) as Record<string, string>;
-    for (const [order, text] of Object.entries(rows)) {
-      const [state = "", , , stake = "0"] = text.split(",");
-      contracts.set(order, state);
-      if (state === "open") atStakeCents += Number(stake);
+    const rows = await redis.send("HGETALL", [keys.contracts(id)]);
+    for (const { clientOrderId, state, stakeCents } of parseBucket(id, rows)) {
+      contracts.set(clientOrderId, state);
+      if (state === "open") atStakeCents += stakeCents;
     }
     const balances = (await redis.send("HGETALL", [keys.balances])) as Record<string, string>;
     for (const cents of Object.values(balances)) balanceCents += Number(cents);

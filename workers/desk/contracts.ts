@@ -4,6 +4,7 @@ import {
   deposit,
   findContracts,
   openContracts,
+  type Contract,
   type ContractOrder,
   type DepositArgs,
   type Opened,
@@ -27,7 +28,6 @@ export async function open(
     const opened = await run(redis, openContracts, {
       partition,
       bucket,
-      batch: crypto.randomUUID(),
       symbol,
       contract,
       durationMs: durationSeconds * 1000,
@@ -48,7 +48,7 @@ export async function lookUp(
     const ids = orders.map(({ clientOrderId }) => clientOrderId);
     const { nowMs, found } = await run(redis, findContracts, { partition, bucket, ids });
     const missing: LookUp = { kind: nowMs > batch.validUntilMs ? "absent" : "pending" };
-    return found.map((each) => (each ? answerOf(each, each.stakeCents) : missing));
+    return found.map((each) => (each ? placed(each) : missing));
   });
 }
 
@@ -87,7 +87,11 @@ export async function depositAll(
 
 function answerOf(opened: Opened, stakeCents: number): BrokerAnswer {
   if (opened.kind === "rejected") return { kind: "rejected", stakeCents, reason: opened.reason };
-  return { ...opened, kind: "placed" };
+  return placed(opened);
+}
+
+function placed({ stakeCents, terms }: Pick<Contract, "stakeCents" | "terms">): BrokerAnswer {
+  return { kind: "placed", stakeCents, ...terms };
 }
 
 /** Does each partition's and bucket's orders in one go and puts the answers back into the order of the batch. */

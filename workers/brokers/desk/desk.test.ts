@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { returnCents, settle } from "../../../domain/contract.ts";
 import { asId, type AccountId } from "../../../domain/ids.ts";
-import { settleBatch } from "../../../redis/desk-contracts.ts";
+import { parseBucket, settleBatch } from "../../../redis/desk-contracts.ts";
 import { DeskKeys, PartitionMap } from "../../../redis/keys.ts";
 import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
 import { startRedis } from "../../../tests/support/redis.ts";
@@ -112,11 +112,10 @@ describe("settling", () => {
           async ({ stakeCents, payoutBp, openPriceMicros, closePriceMicros, contract }) => {
             await client.send("FLUSHALL", []);
             const expires = Date.now() - 120_000;
-            const name = "batch bucket EUR/USD";
-            const text = `open,acct,${contract},${stakeCents},${payoutBp},${openPriceMicros},1,${expires}`;
-            await client.send("HSET", [keys.contracts("bucket"), "bucket.one", text]);
+            const name = "7 bucket EUR/USD";
+            const text = `open,${contract},${payoutBp},${openPriceMicros},1,${expires}|one,acct,${stakeCents};`;
+            await client.send("HSET", [keys.contracts("bucket"), "one", "7", "#7", text]);
             await client.send("HSET", [keys.balances, "acct", "0"]);
-            await client.send("RPUSH", [keys.batch(name), "bucket.one"]);
             await client.send("ZADD", [keys.expiries, String(expires), name]);
             const tick = (at: number, micros: number) =>
               client.send("ZADD", [keys.ticks("EUR/USD"), String(at), `${at},${micros}`]);
@@ -133,9 +132,10 @@ describe("settling", () => {
                 : settle(contract, openPriceMicros, closePriceMicros);
             const balance = Number(await client.send("HGET", [keys.balances, "acct"]));
             expect(balance).toBe(returnCents(kind, stakeCents, payoutBp));
-            expect(await client.send("HGET", [keys.contracts("bucket"), "bucket.one"])).toStartWith(
-              `${kind},`,
-            );
+            const books = await client.send("HGETALL", [keys.contracts("bucket")]);
+            expect(parseBucket("bucket", books)).toMatchObject([
+              { clientOrderId: "bucket.one", account: "acct", stakeCents, state: kind },
+            ]);
           },
         ),
         { numRuns: 100 },
@@ -149,7 +149,7 @@ describe("settling", () => {
   test("waits for the quote to settle at while one can still come", async () => {
     const client = connectRedis(desk.redis.url);
     const expires = Date.now() - 10;
-    const name = "batch waiting NO/QUOTE";
+    const name = "0 waiting NO/QUOTE";
     await client.send("ZADD", [keys.expiries, String(expires), name]);
     expect(await run(client, settleBatch, { partition, name })).toBe("waiting");
     await client.send("ZREM", [keys.expiries, name]);
