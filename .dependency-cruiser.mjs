@@ -74,6 +74,7 @@ export default {
     },
     onlyIn("edge", ["@upstash"], "The connectionless client is the edge's alone."),
     onlyIn("workers/records/mongo", ["mongodb"], "Everything else knows the records' port."),
+    onlyIn("workers/redis-cluster", ["ioredis"], "Everything else knows one interface of a Redis."),
     onlyIn("app", ["vue", "bootstrap"], "Only the app is a page."),
     {
       name: "no-cycles",

@@ -12,8 +12,8 @@ const NODE_TIMEOUT_MS = 1_500;
 export interface TestCluster {
   /** `redis-cluster://…` */
   readonly url: string;
-  /** Kills the primary that holds a key, for good; answers its port. */
-  killPrimaryOf(key: string): Promise<number>;
+  /** Kills the primary that holds a key, for good, and resolves once its replica has taken over. */
+  killPrimaryOf(key: string): Promise<void>;
   /** Resolves once every slot is served again. */
   whole(): Promise<void>;
   /** Moves a key's slot to another primary while it is in use. */
@@ -77,19 +77,34 @@ export async function startCluster(): Promise<TestCluster> {
       }));
   }
 
-  const [first = "", ...others] = addresses;
   await whole();
+  await until("every replica has caught up", async () => {
+    const roles = await Promise.all(nodes.map(({ port }) => ask(port, "INFO", "replication")));
+    return roles.every(
+      (info) => info.includes("role:master") || info.includes("master_link_status:up"),
+    );
+  });
+  const [first = "", ...others] = addresses;
   return {
     url: `redis-cluster://${first}?nodes=${others.join(",")}`,
     whole,
     async killPrimaryOf(key) {
-      const primary = (await primaries(await slotOf(key))).find(({ serves }) => serves);
+      const slot = await slotOf(key);
+      const primary = (await primaries(slot)).find(({ serves }) => serves);
       const node = nodes.find(({ port }) => port === primary?.port);
       if (!node) throw new Error("nobody serves the key");
       node.alive = false;
       node.child.kill("SIGKILL");
       await node.child.exited;
-      return node.port;
+      await until(
+        "its replica has taken over",
+        async () => {
+          const serving = (await primaries(slot)).find(({ serves }) => serves);
+          return serving !== undefined && serving.port !== node.port;
+        },
+        30_000,
+      );
+      await whole();
     },
     async moveSlotOf(key) {
       const slot = String(await slotOf(key));
@@ -127,6 +142,8 @@ async function launch(dir: string): Promise<Node> {
       // The bus would take port + 10000, which may be anyone's.
       ...["--cluster-port", String(await freePort())],
       ...["--cluster-node-timeout", String(NODE_TIMEOUT_MS)],
+      // A replica that has never caught up with its primary cannot take over from it.
+      ...["--repl-diskless-sync-delay", "0"],
       ...["--appendonly", "yes", "--appenddirname", `aof-${port}`],
     ],
     { stdout: "ignore", stderr: "ignore" },
