@@ -17,13 +17,13 @@ function only(folder, allowed, comment, more = {}) {
   };
 }
 
-/** A package that only one place knows. */
+/** A package that only one place, a folder or a file, knows. */
 function onlyIn(place, packages, comment) {
   return {
     name: `only-in-${place.replaceAll(/[^a-z]+/g, "-")}`,
     severity: "error",
     comment,
-    from: { pathNot: [`^${place}/`, TESTS] },
+    from: { pathNot: [`^${place}[/.]`, TESTS] },
     to: { path: `(^|/)node_modules/(${packages.join("|")})/` },
   };
 }
