@@ -8,6 +8,7 @@ import {
   clientOrderId,
   signalIdIn,
   type AccountId,
+  type SignalId,
   type SubscriptionId,
 } from "../../domain/ids.ts";
 import { until } from "../../tests/support/wait.ts";
@@ -138,6 +139,25 @@ export function conformance(name: string, start: () => Venue): void {
       if (reply.kind === "unanswered") throw new Error("unanswered");
       expect(reply.answers).toHaveLength(2);
       for (const payoutBp of reply.answers) expect(payoutBp).toBeGreaterThan(0);
+    });
+
+    test("lists all that its books hold of a signal, and nothing else", async () => {
+      const { account, broker } = start();
+      const mine = await account(10_000);
+      const batch = batchOf(mine, 100, { count: 30, durationSeconds: 60 });
+      const signal = batch.orders[0]?.clientOrderId.split(".")[0] as SignalId;
+      expect(await broker.list(signal)).toEqual({ kind: "answered", answers: [] });
+      await open(batchOf(mine, 100, { durationSeconds: 60 }));
+      const answers = await open(batch);
+      const listed = await broker.list(signal);
+      if (listed.kind === "unanswered") throw new Error("unanswered");
+      const byId = new Map(listed.answers.map((each) => [each.clientOrderId, each]));
+      expect(listed.answers).toHaveLength(batch.orders.length);
+      for (const [index, { clientOrderId: id }] of batch.orders.entries()) {
+        const answer = answers[index];
+        const openedAtMs = answer?.kind === "placed" ? answer.openedAtMs : -1;
+        expect(byId.get(id)).toMatchObject({ account: mine, stakeCents: 100, openedAtMs });
+      }
     });
 
     test("tells every settlement to whoever follows the cursor, and pays out what it tells", async () => {

@@ -3,7 +3,7 @@
  * every call can go unanswered: that is its own case, never an exception that
  * a caller could mistake for a refusal.
  */
-import type { AccountId, ClientOrderId } from "../../domain/ids.ts";
+import type { AccountId, ClientOrderId, SignalId } from "../../domain/ids.ts";
 import type { SettlementKind } from "../../domain/contract.ts";
 import type { Order } from "../../domain/order.ts";
 import type { Outcome } from "../../domain/outcome.ts";
@@ -74,6 +74,15 @@ export interface Settlement {
   readonly settledAtMs: number;
 }
 
+/** An order as it stands on the broker's own books, whatever became of it since. */
+export interface BookedOrder {
+  readonly clientOrderId: ClientOrderId;
+  readonly account: AccountId;
+  readonly stakeCents: number;
+  /** Epoch milliseconds of the broker's clock. */
+  readonly openedAtMs: number;
+}
+
 /** The broker took nothing of the call, for certain, and says when to come again. */
 export interface Busy {
   readonly kind: "busy";
@@ -90,6 +99,12 @@ export interface Broker {
   open(batch: OrderBatch): Promise<Answered<readonly BrokerAnswer[]> | Busy>;
   /** What became of the orders of a batch, in its order. Asking changes nothing. */
   lookUp(batch: OrderBatch): Promise<Answered<readonly LookUp[]>>;
+  /**
+   * Everything that the broker's own books hold of a signal, whoever sent it:
+   * what the copier's outcomes are compared with. An order that was booked
+   * twice is listed twice.
+   */
+  list(signal: SignalId): Promise<Answered<readonly BookedOrder[]>>;
   /** What is free in each account, in their order; null where the broker does not know the account. */
   balances(accounts: readonly AccountId[]): Promise<Answered<readonly (number | null)[]>>;
   /** What a win pays on top of its stake, in basis points, symbol by symbol; null where it is not traded. */

@@ -16,6 +16,7 @@ import {
   OrderBatchSchema,
   PayoutsSchema,
 } from "../brokers/desk/api.ts";
+import { listContracts } from "./book.ts";
 import { balancesOf, depositAll, lookUp, open, PAYOUT_BP } from "./contracts.ts";
 import { isCursor, settlementsAfter } from "./settlements.ts";
 import type { Redis } from "../redis-client.ts";
@@ -69,6 +70,16 @@ export function deskApp({ redis, partitions, token, stop }: Desk): Hono {
     const body = await bodyOf(c, PayoutsSchema);
     if ("faults" in body) return problem(c, body.code, body.faults);
     return c.json({ answers: body.value.symbols.map(() => PAYOUT_BP) });
+  });
+  app.get("/v1/contracts", async (c) => {
+    const { bucket = "", after = "0" } = c.req.query();
+    const partition = Number(/^\d{1,4}$/.exec(after)?.[0] ?? Number.NaN);
+    if (!ID_PATTERN.test(bucket) || !(partition < partitions.count)) {
+      return problem(c, "BODY_INVALID", [
+        { path: "", message: "not a bucket, or not a page of it" },
+      ]);
+    }
+    return c.json(await listContracts(redis, partitions, bucket, partition));
   });
   app.post("/v1/deposits", async (c) => {
     const body = await bodyOf(c, DepositsSchema);

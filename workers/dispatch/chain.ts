@@ -13,7 +13,8 @@ import type { Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
 import { run, type Redis } from "../redis-client.ts";
 
-const FIRST_HASH = "0".repeat(64);
+/** What the first link goes on from. */
+export const FIRST_HASH = "0".repeat(64);
 
 export type Sign = (hash: string) => Promise<string>;
 
@@ -25,7 +26,11 @@ export async function signer(issuerKey: JWK): Promise<Sign> {
     new CompactSign(new TextEncoder().encode(hash)).setProtectedHeader(header).sign(key);
 }
 
-export function linkHash(previousHash: string, signal: AcceptedSignal, bodySha256: string): string {
+export function linkHash(
+  previousHash: string,
+  signal: Pick<AcceptedSignal, "sequence" | "id" | "acceptedAtMs">,
+  bodySha256: string,
+): string {
   const { sequence, id, acceptedAtMs } = signal;
   return createHash("sha256")
     .update([previousHash, sequence, id, acceptedAtMs, bodySha256].join("\n"))

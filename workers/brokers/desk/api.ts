@@ -9,7 +9,7 @@ import {
   SYMBOL_PATTERN,
 } from "../../../domain/signal.ts";
 import type { SettlementKind } from "../../../domain/contract.ts";
-import type { BrokerAnswer, LookUp } from "../port.ts";
+import type { BookedOrder, BrokerAnswer, LookUp } from "../port.ts";
 
 /** Orders of one call: a shard, with room to spare. */
 export const MAX_ORDERS = 1_000;
@@ -71,6 +71,13 @@ export interface OpenAnswer {
 
 export interface LookUpAnswer {
   readonly answers: readonly LookUp[];
+}
+
+/** One page of the contracts whose client order ids start alike. */
+export interface ContractsAnswer {
+  /** Where the next page begins; null after the last. */
+  readonly next: string | null;
+  readonly contracts: readonly BookedOrder[];
 }
 
 export interface SettlementsAnswer {

@@ -3,8 +3,9 @@
  * each client order id once, enforces `validUntilMs` itself and answers for
  * certain what it never opened.
  */
-import type { Answered, Broker, OrderBatch } from "../port.ts";
+import type { Answered, BookedOrder, Broker, OrderBatch } from "../port.ts";
 import type {
+  ContractsAnswer,
   LookUpAnswer,
   OpenAnswer,
   OrderBatchBody,
@@ -62,6 +63,19 @@ export function connectDesk(url: string, token: string): Broker {
       const path = "/v1/payouts";
       return sized(await call<ValuesAnswer>(path, callTimeout(), { symbols }), symbols.length);
     },
+    async list(signal) {
+      const found: BookedOrder[] = [];
+      let after: string | null = "0";
+      while (after !== null) {
+        const path: string = `/v1/contracts?bucket=${signal}&after=${after}`;
+        const reply: Answered<ContractsAnswer> = await call(path, callTimeout());
+        if (reply.kind === "unanswered") return reply;
+        found.push(...reply.answers.contracts);
+        after = reply.answers.next;
+      }
+      return { kind: "answered", answers: found };
+    },
+
     async settlements(after, stop) {
       const path = `/v1/settlements?after=${encodeURIComponent(after)}`;
       const giveUp = AbortSignal.any([stop, AbortSignal.timeout(SETTLEMENTS_TIMEOUT_MS)]);
