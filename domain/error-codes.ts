@@ -152,6 +152,11 @@ export const ERRORS = {
     title: "Trading is halted.",
     action: "Wait until the halt is lifted, then send a new signal.",
   },
+  TRADING_DRAINED: {
+    status: 423,
+    title: "Nothing new is opened: trading is being drained.",
+    action: "Wait until the drain is lifted, then send a new signal.",
+  },
   UPGRADE_REQUIRED: {
     status: 426,
     title: "This address speaks WebSocket only.",

@@ -28,6 +28,7 @@ export const SKIP_REASONS = {
   OPEN_CAP: "As many positions are open as the copy plan allows.",
   DAY_CAP: "The stake would exceed what the copy plan allows for the day.",
   HALTED: "Trading was halted.",
+  DRAINED: "Trading was being drained: nothing new was opened.",
 } as const;
 export type SkipReason = keyof typeof SKIP_REASONS;
 

@@ -60,9 +60,13 @@ local granted = redis.call('HGET', KEYS[3], sender)
 if not settings or not granted then return {'refused', 'GRANT_MISSING'} end
 local channel, grant = cjson.decode(settings), cjson.decode(granted)
 
-for _, halted in ipairs(redis.call('SMISMEMBER', KEYS[4], 'platform', 'channel:' .. signal.channel, 'provider:' .. channel.provider)) do
-  if halted == 1 then return {'refused', 'TRADING_HALTED'} end
+local drained
+for _, state in ipairs(redis.call('HMGET', KEYS[4], 'platform', 'channel:' .. signal.channel, 'provider:' .. channel.provider)) do
+  if state == 'halt' then return {'refused', 'TRADING_HALTED'} end
+  drained = drained or state
 end
+-- Every signal of today opens. A close, once there is one, goes past a drain.
+if drained then return {'refused', 'TRADING_DRAINED'} end
 
 local function includes(list, wanted)
   for _, each in ipairs(list) do if each == wanted then return true end end

@@ -9,7 +9,7 @@ import type { AccountId, SubscriptionId } from "../domain/ids.ts";
 import type { OutcomeCounts, SkipReason } from "../domain/outcome.ts";
 import { ANSWER_TTL_MS } from "./accept.ts";
 import type { OutcomesEvent } from "./events.ts";
-import { haltScopes, liveChannel, RegionKeys } from "./keys.ts";
+import { liveChannel, RegionKeys } from "./keys.ts";
 import type { Job } from "./job.ts";
 import { asInteger, asList, asText, type Script } from "./script.ts";
 
@@ -25,6 +25,8 @@ export interface IntendArgs {
   readonly job: Job;
   /** The version of the shard that was decided on. */
   readonly shardVersion: number;
+  /** The version of the halts that it was decided under. */
+  readonly haltsVersion: string;
   readonly intents: Intents;
 }
 
@@ -35,18 +37,15 @@ export type IntendReply =
   | { readonly kind: "known"; readonly intents: Intents }
   /** Its outcomes stand already. */
   | { readonly kind: "over" }
-  /** The shard changed since it was read. */
-  | { readonly kind: "stale" }
-  | { readonly kind: "halted" };
+  /** The shard or the halts changed since they were read. */
+  | { readonly kind: "stale" };
 
 const intendLua = `
 local intents, outcomes = unpack(redis.call('HMGET', KEYS[1], 'intents', 'outcomes'))
 if outcomes then return {'over'} end
 if intents then return {'known', intents} end
 if redis.call('HGET', KEYS[2], 'version:' .. ARGV[1]) ~= ARGV[2] then return {'stale'} end
-for i = 4, #ARGV do
-  if redis.call('SISMEMBER', KEYS[3], ARGV[i]) == 1 then return {'halted'} end
-end
+if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[4] then return {'stale'} end
 redis.call('HSET', KEYS[1], 'intents', ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ${ANSWER_TTL_MS})
 return {'new'}
@@ -63,11 +62,11 @@ export const intend: Script<IntendArgs, IntendReply> = {
       region.halts,
     ];
   },
-  args: ({ job: { signal, broker, shard }, shardVersion, intents }) => [
+  args: ({ job: { shard }, shardVersion, haltsVersion, intents }) => [
     String(shard),
     String(shardVersion),
     JSON.stringify(intents),
-    ...haltScopes(signal.channel, signal.provider, broker),
+    haltsVersion,
   ],
   reply(raw) {
     const [kind, intents] = asList(raw);

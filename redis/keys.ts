@@ -68,7 +68,7 @@ export class HomeKeys {
   get undispatched(): string {
     return `${this.#prefix}:undispatched`;
   }
-  /** SET of halted scopes, see `haltScopes`. */
+  /** HASH scope → `halt` or `drain`, and `version`; see `redis/halt.ts`. */
   get halts(): string {
     return `${this.#prefix}:halts`;
   }
@@ -115,6 +115,7 @@ export class RegionKeys {
   get events(): string {
     return `${this.#prefix}:events`;
   }
+  /** HASH, as that of the home partitions. */
   get halts(): string {
     return `${this.#prefix}:halts`;
   }
@@ -222,9 +223,3 @@ export function askingKey(symbol: string): string {
 
 /** STRING (a number): how many quotes were asked and paid for. */
 export const PAID_QUOTES_KEY = "quotes:paid";
-
-/** The scopes of which any one, when halted, stops an order of this kind. */
-export function haltScopes(channel: ChannelId, provider: PersonId, broker?: string): string[] {
-  const scopes = ["platform", `channel:${channel}`, `provider:${provider}`];
-  return broker === undefined ? scopes : [...scopes, `broker:${broker}`];
-}

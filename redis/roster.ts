@@ -21,24 +21,26 @@ import { asInteger, asList, LUA_NOW, type Script } from "./script.ts";
 export const SHARD_SIZE = 256;
 
 export interface RosterMember extends Follower {
+  readonly follower: PersonId;
   readonly subscriptionVersion: number;
   /** Roster versions at which this subscription joined, left, joined again …, ascending. */
   readonly turns: readonly number[];
 }
 
 /** What a subscription's row holds besides the versions that the script keeps. */
-type RowPayload = readonly [AccountId, SubscriptionState, number, CopyPlan];
+type RowPayload = readonly [AccountId, SubscriptionState, number, CopyPlan, PersonId];
 type Row = readonly [version: number, turns: readonly number[], payload: RowPayload];
 
 export function parseRosterShard(flat: readonly string[]): RosterMember[] {
   const members: RosterMember[] = [];
   for (let index = 0; index + 1 < flat.length; index += 2) {
     const [subscriptionVersion, turns, payload] = JSON.parse(flat[index + 1] ?? "") as Row;
-    const [account, state, expiresAtMs, plan] = payload;
+    const [account, state, expiresAtMs, plan, follower] = payload;
     const subscription = flat[index] as SubscriptionId;
     members.push({
       subscription,
       account,
+      follower,
       state,
       expiresAtMs,
       plan,
@@ -145,7 +147,8 @@ export const seat: Script<SeatArgs, SeatReply> = {
   args: ({ subscriptions }) => [
     String(SHARD_SIZE),
     ...subscriptions.flatMap((each) => {
-      const payload: RowPayload = [each.account, each.state, each.expiresAtMs, each.plan];
+      const { account, state, expiresAtMs, plan, follower } = each;
+      const payload: RowPayload = [account, state, expiresAtMs, plan, follower];
       return [
         each.id,
         String(each.version),

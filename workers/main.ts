@@ -16,6 +16,7 @@ const ROLES: Record<string, () => Promise<{ role: Role }>> = {
   simulator: () => import("./simulator/role.ts"),
   seed: () => import("./seed/role.ts"),
   roster: () => import("./roster/role.ts"),
+  control: () => import("./control/role.ts"),
 };
 
 const name = process.argv[2] ?? "";
@@ -52,4 +53,4 @@ try {
   console.error(`${name} could not go on: ${told}`);
   process.exit(1);
 }
-process.exit(0);
+process.exit();

@@ -1,6 +1,8 @@
 /** Signals by POST: accepted once, dispatched once, and refused by name. On each runtime, on a real Redis behind the bridge. */
 import { expect, test } from "bun:test";
+import { setHalt, type HaltAction } from "../../redis/halt.ts";
 import { RegionKeys } from "../../redis/keys.ts";
+import { run } from "../../workers/redis-client.ts";
 import { until } from "../support/wait.ts";
 import { answerOf, HOOK_SIGNAL, SIGNAL } from "./client.ts";
 import { expectProblem, HOME, onEachRuntime } from "./harness.ts";
@@ -50,9 +52,21 @@ onEachRuntime((at) => {
     await at.refused("GRANT_SYMBOL", 403, () => at.send({ ...SIGNAL, symbol: "R_100" }, trader));
     await at.refused("GRANT_MISSING", 403, () => at.send({ ...SIGNAL, channel: "other" }));
     await at.refused("SYMBOL_UNKNOWN", 422, () => at.send({ ...SIGNAL, symbol: "DOGE/USD" }));
-    await at.world.client.send("SADD", [HOME.halts, "platform"]);
-    await at.refused("TRADING_HALTED", 423, () => at.send(SIGNAL));
-    await at.world.client.send("SREM", [HOME.halts, "platform"]);
+  });
+
+  test("nothing is taken while the platform, the channel or its provider is halted or drained", async () => {
+    for (const scope of ["platform", "channel:demo", "provider:demo-provider"] as const) {
+      const set = async (action: HaltAction) =>
+        await run(at.world.client, setHalt, { key: HOME.halts, scope, action });
+      await set("drain");
+      await at.refused("TRADING_DRAINED", 423, () => at.send(SIGNAL));
+      await set("halt");
+      await at.refused("TRADING_HALTED", 423, () => at.send(SIGNAL));
+      await set("drain");
+      await at.refused("TRADING_HALTED", 423, () => at.send(SIGNAL));
+      await set("lift");
+    }
+    expect((await at.send(SIGNAL)).status).toBe(202);
   });
 
   test("tokens that are not ours, not valid or not for this are refused", async () => {

@@ -12,6 +12,7 @@ import { asId, type SignalId, type SubscriptionId } from "../../domain/ids.ts";
 import { dispatchesOf, enqueue } from "../../redis/enqueue.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../redis/progress.ts";
+import type { HaltAction, HaltScope } from "../../redis/halt.ts";
 import { deadLetters } from "../../redis/streams.ts";
 import {
   followerOf,
@@ -27,6 +28,7 @@ import { startLink, type CuttableLink } from "../../tests/support/cut.ts";
 import { startDesk, type TestDesk } from "../../tests/support/desk.ts";
 import { startRole, type RoleProcess } from "../../tests/support/role.ts";
 import { until } from "../../tests/support/wait.ts";
+import { writeHalt } from "../control/halts.ts";
 import { run } from "../redis-client.ts";
 
 setDefaultTimeout(20_000);
@@ -112,19 +114,37 @@ describe("fan-out", () => {
 
   test("sends nothing while trading is halted, in any scope, and says so (P4)", async () => {
     await startWorker();
-    for (const scope of ["platform", "channel:demo", "provider:demo-provider", "broker:desk"]) {
-      const id = await copier.send({}, false);
-      const keys = PARTITIONS.all().map((partition) => new RegionKeys(partition).halts);
-      for (const key of keys) await copier.redis.send("SADD", [key, scope]);
-      try {
-        await redispatch(id);
-        await complete(id);
-      } finally {
-        for (const key of keys) await copier.redis.send("SREM", [key, scope]);
+    const region = { home: copier.redis, regions: new Map([["local", copier.redis]]) };
+    const set = async (scope: HaltScope, action: HaltAction) =>
+      await writeHalt({ ...region, partitions: PARTITIONS }, scope, action);
+    for (const scope of [
+      "platform",
+      "channel:demo",
+      "provider:demo-provider",
+      "broker:desk",
+    ] as const) {
+      for (const [action, told] of [
+        ["halt", "HALTED"],
+        ["drain", "DRAINED"],
+      ] as const) {
+        const id = await copier.send({}, false);
+        await set(scope, action);
+        try {
+          await redispatch(id);
+          await complete(id);
+        } finally {
+          await set(scope, "lift");
+        }
+        expect(await summary(id)).toEqual({ [`skipped: ${told}`]: FOLLOWERS });
+        expect((await readBooks(copier.redis, id)).contracts.size).toBe(0);
       }
-      expect(await summary(id)).toEqual({ "skipped: HALTED": FOLLOWERS });
-      expect((await readBooks(copier.redis, id)).contracts.size).toBe(0);
     }
+    await set("follower:follower-0007", "halt");
+    const id = await copier.send();
+    await complete(id);
+    await set("follower:follower-0007", "lift");
+    expect(await summary(id)).toEqual({ placed: FOLLOWERS - 1, "skipped: HALTED": 1 });
+    expect((await readOutcomes(copier.redis, id)).get("sub-0007")).toEqual(["skipped: HALTED"]);
   });
 
   test("skips who left after the acceptance, and copies nobody who came after it", async () => {

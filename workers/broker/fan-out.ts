@@ -1,10 +1,11 @@
 /** One job from its stream to its outcomes: decide → intend → place → report. */
 import { decide } from "../../domain/decide.ts";
 import { clientOrderId } from "../../domain/ids.ts";
-import { countOutcomes, type SkipReason } from "../../domain/outcome.ts";
+import { countOutcomes } from "../../domain/outcome.ts";
 import type { CopyOutcome, OutcomesEvent } from "../../redis/events.ts";
 import { intend, report, type Intents } from "../../redis/fan-out.ts";
 import { parseJob, type Job } from "../../redis/job.ts";
+import type { Halts } from "../../redis/halt.ts";
 import { rotate } from "../../redis/route.ts";
 import { wasSeated, type RosterMember } from "../../redis/roster.ts";
 import type { Broker, OrderBatch } from "../brokers/port.ts";
@@ -12,12 +13,15 @@ import type { Clock } from "../clock.ts";
 import type { Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
 import { run, type Redis } from "../redis-client.ts";
+import type { HaltCache } from "./halt-cache.ts";
+import { stopOf } from "./hold.ts";
 import { place, type Placement } from "./place.ts";
 import type { RosterCache } from "./roster-cache.ts";
 
 export interface FanOut {
   readonly redis: Redis;
   readonly roster: RosterCache;
+  readonly halts: HaltCache;
   readonly broker: Broker;
   readonly partition: number;
   readonly clock: Clock;
@@ -47,43 +51,49 @@ const NOTHING_PLACED: Placement = { outcomes: [], sentAtMs: null, answeredAtMs: 
 
 /** Undefined where the job's outcomes stand already. */
 async function writeIntents(
-  { redis, roster, partition, clock }: FanOut,
+  { redis, roster, halts: known, partition, clock }: FanOut,
   job: Job,
 ): Promise<{ readonly intents: Intents; readonly maybeSent: boolean } | undefined> {
   for (let fresh = false; ; fresh = true) {
-    const shard = await roster.shardOf(partition, job, fresh);
-    const intents = decideAll(job, shard.members, clock.nowMs());
+    const [shard, halts] = await Promise.all([
+      roster.shardOf(partition, job, fresh),
+      known.of(partition, fresh),
+    ]);
+    const intents = decideAll(job, shard.members, halts, clock.nowMs());
     const reply = await run(redis, intend, {
       partition,
       job,
       shardVersion: shard.version,
+      haltsVersion: halts.version,
       intents,
     });
     if (reply.kind === "new") return { intents, maybeSent: false };
     if (reply.kind === "known") return { intents: reply.intents, maybeSent: true };
-    if (reply.kind === "halted") return { intents: skipAll(intents, "HALTED"), maybeSent: false };
     if (reply.kind === "over") return undefined;
   }
 }
 
-function decideAll(job: Job, members: readonly RosterMember[], nowMs: number): Intents {
+function decideAll(
+  job: Job,
+  members: readonly RosterMember[],
+  halts: Halts,
+  nowMs: number,
+): Intents {
   const orders: Intents["orders"][number][] = [];
   const skips: Intents["skips"][number][] = [];
   const snapshot = members.filter((member) => wasSeated(member, job.version));
   for (const member of rotate(snapshot, job.signal.sequence)) {
     const decision = decide(job.signal, member, { nowMs });
+    const stop = stopOf(halts, job, member.follower);
     if (decision.kind === "skip") {
       skips.push([member.subscription, member.account, decision.reason]);
+    } else if (stop) {
+      skips.push([member.subscription, member.account, stop]);
     } else {
       orders.push([member.subscription, member.account, decision.order.stakeCents]);
     }
   }
   return { decidedAtMs: nowMs, orders, skips };
-}
-
-function skipAll({ decidedAtMs, orders, skips }: Intents, reason: SkipReason): Intents {
-  const skipped = orders.map(([subscription, account]) => [subscription, account, reason] as const);
-  return { decidedAtMs, orders: [], skips: [...skips, ...skipped] };
 }
 
 export function batchOf({ signal }: Job, intents: Intents): OrderBatch {

@@ -9,6 +9,7 @@ import { required } from "../env.ts";
 import type { Role } from "../main.ts";
 import { connectRedis } from "../redis-client.ts";
 import { fanOut, type FanOut } from "./fan-out.ts";
+import { HaltCache } from "./halt-cache.ts";
 import { answerQuestion } from "./questions.ts";
 import { RosterCache } from "./roster-cache.ts";
 import { followSettlements } from "./settlements.ts";
@@ -24,6 +25,7 @@ export const role: Role = async (env, stop, ready) => {
   const partitions = new PartitionMap(env.FANFARE_PARTITIONS);
   const broker = connectDesk(env.FANFARE_DESK_URL, required(env, "FANFARE_DESK_TOKEN"));
   const roster = new RosterCache(redis);
+  const halts = new HaltCache(redis);
   const consumer = env.FANFARE_CONSUMER;
 
   const loop = (
@@ -48,7 +50,7 @@ export const role: Role = async (env, stop, ready) => {
 
   const loops = partitions.all().flatMap((partition) => {
     const region = new RegionKeys(partition);
-    const parts: FanOut = { redis, roster, broker, partition, clock: SYSTEM_CLOCK };
+    const parts: FanOut = { redis, roster, halts, broker, partition, clock: SYSTEM_CLOCK };
     return [
       loop(region.jobs(broker.name), JOBS_AT_ONCE, (entry) => fanOut(parts, entry)),
       loop(region.questions(broker.name), QUESTIONS_AT_ONCE, (entry) =>

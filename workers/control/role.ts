@@ -1,0 +1,79 @@
+/**
+ * One-shot, for whoever runs the system:
+ *
+ *     npm run control -- halt|drain|lift <scope>
+ *     npm run control -- status [scope]
+ *
+ * A scope is `platform`, or `channel:`, `provider:`, `follower:` or `broker:`
+ * with an id. Ends with 0 once every partition confirmed, with 1 where one did
+ * not, and with 2 where the words cannot be read.
+ */
+import { HALT_KINDS, isHaltScope, type HaltAction, type HaltState } from "../../redis/halt.ts";
+import { PartitionMap } from "../../redis/keys.ts";
+import { regionRedisUrls } from "../env.ts";
+import type { Role } from "../main.ts";
+import { connectRedis } from "../redis-client.ts";
+import { readHalts, writeHalt, type Places, type Standing, type Written } from "./halts.ts";
+
+const ACTIONS = ["halt", "drain", "lift"] as const;
+const TOLD = { halt: "halted", drain: "being drained" } as const;
+const USAGE = `usage: control halt|drain|lift <scope>, or control status [scope]
+A scope is platform, or ${HALT_KINDS.map((kind) => `${kind}:<id>`).join(", ")}.`;
+
+export const role: Role = async (env) => {
+  const [action = "", scope, ...rest] = process.argv.slice(3);
+  const isAction = ACTIONS.includes(action as HaltAction);
+  const readable =
+    (isAction || action === "status") &&
+    (scope === undefined ? !isAction : isHaltScope(scope)) &&
+    rest.length === 0;
+  if (!readable) {
+    console.error(USAGE);
+    process.exitCode = 2;
+    return;
+  }
+  const places: Places = {
+    home: connectRedis(env.FANFARE_REDIS_URL),
+    regions: new Map(
+      Object.entries(regionRedisUrls(env)).map(([name, url]) => [name, connectRedis(url)]),
+    ),
+    partitions: new PartitionMap(env.FANFARE_PARTITIONS),
+  };
+  if (isAction && scope !== undefined && isHaltScope(scope)) {
+    const written = await writeHalt(places, scope, action as HaltAction);
+    console.log(tellWritten(scope, written));
+    tellSilent(written.silent);
+  }
+  const standing = await readHalts(places);
+  console.log(tellStanding(standing, scope));
+  tellSilent(standing.silent);
+  places.home.close();
+  for (const region of places.regions.values()) region.close();
+};
+
+function tellWritten(scope: string, { places, changed, state, silent }: Written): string {
+  const confirmed = `${places - silent.length} of ${places} partitions confirmed, ${changed} changed`;
+  return `${scope} is ${state ? TOLD[state] : "open"}: ${confirmed}.`;
+}
+
+function tellStanding({ places, scopes, silent }: Standing, only?: string): string {
+  const told = [...scopes]
+    .filter(([scope]) => only === undefined || scope === only)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([scope, states]) =>
+      [...states].map(([state, count]) => lineOf(scope, state, count, places - silent.length)),
+    );
+  const nothing = `Nothing is halted or drained${only === undefined ? "" : ` as ${only}`}.`;
+  return told.length === 0 ? nothing : told.join("\n");
+}
+
+function lineOf(scope: string, state: HaltState, count: number, places: number): string {
+  const where = count === places ? "everywhere" : `only in ${count} of ${places} partitions`;
+  return `${scope}\t${TOLD[state]}\t${where}`;
+}
+
+function tellSilent(silent: readonly string[]): void {
+  if (silent.length === 0) return;
+  console.error(`No confirmation from ${silent.join("; ")}. Give the command again.`);
+  process.exitCode = 1;
+}
