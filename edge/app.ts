@@ -4,7 +4,7 @@
  */
 import { Hono } from "hono";
 import { problemResponse } from "./problems.ts";
-import type { Edge } from "./edge.ts";
+import type { Edge, EdgeApp, EdgeHono } from "./edge.ts";
 import { serveHooks } from "./hooks/hooks.ts";
 import { serveLive } from "./live.ts";
 import { log } from "./log.ts";
@@ -15,12 +15,6 @@ import { failure } from "./result.ts";
 import { HealthAnswer } from "./schemas.ts";
 import { serveSignals } from "./signals.ts";
 import { serveSocket, type Upgrade } from "./socket.ts";
-import type { Caller } from "./tokens.ts";
-
-export interface EdgeHono {
-  Variables: { caller: Caller };
-}
-export type EdgeApp = Hono<EdgeHono>;
 
 export interface RuntimeParts {
   readonly upgrade: Upgrade;

@@ -1,7 +1,6 @@
 /** Who is calling: the middleware that every operation with a token starts with. */
 import { createMiddleware } from "hono/factory";
-import type { EdgeHono } from "./app.ts";
-import type { Edge } from "./edge.ts";
+import type { Edge, EdgeHono } from "./edge.ts";
 import { problemResponse } from "./problems.ts";
 import { failure, type Result } from "./result.ts";
 import { bearerOf, type Caller, type Scope } from "./tokens.ts";

@@ -1,8 +1,9 @@
 /** What the edge is made of. All that differs between runtimes and tests is passed in here. */
+import type { Hono } from "hono";
 import { PartitionMap } from "../redis/keys.ts";
 import type { EdgeEnv } from "./env.ts";
 import { openStore, type Store } from "./store.ts";
-import { tokenVerifier, type TokenVerifier } from "./tokens.ts";
+import { tokenVerifier, type Caller, type TokenVerifier } from "./tokens.ts";
 
 export interface Edge {
   readonly home: Store;
@@ -20,6 +21,12 @@ export interface Edge {
   /** Aborts when the process drains: what streams or waits ends then. */
   readonly stop: AbortSignal;
 }
+
+/** What a request carries once its sender is known. */
+export interface EdgeHono {
+  Variables: { caller: Caller };
+}
+export type EdgeApp = Hono<EdgeHono>;
 
 export function openEdge(env: EdgeEnv, stop: AbortSignal): Edge {
   return {

@@ -1,6 +1,6 @@
 /** The edge as a Cloudflare Worker. Its parts are made once per isolate and hold nothing of a request. */
-import { createApp, type EdgeApp } from "./app.ts";
-import { openEdge } from "./edge.ts";
+import { createApp } from "./app.ts";
+import { openEdge, type EdgeApp } from "./edge.ts";
 import { readEnv } from "./env.ts";
 import { configureLog, log } from "./log.ts";
 import { problemResponse } from "./problems.ts";

@@ -1,7 +1,6 @@
 /** `GET /v1/signals/:id/live`: the fan-out's progress as server-sent events, until it is complete or a minute is over. */
-import type { EdgeApp } from "./app.ts";
 import { requireScope } from "./bearer.ts";
-import type { Edge } from "./edge.ts";
+import type { Edge, EdgeApp } from "./edge.ts";
 import { describe } from "./openapi.ts";
 import { problemResponse } from "./problems.ts";
 import { findSignal } from "./progress.ts";

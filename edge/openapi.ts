@@ -1,10 +1,10 @@
 /** The OpenAPI document: every answer of every operation, from the same schemas and the same table of errors that the code uses. */
+import type { EdgeHono } from "./edge.ts";
 import { toJsonSchema } from "@valibot/to-json-schema";
 import type { Hono } from "hono";
 import { describeRoute, generateSpecs, type DescribeRouteOptions } from "hono-openapi";
 import type { GenericSchema } from "valibot";
 import { ERRORS, type ErrorCode } from "../domain/error-codes.ts";
-import type { EdgeHono } from "./app.ts";
 import type { Scope } from "./tokens.ts";
 
 type JsonSchema = Readonly<Record<string, unknown>>;

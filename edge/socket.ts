@@ -3,9 +3,8 @@
  * then its live progress.
  */
 import type { Context } from "hono";
-import type { EdgeApp } from "./app.ts";
 import { identify } from "./bearer.ts";
-import type { Edge } from "./edge.ts";
+import type { Edge, EdgeApp } from "./edge.ts";
 import { describe } from "./openapi.ts";
 import { problemResponse } from "./problems.ts";
 import { failure } from "./result.ts";

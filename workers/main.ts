@@ -1,9 +1,7 @@
 /** `main.ts <role>`: one process, one role. Prints `ready` on its standard output once it serves; SIGTERM and SIGINT drain it. */
-import { MissingSetting, readEnv, type WorkerEnv } from "./env.ts";
+import { MissingSetting, readEnv } from "./env.ts";
 import { configureLog } from "./log.ts";
-
-/** A role runs until the signal aborts, and then resolves once nothing of it is under way. */
-export type Role = (env: WorkerEnv, stop: AbortSignal, ready: () => void) => Promise<void>;
+import type { Role } from "./role.ts";
 
 const ROLES: Record<string, () => Promise<{ role: Role }>> = {
   broker: () => import("./broker/role.ts"),

@@ -6,7 +6,7 @@ import { SYSTEM_CLOCK } from "../clock.ts";
 import { consume, type Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
 import { required } from "../env.ts";
-import type { Role } from "../main.ts";
+import type { Role } from "../role.ts";
 import { connectRedis } from "../redis-client.ts";
 import { fanOut, type FanOut } from "./fan-out.ts";
 import { HaltCache } from "./halt-cache.ts";

@@ -11,7 +11,7 @@
 import { HALT_KINDS, isHaltScope, type HaltAction, type HaltState } from "../../redis/halt.ts";
 import { PartitionMap } from "../../redis/keys.ts";
 import { regionRedisUrls } from "../env.ts";
-import type { Role } from "../main.ts";
+import type { Role } from "../role.ts";
 import { connectRedis } from "../redis-client.ts";
 import { readHalts, writeHalt, type Places, type Standing, type Written } from "./halts.ts";
 

@@ -1,7 +1,7 @@
 /** A desk server: stateless in front of the desk's books, as many side by side as are wanted. */
 import { PartitionMap } from "../../redis/keys.ts";
 import { required } from "../env.ts";
-import type { Role } from "../main.ts";
+import type { Role } from "../role.ts";
 import { connectRedis } from "../redis-client.ts";
 import { deskApp } from "./http.ts";
 

@@ -5,7 +5,7 @@ import { GROUPS } from "../../redis/streams.ts";
 import { SYSTEM_CLOCK } from "../clock.ts";
 import { consume } from "../consume/consume.ts";
 import { regionRedisUrls, required } from "../env.ts";
-import type { Role } from "../main.ts";
+import type { Role } from "../role.ts";
 import { connectRedis } from "../redis-client.ts";
 import { chain, signer } from "./chain.ts";
 import { redispatch } from "./redispatch.ts";

@@ -5,7 +5,7 @@
  */
 import { PartitionMap } from "../../redis/keys.ts";
 import type { Quote } from "../../domain/quote.ts";
-import type { Role } from "../main.ts";
+import type { Role } from "../role.ts";
 import { connectRedis } from "../redis-client.ts";
 import { askedQuotes } from "./asked-quotes.ts";
 import { deskWriter } from "./desk-writer.ts";

@@ -9,7 +9,7 @@ import { GROUPS } from "../../redis/streams.ts";
 import { SYSTEM_CLOCK } from "../clock.ts";
 import { consume, type Consumption } from "../consume/consume.ts";
 import { regionRedisUrls } from "../env.ts";
-import type { Role } from "../main.ts";
+import type { Role } from "../role.ts";
 import { openRecords } from "../records/open.ts";
 import { connectRedis } from "../redis-client.ts";
 import { recordEvents, recordLinks, recordSignals } from "./record.ts";

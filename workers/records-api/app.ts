@@ -2,26 +2,15 @@
 import { getLogger } from "@logtape/logtape";
 import { Hono } from "hono";
 import { generateSpecs } from "hono-openapi";
-import type { Records, SubscriptionRecord } from "../records/port.ts";
+import type { Api } from "./api.ts";
 import { serveChannels } from "./channels.ts";
 import { reply, serveAnyone } from "./operation.ts";
 import { problemResponse } from "./problems.ts";
 import { failure } from "./result.ts";
 import { DocumentAnswer, HealthAnswer } from "./schemas.ts";
 import { serveSessions } from "./sessions.ts";
-import type { SignIn } from "./sign-in.ts";
 import { serveSignals } from "./signals.ts";
 import { serveSubscriptions } from "./subscriptions.ts";
-import type { Tokens } from "./tokens.ts";
-
-export interface Api {
-  readonly records: Records;
-  readonly tokens: Tokens;
-  readonly signIn: SignIn;
-  /** Brings a recorded change to Redis. */
-  project(changed: SubscriptionRecord): Promise<void>;
-  clock(): number;
-}
 
 export function createApp(api: Api): Hono {
   const app = new Hono();

@@ -3,7 +3,7 @@ import type { Hono } from "hono";
 import type { PersonId } from "../../domain/ids.ts";
 import type { ChannelRecord } from "../records/port.ts";
 import { sendsTo } from "./access.ts";
-import type { Api } from "./app.ts";
+import type { Api } from "./api.ts";
 import { reply, serve } from "./operation.ts";
 import { failure } from "./result.ts";
 import { ChannelAnswer, ChannelsAnswer } from "./schemas.ts";

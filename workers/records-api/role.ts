@@ -4,7 +4,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { required } from "../env.ts";
-import type { Role } from "../main.ts";
+import type { Role } from "../role.ts";
 import { openRecords } from "../records/open.ts";
 import { checkRoster } from "../roster/check.ts";
 import { followOutbox, projectNow } from "../roster/outbox.ts";

@@ -2,7 +2,7 @@
 import type { Hono } from "hono";
 import { asId, type PersonId } from "../../domain/ids.ts";
 import { sentChannels } from "./access.ts";
-import type { Api } from "./app.ts";
+import type { Api } from "./api.ts";
 import { reply, serve, serveAnyone } from "./operation.ts";
 import { failure } from "./result.ts";
 import { PersonAnswer, SessionAnswer, SessionBody } from "./schemas.ts";

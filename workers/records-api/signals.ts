@@ -5,7 +5,7 @@ import { OUTCOME_KINDS } from "../../domain/outcome.ts";
 import type { Progress } from "../../redis/progress.ts";
 import type { OrderRecord, SignalRecord } from "../records/port.ts";
 import { readChannels, sendsTo } from "./access.ts";
-import type { Api } from "./app.ts";
+import type { Api } from "./api.ts";
 import { reply, serve } from "./operation.ts";
 import { failure } from "./result.ts";
 import {

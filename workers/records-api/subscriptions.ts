@@ -13,7 +13,7 @@ import {
   type PersonId,
 } from "../../domain/ids.ts";
 import type { SubscriptionRecord } from "../records/port.ts";
-import type { Api } from "./app.ts";
+import type { Api } from "./api.ts";
 import { reply, serve, type Reply } from "./operation.ts";
 import { failure, success, type Result } from "./result.ts";
 import {

@@ -1,5 +1,5 @@
 /** One-shot: checks the roster against the records, rebuilds what is missing, and ends. */
-import type { Role } from "../main.ts";
+import type { Role } from "../role.ts";
 import { openRecords } from "../records/open.ts";
 import { checkRoster } from "./check.ts";
 import { connectTargets } from "./projector.ts";

@@ -5,7 +5,7 @@
 import { getLogger } from "@logtape/logtape";
 import { settleBatch } from "../../redis/desk-contracts.ts";
 import { DeskKeys, PartitionMap } from "../../redis/keys.ts";
-import type { Role } from "../main.ts";
+import type { Role } from "../role.ts";
 import { connectRedis, run, type Redis } from "../redis-client.ts";
 
 const PAUSE_MS = 100;

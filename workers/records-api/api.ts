@@ -1,0 +1,13 @@
+/** What the records API is made of; a test passes its own. */
+import type { Records, SubscriptionRecord } from "../records/port.ts";
+import type { SignIn } from "./sign-in.ts";
+import type { Tokens } from "./tokens.ts";
+
+export interface Api {
+  readonly records: Records;
+  readonly tokens: Tokens;
+  readonly signIn: SignIn;
+  /** Brings a recorded change to Redis. */
+  project(changed: SubscriptionRecord): Promise<void>;
+  clock(): number;
+}
