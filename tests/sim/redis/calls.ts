@@ -1,0 +1,219 @@
+/** Random calls of every command and script, over so few keys and names that they meet. */
+import type {
+  AccountId,
+  ChannelId,
+  PersonId,
+  SignalId,
+  SubscriptionId,
+} from "../../../domain/ids.ts";
+import type { AcceptedSignal, Signal } from "../../../domain/signal.ts";
+import { accept } from "../../../redis/accept.ts";
+import { link, overdue } from "../../../redis/dispatch.ts";
+import { enqueue } from "../../../redis/enqueue.ts";
+import type { OutcomesEvent } from "../../../redis/events.ts";
+import { answer, intend, report } from "../../../redis/fan-out.ts";
+import { setHalt } from "../../../redis/halt.ts";
+import type { Job } from "../../../redis/job.ts";
+import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
+import { projectChannel, route, seat } from "../../../redis/roster.ts";
+import type { Script } from "../../../redis/script.ts";
+import { bury, trim } from "../../../redis/streams.ts";
+import type { Random } from "../random.ts";
+
+export type RedisCall = readonly [command: string, args: string[]];
+
+const HOME = new HomeKeys(0);
+const REGION = new RegionKeys(0);
+const CHANNELS = ["one", "two"] as ChannelId[];
+const PROVIDER = "provider" as PersonId;
+const BROKER = "desk";
+
+export function randomCall(random: Random): RedisCall {
+  return random.chance(0.5) ? randomCommand(random) : randomScript(random);
+}
+
+function randomCommand(random: Random): RedisCall {
+  const key = (kind: string) => random.pick([`${kind}:1`, `${kind}:1`, `${kind}:2`, "wrong:type"]);
+  const word = () => random.pick(["a", "b", "c", "7", "-3", "2.5", "", 'é/\\"', "x".repeat(70)]);
+  const number = () => String(random.between(-3, 9));
+  const words = (most: number) => Array.from({ length: random.between(1, most) }, word);
+  const [hash, set, zset, list, text] = ["hash", "set", "zset", "list", "text"].map(key) as [
+    ...[string, string, string, string, string],
+  ];
+  const stream = key("stream");
+  const group = random.pick(["g", "h"]);
+  const consumer = random.pick(["one", "two"]);
+  const id = () => `${random.below(6)}-${random.below(3)}`;
+  return random.pick<() => RedisCall>([
+    () => ["SET", [text, word(), ...random.pick([[], ["NX"], ["XX"], ["PX", "90000"]])]],
+    () => ["SET", ["wrong:type", word()]],
+    () => ["GET", [text]],
+    () => ["INCR", [text]],
+    () => ["DEL", [random.pick([hash, set, zset, list, text, stream])]],
+    () => ["EXISTS", [hash, set, text, stream]],
+    () => ["PEXPIRE", [random.pick([hash, text]), "90000"]],
+    () => ["HSET", [hash, word(), word(), word(), word()]],
+    () => ["HSET", [hash, word()]],
+    () => ["HSETNX", [hash, word(), word()]],
+    () => ["HGET", [hash, word()]],
+    () => ["HMGET", [hash, ...words(3)]],
+    () => ["HGETALL", [hash]],
+    () => ["HLEN", [hash]],
+    () => ["HEXISTS", [hash, word()]],
+    () => ["HINCRBY", [hash, word(), number()]],
+    () => ["HDEL", [hash, ...words(2)]],
+    () => ["SADD", [set, ...words(3)]],
+    () => ["SREM", [set, ...words(2)]],
+    () => ["SISMEMBER", [set, word()]],
+    () => ["SMISMEMBER", [set, ...words(3)]],
+    () => ["SCARD", [set]],
+    () => ["ZADD", [zset, ...random.pick([[], ["NX"], ["XX"]]), number(), word()]],
+    () => ["ZREM", [zset, ...words(2)]],
+    () => ["ZCARD", [zset]],
+    () => ["ZCOUNT", [zset, number(), `(${number()}`]],
+    () => ["ZRANGE", [zset, number(), number()]],
+    () => ["ZRANGE", [zset, "-inf", number(), "BYSCORE", "LIMIT", "1", "2"]],
+    () => ["ZRANGEBYSCORE", [zset, `(${number()}`, "+inf", "LIMIT", "0", "2"]],
+    () => ["ZREMRANGEBYSCORE", [zset, "-inf", number()]],
+    () => ["RPUSH", [list, ...words(3)]],
+    () => ["LLEN", [list]],
+    () => ["LRANGE", [list, number(), number()]],
+    () => ["XADD", [stream, random.pick(["*", "*", id()]), "f", word()]],
+    () => ["XLEN", [stream]],
+    () => ["XDEL", [stream, id()]],
+    () => ["XRANGE", [stream, random.pick(["-", id()]), random.pick(["+", "3"])]],
+    () => ["XTRIM", [stream, "MINID", id()]],
+    () => ["XGROUP", ["CREATE", stream, group, random.pick(["0", "$"]), "MKSTREAM"]],
+    () => [
+      "XREADGROUP",
+      ["GROUP", group, consumer, "COUNT", "2", "STREAMS", stream, random.pick([">", "0"])],
+    ],
+    () => ["XACK", [stream, group, id()]],
+    () => [
+      "XAUTOCLAIM",
+      [stream, group, consumer, random.pick(["0", "90000"]), "0-0", "COUNT", "2"],
+    ],
+  ])();
+}
+
+function call<Args, Reply>(script: Script<Args, Reply>, args: Args): RedisCall {
+  const keys = script.keys(args);
+  return ["EVAL", [script.lua, String(keys.length), ...keys, ...script.args(args)]];
+}
+
+function randomScript(random: Random): RedisCall {
+  const id = `s0_${"0".repeat(31)}${random.below(3)}` as SignalId;
+  const channel = random.pick(CHANNELS);
+  const signal: Signal = {
+    channel,
+    symbol: random.pick(["EUR/USD", "GBP/USD", "XXX"]),
+    contract: "CALL",
+    stakeCents: random.pick([1, 500, 1_000_000_000_000]),
+    durationSeconds: 60,
+  };
+  const accepted: AcceptedSignal = {
+    ...{ ...signal, id, sender: PROVIDER, provider: PROVIDER, sequence: random.between(1, 3) },
+    ...{ acceptedAtMs: 1_000, deadlineMs: 2_000 },
+  };
+  const shard = random.below(2);
+  const job: Job = {
+    ...{ signal: accepted, broker: BROKER, shard },
+    ...{ version: random.below(4), count: 2, dispatchedAtMs: 1_001 },
+  };
+  const entry = `${random.below(6)}-${random.below(2)}`;
+  const counts = { placed: 1, rejected: 0, skipped: 1, unknown: random.below(2) };
+  const unknownCopy = ["sub-1", "acct", { kind: "unknown", stakeCents: 100 }] as never;
+  const copies: OutcomesEvent["copies"] = random.pick([[], [unknownCopy]]);
+  const event: OutcomesEvent = {
+    ...{ kind: "outcomes", signal: id, broker: BROKER, shard, acceptedAtMs: 1_000 },
+    ...{ dispatchedAtMs: 1_001, decidedAtMs: 1_002, sentAtMs: 1_003 },
+    ...{ answeredAtMs: random.pick([null, 1_003, 1_400]), copies },
+  };
+  const stream = random.pick([HOME.signals, REGION.jobs(BROKER), "stream:1", "wrong:type"]);
+  const group = random.pick(["workers", "g"]);
+  const version = random.between(1, 4);
+  const grant = random.pick([
+    {},
+    { symbols: ["EUR/USD"] },
+    { maxStakeCents: 600 },
+    { hours: { fromMinute: 0, toMinute: 1_440 } },
+  ]);
+  return random.pick<() => RedisCall>([
+    () => {
+      const sender = random.pick([PROVIDER, "stranger" as PersonId]);
+      const idempotencyKey = random.pick(["k", "l", "m"]);
+      const bodySha256 = random.pick(["aa", "bb"]);
+      return call(accept, { id, home: HOME, signal, sender, idempotencyKey, bodySha256 });
+    },
+    () => {
+      const shards = [{ shard, version, count: 2 }];
+      return call(enqueue, { signal: accepted, partition: 0, broker: BROKER, shards });
+    },
+    () => call(overdue, { home: HOME, graceMs: random.pick([0, 90_000]), limit: 2 }),
+    () => {
+      const head = random.pick([null, "h1", "h2"]);
+      const newHead = random.pick(["h1", "h2"]);
+      return call(link, { home: HOME, channel, head, newHead, link: "{}", entry });
+    },
+    () => {
+      const intents = { decidedAtMs: 1_002, orders: [], skips: [] };
+      const shardVersion = random.pick([0, version]);
+      const haltsVersion = random.pick(["0", "5"]);
+      return call(intend, { partition: 0, job, shardVersion, haltsVersion, intents });
+    },
+    () => call(report, { partition: 0, job, entry, event, counts }),
+    () => {
+      const unknown = random.pick([["sub-1"], ["sub-1", "sub-2"]]) as SubscriptionId[];
+      return call(answer, { partition: 0, entry, event, counts, job, unknown });
+    },
+    () => {
+      const subscriptions = Array.from({ length: random.between(1, 3) }, () => ({
+        id: `sub-${random.below(5)}` as SubscriptionId,
+        channel,
+        follower: "follower" as PersonId,
+        account: "acct" as AccountId,
+        ...{ broker: BROKER, region: "local", expiresAtMs: 5_000 },
+        state: random.pick(["active", "paused", "left"] as const),
+        plan: { sizing: { kind: "fixed" as const, stakeCents: 100 } },
+        version: random.between(1, 6),
+      }));
+      return call(seat, { partition: 0, broker: BROKER, channel, subscriptions });
+    },
+    () => {
+      const routes = [{ region: "local", broker: BROKER, partition: 0, shard, version, count: 2 }];
+      return call(route, { home: HOME, channel, routes });
+    },
+    () => {
+      const settings = { id: channel, name: "One", provider: PROVIDER, version };
+      const all = { ...settings, symbols: ["EUR/USD", "GBP/USD"], deadlineMs: 1_000 };
+      return call(projectChannel, { home: HOME, channel: all, grants: { [PROVIDER]: grant } });
+    },
+    () => call(trim, { stream, groups: [group] }),
+    () => call(bury, { stream, group, entry: random.pick([entry, "1-0"]), reason: "no job" }),
+    () => {
+      const scope = random.pick(["platform", "channel:two"] as const);
+      const action = random.pick(["halt", "drain", "lift", "lift"] as const);
+      return call(setHalt, { key: random.pick([HOME.halts, REGION.halts]), scope, action });
+    },
+    () => [
+      "EVAL",
+      [
+        // What a reply becomes in Lua and what Lua values become as replies.
+        "local v = redis.pcall(ARGV[1], KEYS[1], ARGV[2]) if type(v) == 'table' and v.err then return {v.err} end return {v, type(v), 1.9, -1.9, true, false, 'after'}",
+        "1",
+        random.pick(["hash:1", "text:1", "zset:1", "wrong:type"]),
+        random.pick(["HGET", "ZSCORE", "HEXISTS"]),
+        "a",
+      ],
+    ],
+    () => [
+      "EVAL",
+      [
+        "return {cjson.encode(cjson.decode(ARGV[1])), string.format('%d %5.2f %s', ARGV[2], 1 / 3, 'x'), tostring(tonumber(ARGV[2]) / 7), ARGV[2] + 0}",
+        "0",
+        random.pick(['{"a":[1,2.5,{"b":"x/y"}]}', "[]", '{"n":1700000000123}', '["é\\n"]']),
+        random.pick(["5", "1700000000123", "-12"]),
+      ],
+    ],
+  ])();
+}
