@@ -14,6 +14,7 @@ const ROLES: Record<string, () => Promise<{ role: Role }>> = {
   simulator: () => import("./simulator/role.ts"),
   seed: () => import("./seed/role.ts"),
   roster: () => import("./roster/role.ts"),
+  reconcile: () => import("./reconcile/role.ts"),
   control: () => import("./control/role.ts"),
 };
 

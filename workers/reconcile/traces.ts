@@ -1,0 +1,68 @@
+/**
+ * What the streams still hold of signals: acceptances and links at home, jobs
+ * and outcomes in the regions. Read before the records: what leaves a stream
+ * is in the records by then.
+ */
+import type { AcceptedSignal } from "../../domain/signal.ts";
+import { HomeKeys, RegionKeys } from "../../redis/keys.ts";
+import { parseJob } from "../../redis/job.ts";
+import { parseEvent, parseLink, parseSignalEntry } from "../recorder/parse.ts";
+import type { Told } from "./copies.ts";
+import { entriesSince, type Sources } from "./sources.ts";
+
+export interface Acceptance {
+  readonly signal: AcceptedSignal;
+  readonly sha256: string;
+  readonly followers: number;
+}
+
+export interface Traces {
+  /** In the `signals` streams; more than one entry of a signal is one. */
+  readonly accepted: ReadonlyMap<string, Acceptance>;
+  readonly links: ReadonlyMap<string, { readonly previousHash: string; readonly linkHash: string }>;
+  /** Signal → subscription → what the `events` streams say, in order. */
+  readonly events: ReadonlyMap<string, ReadonlyMap<string, readonly Told[]>>;
+  /** Signals that jobs or outcomes name, with their channel where that is known. */
+  readonly named: ReadonlyMap<string, string | undefined>;
+}
+
+export async function readTraces(sources: Sources, sinceMs: number): Promise<Traces> {
+  const accepted = new Map<string, Acceptance>();
+  const links = new Map<string, { previousHash: string; linkHash: string }>();
+  const events = new Map<string, Map<string, Told[]>>();
+  const named = new Map<string, string | undefined>();
+
+  for (const partition of sources.partitions.all()) {
+    for (const region of sources.regions.values()) {
+      const keys = new RegionKeys(partition);
+      for (const broker of sources.brokers.keys()) {
+        for await (const entry of entriesSince(region, keys.jobs(broker), sinceMs)) {
+          const job = parseJob(entry.fields);
+          if (typeof job !== "string") named.set(job.signal.id, job.signal.channel);
+        }
+      }
+      for await (const entry of entriesSince(region, keys.events, sinceMs)) {
+        const event = parseEvent(entry);
+        if (typeof event === "string" || event.kind !== "outcomes") continue;
+        if (!named.has(event.signal)) named.set(event.signal, undefined);
+        const copies = events.get(event.signal) ?? new Map<string, Told[]>();
+        events.set(event.signal, copies);
+        for (const [subscription, account, outcome] of event.copies) {
+          const told = copies.get(subscription) ?? [];
+          told.push({ account, ...outcome });
+          copies.set(subscription, told);
+        }
+      }
+    }
+    const home = new HomeKeys(partition);
+    for await (const entry of entriesSince(sources.home, home.links, sinceMs)) {
+      const link = parseLink(entry);
+      if (typeof link !== "string") links.set(link.signal, link);
+    }
+    for await (const entry of entriesSince(sources.home, home.signals, sinceMs)) {
+      const acceptance = parseSignalEntry(entry);
+      if (typeof acceptance !== "string") accepted.set(acceptance.signal.id, acceptance);
+    }
+  }
+  return { accepted, links, events, named };
+}
