@@ -1,6 +1,7 @@
 /** The workers' configuration: parsed once, all faults together. Every name stands in `.env.example`. */
 import { hostname } from "node:os";
 import * as v from "valibot";
+import { ID_PATTERN } from "../domain/ids.ts";
 import { SYMBOL_PATTERN } from "../domain/signal.ts";
 
 const port = v.pipe(v.string(), v.regex(/^\d{1,5}$/, "a port number"), v.transform(Number));
@@ -57,6 +58,34 @@ export const WorkerSchema = v.object({
   FANFARE_DATA: v.optional(v.string(), ".data"),
   /** The records' MongoDB; without it they are SQLite in FANFARE_DATA. */
   MONGODB_URI: v.optional(url("mongodb:", "mongodb+srv:")),
+  /** The broker that this worker stands beside: the house's own desk, or any other by this name and its URL. */
+  FANFARE_BROKER: v.optional(v.pipe(v.string(), v.regex(ID_PATTERN, "an id")), "desk"),
+  FANFARE_BROKER_URL: v.optional(url("http:", "https:")),
+  FANFARE_BROKER_TOKEN: v.optional(v.pipe(v.string(), v.minLength(1))),
+  /** What may be built on at that broker; what is not named counts as not given. */
+  FANFARE_BROKER_CAPABILITIES: v.optional(
+    v.pipe(
+      json('JSON such as {"deduplicates":"account"}'),
+      v.strictObject({
+        deduplicates: v.optional(v.picklist(["none", "open-orders", "ten-minutes", "account"])),
+        lookUp: v.optional(v.picklist(["authoritative", "hint"])),
+        validUntil: v.optional(v.picklist(["enforced", "ignored"])),
+        inFlightMs: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
+      }),
+    ),
+  ),
+  /**
+   * After how long a job that its worker did not finish is taken over by another: longer than a job
+   * can take, which is the time until its deadline, the second of asking, and a call's time limit.
+   */
+  FANFARE_RECLAIM_IDLE_MS: v.optional(
+    v.pipe(v.string(), v.regex(/^\d{1,7}$/, "milliseconds"), v.transform(Number)),
+    "10000",
+  ),
+  /** For crash tests alone: `<point>:<n>:<kill or stop>`, see workers/crash-point.ts. */
+  FANFARE_CRASH_AT: v.optional(
+    v.pipe(v.string(), v.regex(/^[a-z-]+:\d+:(?:kill|stop)$/, "a crash point")),
+  ),
   FANFARE_DESK_URL: v.optional(url("http:", "https:"), "http://127.0.0.1:8791"),
   /** What the copier shows the desk to trade in its followers' accounts. */
   FANFARE_DESK_TOKEN: v.optional(v.pipe(v.string(), v.minLength(16))),

@@ -12,6 +12,7 @@ import type { Broker, OrderBatch } from "../brokers/port.ts";
 import type { Clock } from "../clock.ts";
 import type { Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
+import { crashPoint } from "../crash-point.ts";
 import { run, type Redis } from "../redis-client.ts";
 import type { HaltCache } from "./halt-cache.ts";
 import { stopOf } from "./hold.ts";
@@ -42,6 +43,7 @@ export async function fanOut(parts: FanOut, entry: Entry): Promise<Verdict> {
     const counts = countOutcomes(event.copies.map(([, , outcome]) => outcome));
     const { redis, partition } = parts;
     await run(redis, report, { partition, job, entry: entry.id, event, counts });
+    crashPoint("after-report");
     return "acked";
   }
   return "done";
@@ -60,6 +62,7 @@ async function writeIntents(
       known.of(partition, fresh),
     ]);
     const intents = decideAll(job, shard.members, halts, clock.nowMs());
+    crashPoint("after-decide");
     const reply = await run(redis, intend, {
       partition,
       job,
@@ -67,6 +70,7 @@ async function writeIntents(
       haltsVersion: halts.version,
       intents,
     });
+    crashPoint("after-intend");
     if (reply.kind === "new") return { intents, maybeSent: false };
     if (reply.kind === "known") return { intents: reply.intents, maybeSent: true };
     if (reply.kind === "over") return undefined;

@@ -7,6 +7,7 @@
 import type { Outcome } from "../../domain/outcome.ts";
 import type { Broker, Capabilities, LookUp, OrderBatch } from "../brokers/port.ts";
 import type { Clock } from "../clock.ts";
+import { crashPoint } from "../crash-point.ts";
 
 export interface Placement {
   readonly outcomes: readonly Outcome[];
@@ -41,12 +42,16 @@ export async function place(
   // P3: the deadline is looked at right before each send.
   while (clock.nowMs() <= batch.validUntilMs && (repeatable || !underWay)) {
     sentAtMs ??= clock.nowMs();
+    crashPoint("before-send");
     const reply = await broker.open(batch);
+    crashPoint("after-answer");
     if (reply.kind === "answered") {
       return { outcomes: reply.answers, sentAtMs, answeredAtMs: clock.nowMs() };
     }
     if (reply.kind === "unanswered") underWay = true;
-    await clock.sleep(reply.kind === "busy" ? pauseOf(reply.retryAfterMs) : PAUSE_MS);
+    const leftMs = batch.validUntilMs - clock.nowMs() + 1;
+    const wantedMs = reply.kind === "busy" ? reply.retryAfterMs : PAUSE_MS;
+    await clock.sleep(Math.max(PAUSE_MS, Math.min(wantedMs, leftMs)));
   }
   if (!underWay) {
     return { outcomes: batch.orders.map(() => TOO_LATE), sentAtMs: null, answeredAtMs: null };
@@ -98,11 +103,22 @@ export async function ask(
   const askedAtMs = clock.nowMs();
   const reply = await broker.lookUp(batch);
   if (reply.kind === "unanswered") return undefined;
-  const { lookUp, inFlightMs } = broker.capabilities;
-  // The broker's books, read once nothing of ours can reach them any more.
-  const isLastWord =
-    lookUp === "authoritative" && askedAtMs > batch.validUntilMs + inFlightMs + CLOCK_SKEW_MS;
+  const isLastWord = askedAtMs > lastWordAtMs(broker.capabilities, batch);
   return reply.answers.map((each) => outcomeOf(each, isLastWord));
+}
+
+/**
+ * From when on what a look-up does not find was never booked and never will
+ * be, though the broker ignores valid-until: nothing leaves after the deadline,
+ * and nothing that left is in flight for longer than the broker's terms say.
+ * (Unless a worker was halted right before a send: such an order is named by
+ * the reconciler.) Never, where silence proves nothing.
+ */
+export function lastWordAtMs(
+  { lookUp, inFlightMs }: Capabilities,
+  { validUntilMs }: OrderBatch,
+): number {
+  return lookUp === "hint" ? Infinity : validUntilMs + inFlightMs + CLOCK_SKEW_MS;
 }
 
 const TOO_LATE: Outcome = { kind: "skipped", reason: "TOO_LATE" };
@@ -111,5 +127,3 @@ function outcomeOf(found: LookUp, isLastWord: boolean): Outcome | undefined {
   if (found.kind === "placed" || found.kind === "rejected") return found;
   return found.kind === "absent" || isLastWord ? TOO_LATE : undefined;
 }
-
-const pauseOf = (retryAfterMs: number): number => Math.max(PAUSE_MS, retryAfterMs);

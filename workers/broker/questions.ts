@@ -10,6 +10,7 @@ import { parseJob } from "../../redis/job.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import type { Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
+import { crashPoint } from "../crash-point.ts";
 import { run } from "../redis-client.ts";
 import { batchOf, outcomesEvent, type FanOut } from "./fan-out.ts";
 import { ask } from "./place.ts";
@@ -37,7 +38,9 @@ export async function answerQuestion(parts: FanOut, entry: Entry): Promise<Verdi
   const known = { ...asked, orders: asked.orders.filter((_, index) => found[index]) };
   const event = outcomesEvent(job, known, placement);
   const counts = countOutcomes(event.copies.map(([, , outcome]: CopyOutcome) => outcome));
+  crashPoint("before-question");
   await run(redis, answer, { partition, entry: entry.id, event, counts, job, unknown });
+  crashPoint("after-question");
   return "acked";
 }
 

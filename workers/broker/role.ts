@@ -1,11 +1,11 @@
 /** The worker beside a broker: takes jobs, places orders, asks about what stayed unknown, follows settlements. */
 import { GROUPS } from "../../redis/streams.ts";
 import { PartitionMap, RegionKeys } from "../../redis/keys.ts";
-import { connectDesk } from "../brokers/desk/desk.ts";
+import { connectBroker } from "../brokers/connect.ts";
 import { SYSTEM_CLOCK } from "../clock.ts";
 import { consume, type Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
-import { required } from "../env.ts";
+import { armCrashPoint } from "../crash-point.ts";
 import type { Role } from "../role.ts";
 import { connectRedis } from "../redis-client.ts";
 import { fanOut, type FanOut } from "./fan-out.ts";
@@ -17,13 +17,12 @@ import { followSettlements } from "./settlements.ts";
 /** Shards of one partition in flight at once. */
 const JOBS_AT_ONCE = 8;
 const QUESTIONS_AT_ONCE = 2;
-/** Longer than a job can take: the second of its deadline, the second of asking, and the calls' time limits. */
-const RECLAIM_IDLE_MS = 10_000;
 
 export const role: Role = async (env, stop, ready) => {
+  armCrashPoint(env.FANFARE_CRASH_AT);
   const redis = connectRedis(env.FANFARE_REDIS_URL);
   const partitions = new PartitionMap(env.FANFARE_PARTITIONS);
-  const broker = connectDesk(env.FANFARE_DESK_URL, required(env, "FANFARE_DESK_TOKEN"));
+  const broker = connectBroker(env);
   const roster = new RosterCache(redis);
   const halts = new HaltCache(redis);
   const consumer = env.FANFARE_CONSUMER;
@@ -42,7 +41,7 @@ export const role: Role = async (env, stop, ready) => {
       consumer,
       batch: 1,
       concurrency,
-      reclaimIdleMs: RECLAIM_IDLE_MS,
+      reclaimIdleMs: env.FANFARE_RECLAIM_IDLE_MS,
       trimBelow: GROUPS.jobs,
       handle: (entries) => Promise.all(entries.map(handle)),
       stop,

@@ -9,6 +9,7 @@ import { overdue } from "../../redis/dispatch.ts";
 import { dispatchesOf, enqueue } from "../../redis/enqueue.ts";
 import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../redis/progress.ts";
 import type { SignalId } from "../../domain/ids.ts";
+import { crashPoint } from "../crash-point.ts";
 import { run, type Redis } from "../redis-client.ts";
 
 const GRACE_MS = 200;
@@ -51,7 +52,9 @@ async function complete(
       dispatchesOf(stored.signal, stored.routes).map(async (dispatch) => {
         const region = regions.get(dispatch.region);
         if (!region) throw new Error("a route names a region that is not configured");
+        crashPoint("before-enqueue");
         await run(region, enqueue, dispatch.enqueue);
+        crashPoint("after-enqueue");
       }),
     );
   }

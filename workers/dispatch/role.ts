@@ -4,6 +4,7 @@ import { HomeKeys, PartitionMap } from "../../redis/keys.ts";
 import { GROUPS } from "../../redis/streams.ts";
 import { SYSTEM_CLOCK } from "../clock.ts";
 import { consume } from "../consume/consume.ts";
+import { armCrashPoint } from "../crash-point.ts";
 import { regionRedisUrls, required } from "../env.ts";
 import type { Role } from "../role.ts";
 import { connectRedis } from "../redis-client.ts";
@@ -12,6 +13,7 @@ import { redispatch } from "./redispatch.ts";
 
 export const role: Role = async (env, stop, ready) => {
   const sign = await signer(required(env, "FANFARE_ISSUER_KEY") as JWK);
+  armCrashPoint(env.FANFARE_CRASH_AT);
   const home = connectRedis(env.FANFARE_REDIS_URL);
   const regions = new Map(
     Object.entries(regionRedisUrls(env)).map(([name, url]) => [name, connectRedis(url)]),

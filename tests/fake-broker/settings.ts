@@ -1,0 +1,50 @@
+/** What kind of broker the fake one is, and what goes wrong at it. */
+import type { Capabilities } from "../../workers/brokers/port.ts";
+
+/** How it is built; told on its command line as one JSON. */
+export interface FakeBrokerSettings extends Omit<Capabilities, "inFlightMs"> {
+  readonly port: number;
+  readonly book: string;
+  readonly seed: number;
+  /** What `ten-minutes` means to it; shorter in its own test. */
+  readonly windowMs: number;
+}
+
+/** What goes wrong; changed at any time by `POST /control/faults`. Shares are from 0 to 1, of the calls that open. */
+export interface Faults {
+  /** Answers nothing at all, and books nothing. */
+  readonly dead: boolean;
+  /** The connection is reset before anything is booked, or after all of it is. */
+  readonly resetBefore: number;
+  readonly resetAfter: number;
+  /** 429 with Retry-After. */
+  readonly busy: number;
+  readonly retryAfterMs: number;
+  /** Booked at once, answered never. */
+  readonly silent: number;
+  /** How long a call waits before it is booked, and how long its answer waits after, at the most. */
+  readonly beforeMs: number;
+  readonly afterMs: number;
+}
+
+export const NO_FAULTS: Faults = {
+  dead: false,
+  resetBefore: 0,
+  resetAfter: 0,
+  busy: 0,
+  retryAfterMs: 50,
+  silent: 0,
+  beforeMs: 0,
+  afterMs: 0,
+};
+
+/** Mulberry32: small, seeded, and good enough to choose faults. */
+export function randomOf(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}

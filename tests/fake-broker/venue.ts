@@ -1,0 +1,119 @@
+/** What the fake broker does with orders: accounts, prices and contracts, by its kind of de-duplication. */
+import { returnCents, type SettlementKind } from "../../domain/contract.ts";
+import type { RejectReason } from "../../domain/outcome.ts";
+import { Book, type BookLine } from "./book.ts";
+import type { FakeBrokerSettings } from "./settings.ts";
+
+export interface Batch {
+  readonly symbol: string;
+  readonly durationSeconds: number;
+  readonly validUntilMs: number;
+  readonly orders: readonly {
+    readonly clientOrderId: string;
+    readonly account: string;
+    readonly stakeCents: number;
+  }[];
+}
+
+interface Settled {
+  readonly clientOrderId: string;
+  readonly account: string;
+  readonly kind: SettlementKind;
+  readonly returnCents: number;
+  readonly closePriceMicros: number | null;
+  readonly settledAtMs: number;
+}
+
+const SYMBOLS = new Set(["EUR/USD", "GBP/USD"]);
+const PRICE_MICROS = 1_100_000;
+export const PAYOUT_BP = 8_500;
+
+export class Venue {
+  readonly #settings: FakeBrokerSettings;
+  readonly #book: Book;
+  readonly balances = new Map<string, number>();
+  readonly settlements: Settled[] = [];
+
+  constructor(settings: FakeBrokerSettings) {
+    this.#settings = settings;
+    this.#book = new Book(settings.book);
+  }
+
+  open({ symbol, durationSeconds, validUntilMs, orders }: Batch): unknown[] {
+    return orders.map(({ clientOrderId, account, stakeCents }) => {
+      const now = Date.now();
+      const standing = this.#standing(clientOrderId, now);
+      if (standing) return placed(standing);
+      const balance = this.balances.get(account);
+      const rejected = (reason: RejectReason) => ({ kind: "rejected", stakeCents, reason });
+      if (this.#settings.validUntil === "enforced" && now > validUntilMs) {
+        return rejected("PAST_VALID_UNTIL");
+      }
+      if (!SYMBOLS.has(symbol)) return rejected("QUOTE_STALE");
+      if (balance === undefined) return rejected("ACCOUNT_UNKNOWN");
+      if (balance < stakeCents) return rejected("BALANCE_TOO_LOW");
+      this.balances.set(account, balance - stakeCents);
+      const expiresAtMs = now + durationSeconds * 1000;
+      const line = { clientOrderId, account, stakeCents, bookedAtMs: now, expiresAtMs };
+      this.#book.add({ ...line, validUntilMs });
+      setTimeout(() => {
+        this.#settle({ ...line, validUntilMs });
+      }, durationSeconds * 1000);
+      return placed({ ...line, validUntilMs });
+    });
+  }
+
+  lookUp({ validUntilMs, orders }: Batch): unknown[] {
+    const { lookUp, validUntil } = this.#settings;
+    const sure = lookUp === "authoritative" && validUntil === "enforced";
+    const missing = { kind: sure && Date.now() > validUntilMs ? "absent" : "pending" };
+    return orders.map(({ clientOrderId }) => {
+      const [line] = this.#book.of(clientOrderId);
+      if (!line || (lookUp === "hint" && isOverlooked(clientOrderId))) return missing;
+      return placed(line);
+    });
+  }
+
+  list(prefix: string): unknown[] {
+    return this.#book.startingWith(prefix).map((line) => ({
+      clientOrderId: line.clientOrderId,
+      account: line.account,
+      stakeCents: line.stakeCents,
+      openedAtMs: line.bookedAtMs,
+    }));
+  }
+
+  #standing(id: string, now: number): BookLine | undefined {
+    const { deduplicates, windowMs } = this.#settings;
+    const last = this.#book.of(id).at(-1);
+    if (!last) return undefined;
+    if (deduplicates === "account") return last;
+    if (deduplicates === "open-orders") return now < last.expiresAtMs ? last : undefined;
+    if (deduplicates === "ten-minutes") return now < last.bookedAtMs + windowMs ? last : undefined;
+    return undefined;
+  }
+
+  #settle({ clientOrderId, account, stakeCents }: BookLine): void {
+    const returned = returnCents("won", stakeCents, PAYOUT_BP);
+    this.balances.set(account, (this.balances.get(account) ?? 0) + returned);
+    this.settlements.push({
+      ...{ clientOrderId, account, kind: "won", returnCents: returned },
+      ...{ closePriceMicros: PRICE_MICROS + 1, settledAtMs: Date.now() },
+    });
+  }
+}
+
+/** A third of all orders is never found by whoever gives but a hint. */
+export function isOverlooked(clientOrderId: string): boolean {
+  return Bun.hash.crc32(clientOrderId) % 3 === 0;
+}
+
+function placed({ stakeCents, bookedAtMs, expiresAtMs }: BookLine): unknown {
+  return {
+    kind: "placed",
+    stakeCents,
+    openPriceMicros: PRICE_MICROS,
+    openedAtMs: bookedAtMs,
+    expiresAtMs,
+  };
+}

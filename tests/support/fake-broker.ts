@@ -1,0 +1,78 @@
+/** The fake broker of tests/fake-broker as a process of a test's own, and the copier's adapter to it. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Subprocess } from "bun";
+import { connectHttp } from "../../workers/brokers/http/http.ts";
+import type { Broker, Capabilities } from "../../workers/brokers/port.ts";
+import { readBook, type BookLine } from "../fake-broker/book.ts";
+import type { FakeBrokerSettings, Faults } from "../fake-broker/settings.ts";
+import { freePort } from "./ports.ts";
+
+export interface FakeBroker {
+  readonly port: number;
+  readonly url: string;
+  readonly broker: Broker;
+  /** What a `broker` worker beside it is started with; `url` leads there by a way of the test's own. */
+  env(url?: string): Readonly<Record<string, string>>;
+  deposit(accounts: readonly string[], amountCents: number): Promise<void>;
+  balanceOf(account: string): Promise<number>;
+  /** Replaces all faults. */
+  misbehave(faults: Partial<Faults>): Promise<void>;
+  /** Read from the file, past anything that is being tested. */
+  book(): BookLine[];
+  stop(): Promise<void>;
+}
+
+/** By what the conformance and crash tests know a broker: capabilities, with the least likely time in flight. */
+export async function startFakeBroker(
+  kind: Omit<Capabilities, "inFlightMs">,
+  { seed = 1, windowMs = 600_000, inFlightMs = 2_000 } = {},
+): Promise<FakeBroker> {
+  const port = await freePort();
+  const dir = mkdtempSync(join(tmpdir(), "fanfare-fake-broker-"));
+  const book = join(dir, "book.jsonl");
+  const settings: FakeBrokerSettings = { ...kind, port, book, seed, windowMs };
+  const url = `http://127.0.0.1:${port}`;
+  const capabilities: Capabilities = { ...kind, inFlightMs };
+  const child: Subprocess<"ignore", "pipe", "inherit"> = Bun.spawn(
+    [process.execPath, "tests/fake-broker/main.ts", JSON.stringify(settings)],
+    { stdin: "ignore", stdout: "pipe", stderr: "inherit" },
+  );
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    if (text.includes("ready")) break;
+  }
+  const post = async (path: string, body: unknown): Promise<unknown> => {
+    const reply = await fetch(`${url}${path}`, { method: "POST", body: JSON.stringify(body) });
+    if (reply.status !== 200) throw new Error(`${path} answered ${reply.status}`);
+    return await reply.json();
+  };
+  return {
+    port,
+    url,
+    broker: connectHttp({ name: "fake", url, token: "", capabilities }),
+    env: (by = url) => ({
+      FANFARE_BROKER: "fake",
+      FANFARE_BROKER_URL: by,
+      FANFARE_BROKER_CAPABILITIES: JSON.stringify(capabilities),
+    }),
+    async deposit(accounts, amountCents) {
+      await post("/control/deposits", { accounts, amountCents });
+    },
+    async balanceOf(account) {
+      const { answers } = (await post("/balances", { accounts: [account] })) as {
+        answers: [number];
+      };
+      return answers[0];
+    },
+    async misbehave(faults) {
+      await post("/control/faults", faults);
+    },
+    book: () => readBook(book),
+    async stop() {
+      child.kill("SIGKILL");
+      await child.exited;
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,111 @@
+/**
+ * A broker over plain HTTP and JSON, whose capabilities are told by whoever
+ * configures it. Anything but a whole answer counts as none: the orders may be
+ * booked. Only a 429 is certain to have taken nothing.
+ */
+import * as v from "valibot";
+import type { Answered, Broker, Busy, Capabilities, OrderBatch } from "../port.ts";
+import { BookedReply, LookUpReply, OpenReply, SettlementsReply, ValuesReply } from "./api.ts";
+
+const CALL_TIMEOUT_MS = 2_000;
+/** Longer than a broker holds an empty answer back. */
+const SETTLEMENTS_TIMEOUT_MS = 10_000;
+/** Where a 429 does not say when to come again. */
+const BUSY_MS = 100;
+
+export interface HttpBroker {
+  readonly name: string;
+  readonly url: string;
+  readonly token: string;
+  readonly capabilities: Capabilities;
+}
+
+export function connectHttp({ name, url, token, capabilities }: HttpBroker): Broker {
+  async function call<T>(
+    schema: v.GenericSchema<unknown, T>,
+    path: string,
+    body?: unknown,
+    giveUp = AbortSignal.timeout(CALL_TIMEOUT_MS),
+  ): Promise<Answered<T> | Busy> {
+    try {
+      const response = await fetch(`${url}${path}`, {
+        method: body === undefined ? "GET" : "POST",
+        headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal: giveUp,
+      });
+      if (response.status !== 200) {
+        await response.body?.cancel();
+        return response.status === 429 ? busy(response) : UNANSWERED;
+      }
+      const parsed = v.safeParse(schema, await response.json());
+      return parsed.success ? { kind: "answered", answers: parsed.output } : UNANSWERED;
+    } catch {
+      return UNANSWERED;
+    }
+  }
+
+  /** An answer that does not speak of everything that was asked is none. */
+  async function list<T>(
+    schema: v.GenericSchema<unknown, { readonly answers: readonly T[] }>,
+    path: string,
+    body: unknown,
+    count: number,
+  ): Promise<Answered<readonly T[]> | Busy> {
+    const reply = await call(schema, path, body);
+    if (reply.kind !== "answered") return reply;
+    const { answers } = reply.answers;
+    return answers.length === count ? { kind: "answered", answers } : UNANSWERED;
+  }
+
+  return {
+    name,
+    capabilities,
+    open: (batch) => list(OpenReply, "/orders", bodyOf(batch), batch.orders.length),
+    async lookUp(batch) {
+      const { length } = batch.orders;
+      return question(await list(LookUpReply, "/orders/lookup", bodyOf(batch), length));
+    },
+    async list(signal) {
+      const reply = question(await call(BookedReply, `/orders?signal=${signal}`));
+      return reply.kind === "answered"
+        ? { kind: "answered", answers: reply.answers.answers }
+        : reply;
+    },
+    async balances(accounts) {
+      return question(await list(ValuesReply, "/balances", { accounts }, accounts.length));
+    },
+    async payoutsBp(symbols) {
+      return question(await list(ValuesReply, "/payouts", { symbols }, symbols.length));
+    },
+    async settlements(after, stop) {
+      const path = `/settlements?after=${encodeURIComponent(after)}`;
+      const giveUp = AbortSignal.any([stop, AbortSignal.timeout(SETTLEMENTS_TIMEOUT_MS)]);
+      return question(await call(SettlementsReply, path, undefined, giveUp));
+    },
+  };
+}
+
+const UNANSWERED = { kind: "unanswered" } as const;
+
+/** Asking changes nothing: a question that was turned away is asked again like one that got lost. */
+function question<T>(reply: Answered<T> | Busy): Answered<T> {
+  return reply.kind === "busy" ? UNANSWERED : reply;
+}
+
+function busy(response: Response): Busy {
+  const seconds = Number(response.headers.get("retry-after") ?? Number.NaN);
+  const retryAfterMs = Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : BUSY_MS;
+  return { kind: "busy", retryAfterMs };
+}
+
+function bodyOf({ symbol, contract, durationSeconds, validUntilMs, orders }: OrderBatch): unknown {
+  return {
+    ...{ symbol, contract, durationSeconds, validUntilMs },
+    orders: orders.map(({ clientOrderId, account, stakeCents }) => ({
+      clientOrderId,
+      account,
+      stakeCents,
+    })),
+  };
+}
