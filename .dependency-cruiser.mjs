@@ -3,7 +3,8 @@
  * nothing else crosses. Types count as imports, except that the app may borrow
  * types from anywhere. Tests beside the code may also use `tests/support`.
  */
-const TESTS = "(\\.test\\.ts$|^tests/|-contract\\.ts$|/conformance\\.ts$)";
+/** What nothing that ships may import: tests, and the benchmarks, which start the same real parts. */
+const TESTS = "(\\.test\\.ts$|^(tests|bench)/|-contract\\.ts$|/conformance\\.ts$)";
 const OURS = "^(domain|redis|edge|workers|app|local|bench|tests|scripts|deploy)/";
 
 /** A folder whose files import nothing of ours but these. */

@@ -1,5 +1,5 @@
 /**
- * `npm start` and `npm test` on a machine that has nothing but Node and npm
+ * `npm start`, `npm test` and `npm run bench` on a machine that has nothing but Node and npm
  * (or Bun): installs the packages that are missing, then hands over to Bun.
  * Signals go through to it, its exit code comes back. (The scripts begin with
  * `exec`: a shell in between would keep npm's signals to itself.)
@@ -8,15 +8,19 @@ import { spawn } from "node:child_process";
 import { BUN, installPackages, ROOT } from "./packages.mjs";
 
 const [task, ...rest] = process.argv.slice(2);
-const tasks = { start: ["local/main.ts", ...rest], test: ["test", ...rest] };
+const tasks = {
+  start: ["local/main.ts", ...rest],
+  test: ["test", ...rest],
+  bench: ["bench/main.ts", ...rest],
+};
 const args = tasks[task];
 if (!args) {
-  console.error("usage: bootstrap.mjs start|test");
+  console.error("usage: bootstrap.mjs start|test|bench");
   process.exit(2);
 }
 
 try {
-  installPackages({ development: task === "test" });
+  installPackages({ development: task !== "start" });
 } catch (error) {
   console.error(error.message);
   process.exit(1);

@@ -16,6 +16,7 @@ import type { Subscription } from "../../domain/subscription.ts";
 import { accept } from "../../redis/accept.ts";
 import { parseBucket } from "../../redis/desk-contracts.ts";
 import { dispatchesOf, enqueue } from "../../redis/enqueue.ts";
+import type { OutcomesEvent, RegionEvent } from "../../redis/events.ts";
 import { DeskKeys, HomeKeys, PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import {
   parseStoredSignal,
@@ -181,28 +182,32 @@ export async function readBooks(redis: Redis, id: SignalId): Promise<Books> {
   return { contracts, balanceCents, atStakeCents };
 }
 
-/** Every outcome that the region's events tell, subscription → kinds in order. */
-export async function readOutcomes(
-  redis: Redis,
-  id: SignalId,
-): Promise<ReadonlyMap<string, string[]>> {
-  const outcomes = new Map<string, string[]>();
+/** What the region's events tell of a signal's copies, a partition after the other and each in order. */
+export async function readEvents(redis: Redis, id: SignalId): Promise<OutcomesEvent[]> {
+  const events: OutcomesEvent[] = [];
   for (const partition of PARTITIONS.all()) {
     const entries = (await redis.send("XRANGE", [new RegionKeys(partition).events, "-", "+"])) as [
       string,
       string[],
     ][];
     for (const [, flat] of entries) {
-      const event = JSON.parse(flat[1] ?? "{}") as {
-        kind: string;
-        signal?: string;
-        copies?: [string, string, { kind: string; reason?: string }][];
-      };
-      if (event.kind !== "outcomes" || event.signal !== id) continue;
-      for (const [subscription, , outcome] of event.copies ?? []) {
-        const told = outcome.reason ? `${outcome.kind}: ${outcome.reason}` : outcome.kind;
-        outcomes.set(subscription, [...(outcomes.get(subscription) ?? []), told]);
-      }
+      const event = JSON.parse(flat[1] ?? "{}") as RegionEvent;
+      if (event.kind === "outcomes" && event.signal === id) events.push(event);
+    }
+  }
+  return events;
+}
+
+/** Every outcome that the region's events tell, subscription → kinds in order. */
+export async function readOutcomes(
+  redis: Redis,
+  id: SignalId,
+): Promise<ReadonlyMap<string, string[]>> {
+  const outcomes = new Map<string, string[]>();
+  for (const { copies } of await readEvents(redis, id)) {
+    for (const [subscription, , outcome] of copies) {
+      const told = "reason" in outcome ? `${outcome.kind}: ${outcome.reason}` : outcome.kind;
+      outcomes.set(subscription, [...(outcomes.get(subscription) ?? []), told]);
     }
   }
   return outcomes;

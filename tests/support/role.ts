@@ -2,6 +2,7 @@
 import type { Subprocess } from "bun";
 
 export interface RoleProcess {
+  readonly pid: number;
   /** `kill -9`. */
   kill(): Promise<void>;
   /** SIGTERM; answers the exit code. */
@@ -21,6 +22,7 @@ export async function startRole(
   for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
     if (!text.includes("ready")) continue;
     return {
+      pid: child.pid,
       async kill() {
         child.kill("SIGKILL");
         await child.exited;

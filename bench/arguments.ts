@@ -1,0 +1,29 @@
+/** Options of a benchmark: `--name value`, each with its default. A fault ends the run with one line. */
+import { parseArgs } from "node:util";
+
+export function optionsOf<Name extends string>(
+  args: string[],
+  defaults: Readonly<Record<Name, string>>,
+): Readonly<Record<Name, string>> {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: Object.fromEntries(
+        Object.keys(defaults).map((name) => [name, { type: "string" as const }]),
+      ),
+    });
+    return { ...defaults, ...(values as Partial<Record<Name, string>>) };
+  } catch {
+    const names = Object.keys(defaults).map((name) => `[--${name} …]`);
+    console.error(`the options are ${names.join(" ")}`);
+    return process.exit(2);
+  }
+}
+
+/** Whole numbers above zero with commas between. */
+export function numbersOf(text: string): number[] {
+  const numbers = text.split(",").map(Number);
+  if (numbers.every((each) => Number.isSafeInteger(each) && each > 0)) return numbers;
+  console.error(`not whole numbers with commas between: ${text}`);
+  return process.exit(2);
+}

@@ -1,0 +1,139 @@
+/**
+ * A signal to many followers: accept → every answer, on real processes, with
+ * the queue and the plain design that one would reach for beside it.
+ */
+import { startCopier } from "../tests/support/copier.ts";
+import { startDesk } from "../tests/support/desk.ts";
+import { startRole } from "../tests/support/role.ts";
+import { numbersOf, optionsOf } from "./arguments.ts";
+import { median, showProgress, table } from "./figures.ts";
+import { machine, rssMb } from "./machine.ts";
+import { measureBullMq, measurePlain } from "./peers/jobs.ts";
+import { measureXadd } from "./peers/xadd.ts";
+import { fanOutOnce, type Round } from "./round.ts";
+
+/** Of one number of followers: medians, but for `placed`, the least. */
+interface FanOutFigures {
+  readonly followers: number;
+  readonly placed: number;
+  readonly firstMs: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly lastMs: number;
+  readonly ordersPerSecond: number;
+  readonly rssMb: number;
+  readonly redisCpuMs: number;
+}
+
+const DURABILITIES = ["everysec", "always"] as const;
+type Figures = Record<(typeof DURABILITIES)[number], FanOutFigures>;
+
+/** Lifted for the measurement, so that no late follower is skipped out of the figure. */
+const DEADLINE_MS = 600_000;
+/** What all rounds of a follower cost, many times over. */
+const BALANCE_CENTS = 100_000_000;
+
+export async function run(args: string[]): Promise<void> {
+  const options = optionsOf(args, {
+    followers: "1000,10000,100000",
+    rounds: "5",
+    jobs: "20000",
+    json: "",
+  });
+  const [rounds = 5] = numbersOf(options.rounds);
+  const [jobs = 0] = numbersOf(options.jobs);
+
+  const figures: Figures[] = [];
+  for (const followers of numbersOf(options.followers)) {
+    figures.push(await measure(followers, rounds));
+  }
+  showProgress(`BullMQ: ${jobs} jobs`);
+  const bullmq = { jobsPerSecond: await measureBullMq(jobs) };
+  showProgress(`plain: ${jobs} entries`);
+  const plain = { ordersPerSecond: await measurePlain(jobs) };
+  showProgress("redis-benchmark XADD");
+  const xadd = { perSecond: await measureXadd() };
+  showProgress("");
+
+  const head = "followers placed first p50 p99 last(ms) orders/s rss(MB) redis-cpu(ms)".split(" ");
+  for (const durability of DURABILITIES) {
+    const rows = figures.map(({ [durability]: each }) => Object.values(each) as number[]);
+    console.log(`\nappendfsync ${durability}\n${table(head, rows)}`);
+  }
+  const best = Math.max(...figures.map(({ everysec }) => everysec.ordersPerSecond));
+  const beside = (name: string, perSecond: number): (string | number)[] => [
+    name,
+    perSecond,
+    `${(best / perSecond).toFixed(1)} ×`,
+  ];
+  console.log(
+    `\nbeside it\n${table(
+      ["", "per second", "Fanfare"],
+      [
+        beside("BullMQ, a job a follower", bullmq.jobsPerSecond),
+        beside("plain, an entry a follower", plain.ordersPerSecond),
+        beside("redis-benchmark XADD", xadd.perSecond),
+      ],
+    )}`,
+  );
+  if (options.json !== "") {
+    const report = {
+      fanout: figures.map(({ everysec }) => withoutCpu(everysec)),
+      bullmq,
+      plain,
+      xadd,
+      always: figures.map(({ always }) => withoutCpu(always)),
+      redisCpuMs: figures.map(({ everysec }) => everysec.redisCpuMs),
+      machine: machine(),
+    };
+    await Bun.write(options.json, `${JSON.stringify(report, null, 2)}\n`);
+  }
+}
+
+function withoutCpu({ redisCpuMs: _, ...rest }: FanOutFigures): Omit<FanOutFigures, "redisCpuMs"> {
+  return rest;
+}
+
+async function measure(followers: number, rounds: number): Promise<Figures> {
+  showProgress(`${followers} followers: subscribing`);
+  const desk = await startDesk();
+  const copier = await startCopier(desk, followers, {
+    deadlineMs: DEADLINE_MS,
+    balanceCents: BALANCE_CENTS,
+  });
+  const worker = await startRole("broker", desk.env);
+  const measured: Partial<Figures> = {};
+  for (const durability of DURABILITIES) {
+    await copier.redis.send("CONFIG", ["SET", "appendfsync", durability]);
+    const all: Round[] = [];
+    let mostMb = 0;
+    // The first one warms up.
+    for (let round = 0; round <= rounds; round += 1) {
+      showProgress(`${followers} followers, ${durability}: fan-out ${round} of ${rounds}`);
+      const each = await fanOutOnce(copier);
+      mostMb = Math.max(mostMb, rssMb(worker.pid));
+      if (round > 0) all.push(each);
+    }
+    measured[durability] = figuresOf(followers, all, mostMb);
+  }
+  await worker.stop();
+  copier.stop();
+  await desk.stop();
+  return measured as Figures;
+}
+
+function figuresOf(followers: number, rounds: readonly Round[], mostMb: number): FanOutFigures {
+  const middle = (name: keyof Round): number => median(rounds.map((round) => round[name]));
+  const lastMs = middle("lastMs");
+  return {
+    followers,
+    placed: Math.min(...rounds.map(({ placed }) => placed)),
+    firstMs: middle("firstMs"),
+    p50Ms: middle("p50Ms"),
+    p99Ms: middle("p99Ms"),
+    lastMs,
+    ordersPerSecond: Math.round((followers * 1000) / lastMs),
+    rssMb: Math.round(mostMb),
+    redisCpuMs: Math.round(middle("redisCpuMs")),
+  };
+}

@@ -1,0 +1,31 @@
+/** What the figures were measured on, and what a process takes of it. */
+import { arch, cpus, platform, release, totalmem } from "node:os";
+import type { Redis } from "../workers/redis-client.ts";
+
+export function machine(): Readonly<Record<string, string | number>> {
+  const [cpu] = cpus();
+  return {
+    at: new Date().toISOString(),
+    cpu: cpu?.model ?? "unknown",
+    cores: cpus().length,
+    memoryGb: Math.round(totalmem() / 2 ** 30),
+    system: `${platform()} ${release()} ${arch()}`,
+    bun: Bun.version,
+    redis: Bun.spawnSync(["redis-server", "--version"]).stdout.toString().split(" ")[2] ?? "",
+  };
+}
+
+/** Memory that a process holds now. */
+export function rssMb(pid: number): number {
+  const { stdout } = Bun.spawnSync(["ps", "-o", "rss=", "-p", String(pid)]);
+  return Number(stdout.toString()) / 1024;
+}
+
+/** CPU time that a Redis has used since it started, in milliseconds. */
+export async function redisCpuMs(redis: Redis): Promise<number> {
+  const info = String(await redis.send("INFO", ["cpu"]));
+  const seconds = [...info.matchAll(/^used_cpu_(?:sys|user):([\d.]+)/gm)].map((match) =>
+    Number(match[1]),
+  );
+  return seconds.reduce((sum, each) => sum + each, 0) * 1000;
+}

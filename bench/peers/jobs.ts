@@ -1,0 +1,86 @@
+/**
+ * A job a follower: the queue that a user would reach for, and a plain stream
+ * whose entries are popped one at a time. Both on a Redis of their own with
+ * `everysec`, their workers as processes of their own, and the same debit.
+ */
+import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
+import { until } from "../../tests/support/wait.ts";
+import { connectRedis, type Redis } from "../../workers/redis-client.ts";
+import { Queue } from "bullmq";
+import { median } from "../figures.ts";
+import { balancesOf } from "./debit.ts";
+
+const RUNS = 3;
+/** Jobs that are added in one call. */
+const BULK = 1_000;
+
+export async function measureBullMq(jobs: number): Promise<number> {
+  return await measure("bullmq", jobs, async ({ port }) => {
+    const queue = new Queue("orders", { connection: { host: "127.0.0.1", port } });
+    for (let start = 0; start < jobs; start += BULK) {
+      await queue.addBulk(
+        Array.from({ length: Math.min(BULK, jobs - start) }, (_, index) => ({
+          name: "order",
+          data: { order: `order-${start + index}`, account: `acct-${start + index}` },
+          opts: { removeOnComplete: true },
+        })),
+      );
+    }
+    await queue.close();
+  });
+}
+
+export async function measurePlain(jobs: number): Promise<number> {
+  return await measure("plain", jobs, async (_, redis) => {
+    const adding = Array.from({ length: jobs }, (__, index) =>
+      redis.send("XADD", [
+        "orders",
+        ...["*", "order", `order-${index}`, "account", `acct-${index}`],
+      ]),
+    );
+    await Promise.all(adding);
+  });
+}
+
+/** Jobs a second from the first that is added to the last that is done; the median of a few runs. */
+async function measure(
+  name: "bullmq" | "plain",
+  jobs: number,
+  addAll: (server: TestRedis, redis: Redis) => Promise<void>,
+): Promise<number> {
+  const rates: number[] = [];
+  for (let round = 0; round < RUNS; round += 1) {
+    const server = await startRedis({ appendOnly: true });
+    const redis = connectRedis(server.url);
+    for (const some of chunks(balancesOf(jobs), 1_000)) {
+      await redis.send("HSET", ["balances", ...some]);
+    }
+    const worker = Bun.spawn(
+      [process.execPath, `bench/peers/${name}-worker.ts`, String(server.port)],
+      { stdin: "ignore", stdout: "pipe", stderr: "inherit" },
+    );
+    for await (const text of worker.stdout.pipeThrough(new TextDecoderStream())) {
+      if (text.includes("ready")) break;
+    }
+    const startedAt = performance.now();
+    await addAll(server, redis);
+    // What is done is what stands on the books.
+    await until(
+      "all jobs are done",
+      async () => (await redis.send("HLEN", ["contracts"])) === jobs,
+      600_000,
+    );
+    rates.push((jobs * 1000) / (performance.now() - startedAt));
+    worker.kill("SIGKILL");
+    await worker.exited;
+    redis.close();
+    await server.stop();
+  }
+  return Math.round(median(rates));
+}
+
+function chunks<T>(items: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
+    items.slice(index * size, (index + 1) * size),
+  );
+}

@@ -1,0 +1,28 @@
+/**
+ * A broker that takes 20 ms an order: a process in front of the desk that
+ * holds each call back for as long as its orders take, four at a time, as a
+ * broker works off one connection's orders. The books are the desk's.
+ */
+const ORDER_MS = 20;
+const AT_ONCE = 4;
+
+const [port = "", desk = ""] = process.argv.slice(2);
+Bun.serve({
+  hostname: "127.0.0.1",
+  port: Number(port),
+  idleTimeout: 60,
+  async fetch(request) {
+    const { pathname, search } = new URL(request.url);
+    const body = request.method === "POST" ? await request.text() : undefined;
+    if (pathname === "/v1/contracts" && body !== undefined) {
+      const { orders } = JSON.parse(body) as { orders: unknown[] };
+      await Bun.sleep(Math.ceil(orders.length / AT_ONCE) * ORDER_MS);
+    }
+    return await fetch(`${desk}${pathname}${search}`, {
+      method: request.method,
+      headers: request.headers,
+      ...(body === undefined ? {} : { body }),
+    });
+  },
+});
+console.log("ready");
