@@ -10,6 +10,7 @@ import { dispatchesOf, enqueue } from "../../redis/enqueue.ts";
 import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../redis/progress.ts";
 import type { SignalId } from "../../domain/ids.ts";
 import { crashPoint } from "../crash-point.ts";
+import type { Clock } from "../clock.ts";
 import { run, type Redis } from "../redis-client.ts";
 
 const GRACE_MS = 200;
@@ -20,6 +21,7 @@ export interface Redispatch {
   readonly home: Redis;
   readonly regions: ReadonlyMap<string, Redis>;
   readonly partition: number;
+  readonly clock: Clock;
   readonly stop: AbortSignal;
 }
 
@@ -32,10 +34,10 @@ export async function redispatch(parts: Redispatch): Promise<void> {
       const results = await Promise.allSettled(ids.map((id) => complete(parts, keys, id)));
       const failed = results.filter(({ status }) => status === "rejected").length;
       if (failed > 0) log.warn("{failed} signals could not be dispatched yet", { failed });
-      if (ids.length < LIMIT || failed > 0) await Bun.sleep(PAUSE_MS);
+      if (ids.length < LIMIT || failed > 0) await parts.clock.sleep(PAUSE_MS);
     } catch {
       log.warn("the home store does not answer, trying again");
-      await Bun.sleep(PAUSE_MS);
+      await parts.clock.sleep(PAUSE_MS);
     }
   }
 }

@@ -21,7 +21,7 @@ export const role: Role = async (env, stop, ready) => {
   ready();
   await Promise.all(
     new PartitionMap(env.FANFARE_PARTITIONS).all().flatMap((partition) => [
-      redispatch({ home, regions, partition, stop }),
+      redispatch({ home, regions, partition, clock: SYSTEM_CLOCK, stop }),
       consume({
         connect: () => connectRedis(env.FANFARE_REDIS_URL),
         clock: SYSTEM_CLOCK,
