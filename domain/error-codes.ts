@@ -182,6 +182,16 @@ export const ERRORS = {
     title: "The signal store does not answer.",
     action: "Try again with the same idempotency key: it can take effect only once.",
   },
+  BACKLOG_FULL: {
+    status: 503,
+    title: "Too many signals wait to be dispatched or recorded: this one was not taken.",
+    action: "Try again after `Retry-After`; what was answered 202 is not affected.",
+  },
+  EDGE_BUSY: {
+    status: 503,
+    title: "Too many signals are being accepted at this moment: this one was not taken.",
+    action: "Try again after `Retry-After`, with the same idempotency key.",
+  },
   QUOTE_UNAVAILABLE: {
     status: 503,
     title: "There is no quote of this symbol that is fresh enough.",

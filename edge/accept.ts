@@ -1,4 +1,7 @@
-/** Acceptance: one request to the home Redis, one atomic script. No broker is called in it. */
+/**
+ * Acceptance: one request to the home Redis, one atomic script. No broker is
+ * called in it. More at once than can be served in time are refused at once.
+ */
 import { signalIdIn, type PersonId } from "../domain/ids.ts";
 import { canonicalBody, type Signal } from "../domain/signal.ts";
 import { accept, type Acceptance, type AcceptReply } from "../redis/accept.ts";
@@ -8,6 +11,13 @@ import { failure, success, type Result } from "./result.ts";
 
 /** Nobody can repeat a key that was never told, so its answer need not be kept. */
 const UNTOLD_KEY_TTL_MS = 1_000;
+
+/**
+ * Acceptances that one edge has under way. At 500 a second there are a few; a
+ * queue longer than this would only make each of them late for its deadline.
+ */
+export const MAX_UNDER_WAY = 128;
+const underWay = new WeakMap<Edge, number>();
 
 export interface AcceptRequest {
   readonly signal: Signal;
@@ -20,6 +30,17 @@ export interface AcceptRequest {
 export type Accepted = Exclude<AcceptReply, { kind: "refused" }>;
 
 export async function acceptSignal(edge: Edge, request: AcceptRequest): Promise<Result<Accepted>> {
+  const others = underWay.get(edge) ?? 0;
+  if (others >= MAX_UNDER_WAY) return failure("EDGE_BUSY");
+  underWay.set(edge, others + 1);
+  try {
+    return await acceptNow(edge, request);
+  } finally {
+    underWay.set(edge, (underWay.get(edge) ?? 1) - 1);
+  }
+}
+
+async function acceptNow(edge: Edge, request: AcceptRequest): Promise<Result<Accepted>> {
   const { signal, sender, idempotencyKey, answerTtlMs } = request;
   const partition = edge.partitions.ofChannel(signal.channel);
   const keptMs = idempotencyKey === undefined ? UNTOLD_KEY_TTL_MS : answerTtlMs;

@@ -30,7 +30,7 @@ export async function dispatch(edge: Edge, accepted: Accepted): Promise<void> {
           configured: reply !== undefined,
         });
       }
-      return reply?.ok === true;
+      return reply?.ok === true && reply.value.every(({ kind }) => kind === "enqueued");
     }),
   );
   if (!confirmed.every(Boolean)) return;

@@ -26,6 +26,8 @@ export const ACCEPT_PROBLEMS = [
   "TRADING_HALTED",
   "TRADING_DRAINED",
   "STORE_UNAVAILABLE",
+  "BACKLOG_FULL",
+  "EDGE_BUSY",
 ] as const;
 
 export const BODY_PROBLEMS = [

@@ -2,7 +2,8 @@
  * Acceptance: one atomic step on a home partition. A signal is either refused
  * with a reason and leaves no trace, or it has its place in the channel's log,
  * its snapshot of routes, its entry for the dispatcher and its answer kept for
- * whoever repeats the idempotency key. The clock is that of the home Redis.
+ * whoever repeats the idempotency key. Nothing is taken that would only wait:
+ * a partition whose backlog is full refuses. The clock is that of the home Redis.
  */
 import type { ErrorCode } from "../domain/error-codes.ts";
 import type { PersonId, SignalId } from "../domain/ids.ts";
@@ -13,6 +14,19 @@ import { asInteger, asList, asText, LUA_NOW, type Script } from "./script.ts";
 
 /** How long an idempotency key is remembered, and a signal can be asked for in Redis. */
 export const ANSWER_TTL_MS = 24 * 60 * 60 * 1000;
+
+/**
+ * What a home partition holds before it takes no more. A signal waits among
+ * the undispatched for milliseconds, or as long as a region is away: this many
+ * are ten seconds of a full load, and each of them is past its deadline by then.
+ */
+export const MAX_UNDISPATCHED = 5_000;
+/**
+ * The log waits for the recorder, which may stand still for long without
+ * hurting a trade: at about 700 bytes an entry this is 180 MB, and eight
+ * minutes of a full load on one partition.
+ */
+export const MAX_SIGNALS_LOGGED = 250_000;
 
 export interface AcceptArgs {
   readonly id: SignalId;
@@ -83,6 +97,10 @@ if grant.hours then
   if from <= to then inside = minute >= from and minute < to
   else inside = minute >= from or minute < to end
   if not inside then return {'refused', 'GRANT_HOURS'} end
+end
+
+if redis.call('ZCARD', KEYS[8]) >= ${MAX_UNDISPATCHED} or redis.call('XLEN', KEYS[7]) >= ${MAX_SIGNALS_LOGGED} then
+  return {'refused', 'BACKLOG_FULL'}
 end
 
 local routes = redis.call('HGETALL', KEYS[5])

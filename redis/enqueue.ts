@@ -1,12 +1,20 @@
 /**
  * Dispatch: one job per shard onto the job streams of a region partition, each
- * once however often the dispatch is repeated.
+ * once however often the dispatch is repeated. A stream that is too far behind
+ * takes none, so that the signal stays undispatched and is tried again.
  */
 import type { AcceptedSignal } from "../domain/signal.ts";
 import { ANSWER_TTL_MS } from "./accept.ts";
 import { RegionKeys } from "./keys.ts";
 import { rotate, type Route } from "./route.ts";
+import { GROUPS } from "./streams.ts";
 import { asInteger, LUA_NOW, type Script } from "./script.ts";
+
+/**
+ * Jobs of one broker in one partition that no worker has acknowledged: two and
+ * a half million orders, many times what leaves within any deadline.
+ */
+export const MAX_JOBS_WAITING = 10_000;
 
 export interface EnqueueArgs {
   readonly signal: AcceptedSignal;
@@ -15,12 +23,32 @@ export interface EnqueueArgs {
   readonly shards: readonly Pick<Route, "shard" | "version" | "count">[];
 }
 
+export type EnqueueReply =
+  | { readonly kind: "enqueued"; readonly added: number }
+  /** Nothing was added; some of it may stand already. */
+  | { readonly kind: "full" };
+
 const lua = `
 ${LUA_NOW}
+-- What was acknowledged stays in the stream until it is trimmed, so a long stream is looked into.
+local function is_full()
+  local length = redis.call('XLEN', KEYS[2])
+  if length < ${MAX_JOBS_WAITING} then return false end
+  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[2])) do
+    local group = {}
+    for i = 1, #flat, 2 do group[flat[i]] = flat[i + 1] end
+    if group.name == '${GROUPS.jobs[0]}' and group.lag then
+      return group.lag + group.pending >= ${MAX_JOBS_WAITING}
+    end
+  end
+  return true
+end
 local signal, broker, now, added = ARGV[1], ARGV[2], now_ms(), 0
 for i = 3, #ARGV, 3 do
   local shard, version, count = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  if redis.call('HSETNX', KEYS[1], broker .. '/' .. shard, 1) == 1 then
+  if redis.call('HEXISTS', KEYS[1], broker .. '/' .. shard) == 0 then
+    if added == 0 and is_full() then return -1 end
+    redis.call('HSET', KEYS[1], broker .. '/' .. shard, 1)
     redis.call('XADD', KEYS[2], '*', 'signal', signal, 'broker', broker, 'shard', shard,
       'version', version, 'count', count, 'dispatchedAtMs', now)
     added = added + 1
@@ -30,8 +58,7 @@ redis.call('PEXPIRE', KEYS[1], ${ANSWER_TTL_MS})
 return added
 `;
 
-/** Replies how many jobs were new. */
-export const enqueue: Script<EnqueueArgs, number> = {
+export const enqueue: Script<EnqueueArgs, EnqueueReply> = {
   name: "enqueue",
   lua,
   keys: ({ signal, partition, broker }) => {
@@ -47,7 +74,10 @@ export const enqueue: Script<EnqueueArgs, number> = {
       String(count),
     ]),
   ],
-  reply: asInteger,
+  reply(raw) {
+    const added = asInteger(raw);
+    return added < 0 ? { kind: "full" } : { kind: "enqueued", added };
+  },
 };
 
 /** A signal's routes as one enqueue per region, region partition and broker, in this signal's order of service. */

@@ -1,7 +1,12 @@
 /** Signals by POST: accepted once, dispatched once, and refused by name. On each runtime, on a real Redis behind the bridge. */
 import { expect, test } from "bun:test";
 import { setHalt, type HaltAction } from "../../redis/halt.ts";
+import type { SignalId } from "../../domain/ids.ts";
+import { MAX_UNDER_WAY } from "../../edge/accept.ts";
+import { MAX_UNDISPATCHED } from "../../redis/accept.ts";
+import { dispatchesOf, enqueue, MAX_JOBS_WAITING } from "../../redis/enqueue.ts";
 import { RegionKeys } from "../../redis/keys.ts";
+import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../redis/progress.ts";
 import { run } from "../../workers/redis-client.ts";
 import { until } from "../support/wait.ts";
 import { answerOf, HOOK_SIGNAL, SIGNAL } from "./client.ts";
@@ -67,6 +72,64 @@ onEachRuntime((at) => {
       await set("lift");
     }
     expect((await at.send(SIGNAL)).status).toBe(202);
+  });
+
+  test("a home partition whose backlog is full takes nothing more, and what stands is not lost", async () => {
+    const { client } = at.world;
+    const waiting = Array.from({ length: MAX_UNDISPATCHED }, (_, n) => [String(n), `waiting-${n}`]);
+    await client.send("ZADD", [HOME.undispatched, ...waiting.flat()]);
+    const { headers } = await at.refused("BACKLOG_FULL", 503, () => at.send(SIGNAL));
+    expect(headers.get("retry-after")).toBe("1");
+    await at.refused("BACKLOG_FULL", 503, () => at.hook(`tv.${URL_SECRET}`, HOOK_SIGNAL));
+    await client.send("ZREM", [HOME.undispatched, "waiting-0"]);
+    expect((await at.send(SIGNAL)).status).toBe(202);
+    await client.send("ZREMRANGEBYSCORE", [HOME.undispatched, "-inf", String(MAX_UNDISPATCHED)]);
+  });
+
+  test("a signal whose jobs find no room stays undispatched, and its jobs come when there is", async () => {
+    const { client } = at.world;
+    const full = new RegionKeys(0).jobs("desk");
+    const fill = `for i = 1, ${MAX_JOBS_WAITING} do redis.call('XADD', KEYS[1], '*', 'filled', i) end`;
+    await client.send("EVAL", [fill, "1", full]);
+    const { status, body } = await at.send(SIGNAL);
+    expect(status).toBe(202);
+    const id = String(body["id"]);
+    const others = await until("the others stand", async () => {
+      const jobs = await at.world.jobs(id);
+      return jobs.length > 0 && jobs;
+    });
+    expect(others.some(({ partition }) => partition === 0)).toBe(false);
+    expect(await client.send("ZSCORE", [HOME.undispatched, id])).not.toBeNull();
+    await client.send("DEL", [full]);
+    const stored = parseStoredSignal(
+      await client.send("HMGET", [HOME.signal(id as SignalId), ...STORED_SIGNAL_FIELDS]),
+    );
+    for (const each of dispatchesOf(stored!.signal, stored!.routes)) {
+      expect((await run(client, enqueue, each.enqueue)).kind).toBe("enqueued");
+    }
+    const jobs = await at.world.jobs(id);
+    expect(jobs.reduce((sum, each) => sum + each.count, 0)).toBe(FOLLOWERS);
+  });
+
+  test("more signals at once than can be served in time are refused at once", async () => {
+    await at.world.client.send("CLIENT", ["PAUSE", "10000", "WRITE"]);
+    const sent = Array.from({ length: MAX_UNDER_WAY + 40 }, (_, n) =>
+      at.send(SIGNAL, { ...at.bearer, "idempotency-key": `flood-${n}` }),
+    );
+    const first = await Promise.race(sent);
+    expectProblem(first, "EDGE_BUSY", 503);
+    expect(first.headers.get("retry-after")).toBe("1");
+    const codes = (await Promise.all(sent)).map(({ body }) => body["code"]);
+    expect(codes.filter((code) => code === "EDGE_BUSY")).toHaveLength(40);
+    // Those that were let in are unclear, not refused: asked again, each has its one answer.
+    await at.world.client.send("CLIENT", ["UNPAUSE"]);
+    const again = await Promise.all(
+      Array.from({ length: MAX_UNDER_WAY }, (_, n) =>
+        at.send(SIGNAL, { ...at.bearer, "idempotency-key": `flood-${n}` }),
+      ),
+    );
+    expect(again.every(({ status }) => status === 202)).toBe(true);
+    expect(new Set(again.map(({ body }) => body["id"])).size).toBe(MAX_UNDER_WAY);
   });
 
   test("tokens that are not ours, not valid or not for this are refused", async () => {

@@ -10,6 +10,7 @@ import {
 import { compactVerify, exportJWK, generateKeyPair, type JWK } from "jose";
 import type { AcceptedSignal } from "../../domain/signal.ts";
 import type { ChainLink } from "../../redis/events.ts";
+import { MAX_JOBS_WAITING } from "../../redis/enqueue.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import { CHANNEL, HOME, PARTITIONS, startCopier, type Copier } from "../../tests/support/copier.ts";
 import { startDesk, type TestDesk } from "../../tests/support/desk.ts";
@@ -77,6 +78,27 @@ describe("redispatch", () => {
     );
     const shards = (await copier.redis.send("HLEN", [HOME.routes(CHANNEL)])) as number;
     expect(jobs.flat().filter((signal) => signal.id === id)).toHaveLength(shards);
+  });
+});
+
+describe("redispatch where the job streams have no room", () => {
+  test("keeps a signal among the undispatched until there is, and loses none of its jobs", async () => {
+    const full = new RegionKeys(0).jobs("desk");
+    const fill = `for i = 1, ${MAX_JOBS_WAITING} do redis.call('XADD', KEYS[1], '*', 'filled', i) end`;
+    await copier.redis.send("EVAL", [fill, "1", full]);
+    const id = await copier.send({}, false);
+    await startDispatch();
+    const enqueued = (partition: number) =>
+      copier.redis.send("EXISTS", [new RegionKeys(partition).enqueued(id)]);
+    await until("the others have their jobs", async () => (await enqueued(1)) === 1);
+    expect(await enqueued(0)).toBe(0);
+    expect(await copier.redis.send("ZSCORE", [HOME.undispatched, id])).not.toBeNull();
+    await copier.redis.send("DEL", [full]);
+    await until(
+      "nothing waits to be dispatched",
+      async () => (await copier.redis.send("ZCARD", [HOME.undispatched])) === 0,
+    );
+    expect(await enqueued(0)).toBe(1);
   });
 });
 

@@ -55,8 +55,9 @@ async function complete(
         const region = regions.get(dispatch.region);
         if (!region) throw new Error("a route names a region that is not configured");
         crashPoint("before-enqueue");
-        await run(region, enqueue, dispatch.enqueue);
+        const { kind } = await run(region, enqueue, dispatch.enqueue);
         crashPoint("after-enqueue");
+        if (kind === "full") throw new Error("a job stream is full");
       }),
     );
   }
