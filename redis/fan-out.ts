@@ -11,7 +11,8 @@ import { ANSWER_TTL_MS } from "./accept.ts";
 import type { OutcomesEvent } from "./events.ts";
 import { liveChannel, RegionKeys } from "./keys.ts";
 import type { Job } from "./job.ts";
-import { asInteger, asList, asText, type Script } from "./script.ts";
+import { CLOCK_SKEW_MS, LUA_RUN_SINCE } from "./run.ts";
+import { asInteger, asList, asText, LUA_NOW, type Script } from "./script.ts";
 
 /** What was decided for a shard, before anything of it is sent. */
 export interface Intents {
@@ -28,6 +29,8 @@ export interface IntendArgs {
   /** The version of the halts that it was decided under. */
   readonly haltsVersion: string;
   readonly intents: Intents;
+  /** Whether it was decided as of the acceptance, because the script had replied `older`. */
+  readonly older?: boolean;
 }
 
 export type IntendReply =
@@ -38,14 +41,23 @@ export type IntendReply =
   /** Its outcomes stand already. */
   | { readonly kind: "over" }
   /** The shard or the halts changed since they were read. */
-  | { readonly kind: "stale" };
+  | { readonly kind: "stale" }
+  /**
+   * The signal is older than this Redis' run, so intents may have stood here
+   * that were lost with the run before: to be decided as of the acceptance, and
+   * taken as maybe sent.
+   */
+  | { readonly kind: "older" };
 
 const intendLua = `
+${LUA_NOW}
+${LUA_RUN_SINCE}
 local intents, outcomes = unpack(redis.call('HMGET', KEYS[1], 'intents', 'outcomes'))
 if outcomes then return {'over'} end
 if intents then return {'known', intents} end
 if redis.call('HGET', KEYS[2], 'version:' .. ARGV[1]) ~= ARGV[2] then return {'stale'} end
 if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[4] then return {'stale'} end
+if ARGV[6] == '0' and tonumber(ARGV[5]) - ${CLOCK_SKEW_MS} <= run_since(KEYS[4]) then return {'older'} end
 redis.call('HSET', KEYS[1], 'intents', ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ${ANSWER_TTL_MS})
 return {'new'}
@@ -60,13 +72,16 @@ export const intend: Script<IntendArgs, IntendReply> = {
       region.job(signal.id, broker, shard),
       region.rosterHead(signal.channel, broker),
       region.halts,
+      region.run,
     ];
   },
-  args: ({ job: { shard }, shardVersion, haltsVersion, intents }) => [
+  args: ({ job: { shard, signal }, shardVersion, haltsVersion, intents, older = false }) => [
     String(shard),
     String(shardVersion),
     JSON.stringify(intents),
     haltsVersion,
+    String(signal.acceptedAtMs),
+    older ? "1" : "0",
   ],
   reply(raw) {
     const [kind, intents] = asList(raw);

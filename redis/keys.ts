@@ -162,6 +162,10 @@ export class RegionKeys {
   rosterShard(channel: ChannelId, broker: string, shard: number): string {
     return `${this.#prefix}:roster:${broker}:${channel}:${shard}`;
   }
+  /** HASH `id`, `sinceMs`: the run of the Redis that holds the partition, see `run.ts`. */
+  get run(): string {
+    return `${this.#prefix}:run`;
+  }
   /** STRING: how far a broker's settlements have been taken over. */
   settlementCursor(broker: string): string {
     return `${this.#prefix}:settlements:${broker}`;

@@ -3,7 +3,7 @@ import { decide } from "../../domain/decide.ts";
 import { clientOrderId } from "../../domain/ids.ts";
 import { countOutcomes } from "../../domain/outcome.ts";
 import type { CopyOutcome, OutcomesEvent } from "../../redis/events.ts";
-import { intend, report, type Intents } from "../../redis/fan-out.ts";
+import { intend, report, type Intents, type IntendReply } from "../../redis/fan-out.ts";
 import { parseJob, type Job } from "../../redis/job.ts";
 import type { Halts } from "../../redis/halt.ts";
 import { rotate } from "../../redis/route.ts";
@@ -16,7 +16,7 @@ import { crashPoint } from "../crash-point.ts";
 import { run, type Redis } from "../redis-client.ts";
 import type { HaltCache } from "./halt-cache.ts";
 import { stopOf } from "./hold.ts";
-import { place, type Placement } from "./place.ts";
+import { place, type History, type Placement } from "./place.ts";
 import type { RosterCache } from "./roster-cache.ts";
 
 export interface FanOut {
@@ -33,11 +33,11 @@ export async function fanOut(parts: FanOut, entry: Entry): Promise<Verdict> {
   if (typeof job === "string") return { dead: job };
   const intended = await writeIntents(parts, job);
   if (intended !== undefined) {
-    const { intents, maybeSent } = intended;
+    const { intents, ...history } = intended;
     const batch = batchOf(job, intents);
     const placement =
       batch.orders.length > 0
-        ? await place(parts.broker, batch, { ...intents, maybeSent }, parts.clock)
+        ? await place(parts.broker, batch, { ...intents, ...history }, parts.clock)
         : NOTHING_PLACED;
     const event = outcomesEvent(job, intents, placement);
     const counts = countOutcomes(event.copies.map(([, , outcome]) => outcome));
@@ -51,29 +51,42 @@ export async function fanOut(parts: FanOut, entry: Entry): Promise<Verdict> {
 
 const NOTHING_PLACED: Placement = { outcomes: [], sentAtMs: null, answeredAtMs: null };
 
+const NO_HALTS: Halts = { version: "0", scopes: new Map() };
+
+interface Intended extends Pick<History, "maybeSent" | "askOnly"> {
+  readonly intents: Intents;
+}
+
 /** Undefined where the job's outcomes stand already. */
 async function writeIntents(
   { redis, roster, halts: known, partition, clock }: FanOut,
   job: Job,
-): Promise<{ readonly intents: Intents; readonly maybeSent: boolean } | undefined> {
+): Promise<Intended | undefined> {
+  let older: boolean = false;
   for (let fresh = false; ; fresh = true) {
     const [shard, halts] = await Promise.all([
       roster.shardOf(partition, job, fresh),
       known.of(partition, fresh),
     ]);
-    const intents = decideAll(job, shard.members, halts, clock.nowMs());
+    // Who may have been sent an order is one who would have been at the acceptance, whatever holds now.
+    const intents: Intents = older
+      ? decideAll(job, shard.members, NO_HALTS, job.signal.acceptedAtMs)
+      : decideAll(job, shard.members, halts, clock.nowMs());
     crashPoint("after-decide");
-    const reply = await run(redis, intend, {
+    const reply: IntendReply = await run(redis, intend, {
       partition,
       job,
       shardVersion: shard.version,
       haltsVersion: halts.version,
       intents,
+      older,
     });
     crashPoint("after-intend");
-    if (reply.kind === "new") return { intents, maybeSent: false };
-    if (reply.kind === "known") return { intents: reply.intents, maybeSent: true };
+    const askOnly = older && halts.scopes.size > 0;
+    if (reply.kind === "new") return { intents, maybeSent: older, askOnly };
+    if (reply.kind === "known") return { intents: reply.intents, maybeSent: true, askOnly };
     if (reply.kind === "over") return undefined;
+    older ||= reply.kind === "older";
   }
 }
 

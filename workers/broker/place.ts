@@ -28,15 +28,17 @@ export interface History {
   readonly decidedAtMs: number;
   /** Whether it may have been sent since, by a worker that did not live to tell. */
   readonly maybeSent: boolean;
+  /** Whether nothing of it may be sent now. */
+  readonly askOnly?: boolean;
 }
 
 export async function place(
   broker: Broker,
   batch: OrderBatch,
-  { decidedAtMs, maybeSent }: History,
+  { decidedAtMs, maybeSent, askOnly = false }: History,
   clock: Clock,
 ): Promise<Placement> {
-  const repeatable = isRepeatable(broker.capabilities, batch, decidedAtMs);
+  const repeatable = !askOnly && isRepeatable(broker.capabilities, batch, decidedAtMs);
   let sentAtMs: number | null = null;
   let underWay = maybeSent;
   // P3: the deadline is looked at right before each send.

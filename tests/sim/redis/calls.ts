@@ -159,7 +159,8 @@ function randomScript(random: Random): RedisCall {
       const intents = { decidedAtMs: 1_002, orders: [], skips: [] };
       const shardVersion = random.pick([0, version]);
       const haltsVersion = random.pick(["0", "5"]);
-      return call(intend, { partition: 0, job, shardVersion, haltsVersion, intents });
+      const older = random.pick([false, true]);
+      return call(intend, { partition: 0, job, shardVersion, haltsVersion, intents, older });
     },
     () => call(report, { partition: 0, job, entry, event, counts }),
     () => {

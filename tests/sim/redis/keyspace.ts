@@ -53,6 +53,13 @@ const incrementBy = (call: Call, key: string, by: number): number => {
 export const KEYSPACE: Readonly<Record<string, Command>> = {
   PING: () => "PONG",
   PUBLISH: () => 0,
+  INFO: ({ store: { run }, nowMs }, [section = ""]) => {
+    if (section === "replication") return `master_replid2:${"0".repeat(40)}\r\n`;
+    if (section !== "server") unsupported(`INFO ${section}`);
+    run.startedAtMs ??= nowMs;
+    const uptime = Math.floor((nowMs - run.startedAtMs) / 1_000);
+    return `run_id:${run.id}\r\nuptime_in_seconds:${uptime}\r\n`;
+  },
   TIME: ({ nowMs }) => [String(Math.floor(nowMs / 1_000)), String((nowMs % 1_000) * 1_000)],
   FLUSHALL: (call) => {
     call.changed = true;

@@ -47,6 +47,8 @@ interface Slot {
 
 export class Store {
   readonly #slots = new Map<string, Slot>();
+  /** Who `INFO` says that it is; another id after a restart. Without a start it began when it is first asked. */
+  run: { id: string; startedAtMs?: number } = { id: "1".repeat(40) };
 
   #slot(key: string, nowMs: number): Slot | undefined {
     const slot = this.#slots.get(key);
