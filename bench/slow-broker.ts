@@ -3,6 +3,8 @@
  * holds each call back for as long as its orders take, four at a time, as a
  * broker works off one connection's orders. The books are the desk's.
  */
+import type { OrderBatchBody } from "../workers/brokers/desk/api.ts";
+
 const ORDER_MS = 20;
 const AT_ONCE = 4;
 
@@ -15,8 +17,8 @@ Bun.serve({
     const { pathname, search } = new URL(request.url);
     const body = request.method === "POST" ? await request.text() : undefined;
     if (pathname === "/v1/contracts" && body !== undefined) {
-      const { orders } = JSON.parse(body) as { orders: unknown[] };
-      await Bun.sleep(Math.ceil(orders.length / AT_ONCE) * ORDER_MS);
+      const { orders } = JSON.parse(body) as OrderBatchBody;
+      await Bun.sleep(Math.ceil(orders.names.length / AT_ONCE) * ORDER_MS);
     }
     return await fetch(`${desk}${pathname}${search}`, {
       method: request.method,

@@ -25,7 +25,7 @@ export function bucketOf(id: ClientOrderId): string {
 }
 
 /** What of a client order id tells it apart within its bucket. */
-function nameOf(id: ClientOrderId, bucket: string): string {
+export function nameOf(id: ClientOrderId, bucket: string): string {
   return id.slice(bucket.length + 1);
 }
 
@@ -33,21 +33,26 @@ function idOf(name: string, bucket: string): ClientOrderId {
   return (name === "" ? bucket : `${bucket}.${name}`) as ClientOrderId;
 }
 
-export interface ContractOrder {
-  readonly clientOrderId: ClientOrderId;
-  readonly account: AccountId;
-  readonly stakeCents: number;
+/**
+ * Orders of one bucket as columns of one length: an order's client order id is
+ * `bucket.name`. A shard travels like this from the worker into the script,
+ * and nothing of it is taken apart on the way.
+ */
+export interface OrderColumns {
+  readonly bucket: string;
+  readonly names: readonly string[];
+  readonly accounts: readonly AccountId[];
+  readonly stakesCents: readonly number[];
 }
 
 export interface OpenArgs {
   readonly partition: number;
-  readonly bucket: string;
   readonly symbol: string;
   readonly contract: ContractType;
   readonly durationMs: number;
   readonly validUntilMs: number;
   readonly payoutBp: number;
-  readonly orders: readonly ContractOrder[];
+  readonly orders: OrderColumns;
 }
 
 /** What all contracts have in common that were opened in one call. */
@@ -56,6 +61,11 @@ export interface OpenedTerms {
   readonly openedAtMs: number;
   readonly expiresAtMs: number;
 }
+
+export type OpenReply =
+  /** Each order was opened by this very call. */
+  | { readonly kind: "all-opened"; readonly terms: OpenedTerms }
+  | { readonly kind: "each"; readonly opened: readonly Opened[] };
 
 export type Opened =
   | { readonly kind: "opened"; readonly stakeCents: number; readonly terms: OpenedTerms }
@@ -217,28 +227,27 @@ return {price or '', now, expires, answers, batches_of(KEYS[3], answers)}
 `;
 
 /** At most a few hundred orders a call. Replies in their order. */
-export const openContracts: Script<OpenArgs, Opened[]> = {
+export const openContracts: Script<OpenArgs, OpenReply> = {
   name: "open-contracts",
   lua: openLua,
-  keys: ({ partition, bucket }) => {
+  keys: ({ partition, orders: { bucket } }) => {
     const desk = new DeskKeys(partition);
     return [desk.quotes, desk.balances, desk.contracts(bucket), desk.expiries];
   },
-  args: (args) => {
-    const names = args.orders.map(({ clientOrderId }) => nameOf(clientOrderId, args.bucket));
-    const accounts = args.orders.map(({ account }) => account);
-    const stakes = args.orders.map(({ stakeCents }) => String(stakeCents));
+  args: ({ orders, ...terms }) => {
+    const { bucket, names, accounts } = orders;
+    const stakes = orders.stakesCents.map(String);
     let packed = "";
     for (const [index, name] of names.entries()) {
       packed += `${name},${accounts[index] ?? ""},${stakes[index] ?? ""};`;
     }
     return [
-      args.symbol,
-      args.contract,
-      String(args.durationMs),
-      String(args.validUntilMs),
-      String(args.payoutBp),
-      args.bucket,
+      terms.symbol,
+      terms.contract,
+      String(terms.durationMs),
+      String(terms.validUntilMs),
+      String(terms.payoutBp),
+      bucket,
       packed,
       String(names.length),
       ...names,
@@ -246,7 +255,7 @@ export const openContracts: Script<OpenArgs, Opened[]> = {
       ...stakes,
     ];
   },
-  reply(raw, { bucket, orders }) {
+  reply(raw, { orders: { bucket, names } }) {
     const [price, openedAtMs, expiresAtMs, answers, batches] = asList(raw);
     if (answers === undefined) {
       const terms = {
@@ -254,16 +263,16 @@ export const openContracts: Script<OpenArgs, Opened[]> = {
         openedAtMs: asInteger(openedAtMs),
         expiresAtMs: asInteger(expiresAtMs),
       };
-      return orders.map(({ stakeCents }) => ({ kind: "opened", stakeCents, terms }));
+      return { kind: "all-opened", terms };
     }
     const find = standingIn(bucket, asList(batches));
-    return asList(answers).map((answer, index): Opened => {
-      const name = nameOf(orders[index]?.clientOrderId ?? ("" as ClientOrderId), bucket);
-      const contract = find(answer, name);
+    const opened = asList(answers).map((answer, index): Opened => {
+      const contract = find(answer, names[index] ?? "");
       return contract
         ? { kind: "opened", stakeCents: contract.stakeCents, terms: contract.terms }
         : { kind: "rejected", reason: asText(answer) as RejectReason };
     });
+    return { kind: "each", opened };
   },
 };
 
@@ -282,7 +291,7 @@ function parseBatchName(name: string): BatchName {
 export interface FindArgs {
   readonly partition: number;
   readonly bucket: string;
-  readonly ids: readonly ClientOrderId[];
+  readonly names: readonly string[];
 }
 
 const findLua = `
@@ -300,13 +309,11 @@ export const findContracts: Script<
   name: "find-contracts",
   lua: findLua,
   keys: ({ partition, bucket }) => [new DeskKeys(partition).contracts(bucket)],
-  args: ({ ids, bucket }) => ids.map((id) => nameOf(id, bucket)),
-  reply(raw, { ids, bucket }) {
+  args: ({ names }) => [...names],
+  reply(raw, { names, bucket }) {
     const [nowMs, numbers, batches] = asList(raw);
     const find = standingIn(bucket, asList(batches));
-    const found = asList(numbers).map((number, index) =>
-      find(number, nameOf(ids[index] ?? ("" as ClientOrderId), bucket)),
-    );
+    const found = asList(numbers).map((number, index) => find(number, names[index] ?? ""));
     return { nowMs: asInteger(nowMs), found };
   },
 };

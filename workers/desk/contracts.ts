@@ -1,17 +1,16 @@
 /** Opening and finding contracts: a call's orders go to their accounts' partitions, each in one script. */
 import {
-  bucketOf,
   deposit,
   findContracts,
   openContracts,
   type Contract,
-  type ContractOrder,
   type DepositArgs,
-  type Opened,
+  type OpenReply,
+  type OrderColumns,
 } from "../../redis/desk-contracts.ts";
 import type { AccountId } from "../../domain/ids.ts";
 import { DeskKeys, type PartitionMap } from "../../redis/keys.ts";
-import type { OrderBatchBody } from "../brokers/desk/api.ts";
+import type { OpenAnswer, OrderBatchBody } from "../brokers/desk/api.ts";
 import type { BrokerAnswer, LookUp } from "../brokers/port.ts";
 import { run, type Redis } from "../redis-client.ts";
 
@@ -22,12 +21,11 @@ export async function open(
   redis: Redis,
   partitions: PartitionMap,
   batch: OrderBatchBody,
-): Promise<BrokerAnswer[]> {
+): Promise<OpenAnswer> {
   const { symbol, contract, durationSeconds, validUntilMs } = batch;
-  return await spread(batch, partitions, async (partition, bucket, orders) => {
-    const opened = await run(redis, openContracts, {
+  const act = (partition: number, orders: OrderColumns): Promise<OpenReply> =>
+    run(redis, openContracts, {
       partition,
-      bucket,
       symbol,
       contract,
       durationMs: durationSeconds * 1000,
@@ -35,8 +33,17 @@ export async function open(
       payoutBp: PAYOUT_BP,
       orders,
     });
-    return opened.map((each, index) => answerOf(each, orders[index]?.stakeCents ?? 0));
-  });
+  const only = onlyPartitionOf(batch.orders, partitions);
+  if (only !== undefined) {
+    const reply = await act(only, batch.orders);
+    return reply.kind === "all-opened"
+      ? { opened: reply.terms }
+      : { answers: answersOf(reply, batch.orders) };
+  }
+  const answers = await spread(batch.orders, partitions, async (partition, orders) =>
+    answersOf(await act(partition, orders), orders),
+  );
+  return { answers };
 }
 
 export async function lookUp(
@@ -44,9 +51,8 @@ export async function lookUp(
   partitions: PartitionMap,
   batch: OrderBatchBody,
 ): Promise<LookUp[]> {
-  return await spread(batch, partitions, async (partition, bucket, orders) => {
-    const ids = orders.map(({ clientOrderId }) => clientOrderId);
-    const { nowMs, found } = await run(redis, findContracts, { partition, bucket, ids });
+  return await spread(batch.orders, partitions, async (partition, { bucket, names }) => {
+    const { nowMs, found } = await run(redis, findContracts, { partition, bucket, names });
     const missing: LookUp = { kind: nowMs > batch.validUntilMs ? "absent" : "pending" };
     return found.map((each) => (each ? placed(each) : missing));
   });
@@ -85,31 +91,54 @@ export async function depositAll(
   return applied.reduce((sum, each) => sum + each, 0);
 }
 
-function answerOf(opened: Opened, stakeCents: number): BrokerAnswer {
-  if (opened.kind === "rejected") return { kind: "rejected", stakeCents, reason: opened.reason };
-  return placed(opened);
+function answersOf(reply: OpenReply, { stakesCents }: OrderColumns): BrokerAnswer[] {
+  if (reply.kind === "all-opened") {
+    return stakesCents.map((stakeCents) => placed({ stakeCents, terms: reply.terms }));
+  }
+  return reply.opened.map((each, index) =>
+    each.kind === "opened"
+      ? placed(each)
+      : { kind: "rejected", stakeCents: stakesCents[index] ?? 0, reason: each.reason },
+  );
 }
 
 function placed({ stakeCents, terms }: Pick<Contract, "stakeCents" | "terms">): BrokerAnswer {
   return { kind: "placed", stakeCents, ...terms };
 }
 
-/** Does each partition's and bucket's orders in one go and puts the answers back into the order of the batch. */
-async function spread<T>(
-  { orders }: OrderBatchBody,
+/** A shard's accounts are of one partition wherever copier and desk are cut alike. */
+function onlyPartitionOf(
+  { accounts: [first, ...others] }: OrderColumns,
   partitions: PartitionMap,
-  act: (partition: number, bucket: string, orders: readonly ContractOrder[]) => Promise<T[]>,
+): number | undefined {
+  if (first === undefined) return undefined;
+  const partition = partitions.ofAccount(first);
+  return others.every((account) => partitions.ofAccount(account) === partition)
+    ? partition
+    : undefined;
+}
+
+/** Does each partition's orders in one go and puts the answers back into the order of the batch. */
+async function spread<T>(
+  { bucket, names, accounts, stakesCents }: OrderColumns,
+  partitions: PartitionMap,
+  act: (partition: number, orders: OrderColumns) => Promise<T[]>,
 ): Promise<T[]> {
-  const groups = Map.groupBy(orders.keys(), (index) => {
-    const order = orders[index];
-    return order ? `${partitions.ofAccount(order.account)} ${bucketOf(order.clientOrderId)}` : "";
+  const groups = Map.groupBy(accounts.keys(), (index) => {
+    const account = accounts[index];
+    return account === undefined ? 0 : partitions.ofAccount(account);
   });
-  const answers = new Array<T>(orders.length);
+  const answers = new Array<T>(accounts.length);
+  const pick = <Each>(column: readonly Each[], indexes: readonly number[]): Each[] =>
+    indexes.flatMap((index) => column[index] ?? []);
   await Promise.all(
-    [...groups].map(async ([key, indexes]) => {
-      const [partition = "", bucket = ""] = key.split(" ");
-      const group = indexes.flatMap((index) => orders[index] ?? []);
-      const answered = await act(Number(partition), bucket, group);
+    [...groups].map(async ([partition, indexes]) => {
+      const answered = await act(partition, {
+        bucket,
+        names: pick(names, indexes),
+        accounts: pick(accounts, indexes),
+        stakesCents: pick(stakesCents, indexes),
+      });
       for (const [place, index] of indexes.entries()) {
         const answer = answered[place];
         if (answer !== undefined) answers[index] = answer;

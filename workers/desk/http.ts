@@ -54,7 +54,7 @@ export function deskApp({ redis, partitions, token, stop }: Desk): Hono {
   app.post("/v1/contracts", async (c) => {
     const batch = await bodyOf(c, OrderBatchSchema);
     if ("faults" in batch) return problem(c, batch.code, batch.faults);
-    return c.json({ answers: await open(redis, partitions, batch.value) });
+    return c.json(await open(redis, partitions, batch.value));
   });
   app.post("/v1/contracts/lookup", async (c) => {
     const batch = await bodyOf(c, OrderBatchSchema);

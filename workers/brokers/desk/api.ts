@@ -9,15 +9,25 @@ import {
   SYMBOL_PATTERN,
 } from "../../../domain/signal.ts";
 import type { SettlementKind } from "../../../domain/contract.ts";
+import type { OpenedTerms } from "../../../redis/desk-contracts.ts";
 import type { BookedOrder, BrokerAnswer, LookUp } from "../port.ts";
 
 /** Orders of one call: a shard, with room to spare. */
 export const MAX_ORDERS = 1_000;
 
-const account = v.custom<AccountId>((value) => typeof value === "string" && ID_PATTERN.test(value));
-const clientOrderId = v.custom<ClientOrderId>(
-  (value) => typeof value === "string" && /^[A-Za-z0-9_.-]{1,128}$/.test(value),
-);
+const isId = (value: unknown): boolean => typeof value === "string" && ID_PATTERN.test(value);
+const account = v.custom<AccountId>(isId);
+/** Empty where the bucket is all of the client order id. */
+const NAME = /^[A-Za-z0-9_-]{0,64}$/;
+/** Looked at as a whole: a schema for each of a thousand items costs more than all the rest of a call. */
+const column = <T>(holds: (item: unknown) => boolean) =>
+  v.custom<readonly T[]>(
+    (value) =>
+      Array.isArray(value) &&
+      value.length >= 1 &&
+      value.length <= MAX_ORDERS &&
+      value.every((item) => holds(item)),
+  );
 const whole = (min: number, max: number) =>
   v.pipe(v.number(), v.safeInteger(), v.minValue(min), v.maxValue(max));
 
@@ -27,9 +37,21 @@ export const OrderBatchSchema = v.strictObject({
   durationSeconds: whole(MIN_DURATION_SECONDS, MAX_DURATION_SECONDS),
   validUntilMs: whole(0, Number.MAX_SAFE_INTEGER),
   orders: v.pipe(
-    v.array(v.strictObject({ clientOrderId, account, stakeCents: whole(1, MAX_AMOUNT_CENTS) })),
-    v.minLength(1),
-    v.maxLength(MAX_ORDERS),
+    v.strictObject({
+      bucket: v.pipe(v.string(), v.regex(/^[A-Za-z0-9_.-]{1,64}$/)),
+      names: column<string>((name) => typeof name === "string" && NAME.test(name)),
+      accounts: column<AccountId>(isId),
+      stakesCents: column<number>(
+        (cents) =>
+          Number.isSafeInteger(cents) &&
+          (cents as number) >= 1 &&
+          (cents as number) <= MAX_AMOUNT_CENTS,
+      ),
+    }),
+    v.check(
+      ({ names, accounts, stakesCents }) =>
+        names.length === accounts.length && names.length === stakesCents.length,
+    ),
   ),
 });
 export type OrderBatchBody = v.InferOutput<typeof OrderBatchSchema>;
@@ -65,9 +87,9 @@ export interface ValuesAnswer {
   readonly answers: readonly (number | null)[];
 }
 
-export interface OpenAnswer {
-  readonly answers: readonly BrokerAnswer[];
-}
+export type OpenAnswer =
+  /** Each order was opened by this call, at these terms and for the stake it asked for. */
+  { readonly opened: OpenedTerms } | { readonly answers: readonly BrokerAnswer[] };
 
 export interface LookUpAnswer {
   readonly answers: readonly LookUp[];

@@ -54,19 +54,26 @@ describe("desk", () => {
   test("answers bad input with a problem and changes nothing", async () => {
     const account = crypto.randomUUID();
     await desk.deposit([account], 1_000);
-    const order = { clientOrderId: "a.b", account, stakeCents: 100 };
+    const orders = { bucket: "a", names: ["b"], accounts: [account], stakesCents: [100] };
     const batch = {
       symbol: "EUR/USD",
       contract: "CALL",
       durationSeconds: 1,
       validUntilMs: Date.now() + 1_000,
-      orders: [order],
+      orders,
     };
     const bad = [
       ["{", 400, "BODY_MALFORMED"],
       [JSON.stringify({ ...batch, contract: "UP" }), 422, "BODY_INVALID"],
-      [JSON.stringify({ ...batch, orders: [{ ...order, stakeCents: 0.5 }] }), 422, "BODY_INVALID"],
-      [JSON.stringify({ ...batch, orders: [{ ...order, stakeCents: -1 }] }), 422, "BODY_INVALID"],
+      [
+        JSON.stringify({ ...batch, orders: { ...orders, stakesCents: [0.5] } }),
+        422,
+        "BODY_INVALID",
+      ],
+      [JSON.stringify({ ...batch, orders: { ...orders, stakesCents: [-1] } }), 422, "BODY_INVALID"],
+      [JSON.stringify({ ...batch, orders: { ...orders, names: ["b", "c"] } }), 422, "BODY_INVALID"],
+      [JSON.stringify({ ...batch, orders: { ...orders, names: ["b,c"] } }), 422, "BODY_INVALID"],
+      [JSON.stringify({ ...batch, orders: { ...orders, bucket: "a b" } }), 422, "BODY_INVALID"],
       [JSON.stringify({ ...batch, extra: 1 }), 422, "BODY_INVALID"],
       [JSON.stringify({ ...batch, pad: "x".repeat(600_000) }), 413, "BODY_TOO_LARGE"],
     ] as const;

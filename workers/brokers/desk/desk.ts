@@ -3,6 +3,7 @@
  * each client order id once, enforces `validUntilMs` itself and answers for
  * certain what it never opened.
  */
+import { bucketOf, nameOf } from "../../../redis/desk-contracts.ts";
 import type { Answered, BookedOrder, Broker, OrderBatch } from "../port.ts";
 import type {
   ContractsAnswer,
@@ -48,7 +49,14 @@ export function connectDesk(url: string, token: string): Broker {
     },
     async open(batch) {
       const reply = await call<OpenAnswer>("/v1/contracts", callTimeout(), bodyOf(batch));
-      return sized(reply, batch.orders.length);
+      if (reply.kind === "unanswered") return reply;
+      const { answers } = reply;
+      if ("answers" in answers) return sized({ ...reply, answers }, batch.orders.length);
+      const { opened } = answers;
+      return {
+        kind: "answered",
+        answers: batch.orders.map(({ stakeCents }) => ({ kind: "placed", stakeCents, ...opened })),
+      };
     },
     async lookUp(batch) {
       const path = "/v1/contracts/lookup";
@@ -97,13 +105,26 @@ function sized<T>(
   return { kind: "answered", answers };
 }
 
-function bodyOf({ orders, ...terms }: OrderBatch): OrderBatchBody {
+/** A batch is of one signal, so its client order ids begin alike: that part is said once. */
+function bodyOf({
+  orders,
+  symbol,
+  contract,
+  durationSeconds,
+  validUntilMs,
+}: OrderBatch): OrderBatchBody {
+  const bucket = orders[0] === undefined ? "" : bucketOf(orders[0].clientOrderId);
+  const start = `${bucket}.`;
+  if (!orders.every(({ clientOrderId: id }) => id === bucket || id.startsWith(start))) {
+    throw new TypeError("the orders of a batch are not of one signal");
+  }
   return {
-    ...terms,
-    orders: orders.map(({ clientOrderId, account, stakeCents }) => ({
-      clientOrderId,
-      account,
-      stakeCents,
-    })),
+    ...{ symbol, contract, durationSeconds, validUntilMs },
+    orders: {
+      bucket,
+      names: orders.map(({ clientOrderId }) => nameOf(clientOrderId, bucket)),
+      accounts: orders.map(({ account }) => account),
+      stakesCents: orders.map(({ stakeCents }) => stakeCents),
+    },
   };
 }
