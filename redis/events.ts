@@ -1,6 +1,7 @@
 /**
  * What a region's `events` streams carry, packed: one entry a shard, not one a
- * follower. Each entry has one field, `event`, with one of these as JSON.
+ * follower. Each entry has one field, `event`, with one of these as JSON;
+ * outcomes as `packOutcomes` leaves them.
  */
 import type { SettlementKind } from "../domain/contract.ts";
 import type { AccountId, ClientOrderId, SignalId, SubscriptionId } from "../domain/ids.ts";
@@ -23,6 +24,53 @@ export interface OutcomesEvent {
 }
 
 export type CopyOutcome = readonly [SubscriptionId, AccountId, Outcome];
+
+/** Copies that were placed at the same terms: the terms once, then what differs, one after the other. */
+export type PlacedTogether = readonly [
+  openPriceMicros: number,
+  openedAtMs: number,
+  expiresAtMs: number,
+  copies: readonly (SubscriptionId | AccountId | number)[],
+];
+
+/** How outcomes stand in an entry: `copies` holds only those that are not in `placed`. */
+export type PackedOutcomes = OutcomesEvent & { readonly placed?: readonly PlacedTogether[] };
+
+/** A shard's orders open in one call, so nearly all that could be said of each is said once. */
+export function packOutcomes(event: OutcomesEvent): PackedOutcomes {
+  const copies: CopyOutcome[] = [];
+  const placed: [number, number, number, (SubscriptionId | AccountId | number)[]][] = [];
+  for (const copy of event.copies) {
+    const [subscription, account, outcome] = copy;
+    if (outcome.kind !== "placed") {
+      copies.push(copy);
+      continue;
+    }
+    const { stakeCents, openPriceMicros, openedAtMs, expiresAtMs } = outcome;
+    let group = placed.at(-1);
+    if (group?.[0] !== openPriceMicros || group[1] !== openedAtMs || group[2] !== expiresAtMs) {
+      group = [openPriceMicros, openedAtMs, expiresAtMs, []];
+      placed.push(group);
+    }
+    group[3].push(subscription, account, stakeCents);
+  }
+  return { ...event, copies, placed };
+}
+
+export function unpackOutcomes({ placed = [], ...event }: PackedOutcomes): OutcomesEvent {
+  const copies = [...event.copies];
+  for (const [openPriceMicros, openedAtMs, expiresAtMs, flat] of placed) {
+    for (let index = 0; index + 2 < flat.length; index += 3) {
+      const stakeCents = Number(flat[index + 2]);
+      copies.push([
+        flat[index] as SubscriptionId,
+        flat[index + 1] as AccountId,
+        { kind: "placed", stakeCents, openPriceMicros, openedAtMs, expiresAtMs },
+      ]);
+    }
+  }
+  return { ...event, copies };
+}
 
 export interface SettlementsEvent {
   readonly kind: "settlements";

@@ -8,7 +8,7 @@
 import type { AccountId, SubscriptionId } from "../domain/ids.ts";
 import type { OutcomeCounts, SkipReason } from "../domain/outcome.ts";
 import { ANSWER_TTL_MS } from "./accept.ts";
-import type { OutcomesEvent } from "./events.ts";
+import { packOutcomes, type OutcomesEvent } from "./events.ts";
 import { liveChannel, RegionKeys } from "./keys.ts";
 import type { Job } from "./job.ts";
 import { CLOCK_SKEW_MS, LUA_RUN_SINCE } from "./run.ts";
@@ -154,7 +154,7 @@ export const report: Script<ReportArgs, boolean> = {
   },
   args: ({ entry, event, counts, job }) => [
     entry,
-    JSON.stringify(event),
+    JSON.stringify(packOutcomes(event)),
     liveChannel(event.signal),
     String(counts.placed),
     String(counts.rejected),
@@ -209,7 +209,7 @@ export const answer: Script<AnswerArgs, boolean> = {
     const answered = new Set(event.copies.map(([subscription]) => subscription));
     return [
       entry,
-      JSON.stringify(event),
+      JSON.stringify(packOutcomes(event)),
       liveChannel(event.signal),
       String(counts.placed),
       String(counts.rejected),

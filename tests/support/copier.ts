@@ -16,7 +16,12 @@ import type { Subscription } from "../../domain/subscription.ts";
 import { accept } from "../../redis/accept.ts";
 import { parseBucket } from "../../redis/desk-contracts.ts";
 import { dispatchesOf, enqueue } from "../../redis/enqueue.ts";
-import type { OutcomesEvent, RegionEvent } from "../../redis/events.ts";
+import {
+  unpackOutcomes,
+  type OutcomesEvent,
+  type PackedOutcomes,
+  type SettlementsEvent,
+} from "../../redis/events.ts";
 import { DeskKeys, HomeKeys, PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import {
   parseStoredSignal,
@@ -191,8 +196,8 @@ export async function readEvents(redis: Redis, id: SignalId): Promise<OutcomesEv
       string[],
     ][];
     for (const [, flat] of entries) {
-      const event = JSON.parse(flat[1] ?? "{}") as RegionEvent;
-      if (event.kind === "outcomes" && event.signal === id) events.push(event);
+      const event = JSON.parse(flat[1] ?? "{}") as PackedOutcomes | SettlementsEvent;
+      if (event.kind === "outcomes" && event.signal === id) events.push(unpackOutcomes(event));
     }
   }
   return events;

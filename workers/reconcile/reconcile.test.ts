@@ -17,7 +17,12 @@ import {
 } from "bun:test";
 import { exportJWK, generateKeyPair } from "jose";
 import { homePartitionOf, type SignalId } from "../../domain/ids.ts";
-import type { OutcomesEvent } from "../../redis/events.ts";
+import {
+  unpackOutcomes,
+  type OutcomesEvent,
+  type PackedOutcomes,
+  type SettlementsEvent,
+} from "../../redis/events.ts";
 import { DeskKeys, HomeKeys, RegionKeys } from "../../redis/keys.ts";
 import {
   CHANNEL,
@@ -153,8 +158,9 @@ async function eventsOf(
     const stream = new RegionKeys(partition).events;
     const entries = (await copier.redis.send("XRANGE", [stream, "-", "+"])) as [string, string[]][];
     for (const [entry, flat] of entries) {
-      const event = JSON.parse(flat[1] ?? "") as OutcomesEvent;
-      if (event.kind === "outcomes" && event.signal === id) found.push({ stream, entry, event });
+      const event = JSON.parse(flat[1] ?? "") as PackedOutcomes | SettlementsEvent;
+      if (event.kind !== "outcomes" || event.signal !== id) continue;
+      found.push({ stream, entry, event: unpackOutcomes(event) });
     }
   }
   return found;

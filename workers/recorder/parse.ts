@@ -3,11 +3,13 @@ import * as v from "valibot";
 import { SETTLEMENT_KINDS } from "../../domain/contract.ts";
 import { ID_PATTERN, isSignalId } from "../../domain/ids.ts";
 import type { AcceptedSignal } from "../../domain/signal.ts";
-import type {
-  ChainLink,
-  OutcomesEvent,
-  RegionEvent,
-  SettlementsEvent,
+import {
+  unpackOutcomes,
+  type ChainLink,
+  type PackedOutcomes,
+  type PlacedTogether,
+  type RegionEvent,
+  type SettlementsEvent,
 } from "../../redis/events.ts";
 import { parseSignal } from "../../redis/job.ts";
 import type { Entry } from "../consume/entries.ts";
@@ -18,6 +20,18 @@ const hash = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 /** Not the list of today's reasons: a worker that is newer than its recorder loses nothing by a new one. */
 const reason = v.pipe(v.string(), v.regex(/^[A-Z_]{1,40}$/));
+
+/** Looked at as a whole, as there are hundreds in each of many entries. */
+const placedCopies = v.custom<PlacedTogether[3]>(
+  (value) =>
+    Array.isArray(value) &&
+    value.length % 3 === 0 &&
+    value.every((item, index) =>
+      index % 3 === 2
+        ? Number.isSafeInteger(item) && (item as number) >= 0
+        : typeof item === "string" && ID_PATTERN.test(item),
+    ),
+);
 
 const OutcomeSchema = v.variant("kind", [
   v.object({
@@ -48,6 +62,7 @@ const EventSchema = v.variant("kind", [
     sentAtMs: v.nullable(whole),
     answeredAtMs: v.nullable(whole),
     copies: v.array(v.strictTuple([id, id, OutcomeSchema])),
+    placed: v.optional(v.array(v.strictTuple([whole, whole, whole, placedCopies]))),
   }),
   v.object({
     kind: v.literal("settlements"),
@@ -80,7 +95,8 @@ const LinkSchema = v.object({
 });
 
 export function parseEvent(entry: Entry): RegionEvent | string {
-  return parse(entry, "event", EventSchema) as OutcomesEvent | SettlementsEvent | string;
+  const event = parse(entry, "event", EventSchema) as PackedOutcomes | SettlementsEvent | string;
+  return typeof event === "object" && event.kind === "outcomes" ? unpackOutcomes(event) : event;
 }
 
 export function parseLink(entry: Entry): ChainLink | string {
