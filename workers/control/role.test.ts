@@ -1,5 +1,13 @@
 /** Halts as they are given: by the command, on a system at work. The verdict is read from the desk's books. */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  describe,
+  expect,
+  setDefaultTimeout,
+  test,
+} from "bun:test";
 import {
   asId,
   clientOrderId,
@@ -61,13 +69,17 @@ describe("a halt under load", () => {
 
   beforeAll(async () => {
     desk = await startDesk();
-    copier = await startCopier(desk, FOLLOWERS, { balanceCents: 100_000_000 });
+    copier = await startCopier(desk, FOLLOWERS, { deadlineMs: 10_000, balanceCents: 100_000_000 });
     worker = await startRole("broker", desk.env);
   });
   afterAll(async () => {
     await worker.stop();
     copier.stop();
     await desk.stop();
+  });
+
+  afterEach(async () => {
+    for (const [scope] of cases) await control(desk.env, "lift", scope);
   });
 
   const complete = (id: SignalId) =>
