@@ -74,6 +74,15 @@ export const WorkerSchema = v.object({
       }),
     ),
   ),
+  /** Orders a second that all workers of a region together may send to it; absent: as many as there are. */
+  FANFARE_BROKER_RATE: v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(/^\d{1,6}(?:\.\d{1,3})?$/, "orders a second"),
+      v.transform(Number),
+      v.minValue(0.001),
+    ),
+  ),
   /**
    * After how long a job that its worker did not finish is taken over by another: longer than a job
    * can take, which is the time until its deadline, the second of asking, and a call's time limit.

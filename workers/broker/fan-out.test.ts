@@ -259,6 +259,47 @@ describe("fan-out", () => {
     expect((await readBooks(copier.redis, id)).contracts.size).toBe(FOLLOWERS);
   });
 
+  test("holds back what a halt finds unanswered, asks about it, and sends the rest (P4)", async () => {
+    for (const scope of ["platform", "follower:follower-0007"] as const) {
+      await startWorker();
+      link.cut();
+      const id = await copier.send();
+      await until("intents are written", async () => {
+        const keys = PARTITIONS.all().map((each) => new RegionKeys(each).job(id, "desk", 0));
+        return (await copier.redis.send("EXISTS", keys)) === PARTITIONS.count;
+      });
+      const places = { home: copier.redis, regions: new Map([["local", copier.redis]]) };
+      await writeHalt({ ...places, partitions: PARTITIONS }, scope, "halt");
+      link.mend();
+      await complete(id);
+      await writeHalt({ ...places, partitions: PARTITIONS }, scope, "lift");
+      const outcomes = await readOutcomes(copier.redis, id);
+      expect(outcomes.get("sub-0007")).toEqual(["skipped: HALTED"]);
+      const { contracts } = await readBooks(copier.redis, id);
+      expect(contracts.has(`${id}.sub-0007`)).toBe(false);
+      expect(contracts.size > 0).toBe(scope !== "platform");
+      await worker?.stop();
+    }
+  });
+
+  test("sends no more than the broker's rate allows, all workers together, and skips the rest as too late", async () => {
+    const rate = { ...desk.env, FANFARE_BROKER_RATE: "20" };
+    const workers = await Promise.all(
+      ["one", "two"].map((name) => startRole("broker", { ...rate, FANFARE_CONSUMER: name })),
+    );
+    const id = await copier.send();
+    const { counts } = await complete(id);
+    await Promise.all(workers.map((each) => each.stop()));
+    // A second's worth to begin with, and a second of refilling until the deadline.
+    expect(counts.placed).toBeLessThanOrEqual(41);
+    expect(counts.placed).toBeGreaterThanOrEqual(20);
+    expect(await summary(id)).toEqual({
+      placed: counts.placed,
+      "skipped: TOO_LATE": FOLLOWERS - counts.placed,
+    });
+    expect((await readBooks(copier.redis, id)).contracts.size).toBe(counts.placed);
+  });
+
   test("buries a job that cannot be read, with its reason, and goes on", async () => {
     await startWorker();
     const jobs = new RegionKeys(0).jobs("desk");

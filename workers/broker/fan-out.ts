@@ -8,24 +8,19 @@ import { parseJob, type Job } from "../../redis/job.ts";
 import type { Halts } from "../../redis/halt.ts";
 import { rotate } from "../../redis/route.ts";
 import { wasSeated, type RosterMember } from "../../redis/roster.ts";
-import type { Broker, OrderBatch } from "../brokers/port.ts";
-import type { Clock } from "../clock.ts";
+import type { OrderBatch } from "../brokers/port.ts";
 import type { Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
 import { crashPoint } from "../crash-point.ts";
 import { run, type Redis } from "../redis-client.ts";
-import type { HaltCache } from "./halt-cache.ts";
+import { placeGated, type GateParts } from "./gate.ts";
 import { stopOf } from "./hold.ts";
-import { place, type History, type Placement } from "./place.ts";
+import type { History, Placement } from "./place.ts";
 import type { RosterCache } from "./roster-cache.ts";
 
-export interface FanOut {
+export interface FanOut extends GateParts {
   readonly redis: Redis;
   readonly roster: RosterCache;
-  readonly halts: HaltCache;
-  readonly broker: Broker;
-  readonly partition: number;
-  readonly clock: Clock;
 }
 
 export async function fanOut(parts: FanOut, entry: Entry): Promise<Verdict> {
@@ -33,11 +28,11 @@ export async function fanOut(parts: FanOut, entry: Entry): Promise<Verdict> {
   if (typeof job === "string") return { dead: job };
   const intended = await writeIntents(parts, job);
   if (intended !== undefined) {
-    const { intents, ...history } = intended;
+    const { intents, members, ...history } = intended;
     const batch = batchOf(job, intents);
     const placement =
       batch.orders.length > 0
-        ? await place(parts.broker, batch, { ...intents, ...history }, parts.clock)
+        ? await placeGated(parts, { job, members }, batch, { ...intents, ...history })
         : NOTHING_PLACED;
     const event = outcomesEvent(job, intents, placement);
     const counts = countOutcomes(event.copies.map(([, , outcome]) => outcome));
@@ -55,6 +50,7 @@ const NO_HALTS: Halts = { version: "0", scopes: new Map() };
 
 interface Intended extends Pick<History, "maybeSent" | "askOnly"> {
   readonly intents: Intents;
+  readonly members: readonly RosterMember[];
 }
 
 /** Undefined where the job's outcomes stand already. */
@@ -83,8 +79,11 @@ async function writeIntents(
     });
     crashPoint("after-intend");
     const askOnly = older && halts.scopes.size > 0;
-    if (reply.kind === "new") return { intents, maybeSent: older, askOnly };
-    if (reply.kind === "known") return { intents: reply.intents, maybeSent: true, askOnly };
+    const { members } = shard;
+    if (reply.kind === "new") return { intents, maybeSent: older, askOnly, members };
+    if (reply.kind === "known") {
+      return { intents: reply.intents, maybeSent: true, askOnly, members };
+    }
     if (reply.kind === "over") return undefined;
     older ||= reply.kind === "older";
   }

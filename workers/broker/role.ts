@@ -8,6 +8,7 @@ import type { Entry } from "../consume/entries.ts";
 import { armCrashPoint } from "../crash-point.ts";
 import type { Role } from "../role.ts";
 import { connectRedis } from "../redis-client.ts";
+import { Allowance } from "./allowance.ts";
 import { fanOut, type FanOut } from "./fan-out.ts";
 import { HaltCache } from "./halt-cache.ts";
 import { answerQuestion } from "./questions.ts";
@@ -25,6 +26,8 @@ export const role: Role = async (env, stop, ready) => {
   const broker = connectBroker(env);
   const roster = new RosterCache(redis);
   const halts = new HaltCache(redis);
+  const rate = env.FANFARE_BROKER_RATE;
+  const allowance = rate ? new Allowance(redis, SYSTEM_CLOCK, broker.name, rate) : undefined;
   const consumer = env.FANFARE_CONSUMER;
 
   const loop = (
@@ -49,7 +52,8 @@ export const role: Role = async (env, stop, ready) => {
 
   const loops = partitions.all().flatMap((partition) => {
     const region = new RegionKeys(partition);
-    const parts: FanOut = { redis, roster, halts, broker, partition, clock: SYSTEM_CLOCK };
+    const clock = SYSTEM_CLOCK;
+    const parts: FanOut = { redis, roster, halts, broker, allowance, partition, clock };
     return [
       loop(region.jobs(broker.name), JOBS_AT_ONCE, (entry) => fanOut(parts, entry)),
       loop(region.questions(broker.name), QUESTIONS_AT_ONCE, (entry) =>
