@@ -139,7 +139,10 @@ export class RegionKeys {
   job(signal: SignalId, broker: string, shard: number): string {
     return `${this.#prefix}:job:${signal}:${broker}:${shard}`;
   }
-  /** HASH: `version`, `open` (the shard that takes newcomers), `version:<shard>`, `count:<shard>`. */
+  /**
+   * HASH: `version`, `open` (the shard that takes newcomers), `last` (the highest), and for each
+   * shard `version:<shard>`, `count:<shard>` and `noted:<shard>` (what was routed when, see `prune`).
+   */
   rosterHead(channel: ChannelId, broker: string): string {
     return `${this.#prefix}:roster:${broker}:${channel}`;
   }

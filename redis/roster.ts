@@ -3,7 +3,8 @@
  * hundred, per broker and region partition. Each change raises the roster's
  * version; a row keeps the versions at which its subscription joined and left,
  * so a job that names a version finds exactly those who were there, and
- * nobody is ever moved or deleted from under it. Versions are at least the
+ * nobody is ever moved or deleted from under it: a row goes only once no job
+ * can name it, and a shard that has emptied takes newcomers again. Versions are at least the
  * milliseconds of Redis' clock: a roster rebuilt after a loss goes on above the
  * versions that routes elsewhere still name.
  */
@@ -19,6 +20,9 @@ import { asInteger, asList, LUA_NOW, type Script } from "./script.ts";
 
 /** Large enough to make a job worth its round trips, small enough to read and answer in a few milliseconds. */
 export const SHARD_SIZE = 256;
+
+/** A row remembers its last comings and goings: more than anybody has in the life of a job. */
+const MAX_TURNS = 64;
 
 export interface RosterMember extends Follower {
   readonly follower: PersonId;
@@ -62,6 +66,8 @@ export interface SeatArgs {
   readonly channel: ChannelId;
   /** All of this channel, broker and partition. At most a few hundred at once. */
   readonly subscriptions: readonly Subscription[];
+  /** Other than `SHARD_SIZE` where a test wants many shards of a few. */
+  readonly shardSize?: number;
 }
 
 export interface SeatReply {
@@ -77,28 +83,54 @@ export interface SeatReply {
 
 const seatLua = `
 ${LUA_NOW}
-local shard_size, prefix = tonumber(ARGV[1]), KEYS[1] .. ':'
-local changed, touched = 0, {}
+local size, prefix = tonumber(ARGV[1]), KEYS[1] .. ':'
+local changed, moved, touched = 0, {}, {}
 local version = math.max(tonumber(redis.call('HGET', KEYS[1], 'version') or '0') + 1, now_ms())
+local version_text = string.format('%d', version)
 
+-- How many sit in a shard, and how many rows it has, those of who left included.
+local counts, rows = {}, {}
+local function count_of(shard)
+  if not counts[shard] then counts[shard] = tonumber(redis.call('HGET', KEYS[1], 'count:' .. shard) or '0') end
+  return counts[shard]
+end
+local function rows_of(shard)
+  if not rows[shard] then rows[shard] = redis.call('HLEN', prefix .. shard) end
+  return rows[shard]
+end
+
+-- Newcomers fill one shard after the other. When it is full, the one that has emptied most takes them, if half of it is free; only then is another opened.
+local open = redis.call('HGET', KEYS[1], 'open') or '0'
 local function open_shard()
-  local shard = tonumber(redis.call('HGET', KEYS[1], 'open') or '0')
-  if redis.call('HLEN', prefix .. shard) >= shard_size then
-    shard = shard + 1
-    redis.call('HSET', KEYS[1], 'open', shard)
+  if count_of(open) < size and rows_of(open) < 2 * size then return open end
+  local last, least = tonumber(redis.call('HGET', KEYS[1], 'last') or open), nil
+  for shard = 0, last do
+    local name = string.format('%d', shard)
+    local count = count_of(name)
+    if count <= size / 2 and (not least or count < least) and rows_of(name) <= 1.5 * size then
+      open, least = name, count
+    end
   end
-  return shard
+  if not least then
+    open = string.format('%d', last + 1)
+    redis.call('HSET', KEYS[1], 'last', open)
+  end
+  redis.call('HSET', KEYS[1], 'open', open)
+  return open
 end
 
--- Keeps the last turns only: a job never names a version from before the last four comings and goings.
+-- No job lives long enough to name a version from before this many comings and goings.
 local function add_turn(turns)
-  turns[#turns + 1] = string.format('%d', version)
-  if #turns > 8 then table.remove(turns, 1) table.remove(turns, 1) end
+  turns[#turns + 1] = version_text
+  if #turns > ${MAX_TURNS} then table.remove(turns, 1) table.remove(turns, 1) end
 end
 
+local ids, seats = {}, {}
+for i = 2, #ARGV, 4 do ids[#ids + 1] = ARGV[i] end
+for i, shard in ipairs(redis.call('HMGET', KEYS[2], unpack(ids))) do seats[ids[i]] = shard or nil end
 for i = 2, #ARGV, 4 do
   local subscription, sub_version, wanted, payload = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2] == '1', ARGV[i + 3]
-  local shard = redis.call('HGET', KEYS[2], subscription)
+  local shard = seats[subscription]
   local turns, known = {}, 0
   if shard then
     local row = redis.call('HGET', prefix .. shard, subscription)
@@ -111,24 +143,29 @@ for i = 2, #ARGV, 4 do
     if wanted and not seated then
       if not shard then
         shard = open_shard()
+        rows[shard] = rows_of(shard) + 1
+        seats[subscription] = shard
         redis.call('HSET', KEYS[2], subscription, shard)
       end
       add_turn(turns)
-      redis.call('HINCRBY', KEYS[1], 'count:' .. shard, 1)
+      counts[shard] = count_of(shard) + 1
     elseif seated and not wanted then
       add_turn(turns)
-      redis.call('HINCRBY', KEYS[1], 'count:' .. shard, -1)
+      counts[shard] = count_of(shard) - 1
     end
     redis.call('HSET', prefix .. shard, subscription,
       string.format('[%d,[%s],%s]', sub_version, table.concat(turns, ','), payload))
-    redis.call('HSET', KEYS[1], 'version:' .. shard, version)
+    moved[shard] = true
     changed = changed + 1
   end
-  if shard then touched[tostring(shard)] = true end
+  if shard then touched[shard] = true end
 end
 
 local reply = {changed}
-if changed > 0 then redis.call('HSET', KEYS[1], 'version', version) end
+if changed > 0 then redis.call('HSET', KEYS[1], 'version', version_text) end
+for shard in pairs(moved) do
+  redis.call('HSET', KEYS[1], 'version:' .. shard, version_text, 'count:' .. shard, count_of(shard))
+end
 for shard in pairs(touched) do
   local head = redis.call('HMGET', KEYS[1], 'version:' .. shard, 'count:' .. shard)
   reply[#reply + 1] = {shard, head[1], head[2] or 0}
@@ -144,8 +181,8 @@ export const seat: Script<SeatArgs, SeatReply> = {
     const region = new RegionKeys(partition);
     return [region.rosterHead(channel, broker), region.rosterSeats(channel, broker)];
   },
-  args: ({ subscriptions }) => [
-    String(SHARD_SIZE),
+  args: ({ subscriptions, shardSize = SHARD_SIZE }) => [
+    String(shardSize),
     ...subscriptions.flatMap((each) => {
       const { account, state, expiresAtMs, plan, follower } = each;
       const payload: RowPayload = [account, state, expiresAtMs, plan, follower];
@@ -167,6 +204,61 @@ export const seat: Script<SeatArgs, SeatReply> = {
       }),
     };
   },
+};
+
+export interface PruneArgs {
+  readonly partition: number;
+  readonly broker: string;
+  readonly channel: ChannelId;
+  readonly shard: number;
+  /** The version that the channel's route names now. */
+  readonly routed: number;
+  /** How long after its acceptance a signal may still be copied. */
+  readonly keptMs: number;
+}
+
+const pruneLua = `
+${LUA_NOW}
+local shard, routed, kept, now = ARGV[1], ARGV[2], tonumber(ARGV[3]), now_ms()
+local rows, removed = KEYS[1] .. ':' .. shard, 0
+local below, noted_at = string.match(redis.call('HGET', KEYS[1], 'noted:' .. shard) or '', '^(%d+),(%d+)$')
+if below and now - tonumber(noted_at) < kept then return 0 end
+if below then
+  below = tonumber(below)
+  local flat = redis.call('HGETALL', rows)
+  for i = 1, #flat, 2 do
+    local version, found, payload = string.match(flat[i + 1], '^%[(%d+),%[([%d,]*)%],(.*)%]$')
+    local turns, first = {}, 1
+    for turn in string.gmatch(found, '%d+') do turns[#turns + 1] = turn end
+    while turns[first + 1] and tonumber(turns[first + 1]) <= below do first = first + 2 end
+    if first > #turns then
+      redis.call('HDEL', rows, flat[i])
+      redis.call('HDEL', KEYS[2], flat[i])
+      removed = removed + 1
+    elseif first > 1 then
+      redis.call('HSET', rows, flat[i], string.format('[%s,[%s],%s]', version, table.concat(turns, ',', first), payload))
+    end
+  end
+end
+redis.call('HSET', KEYS[1], 'noted:' .. shard, string.format('%s,%d', routed, now))
+return removed
+`;
+
+/**
+ * Forgets comings and goings that no job can name any more, and the rows of
+ * those who have nothing else left. It notes which version the route names;
+ * once that note is `keptMs` old, every job that named an older one is over.
+ * Replies how many rows went.
+ */
+export const prune: Script<PruneArgs, number> = {
+  name: "prune",
+  lua: pruneLua,
+  keys: ({ partition, channel, broker }) => {
+    const region = new RegionKeys(partition);
+    return [region.rosterHead(channel, broker), region.rosterSeats(channel, broker)];
+  },
+  args: ({ shard, routed, keptMs }) => [String(shard), String(routed), String(keptMs)],
+  reply: asInteger,
 };
 
 export interface RouteArgs {

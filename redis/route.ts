@@ -16,20 +16,25 @@ export function routeField(route: Omit<Route, "version" | "count">): string {
   return `${route.region}/${route.broker}/${route.partition}/${route.shard}`;
 }
 
-/** Reads the flat field, value, field, value … list of a routes hash. */
+/** Reads one field of a routes hash; its count is 0 where nobody sits in the shard any more. */
+export function parseRoute(field: string, value: string): Route {
+  const [region = "", broker = "", partition = "", shard = ""] = field.split("/");
+  const [version = "", count = ""] = value.split(",");
+  return {
+    region,
+    broker,
+    partition: Number(partition),
+    shard: Number(shard),
+    version: Number(version),
+    count: Number(count),
+  };
+}
+
+/** Reads the flat field, value, field, value … list of a routes hash, but for shards with nobody in them. */
 export function parseRoutes(flat: readonly string[]): Route[] {
   const routes: Route[] = [];
   for (let index = 0; index + 1 < flat.length; index += 2) {
-    const [region = "", broker = "", partition = "", shard = ""] = (flat[index] ?? "").split("/");
-    const [version = "", count = ""] = (flat[index + 1] ?? "").split(",");
-    const route = {
-      region,
-      broker,
-      partition: Number(partition),
-      shard: Number(shard),
-      version: Number(version),
-      count: Number(count),
-    };
+    const route = parseRoute(flat[index] ?? "", flat[index + 1] ?? "");
     if (route.count > 0) routes.push(route);
   }
   return routes;

@@ -68,7 +68,9 @@ export async function chain(
       verdicts.push("done");
       continue;
     }
-    if (sequence > head.sequence + 1) throw new Error("the signal before is not linked yet");
+    // A signal that was put back after a loss says after which it comes, as the one between may be gone.
+    const after = Number(entry.fields.get("after") ?? sequence - 1);
+    if (after > head.sequence) throw new Error("the signal before is not linked yet");
     const hash = linkHash(head.hash, signal, bodySha256);
     const isLast = !signals.slice(index + 1).some((later) => later?.channel === channel);
     const next: ChainLink = {

@@ -1,15 +1,17 @@
 /**
  * The roster against the records, both ways: what the records have and Redis
  * lacks is projected; a seat that the records do not know is left; a route that
- * does not name its shard as it stands is written again. Afterwards Redis holds
- * what the records say, whatever was lost there.
+ * does not name its shard as it stands is written again; a log that stands
+ * behind its record is raised. Afterwards Redis holds what the records say,
+ * whatever was lost there.
  */
 import { getLogger } from "@logtape/logtape";
 import type { ChannelId, SubscriptionId } from "../../domain/ids.ts";
 import { HomeKeys, RegionKeys } from "../../redis/keys.ts";
 import { parseRosterShard, wasSeated, type RosterMember } from "../../redis/roster.ts";
 import { parseRoutes, type Route } from "../../redis/route.ts";
-import type { Document, Records } from "../records/port.ts";
+import type { Document, Records, SubscriptionRecord } from "../records/port.ts";
+import { mendLog } from "./log.ts";
 import {
   projectChannels,
   projectHooks,
@@ -20,6 +22,7 @@ import {
   type Roster,
   type Targets,
 } from "./projector.ts";
+import { pruneRosters } from "./prune.ts";
 import type { Redis } from "../redis-client.ts";
 
 const CHUNK = 2_000;
@@ -34,6 +37,10 @@ export interface RosterCheck {
   readonly left: number;
   /** Routes that did not name their shard as it stands. */
   readonly rerouted: number;
+  /** Rows of who left long ago. */
+  readonly pruned: number;
+  /** Channels whose log in Redis stood behind the records. */
+  readonly restored: number;
 }
 
 export async function checkRoster(records: Records, targets: Targets): Promise<RosterCheck> {
@@ -49,19 +56,34 @@ export async function checkRoster(records: Records, targets: Targets): Promise<R
     projected += await projectHooks(targets, some);
   }
   let subscriptions = 0;
+  const known: Known = new Map();
+  let underWay: Promise<number> = Promise.resolve(0);
   for await (const some of chunks(records.subscriptions.each({}))) {
     subscriptions += some.length;
-    projected += await projectSubscriptions(targets, some);
+    for (const each of some) remember(known, targets, each);
+    // The next are read while these are written.
+    projected += await underWay;
+    underWay = projectSubscriptions(targets, some);
+    // It is awaited a chunk later; a failure in between is not one that nobody handles.
+    underWay.catch(() => undefined);
   }
+  projected += await underWay;
   let left = 0;
   for (const [region, redis] of targets.regions)
-    left += await leaveStrangers(records, targets, region, redis);
+    left += await leaveStrangers(records, targets, known, region, redis);
   let rerouted = 0;
-  for (const channel of channels) rerouted += await mendRoutes(targets, channel);
+  let pruned = 0;
+  let restored = 0;
+  for (const channel of channels) {
+    rerouted += await mendRoutes(targets, channel);
+    pruned += await pruneRosters(targets, channel);
+    if (await mendLog(records, targets, channel)) restored += 1;
+  }
 
-  const check = { channels: channels.length, hooks, subscriptions, projected, left, rerouted };
+  const walked = { channels: channels.length, hooks, subscriptions };
+  const check = { ...walked, projected, left, rerouted, pruned, restored };
   getLogger(["fanfare", "roster"]).info(
-    "roster checked: {channels} channels, {hooks} hooks, {subscriptions} subscriptions; {projected} projected, {left} left, {rerouted} rerouted",
+    "roster checked: {channels} channels, {hooks} hooks, {subscriptions} subscriptions; {projected} projected, {left} left, {rerouted} rerouted, {pruned} pruned, {restored} restored",
     check,
   );
   return check;
@@ -78,9 +100,23 @@ async function* chunks<T extends Document>(documents: AsyncIterable<T>): AsyncIt
   if (chunk.length > 0) yield chunk;
 }
 
+/** Roster → the subscriptions that the records have in it. */
+type Known = Map<string, Set<string>>;
+
+function remember(known: Known, { partitions }: Targets, record: SubscriptionRecord): void {
+  const key = keyOf(rosterOf(partitions, record));
+  const ids = known.get(key) ?? new Set();
+  known.set(key, ids.add(record._id));
+}
+
+function keyOf({ region, broker, partition, channel }: Roster): string {
+  return `${region}/${broker}/${partition}/${channel}`;
+}
+
 async function leaveStrangers(
   records: Records,
   targets: Targets,
+  known: Known,
   region: string,
   redis: Redis,
 ): Promise<number> {
@@ -91,7 +127,7 @@ async function leaveStrangers(
       if (!found) continue;
       const roster: Roster = { region, ...found };
       for await (const seats of scan(redis, "HSCAN", [key], ["COUNT", "1000"])) {
-        left += await leaveStrangersOf(records, targets, roster, redis, seats);
+        left += await leaveStrangersOf(records, targets, known, roster, redis, seats);
       }
     }
   }
@@ -101,20 +137,23 @@ async function leaveStrangers(
 async function leaveStrangersOf(
   records: Records,
   targets: Targets,
+  known: Known,
   roster: Roster,
   redis: Redis,
   /** Subscription, shard, subscription, shard … */
   seats: readonly string[],
 ): Promise<number> {
   const shardOf = new Map<string, string>();
+  const ours = known.get(keyOf(roster));
   for (let index = 0; index + 1 < seats.length; index += 2) {
-    shardOf.set(seats[index] ?? "", seats[index + 1] ?? "");
+    const id = seats[index] ?? "";
+    if (ours?.has(id) !== true) shardOf.set(id, seats[index + 1] ?? "");
   }
-  const known = await records.subscriptions.find({ where: { _id: [...shardOf.keys()] } });
-  for (const record of known) {
-    const { region, broker, partition, channel } = rosterOf(targets.partitions, record);
-    const same = region === roster.region && broker === roster.broker && channel === roster.channel;
-    if (same && partition === roster.partition) shardOf.delete(record._id);
+  if (shardOf.size === 0) return 0;
+  // Asked again: they may have subscribed since the records were read.
+  const found = await records.subscriptions.find({ where: { _id: [...shardOf.keys()] } });
+  for (const record of found) {
+    if (keyOf(rosterOf(targets.partitions, record)) === keyOf(roster)) shardOf.delete(record._id);
   }
   const strangers: RosterMember[] = [];
   const keys = new RegionKeys(roster.partition);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeEach, expect, test } from "bun:test";
 import {
   asId,
+  signalIdIn,
   type AccountId,
   type ChannelId,
   type HookId,
@@ -12,18 +13,20 @@ import {
   type SubscriptionId,
 } from "../../domain/ids.ts";
 import type { SubscriptionState } from "../../domain/subscription.ts";
+import { ANSWER_TTL_MS } from "../../redis/accept.ts";
 import { HomeKeys, hookKey, RegionKeys } from "../../redis/keys.ts";
 import { parseRosterShard, seat, SHARD_SIZE, wasSeated } from "../../redis/roster.ts";
 import { parseRoutes, type Route } from "../../redis/route.ts";
 import { startRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";
+import { chain, FIRST_HASH, linkHash } from "../dispatch/chain.ts";
 import { readEnv } from "../env.ts";
 import type { ChannelRecord, Records, SubscriptionRecord } from "../records/port.ts";
 import { openSqliteRecords } from "../records/sqlite/open.ts";
 import { run } from "../redis-client.ts";
 import { checkRoster } from "./check.ts";
 import { flushOutbox, followOutbox, projectNow } from "./outbox.ts";
-import { connectTargets, projectChannels, projectSubscriptions } from "./projector.ts";
+import { connectTargets, projectChannels, projectSubscriptions, writeRoutes } from "./projector.ts";
 
 const server = await startRedis();
 const env = readEnv({ FANFARE_REDIS_URL: server.url, FANFARE_PARTITIONS: "2" });
@@ -210,6 +213,159 @@ test("a check takes back routes to shards that are gone", async () => {
   expect(await checkRoster(records, targets)).toMatchObject({ rerouted: 1 });
   expect(await readRoutes()).toEqual([]);
 });
+
+test("an older version of a route never overwrites a newer", async () => {
+  await project(one("s"));
+  const [newer] = await readRoutes();
+  if (!newer) throw new Error("no route");
+  expect(
+    await writeRoutes(targets, channel, [{ ...newer, version: newer.version - 1, count: 9 }]),
+  ).toBe(0);
+  expect(await readRoutes()).toEqual([newer]);
+  expect(
+    await writeRoutes(targets, channel, [{ ...newer, version: newer.version + 1, count: 9 }]),
+  ).toBe(1);
+  expect(await readRoutes()).toMatchObject([{ count: 9 }]);
+});
+
+test("checks a day apart forget who left before the first of them, and nobody who left since", async () => {
+  await openChannel();
+  await record([...many(4), one("gone")]);
+  await checkRoster(records, targets);
+  await record([one("gone", 2, "left"), one("s0", 2, "left")]);
+  await flushOutbox(records, targets);
+  await passADay();
+  expect(await checkRoster(records, targets)).toMatchObject({ pruned: 0 });
+  expect(await checkRoster(records, targets)).toMatchObject({ pruned: 0 });
+  await passADay();
+  expect(await checkRoster(records, targets)).toMatchObject({ pruned: 2, projected: 0 });
+  const names = (await Promise.all((await readRoutes()).map(seated))).flat();
+  expect(names.toSorted()).toEqual(["s1", "s2", "s3"]);
+});
+
+test("a home that lost its data goes on numbering and linking where the records stopped, over a number that is lost", async () => {
+  await openChannel();
+  const log = await recordLog([1, 2, 3, 5], 3);
+  const home = new HomeKeys(targets.partitions.ofChannel(channel));
+  expect(await checkRoster(records, targets)).toMatchObject({ restored: 1 });
+  expect(await checkRoster(records, targets)).toMatchObject({ restored: 0 });
+  expect(await redis.send("HGET", [home.channel(channel), "sequence"])).toBe("5");
+  expect(JSON.parse(String(await redis.send("GET", [home.chainHead(channel)])))).toEqual({
+    sequence: 3,
+    hash: log.at(2)?.link ?? "",
+  });
+
+  const put = (await redis.send("XRANGE", [home.signals, "-", "+"])) as [string, string[]][];
+  expect(put).toHaveLength(1);
+  const entries = put.map(([entry, flat]) => ({
+    id: entry,
+    fields: new Map([
+      [flat[0], flat[1]],
+      [flat[2], flat[3]],
+      [flat[4], flat[5]],
+      [flat[6], flat[7]],
+    ] as [string, string][]),
+  }));
+  await redis.send("XGROUP", ["CREATE", home.signals, "chain", "0"]);
+  const partition = targets.partitions.ofChannel(channel);
+  expect(await chain(redis, partition, async (hash) => hash, entries)).toEqual(["acked"]);
+  const [link] = (await redis.send("XRANGE", [home.links, "-", "+"])) as [string, string[]][];
+  expect(JSON.parse(link?.[1][1] ?? "")).toMatchObject({
+    sequence: 5,
+    previousHash: log.at(2)?.link,
+    linkHash: linkHash(log.at(2)?.link ?? "", log.at(3)!.signal, SHA256),
+  });
+});
+
+test("a log that is ahead of the records, as it is while they lag, stays as it is", async () => {
+  await openChannel();
+  await recordLog([1, 2, 3], 2);
+  const home = new HomeKeys(targets.partitions.ofChannel(channel));
+  const head = JSON.stringify({ sequence: 7, hash: "a".repeat(64) });
+  await redis.send("HSET", [home.channel(channel), "sequence", "9"]);
+  await redis.send("SET", [home.chainHead(channel), head]);
+  expect(await checkRoster(records, targets)).toMatchObject({ restored: 0 });
+  expect(await redis.send("HGET", [home.channel(channel), "sequence"])).toBe("9");
+  expect(await redis.send("GET", [home.chainHead(channel)])).toBe(head);
+  expect(await redis.send("EXISTS", [home.signals])).toBe(0);
+});
+
+test("a hundred thousand subscriptions are rebuilt into an empty Redis in seconds", async () => {
+  await openChannel();
+  await record(many(100_000));
+  const startedMs = performance.now();
+  expect(await checkRoster(records, targets)).toMatchObject({ projected: 100_001 });
+  const tookMs = performance.now() - startedMs;
+  // It takes two to four on two cores; one round trip a subscription would take minutes on a network.
+  expect(tookMs).toBeLessThan(30_000);
+  const routes = await readRoutes();
+  expect(routes.reduce((sum, { count }) => sum + count, 0)).toBe(100_000);
+}, 90_000);
+
+const SHA256 = "c".repeat(64);
+
+async function openChannel(): Promise<void> {
+  await records.channels.putNewer([
+    {
+      _id: channel,
+      name: "Demo",
+      provider: asId<PersonId>("demo-provider"),
+      symbols: [],
+      deadlineMs: 1_000,
+      version: 1,
+      grants: {},
+      outbox: false,
+    },
+  ]);
+}
+
+/** What the checks noted so far was noted a day before. */
+async function passADay(): Promise<void> {
+  for (const partition of targets.partitions.all()) {
+    const head = new RegionKeys(partition).rosterHead(channel, "desk");
+    const fields = (await redis.send("HGETALL", [head])) as Record<string, string>;
+    for (const [field, noted] of Object.entries(fields)) {
+      if (!field.startsWith("noted:")) continue;
+      const [version = "", atMs = ""] = noted.split(",");
+      await redis.send("HSET", [head, field, `${version},${Number(atMs) - ANSWER_TTL_MS}`]);
+    }
+  }
+}
+
+/** Signals as the recorder writes them, linked up to a number. */
+async function recordLog(sequences: readonly number[], linkedTo: number) {
+  let previousHash = FIRST_HASH;
+  const log = sequences.map((sequence) => {
+    const id = signalIdIn(0, sequence.toString(16).padStart(32, "0"));
+    const signal = {
+      id,
+      channel,
+      sender: asId<PersonId>("demo-provider"),
+      provider: asId<PersonId>("demo-provider"),
+      symbol: "R_100",
+      contract: "CALL" as const,
+      stakeCents: 100,
+      durationSeconds: 60,
+      sequence,
+      acceptedAtMs: 1_700_000_000_000 + sequence,
+      deadlineMs: 1_700_000_001_000 + sequence,
+    };
+    const link = linkHash(previousHash, signal, SHA256);
+    const before = previousHash;
+    previousHash = link;
+    return { signal, before, link };
+  });
+  await records.signals.merge(
+    log.map(({ signal: { id, ...signal }, before, link }) => ({
+      ...signal,
+      _id: id,
+      sha256: SHA256,
+      followers: 0,
+      ...(signal.sequence <= linkedTo ? { previousHash: before, linkHash: link } : {}),
+    })),
+  );
+  return log;
+}
 
 function one(id: string, version = 1, state: SubscriptionState = "active"): SubscriptionRecord {
   return {
