@@ -127,8 +127,10 @@ if fresh == 1 then
   redis.call('XADD', KEYS[2], '*', 'event', event)
   add_progress(KEYS[3], live, ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8])
   if tonumber(ARGV[7]) > 0 then
+    -- A Redis that lost its tail may have lost the intents, and the question is asked by them.
+    redis.call('HSETNX', KEYS[1], 'intents', ARGV[10])
     redis.call('HSET', KEYS[1], 'unknown', ARGV[9])
-    redis.call('XADD', KEYS[5], '*', unpack(ARGV, 10))
+    redis.call('XADD', KEYS[5], '*', unpack(ARGV, 11))
   end
 end
 redis.call('XACK', KEYS[4], 'workers', entry)
@@ -162,6 +164,7 @@ export const report: Script<ReportArgs, boolean> = {
     String(counts.unknown),
     elapsedMs(event),
     JSON.stringify(unknownOf(event)),
+    JSON.stringify(unknownIntents(event)),
     ...jobFields(job),
   ],
   reply: (raw) => asInteger(raw) === 1,
@@ -225,6 +228,14 @@ export const answer: Script<AnswerArgs, boolean> = {
 
 function unknownOf({ copies }: OutcomesEvent): SubscriptionId[] {
   return copies.flatMap(([subscription, , { kind }]) => (kind === "unknown" ? [subscription] : []));
+}
+
+/** The intents of those orders alone. */
+function unknownIntents({ decidedAtMs, copies }: OutcomesEvent): Intents {
+  const orders = copies.flatMap(([subscription, account, outcome]) =>
+    outcome.kind === "unknown" ? [[subscription, account, outcome.stakeCents] as const] : [],
+  );
+  return { decidedAtMs, orders, skips: [] };
 }
 
 /** From the acceptance to the broker's answer; empty where no broker was asked. */
