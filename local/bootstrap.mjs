@@ -1,5 +1,5 @@
 /**
- * `npm start`, `npm test` and `npm run bench` on a machine that has nothing but Node and npm
+ * `npm start`, `npm test`, `npm run test:crash` and `npm run bench` on a machine that has nothing but Node and npm
  * (or Bun): installs the packages that are missing, then hands over to Bun.
  * Signals go through to it, its exit code comes back. (The scripts begin with
  * `exec`: a shell in between would keep npm's signals to itself.)
@@ -11,11 +11,12 @@ const [task, ...rest] = process.argv.slice(2);
 const tasks = {
   start: ["local/main.ts", ...rest],
   test: ["test", ...rest],
+  crash: ["tests/crash/main.ts", ...rest],
   bench: ["bench/main.ts", ...rest],
 };
 const args = tasks[task];
 if (!args) {
-  console.error("usage: bootstrap.mjs start|test|bench");
+  console.error("usage: bootstrap.mjs start|test|crash|bench");
   process.exit(2);
 }
 

@@ -66,11 +66,12 @@ export async function subscribe(
     for (const [partition, group] of Map.groupBy(some, ({ account }) =>
       PARTITIONS.ofAccount(account),
     )) {
-      const args = { partition, broker: "desk", channel: CHANNEL, subscriptions: group };
+      const broker = group[0]?.broker ?? "desk";
+      const args = { partition, broker, channel: CHANNEL, subscriptions: group };
       const { shards } = await run(redis, seat, args);
       const routes = shards.map((each) => ({
         region: "local",
-        broker: "desk",
+        broker,
         partition,
         ...each,
       }));
@@ -103,13 +104,13 @@ export interface Copier {
 }
 
 export async function startCopier(
-  desk: DeskProcesses,
+  desk: Pick<DeskProcesses, "redisUrl" | "deposit">,
   followers: number,
-  { deadlineMs = 1_000, balanceCents = 1_000_000 } = {},
+  { deadlineMs = 1_000, balanceCents = 1_000_000, broker = "desk" } = {},
 ): Promise<Copier> {
   const redis = connectRedis(desk.redisUrl);
   await openChannel(redis, deadlineMs);
-  const all = Array.from({ length: followers }, (_, index) => followerOf(index));
+  const all = Array.from({ length: followers }, (_, index) => followerOf(index, { broker }));
   await subscribe(redis, all);
   await desk.deposit(
     all.map(({ account }) => account),

@@ -1,5 +1,5 @@
 /** A real Redis of a test's own, on a free port, in a folder of its own. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RedisClient, type Subprocess } from "bun";
@@ -12,6 +12,12 @@ export interface TestRedis {
   kill(): Promise<void>;
   /** The same port and data again. */
   restart(): Promise<void>;
+  /** SIGSTOP: connected, and deaf. */
+  pause(): void;
+  resume(): void;
+  /** How long the append-only file is, and, of a killed Redis, what is kept of it: the rest was never synced. */
+  appendedBytes(): number;
+  cutTo(bytes: number): void;
   stop(): Promise<void>;
 }
 
@@ -43,11 +49,27 @@ export async function startRedis({ appendOnly = false } = {}): Promise<TestRedis
     port,
     kill,
     restart: launch,
+    pause() {
+      child.kill("SIGSTOP");
+    },
+    resume() {
+      child.kill("SIGCONT");
+    },
+    appendedBytes: () => statSync(appendOnlyFile(dir)).size,
+    cutTo(bytes) {
+      truncateSync(appendOnlyFile(dir), bytes);
+    },
     async stop() {
       await kill();
       rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+function appendOnlyFile(dir: string): string {
+  const name = readdirSync(join(dir, "appendonlydir")).find((each) => each.endsWith(".incr.aof"));
+  if (name === undefined) throw new Error("no append-only file");
+  return join(dir, "appendonlydir", name);
 }
 
 async function answers(port: number): Promise<void> {
