@@ -57,7 +57,9 @@ export function parseRosterShard(flat: readonly string[]): RosterMember[] {
 
 /** Whether a member belongs to the snapshot that a job of this roster version names. */
 export function wasSeated(member: RosterMember, version: number): boolean {
-  return member.turns.filter((turn) => turn <= version).length % 2 === 1;
+  let turns = 0;
+  for (const turn of member.turns) if (turn <= version) turns += 1;
+  return turns % 2 === 1;
 }
 
 export interface SeatArgs {
