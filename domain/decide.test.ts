@@ -170,6 +170,14 @@ describe("caps", () => {
     });
   });
 
+  test("do not make unsent what may have been sent, and count it", () => {
+    const plan = { sizing: FIXED, maxOpen: 1, minPayoutBp: 9_999 };
+    const decision = decided(plan, { usages: used({ open: 1 }), maybeSent: true });
+    if (decision.kind === "skip") throw new Error(decision.reason);
+    expect(parseUsage(decision.reservation?.after ?? "").open).toBe(2);
+    expect(decision.reservation?.beyond).toBe(true);
+  });
+
   test("cost followers who have none nothing", () => {
     const decision = decided({ sizing: FIXED, maxStakeCents: 10 });
     expect(decision).not.toHaveProperty("reservation");

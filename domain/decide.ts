@@ -32,6 +32,11 @@ export interface Facts {
   readonly payoutsBp?: ReadonlyMap<string, number>;
   /** Packed usage of followers with caps. */
   readonly usages?: ReadonlyMap<SubscriptionId, string>;
+  /**
+   * The order may have been sent already, on facts that are lost: caps and
+   * payouts of now do not make it unsent, and it counts all the same.
+   */
+  readonly maybeSent?: boolean;
 }
 
 /** How a capped follower's usage goes on with this order; void unless `before` still stands when it is written. */
@@ -40,6 +45,8 @@ export interface Reservation {
   readonly after: string;
   /** The UTC day that the stake counts on. */
   readonly day: number;
+  /** Breaks a cap: only an order that may have been sent already does, and it must not be sent again. */
+  readonly beyond?: true;
 }
 
 export type Decision =
@@ -83,9 +90,10 @@ export function decide(signal: AcceptedSignal, follower: Follower, facts: Facts)
   const before = facts.usages?.get(subscription) ?? "";
   const usage = usageOn(parseUsage(before), dayOf(facts.nowMs));
   const broken = brokenCap(plan, usage, stakeCents);
-  if (broken !== undefined) return skip(broken);
+  if (broken !== undefined && facts.maybeSent !== true) return skip(broken);
   const after = formatUsage(withStake(usage, stakeCents));
-  const reservation = { before, after, day: usage.day };
+  const reserved = { before, after, day: usage.day };
+  const reservation = broken === undefined ? reserved : { ...reserved, beyond: true as const };
   return { kind: "order", order, ...(terms ? { terms } : {}), reservation };
 }
 
@@ -113,9 +121,9 @@ function standingReason(
 function payoutReason(
   signal: AcceptedSignal,
   plan: CopyPlan,
-  { payoutsBp }: Facts,
+  { payoutsBp, maybeSent = false }: Facts,
 ): SkipReason | undefined {
-  if (plan.minPayoutBp === undefined) return undefined;
+  if (plan.minPayoutBp === undefined || maybeSent) return undefined;
   const payoutBp = payoutsBp?.get(brokerSymbol(plan, signal.symbol));
   if (payoutBp === undefined) return "PAYOUT_UNKNOWN";
   return payoutBp < plan.minPayoutBp ? "PAYOUT_TOO_LOW" : undefined;

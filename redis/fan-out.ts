@@ -5,7 +5,13 @@
  * writer of any of them changes nothing: that is the fence which consumer
  * groups lack.
  */
-import type { AccountId, SubscriptionId } from "../domain/ids.ts";
+import {
+  clientOrderId,
+  type AccountId,
+  type ClientOrderId,
+  type SubscriptionId,
+} from "../domain/ids.ts";
+import type { OrderTerms } from "../domain/order.ts";
 import type { OutcomeCounts, SkipReason } from "../domain/outcome.ts";
 import { ANSWER_TTL_MS } from "./accept.ts";
 import { packOutcomes, type OutcomesEvent } from "./events.ts";
@@ -13,11 +19,27 @@ import { liveChannel, RegionKeys } from "./keys.ts";
 import type { Job } from "./job.ts";
 import { CLOCK_SKEW_MS, LUA_RUN_SINCE } from "./run.ts";
 import { asInteger, asList, asText, LUA_NOW, type Script } from "./script.ts";
+import {
+  parseOvertaken,
+  RELEASE_LUA,
+  reservationsArg,
+  RESERVE_LUA,
+  usageKeys,
+  type OrderReservation,
+} from "./usage.ts";
+
+/** An order's terms are there only where something of them is not as the signal says, or it counts in a usage. */
+export type IntendedOrder = readonly [
+  SubscriptionId,
+  AccountId,
+  stakeCents: number,
+  terms?: OrderTerms & { readonly reserved?: true },
+];
 
 /** What was decided for a shard, before anything of it is sent. */
 export interface Intents {
   readonly decidedAtMs: number;
-  readonly orders: readonly (readonly [SubscriptionId, AccountId, stakeCents: number])[];
+  readonly orders: readonly IntendedOrder[];
   readonly skips: readonly (readonly [SubscriptionId, AccountId, SkipReason])[];
 }
 
@@ -29,6 +51,8 @@ export interface IntendArgs {
   /** The version of the halts that it was decided under. */
   readonly haltsVersion: string;
   readonly intents: Intents;
+  /** Of the orders whose followers have caps; absent where there are none. */
+  readonly reservations?: readonly OrderReservation[];
   /** Whether it was decided as of the acceptance, because the script had replied `older`. */
   readonly older?: boolean;
 }
@@ -42,6 +66,8 @@ export type IntendReply =
   | { readonly kind: "over" }
   /** The shard or the halts changed since they were read. */
   | { readonly kind: "stale" }
+  /** These followers' usage changed since it was read, and is this now. */
+  | { readonly kind: "overtaken"; readonly usages: ReadonlyMap<SubscriptionId, string> }
   /**
    * The signal is older than this Redis' run, so intents may have stood here
    * that were lost with the run before: to be decided as of the acceptance, and
@@ -50,6 +76,7 @@ export type IntendReply =
   | { readonly kind: "older" };
 
 const intendLua = `
+${RESERVE_LUA}
 ${LUA_NOW}
 ${LUA_RUN_SINCE}
 local intents, outcomes = unpack(redis.call('HMGET', KEYS[1], 'intents', 'outcomes'))
@@ -57,7 +84,11 @@ if outcomes then return {'over'} end
 if intents then return {'known', intents} end
 if redis.call('HGET', KEYS[2], 'version:' .. ARGV[1]) ~= ARGV[2] then return {'stale'} end
 if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[4] then return {'stale'} end
-if ARGV[6] == '0' and tonumber(ARGV[5]) - ${CLOCK_SKEW_MS} <= run_since(KEYS[4]) then return {'older'} end
+if ARGV[7] == '0' and tonumber(ARGV[6]) - ${CLOCK_SKEW_MS} <= run_since(KEYS[6]) then return {'older'} end
+local wanted = wanted_of(ARGV[5])
+local moved = overtaken(KEYS[4], wanted)
+if #moved > 0 then return {'overtaken', moved} end
+reserve(KEYS[4], KEYS[5], wanted)
 redis.call('HSET', KEYS[1], 'intents', ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ${ANSWER_TTL_MS})
 return {'new'}
@@ -72,21 +103,31 @@ export const intend: Script<IntendArgs, IntendReply> = {
       region.job(signal.id, broker, shard),
       region.rosterHead(signal.channel, broker),
       region.halts,
+      ...usageKeys(partition, broker),
       region.run,
     ];
   },
-  args: ({ job: { shard, signal }, shardVersion, haltsVersion, intents, older = false }) => [
+  args: ({
+    job: { shard, signal },
+    shardVersion,
+    haltsVersion,
+    intents,
+    reservations = [],
+    older = false,
+  }) => [
     String(shard),
     String(shardVersion),
     JSON.stringify(intents),
     haltsVersion,
+    reservationsArg(reservations),
     String(signal.acceptedAtMs),
     older ? "1" : "0",
   ],
   reply(raw) {
-    const [kind, intents] = asList(raw);
-    if (kind === "known") return { kind, intents: JSON.parse(asText(intents)) as Intents };
-    return { kind: kind as Exclude<IntendReply["kind"], "known"> };
+    const [kind, more] = asList(raw);
+    if (kind === "known") return { kind, intents: JSON.parse(asText(more)) as Intents };
+    if (kind === "overtaken") return { kind, usages: parseOvertaken(asList(more)) };
+    return { kind: kind as Exclude<IntendReply["kind"], "known" | "overtaken"> };
   },
 };
 
@@ -96,10 +137,14 @@ interface Reported {
   readonly entry: string;
   readonly event: OutcomesEvent;
   readonly counts: OutcomeCounts;
+  /** Orders that give their part of their follower's caps back, see `releasedOf`. */
+  readonly released?: readonly ClientOrderId[];
 }
 
 export interface ReportArgs extends Reported {
   readonly job: Job;
+  /** What the job's orders are on, where some are not on the signal's own terms. */
+  readonly intents?: Intents;
 }
 
 const PROGRESS_LUA = `
@@ -120,17 +165,19 @@ end
 
 const reportLua = `
 ${PROGRESS_LUA}
+${RELEASE_LUA}
 local entry, event, live = ARGV[1], ARGV[2], ARGV[3]
 local fresh = redis.call('HSETNX', KEYS[1], 'outcomes', 1)
 if fresh == 1 then
   redis.call('PEXPIRE', KEYS[1], ${ANSWER_TTL_MS})
   redis.call('XADD', KEYS[2], '*', 'event', event)
   add_progress(KEYS[3], live, ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8])
+  release_all(KEYS[6], KEYS[7], ARGV[11])
   if tonumber(ARGV[7]) > 0 then
     -- A Redis that lost its tail may have lost the intents, and the question is asked by them.
     redis.call('HSETNX', KEYS[1], 'intents', ARGV[10])
     redis.call('HSET', KEYS[1], 'unknown', ARGV[9])
-    redis.call('XADD', KEYS[5], '*', unpack(ARGV, 11))
+    redis.call('XADD', KEYS[5], '*', unpack(ARGV, 12))
   end
 end
 redis.call('XACK', KEYS[4], 'workers', entry)
@@ -152,9 +199,10 @@ export const report: Script<ReportArgs, boolean> = {
       region.progress(signal.id),
       region.jobs(broker),
       region.questions(broker),
+      ...usageKeys(partition, broker),
     ];
   },
-  args: ({ entry, event, counts, job }) => [
+  args: ({ entry, event, counts, job, intents, released = [] }) => [
     entry,
     JSON.stringify(packOutcomes(event)),
     liveChannel(event.signal),
@@ -164,7 +212,8 @@ export const report: Script<ReportArgs, boolean> = {
     String(counts.unknown),
     elapsedMs(event),
     JSON.stringify(unknownOf(event)),
-    JSON.stringify(unknownIntents(event)),
+    JSON.stringify(unknownIntents(event, intents)),
+    JSON.stringify(released),
     ...jobFields(job),
   ],
   reply: (raw) => asInteger(raw) === 1,
@@ -172,6 +221,7 @@ export const report: Script<ReportArgs, boolean> = {
 
 const answerLua = `
 ${PROGRESS_LUA}
+${RELEASE_LUA}
 local entry, event, live, before, after = ARGV[1], ARGV[2], ARGV[3], ARGV[8], ARGV[9]
 redis.call('XACK', KEYS[4], 'workers', entry)
 if redis.call('HGET', KEYS[1], 'unknown') ~= before then return 0 end
@@ -180,8 +230,9 @@ if after ~= before then
   redis.call('XADD', KEYS[2], '*', 'event', event)
   local answered = tonumber(ARGV[4]) + tonumber(ARGV[5]) + tonumber(ARGV[6])
   add_progress(KEYS[3], live, ARGV[4], ARGV[5], ARGV[6], -answered, ARGV[7])
+  release_all(KEYS[5], KEYS[6], ARGV[10])
 end
-if after ~= '[]' then redis.call('XADD', KEYS[4], '*', unpack(ARGV, 10)) end
+if after ~= '[]' then redis.call('XADD', KEYS[4], '*', unpack(ARGV, 11)) end
 return 1
 `;
 
@@ -206,9 +257,10 @@ export const answer: Script<AnswerArgs, boolean> = {
       region.events,
       region.progress(signal.id),
       region.questions(broker),
+      ...usageKeys(partition, broker),
     ];
   },
-  args: ({ entry, event, counts, job, unknown }) => {
+  args: ({ entry, event, counts, job, unknown, released = [] }) => {
     const answered = new Set(event.copies.map(([subscription]) => subscription));
     return [
       entry,
@@ -220,6 +272,7 @@ export const answer: Script<AnswerArgs, boolean> = {
       elapsedMs(event),
       JSON.stringify(unknown),
       JSON.stringify(unknown.filter((each) => !answered.has(each))),
+      JSON.stringify(released),
       ...jobFields(job),
     ];
   },
@@ -230,11 +283,29 @@ function unknownOf({ copies }: OutcomesEvent): SubscriptionId[] {
   return copies.flatMap(([subscription, , { kind }]) => (kind === "unknown" ? [subscription] : []));
 }
 
-/** The intents of those orders alone. */
-function unknownIntents({ decidedAtMs, copies }: OutcomesEvent): Intents {
-  const orders = copies.flatMap(([subscription, account, outcome]) =>
-    outcome.kind === "unknown" ? [[subscription, account, outcome.stakeCents] as const] : [],
+/** The orders that hold a part of their follower's caps and were not opened. */
+export function releasedOf(
+  { orders }: Intents,
+  { signal, copies }: OutcomesEvent,
+): ClientOrderId[] {
+  const reserved = new Set(
+    orders.flatMap(([subscription, , , terms]) => (terms?.reserved ? [subscription] : [])),
   );
+  if (reserved.size === 0) return [];
+  return copies.flatMap(([subscription, , { kind }]) =>
+    reserved.has(subscription) && (kind === "rejected" || kind === "skipped")
+      ? [clientOrderId(signal, subscription)]
+      : [],
+  );
+}
+
+/** The intents of those orders alone. */
+function unknownIntents({ decidedAtMs, copies }: OutcomesEvent, intents?: Intents): Intents {
+  const orders = copies.flatMap(([subscription, account, outcome]): IntendedOrder[] => {
+    if (outcome.kind !== "unknown") return [];
+    const intended = intents?.orders.find(([each]) => each === subscription);
+    return [intended ?? [subscription, account, outcome.stakeCents]];
+  });
   return { decidedAtMs, orders, skips: [] };
 }
 

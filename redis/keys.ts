@@ -165,6 +165,14 @@ export class RegionKeys {
   rosterShard(channel: ChannelId, broker: string, shard: number): string {
     return `${this.#prefix}:roster:${broker}:${channel}:${shard}`;
   }
+  /** HASH subscription → packed usage (`domain/usage.ts`), of followers with caps. */
+  usage(broker: string): string {
+    return `${this.#prefix}:usage:${broker}`;
+  }
+  /** HASH client order id → `stakeCents,day`: the orders that count in a usage. */
+  reserved(broker: string): string {
+    return `${this.#prefix}:reserved:${broker}`;
+  }
   /** HASH `id`, `sinceMs`: the run of the Redis that holds the partition, see `run.ts`. */
   get run(): string {
     return `${this.#prefix}:run`;

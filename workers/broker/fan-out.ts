@@ -1,22 +1,22 @@
 /** One job from its stream to its outcomes: decide → intend → place → report. */
-import { decide } from "../../domain/decide.ts";
-import { clientOrderId } from "../../domain/ids.ts";
+import type { Facts } from "../../domain/decide.ts";
+import type { SubscriptionId } from "../../domain/ids.ts";
 import { countOutcomes } from "../../domain/outcome.ts";
 import type { CopyOutcome, OutcomesEvent } from "../../redis/events.ts";
-import { intend, report, type Intents, type IntendReply } from "../../redis/fan-out.ts";
+import { intend, releasedOf, report, type IntendReply, type Intents } from "../../redis/fan-out.ts";
 import { parseJob, type Job } from "../../redis/job.ts";
+import type { RosterMember } from "../../redis/roster.ts";
 import type { Halts } from "../../redis/halt.ts";
-import { rotate } from "../../redis/route.ts";
-import { wasSeated, type RosterMember } from "../../redis/roster.ts";
-import type { OrderBatch } from "../brokers/port.ts";
 import type { Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
 import { crashPoint } from "../crash-point.ts";
 import { run, type Redis } from "../redis-client.ts";
-import { placeGated, type GateParts } from "./gate.ts";
-import { stopOf } from "./hold.ts";
+import { batchesOf, inOrder } from "./batches.ts";
+import { decideAll, snapshotOf, type Decided } from "./decisions.ts";
+import { factsOf } from "./facts.ts";
+import { edge, placeGated, type GateParts } from "./gate.ts";
 import type { History, Placement } from "./place.ts";
-import type { RosterCache } from "./roster-cache.ts";
+import type { RosterCache, RosterShard } from "./roster-cache.ts";
 
 export interface FanOut extends GateParts {
   readonly redis: Redis;
@@ -28,16 +28,14 @@ export async function fanOut(parts: FanOut, entry: Entry): Promise<Verdict> {
   if (typeof job === "string") return { dead: job };
   const intended = await writeIntents(parts, job);
   if (intended !== undefined) {
-    const { intents, members, ...history } = intended;
-    const batch = batchOf(job, intents);
-    const placement =
-      batch.orders.length > 0
-        ? await placeGated(parts, { job, members }, batch, { ...intents, ...history })
-        : NOTHING_PLACED;
+    const { intents } = intended;
+    const placement = await placeAll(parts, job, intended);
     const event = outcomesEvent(job, intents, placement);
     const counts = countOutcomes(event.copies.map(([, , outcome]) => outcome));
     const { redis, partition } = parts;
-    await run(redis, report, { partition, job, entry: entry.id, event, counts });
+    const released = releasedOf(intents, event);
+    const told = { event, counts, intents, released };
+    await run(redis, report, { partition, job, entry: entry.id, ...told });
     crashPoint("after-report");
     return "acked";
   }
@@ -45,6 +43,29 @@ export async function fanOut(parts: FanOut, entry: Entry): Promise<Verdict> {
 }
 
 const NOTHING_PLACED: Placement = { outcomes: [], sentAtMs: null, answeredAtMs: null };
+
+/** All batches of a job at once: none waits for another. */
+async function placeAll(
+  parts: FanOut,
+  job: Job,
+  { intents, members, ...history }: Intended,
+): Promise<Placement> {
+  const batches = batchesOf(job, intents);
+  const placements = await Promise.all(
+    batches.map((batch) => placeGated(parts, { job, members }, batch, { ...intents, ...history })),
+  );
+  const [first = NOTHING_PLACED] = placements;
+  if (placements.length <= 1) return first;
+  const told = placements.map(({ outcomes }) => outcomes);
+  const found = inOrder(intents, batches, told);
+  return {
+    outcomes: intents.orders.map(
+      ([, , stakeCents], index) => found[index] ?? { kind: "unknown", stakeCents },
+    ),
+    sentAtMs: edge(placements, "sentAtMs", Math.min),
+    answeredAtMs: edge(placements, "answeredAtMs", Math.max),
+  };
+}
 
 const NO_HALTS: Halts = { version: "0", scopes: new Map() };
 
@@ -54,77 +75,60 @@ interface Intended extends Pick<History, "maybeSent" | "askOnly"> {
 }
 
 /** Undefined where the job's outcomes stand already. */
-async function writeIntents(
-  { redis, roster, halts: known, partition, clock }: FanOut,
-  job: Job,
-): Promise<Intended | undefined> {
+async function writeIntents(parts: FanOut, job: Job): Promise<Intended | undefined> {
+  const { redis, roster, partition, clock } = parts;
   let older: boolean = false;
-  for (let fresh = false; ; fresh = true) {
-    const [shard, halts] = await Promise.all([
+  let overtaken: Overtaken | undefined;
+  for (let fresh = false; ; fresh = overtaken === undefined) {
+    const [shard, halts]: [RosterShard, Halts] = await Promise.all([
       roster.shardOf(partition, job, fresh),
-      known.of(partition, fresh),
+      parts.halts.of(partition, fresh),
     ]);
+    const snapshot = snapshotOf(job, shard.members);
+    const facts: Facts = overtaken
+      ? updated(overtaken, clock.nowMs())
+      : await factsOf(parts, job, snapshot);
     // Who may have been sent an order is one who would have been at the acceptance, whatever holds now.
-    const intents: Intents = older
-      ? decideAll(job, shard.members, NO_HALTS, job.signal.acceptedAtMs)
-      : decideAll(job, shard.members, halts, clock.nowMs());
+    const decided: Decided = older
+      ? decideAll(job, snapshot, NO_HALTS, asOfAcceptance(job, facts))
+      : decideAll(job, snapshot, halts, facts);
     crashPoint("after-decide");
     const reply: IntendReply = await run(redis, intend, {
       partition,
       job,
       shardVersion: shard.version,
       haltsVersion: halts.version,
-      intents,
+      ...decided,
       older,
     });
     crashPoint("after-intend");
-    const askOnly = older && halts.scopes.size > 0;
+    const { intents, reservations } = decided;
     const { members } = shard;
+    // What holds now is not known to have held then: what it would keep back may be out, and more must not follow.
+    const askOnly =
+      older && (halts.scopes.size > 0 || reservations.some(({ beyond }) => beyond === true));
     if (reply.kind === "new") return { intents, maybeSent: older, askOnly, members };
     if (reply.kind === "known") {
       return { intents: reply.intents, maybeSent: true, askOnly, members };
     }
     if (reply.kind === "over") return undefined;
     older ||= reply.kind === "older";
+    overtaken = reply.kind === "overtaken" ? { facts, usages: reply.usages } : undefined;
   }
 }
 
-function decideAll(
-  job: Job,
-  members: readonly RosterMember[],
-  halts: Halts,
-  nowMs: number,
-): Intents {
-  const orders: Intents["orders"][number][] = [];
-  const skips: Intents["skips"][number][] = [];
-  const snapshot = members.filter((member) => wasSeated(member, job.version));
-  for (const member of rotate(snapshot, job.signal.sequence)) {
-    const decision = decide(job.signal, member, { nowMs });
-    const stop = stopOf(halts, job, member.follower);
-    if (decision.kind === "skip") {
-      skips.push([member.subscription, member.account, decision.reason]);
-    } else if (stop) {
-      skips.push([member.subscription, member.account, stop]);
-    } else {
-      orders.push([member.subscription, member.account, decision.order.stakeCents]);
-    }
-  }
-  return { decidedAtMs: nowMs, orders, skips };
+function asOfAcceptance({ signal }: Job, facts: Facts): Facts {
+  return { ...facts, nowMs: signal.acceptedAtMs, maybeSent: true };
 }
 
-export function batchOf({ signal }: Job, intents: Intents): OrderBatch {
-  return {
-    symbol: signal.symbol,
-    contract: signal.contract,
-    durationSeconds: signal.durationSeconds,
-    validUntilMs: signal.deadlineMs,
-    orders: intents.orders.map(([subscription, account, stakeCents]) => ({
-      clientOrderId: clientOrderId(signal.id, subscription),
-      subscription,
-      account,
-      stakeCents,
-    })),
-  };
+/** Some usage moved while it was decided on; all else is as fresh as it was a moment ago. */
+interface Overtaken {
+  readonly facts: Facts;
+  readonly usages: ReadonlyMap<SubscriptionId, string>;
+}
+
+function updated({ facts, usages }: Overtaken, nowMs: number): Facts {
+  return { ...facts, usages: new Map([...(facts.usages ?? []), ...usages]), nowMs };
 }
 
 /** The event that tells of a job's orders as placed, and of its skips where this is the first word on it. */

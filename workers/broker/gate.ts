@@ -50,7 +50,8 @@ export async function placeGated(
   };
 }
 
-function edge(
+/** The first or the last of several placements' times; null where none has one. */
+export function edge(
   all: readonly Placement[],
   name: "sentAtMs" | "answeredAtMs",
   pick: (...values: number[]) => number,

@@ -5,14 +5,21 @@
  */
 import { countOutcomes, type Outcome } from "../../domain/outcome.ts";
 import type { CopyOutcome } from "../../redis/events.ts";
-import { answer, parseStoredJob, STORED_JOB_FIELDS, type Intents } from "../../redis/fan-out.ts";
+import {
+  answer,
+  parseStoredJob,
+  releasedOf,
+  STORED_JOB_FIELDS,
+  type Intents,
+} from "../../redis/fan-out.ts";
 import { parseJob } from "../../redis/job.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import type { Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
 import { crashPoint } from "../crash-point.ts";
 import { run } from "../redis-client.ts";
-import { batchOf, outcomesEvent, type FanOut } from "./fan-out.ts";
+import { batchesOf, inOrder } from "./batches.ts";
+import { outcomesEvent, type FanOut } from "./fan-out.ts";
 import { ask } from "./place.ts";
 
 /** Between one look-up of a question that cannot be answered yet and the next. */
@@ -30,16 +37,20 @@ export async function answerQuestion(parts: FanOut, entry: Entry): Promise<Verdi
   if (unknown.length === 0) return "done";
 
   const asked = only(stored.intents, unknown);
-  const found = await ask(broker, batchOf(job, asked), clock);
-  if (!found) throw new Error("the broker does not answer");
+  const batches = batchesOf(job, asked);
+  const answers = await Promise.all(batches.map((batch) => ask(broker, batch, clock)));
+  const answered = answers.map((each) => each ?? []);
+  if (answers.every((each) => !each)) throw new Error("the broker does not answer");
+  const found = inOrder(asked, batches, answered);
   if (found.includes(undefined)) await clock.sleep(PAUSE_MS);
   const outcomes = found.filter((each): each is Outcome => each !== undefined);
   const placement = { outcomes, sentAtMs: null, answeredAtMs: clock.nowMs() };
   const known = { ...asked, orders: asked.orders.filter((_, index) => found[index]) };
   const event = outcomesEvent(job, known, placement);
   const counts = countOutcomes(event.copies.map(([, , outcome]: CopyOutcome) => outcome));
+  const released = releasedOf(stored.intents, event);
   crashPoint("before-question");
-  await run(redis, answer, { partition, entry: entry.id, event, counts, job, unknown });
+  await run(redis, answer, { partition, entry: entry.id, event, counts, job, released, unknown });
   crashPoint("after-question");
   return "acked";
 }

@@ -5,10 +5,12 @@
  * missed: the recorder takes them idempotently.
  */
 import { getLogger } from "@logtape/logtape";
+import { dayOf } from "../../domain/usage.ts";
 import type { SettlementsEvent } from "../../redis/events.ts";
 import { RegionKeys, type PartitionMap } from "../../redis/keys.ts";
+import { settleUsage } from "../../redis/usage.ts";
 import type { Broker, Settlement } from "../brokers/port.ts";
-import type { Redis } from "../redis-client.ts";
+import { run, type Redis } from "../redis-client.ts";
 
 export interface SettlementFollower {
   readonly redis: Redis;
@@ -54,6 +56,12 @@ async function takeOver({ redis, broker, partitions, stop }: SettlementFollower)
   const { next, settlements } = reply.answers;
   const groups = Map.groupBy(settlements, ({ account }) => partitions.ofAccount(account));
   for (const [partition, group] of groups) {
+    // Before the event: whoever reads of a settlement finds its part of the caps free again.
+    await run(redis, settleUsage, {
+      partition,
+      broker: broker.name,
+      settled: group.map(settledOf),
+    });
     const event: SettlementsEvent = {
       kind: "settlements",
       broker: broker.name,
@@ -66,6 +74,10 @@ async function takeOver({ redis, broker, partitions, stop }: SettlementFollower)
   }
   if (next !== after) await redis.send("SET", [cursorKey, next]);
   return true;
+}
+
+function settledOf({ clientOrderId, returnCents, settledAtMs }: Settlement) {
+  return { clientOrderId, returnCents, day: dayOf(settledAtMs) };
 }
 
 function withoutAccount({ account: _, ...rest }: Settlement): Omit<Settlement, "account"> {

@@ -1,0 +1,60 @@
+/**
+ * The orders of a job as the broker takes them: a batch is of one symbol, one
+ * contract and one end. Most jobs are one batch; plans that reverse, rename or
+ * shorten make more, and these go out together.
+ */
+import { clientOrderId } from "../../domain/ids.ts";
+import type { Intents } from "../../redis/fan-out.ts";
+import type { Job } from "../../redis/job.ts";
+import type { OrderBatch } from "../brokers/port.ts";
+
+export function batchesOf({ signal }: Job, { orders }: Intents): OrderBatch[] {
+  const { symbol, contract, durationSeconds, deadlineMs } = signal;
+  const batches = new Map<
+    string,
+    OrderBatch & { readonly orders: OrderBatch["orders"][number][] }
+  >();
+  for (const [subscription, account, stakeCents, terms] of orders) {
+    const key = terms ? `${terms.symbol} ${terms.contract} ${terms.validUntilMs}` : NO_TERMS;
+    let batch = batches.get(key);
+    if (!batch) {
+      batch = {
+        symbol: terms?.symbol ?? symbol,
+        contract: terms?.contract ?? contract,
+        durationSeconds,
+        validUntilMs: terms?.validUntilMs ?? deadlineMs,
+        orders: [],
+      };
+      batches.set(key, batch);
+    }
+    batch.orders.push({
+      clientOrderId: clientOrderId(signal.id, subscription),
+      subscription,
+      account,
+      stakeCents,
+    });
+  }
+  return [...batches.values()];
+}
+
+const NO_TERMS = "undefined undefined undefined";
+
+/**
+ * What was found of each batch, put back into the order of the intents;
+ * undefined where nothing was.
+ */
+export function inOrder<T>(
+  { orders }: Intents,
+  batches: readonly OrderBatch[],
+  found: readonly (readonly T[])[],
+): (T | undefined)[] {
+  if (batches.length === 1) return orders.map((_, index) => found[0]?.[index]);
+  const bySubscription = new Map<string, T>();
+  for (const [index, batch] of batches.entries()) {
+    for (const [place, { subscription }] of batch.orders.entries()) {
+      const value = found[index]?.[place];
+      if (value !== undefined) bySubscription.set(subscription, value);
+    }
+  }
+  return orders.map(([subscription]) => bySubscription.get(subscription));
+}

@@ -1,0 +1,59 @@
+/** What is decided for all of a shard, and what it takes of its followers' caps. */
+import { decide, type Facts } from "../../domain/decide.ts";
+import type { IntendedOrder, Intents } from "../../redis/fan-out.ts";
+import type { Halts } from "../../redis/halt.ts";
+import type { Job } from "../../redis/job.ts";
+import { rotate } from "../../redis/route.ts";
+import { wasSeated, type RosterMember } from "../../redis/roster.ts";
+import type { OrderReservation } from "../../redis/usage.ts";
+import { stopOf } from "./hold.ts";
+
+/** P5 and P8: who was there at the acceptance, another first from signal to signal. */
+export function snapshotOf(
+  { version, signal }: Job,
+  members: readonly RosterMember[],
+): RosterMember[] {
+  return rotate(
+    members.filter((member) => wasSeated(member, version)),
+    signal.sequence,
+  );
+}
+
+export interface Decided {
+  readonly intents: Intents;
+  readonly reservations: readonly OrderReservation[];
+}
+
+export function decideAll(
+  job: Job,
+  snapshot: readonly RosterMember[],
+  halts: Halts,
+  facts: Facts,
+): Decided {
+  const orders: IntendedOrder[] = [];
+  const skips: Intents["skips"][number][] = [];
+  const reservations: OrderReservation[] = [];
+  for (const member of snapshot) {
+    const { subscription, account } = member;
+    const decision = decide(job.signal, member, facts);
+    if (decision.kind === "skip") {
+      skips.push([subscription, account, decision.reason]);
+      continue;
+    }
+    const stop = stopOf(halts, job, member.follower);
+    if (stop) {
+      skips.push([subscription, account, stop]);
+      continue;
+    }
+    const { order, terms, reservation } = decision;
+    if (reservation) {
+      reservations.push({ ...reservation, ...order });
+      orders.push([subscription, account, order.stakeCents, { ...terms, reserved: true }]);
+    } else if (terms) {
+      orders.push([subscription, account, order.stakeCents, terms]);
+    } else {
+      orders.push([subscription, account, order.stakeCents]);
+    }
+  }
+  return { intents: { decidedAtMs: facts.nowMs, orders, skips }, reservations };
+}
