@@ -14,6 +14,7 @@ import { freePorts, isFree } from "./ports.ts";
 import type { StartResult } from "./process.ts";
 import { installRedis } from "./redis-install.ts";
 import { prepareRedis } from "./redis.ts";
+import { forgetRunning, noteRunning } from "./running.ts";
 import { Screen } from "./screen.ts";
 import { INTERNAL_PORTS, servicesOf } from "./services.ts";
 import { Supervisor } from "./supervisor.ts";
@@ -94,6 +95,7 @@ async function main({ port, data, durability, ...rest }: Settings): Promise<numb
 
   const result = await Promise.race([start(), stopped.then(() => "stopped" as const)]);
   if (result !== "stopped" && result.ok) {
+    noteRunning(data, services.settings);
     say(
       await invitation({
         port,
@@ -111,6 +113,7 @@ async function main({ port, data, durability, ...rest }: Settings): Promise<numb
     return 1;
   }
   await stopped;
+  forgetRunning(data);
   lock.release();
   say("Stopped.");
   return 0;

@@ -37,6 +37,8 @@ export interface Services {
   readonly seed: Service;
   /** One-shot: the roster is what the records say. */
   readonly roster: Service;
+  /** What a command in another terminal needs to be told, secrets included. */
+  readonly settings: Readonly<Record<string, string>>;
   /** Last to start, first to stop; it serves the page if there is one. */
   edge(page: string | undefined): Service;
 }
@@ -99,6 +101,7 @@ export function servicesOf({ root, settings, keys, redis, ports }: Parts): Servi
         worker("settle", store),
         worker("dispatch", { ...store, ...issuer }),
         worker("broker", { ...store, ...desk }),
+        worker("reconcile", { ...store, ...records, ...desk }),
       ],
     ],
     seed: worker("seed", {
@@ -106,6 +109,7 @@ export function servicesOf({ root, settings, keys, redis, ports }: Parts): Servi
       FANFARE_DEMO_PASSWORD: keys.demoPassword,
     }),
     roster: worker("roster", { ...store, ...records }),
+    settings: { ...store, ...records, ...desk },
     edge: (page) =>
       bun("edge", [join(root, "edge/entry-bun.ts")], {
         PORT: String(settings.port),

@@ -108,6 +108,19 @@ async function progressOf(curl: string, id: string): Promise<Progress> {
   return (await response.json()) as Progress;
 }
 
+/** From another terminal, with no setting but where the data are. */
+async function reconcile(signal: string): Promise<string> {
+  const child = Bun.spawn(["npm", "run", "reconcile", "--", "--signal", signal], {
+    cwd: ROOT,
+    env: { ...process.env, FANFARE_DATA: data },
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  const printed = await new Response(child.stdout).text();
+  expect(await child.exited).toBe(0);
+  return printed;
+}
+
 const ALL_PLACED = { followers: 1000, placed: 1000, rejected: 0, skipped: 0, unknown: 0 };
 
 async function expectAllPlaced(curl: string, id: string): Promise<void> {
@@ -144,6 +157,7 @@ describe.skipIf(!able)("npm start", () => {
       const signal = await send(first.curl);
       expect(signal).toMatchObject({ sequence: 1, followers: 1000 });
       await expectAllPlaced(first.curl, signal.id);
+      expect(await reconcile(signal.id)).toContain("1000 followers compared: no difference");
 
       const others = processes();
       expect(others.length).toBeGreaterThanOrEqual(11);

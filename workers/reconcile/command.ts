@@ -9,9 +9,11 @@ import { MissingSetting, readEnv } from "../env.ts";
 import { openSources } from "./connect.ts";
 import { reconcile, type Scope } from "./reconcile.ts";
 import { tableOf } from "./report.ts";
+import type { Sources } from "./sources.ts";
 
 const USAGE = `usage: npm run reconcile -- [--since 1h] [--signal ID] [--json FILE] [--grace 10s] [--unknown 1m]
 A time is a number with ms, s, m, h or d.`;
+const ANSWER_MS = 5_000;
 const UNITS_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** Milliseconds; undefined where the text is no time. */
@@ -43,6 +45,16 @@ function scopeOf(
   return isSignalId(signal) ? { scope: { ...scope, signal }, json } : USAGE;
 }
 
+/** A connection waits for as long as it takes, which is not what a person does. */
+async function answers({ home, regions }: Sources): Promise<boolean> {
+  const all = Promise.all([home, ...regions.values()].map((redis) => redis.send("PING", [])));
+  const inTime = all.then(
+    () => true,
+    () => false,
+  );
+  return await Promise.race([inTime, Bun.sleep(ANSWER_MS).then(() => false)]);
+}
+
 async function main(): Promise<number> {
   const asked = scopeOf(process.argv.slice(2), Date.now());
   if (typeof asked === "string") {
@@ -56,6 +68,10 @@ async function main(): Promise<number> {
   }
   try {
     const sources = await openSources(env.value);
+    if (!(await answers(sources))) {
+      console.error("nothing could be compared: no answer from Redis");
+      return 2;
+    }
     const found = await reconcile(sources, asked.scope);
     console.log(tableOf(found));
     if (asked.json !== undefined)

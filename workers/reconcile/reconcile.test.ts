@@ -16,7 +16,7 @@ import {
   test,
 } from "bun:test";
 import { exportJWK, generateKeyPair } from "jose";
-import { homePartitionOf, type SignalId } from "../../domain/ids.ts";
+import { clientOrderId, homePartitionOf, type SignalId } from "../../domain/ids.ts";
 import {
   unpackOutcomes,
   type OutcomesEvent,
@@ -166,6 +166,13 @@ async function eventsOf(
   return found;
 }
 
+function deleteRecord(table: "orders" | "signals", id: string): void {
+  const database = new Database(join(folder, "records.sqlite"));
+  database.run("PRAGMA busy_timeout = 10000");
+  database.run(`DELETE FROM ${table} WHERE id = ?`, [id]);
+  database.close();
+}
+
 /** Its dispatch is cut off before the first job, for good. */
 async function sendWithoutJobs(): Promise<SignalId> {
   await halt("dispatch");
@@ -282,6 +289,26 @@ describe("jobs and outcomes", () => {
     expect(await named(id)).toEqual({ OUTCOME_TWICE: 1 });
   });
 
+  test("an outcome that is recorded otherwise than it was told is named", async () => {
+    await halt("recorder");
+    const id = await fanOut();
+    const subscription = followerOf(0).id;
+    const _id = clientOrderId(id, subscription);
+    await records.orders.merge([{ _id, signal: id, subscription, outcome: "rejected" }]);
+    expect(await named(id)).toMatchObject({ OUTCOME_TWICE: 1 });
+  });
+
+  test("a signal that Redis has forgotten is held against its number of followers", async () => {
+    const id = await fanOut();
+    await copier.redis.send("DEL", [HOME.signal(id)]);
+    expect(await named(id)).toEqual({});
+    for (const { stream, entry } of await eventsOf(id)) {
+      await copier.redis.send("XDEL", [stream, entry]);
+    }
+    deleteRecord("orders", clientOrderId(id, followerOf(0).id));
+    expect(await named(id)).toEqual({ OUTCOME_MISSING: 1, AT_BROKER_NOT_PLACED: 1 });
+  });
+
   test("an outcome that was never intended is named", async () => {
     const id = await fanOut();
     const key = new RegionKeys(0).job(id, "desk", 0);
@@ -339,9 +366,7 @@ describe("acceptances", () => {
     for (const [entry, flat] of entries) {
       if (flat[1]?.includes(id)) await copier.redis.send("XDEL", [home.signals, entry]);
     }
-    const database = new Database(join(folder, "records.sqlite"));
-    database.run("DELETE FROM signals WHERE id = ?", [id]);
-    database.close();
+    deleteRecord("signals", id);
     expect(await named(id)).toEqual({ ACCEPTANCE_LOST: 1 });
     const scope = { sinceMs: 0, graceMs: 0, unknownAfterMs: 60_000 };
     const { differences } = await reconcile(sources, scope);
@@ -351,9 +376,14 @@ describe("acceptances", () => {
 });
 
 describe("npm run reconcile", () => {
-  async function command(...words: string[]): Promise<{ code: number; printed: string }> {
+  const command = (...words: string[]) => commandWith({}, ...words);
+
+  async function commandWith(
+    changes: Readonly<Record<string, string>>,
+    ...words: string[]
+  ): Promise<{ code: number; printed: string }> {
     const child = Bun.spawn([process.execPath, "workers/reconcile/command.ts", ...words], {
-      env: { PATH: process.env["PATH"] ?? "", ...env },
+      env: { PATH: process.env["PATH"] ?? "", ...env, ...changes },
       stdout: "pipe",
       stderr: "pipe",
     });
@@ -378,5 +408,27 @@ describe("npm run reconcile", () => {
       differences: [{ kind: "AT_BROKER_NOT_PLACED", signal: id, subscription: "ghost" }],
     });
     expect((await command("--since", "yesterday")).code).toBe(2);
+    const nowhere = { FANFARE_REDIS_URL: `redis://127.0.0.1:${await freePort()}` };
+    expect((await commandWith(nowhere)).code).toBe(2);
   });
+});
+
+test("the role logs what it finds, and ends when it is told to", async () => {
+  await fanOut();
+  const channel = HOME.channel(CHANNEL);
+  const before = String(await copier.redis.send("HGET", [channel, "sequence"]));
+  await copier.redis.send("HSET", [channel, "sequence", "1"]);
+  const child = Bun.spawn([process.execPath, "workers/main.ts", "reconcile"], {
+    env: { PATH: process.env["PATH"] ?? "", ...env },
+    stdout: "ignore",
+    stderr: "pipe",
+  });
+  let log = "";
+  for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+    log += text;
+    if (log.includes("SEQUENCE_BEHIND")) break;
+  }
+  child.kill("SIGTERM");
+  expect(await child.exited).toBe(0);
+  await copier.redis.send("HSET", [channel, "sequence", before]);
 });
