@@ -35,6 +35,15 @@ export class Engine {
     return { reply: this.#run(command, call, args), changed: call.changed };
   }
 
+  /** As after a restart. */
+  forgetScripts(): void {
+    this.#scripts.clear();
+  }
+
+  textOf(sha: string): string | undefined {
+    return this.#scripts.get(sha);
+  }
+
   #run(name: string, call: Parameters<(typeof COMMANDS)[string]>[0], args: readonly string[]) {
     const command = COMMANDS[name];
     return command ? command(call, args) : unsupported(name);

@@ -183,6 +183,7 @@ const xreadgroup: Command = (call, args) => {
     });
     return new Pairs([key, entries]);
   }
+  if (compare(stream.lastId, group.lastId) <= 0) return null;
   const fresh = stream.entries.filter(({ id }) => compare(id, group.lastId) > 0).slice(0, count);
   const last = fresh.at(-1);
   if (!last) return null;

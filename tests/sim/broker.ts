@@ -1,0 +1,188 @@
+/**
+ * A broker with a book of its own, which the verdict is read from, and a
+ * network in front of it that holds calls back, loses them or loses their
+ * answers. What it de-duplicates, looks up and enforces is chosen by seed.
+ */
+import type { ClientOrderId } from "../../domain/ids.ts";
+import type {
+  Answered,
+  BookedOrder,
+  Broker,
+  BrokerAnswer,
+  Busy,
+  Capabilities,
+  LookUp,
+  OrderBatch,
+} from "../../workers/brokers/port.ts";
+import type { Random } from "./random.ts";
+import type { Process, Scheduler } from "./scheduler.ts";
+
+/** After this a worker takes a call for unanswered, as it does with the desk. */
+const CALL_TIMEOUT_MS = 2_000;
+const PAYOUT_BP = 8_000;
+const BALANCE_CENTS = 1_000_000;
+const TEN_MINUTES_MS = 600_000;
+
+/** How often, in a hundred calls, each thing goes wrong. */
+export interface BrokerFaults {
+  readonly lost: number;
+  readonly answerLost: number;
+  readonly held: number;
+  readonly busy: number;
+}
+
+export interface Booked extends BookedOrder {
+  readonly validUntilMs: number;
+  readonly closesAtMs: number;
+}
+
+/** One open as it left a worker. */
+export interface Sent {
+  readonly atMs: number;
+  readonly batch: OrderBatch;
+}
+
+const UNANSWERED = { kind: "unanswered" } as const;
+
+export class SimulatedBroker {
+  readonly capabilities: Capabilities;
+  readonly book: Booked[] = [];
+  readonly sent: Sent[] = [];
+  faults: BrokerFaults = { lost: 0, answerLost: 0, held: 0, busy: 0 };
+  /** Refuses every connection until then. */
+  deadUntilUs = 0;
+  readonly #scheduler: Scheduler;
+  readonly #random: Random;
+  readonly #trace: (text: string) => void;
+
+  constructor(
+    scheduler: Scheduler,
+    random: Random,
+    capabilities: Capabilities,
+    trace: (text: string) => void,
+  ) {
+    this.#scheduler = scheduler;
+    this.#random = random;
+    this.capabilities = capabilities;
+    this.#trace = trace;
+  }
+
+  /** The broker as one worker reaches it. */
+  connect(process: Process): Broker {
+    return {
+      name: "desk",
+      capabilities: this.capabilities,
+      open: (batch) => {
+        this.sent.push({ atMs: this.#scheduler.nowMs(), batch });
+        return this.#call<Answered<readonly BrokerAnswer[]> | Busy>(process, "open", () => {
+          if (this.#happens("busy")) return { kind: "busy", retryAfterMs: 50 };
+          return { kind: "answered", answers: this.#open(batch) };
+        });
+      },
+      lookUp: (batch) =>
+        this.#call<Answered<readonly LookUp[]>>(process, "look up", () => ({
+          kind: "answered",
+          answers: batch.orders.map(({ clientOrderId }) => this.#lookUp(clientOrderId, batch)),
+        })),
+      list: (signal) =>
+        this.#call<Answered<readonly BookedOrder[]>>(process, "list", () => ({
+          kind: "answered",
+          answers: this.book.filter(({ clientOrderId }) => clientOrderId.startsWith(`${signal}.`)),
+        })),
+      balances: (accounts) =>
+        this.#call<Answered<readonly number[]>>(process, "balances", () => ({
+          kind: "answered",
+          answers: accounts.map(() => BALANCE_CENTS),
+        })),
+      payoutsBp: (symbols) =>
+        this.#call<Answered<readonly number[]>>(process, "payouts", () => ({
+          kind: "answered",
+          answers: symbols.map(() => PAYOUT_BP),
+        })),
+      settlements: () => Promise.reject(new Error("settlements are not simulated")),
+    };
+  }
+
+  #happens(fault: keyof BrokerFaults): boolean {
+    return this.#random.chance(this.faults[fault] / 100);
+  }
+
+  /** There, done and back; the caller waits for its time limit at the most. */
+  #call<T extends { kind: string }>(
+    process: Process,
+    what: string,
+    serve: () => T,
+  ): Promise<T | typeof UNANSWERED> {
+    const scheduler = this.#scheduler;
+    const random = this.#random;
+    let there = random.between(200, 4_000);
+    // A held call arrives after its caller has given up, but within what the broker's in-flight time allows for.
+    if (this.#happens("held")) there += random.between(10_000, 3_000_000);
+    const isLost = this.#happens("lost");
+    const isAnswerLost = this.#happens("answerLost");
+    const sentAtUs = scheduler.nowUs;
+    return new Promise((resolve) => {
+      let isOver = false;
+      const end = (atUs: number, reply: T | typeof UNANSWERED): void => {
+        process.step(atUs, () => {
+          if (isOver) return;
+          isOver = true;
+          resolve(reply);
+        });
+      };
+      end(sentAtUs + CALL_TIMEOUT_MS * 1_000, UNANSWERED);
+      scheduler.at(sentAtUs + there, () => {
+        if (isLost || scheduler.nowUs < this.deadUntilUs) {
+          end(scheduler.nowUs + random.between(100, 1_000), UNANSWERED);
+          return;
+        }
+        const reply = serve();
+        this.#trace(`broker ${what} for ${process.name}: ${JSON.stringify(reply)}`);
+        const back = scheduler.nowUs + random.between(200, 4_000);
+        end(back, isAnswerLost ? UNANSWERED : reply);
+      });
+    });
+  }
+
+  #open(batch: OrderBatch): BrokerAnswer[] {
+    const nowMs = this.#scheduler.nowMs();
+    return batch.orders.map(({ clientOrderId, account, stakeCents }): BrokerAnswer => {
+      const known = this.book.find((each) => this.#isSame(each, clientOrderId, nowMs));
+      if (known) return placed(known);
+      if (this.capabilities.validUntil === "enforced" && nowMs > batch.validUntilMs) {
+        return { kind: "rejected", stakeCents, reason: "PAST_VALID_UNTIL" };
+      }
+      const booked: Booked = {
+        ...{ clientOrderId, account, stakeCents, openedAtMs: nowMs },
+        validUntilMs: batch.validUntilMs,
+        closesAtMs: nowMs + batch.durationSeconds * 1_000,
+      };
+      this.book.push(booked);
+      return placed(booked);
+    });
+  }
+
+  /** Whether the broker takes an order of this id for one that it has booked. */
+  #isSame(booked: Booked, id: ClientOrderId, nowMs: number): boolean {
+    if (booked.clientOrderId !== id) return false;
+    const { deduplicates } = this.capabilities;
+    if (deduplicates === "open-orders") return nowMs < booked.closesAtMs;
+    if (deduplicates === "ten-minutes") return nowMs < booked.openedAtMs + TEN_MINUTES_MS;
+    return deduplicates === "account";
+  }
+
+  #lookUp(id: ClientOrderId, batch: OrderBatch): LookUp {
+    const booked = this.book.find((each) => each.clientOrderId === id);
+    const { lookUp, validUntil } = this.capabilities;
+    // A hint overlooks what is there.
+    if (booked && (lookUp === "authoritative" || this.#random.chance(0.7))) return placed(booked);
+    const isCertain = lookUp === "authoritative" && validUntil === "enforced";
+    if (isCertain && this.#scheduler.nowMs() > batch.validUntilMs) return { kind: "absent" };
+    return { kind: "pending" };
+  }
+}
+
+function placed({ stakeCents, openedAtMs, closesAtMs }: Booked): BrokerAnswer {
+  const price = { openPriceMicros: 1_000_000, openedAtMs, expiresAtMs: closesAtMs };
+  return { kind: "placed", stakeCents, ...price };
+}

@@ -1,0 +1,104 @@
+/** The edge's part: a sender that repeats its key until it is answered, and a dispatch that may be cut off. */
+import {
+  signalIdIn,
+  type ChannelId,
+  type PersonId,
+  type SubscriptionId,
+} from "../../domain/ids.ts";
+import { canonicalBody, type Signal } from "../../domain/signal.ts";
+import type { Subscription } from "../../domain/subscription.ts";
+import { accept } from "../../redis/accept.ts";
+import { dispatchesOf, enqueue } from "../../redis/enqueue.ts";
+import { HomeKeys, type PartitionMap } from "../../redis/keys.ts";
+import { projectChannel, route, seat } from "../../redis/roster.ts";
+import { run, type Redis } from "../../workers/redis-client.ts";
+import type { Random } from "./random.ts";
+import type { Process } from "./scheduler.ts";
+
+export const CHANNEL = "channel" as ChannelId;
+export const PROVIDER = "provider" as PersonId;
+const RETRY_MS = 100;
+
+export interface SendOptions {
+  readonly signal: Signal;
+  readonly idempotencyKey: string;
+  /** Dispatches once more than it has to. */
+  readonly twice: boolean;
+}
+
+export async function sendSignal(
+  process: Process,
+  redis: Redis,
+  partitions: PartitionMap,
+  random: Random,
+  { signal, idempotencyKey, twice }: SendOptions,
+): Promise<void> {
+  const partition = partitions.ofChannel(signal.channel);
+  const home = new HomeKeys(partition);
+  const bodySha256 = new Bun.CryptoHasher("sha256").update(canonicalBody(signal)).digest("hex");
+  for (;;) {
+    try {
+      const id = signalIdIn(partition, random.hex(32));
+      const reply = await run(redis, accept, {
+        ...{ id, home, signal, sender: PROVIDER, idempotencyKey, bodySha256 },
+      });
+      if (reply.kind !== "accepted") return;
+      for (let round = 0; round < (twice ? 2 : 1); round += 1) {
+        const dispatches = dispatchesOf(reply.signal, reply.routes);
+        await Promise.all(dispatches.map((each) => run(redis, enqueue, each.enqueue)));
+      }
+      await redis.send("ZREM", [home.undispatched, reply.acceptance.id]);
+      return;
+    } catch {
+      await process.clock().sleep(RETRY_MS);
+    }
+  }
+}
+
+export function subscriptionOf(index: number, expiresAtMs: number): Subscription {
+  return {
+    id: `sub-${index}` as SubscriptionId,
+    channel: CHANNEL,
+    follower: `follower-${index}` as PersonId,
+    account: `acct-${index}` as Subscription["account"],
+    ...{ broker: "desk", region: "local", state: "active", expiresAtMs, version: 1 },
+    plan: { sizing: { kind: "fixed", stakeCents: 100 + index } },
+  };
+}
+
+/** Seats first, then the routes that name them, tried again until both stand. */
+export async function project(
+  process: Process,
+  redis: Redis,
+  partitions: PartitionMap,
+  subscription: Subscription,
+): Promise<void> {
+  const partition = partitions.ofAccount(subscription.account);
+  const home = new HomeKeys(partitions.ofChannel(CHANNEL));
+  for (;;) {
+    try {
+      const seats = { partition, broker: "desk", channel: CHANNEL, subscriptions: [subscription] };
+      const { shards } = await run(redis, seat, seats);
+      const where = { region: "local", broker: "desk", partition };
+      const routes = shards.map((each) => ({ ...where, ...each }));
+      await run(redis, route, { home, channel: CHANNEL, routes });
+      return;
+    } catch {
+      await process.clock().sleep(RETRY_MS);
+    }
+  }
+}
+
+export async function openChannel(
+  redis: Redis,
+  partitions: PartitionMap,
+  deadlineMs: number,
+): Promise<void> {
+  const home = new HomeKeys(partitions.ofChannel(CHANNEL));
+  const channel = { id: CHANNEL, name: "Channel", provider: PROVIDER, version: 1 };
+  await run(redis, projectChannel, {
+    home,
+    channel: { ...channel, symbols: ["EUR/USD"], deadlineMs },
+    grants: { [PROVIDER]: {} },
+  });
+}

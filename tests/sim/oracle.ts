@@ -1,0 +1,52 @@
+/** What a bystander knows: each acceptance as it took effect, with everyone who was on the roster at that moment. */
+import type { AcceptedSignal } from "../../domain/signal.ts";
+import type { SignalId } from "../../domain/ids.ts";
+import { accept } from "../../redis/accept.ts";
+import { HomeKeys, RegionKeys, type PartitionMap } from "../../redis/keys.ts";
+import { parseRosterShard } from "../../redis/roster.ts";
+import { parseRoutes } from "../../redis/route.ts";
+import { shaOf } from "./redis/lua.ts";
+import type { Observed, RedisServer } from "./redis/server.ts";
+
+export interface Acceptance {
+  readonly signal: AcceptedSignal;
+  /** Everyone on the roster at that moment. */
+  readonly snapshot: ReadonlySet<string>;
+  /** As the acceptance counted them. */
+  readonly followers: number;
+}
+
+const ACCEPT_SHA = shaOf(accept.lua);
+
+export class Oracle {
+  readonly accepted = new Map<SignalId, Acceptance>();
+  readonly #redis: RedisServer;
+  readonly #partitions: PartitionMap;
+
+  constructor(redis: RedisServer, partitions: PartitionMap) {
+    this.#redis = redis;
+    this.#partitions = partitions;
+  }
+
+  observe({ command, args, reply }: Observed): void {
+    if (!command.startsWith("EVAL") || !Array.isArray(reply) || reply[0] !== "accepted") return;
+    if (args[0] !== ACCEPT_SHA && args[0] !== accept.lua) return;
+    const signal = JSON.parse(String(reply[5])) as AcceptedSignal;
+    const snapshot = new Set(this.#snapshot(signal));
+    this.accepted.set(signal.id, { signal, snapshot, followers: Number(reply[4]) });
+  }
+
+  /** Worked out anew from the routes and rows of that moment. */
+  *#snapshot({ channel }: AcceptedSignal): Iterable<string> {
+    const { store } = this.#redis.engine;
+    const home = new HomeKeys(this.#partitions.ofChannel(channel));
+    const flat = [...(store.get(home.routes(channel), "hash", 0)?.fields ?? [])].flat();
+    for (const { partition, broker, shard, version } of parseRoutes(flat)) {
+      const key = new RegionKeys(partition).rosterShard(channel, broker, shard);
+      const rows = [...(store.get(key, "hash", 0)?.fields ?? [])].flat();
+      for (const { subscription, turns } of parseRosterShard(rows)) {
+        if (turns.filter((turn) => turn <= version).length % 2 === 1) yield subscription;
+      }
+    }
+  }
+}

@@ -1,0 +1,191 @@
+/** The verdict: what every signal must have come to, from the events in Redis and from the broker's own book. */
+import { clientOrderId, type SubscriptionId } from "../../domain/ids.ts";
+import type { Outcome } from "../../domain/outcome.ts";
+import { HomeKeys, RegionKeys, type PartitionMap } from "../../redis/keys.ts";
+import { unpackOutcomes, type ChainLink, type PackedOutcomes } from "../../redis/events.ts";
+import { FIRST_HASH, linkHash } from "../../workers/dispatch/chain.ts";
+import type { SimulatedBroker } from "./broker.ts";
+import { CHANNEL } from "./edge.ts";
+import type { Acceptance, Oracle } from "./oracle.ts";
+import type { Store } from "./redis/values.ts";
+import type { Surroundings } from "./workers.ts";
+
+export interface Verdict {
+  /** Promises that do not hold. */
+  readonly faults: readonly string[];
+  /** What may still come right, and must have when everything is over. */
+  readonly open: readonly string[];
+  /**
+   * What a Redis took with its tail (`everysec`): acceptances, and the intents of
+   * orders whose followers have left or paused since, so that nobody can tell
+   * any more that they were sent.
+   */
+  readonly lost: readonly string[];
+  /** Orders that a broker which ignores valid-until opened after their deadline. */
+  readonly late: readonly string[];
+}
+
+export function faultsOf(
+  { redis, broker, partitions }: Surroundings,
+  oracle: Oracle,
+  nowMs: number,
+): Verdict {
+  const { store } = redis.engine;
+  const verdict = { faults: [], open: [], lost: [], late: [] } as Record<keyof Verdict, string[]>;
+  const told = outcomesOf(store, partitions);
+  for (const acceptance of oracle.accepted.values()) {
+    const { id } = acceptance.signal;
+    if (store.has(HomeKeys.ofSignal(id).signal(id), nowMs)) {
+      judgeSignal(
+        verdict,
+        acceptance,
+        told.get(id) ?? new Map(),
+        broker,
+        store,
+        partitions,
+        redis.tailLostAtMs,
+      );
+    } else verdict.lost.push(`signal ${id} was accepted and lost`);
+  }
+  judgeBook(verdict, broker);
+  judgeHome(verdict, store, partitions);
+  return verdict;
+}
+
+type Told = Map<string, Outcome[]>;
+
+function fieldsOf(store: Store, key: string): Map<string, string>[] {
+  const entries = store.get(key, "stream", 0)?.entries ?? [];
+  return entries.map(({ flat }) => {
+    const fields = new Map<string, string>();
+    for (let index = 0; index + 1 < flat.length; index += 2) {
+      fields.set(flat[index] ?? "", flat[index + 1] ?? "");
+    }
+    return fields;
+  });
+}
+
+/** Signal → subscription → its outcomes in the order in which they were told. */
+function outcomesOf(store: Store, partitions: PartitionMap): Map<string, Told> {
+  const told = new Map<string, Told>();
+  for (const partition of partitions.all()) {
+    for (const fields of fieldsOf(store, new RegionKeys(partition).events)) {
+      const event = unpackOutcomes(JSON.parse(fields.get("event") ?? "") as PackedOutcomes);
+      const ofSignal = told.get(event.signal) ?? new Map<string, Outcome[]>();
+      told.set(event.signal, ofSignal);
+      for (const [subscription, , outcome] of event.copies) {
+        ofSignal.set(subscription, [...(ofSignal.get(subscription) ?? []), outcome]);
+      }
+    }
+  }
+  return told;
+}
+
+function judgeSignal(
+  { faults, open, lost }: Record<keyof Verdict, string[]>,
+  { signal, snapshot, followers }: Acceptance,
+  told: Told,
+  broker: SimulatedBroker,
+  store: Store,
+  partitions: PartitionMap,
+  tailLostAtMs: number,
+): void {
+  const { id } = signal;
+  if (followers !== snapshot.size)
+    faults.push(`${id} counts ${followers} followers, not ${snapshot.size}`);
+  for (const subscription of told.keys()) {
+    if (!snapshot.has(subscription))
+      faults.push(`${id} tells of ${subscription}, who is not in its snapshot`);
+  }
+  const counts = { placed: 0, rejected: 0, skipped: 0, unknown: 0 };
+  // What no question can resolve stays unknown: a hint proves nothing by silence.
+  const mayStayUnknown = broker.capabilities.lookUp === "hint";
+  for (const subscription of snapshot) {
+    const outcomes = told.get(subscription) ?? [];
+    const last = outcomes.at(-1);
+    const name = `${id} of ${subscription}`;
+    const isBooked = broker.book.some(
+      (each) => each.clientOrderId === clientOrderId(id, subscription as SubscriptionId),
+    );
+    if (!last) {
+      open.push(`${name} has no outcome`);
+      continue;
+    }
+    counts[last.kind] += 1;
+    const kinds = outcomes.map(({ kind }) => kind);
+    const isOnce =
+      kinds.length === 1 ||
+      (kinds.length === 2 && kinds[0] === "unknown" && kinds[1] !== "unknown");
+    if (!isOnce) faults.push(`${name} is told ${kinds.join(", ")}`);
+    if (last.kind === "unknown") {
+      if (!mayStayUnknown) open.push(`${name} is unknown`);
+    } else if ((last.kind === "placed") !== isBooked) {
+      const isForgotten =
+        signal.acceptedAtMs <= tailLostAtMs &&
+        last.kind === "skipped" &&
+        (last.reason === "PAUSED" || last.reason === "LEFT");
+      const text = `${name} is told ${JSON.stringify(last)}, and is ${isBooked ? "" : "not "}on the broker's book`;
+      (isForgotten ? lost : faults).push(text);
+    }
+  }
+  const shown = { placed: 0, rejected: 0, skipped: 0, unknown: 0 };
+  for (const partition of partitions.all()) {
+    const fields = store.get(new RegionKeys(partition).progress(id), "hash", 0)?.fields;
+    for (const kind of Object.keys(shown) as (keyof typeof shown)[]) {
+      shown[kind] += Number(fields?.get(kind) ?? 0);
+    }
+  }
+  if (!Bun.deepEquals(shown, counts)) {
+    faults.push(
+      `${id} shows ${JSON.stringify(shown)}, where outcomes are ${JSON.stringify(counts)}`,
+    );
+  }
+}
+
+function judgeBook(
+  { faults, late }: Record<keyof Verdict, string[]>,
+  broker: SimulatedBroker,
+): void {
+  const known = new Set<string>();
+  for (const { clientOrderId: id, openedAtMs, validUntilMs } of broker.book) {
+    if (known.has(id)) faults.push(`${id} was opened twice`);
+    known.add(id);
+    if (openedAtMs <= validUntilMs) continue;
+    const isEnforced = broker.capabilities.validUntil === "enforced";
+    (isEnforced ? faults : late).push(`${id} was opened after its deadline`);
+  }
+  for (const { atMs, batch } of broker.sent) {
+    if (atMs > batch.validUntilMs) faults.push(`a worker sent orders after their deadline`);
+  }
+}
+
+function judgeHome(
+  { faults, open }: Record<keyof Verdict, string[]>,
+  store: Store,
+  partitions: PartitionMap,
+): void {
+  for (const partition of partitions.all()) {
+    const home = new HomeKeys(partition);
+    const region = new RegionKeys(partition);
+    if (store.get(home.undispatched, "zset", 0)) open.push("a signal is not dispatched");
+    for (const key of [region.jobs("desk"), home.signals]) {
+      for (const group of store.get(key, "stream", 0)?.groups.values() ?? []) {
+        if (group.pending.size > 0) open.push(`${key} has entries that are not acknowledged`);
+      }
+      if (store.has(`${key}:dead`, 0)) faults.push(`an entry of ${key} was buried`);
+    }
+  }
+  const home = new HomeKeys(partitions.ofChannel(CHANNEL));
+  const signals = fieldsOf(store, home.signals);
+  const links = fieldsOf(store, home.links);
+  if (links.length < signals.length) open.push("a signal is not linked");
+  let previous = FIRST_HASH;
+  for (const [index, fields] of links.entries()) {
+    const next = JSON.parse(fields.get("link") ?? "") as ChainLink;
+    const signal = JSON.parse(signals[index]?.get("signal") ?? "{}") as Acceptance["signal"];
+    const wanted = linkHash(previous, signal, signals[index]?.get("sha256") ?? "");
+    const isNext = next.previousHash === previous && next.linkHash === wanted;
+    if (!isNext || next.sequence !== index + 1) faults.push(`link ${index + 1} does not follow`);
+    previous = next.linkHash;
+  }
+}

@@ -1,0 +1,263 @@
+/** One seed's world: what there is, what happens in it, and what goes wrong. */
+import type { Capabilities } from "../../workers/brokers/port.ts";
+import { accept } from "../../redis/accept.ts";
+import { link, overdue } from "../../redis/dispatch.ts";
+import { enqueue } from "../../redis/enqueue.ts";
+import { answer, intend, report } from "../../redis/fan-out.ts";
+import { PartitionMap } from "../../redis/keys.ts";
+import { route, seat } from "../../redis/roster.ts";
+import { bury, trim } from "../../redis/streams.ts";
+import { SimulatedBroker } from "./broker.ts";
+import { openChannel, project, sendSignal, subscriptionOf, CHANNEL } from "./edge.ts";
+import { Oracle } from "./oracle.ts";
+import { Random } from "./random.ts";
+import { shaOf } from "./redis/lua.ts";
+import { RedisServer } from "./redis/server.ts";
+import { Process, Scheduler } from "./scheduler.ts";
+import { faultsOf, type Verdict } from "./verdict.ts";
+import { runBrokerWorker, runDispatcher, type Surroundings } from "./workers.ts";
+
+const DESK: Capabilities = {
+  ...{ deduplicates: "account", lookUp: "authoritative", validUntil: "enforced" },
+  inFlightMs: 4_000,
+};
+const SECOND_US = 1_000_000;
+/** Everything is over this long after the last thing that went wrong, without waiting for a reclaim. */
+const PATIENCE_US = 9 * SECOND_US;
+const LOOK_EVERY_US = 100_000;
+
+export interface Seeded extends Verdict {
+  readonly seed: number;
+  /** Of every step: equal where two runs did the same. */
+  readonly hash: string;
+  readonly trace: readonly string[];
+  readonly virtualMs: number;
+}
+
+/** Runs a seed to its end. To be called from a macrotask, see `Scheduler`. */
+export function runSeed(seed: number, keepTrace = false): Seeded {
+  return new World(seed, keepTrace).run();
+}
+
+class World {
+  readonly #seed: number;
+  readonly #random: Random;
+  readonly #scheduler = new Scheduler();
+  readonly #trace: string[] = [];
+  readonly #keepTrace: boolean;
+  #hash = 0n;
+  readonly #parts: Surroundings;
+  readonly #oracle: Oracle;
+  readonly #running = new Map<string, Process>();
+  /** When the last signal was sent and the last thing went wrong. */
+  #calmAtUs = 0;
+
+  constructor(seed: number, keepTrace: boolean) {
+    this.#seed = seed;
+    this.#keepTrace = keepTrace;
+    this.#random = new Random(seed);
+    const random = this.#random;
+    const trace = (text: string): void => this.#note(text);
+    const redis = new RedisServer(this.#scheduler, random, (observed) => {
+      const { command, args, reply, process } = observed;
+      if (command === "XREADGROUP" && reply === null) return;
+      const told = reply instanceof Error ? reply.message : JSON.stringify(reply);
+      trace(`${process} ${callText(command, args)} → ${told}`);
+      this.#oracle.observe(observed);
+    });
+    const partitions = new PartitionMap(random.between(1, 2));
+    const broker = new SimulatedBroker(this.#scheduler, random, capabilitiesBy(random), trace);
+    this.#parts = { redis, broker, partitions };
+    this.#oracle = new Oracle(redis, partitions);
+  }
+
+  #note(text: string): void {
+    const line = `${this.#scheduler.nowUs} ${text}`;
+    this.#hash = Bun.hash.wyhash(line, this.#hash);
+    if (this.#keepTrace) this.#trace.push(line);
+  }
+
+  run(): Seeded {
+    this.#open();
+    this.#happen();
+    let looksAtUs = 0;
+    let faults: readonly string[] | undefined;
+    const look = (): boolean => {
+      const { nowUs } = this.#scheduler;
+      if (nowUs < looksAtUs) return faults !== undefined;
+      looksAtUs = nowUs + LOOK_EVERY_US;
+      if (nowUs < this.#calmAtUs) return false;
+      const verdict = this.#verdict();
+      const isLate = nowUs > this.#calmAtUs + PATIENCE_US;
+      if (verdict.open.length === 0 || isLate) faults = [...verdict.faults, ...verdict.open];
+      return faults !== undefined;
+    };
+    this.#scheduler.run(look);
+    const { lost, late } = this.#verdict();
+    return {
+      ...{ seed: this.#seed, hash: this.#hash.toString(16), trace: this.#trace, lost, late },
+      ...{ faults: faults ?? ["time stood still"], open: [] },
+      virtualMs: this.#scheduler.nowUs / 1_000,
+    };
+  }
+
+  #verdict(): Verdict {
+    return faultsOf(this.#parts, this.#oracle, this.#scheduler.nowMs());
+  }
+
+  /** A channel with followers, before anything can go wrong. */
+  #open(): void {
+    const { redis, partitions } = this.#parts;
+    const process = new Process("records", this.#scheduler);
+    const client = redis.connect(process);
+    const followers = this.#random.between(2, 8);
+    const expiresAtMs = this.#scheduler.nowMs() + 3_600_000;
+    let isOpen = false;
+    void (async () => {
+      await openChannel(client, partitions, this.#random.pick([150, 400, 1_000]));
+      for (let index = 0; index < followers; index += 1) {
+        await project(process, client, partitions, subscriptionOf(index, expiresAtMs));
+      }
+      isOpen = true;
+    })();
+    this.#scheduler.run(() => isOpen);
+    // The roster has been there for a while: no restart takes it away.
+    this.#scheduler.nowUs += 2 * SECOND_US;
+    for (const name of ["one", "two"]) this.#start(name);
+    for (const name of ["dispatch-one", "dispatch-two"]) this.#start(name);
+    for (let change = this.#random.below(3); change > 0; change -= 1) {
+      const index = this.#random.below(followers + 1);
+      const state = this.#random.pick(["left", "paused", "active"] as const);
+      const version = 1 + change;
+      const changed = { ...subscriptionOf(index, expiresAtMs), state, version };
+      this.#scheduler.after(this.#random.below(SECOND_US), () => {
+        void project(process, client, partitions, changed);
+      });
+    }
+  }
+
+  #start(name: string): void {
+    const process = new Process(name, this.#scheduler);
+    this.#running.set(name, process);
+    this.#note(`${name} starts`);
+    if (name.startsWith("dispatch")) runDispatcher(process, this.#parts);
+    else runBrokerWorker(process, this.#parts);
+  }
+
+  #happen(): void {
+    const random = this.#random;
+    const { redis, partitions } = this.#parts;
+    for (let index = random.between(1, 3); index > 0; index -= 1) {
+      const atUs = this.#scheduler.nowUs + random.below(SECOND_US);
+      const process = new Process(`edge-${index}`, this.#scheduler);
+      // One in four edges dies on the way.
+      if (random.chance(0.25)) process.setFuse(random.below(6), () => this.#kill(process));
+      const durationSeconds = random.pick([1, 3, 60]);
+      const signal = {
+        channel: CHANNEL,
+        symbol: "EUR/USD",
+        contract: "CALL",
+        stakeCents: 500,
+      } as const;
+      this.#scheduler.at(atUs, () => {
+        void sendSignal(process, redis.connect(process), partitions, random, {
+          signal: { ...signal, durationSeconds },
+          idempotencyKey: `key-${index}`,
+          twice: random.chance(0.2),
+        });
+      });
+      this.#disturbAt(atUs);
+    }
+    if (random.chance(0.1)) return;
+    const { broker } = this.#parts;
+    const some = (): number => random.pick([0, 0, 5, 30]);
+    broker.faults = { lost: some(), answerLost: some(), held: some(), busy: some() };
+    for (let count = random.between(1, 5); count > 0; count -= 1) this.#plan();
+    // The network is whole again in the end.
+    this.#scheduler.at(this.#calmAtUs, () => {
+      broker.faults = { lost: 0, answerLost: 0, held: 0, busy: 0 };
+    });
+  }
+
+  #disturbAt(atUs: number): void {
+    this.#calmAtUs = Math.max(this.#calmAtUs, atUs);
+  }
+
+  #kill(process: Process): void {
+    this.#note(`${process.name} dies`);
+    process.kill();
+    this.#parts.redis.forget(process);
+  }
+
+  /** Something that goes wrong, at some time soon. */
+  #plan(): void {
+    const random = this.#random;
+    const { redis, broker } = this.#parts;
+    const scheduler = this.#scheduler;
+    const name = random.pick(["one", "two", "one", "two", "dispatch-one", "dispatch-two"]);
+    const atUs = scheduler.nowUs + random.below(2 * SECOND_US);
+    const lastsUs = random.pick([5_000, 100_000, SECOND_US, 3 * SECOND_US]);
+    this.#disturbAt(atUs + lastsUs);
+    const happen = random.pick<() => void>([
+      () => {
+        // At the time, or at a step of it soon after.
+        const process = this.#running.get(name)!;
+        process.setFuse(random.below(25), () => {
+          this.#kill(process);
+          this.#disturbAt(scheduler.nowUs + lastsUs);
+          scheduler.after(lastsUs, () => this.#start(name));
+        });
+      },
+      () => {
+        const process = this.#running.get(name)!;
+        // Some sleep for so long that their entries are taken over.
+        const longUs = random.chance(0.4) ? 14 * SECOND_US : lastsUs;
+        process.setFuse(random.below(25), () => {
+          this.#note(`${name} is paused for ${longUs}`);
+          process.pauseUntil(scheduler.nowUs + longUs);
+          this.#disturbAt(scheduler.nowUs + longUs);
+        });
+      },
+      () => {
+        this.#note(`${name} loses its connections`);
+        redis.drop(this.#running.get(name)!);
+      },
+      () => {
+        const losesTail = random.chance(0.3);
+        this.#note(`Redis restarts${losesTail ? " and loses a tail" : ""}`);
+        redis.restart(lastsUs / 1_000, losesTail);
+      },
+      () => {
+        this.#note("the broker is dead");
+        broker.deadUntilUs = scheduler.nowUs + lastsUs;
+      },
+    ]);
+    scheduler.at(atUs, happen);
+  }
+}
+
+/** What a script is called in the trace, where its text or hash would stand. */
+const SCRIPT_NAMES = new Map(
+  [accept, answer, bury, enqueue, intend, link, overdue, report, route, seat, trim].flatMap(
+    ({ lua, name }) => [
+      [lua, name],
+      [shaOf(lua), name],
+    ],
+  ),
+);
+
+function callText(command: string, args: readonly string[]): string {
+  const [script = "", , ...rest] = args;
+  if (!command.startsWith("EVAL")) return `${command} ${args.join(" ")}`;
+  return `${SCRIPT_NAMES.get(script) ?? "a script"} ${rest.join(" ")}`;
+}
+
+function capabilitiesBy(random: Random): Capabilities {
+  if (random.chance(0.5)) return DESK;
+  return {
+    deduplicates: random.pick(["none", "open-orders", "ten-minutes", "account"]),
+    lookUp: random.pick(["authoritative", "hint"]),
+    validUntil: random.pick(["enforced", "ignored"]),
+    inFlightMs: DESK.inFlightMs,
+  };
+}
