@@ -167,6 +167,10 @@ test("400, 413, 415, 422: what cannot be used is refused with the place of the f
     { ...good, plan: { sizing: { kind: "fixed", stakeCents: 1.5 } } },
     { ...good, plan: { sizing: { kind: "fixed", stakeCents: 1e13 } } },
     { ...good, plan: { sizing: { kind: "s3cret" } } },
+    { ...good, plan: { ...PLAN, maxOpen: 0 } },
+    { ...good, plan: { ...PLAN, maxAgeShareBp: 10_001 } },
+    { ...good, plan: { ...PLAN, symbolMap: { "EUR/USD": "eur" } } },
+    { ...good, plan: { ...PLAN, pausedBy: "platform" } },
     { ...good, state: "halted" },
   ]) {
     const answer = await put(JSON.stringify(body));
@@ -207,7 +211,13 @@ test("channels are shown without their grants, and with whether the caller may s
 
 test("200, 201: a subscription is recorded and routed, and the same again is no change", async () => {
   const token = await tokenOf(FOLLOWER);
-  const body = { channel: CHANNEL, account: "acct-2", plan: PLAN, expiresAtMs: FAR_MS };
+  const plan = {
+    sizing: { kind: "balance", shareBp: 200 },
+    ...{ maxStakeCents: 5_000, maxDayStakeCents: 20_000, maxOpen: 5, maxDayLossCents: 10_000 },
+    ...{ symbols: ["EUR/USD"], deniedSymbols: ["R_100"], symbolMap: { "EUR/USD": "EURUSD" } },
+    ...{ reverse: true, minPayoutBp: 8_000, maxAgeMs: 500, maxAgeShareBp: 100 },
+  };
+  const body = { channel: CHANNEL, account: "acct-2", plan, expiresAtMs: FAR_MS };
   const made = await send("PUT", "/v1/subscriptions/mine", body, token);
   expect(made.status).toBe(201);
   const subscription = {

@@ -4,13 +4,17 @@ import type { ErrorCode } from "../../domain/error-codes.ts";
 import { ID_PATTERN } from "../../domain/ids.ts";
 import { MAX_AMOUNT_CENTS } from "../../domain/money.ts";
 import { OUTCOME_KINDS } from "../../domain/outcome.ts";
-import { CONTRACT_TYPES, SYMBOL_PATTERN } from "../../domain/signal.ts";
+import { CONTRACT_TYPES, MAX_DURATION_SECONDS, SYMBOL_PATTERN } from "../../domain/signal.ts";
 import { SUBSCRIPTION_STATES } from "../../domain/subscription.ts";
 
 /** The last millisecond of the year 9999. */
 const MAX_TIME_MS = 253_402_300_799_999;
 const MAX_MULTIPLIER_BP = 10_000_000;
 const MAX_LIMIT = 1_000;
+const MAX_SYMBOLS = 64;
+const MAX_OPEN = 100_000;
+/** A win that pays a hundred times its stake. */
+const MAX_PAYOUT_BP = 1_000_000;
 
 const wholeNumber = (min: number, max: number) => {
   const message = `must be a whole number from ${min} to ${max}`;
@@ -46,6 +50,14 @@ export const SessionBody = v.strictObject({
   password: text(256),
 });
 
+const symbol = matching(SYMBOL_PATTERN, "must be a symbol such as EUR/USD");
+const symbols = v.pipe(
+  v.array(symbol, "must be a list"),
+  v.maxLength(MAX_SYMBOLS, `must be at most ${MAX_SYMBOLS} symbols`),
+);
+const WHOLE_BP = 10_000;
+
+/** What each of these does is said in `domain/copy-plan.ts`. */
 const Plan = v.strictObject({
   sizing: v.variant(
     "kind",
@@ -55,16 +67,26 @@ const Plan = v.strictObject({
         kind: v.literal("multiplier"),
         multiplierBp: wholeNumber(1, MAX_MULTIPLIER_BP),
       }),
+      v.strictObject({ kind: v.literal("balance"), shareBp: wholeNumber(1, WHOLE_BP) }),
     ],
-    "must be of kind fixed or multiplier",
+    "must be of kind fixed, multiplier or balance",
   ),
   maxStakeCents: v.exactOptional(amount),
-  symbols: v.exactOptional(
+  maxDayStakeCents: v.exactOptional(amount),
+  maxOpen: v.exactOptional(wholeNumber(1, MAX_OPEN)),
+  maxDayLossCents: v.exactOptional(amount),
+  symbols: v.exactOptional(symbols),
+  deniedSymbols: v.exactOptional(symbols),
+  symbolMap: v.exactOptional(
     v.pipe(
-      v.array(matching(SYMBOL_PATTERN, "must be a symbol such as EUR/USD"), "must be a list"),
-      v.maxLength(64, "must be at most 64 symbols"),
+      v.record(symbol, symbol, "must be symbols by symbol"),
+      v.maxEntries(MAX_SYMBOLS, `must be at most ${MAX_SYMBOLS} symbols`),
     ),
   ),
+  reverse: v.exactOptional(v.boolean("must be true or false")),
+  minPayoutBp: v.exactOptional(wholeNumber(1, MAX_PAYOUT_BP)),
+  maxAgeMs: v.exactOptional(wholeNumber(1, MAX_DURATION_SECONDS * 1_000)),
+  maxAgeShareBp: v.exactOptional(wholeNumber(1, WHOLE_BP)),
 });
 const state = v.picklist(SUBSCRIPTION_STATES, `must be one of ${SUBSCRIPTION_STATES.join(", ")}`);
 
