@@ -124,11 +124,10 @@ async function readMembers(
 async function readCounted({ regions }: Sources, stored: StoredSignal): Promise<number> {
   const places = new Map(stored.routes.map((each) => [`${each.region}/${each.partition}`, each]));
   const parts = await Promise.all(
-    [...places.values()].map(({ region, partition }) =>
-      regions
-        .get(region)
-        ?.send("HMGET", [new RegionKeys(partition).progress(stored.signal.id), ...PROGRESS_FIELDS]),
-    ),
+    [...places.values()].map(async ({ region, partition }) => {
+      const key = new RegionKeys(partition).progress(stored.signal.id);
+      return await regions.get(region)?.send("HMGET", [key, ...PROGRESS_FIELDS]);
+    }),
   );
   const { counts } = sumProgress(
     stored,
