@@ -1,5 +1,5 @@
 /** What the figures were measured on, and what a process takes of it. */
-import { arch, cpus, platform, release, totalmem } from "node:os";
+import { arch, cpus, loadavg, platform, release, totalmem } from "node:os";
 import type { Redis } from "../workers/redis-client.ts";
 
 export function machine(): Readonly<Record<string, string | number>> {
@@ -10,6 +10,8 @@ export function machine(): Readonly<Record<string, string | number>> {
     cores: cpus().length,
     memoryGb: Math.round(totalmem() / 2 ** 30),
     system: `${platform()} ${release()} ${arch()}`,
+    /** Over the last minute, the benchmark's own included: far more than cores means a busy machine. */
+    load: Math.round((loadavg()[0] ?? 0) * 10) / 10,
     bun: Bun.version,
     redis: Bun.spawnSync(["redis-server", "--version"]).stdout.toString().split(" ")[2] ?? "",
   };

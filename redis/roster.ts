@@ -19,7 +19,7 @@ import { routeField, type Route } from "./route.ts";
 import { asInteger, asList, LUA_NOW, type Script } from "./script.ts";
 
 /** Large enough to make a job worth its round trips, small enough to read and answer in a few milliseconds. */
-export const SHARD_SIZE = 256;
+export const SHARD_SIZE = 512;
 
 /** A row remembers its last comings and goings: more than anybody has in the life of a job. */
 const MAX_TURNS = 64;

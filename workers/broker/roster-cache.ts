@@ -13,8 +13,11 @@ export interface RosterShard {
   readonly members: readonly RosterMember[];
 }
 
-/** About 300 bytes a member: 60 MB at the most. */
-const MAX_MEMBERS = 200_000;
+/**
+ * About 300 bytes a member: 300 MB where a million follow. Shards come round in the same order with
+ * each signal, so a cache that holds fewer than there are holds none that is asked for next.
+ */
+const MAX_MEMBERS = 1_000_000;
 
 export class RosterCache {
   readonly #redis: Redis;
