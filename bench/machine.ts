@@ -1,4 +1,5 @@
 /** What the figures were measured on, and what a process takes of it. */
+import { existsSync, readFileSync } from "node:fs";
 import { arch, cpus, loadavg, platform, release, totalmem } from "node:os";
 import type { Redis } from "../workers/redis-client.ts";
 
@@ -21,6 +22,15 @@ export function machine(): Readonly<Record<string, string | number>> {
 export function rssMb(pid: number): number {
   const { stdout } = Bun.spawnSync(["ps", "-o", "rss=", "-p", String(pid)]);
   return Number(stdout.toString()) / 1024;
+}
+
+/** CPU time that a process has used since it started, in milliseconds; 0 where the system does not tell. */
+export function cpuMs(pid: number): number {
+  const path = `/proc/${pid}/stat`;
+  if (!existsSync(path)) return 0;
+  // Behind the name, which may hold blanks; user and system time in hundredths of a second.
+  const fields = readFileSync(path, "utf8").split(") ").at(-1)?.split(" ") ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 /** CPU time that a Redis has used since it started, in milliseconds. */

@@ -6,6 +6,7 @@ type Bench = (args: string[]) => Promise<void>;
 const BENCHES: Record<string, () => Promise<{ run: Bench }>> = {
   fanout: () => import("./fanout.ts"),
   workers: () => import("./workers.ts"),
+  edge: () => import("./edge.ts"),
 };
 
 const [name = "", ...args] = process.argv.slice(2);

@@ -27,6 +27,8 @@ test("a good token names its person, scopes and expiry", async () => {
 
 test("an expired token is told from an invalid one, by the clock that is passed in", async () => {
   const token = await sign();
+  // Also one that was good a moment ago.
+  expect((await verify(token, NOW_MS)).ok).toBe(true);
   expect(await verify(token, NOW_MS + 61_000)).toMatchObject({ code: "TOKEN_EXPIRED" });
   for (const extra of [{ sub: "a b" }, { sub: undefined }, { exp: undefined }, { scope: 1 }]) {
     expect(await verify(await sign(extra), NOW_MS)).toMatchObject({ code: "TOKEN_INVALID" });

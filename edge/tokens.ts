@@ -8,6 +8,8 @@ import { failure, success, type Result } from "./result.ts";
 
 const MAX_LIFETIME_MS = 12 * 60 * 60 * 1000;
 const CLOCK_LEEWAY_MS = 60_000;
+/** Whoever sends much sends the same token: its signature is checked once. */
+const MAX_REMEMBERED = 1_000;
 
 export const SCOPES = ["signals:write", "signals:read"] as const;
 export type Scope = (typeof SCOPES)[number];
@@ -22,10 +24,16 @@ export interface Caller {
 
 export type TokenVerifier = (token: string, nowMs: number) => Promise<Result<Caller>>;
 
-/** The keys are imported once and kept: a verification is one signature check. */
+/**
+ * The keys are imported once and kept, and so are the last tokens that were
+ * good: nothing about them changes before they expire.
+ */
 export function tokenVerifier(issuerKeys: JSONWebKeySet): TokenVerifier {
   const keys = createLocalJWKSet(issuerKeys);
+  const remembered = new Map<string, Caller>();
   return async (token, nowMs) => {
+    const known = remembered.get(token);
+    if (known && known.expiresAtMs > nowMs) return success(known);
     let payload;
     try {
       ({ payload } = await jwtVerify(token, keys, {
@@ -47,12 +55,19 @@ export function tokenVerifier(issuerKeys: JSONWebKeySet): TokenVerifier {
     ) {
       return failure("TOKEN_INVALID");
     }
-    return success({
+    const caller: Caller = {
       person: payload.sub as PersonId,
       scopes: new Set(scope.split(" ")),
       expiresAtMs,
       token,
-    });
+    };
+    remembered.delete(token);
+    remembered.set(token, caller);
+    for (const [oldest] of remembered) {
+      if (remembered.size <= MAX_REMEMBERED) break;
+      remembered.delete(oldest);
+    }
+    return success(caller);
   };
 }
 
