@@ -40,9 +40,15 @@ export function parseRoutes(flat: readonly string[]): Route[] {
   return routes;
 }
 
-/** P8: the order in which shards are served starts one further with each signal of a channel. */
+const GOLDEN_SECTION = (Math.sqrt(5) - 1) / 2;
+
+/**
+ * P8: who is served first changes with each signal of a channel. It starts a
+ * golden section further each time, so that the starts lie evenly after any
+ * number of signals; one place further would take as many signals as there are
+ * items to go round once.
+ */
 export function rotate<T>(items: readonly T[], by: number): T[] {
-  if (items.length === 0) return [];
-  const start = by % items.length;
+  const start = Math.floor(((by * GOLDEN_SECTION) % 1) * items.length);
   return [...items.slice(start), ...items.slice(0, start)];
 }

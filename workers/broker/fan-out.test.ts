@@ -8,7 +8,8 @@ import {
   setDefaultTimeout,
   test,
 } from "bun:test";
-import { asId, type SignalId, type SubscriptionId } from "../../domain/ids.ts";
+import { fairnessOf } from "../../domain/fairness.ts";
+import { asId, type AccountId, type SignalId, type SubscriptionId } from "../../domain/ids.ts";
 import { dispatchesOf, enqueue } from "../../redis/enqueue.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../redis/progress.ts";
@@ -19,6 +20,7 @@ import {
   HOME,
   PARTITIONS,
   readBooks,
+  readEvents,
   readOutcomes,
   startCopier,
   subscribe,
@@ -329,7 +331,30 @@ describe("fan-out", () => {
     }
     expect(first.size).toBeGreaterThan(1);
   });
+
+  test("evens out over 50 signals who is served first, and would not without rotation (P8)", async () => {
+    await startWorker();
+    const served: SubscriptionId[][] = [];
+    for (let round = 0; round < 50; round += 1) {
+      const id = await copier.send();
+      await complete(id);
+      // One partition's: what several are answered within a millisecond of each other has no order.
+      const events = await readEvents(copier.redis, id);
+      const { copies } = events.find(({ copies: [first] }) => inFirstPartition(first?.[1])) ?? {};
+      served.push((copies ?? []).map(([subscription]) => subscription));
+    }
+    expect(new Set(served.map((each) => each.length)).size).toBe(1);
+    const rotated = fairnessOf(served);
+    expect(rotated.followers.length).toBeGreaterThan(5);
+    expect(rotated.dispersion).toBeLessThan(0.2);
+    // The same followers in the roster's order each time.
+    const fixed = fairnessOf(served.map((each) => each.toSorted()));
+    expect(fixed.dispersion).toBeGreaterThan(0.9);
+  });
 });
+
+const inFirstPartition = (account?: AccountId): boolean =>
+  account !== undefined && PARTITIONS.ofAccount(account) === 0;
 
 /** Enqueues what a signal's routes name, as the edge and the home worker do. */
 async function redispatch(id: SignalId): Promise<void> {

@@ -1,0 +1,32 @@
+import { expect, test } from "bun:test";
+import { fairnessOf } from "./fairness.ts";
+import { asId, type SubscriptionId } from "./ids.ts";
+
+const ALL = Array.from({ length: 100 }, (_, n) => asId<SubscriptionId>(`sub-${n}`));
+const from = (start: number) => [...ALL.slice(start), ...ALL.slice(0, start)];
+
+test("an order that never changes is as uneven as can be, and gives each the same turn each time", () => {
+  const { dispersion, followers } = fairnessOf(Array.from({ length: 50 }, () => ALL));
+  expect(dispersion).toBeCloseTo(1, 1);
+  expect(followers.every(({ spread }) => spread < 1e-6)).toBe(true);
+  expect(followers[0]).toMatchObject({ subscription: "sub-0", signals: 50, meanRank: 0 });
+});
+
+test("an order that goes all the way round is even, and gives each every turn", () => {
+  const { dispersion, followers } = fairnessOf(ALL.map((_, start) => from(start)));
+  expect(dispersion).toBeCloseTo(0, 6);
+  for (const { meanRank, spread } of followers) {
+    expect(meanRank).toBeCloseTo(0.5, 6);
+    expect(spread).toBeCloseTo(0.29, 2);
+  }
+});
+
+test("an order that starts one further each time is not even before it has gone round", () => {
+  const { dispersion } = fairnessOf(Array.from({ length: 10 }, (_, start) => from(start)));
+  expect(dispersion).toBeGreaterThan(0.5);
+});
+
+test("nothing, and a signal of one, are even", () => {
+  expect(fairnessOf([])).toEqual({ followers: [], dispersion: 0 });
+  expect(fairnessOf([ALL.slice(0, 1)]).followers[0]?.meanRank).toBe(0.5);
+});
