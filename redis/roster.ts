@@ -104,12 +104,12 @@ end
 -- Newcomers fill one shard after the other. When it is full, the one that has emptied most takes them, if half of it is free; only then is another opened.
 local open = redis.call('HGET', KEYS[1], 'open') or '0'
 local function open_shard()
-  if count_of(open) < size and rows_of(open) < 2 * size then return open end
+  if count_of(open) < size and rows_of(open) < 1.75 * size then return open end
   local last, least = tonumber(redis.call('HGET', KEYS[1], 'last') or open), nil
   for shard = 0, last do
     local name = string.format('%d', shard)
     local count = count_of(name)
-    if count <= size / 2 and (not least or count < least) and rows_of(name) <= 1.5 * size then
+    if count <= size / 2 and (not least or count < least) and rows_of(name) <= 1.25 * size then
       open, least = name, count
     end
   end

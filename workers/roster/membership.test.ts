@@ -102,7 +102,7 @@ class Model {
     const shards = Map.groupBy(this.snapshots, ({ shard }) => shard);
     for (const [shard, snapshots] of shards) {
       const members = await readShard(shard);
-      expect(members.length).toBeLessThanOrEqual(2 * SIZE);
+      expect(members.length).toBeLessThanOrEqual(1.75 * SIZE);
       for (const { version, members: expected } of snapshots) {
         const found = members.filter((each) => wasSeated(each, version));
         expect(found.map((each) => each.subscription as string).toSorted()).toEqual(expected);
