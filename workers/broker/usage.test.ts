@@ -1,7 +1,7 @@
 /** Reserving, giving back and settling on a real Redis, against a plain model, in whatever order they come. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import fc from "fast-check";
-import { decide, type Reservation } from "../domain/decide.ts";
+import { decide, type Reservation } from "../../domain/decide.ts";
 import {
   asId,
   signalIdIn,
@@ -10,16 +10,16 @@ import {
   type ClientOrderId,
   type PersonId,
   type SubscriptionId,
-} from "../domain/ids.ts";
-import type { Outcome } from "../domain/outcome.ts";
-import type { AcceptedSignal } from "../domain/signal.ts";
-import { DAY_MS, parseUsage } from "../domain/usage.ts";
-import { startRedis, type TestRedis } from "../tests/support/redis.ts";
-import { connectRedis, run } from "../workers/redis-client.ts";
-import { intend, report, type Intents } from "./fan-out.ts";
-import type { Job } from "./job.ts";
-import { RegionKeys } from "./keys.ts";
-import { settleUsage } from "./usage.ts";
+} from "../../domain/ids.ts";
+import type { Outcome } from "../../domain/outcome.ts";
+import type { AcceptedSignal } from "../../domain/signal.ts";
+import { DAY_MS, parseUsage } from "../../domain/usage.ts";
+import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
+import { connectRedis, run } from "../redis-client.ts";
+import { intend, report, type Intents } from "../../redis/fan-out.ts";
+import type { Job } from "../../redis/job.ts";
+import { RegionKeys } from "../../redis/keys.ts";
+import { settleUsage } from "../../redis/usage.ts";
 
 let server: TestRedis;
 beforeAll(async () => {
