@@ -18,12 +18,20 @@ export const role: Role = async (env, stop, ready) => {
   const log = getLogger(["fanfare", "reconcile"]);
   const sources = await openSources(env);
   let named = new Set<string>();
+  // A Redis that is away is waited for as long as it takes, but not past the end.
+  const stopped = new Promise<undefined>((resolve) => {
+    stop.addEventListener("abort", () => {
+      resolve(undefined);
+    });
+  });
   ready();
   while (!stop.aborted) {
     try {
       const sinceMs = sources.clock.nowMs() - WINDOW_MS;
       const scope = { sinceMs, graceMs: GRACE_MS, unknownAfterMs: UNKNOWN_AFTER_MS };
-      const { signals, followers, differences } = await reconcile(sources, scope);
+      const found = await Promise.race([reconcile(sources, scope), stopped]);
+      if (!found) break;
+      const { signals, followers, differences } = found;
       log.info("{signals} signals, {followers} followers compared: {differences} differences", {
         signals,
         followers,
