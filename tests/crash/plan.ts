@@ -16,6 +16,8 @@ export type Disaster =
   | { readonly kind: "pause Redis"; readonly afterMs: number; readonly forMs: number }
   /** Killed, and this share of what it wrote since the first signal is gone. */
   | { readonly kind: "cut Redis"; readonly afterMs: number; readonly share: number }
+  /** Killed once the broker has booked, and all that was written since the acceptances is gone. */
+  | { readonly kind: "forget the sending" }
   | {
       readonly kind: "network";
       readonly to: "redis" | "broker";

@@ -120,6 +120,8 @@ async function strike(world: World): Promise<boolean> {
   const clear = redis.appendedBytes();
   for (let index = 0; index < SIGNALS; index += 1) await world.send();
 
+  const accepted = redis.appendedBytes();
+
   switch (disaster.kind) {
     case "crash": {
       const [role, name] = atDispatch
@@ -162,6 +164,12 @@ async function strike(world: World): Promise<boolean> {
       await redis.restart();
       break;
     }
+    case "forget the sending":
+      struck = await passes(() => fake.book().length > 0, 2_500);
+      await redis.kill();
+      redis.cutTo(accepted);
+      await redis.restart();
+      break;
     case "pause Redis":
       await Bun.sleep(disaster.afterMs + 200);
       redis.pause();

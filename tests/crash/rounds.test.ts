@@ -54,6 +54,7 @@ test("a worker halted before a send, a reply lost, a Redis that forgets: nothing
     // Long enough that the other worker's order is closed and its id forgotten.
     { kind: "halt before send", nth: 1, forMs: 2_500 },
     { kind: "cut Redis", afterMs: 30, share: 0.5 },
+    { kind: "forget the sending" },
     { kind: "pause Redis", afterMs: 10, forMs: 600 },
     { kind: "kill Redis", afterMs: 20 },
   ];

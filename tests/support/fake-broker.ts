@@ -9,6 +9,8 @@ import { readBook, type BookLine } from "../fake-broker/book.ts";
 import type { FakeBrokerSettings, Faults } from "../fake-broker/settings.ts";
 import { freePort } from "./ports.ts";
 
+export type { Faults };
+
 export interface FakeBroker {
   readonly port: number;
   readonly url: string;

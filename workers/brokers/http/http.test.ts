@@ -6,8 +6,11 @@ import {
   type AccountId,
   type SubscriptionId,
 } from "../../../domain/ids.ts";
-import type { Faults } from "../../../tests/fake-broker/settings.ts";
-import { startFakeBroker, type FakeBroker } from "../../../tests/support/fake-broker.ts";
+import {
+  startFakeBroker,
+  type FakeBroker,
+  type Faults,
+} from "../../../tests/support/fake-broker.ts";
 import { until } from "../../../tests/support/wait.ts";
 import { place } from "../../broker/place.ts";
 import { SYSTEM_CLOCK } from "../../clock.ts";
@@ -160,6 +163,21 @@ describe("at a broker of every kind, an order", () => {
     expect(await placeAtEach({ resetBefore: 1 })).toEqual(
       wanted((name) => `${name.endsWith(sure) ? "skipped" : "unknown"}; 0 booked`),
     );
+  });
+});
+
+describe("an order whose deadline has passed (P3)", () => {
+  const at = brokers({
+    ignores: { deduplicates: "account", lookUp: "authoritative", validUntil: "ignored" },
+  });
+
+  test("does not leave, though the broker would take it", async () => {
+    const fake = at("ignores");
+    const batch = await batchAt(fake, { validUntilMs: Date.now() - 1 });
+    const history = { decidedAtMs: Date.now(), maybeSent: false };
+    const { outcomes } = await place(fake.broker, batch, history, SYSTEM_CLOCK);
+    expect(new Set(outcomes.map((each) => each.kind))).toEqual(new Set(["skipped"]));
+    expect(booked(fake, batch)).toEqual([]);
   });
 });
 
