@@ -14,7 +14,7 @@ import {
 import { canonicalBody, type Signal } from "../../domain/signal.ts";
 import type { Subscription } from "../../domain/subscription.ts";
 import { accept } from "../../redis/accept.ts";
-import { parseBucket } from "../../redis/desk-contracts.ts";
+import { parseBucket } from "../../redis/desk-books.ts";
 import { dispatchesOf, enqueue } from "../../redis/enqueue.ts";
 import {
   unpackOutcomes,

@@ -1,5 +1,5 @@
 /** The desk's own books, shown: every contract of a bucket, a page a partition. */
-import { parseBucket } from "../../redis/desk-contracts.ts";
+import { parseBucket } from "../../redis/desk-books.ts";
 import { DeskKeys, type PartitionMap } from "../../redis/keys.ts";
 import type { ContractsAnswer } from "../brokers/desk/api.ts";
 import type { Redis } from "../redis-client.ts";

@@ -1,13 +1,7 @@
 /** Opening and finding contracts: a call's orders go to their accounts' partitions, each in one script. */
-import {
-  deposit,
-  findContracts,
-  openContracts,
-  type Contract,
-  type DepositArgs,
-  type OpenReply,
-  type OrderColumns,
-} from "../../redis/desk-contracts.ts";
+import { findContracts, type Contract } from "../../redis/desk-books.ts";
+import { deposit, type DepositArgs } from "../../redis/desk-deposit.ts";
+import { openContracts, type OpenReply, type OrderColumns } from "../../redis/desk-open.ts";
 import type { AccountId } from "../../domain/ids.ts";
 import { DeskKeys, type PartitionMap } from "../../redis/keys.ts";
 import type { OpenAnswer, OrderBatchBody } from "../brokers/desk/api.ts";

@@ -1,5 +1,5 @@
 /** Settlements in the order they happened, for whoever follows them with a cursor. */
-import type { SettledContract } from "../../redis/desk-contracts.ts";
+import type { SettledContract } from "../../redis/desk-settle.ts";
 import { DeskKeys, type PartitionMap } from "../../redis/keys.ts";
 import type { SettlementsAnswer } from "../brokers/desk/api.ts";
 import type { Redis } from "../redis-client.ts";

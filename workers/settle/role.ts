@@ -3,7 +3,7 @@
  * script that takes it off the list, so any number of these may run.
  */
 import { getLogger } from "@logtape/logtape";
-import { settleBatch } from "../../redis/desk-contracts.ts";
+import { settleBatch } from "../../redis/desk-settle.ts";
 import { DeskKeys, PartitionMap } from "../../redis/keys.ts";
 import type { Role } from "../role.ts";
 import { connectRedis, run, type Redis } from "../redis-client.ts";

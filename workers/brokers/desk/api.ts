@@ -9,7 +9,7 @@ import {
   SYMBOL_PATTERN,
 } from "../../../domain/signal.ts";
 import type { SettlementKind } from "../../../domain/contract.ts";
-import type { OpenedTerms } from "../../../redis/desk-contracts.ts";
+import type { OpenedTerms } from "../../../redis/desk-books.ts";
 import type { BookedOrder, BrokerAnswer, LookUp } from "../port.ts";
 
 /** Orders of one call: a shard, with room to spare. */

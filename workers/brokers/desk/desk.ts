@@ -3,7 +3,7 @@
  * each client order id once, enforces `validUntilMs` itself and answers for
  * certain what it never opened.
  */
-import { bucketOf, nameOf } from "../../../redis/desk-contracts.ts";
+import { bucketOf, nameOf } from "../../../redis/desk-books.ts";
 import type { Answered, BookedOrder, Broker, OrderBatch } from "../port.ts";
 import type {
   ContractsAnswer,

@@ -1,0 +1,103 @@
+/**
+ * Settling: contracts opened together settle together, at the first quote
+ * whose source time is at or after their expiry.
+ */
+import type { SettlementKind } from "../domain/contract.ts";
+import type { AccountId, ClientOrderId } from "../domain/ids.ts";
+import { BOOKS_KEPT_MS } from "./desk-books.ts";
+import { DeskKeys } from "./keys.ts";
+import { asInteger, LUA_NOW, type Script } from "./script.ts";
+
+/** DESK: without a quote within this long after the expiry, a contract is void. */
+export const VOID_AFTER_MS = 60_000;
+
+/** A member of `DeskKeys.expiries`: what one call opened. */
+interface BatchName {
+  readonly number: string;
+  readonly bucket: string;
+  readonly symbol: string;
+}
+
+function parseBatchName(name: string): BatchName {
+  const [number = "", bucket = "", symbol = ""] = name.split(" ");
+  return { number, bucket, symbol };
+}
+
+export interface SettleArgs {
+  readonly partition: number;
+  /** A member of `DeskKeys.expiries`. */
+  readonly name: string;
+}
+
+const settleLua = `
+${LUA_NOW}
+local name, field, bucket, now = ARGV[1], ARGV[2], ARGV[3], now_ms()
+local expires = tonumber(redis.call('ZSCORE', KEYS[4], name))
+if not expires or now < expires then return 0 end
+-- The newest at one instant is no better known than the oldest: ties go by their text, on every server alike.
+local tick = redis.call('ZRANGEBYSCORE', KEYS[1], string.format('%d', expires), string.format('%d', expires + ${VOID_AFTER_MS}), 'LIMIT', 0, 1)[1]
+if not tick and now < expires + ${VOID_AFTER_MS} then return -1 end
+local close = tick and tonumber(string.match(tick, ',(%d+)$'))
+
+local settled = {}
+local contract, payout, open, rest =
+  string.match(redis.call('HGET', KEYS[2], field) or '', '^open,(%a+),(%d+),(%d+),(.*)$')
+if contract then
+  local kind, returns = 'void', {}
+  if close then
+    local won
+    if contract == 'CALL' then won = close > tonumber(open) else won = close < tonumber(open) end
+    kind = won and 'won' or 'lost'
+  end
+  for order, account, cents in string.gmatch(string.match(rest, '|(.*)$'), '([^,]*),([^,]*),(%d+);') do
+    local stake, returned = tonumber(cents), 0
+    if kind == 'void' then returned = stake
+    elseif kind == 'won' then
+      -- In two parts, so that the product stays exact for every amount.
+      returned = stake + math.floor(stake / 10000) * payout + math.floor((stake % 10000) * payout / 10000)
+    end
+    if returned > 0 then returns[account] = (returns[account] or 0) + returned end
+    settled[#settled + 1] = {order == '' and bucket or bucket .. '.' .. order, account, kind, returned}
+  end
+  redis.call('HSET', KEYS[2], field, kind .. ',' .. contract .. ',' .. payout .. ',' .. open .. ',' .. rest)
+  for account, cents in pairs(returns) do
+    redis.call('HINCRBY', KEYS[3], account, string.format('%d', cents))
+  end
+  redis.call('XADD', KEYS[5], 'MINID', '~', string.format('%d', now - ${BOOKS_KEPT_MS}), '*', 'settled', cjson.encode(settled), 'closePriceMicros', close and string.format('%d', close) or '', 'settledAtMs', string.format('%d', now))
+end
+redis.call('ZREM', KEYS[4], name)
+return #settled
+`;
+
+/** Settles what one call opened, once it is due. Replies how many contracts; `waiting` while the quote to settle at is not there yet. */
+export const settleBatch: Script<SettleArgs, number | "waiting"> = {
+  name: "settle-batch",
+  lua: settleLua,
+  keys: ({ partition, name }) => {
+    const desk = new DeskKeys(partition);
+    const { bucket, symbol } = parseBatchName(name);
+    return [
+      desk.ticks(symbol),
+      desk.contracts(bucket),
+      desk.balances,
+      desk.expiries,
+      desk.settlements,
+    ];
+  },
+  args: ({ name }) => {
+    const { number, bucket } = parseBatchName(name);
+    return [name, `#${number}`, bucket];
+  },
+  reply(raw) {
+    const settled = asInteger(raw);
+    return settled < 0 ? "waiting" : settled;
+  },
+};
+
+/** An entry of the desk's `settlements` stream: its field `settled` holds these as JSON. */
+export type SettledContract = readonly [
+  ClientOrderId,
+  AccountId,
+  SettlementKind,
+  returnCents: number,
+];
