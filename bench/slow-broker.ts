@@ -1,12 +1,12 @@
 /**
  * A broker that takes 20 ms an order: a process in front of the desk that
- * holds each call back for as long as its orders take, four at a time, as a
+ * holds each call back for as long as its orders take, eight at a time, as a
  * broker works off one connection's orders. The books are the desk's.
  */
 import type { OrderBatchBody } from "../workers/brokers/desk/api.ts";
 
 const ORDER_MS = 20;
-const AT_ONCE = 4;
+const AT_ONCE = 8;
 
 const [port = "", desk = ""] = process.argv.slice(2);
 Bun.serve({
