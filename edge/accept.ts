@@ -7,7 +7,7 @@ import { canonicalBody, type Signal } from "../domain/signal.ts";
 import { accept, type Acceptance, type AcceptReply } from "../redis/accept.ts";
 import { HomeKeys } from "../redis/keys.ts";
 import type { Edge } from "./edge.ts";
-import { failure, success, type Result } from "./result.ts";
+import { failure, success, type Result } from "../domain/result.ts";
 
 /** Nobody can repeat a key that was never told, so its answer need not be kept. */
 const UNTOLD_KEY_TTL_MS = 1_000;

@@ -11,7 +11,7 @@ import { log } from "./log.ts";
 import { describe, jsonOf, openApiDocument } from "./openapi.ts";
 import { SAFE_HEADERS, servePage, type PageFiles } from "./page.ts";
 import { forwardToRecords } from "./records.ts";
-import { failure } from "./result.ts";
+import { failure } from "../domain/result.ts";
 import { HealthAnswer } from "./schemas.ts";
 import { serveSignals } from "./signals.ts";
 import { serveSocket, type Upgrade } from "./socket.ts";

@@ -2,7 +2,7 @@
 import { createMiddleware } from "hono/factory";
 import type { Edge, EdgeHono } from "./edge.ts";
 import { problemResponse } from "./problems.ts";
-import { failure, type Result } from "./result.ts";
+import { failure, type Result } from "../domain/result.ts";
 import { bearerOf, type Caller, type Scope } from "./tokens.ts";
 
 export async function identify(edge: Edge, header: string | undefined): Promise<Result<Caller>> {

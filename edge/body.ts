@@ -1,7 +1,7 @@
 /** Bodies are read to 16 KiB and no further, whatever their headers say of their length. */
 import * as v from "valibot";
 import type { Fault } from "../domain/error-codes.ts";
-import { failure, success, type Result } from "./result.ts";
+import { failure, success, type Result } from "../domain/result.ts";
 
 export const MAX_BODY_BYTES = 16 * 1024;
 

@@ -4,7 +4,7 @@ import { openEdge, type EdgeApp } from "./edge.ts";
 import { readEnv } from "./env.ts";
 import { configureLog, log } from "./log.ts";
 import { problemResponse } from "./problems.ts";
-import { failure } from "./result.ts";
+import { failure } from "../domain/result.ts";
 import type { Upgrade } from "./socket.ts";
 
 /** What of the runtime is used here; the rest of it has no types in this project. */

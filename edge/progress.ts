@@ -10,7 +10,7 @@ import {
   type StoredSignal,
 } from "../redis/progress.ts";
 import type { Edge } from "./edge.ts";
-import { failure, success, type Result } from "./result.ts";
+import { failure, success, type Result } from "../domain/result.ts";
 import type { HashFields } from "./store.ts";
 import type { Caller } from "./tokens.ts";
 

@@ -3,7 +3,7 @@ import type { SignalId } from "../domain/ids.ts";
 import { readBytes } from "./body.ts";
 import type { Edge } from "./edge.ts";
 import { problemResponse } from "./problems.ts";
-import { failure } from "./result.ts";
+import { failure } from "../domain/result.ts";
 import type { Caller } from "./tokens.ts";
 
 const TIMEOUT_MS = 10_000;

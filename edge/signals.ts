@@ -12,7 +12,7 @@ import { describe, IDEMPOTENCY_KEY_HEADER, jsonOf, type Parameter } from "./open
 import { problemResponse } from "./problems.ts";
 import { findSignal, readProgress } from "./progress.ts";
 import { progressFromRecords } from "./records.ts";
-import { failure, success, type Result } from "./result.ts";
+import { failure, success, type Result } from "../domain/result.ts";
 import { AcceptanceAnswer, ProgressAnswer, SignalBody, visible } from "./schemas.ts";
 
 /** What the accept script may say, whoever asked. */

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, jest, test } from "bun:test";
 import { PartitionMap } from "../redis/keys.ts";
 import type { Edge } from "./edge.ts";
-import { failure } from "./result.ts";
+import { failure } from "../domain/result.ts";
 import { openSession } from "./socket-session.ts";
 import { openStore } from "./store.ts";
 import type { Caller } from "./tokens.ts";

@@ -11,7 +11,7 @@ import { checkBody, MAX_BODY_BYTES, parseJson } from "./body.ts";
 import { dispatch } from "./dispatch.ts";
 import type { Edge } from "./edge.ts";
 import { log } from "./log.ts";
-import { failure, type Failure } from "./result.ts";
+import { failure, type Failure } from "../domain/result.ts";
 import { SocketAuth, SocketSignal } from "./schemas.ts";
 import type { Caller } from "./tokens.ts";
 import { watchProgress } from "./watch.ts";

@@ -7,7 +7,7 @@ import { identify } from "./bearer.ts";
 import type { Edge, EdgeApp } from "./edge.ts";
 import { describe } from "./openapi.ts";
 import { problemResponse } from "./problems.ts";
-import { failure } from "./result.ts";
+import { failure } from "../domain/result.ts";
 import { openSession, type SocketEvents } from "./socket-session.ts";
 
 /** Upgrades a request by whatever the runtime has for it; throws where the handshake is wrong. */

@@ -6,7 +6,7 @@
  */
 import { Redis } from "@upstash/redis/cloudflare";
 import type { Script } from "../redis/script.ts";
-import { failure, success, type Result } from "./result.ts";
+import { failure, success, type Result } from "../domain/result.ts";
 
 /** Short enough that a hook, which needs two or three calls, answers within its sender's three seconds. */
 const TIMEOUT_MS = 1_000;

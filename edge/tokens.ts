@@ -4,7 +4,7 @@
  */
 import { createLocalJWKSet, errors, jwtVerify, type JSONWebKeySet } from "jose";
 import { ID_PATTERN, type PersonId } from "../domain/ids.ts";
-import { failure, success, type Result } from "./result.ts";
+import { failure, success, type Result } from "../domain/result.ts";
 
 const MAX_LIFETIME_MS = 12 * 60 * 60 * 1000;
 const CLOCK_LEEWAY_MS = 60_000;

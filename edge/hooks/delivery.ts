@@ -1,7 +1,7 @@
 /** What each kind of hook makes of a request: a signal and the key under which the same delivery is known again. */
 import type { Signal } from "../../domain/signal.ts";
 import type { Hook } from "../../redis/hook.ts";
-import { failure, type Failure } from "../result.ts";
+import { failure, type Failure } from "../../domain/result.ts";
 
 export interface Delivery {
   readonly signal: Signal;

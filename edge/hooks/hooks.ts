@@ -7,7 +7,7 @@ import { mediaTypeOf, readBytes } from "../body.ts";
 import type { Edge, EdgeApp } from "../edge.ts";
 import { describe, IDEMPOTENCY_KEY_HEADER, schemaOf } from "../openapi.ts";
 import { problemResponse } from "../problems.ts";
-import { failure, success, type Result } from "../result.ts";
+import { failure, success, type Result } from "../../domain/result.ts";
 import { StandardHookBody, TradingViewBody } from "../schemas.ts";
 import {
   ACCEPT_PROBLEMS,

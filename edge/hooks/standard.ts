@@ -9,7 +9,7 @@ import { Webhook } from "standardwebhooks";
 import type { Signal } from "../../domain/signal.ts";
 import type { Hook } from "../../redis/hook.ts";
 import { checkBody, decodeText, parseJson } from "../body.ts";
-import { failure, success, type Result } from "../result.ts";
+import { failure, success, type Result } from "../../domain/result.ts";
 import { StandardHookBody } from "../schemas.ts";
 import { channelFault, type Delivery, type HookRequest } from "./delivery.ts";
 

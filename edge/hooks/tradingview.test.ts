@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { asId } from "../../domain/ids.ts";
 import { sha256Hex } from "../accept.ts";
-import { success } from "../result.ts";
+import { success } from "../../domain/result.ts";
 import { readTradingView } from "./tradingview.ts";
 
 const NOW_MS = Date.UTC(2026, 0, 31, 12);

@@ -11,7 +11,7 @@ import type { InferOutput } from "valibot";
 import { sha256Hex } from "../accept.ts";
 import { checkBody, decodeText, parseJson } from "../body.ts";
 import type { Store } from "../store.ts";
-import { failure, success, type Result } from "../result.ts";
+import { failure, success, type Result } from "../../domain/result.ts";
 import { TradingViewBody } from "../schemas.ts";
 import { channelFault, type Delivery, type HookRequest } from "./delivery.ts";
 

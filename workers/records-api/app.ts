@@ -6,7 +6,7 @@ import type { Api } from "./api.ts";
 import { serveChannels } from "./channels.ts";
 import { reply, serveAnyone } from "./operation.ts";
 import { problemResponse } from "./problems.ts";
-import { failure } from "./result.ts";
+import { failure } from "../../domain/result.ts";
 import { DocumentAnswer, HealthAnswer } from "./schemas.ts";
 import { serveSessions } from "./sessions.ts";
 import { serveSignals } from "./signals.ts";

@@ -5,7 +5,7 @@ import type { ChannelRecord } from "../records/port.ts";
 import { sendsTo } from "./access.ts";
 import type { Api } from "./api.ts";
 import { reply, serve } from "./operation.ts";
-import { failure } from "./result.ts";
+import { failure } from "../../domain/result.ts";
 import { ChannelAnswer, ChannelsAnswer } from "./schemas.ts";
 
 const MAX_CHANNELS = 1_000;

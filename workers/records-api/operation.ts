@@ -10,7 +10,7 @@ import { ERRORS, type ErrorCode } from "../../domain/error-codes.ts";
 import { ID_PATTERN } from "../../domain/ids.ts";
 import { problemResponse } from "./problems.ts";
 import { check, checkIdempotencyKey, readBody, readQuery } from "./request.ts";
-import { failure, type Failure } from "./result.ts";
+import { failure, type Failure } from "../../domain/result.ts";
 import { ProblemAnswer } from "./schemas.ts";
 import { bearerOf, type Caller, type Scope, type Tokens } from "./tokens.ts";
 

@@ -1,6 +1,6 @@
 /** Failures as RFC 9457 responses. Nothing of the request is ever repeated in one. */
 import { problemOf } from "../../domain/error-codes.ts";
-import type { Failure } from "./result.ts";
+import type { Failure } from "../../domain/result.ts";
 
 const RETRY_AFTER: Readonly<Record<number, string>> = { 429: "60", 503: "1" };
 

@@ -1,7 +1,7 @@
 /** What a request carries, checked. The faults name fields and what they take, and repeat no value. */
 import * as v from "valibot";
 import type { ErrorCode, Fault } from "../../domain/error-codes.ts";
-import { failure, success, type Result } from "./result.ts";
+import { failure, success, type Result } from "../../domain/result.ts";
 
 export const MAX_BODY_BYTES = 16 * 1024;
 

@@ -4,7 +4,7 @@ import { asId, type PersonId } from "../../domain/ids.ts";
 import { sentChannels } from "./access.ts";
 import type { Api } from "./api.ts";
 import { reply, serve, serveAnyone } from "./operation.ts";
-import { failure } from "./result.ts";
+import { failure } from "../../domain/result.ts";
 import { PersonAnswer, SessionAnswer, SessionBody } from "./schemas.ts";
 import type { Scope } from "./tokens.ts";
 

@@ -4,7 +4,7 @@
  * and so is how many hashes are computed at once; each process bounds its own.
  */
 import type { PersonRecord, Records } from "../records/port.ts";
-import { failure, success, type Result } from "./result.ts";
+import { failure, success, type Result } from "../../domain/result.ts";
 
 /** OWASP's figures for argon2id: 19 MiB, two passes. */
 const ARGON = { algorithm: "argon2id", memoryCost: 19_456, timeCost: 2 } as const;

@@ -7,7 +7,7 @@ import type { OrderRecord, SignalRecord } from "../records/port.ts";
 import { readChannels, sendsTo } from "./access.ts";
 import type { Api } from "./api.ts";
 import { reply, serve } from "./operation.ts";
-import { failure } from "./result.ts";
+import { failure } from "../../domain/result.ts";
 import {
   OrdersAnswer,
   OrdersQuery,

@@ -15,7 +15,7 @@ import {
 import type { SubscriptionRecord } from "../records/port.ts";
 import type { Api } from "./api.ts";
 import { reply, serve, type Reply } from "./operation.ts";
-import { failure, success, type Result } from "./result.ts";
+import { failure, success, type Result } from "../../domain/result.ts";
 import {
   OfChannel,
   SubscriptionAnswer,

@@ -1,5 +1,5 @@
-/** How the edge's steps end: with a value, or with what the caller is told instead. */
-import type { ErrorCode, Fault } from "../domain/error-codes.ts";
+/** How the steps of a request end: with a value, or with what the caller is told instead. */
+import type { ErrorCode, Fault } from "./error-codes.ts";
 
 export interface Failure {
   readonly ok: false;
