@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, expect, test } from "bun:test";
 import { HomeKeys } from "../redis/keys.ts";
-import { route } from "../redis/roster.ts";
+import { route } from "../redis/route.ts";
 import { openStore } from "./store.ts";
 
 /** A server that takes commands and fails in a way of the test's choice. */

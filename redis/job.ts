@@ -12,6 +12,15 @@ export interface Job {
   readonly dispatchedAtMs: number;
 }
 
+/** A job as the fields of its stream entry: what `parseJob` reads. */
+export function jobFields(job: Job): string[] {
+  return [
+    ...["signal", JSON.stringify(job.signal), "broker", job.broker],
+    ...["shard", String(job.shard), "version", String(job.version)],
+    ...["count", String(job.count), "dispatchedAtMs", String(job.dispatchedAtMs)],
+  ];
+}
+
 /** Reads a stream entry's fields; a text says why it is not a job. */
 export function parseJob(fields: ReadonlyMap<string, string>): Job | string {
   const signal = parseSignal(fields.get("signal"));

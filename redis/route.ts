@@ -3,6 +3,10 @@
  * region partition and shard, with the roster version at which the shard is
  * copied and how many followers it has at that version.
  */
+import type { ChannelId } from "../domain/ids.ts";
+import type { HomeKeys } from "./keys.ts";
+import { asInteger, type Script } from "./script.ts";
+
 export interface Route {
   readonly region: string;
   readonly broker: string;
@@ -52,3 +56,32 @@ export function rotate<T>(items: readonly T[], by: number): T[] {
   const start = Math.floor(((by * GOLDEN_SECTION) % 1) * items.length);
   return [...items.slice(start), ...items.slice(0, start)];
 }
+
+export interface RouteArgs {
+  readonly home: HomeKeys;
+  readonly channel: ChannelId;
+  readonly routes: readonly Route[];
+}
+
+const routeLua = `
+local changed = 0
+for i = 1, #ARGV, 3 do
+  local known = redis.call('HGET', KEYS[1], ARGV[i])
+  local version = known and tonumber(string.match(known, '^(%d+),')) or -1
+  if tonumber(ARGV[i + 1]) > version then
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1] .. ',' .. ARGV[i + 2])
+    changed = changed + 1
+  end
+end
+return changed
+`;
+
+/** Makes routes name newer roster versions; an older one never overwrites a newer. */
+export const route: Script<RouteArgs, number> = {
+  name: "route",
+  lua: routeLua,
+  keys: ({ home, channel }) => [home.routes(channel)],
+  args: ({ routes }) =>
+    routes.flatMap((each) => [routeField(each), String(each.version), String(each.count)]),
+  reply: asInteger,
+};

@@ -30,7 +30,9 @@ import {
   sumProgress,
   type Progress,
 } from "../../redis/progress.ts";
-import { projectChannel, route, seat } from "../../redis/roster.ts";
+import { projectChannel } from "../../redis/channel.ts";
+import { route } from "../../redis/route.ts";
+import { seat } from "../../redis/seat.ts";
 import { connectRedis, run, type Redis } from "../../workers/redis-client.ts";
 import type { DeskProcesses } from "./desk.ts";
 

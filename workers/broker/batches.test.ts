@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { asId, signalIdIn, type AccountId, type SubscriptionId } from "../../domain/ids.ts";
-import type { IntendedOrder, Intents } from "../../redis/fan-out.ts";
+import type { IntendedOrder, Intents } from "../../redis/intents.ts";
 import type { Job } from "../../redis/job.ts";
 import { batchesOf, inOrder } from "./batches.ts";
 

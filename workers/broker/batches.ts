@@ -4,7 +4,7 @@
  * shorten make more, and these go out together.
  */
 import { clientOrderId } from "../../domain/ids.ts";
-import type { Intents } from "../../redis/fan-out.ts";
+import type { Intents } from "../../redis/intents.ts";
 import type { Job } from "../../redis/job.ts";
 import type { OrderBatch } from "../brokers/port.ts";
 

@@ -1,6 +1,6 @@
 /** What is decided for all of a shard, and what it takes of its followers' caps. */
 import { decide, type Facts } from "../../domain/decide.ts";
-import type { IntendedOrder, Intents } from "../../redis/fan-out.ts";
+import type { IntendedOrder, Intents } from "../../redis/intents.ts";
 import type { Halts } from "../../redis/halt.ts";
 import type { Job } from "../../redis/job.ts";
 import { rotate } from "../../redis/route.ts";

@@ -5,13 +5,8 @@
  */
 import { countOutcomes, type Outcome } from "../../domain/outcome.ts";
 import type { CopyOutcome } from "../../redis/events.ts";
-import {
-  answer,
-  parseStoredJob,
-  releasedOf,
-  STORED_JOB_FIELDS,
-  type Intents,
-} from "../../redis/fan-out.ts";
+import { answer, releasedOf } from "../../redis/outcomes.ts";
+import { parseStoredJob, STORED_JOB_FIELDS, type Intents } from "../../redis/intents.ts";
 import { parseJob } from "../../redis/job.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import type { Verdict } from "../consume/consume.ts";

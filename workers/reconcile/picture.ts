@@ -1,6 +1,6 @@
 /** All that is known of one signal's copies, from every place that knows of them. */
 import type { ChannelId, SignalId } from "../../domain/ids.ts";
-import { STORED_JOB_FIELDS, type Intents } from "../../redis/fan-out.ts";
+import { STORED_JOB_FIELDS, type Intents } from "../../redis/intents.ts";
 import { HomeKeys, RegionKeys } from "../../redis/keys.ts";
 import {
   parseStoredSignal,

@@ -9,7 +9,9 @@ import { asId, type AccountId, type ChannelId, type PersonId } from "../../domai
 import type { SubscriptionId } from "../../domain/ids.ts";
 import type { Subscription } from "../../domain/subscription.ts";
 import { RegionKeys } from "../../redis/keys.ts";
-import { parseRosterShard, prune, seat, wasSeated } from "../../redis/roster.ts";
+import { parseRosterShard, wasSeated } from "../../redis/roster.ts";
+import { prune } from "../../redis/prune.ts";
+import { seat } from "../../redis/seat.ts";
 import { startRedis } from "../../tests/support/redis.ts";
 import { connectRedis, run } from "../redis-client.ts";
 

@@ -2,7 +2,7 @@
 import type { ChannelId } from "../../domain/ids.ts";
 import { ANSWER_TTL_MS } from "../../redis/accept.ts";
 import { HomeKeys } from "../../redis/keys.ts";
-import { prune } from "../../redis/roster.ts";
+import { prune } from "../../redis/prune.ts";
 import { parseRoute } from "../../redis/route.ts";
 import { run } from "../redis-client.ts";
 import type { Targets } from "./projector.ts";

@@ -15,7 +15,8 @@ import {
 import type { SubscriptionState } from "../../domain/subscription.ts";
 import { ANSWER_TTL_MS } from "../../redis/accept.ts";
 import { HomeKeys, hookKey, RegionKeys } from "../../redis/keys.ts";
-import { parseRosterShard, seat, SHARD_SIZE, wasSeated } from "../../redis/roster.ts";
+import { parseRosterShard, SHARD_SIZE, wasSeated } from "../../redis/roster.ts";
+import { seat } from "../../redis/seat.ts";
 import { parseRoutes, type Route } from "../../redis/route.ts";
 import { startRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";

@@ -1,135 +1,18 @@
 /**
- * What a broker's worker writes of one job, each in one step on the region
- * partition: its intents before anything is sent, its outcomes with the
- * acknowledgement, and later the answers to what stayed unknown. The second
- * writer of any of them changes nothing: that is the fence which consumer
+ * How a job's copies ended, written with the acknowledgement in one step on
+ * the region partition, and later the answers to what stayed unknown. The
+ * second writer of either changes nothing: that is the fence which consumer
  * groups lack.
  */
-import {
-  clientOrderId,
-  type AccountId,
-  type ClientOrderId,
-  type SubscriptionId,
-} from "../domain/ids.ts";
-import type { OrderTerms } from "../domain/order.ts";
-import type { OutcomeCounts, SkipReason } from "../domain/outcome.ts";
+import { clientOrderId, type ClientOrderId, type SubscriptionId } from "../domain/ids.ts";
+import type { OutcomeCounts } from "../domain/outcome.ts";
 import { ANSWER_TTL_MS } from "./accept.ts";
 import { packOutcomes, type OutcomesEvent } from "./events.ts";
+import type { IntendedOrder, Intents } from "./intents.ts";
+import { jobFields, type Job } from "./job.ts";
 import { liveChannel, RegionKeys } from "./keys.ts";
-import type { Job } from "./job.ts";
-import { CLOCK_SKEW_MS, LUA_RUN_SINCE } from "./run.ts";
-import { asInteger, asList, asText, LUA_NOW, type Script } from "./script.ts";
-import {
-  parseOvertaken,
-  RELEASE_LUA,
-  reservationsArg,
-  RESERVE_LUA,
-  usageKeys,
-  type OrderReservation,
-} from "./usage.ts";
-
-/** An order's terms are there only where something of them is not as the signal says, or it counts in a usage. */
-export type IntendedOrder = readonly [
-  SubscriptionId,
-  AccountId,
-  stakeCents: number,
-  terms?: OrderTerms & { readonly reserved?: true },
-];
-
-/** What was decided for a shard, before anything of it is sent. */
-export interface Intents {
-  readonly decidedAtMs: number;
-  readonly orders: readonly IntendedOrder[];
-  readonly skips: readonly (readonly [SubscriptionId, AccountId, SkipReason])[];
-}
-
-export interface IntendArgs {
-  readonly partition: number;
-  readonly job: Job;
-  /** The version of the shard that was decided on. */
-  readonly shardVersion: number;
-  /** The version of the halts that it was decided under. */
-  readonly haltsVersion: string;
-  readonly intents: Intents;
-  /** Of the orders whose followers have caps; absent where there are none. */
-  readonly reservations?: readonly OrderReservation[];
-  /** Whether it was decided as of the acceptance, because the script had replied `older`. */
-  readonly older?: boolean;
-}
-
-export type IntendReply =
-  /** Written: this worker may send, and nobody else will. */
-  | { readonly kind: "new" }
-  /** The job was here before: its orders may have been sent. */
-  | { readonly kind: "known"; readonly intents: Intents }
-  /** Its outcomes stand already. */
-  | { readonly kind: "over" }
-  /** The shard or the halts changed since they were read. */
-  | { readonly kind: "stale" }
-  /** These followers' usage changed since it was read, and is this now. */
-  | { readonly kind: "overtaken"; readonly usages: ReadonlyMap<SubscriptionId, string> }
-  /**
-   * The signal is older than this Redis' run, so intents may have stood here
-   * that were lost with the run before: to be decided as of the acceptance, and
-   * taken as maybe sent.
-   */
-  | { readonly kind: "older" };
-
-const intendLua = `
-${RESERVE_LUA}
-${LUA_NOW}
-${LUA_RUN_SINCE}
-local intents, outcomes = unpack(redis.call('HMGET', KEYS[1], 'intents', 'outcomes'))
-if outcomes then return {'over'} end
-if intents then return {'known', intents} end
-if redis.call('HGET', KEYS[2], 'version:' .. ARGV[1]) ~= ARGV[2] then return {'stale'} end
-if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[4] then return {'stale'} end
-if ARGV[7] == '0' and tonumber(ARGV[6]) - ${CLOCK_SKEW_MS} <= run_since(KEYS[6]) then return {'older'} end
-local wanted = wanted_of(ARGV[5])
-local moved = overtaken(KEYS[4], wanted)
-if #moved > 0 then return {'overtaken', moved} end
-reserve(KEYS[4], KEYS[5], wanted)
-redis.call('HSET', KEYS[1], 'intents', ARGV[3])
-redis.call('PEXPIRE', KEYS[1], ${ANSWER_TTL_MS})
-return {'new'}
-`;
-
-export const intend: Script<IntendArgs, IntendReply> = {
-  name: "intend",
-  lua: intendLua,
-  keys: ({ partition, job: { signal, broker, shard } }) => {
-    const region = new RegionKeys(partition);
-    return [
-      region.job(signal.id, broker, shard),
-      region.rosterHead(signal.channel, broker),
-      region.halts,
-      ...usageKeys(partition, broker),
-      region.run,
-    ];
-  },
-  args: ({
-    job: { shard, signal },
-    shardVersion,
-    haltsVersion,
-    intents,
-    reservations = [],
-    older = false,
-  }) => [
-    String(shard),
-    String(shardVersion),
-    JSON.stringify(intents),
-    haltsVersion,
-    reservationsArg(reservations),
-    String(signal.acceptedAtMs),
-    older ? "1" : "0",
-  ],
-  reply(raw) {
-    const [kind, more] = asList(raw);
-    if (kind === "known") return { kind, intents: JSON.parse(asText(more)) as Intents };
-    if (kind === "overtaken") return { kind, usages: parseOvertaken(asList(more)) };
-    return { kind: kind as Exclude<IntendReply["kind"], "known" | "overtaken"> };
-  },
-};
+import { asInteger, type Script } from "./script.ts";
+import { RELEASE_LUA, usageKeys } from "./usage.ts";
 
 interface Reported {
   readonly partition: number;
@@ -312,30 +195,4 @@ function unknownIntents({ decidedAtMs, copies }: OutcomesEvent, intents?: Intent
 /** From the acceptance to the broker's answer; empty where no broker was asked. */
 function elapsedMs({ answeredAtMs, acceptedAtMs }: OutcomesEvent): string {
   return answeredAtMs === null ? "" : String(Math.max(0, answeredAtMs - acceptedAtMs));
-}
-
-function jobFields(job: Job): string[] {
-  return [
-    ...["signal", JSON.stringify(job.signal), "broker", job.broker],
-    ...["shard", String(job.shard), "version", String(job.version)],
-    ...["count", String(job.count), "dispatchedAtMs", String(job.dispatchedAtMs)],
-  ];
-}
-
-export interface StoredJob {
-  readonly intents: Intents;
-  /** Whose fate is unknown still. */
-  readonly unknown: readonly SubscriptionId[];
-}
-
-/** Fields to `HMGET` of `RegionKeys.job`. */
-export const STORED_JOB_FIELDS = ["intents", "unknown"] as const;
-
-export function parseStoredJob(raw: unknown): StoredJob | undefined {
-  const [intents, unknown] = asList(raw);
-  if (typeof intents !== "string") return undefined;
-  return {
-    intents: JSON.parse(intents) as Intents,
-    unknown: typeof unknown === "string" ? (JSON.parse(unknown) as SubscriptionId[]) : [],
-  };
 }
