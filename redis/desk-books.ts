@@ -34,11 +34,12 @@ export interface OpenedTerms {
 }
 
 /*
- * The hash of a bucket has two kinds of fields. Each contract's name leads to
- * the number of the call that opened it, and `#<number>` holds all that this
- * call opened: `state,contract,payoutBp,openPrice,openedAt,expiresAt|` and
- * then `name,account,stake;` for each. What is the same for a whole shard is
- * thus written once, when it opens and again when it settles.
+ * The hash of a bucket has one field for each call that opened something:
+ * `<shard>#<number>` → `state,contract,payoutBp,openPrice,openedAt,expiresAt|`
+ * and then `name,account,stake;` for each contract. What is the same for a whole
+ * shard is thus written once, and a shard that nobody has sent yet is known to
+ * hold none of its orders by one look. Who sends says which shard an order is
+ * of, and always the same: it is looked for there alone.
  */
 
 /** A contract as it stands on the books. */
@@ -79,57 +80,38 @@ function parseBatch(text: string, bucket: string): Map<string, Contract> {
 
 /** Reads a bucket from its `HGETALL`, as an object or as field, value, field, value …. */
 export function parseBucket(bucket: string, raw: unknown): Contract[] {
-  const flat = Array.isArray(raw)
-    ? raw.map(String)
-    : Object.entries(raw as Record<string, string>).flat();
-  const contracts: Contract[] = [];
-  for (let index = 0; index + 1 < flat.length; index += 2) {
-    if (!flat[index]?.startsWith("#")) continue;
-    contracts.push(...parseBatch(flat[index + 1] ?? "", bucket).values());
-  }
-  return contracts;
+  const batches = Array.isArray(raw)
+    ? raw.map(String).filter((_, index) => index % 2 === 1)
+    : Object.values(raw as Record<string, string>);
+  return batches.flatMap((text) => [...parseBatch(text, bucket).values()]);
 }
 
-/** Gives the batches that numbers lead to, as number, text, number, text …; what is no number leads nowhere. */
+/** Gives what the calls for one shard of a bucket opened, a text each, from number 0. */
 export const BATCHES_LUA = `
-local function batches_of(key, numbers)
-  local batches, seen = {}, {}
-  for _, number in ipairs(numbers) do
-    if number and not seen[number] then
-      seen[number] = true
-      local text = redis.call('HGET', key, '#' .. number)
-      if text then batches[#batches + 1] = number batches[#batches + 1] = text end
-    end
+local function batches_of(key, shard)
+  local batches = {}
+  while true do
+    local text = redis.call('HGET', key, shard .. '#' .. #batches)
+    if not text then return batches end
+    batches[#batches + 1] = text
   end
-  return batches
 end
 `;
 
-/** Finds each name's contract by the number it leads to. */
+/** Finds each name's contract among what a shard's calls opened. */
 export function standingIn(
   bucket: string,
   batches: readonly unknown[],
-): (number: unknown, name: string) => Contract | undefined {
-  const byNumber = new Map<string, Map<string, Contract>>();
-  for (let index = 0; index + 1 < batches.length; index += 2) {
-    byNumber.set(asText(batches[index]), parseBatch(asText(batches[index + 1]), bucket));
-  }
-  return (number, name) =>
-    typeof number === "string" ? byNumber.get(number)?.get(name) : undefined;
+): ReadonlyMap<string, Contract> {
+  return new Map(batches.flatMap((text) => [...parseBatch(asText(text), bucket)]));
 }
 
 export interface FindArgs {
   readonly partition: number;
   readonly bucket: string;
+  readonly shard: number;
   readonly names: readonly string[];
 }
-
-const findLua = `
-${LUA_NOW}
-${BATCHES_LUA}
-local numbers = redis.call('HMGET', KEYS[1], unpack(ARGV))
-return {now_ms(), numbers, batches_of(KEYS[1], numbers)}
-`;
 
 /** Asks the books, with the time at which they answer: after an order's valid-until, absent is for good. */
 export const findContracts: Script<
@@ -137,13 +119,16 @@ export const findContracts: Script<
   { readonly nowMs: number; readonly found: (Contract | undefined)[] }
 > = {
   name: "find-contracts",
-  lua: findLua,
+  lua: `
+${LUA_NOW}
+${BATCHES_LUA}
+return {now_ms(), batches_of(KEYS[1], ARGV[1])}
+`,
   keys: ({ partition, bucket }) => [new DeskKeys(partition).contracts(bucket)],
-  args: ({ names }) => [...names],
+  args: ({ shard }) => [String(shard)],
   reply(raw, { names, bucket }) {
-    const [nowMs, numbers, batches] = asList(raw);
-    const find = standingIn(bucket, asList(batches));
-    const found = asList(numbers).map((number, index) => find(number, names[index] ?? ""));
-    return { nowMs: asInteger(nowMs), found };
+    const [nowMs, batches] = asList(raw);
+    const standing = standingIn(bucket, asList(batches));
+    return { nowMs: asInteger(nowMs), found: names.map((name) => standing.get(name)) };
   },
 };

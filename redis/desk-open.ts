@@ -13,12 +13,14 @@ import { asInteger, asList, asText, LUA_NOW, type Script } from "./script.ts";
 const QUOTE_VALID_MS = 1_000;
 
 /**
- * Orders of one bucket as columns of one length: an order's client order id is
- * `bucket.name`. A shard travels like this from the worker into the script,
+ * Orders of one shard of a bucket as columns of one length: an order's client
+ * order id is `bucket.name`. A shard travels like this from the worker into the script,
  * and nothing of it is taken apart on the way.
  */
 export interface OrderColumns {
   readonly bucket: string;
+  /** The same for an order whenever it is sent: it is never opened twice within one shard. */
+  readonly shard: number;
   readonly names: readonly string[];
   readonly accounts: readonly AccountId[];
   readonly stakesCents: readonly number[];
@@ -47,9 +49,9 @@ const openLua = `
 ${LUA_NOW}
 ${BATCHES_LUA}
 local symbol, contract, duration, valid_until, payout = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
-local bucket, packed, count = ARGV[6], ARGV[7], tonumber(ARGV[8])
+local bucket, shard, packed, count = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
 -- The names stand first, then the accounts, then the stakes: each kind is passed on without a table of its own.
-local names, accounts, stakes = 8, 8 + count, 8 + 2 * count
+local names, accounts, stakes = 9, 9 + count, 9 + 2 * count
 local now = now_ms()
 local expires = now + duration
 local price, source_time = string.match(redis.call('HGET', KEYS[1], symbol) or '', '^(%d+),(%d+)')
@@ -57,43 +59,39 @@ local refusal
 if now > valid_until then refusal = 'PAST_VALID_UNTIL'
 elseif not price or now - tonumber(source_time) > ${QUOTE_VALID_MS} then refusal = 'QUOTE_STALE' end
 
-local standing = redis.call('HMGET', KEYS[3], unpack(ARGV, names + 1, accounts))
+-- Mostly none: then every order is new.
+local batches = batches_of(KEYS[3], shard)
+local standing = {}
+for _, text in ipairs(batches) do
+  for name in string.gmatch(string.match(text, '|(.*)$'), '([^,]*),[^;]*;') do standing[name] = true end
+end
 local found = redis.call('HMGET', KEYS[2], unpack(ARGV, accounts + 1, stakes))
--- The hash only grows, and by each call that writes to it: its length is a number that no other call has.
-local number = string.format('%d', redis.call('HLEN', KEYS[3]))
-local answers, opened, balances, all = {}, {}, {}, true
-local written, filled = {}, 0
+local refused, parts, balances, opened = {}, {}, {}, 0
 for i = 1, count do
-  local name, account = ARGV[names + i], ARGV[accounts + i]
-  local answer = standing[i] or opened[name]
-  if not answer then
-    local balance, stake = balances[account], tonumber(ARGV[stakes + i])
+  local name = ARGV[names + i]
+  if not standing[name] then
+    local account, stake = ARGV[accounts + i], tonumber(ARGV[stakes + i])
+    local balance = balances[account]
     if balance == nil then balance = found[i] and tonumber(found[i]) end
-    if refusal then answer = refusal
-    elseif not balance then answer = 'ACCOUNT_UNKNOWN'
-    elseif balance < stake then answer = 'BALANCE_TOO_LOW'
+    local reason = refusal
+    if not reason then
+      if not balance then reason = 'ACCOUNT_UNKNOWN'
+      elseif balance < stake then reason = 'BALANCE_TOO_LOW' end
+    end
+    if reason then refused[#refused + 1] = i refused[#refused + 1] = reason
     else
       balances[account] = balance - stake
-      -- By name as well, as the same id twice in one call is one contract.
-      opened[name] = number
-      written[filled + 1], written[filled + 2] = name, number
-      filled = filled + 2
+      -- The same id twice in one call is one contract.
+      standing[name] = true
+      opened = opened + 1
+      parts[opened] = i
     end
   end
-  if answer then
-    all = false
-    answers[i] = answer
-  else answers[i] = number end
 end
-if filled > 0 then
-  if not all then
-    local parts, told = {}, {}
-    for i = 1, count do
-      local name = ARGV[names + i]
-      if opened[name] and not told[name] then
-        told[name] = true
-        parts[#parts + 1] = name .. ',' .. ARGV[accounts + i] .. ',' .. ARGV[stakes + i] .. ';'
-      end
+if opened > 0 then
+  if opened < count then
+    for part, i in ipairs(parts) do
+      parts[part] = ARGV[names + i] .. ',' .. ARGV[accounts + i] .. ',' .. ARGV[stakes + i] .. ';'
     end
     packed = table.concat(parts)
   end
@@ -102,15 +100,16 @@ if filled > 0 then
     changed[size + 1], changed[size + 2] = account, string.format('%d', balance)
     size = size + 2
   end
-  written[filled + 1] = '#' .. number
-  written[filled + 2] = string.format('open,%s,%s,%s,%d,%d|', contract, payout, price, now, expires) .. packed
+  local field = shard .. '#' .. #batches
+  local text = string.format('open,%s,%s,%s,%d,%d|', contract, payout, price, now, expires) .. packed
   redis.call('HSET', KEYS[2], unpack(changed))
-  redis.call('HSET', KEYS[3], unpack(written))
+  redis.call('HSET', KEYS[3], field, text)
   redis.call('PEXPIRE', KEYS[3], ${BOOKS_KEPT_MS} + duration)
-  redis.call('ZADD', KEYS[4], expires, number .. ' ' .. bucket .. ' ' .. symbol)
+  redis.call('ZADD', KEYS[4], expires, field .. ' ' .. bucket .. ' ' .. symbol)
+  if opened == count then return {price, now, expires} end
+  batches[#batches + 1] = text
 end
-if all then return {price, now, expires} end
-return {price or '', now, expires, answers, batches_of(KEYS[3], answers)}
+return {price or '', now, expires, refused, batches}
 `;
 
 /** At most a few hundred orders a call. Replies in their order. */
@@ -122,7 +121,7 @@ export const openContracts: Script<OpenArgs, OpenReply> = {
     return [desk.quotes, desk.balances, desk.contracts(bucket), desk.expiries];
   },
   args: ({ orders, ...terms }) => {
-    const { bucket, names, accounts } = orders;
+    const { bucket, shard, names, accounts } = orders;
     const stakes = orders.stakesCents.map(String);
     let packed = "";
     for (const [index, name] of names.entries()) {
@@ -135,6 +134,7 @@ export const openContracts: Script<OpenArgs, OpenReply> = {
       String(terms.validUntilMs),
       String(terms.payoutBp),
       bucket,
+      String(shard),
       packed,
       String(names.length),
       ...names,
@@ -143,8 +143,8 @@ export const openContracts: Script<OpenArgs, OpenReply> = {
     ];
   },
   reply(raw, { orders: { bucket, names } }) {
-    const [price, openedAtMs, expiresAtMs, answers, batches] = asList(raw);
-    if (answers === undefined) {
+    const [price, openedAtMs, expiresAtMs, refused, batches] = asList(raw);
+    if (refused === undefined) {
       const terms = {
         openPriceMicros: asInteger(price),
         openedAtMs: asInteger(openedAtMs),
@@ -152,12 +152,18 @@ export const openContracts: Script<OpenArgs, OpenReply> = {
       };
       return { kind: "all-opened", terms };
     }
-    const find = standingIn(bucket, asList(batches));
-    const opened = asList(answers).map((answer, index): Opened => {
-      const contract = find(answer, names[index] ?? "");
-      return contract
-        ? { kind: "opened", stakeCents: contract.stakeCents, terms: contract.terms }
-        : { kind: "rejected", reason: asText(answer) as RejectReason };
+    const reasons = new Map<number, RejectReason>();
+    const flat = asList(refused);
+    for (let index = 0; index + 1 < flat.length; index += 2) {
+      reasons.set(asInteger(flat[index]) - 1, asText(flat[index + 1]) as RejectReason);
+    }
+    const standing = standingIn(bucket, asList(batches));
+    const opened = names.map((name, index): Opened => {
+      const reason = reasons.get(index);
+      if (reason) return { kind: "rejected", reason };
+      const contract = standing.get(name);
+      if (!contract) throw new TypeError("an order is neither refused nor on the books");
+      return { kind: "opened", stakeCents: contract.stakeCents, terms: contract.terms };
     });
     return { kind: "each", opened };
   },

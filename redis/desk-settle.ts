@@ -13,14 +13,15 @@ export const VOID_AFTER_MS = 60_000;
 
 /** A member of `DeskKeys.expiries`: what one call opened. */
 interface BatchName {
-  readonly number: string;
+  /** Its field in the bucket's hash. */
+  readonly field: string;
   readonly bucket: string;
   readonly symbol: string;
 }
 
 function parseBatchName(name: string): BatchName {
-  const [number = "", bucket = "", symbol = ""] = name.split(" ");
-  return { number, bucket, symbol };
+  const [field = "", bucket = "", symbol = ""] = name.split(" ");
+  return { field, bucket, symbol };
 }
 
 export interface SettleArgs {
@@ -85,8 +86,8 @@ export const settleBatch: Script<SettleArgs, number | "waiting"> = {
     ];
   },
   args: ({ name }) => {
-    const { number, bucket } = parseBatchName(name);
-    return [name, `#${number}`, bucket];
+    const { field, bucket } = parseBatchName(name);
+    return [name, field, bucket];
   },
   reply(raw) {
     const settled = asInteger(raw);

@@ -216,7 +216,7 @@ export class DeskKeys {
   contracts(bucket: string): string {
     return `${this.#prefix}:contracts:${bucket}`;
   }
-  /** ZSET `number bucket symbol` → expiry in ms: contracts that were opened together settle together. */
+  /** ZSET `field bucket symbol` → expiry in ms: contracts that were opened together settle together. */
   get expiries(): string {
     return `${this.#prefix}:expiries`;
   }

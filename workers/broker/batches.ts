@@ -8,7 +8,7 @@ import type { Intents } from "../../redis/intents.ts";
 import type { Job } from "../../redis/job.ts";
 import type { OrderBatch } from "../brokers/port.ts";
 
-export function batchesOf({ signal }: Job, { orders }: Intents): OrderBatch[] {
+export function batchesOf({ signal, shard }: Job, { orders }: Intents): OrderBatch[] {
   const { symbol, contract, durationSeconds, deadlineMs } = signal;
   const batches = new Map<
     string,
@@ -23,6 +23,7 @@ export function batchesOf({ signal }: Job, { orders }: Intents): OrderBatch[] {
         contract: terms?.contract ?? contract,
         durationSeconds,
         validUntilMs: terms?.validUntilMs ?? deadlineMs,
+        shard,
         orders: [],
       };
       batches.set(key, batch);

@@ -14,6 +14,7 @@ const subscription = asId<SubscriptionId>("sub");
 const batch: OrderBatch = {
   symbol: "EUR/USD",
   contract: "CALL",
+  shard: 0,
   durationSeconds: 60,
   validUntilMs: DEADLINE,
   orders: [

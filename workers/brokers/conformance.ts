@@ -33,6 +33,7 @@ export function conformance(name: string, start: () => Venue): void {
       contract: "CALL",
       durationSeconds: 1,
       validUntilMs: Date.now() + 5_000,
+      shard: 0,
       orders: Array.from({ length: count }, (_, index) => {
         const subscription = asId<SubscriptionId>(`sub-${index}`);
         return {
@@ -72,6 +73,18 @@ export function conformance(name: string, start: () => Venue): void {
       const batch = batchOf(mine, 100, { count: 50, durationSeconds: 60 });
       const answers = await Promise.all(Array.from({ length: 8 }, () => open(batch)));
       for (const each of answers) expect(each).toEqual(answers[0] ?? []);
+      expect(await balanceOf(mine)).toBe(100_000 - 50 * 100);
+    });
+
+    test("opens only what is new of a batch that was sent in part before", async () => {
+      const { account, balanceOf } = start();
+      const mine = await account(100_000);
+      const batch = batchOf(mine, 100, { count: 50, durationSeconds: 60 });
+      const some = await open({ ...batch, orders: batch.orders.slice(10, 30) });
+      const all = await open(batch);
+      expect(all.slice(10, 30)).toEqual([...some]);
+      expect(all.every(({ kind }) => kind === "placed")).toBe(true);
+      expect(await open(batch)).toEqual([...all]);
       expect(await balanceOf(mine)).toBe(100_000 - 50 * 100);
     });
 

@@ -48,6 +48,8 @@ export interface OrderBatch {
   readonly durationSeconds: number;
   /** Epoch milliseconds: a broker that can, opens nothing after this. */
   readonly validUntilMs: number;
+  /** Of the roster: an order is of the same one whenever it is sent. */
+  readonly shard: number;
   readonly orders: readonly Order[];
 }
 

@@ -14,7 +14,7 @@ export async function listContracts(
   const rows: Record<string, string> = {};
   // In steps, so that whoever trades meanwhile does not wait for a whole bucket.
   for (let cursor = "0"; ;) {
-    const scan = [key, cursor, "MATCH", "#*", "COUNT", "1000"];
+    const scan = [key, cursor, "COUNT", "100"];
     const [next, flat] = (await redis.send("HSCAN", scan)) as [string, string[]];
     for (let index = 0; index + 1 < flat.length; index += 2) {
       rows[flat[index] ?? ""] = flat[index + 1] ?? "";

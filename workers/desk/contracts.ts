@@ -45,8 +45,9 @@ export async function lookUp(
   partitions: PartitionMap,
   batch: OrderBatchBody,
 ): Promise<LookUp[]> {
-  return await spread(batch.orders, partitions, async (partition, { bucket, names }) => {
-    const { nowMs, found } = await run(redis, findContracts, { partition, bucket, names });
+  return await spread(batch.orders, partitions, async (partition, { bucket, shard, names }) => {
+    const args = { partition, bucket, shard, names };
+    const { nowMs, found } = await run(redis, findContracts, args);
     const missing: LookUp = { kind: nowMs > batch.validUntilMs ? "absent" : "pending" };
     return found.map((each) => (each ? placed(each) : missing));
   });
@@ -114,7 +115,7 @@ function onlyPartitionOf(
 
 /** Does each partition's orders in one go and puts the answers back into the order of the batch. */
 async function spread<T>(
-  { bucket, names, accounts, stakesCents }: OrderColumns,
+  { bucket, shard, names, accounts, stakesCents }: OrderColumns,
   partitions: PartitionMap,
   act: (partition: number, orders: OrderColumns) => Promise<T[]>,
 ): Promise<T[]> {
@@ -129,6 +130,7 @@ async function spread<T>(
     [...groups].map(async ([partition, indexes]) => {
       const answered = await act(partition, {
         bucket,
+        shard,
         names: pick(names, indexes),
         accounts: pick(accounts, indexes),
         stakesCents: pick(stakesCents, indexes),

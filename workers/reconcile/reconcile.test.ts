@@ -141,7 +141,7 @@ async function rewriteBooks(
   for (const partition of PARTITIONS.all()) {
     const key = new DeskKeys(partition).contracts(id);
     const rows = (await copier.redis.send("HGETALL", [key])) as Record<string, string>;
-    const [field, text] = Object.entries(rows).find(([name]) => name.startsWith("#")) ?? [];
+    const [field, text] = Object.entries(rows).find(([name]) => name.endsWith("#0")) ?? [];
     if (field === undefined || text === undefined) continue;
     await copier.redis.send("HSET", [key, as ?? field, change(text)]);
     return;

@@ -39,6 +39,7 @@ export const OrderBatchSchema = v.strictObject({
   orders: v.pipe(
     v.strictObject({
       bucket: v.pipe(v.string(), v.regex(/^[A-Za-z0-9_.-]{1,64}$/)),
+      shard: whole(0, 1_000_000),
       names: column<string>((name) => typeof name === "string" && NAME.test(name)),
       accounts: column<AccountId>(isId),
       stakesCents: column<number>(

@@ -44,6 +44,7 @@ describe("desk", () => {
       contract: "CALL" as const,
       durationSeconds: 1,
       validUntilMs: Date.now() + 1_000,
+      shard: 0,
       orders: [],
     };
     const wrong = connectDesk(desk.url, "not the token");
@@ -55,7 +56,7 @@ describe("desk", () => {
   test("answers bad input with a problem and changes nothing", async () => {
     const account = crypto.randomUUID();
     await desk.deposit([account], 1_000);
-    const orders = { bucket: "a", names: ["b"], accounts: [account], stakesCents: [100] };
+    const orders = { bucket: "a", shard: 0, names: ["b"], accounts: [account], stakesCents: [100] };
     const batch = {
       symbol: "EUR/USD",
       contract: "CALL",
@@ -120,9 +121,9 @@ describe("settling", () => {
           async ({ stakeCents, payoutBp, openPriceMicros, closePriceMicros, contract }) => {
             await client.send("FLUSHALL", []);
             const expires = Date.now() - 120_000;
-            const name = "7 bucket EUR/USD";
+            const name = "3#0 bucket EUR/USD";
             const text = `open,${contract},${payoutBp},${openPriceMicros},1,${expires}|one,acct,${stakeCents};`;
-            await client.send("HSET", [keys.contracts("bucket"), "one", "7", "#7", text]);
+            await client.send("HSET", [keys.contracts("bucket"), "3#0", text]);
             await client.send("HSET", [keys.balances, "acct", "0"]);
             await client.send("ZADD", [keys.expiries, String(expires), name]);
             const tick = (at: number, micros: number) =>
@@ -157,7 +158,7 @@ describe("settling", () => {
   test("waits for the quote to settle at while one can still come", async () => {
     const client = connectRedis(desk.redis.url);
     const expires = Date.now() - 10;
-    const name = "0 waiting NO/QUOTE";
+    const name = "0#0 waiting NO/QUOTE";
     await client.send("ZADD", [keys.expiries, String(expires), name]);
     expect(await run(client, settleBatch, { partition, name })).toBe("waiting");
     await client.send("ZREM", [keys.expiries, name]);

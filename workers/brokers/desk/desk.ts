@@ -112,6 +112,7 @@ function bodyOf({
   contract,
   durationSeconds,
   validUntilMs,
+  shard,
 }: OrderBatch): OrderBatchBody {
   const bucket = orders[0] === undefined ? "" : bucketOf(orders[0].clientOrderId);
   const start = `${bucket}.`;
@@ -122,6 +123,7 @@ function bodyOf({
     ...{ symbol, contract, durationSeconds, validUntilMs },
     orders: {
       bucket,
+      shard,
       names: orders.map(({ clientOrderId }) => nameOf(clientOrderId, bucket)),
       accounts: orders.map(({ account }) => account),
       stakesCents: orders.map(({ stakeCents }) => stakeCents),

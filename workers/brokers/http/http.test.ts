@@ -63,6 +63,7 @@ async function batchAt(
     contract: "CALL",
     durationSeconds: 60,
     validUntilMs: Date.now() + 300,
+    shard: 0,
     orders: Array.from({ length: count }, (_, index) => {
       const subscription = asId<SubscriptionId>(`sub-${index}`);
       const id = clientOrderId(signal, subscription);
