@@ -14,8 +14,8 @@ const QUOTE_VALID_MS = 1_000;
 
 /**
  * Orders of one shard of a bucket as columns of one length: an order's client
- * order id is `bucket.name`. A shard travels like this from the worker into the script,
- * and nothing of it is taken apart on the way.
+ * order id is `bucket.name`. A shard travels like this from the worker into the
+ * script, and nothing of it is taken apart on the way.
  */
 export interface OrderColumns {
   readonly bucket: string;
@@ -49,9 +49,9 @@ const openLua = `
 ${LUA_NOW}
 ${BATCHES_LUA}
 local symbol, contract, duration, valid_until, payout = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
-local bucket, shard, packed, count = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
--- The names stand first, then the accounts, then the stakes: each kind is passed on without a table of its own.
-local names, accounts, stakes = 9, 9 + count, 9 + 2 * count
+local bucket, shard, packed = ARGV[6], ARGV[7], ARGV[8]
+-- Lists in JSON are read in C: an argument each costs Redis and its client several times as much.
+local accounts, stakes = cjson.decode(ARGV[9]), cjson.decode(ARGV[10])
 local now = now_ms()
 local expires = now + duration
 local price, source_time = string.match(redis.call('HGET', KEYS[1], symbol) or '', '^(%d+),(%d+)')
@@ -59,60 +59,71 @@ local refusal
 if now > valid_until then refusal = 'PAST_VALID_UNTIL'
 elseif not price or now - tonumber(source_time) > ${QUOTE_VALID_MS} then refusal = 'QUOTE_STALE' end
 
--- Mostly none: then every order is new.
+-- Mostly there are none: then every order is new, and nobody needs to know its name.
 local batches = batches_of(KEYS[3], shard)
-local standing = {}
-for _, text in ipairs(batches) do
-  for name in string.gmatch(string.match(text, '|(.*)$'), '([^,]*),[^;]*;') do standing[name] = true end
-end
-local found = redis.call('HMGET', KEYS[2], unpack(ARGV, accounts + 1, stakes))
-local refused, parts, balances, opened = {}, {}, {}, 0
-for i = 1, count do
-  local name = ARGV[names + i]
-  if not standing[name] then
-    local account, stake = ARGV[accounts + i], tonumber(ARGV[stakes + i])
-    local balance = balances[account]
-    if balance == nil then balance = found[i] and tonumber(found[i]) end
-    local reason = refusal
-    if not reason then
-      if not balance then reason = 'ACCOUNT_UNKNOWN'
-      elseif balance < stake then reason = 'BALANCE_TOO_LOW' end
-    end
-    if reason then refused[#refused + 1] = i refused[#refused + 1] = reason
-    else
-      balances[account] = balance - stake
-      -- The same id twice in one call is one contract.
-      standing[name] = true
-      opened = opened + 1
-      parts[opened] = i
-    end
+local standing, is_standing = {}, {}
+if #batches > 0 then
+  for _, text in ipairs(batches) do
+    for name in string.gmatch(string.match(text, '|(.*)$'), '([^,]*),[^;]*;') do is_standing[name] = true end
+  end
+  local i = 0
+  for name in string.gmatch(packed, '([^,]*),[^;]*;') do
+    i = i + 1
+    standing[i] = is_standing[name]
   end
 end
+
+local format = string.format
+local found = redis.call('HMGET', KEYS[2], unpack(accounts))
+local refused, kept = {}, 0
+-- What is written to the balances, and where each account stands in it.
+local balances, places, size = {}, {}, 0
+for i, account in ipairs(accounts) do
+  if standing[i] then kept = kept + 1
+  else
+    local reason = refusal
+    if not reason then
+      local place = places[account]
+      local balance = place and balances[place] or found[i]
+      local left = balance and balance - stakes[i]
+      if not left then reason = 'ACCOUNT_UNKNOWN'
+      elseif left < 0 then reason = 'BALANCE_TOO_LOW'
+      else
+        if not place then
+          size = size + 2
+          place = size
+          places[account], balances[place - 1] = place, account
+        end
+        balances[place] = format('%d', left)
+      end
+    end
+    if reason then refused[#refused + 1] = {i, reason} end
+  end
+end
+local opened = #accounts - kept - #refused
 if opened > 0 then
-  if opened < count then
-    for part, i in ipairs(parts) do
-      parts[part] = ARGV[names + i] .. ',' .. ARGV[accounts + i] .. ',' .. ARGV[stakes + i] .. ';'
+  if opened < #accounts then
+    for _, each in ipairs(refused) do standing[each[1]] = true end
+    local i, parts = 0, {}
+    for order in string.gmatch(packed, '[^;]*;') do
+      i = i + 1
+      if not standing[i] then parts[#parts + 1] = order end
     end
     packed = table.concat(parts)
   end
-  local changed, size = {}, 0
-  for account, balance in pairs(balances) do
-    changed[size + 1], changed[size + 2] = account, string.format('%d', balance)
-    size = size + 2
-  end
   local field = shard .. '#' .. #batches
-  local text = string.format('open,%s,%s,%s,%d,%d|', contract, payout, price, now, expires) .. packed
-  redis.call('HSET', KEYS[2], unpack(changed))
+  local text = format('open,%s,%s,%s,%d,%d|', contract, payout, price, now, expires) .. packed
+  redis.call('HSET', KEYS[2], unpack(balances))
   redis.call('HSET', KEYS[3], field, text)
   redis.call('PEXPIRE', KEYS[3], ${BOOKS_KEPT_MS} + duration)
   redis.call('ZADD', KEYS[4], expires, field .. ' ' .. bucket .. ' ' .. symbol)
-  if opened == count then return {price, now, expires} end
+  if opened == #accounts then return {price, now, expires} end
   batches[#batches + 1] = text
 end
 return {price or '', now, expires, refused, batches}
 `;
 
-/** At most a few hundred orders a call. Replies in their order. */
+/** At most a few hundred orders a call, no name twice. Replies in their order. */
 export const openContracts: Script<OpenArgs, OpenReply> = {
   name: "open-contracts",
   lua: openLua,
@@ -121,11 +132,10 @@ export const openContracts: Script<OpenArgs, OpenReply> = {
     return [desk.quotes, desk.balances, desk.contracts(bucket), desk.expiries];
   },
   args: ({ orders, ...terms }) => {
-    const { bucket, shard, names, accounts } = orders;
-    const stakes = orders.stakesCents.map(String);
+    const { bucket, shard, names, accounts, stakesCents } = orders;
     let packed = "";
     for (const [index, name] of names.entries()) {
-      packed += `${name},${accounts[index] ?? ""},${stakes[index] ?? ""};`;
+      packed += `${name},${accounts[index] ?? ""},${stakesCents[index] ?? ""};`;
     }
     return [
       terms.symbol,
@@ -136,10 +146,8 @@ export const openContracts: Script<OpenArgs, OpenReply> = {
       bucket,
       String(shard),
       packed,
-      String(names.length),
-      ...names,
-      ...accounts,
-      ...stakes,
+      JSON.stringify(accounts),
+      JSON.stringify(stakesCents),
     ];
   },
   reply(raw, { orders: { bucket, names } }) {
@@ -152,11 +160,12 @@ export const openContracts: Script<OpenArgs, OpenReply> = {
       };
       return { kind: "all-opened", terms };
     }
-    const reasons = new Map<number, RejectReason>();
-    const flat = asList(refused);
-    for (let index = 0; index + 1 < flat.length; index += 2) {
-      reasons.set(asInteger(flat[index]) - 1, asText(flat[index + 1]) as RejectReason);
-    }
+    const reasons = new Map(
+      asList(refused).map((each) => {
+        const [place, reason] = asList(each);
+        return [asInteger(place) - 1, asText(reason) as RejectReason];
+      }),
+    );
     const standing = standingIn(bucket, asList(batches));
     const opened = names.map((name, index): Opened => {
       const reason = reasons.get(index);

@@ -17,6 +17,9 @@ export async function open(
   batch: OrderBatchBody,
 ): Promise<OpenAnswer> {
   const { symbol, contract, durationSeconds, validUntilMs } = batch;
+  if (new Set(batch.orders.names).size < batch.orders.names.length) {
+    return { answers: await openDistinct(redis, partitions, batch) };
+  }
   const act = (partition: number, orders: OrderColumns): Promise<OpenReply> =>
     run(redis, openContracts, {
       partition,
@@ -38,6 +41,23 @@ export async function open(
     answersOf(await act(partition, orders), orders),
   );
   return { answers };
+}
+
+/** The same id more than once in a call is one order, the first. */
+async function openDistinct(
+  redis: Redis,
+  partitions: PartitionMap,
+  batch: OrderBatchBody,
+): Promise<BrokerAnswer[]> {
+  const { names } = batch.orders;
+  const firsts = [...names.keys()].filter((index) => names.indexOf(names[index] ?? "") === index);
+  const orders = columnsAt(batch.orders, firsts);
+  const reply = await open(redis, partitions, { ...batch, orders });
+  const answers =
+    "opened" in reply
+      ? answersOf({ kind: "all-opened", terms: reply.opened }, orders)
+      : reply.answers;
+  return names.flatMap((name) => answers[orders.names.indexOf(name)] ?? []);
 }
 
 export async function lookUp(
@@ -115,26 +135,19 @@ function onlyPartitionOf(
 
 /** Does each partition's orders in one go and puts the answers back into the order of the batch. */
 async function spread<T>(
-  { bucket, shard, names, accounts, stakesCents }: OrderColumns,
+  orders: OrderColumns,
   partitions: PartitionMap,
   act: (partition: number, orders: OrderColumns) => Promise<T[]>,
 ): Promise<T[]> {
+  const { accounts } = orders;
   const groups = Map.groupBy(accounts.keys(), (index) => {
     const account = accounts[index];
     return account === undefined ? 0 : partitions.ofAccount(account);
   });
   const answers = new Array<T>(accounts.length);
-  const pick = <Each>(column: readonly Each[], indexes: readonly number[]): Each[] =>
-    indexes.flatMap((index) => column[index] ?? []);
   await Promise.all(
     [...groups].map(async ([partition, indexes]) => {
-      const answered = await act(partition, {
-        bucket,
-        shard,
-        names: pick(names, indexes),
-        accounts: pick(accounts, indexes),
-        stakesCents: pick(stakesCents, indexes),
-      });
+      const answered = await act(partition, columnsAt(orders, indexes));
       for (const [place, index] of indexes.entries()) {
         const answer = answered[place];
         if (answer !== undefined) answers[index] = answer;
@@ -142,4 +155,19 @@ async function spread<T>(
     }),
   );
   return answers;
+}
+
+function columnsAt(
+  { bucket, shard, names, accounts, stakesCents }: OrderColumns,
+  indexes: readonly number[],
+): OrderColumns {
+  const pick = <Each>(column: readonly Each[]): Each[] =>
+    indexes.flatMap((index) => column[index] ?? []);
+  return {
+    bucket,
+    shard,
+    names: pick(names),
+    accounts: pick(accounts),
+    stakesCents: pick(stakesCents),
+  };
 }
