@@ -6,6 +6,7 @@ import { signalIdIn, type PersonId } from "../domain/ids.ts";
 import { canonicalBody, type Signal } from "../domain/signal.ts";
 import { accept, type Acceptance, type AcceptReply } from "../redis/accept.ts";
 import { HomeKeys } from "../redis/keys.ts";
+import { sha256Hex } from "./digest.ts";
 import type { Edge } from "./edge.ts";
 import { failure, success, type Result } from "../domain/result.ts";
 
@@ -60,9 +61,4 @@ async function acceptNow(edge: Edge, request: AcceptRequest): Promise<Result<Acc
 /** The answer's body: the same fields in the same order at each repetition. */
 export function acceptanceAnswer({ id, sequence, acceptedAtMs, followers }: Acceptance) {
   return { id, sequence, acceptedAt: acceptedAtMs, followers };
-}
-
-export async function sha256Hex(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -5,7 +5,6 @@
  * undispatched, and a home worker repeats it, which changes nothing where a
  * job stands already.
  */
-import { HomeKeys } from "../redis/keys.ts";
 import { dispatchesOf, enqueue, type EnqueueArgs } from "../redis/enqueue.ts";
 import type { Accepted } from "./accept.ts";
 import type { Edge } from "./edge.ts";
@@ -34,6 +33,5 @@ export async function dispatch(edge: Edge, accepted: Accepted): Promise<void> {
     }),
   );
   if (!confirmed.every(Boolean)) return;
-  // Where this fails, the home worker dispatches once more and finds every job in place.
-  await edge.home.removeMember(HomeKeys.ofSignal(signal.id).undispatched, signal.id);
+  await edge.confirmations.confirm(signal.id);
 }

@@ -1,6 +1,8 @@
 /** What the edge is made of. All that differs between runtimes and tests is passed in here. */
 import type { Hono } from "hono";
 import { PartitionMap } from "../redis/keys.ts";
+import { Confirmations } from "./confirmations.ts";
+import { hexOf } from "./digest.ts";
 import type { EdgeEnv } from "./env.ts";
 import { openStore, type Store } from "./store.ts";
 import { tokenVerifier, type Caller, type TokenVerifier } from "./tokens.ts";
@@ -9,6 +11,7 @@ export interface Edge {
   readonly home: Store;
   /** Region name → its Redis. */
   readonly regions: ReadonlyMap<string, Store>;
+  readonly confirmations: Confirmations;
   readonly partitions: PartitionMap;
   readonly verifyToken: TokenVerifier;
   /** Opens the sealed secrets of webhooks. */
@@ -29,8 +32,10 @@ export interface EdgeHono {
 export type EdgeApp = Hono<EdgeHono>;
 
 export function openEdge(env: EdgeEnv, stop: AbortSignal): Edge {
+  const home = openStore({ url: env.FANFARE_HOME_URL, token: env.FANFARE_HOME_TOKEN });
   return {
-    home: openStore({ url: env.FANFARE_HOME_URL, token: env.FANFARE_HOME_TOKEN }),
+    home,
+    confirmations: new Confirmations(home),
     regions: new Map(
       Object.entries(env.FANFARE_REGIONS).map(([name, address]) => [name, openStore(address)]),
     ),
@@ -39,10 +44,7 @@ export function openEdge(env: EdgeEnv, stop: AbortSignal): Edge {
     sealKey: env.FANFARE_SEAL_KEY,
     recordsUrl: env.FANFARE_RECORDS_URL,
     clock: Date.now,
-    random: () =>
-      Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
-        byte.toString(16).padStart(2, "0"),
-      ).join(""),
+    random: () => hexOf(crypto.getRandomValues(new Uint8Array(16))),
     stop,
   };
 }

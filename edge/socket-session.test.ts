@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, jest, test } from "bun:test";
 import { PartitionMap } from "../redis/keys.ts";
+import { Confirmations } from "./confirmations.ts";
 import type { Edge } from "./edge.ts";
 import { failure } from "../domain/result.ts";
 import { openSession } from "./socket-session.ts";
@@ -22,6 +23,7 @@ function open(nowMs: number, caller?: Caller) {
   const home = openStore({ url: "http://127.0.0.1:1", token: "t" });
   const edge: Edge = {
     home,
+    confirmations: new Confirmations(home),
     regions: new Map(),
     partitions: new PartitionMap(1),
     verifyToken: async () => await Promise.resolve(failure("TOKEN_INVALID")),

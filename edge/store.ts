@@ -5,6 +5,7 @@
  * quotes the whole command.
  */
 import { Redis } from "@upstash/redis/cloudflare";
+import { evaluate, evaluateAll } from "./evaluate.ts";
 import type { Script } from "../redis/script.ts";
 import { failure, success, type Result } from "../domain/result.ts";
 
@@ -21,6 +22,11 @@ export interface HashFields {
   readonly fields: readonly string[];
 }
 
+export interface SetMembers {
+  readonly key: string;
+  readonly members: readonly string[];
+}
+
 export interface Store {
   run<Args, Reply>(script: Script<Args, Reply>, args: Args): Promise<Result<Reply>>;
   /** Several runs in one request. Not atomic together. */
@@ -29,7 +35,8 @@ export interface Store {
   hasField(key: string, field: string): Promise<Result<boolean>>;
   /** One `HMGET` each, in one request. */
   readHashes(hashes: readonly HashFields[]): Promise<Result<unknown[]>>;
-  removeMember(sortedSet: string, member: string): Promise<Result<number>>;
+  /** One `ZREM` each, in one request. */
+  removeMembers(sets: readonly SetMembers[]): Promise<Result<unknown[]>>;
   /** Calls `wake` once listening and at each message, until stopped or cut off. Never throws. */
   listen(channel: string, stop: AbortSignal, wake: () => void): Promise<void>;
 }
@@ -47,20 +54,16 @@ export function openStore({ url, token }: StoreAddress): Store {
   });
   return {
     run: async (script, args) =>
-      readReply(
-        await answer(() => redis.eval(script.lua, script.keys(args), script.args(args))),
-        (raw) => script.reply(raw, args),
+      readReply(await answer(() => evaluate(redis, script, args)), (raw) =>
+        script.reply(raw, args),
       ),
-    runAll: async (script, each) => {
-      const pipeline = redis.pipeline();
-      for (const args of each) pipeline.eval(script.lua, script.keys(args), script.args(args));
-      return readReply(await answer(() => pipeline.exec<unknown[]>()), (replies) =>
+    runAll: async (script, each) =>
+      readReply(await answer(() => evaluateAll(redis, script, each)), (replies) =>
         replies.flatMap((reply, index) => {
           const args = each[index];
           return args === undefined ? [] : [script.reply(reply, args)];
         }),
-      );
-    },
+      ),
     get: (key) => answer(() => redis.get<string>(key)),
     hasField: async (key, field) =>
       readReply(await answer(() => redis.hexists(key, field)), (reply) => reply === 1),
@@ -69,7 +72,11 @@ export function openStore({ url, token }: StoreAddress): Store {
       for (const { key, fields } of hashes) pipeline.hmget(key, ...fields);
       return answer(() => pipeline.exec<unknown[]>());
     },
-    removeMember: (sortedSet, member) => answer(() => redis.zrem(sortedSet, member)),
+    removeMembers: (sets) => {
+      const pipeline = redis.pipeline();
+      for (const { key, members } of sets) pipeline.zrem(key, ...members);
+      return answer(() => pipeline.exec<unknown[]>());
+    },
     async listen(channel, stop, wake) {
       try {
         const response = await fetch(`${url.replace(/\/$/, "")}/subscribe/${channel}`, {

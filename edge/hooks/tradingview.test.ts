@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { asId } from "../../domain/ids.ts";
-import { sha256Hex } from "../accept.ts";
+import { sha256Hex } from "../digest.ts";
 import { success } from "../../domain/result.ts";
 import { readTradingView } from "./tradingview.ts";
 

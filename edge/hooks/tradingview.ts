@@ -8,7 +8,7 @@ import type { Hook } from "../../redis/hook.ts";
 import { canonicalBody, type Signal } from "../../domain/signal.ts";
 import { parseCents } from "../../domain/money.ts";
 import type { InferOutput } from "valibot";
-import { sha256Hex } from "../accept.ts";
+import { sha256Hex } from "../digest.ts";
 import { checkBody, decodeText, parseJson } from "../body.ts";
 import type { Store } from "../store.ts";
 import { failure, success, type Result } from "../../domain/result.ts";

@@ -29,6 +29,15 @@ onEachRuntime((at) => {
     expect(new Set(jobs.map((each) => `${each.partition}/${each.shard}`)).size).toBe(jobs.length);
   });
 
+  test("signals at once are each confirmed, on runtimes that keep requests apart too", async () => {
+    const answers = await Promise.all(Array.from({ length: 20 }, () => at.send(SIGNAL)));
+    const ids = answers.map(({ body }) => String(body["id"]));
+    await until("none waits to be dispatched", async () => {
+      const scores = await at.world.client.send("ZMSCORE", [HOME.undispatched, ...ids]);
+      return (scores as (number | null)[]).every((score) => score === null);
+    });
+  });
+
   test("the same key and body get the same answer, byte for byte, and no second set of jobs", async () => {
     const key = { ...at.bearer, "idempotency-key": crypto.randomUUID() };
     const first = await at.send(SIGNAL, key);
@@ -76,6 +85,7 @@ onEachRuntime((at) => {
 
   test("a home partition whose backlog is full takes nothing more, and what stands is not lost", async () => {
     const { client } = at.world;
+    await until("none waits", async () => (await client.send("ZCARD", [HOME.undispatched])) === 0);
     const waiting = Array.from({ length: MAX_UNDISPATCHED }, (_, n) => [String(n), `waiting-${n}`]);
     await client.send("ZADD", [HOME.undispatched, ...waiting.flat()]);
     const { headers } = await at.refused("BACKLOG_FULL", 503, () => at.send(SIGNAL));

@@ -1,0 +1,60 @@
+/**
+ * Runs scripts by their names, which are the SHA-1 of their texts, as a text is
+ * kilobytes that every hop reads and Redis hashes. A store that does not know a
+ * name says so before anything of the script has run, so that it may be sent
+ * the text; whatever else fails is not repeated.
+ */
+import type { Redis } from "@upstash/redis/cloudflare";
+import type { Script } from "../redis/script.ts";
+import { digestHex } from "./digest.ts";
+
+export async function evaluate<Args>(
+  redis: Redis,
+  script: Script<Args, unknown>,
+  args: Args,
+): Promise<unknown> {
+  const [keys, rest] = [script.keys(args), script.args(args)];
+  try {
+    return await redis.evalsha(await nameOf(script.lua), keys, rest);
+  } catch (error) {
+    if (!isUnknownName((error as Error).message)) throw error;
+    return await redis.eval(script.lua, keys, rest);
+  }
+}
+
+/** All in one request, and those that were not known by name in a second one. Throws where any failed. */
+export async function evaluateAll<Args>(
+  redis: Redis,
+  script: Script<Args, unknown>,
+  each: readonly Args[],
+): Promise<unknown[]> {
+  const name = await nameOf(script.lua);
+  const byName = redis.pipeline();
+  for (const args of each) byName.evalsha(name, script.keys(args), script.args(args));
+  const replies = await byName.exec<unknown[]>({ keepErrors: true });
+  const failures = replies.flatMap(({ error }) => (error === undefined ? [] : [error]));
+  if (failures.length === 0) return replies.map(({ result }) => result);
+  if (!failures.every(isUnknownName)) throw new Error("a script failed");
+  const byText = redis.pipeline();
+  for (const [index, args] of each.entries()) {
+    if (replies[index]?.error === undefined) continue;
+    byText.eval(script.lua, script.keys(args), script.args(args));
+  }
+  const late = (await byText.exec<unknown[]>()).values();
+  return replies.map(({ error, result }) => (error === undefined ? result : late.next().value));
+}
+
+function isUnknownName(message: string): boolean {
+  return message.startsWith("NOSCRIPT");
+}
+
+/** Texts, not promises: on Cloudflare a request cannot wait for what another one has begun. */
+const names = new Map<string, string>();
+
+async function nameOf(lua: string): Promise<string> {
+  const known = names.get(lua);
+  if (known !== undefined) return known;
+  const name = await digestHex("SHA-1", lua);
+  names.set(lua, name);
+  return name;
+}
