@@ -27,9 +27,13 @@ export const overdue: Script<OverdueArgs, SignalId[]> = {
 export interface LinkArgs {
   readonly home: HomeKeys;
   readonly channel: ChannelId;
-  /** The head that the link was made on, as it was read; null for the first link. */
+  /** The head that the first link was made on, as it was read; null for the channel's first. */
   readonly head: string | null;
   readonly newHead: string;
+  readonly links: readonly EntryLink[];
+}
+
+export interface EntryLink {
   /** JSON of the link. */
   readonly link: string;
   /** The signal's entry. */
@@ -39,20 +43,25 @@ export interface LinkArgs {
 const linkLua = `
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])
-redis.call('XADD', KEYS[2], '*', 'link', ARGV[3])
-redis.call('XACK', KEYS[3], 'chain', ARGV[4])
+for i = 3, #ARGV, 2 do
+  redis.call('XADD', KEYS[2], '*', 'link', ARGV[i])
+  redis.call('XACK', KEYS[3], 'chain', ARGV[i + 1])
+end
 return 1
 `;
 
 /**
- * Moves a channel's chain one link further and acknowledges the signal's
- * entry. Replies false, and changes nothing, where the chain has moved since
+ * Moves a channel's chain on by links that follow each other and acknowledges
+ * their signals' entries. Replies false, and changes nothing, where the chain has moved since
  * its head was read.
  */
 export const link: Script<LinkArgs, boolean> = {
   name: "link",
   lua: linkLua,
   keys: ({ home, channel }) => [home.chainHead(channel), home.links, home.signals],
-  args: ({ head, newHead, link: linkJson, entry }) => [head ?? "", newHead, linkJson, entry],
+  args: ({ head, newHead, links }) => [
+    ...[head ?? "", newHead],
+    ...links.flatMap((each) => [each.link, each.entry]),
+  ],
   reply: (raw) => asInteger(raw) === 1,
 };

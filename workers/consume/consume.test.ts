@@ -66,6 +66,23 @@ describe("consume", () => {
     await until("all are acknowledged", async () => (await pending()) === 0);
   });
 
+  test("handles in one go what arrives while it gathers", async () => {
+    const calls: string[][] = [];
+    start({
+      gatherMs: 300,
+      handle: (entries) => {
+        calls.push(entries.map(({ fields }) => fields.get("text") ?? ""));
+        return Promise.resolve(entries.map(() => "done" as const));
+      },
+    });
+    await add("a");
+    await until("the first is handled", () => calls.length === 1);
+    await add("b");
+    await add("c");
+    await until("the others are handled", () => calls.length > 1);
+    expect(calls).toEqual([["a"], ["b", "c"]]);
+  });
+
   test("tries again what its handler could not finish, before anything newer", async () => {
     await add("a");
     let failures = 3;

@@ -27,6 +27,11 @@ export interface Consumption {
   readonly concurrency: number;
   /** After this long without an acknowledgement another consumer's entry is taken over. */
   readonly reclaimIdleMs: number;
+  /**
+   * For roles that follow behind: after a read that found all there was, this long passes before
+   * the next, so that what arrives meanwhile is handled in one go. Absent: each entry at once.
+   */
+  readonly gatherMs?: number;
   /** The groups that must be through with an entry before it is trimmed; absent: this loop does not trim. */
   readonly trimBelow?: readonly string[];
   /** One verdict an entry, in their order. A rejection leaves all of them for another try. */
@@ -43,6 +48,7 @@ const LONGEST_PAUSE_MS = 2_000;
 /** Resolves once stopped and everything taken is handled or left pending. */
 export async function consume(consumption: Consumption): Promise<void> {
   const { redis, stream, group, consumer, batch, concurrency, clock, stop } = consumption;
+  const { gatherMs = 0 } = consumption;
   const log = getLogger(["fanfare", "consume"]).with({ stream, group });
   const reader = consumption.connect();
   const underWay = new Map<string, Promise<void>>();
@@ -116,7 +122,9 @@ export async function consume(consumption: Consumption): Promise<void> {
       return;
     }
     const block = ["BLOCK", String(BLOCK_MS), "STREAMS", stream, ">"];
-    take(parseRead(await reader.send("XREADGROUP", [...read, ...block])));
+    const found = parseRead(await reader.send("XREADGROUP", [...read, ...block]));
+    take(found);
+    if (gatherMs > 0 && found.length > 0 && found.length < free) await clock.sleep(gatherMs);
   }
 
   while (!stop.aborted) {

@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { CompactSign, importJWK, type JWK } from "jose";
 import type { AcceptedSignal } from "../../domain/signal.ts";
-import { link } from "../../redis/dispatch.ts";
+import { link, type EntryLink } from "../../redis/dispatch.ts";
 import type { ChainLink } from "../../redis/events.ts";
 import { HomeKeys } from "../../redis/keys.ts";
 import type { Verdict } from "../consume/consume.ts";
@@ -52,49 +52,72 @@ export async function chain(
   entries: readonly Entry[],
 ): Promise<Verdict[]> {
   const home = new HomeKeys(partition);
-  const heads = new Map<string, Head>();
-  const signals = entries.map(parseSignal);
-  const verdicts: Verdict[] = [];
-  for (const [index, entry] of entries.entries()) {
-    const signal = signals[index];
-    const bodySha256 = entry.fields.get("sha256");
-    if (!signal || bodySha256 === undefined) {
-      verdicts.push({ dead: "not an accepted signal" });
-      continue;
-    }
-    const { channel, sequence } = signal;
-    const head = heads.get(channel) ?? (await readHead(redis, home.chainHead(channel)));
-    if (sequence <= head.sequence) {
-      verdicts.push("done");
-      continue;
-    }
-    // A signal that was put back after a loss says after which it comes, as the one between may be gone.
-    const after = Number(entry.fields.get("after") ?? sequence - 1);
-    if (after > head.sequence) throw new Error("the signal before is not linked yet");
-    const hash = linkHash(head.hash, signal, bodySha256);
-    const isLast = !signals.slice(index + 1).some((later) => later?.channel === channel);
-    const next: ChainLink = {
-      signal: signal.id,
-      channel,
-      sequence,
-      previousHash: head.hash,
-      linkHash: hash,
-      ...(isLast ? { signature: await sign(hash) } : {}),
-    };
-    const newHead = JSON.stringify({ sequence, hash });
-    const linked = await run(redis, link, {
-      home,
-      channel,
-      head: head.text,
-      newHead,
-      link: JSON.stringify(next),
-      entry: entry.id,
-    });
-    if (!linked) throw new Error("the chain has moved");
-    heads.set(channel, { sequence, hash, text: newHead });
-    verdicts.push("acked");
+  const accepted = entries.map(acceptedOf);
+  const byChannel = Map.groupBy(
+    accepted.filter((each) => each !== undefined),
+    ({ signal }) => signal.channel,
+  );
+  const linked = new Set<string>();
+  let gap = false;
+  for (const [channel, each] of byChannel) {
+    const head = await readHead(redis, home.chainHead(channel));
+    const { links, newHead, complete } = await linksOn(head, each, sign);
+    gap ||= !complete;
+    if (links.length === 0) continue;
+    const moved = { home, channel, head: head.text, newHead, links };
+    if (!(await run(redis, link, moved))) throw new Error("the chain has moved");
+    for (const { entry } of links) linked.add(entry);
   }
-  return verdicts;
+  // What stands before the gap is linked all the same: the worker that has what is missing may wait for it.
+  if (gap) throw new Error("a signal before is not linked yet");
+  return entries.map(({ id }, index) => {
+    if (accepted[index] === undefined) return { dead: "not an accepted signal" };
+    return linked.has(id) ? "acked" : "done";
+  });
+}
+
+interface Accepted {
+  readonly entry: Entry;
+  readonly signal: AcceptedSignal;
+  readonly bodySha256: string;
+}
+
+interface Links {
+  readonly links: readonly EntryLink[];
+  readonly newHead: string;
+  /** False where a signal comes after one that is neither linked nor here. */
+  readonly complete: boolean;
+}
+
+/** The links of one channel's signals that follow its head without a gap, the last of them signed. */
+async function linksOn(head: Head, accepted: readonly Accepted[], sign: Sign): Promise<Links> {
+  let { sequence, hash } = head;
+  const made: { readonly entry: string; readonly link: ChainLink }[] = [];
+  let complete = true;
+  for (const { entry, signal, bodySha256 } of accepted) {
+    if (signal.sequence <= sequence) continue;
+    // A signal that was put back after a loss says after which it comes, as the one between may be gone.
+    complete = Number(entry.fields.get("after") ?? signal.sequence - 1) <= sequence;
+    if (!complete) break;
+    const previousHash = hash;
+    ({ sequence } = signal);
+    hash = linkHash(previousHash, signal, bodySha256);
+    const { id, channel } = signal;
+    const link = { signal: id, channel, sequence, previousHash, linkHash: hash };
+    made.push({ entry: entry.id, link });
+  }
+  const signature = made.length > 0 ? await sign(hash) : undefined;
+  const links = made.map(({ entry, link }, index) => ({
+    entry,
+    link: JSON.stringify(index === made.length - 1 ? { ...link, signature } : link),
+  }));
+  return { links, newHead: JSON.stringify({ sequence, hash }), complete };
+}
+
+function acceptedOf(entry: Entry): Accepted | undefined {
+  const signal = parseSignal(entry);
+  const bodySha256 = entry.fields.get("sha256");
+  return signal && bodySha256 !== undefined ? { entry, signal, bodySha256 } : undefined;
 }
 
 function parseSignal(entry: Entry): AcceptedSignal | undefined {

@@ -11,6 +11,9 @@ import { connectRedis } from "../redis-client.ts";
 import { chain, signer } from "./chain.ts";
 import { redispatch } from "./redispatch.ts";
 
+/** How far the chain may be behind: each batch of a channel is linked in one script and signed once. */
+const GATHER_MS = 25;
+
 export const role: Role = async (env, stop, ready) => {
   const sign = await signer(required(env, "FANFARE_ISSUER_KEY") as JWK);
   armCrashPoint(env.FANFARE_CRASH_AT);
@@ -32,6 +35,7 @@ export const role: Role = async (env, stop, ready) => {
         batch: 100,
         concurrency: 1,
         reclaimIdleMs: 10_000,
+        gatherMs: GATHER_MS,
         trimBelow: GROUPS.signals,
         handle: (entries) => chain(home, partition, sign, entries),
         stop,

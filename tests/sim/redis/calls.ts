@@ -156,7 +156,10 @@ function randomScript(random: Random): RedisCall {
     () => {
       const head = random.pick([null, "h1", "h2"]);
       const newHead = random.pick(["h1", "h2"]);
-      return call(link, { home: HOME, channel, head, newHead, link: "{}", entry });
+      const links = [entry, "9-9"]
+        .slice(random.below(2))
+        .map((each) => ({ link: "{}", entry: each }));
+      return call(link, { home: HOME, channel, head, newHead, links });
     },
     () => {
       const intents = { decidedAtMs: 1_002, orders: [], skips: [] };
