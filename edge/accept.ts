@@ -6,7 +6,6 @@ import { signalIdIn, type PersonId } from "../domain/ids.ts";
 import { canonicalBody, type Signal } from "../domain/signal.ts";
 import { accept, type Acceptance, type AcceptReply } from "../redis/accept.ts";
 import { HomeKeys } from "../redis/keys.ts";
-import { sha256Hex } from "./digest.ts";
 import type { Edge } from "./edge.ts";
 import { failure, success, type Result } from "../domain/result.ts";
 
@@ -51,7 +50,7 @@ async function acceptNow(edge: Edge, request: AcceptRequest): Promise<Result<Acc
     signal,
     sender,
     idempotencyKey: idempotencyKey ?? edge.random(),
-    bodySha256: await sha256Hex(canonicalBody(signal)),
+    bodySha256: await edge.sha256(canonicalBody(signal)),
     ...(keptMs === undefined ? {} : { answerTtlMs: keptMs }),
   });
   if (!reply.ok) return reply;

@@ -2,7 +2,7 @@
 import type { Hono } from "hono";
 import { PartitionMap } from "../redis/keys.ts";
 import { Confirmations } from "./confirmations.ts";
-import { hexOf } from "./digest.ts";
+import { hexOf, sha256Hex } from "./digest.ts";
 import type { EdgeEnv } from "./env.ts";
 import { openStore, type Store } from "./store.ts";
 import { tokenVerifier, type Caller, type TokenVerifier } from "./tokens.ts";
@@ -19,6 +19,8 @@ export interface Edge {
   readonly recordsUrl: string | undefined;
   /** Epoch milliseconds. */
   readonly clock: () => number;
+  /** Hexadecimal. */
+  readonly sha256: (text: string) => string | Promise<string>;
   /** 32 hexadecimal digits. */
   readonly random: () => string;
   /** Aborts when the process drains: what streams or waits ends then. */
@@ -31,7 +33,12 @@ export interface EdgeHono {
 }
 export type EdgeApp = Hono<EdgeHono>;
 
-export function openEdge(env: EdgeEnv, stop: AbortSignal): Edge {
+/** `sha256` may be a runtime's own, where that is faster than the one that all have. */
+export function openEdge(
+  env: EdgeEnv,
+  stop: AbortSignal,
+  sha256: Edge["sha256"] = sha256Hex,
+): Edge {
   const home = openStore({ url: env.FANFARE_HOME_URL, token: env.FANFARE_HOME_TOKEN });
   return {
     home,
@@ -44,6 +51,7 @@ export function openEdge(env: EdgeEnv, stop: AbortSignal): Edge {
     sealKey: env.FANFARE_SEAL_KEY,
     recordsUrl: env.FANFARE_RECORDS_URL,
     clock: Date.now,
+    sha256,
     random: () => hexOf(crypto.getRandomValues(new Uint8Array(16))),
     stop,
   };

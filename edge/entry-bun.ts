@@ -20,9 +20,11 @@ configureLog();
 process.title = "fanfare edge";
 log.info("starting", summaryOf(env.value));
 
+// Of a signal's hundred bytes at once; the Web's own digest takes the way through another thread.
+const sha256 = (text: string): string => new Bun.CryptoHasher("sha256").update(text).digest("hex");
 const stop = new AbortController();
 const tasks = newTasks();
-const app = createApp(openEdge(env.value, stop.signal), {
+const app = createApp(openEdge(env.value, stop.signal, sha256), {
   pageFiles: env.value.FANFARE_APP === undefined ? undefined : pageFolder(env.value.FANFARE_APP),
   upgrade(c, events) {
     const bun = c.env as Bun.Server<SocketEvents>;

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, jest, test } from "bun:test";
 import { PartitionMap } from "../redis/keys.ts";
 import { Confirmations } from "./confirmations.ts";
+import { sha256Hex } from "./digest.ts";
 import type { Edge } from "./edge.ts";
 import { failure } from "../domain/result.ts";
 import { openSession } from "./socket-session.ts";
@@ -30,6 +31,7 @@ function open(nowMs: number, caller?: Caller) {
     sealKey: new Uint8Array(),
     recordsUrl: undefined,
     clock: () => nowMs,
+    sha256: sha256Hex,
     random: () => "0".repeat(32),
     stop: new AbortController().signal,
   };

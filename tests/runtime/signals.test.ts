@@ -1,7 +1,9 @@
 /** Signals by POST: accepted once, dispatched once, and refused by name. On each runtime, on a real Redis behind the bridge. */
 import { expect, test } from "bun:test";
+import { createHash } from "node:crypto";
 import { setHalt, type HaltAction } from "../../redis/halt.ts";
 import type { SignalId } from "../../domain/ids.ts";
+import { canonicalBody } from "../../domain/signal.ts";
 import { MAX_UNDER_WAY } from "../../edge/accept.ts";
 import { MAX_UNDISPATCHED } from "../../redis/accept.ts";
 import { dispatchesOf, enqueue, MAX_JOBS_WAITING } from "../../redis/enqueue.ts";
@@ -24,6 +26,13 @@ onEachRuntime((at) => {
     await until("every region confirmed", async () => {
       return (await at.world.client.send("ZSCORE", [HOME.undispatched, id])) === null;
     });
+    const [[, fields] = ["", []]] = (await at.world.client.send("XREVRANGE", [
+      ...[HOME.signals, "+", "-", "COUNT", "1"],
+    ])) as [string, string[]][];
+    const sha256 = createHash("sha256")
+      .update(canonicalBody(SIGNAL as never))
+      .digest("hex");
+    expect(fields[fields.indexOf("sha256") + 1]).toBe(sha256);
     const jobs = await at.world.jobs(id);
     expect(jobs.reduce((sum, each) => sum + each.count, 0)).toBe(FOLLOWERS);
     expect(new Set(jobs.map((each) => `${each.partition}/${each.shard}`)).size).toBe(jobs.length);

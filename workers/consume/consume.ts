@@ -52,6 +52,7 @@ export async function consume(consumption: Consumption): Promise<void> {
   const log = getLogger(["fanfare", "consume"]).with({ stream, group });
   const reader = consumption.connect();
   const underWay = new Map<string, Promise<void>>();
+  let calls = 0;
   let pauseMs = 0;
   let ready = false;
   let leavings = true;
@@ -73,6 +74,7 @@ export async function consume(consumption: Consumption): Promise<void> {
     const entries = found.filter(({ id }) => !underWay.has(id));
     for (let start = 0; start < entries.length; start += batch) {
       const slice = entries.slice(start, start + batch);
+      calls += 1;
       const work = settle(slice)
         .then(() => {
           pauseMs = 0;
@@ -84,13 +86,12 @@ export async function consume(consumption: Consumption): Promise<void> {
           log.warn("{count} entries could not be handled, trying again", { count: slice.length });
         })
         .finally(() => {
+          calls -= 1;
           for (const { id } of slice) underWay.delete(id);
         });
       for (const { id } of slice) underWay.set(id, work);
     }
   }
-
-  const calls = (): number => new Set(underWay.values()).size;
 
   async function step(): Promise<void> {
     if (!ready) {
@@ -105,7 +106,7 @@ export async function consume(consumption: Consumption): Promise<void> {
       const claim = [String(consumption.reclaimIdleMs), "0-0", "COUNT", String(batch)];
       take(parseClaimed(await reader.send("XAUTOCLAIM", [stream, group, consumer, ...claim])));
     }
-    const free = Math.max(concurrency - calls(), 0) * batch;
+    const free = Math.max(concurrency - calls, 0) * batch;
     if (free === 0) {
       await Promise.race(underWay.values());
       return;

@@ -45,6 +45,8 @@ export function deskApp({ redis, partitions, token, stop }: Desk): Hono {
     "/v1/*",
     bearerAuth({
       token,
+      // The middleware compares hashes, which it would take from other threads, two of them a call.
+      hashFunction: (text: string) => new Bun.CryptoHasher("sha256").update(text).digest("hex"),
       noAuthenticationHeader: { message: problemOf("TOKEN_MISSING") },
       invalidAuthenticationHeader: { message: problemOf("TOKEN_INVALID") },
       invalidToken: { message: problemOf("TOKEN_INVALID") },
