@@ -2,10 +2,9 @@
  * A signal to many followers: accept → every answer, on real processes, with
  * the queue and the plain design that one would reach for beside it.
  */
-import { startCopier } from "../tests/support/copier.ts";
-import { startDesk } from "../tests/support/desk.ts";
 import { startRole } from "../tests/support/role.ts";
 import { numbersOf, optionsOf } from "./arguments.ts";
+import { startBed } from "./bed.ts";
 import { median, showProgress, table } from "./figures.ts";
 import { machine, rssMb } from "./machine.ts";
 import { measureBullMq, measurePlain } from "./peers/jobs.ts";
@@ -95,12 +94,8 @@ function withoutCpu({ redisCpuMs: _, ...rest }: FanOutFigures): Omit<FanOutFigur
 }
 
 async function measure(followers: number, rounds: number): Promise<Figures> {
-  showProgress(`${followers} followers: subscribing`);
-  const desk = await startDesk();
-  const copier = await startCopier(desk, followers, {
-    deadlineMs: DEADLINE_MS,
-    balanceCents: BALANCE_CENTS,
-  });
+  const bed = await startBed(followers, { deadlineMs: DEADLINE_MS, balanceCents: BALANCE_CENTS });
+  const { desk, copier } = bed;
   const worker = await startRole("broker", desk.env);
   const measured: Partial<Figures> = {};
   for (const durability of DURABILITIES) {
@@ -117,8 +112,7 @@ async function measure(followers: number, rounds: number): Promise<Figures> {
     measured[durability] = figuresOf(followers, all, mostMb);
   }
   await worker.stop();
-  copier.stop();
-  await desk.stop();
+  await bed.stop();
   return measured as Figures;
 }
 

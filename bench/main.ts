@@ -6,6 +6,7 @@ type Bench = (args: string[]) => Promise<void>;
 const BENCHES: Record<string, () => Promise<{ run: Bench }>> = {
   fanout: () => import("./fanout.ts"),
   workers: () => import("./workers.ts"),
+  burst: () => import("./burst.ts"),
   edge: () => import("./edge.ts"),
 };
 

@@ -1,9 +1,9 @@
 /** One fan-out, measured from its acceptance; the verdict is read from the desk's own books. */
 import type { SignalId } from "../domain/ids.ts";
 import { DeskKeys, RegionKeys } from "../redis/keys.ts";
-import { PARTITIONS, readBooks, type Copier } from "../tests/support/copier.ts";
-import { readEvents } from "../tests/support/copier.ts";
+import { PARTITIONS, readBooks, readEvents, type Copier } from "../tests/support/copier.ts";
 import { until } from "../tests/support/wait.ts";
+import type { Redis } from "../workers/redis-client.ts";
 import { quantile } from "./figures.ts";
 import { redisCpuMs } from "./machine.ts";
 
@@ -30,31 +30,49 @@ export async function fanOutOnce(copier: Copier): Promise<Round> {
     600_000,
   );
   const cpuMs = (await redisCpuMs(redis)) - cpuBefore;
-  const answered: number[] = [];
-  let told = 0;
-  for (const event of await readEvents(redis, id)) {
-    for (const [, , { kind }] of event.copies) {
-      if (kind === "placed") told += 1;
-      answered.push((event.answeredAtMs ?? Number.NaN) - event.acceptedAtMs);
-    }
-  }
-  const books = await readBooks(redis, id);
-  await forget(copier, id);
+  const { placed, afterMs } = await readAnswers(redis, id);
+  await forget(copier, [id]);
   return {
-    placed: Math.min(told, books.contracts.size),
-    firstMs: quantile(answered, 0),
-    p50Ms: quantile(answered, 0.5),
-    p99Ms: quantile(answered, 0.99),
-    lastMs: quantile(answered, 1),
+    placed,
+    firstMs: quantile(afterMs, 0),
+    p50Ms: quantile(afterMs, 0.5),
+    p99Ms: quantile(afterMs, 0.99),
+    lastMs: quantile(afterMs, 1),
     redisCpuMs: cpuMs,
   };
 }
 
+export interface Answers {
+  /** The fewer of those that the outcomes call placed and those that stand on the desk's books. */
+  readonly placed: number;
+  /** Copies by their outcomes, such as `skipped: TOO_LATE`. */
+  readonly outcomes: ReadonlyMap<string, number>;
+  /** Of each order that the broker answered: how long after the signal's acceptance. */
+  readonly afterMs: readonly number[];
+}
+
+export async function readAnswers(redis: Redis, id: SignalId): Promise<Answers> {
+  const afterMs: number[] = [];
+  const outcomes = new Map<string, number>();
+  for (const { copies, answeredAtMs, acceptedAtMs } of await readEvents(redis, id)) {
+    for (const [, , outcome] of copies) {
+      const name = "reason" in outcome ? `${outcome.kind}: ${outcome.reason}` : outcome.kind;
+      outcomes.set(name, (outcomes.get(name) ?? 0) + 1);
+      if (outcome.kind !== "skipped" && answeredAtMs !== null) {
+        afterMs.push(answeredAtMs - acceptedAtMs);
+      }
+    }
+  }
+  const books = await readBooks(redis, id);
+  const placed = Math.min(outcomes.get("placed") ?? 0, books.contracts.size);
+  return { placed, outcomes, afterMs };
+}
+
 /** Takes away what a round leaves behind, so that the rounds are alike and memory does not grow. */
-async function forget({ redis }: Copier, id: SignalId): Promise<void> {
+export async function forget({ redis }: Copier, ids: readonly SignalId[]): Promise<void> {
   for (const partition of PARTITIONS.all()) {
     const desk = new DeskKeys(partition);
-    await redis.send("UNLINK", [desk.contracts(id), desk.expiries]);
+    await redis.send("UNLINK", [...ids.map((id) => desk.contracts(id)), desk.expiries]);
     await redis.send("XTRIM", [new RegionKeys(partition).events, "MAXLEN", "0"]);
   }
 }

@@ -2,11 +2,10 @@
  * "Just add instances": the same fan-out with one, two, four and eight workers
  * at a broker that takes 20 ms an order.
  */
-import { startCopier } from "../tests/support/copier.ts";
-import { startDesk } from "../tests/support/desk.ts";
 import { freePort } from "../tests/support/ports.ts";
 import { startRole } from "../tests/support/role.ts";
 import { numbersOf, optionsOf } from "./arguments.ts";
+import { startBed } from "./bed.ts";
 import { median, showProgress, table } from "./figures.ts";
 import { machine } from "./machine.ts";
 import { fanOutOnce } from "./round.ts";
@@ -23,9 +22,8 @@ export async function run(args: string[]): Promise<void> {
   const [followers = 0] = numbersOf(options.followers);
   const [rounds = 0] = numbersOf(options.rounds);
 
-  showProgress(`${followers} followers: subscribing`);
-  const desk = await startDesk();
-  const copier = await startCopier(desk, followers, { deadlineMs: DEADLINE_MS });
+  const bed = await startBed(followers, { deadlineMs: DEADLINE_MS });
+  const { desk, copier } = bed;
   const port = await freePort();
   const slow = await startSlow(port, desk.url);
   const figures = [];
@@ -54,8 +52,7 @@ export async function run(args: string[]): Promise<void> {
   }
   slow.kill("SIGKILL");
   await slow.exited;
-  copier.stop();
-  await desk.stop();
+  await bed.stop();
   showProgress("");
 
   console.log(

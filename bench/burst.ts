@@ -1,0 +1,112 @@
+/**
+ * `npm run bench -- burst`: many signals at the same moment, each to every
+ * follower, through the real edge and with the deadline that channels have:
+ * how long until the last answer, and how many copies came too late.
+ */
+import type { SignalId } from "../domain/ids.ts";
+import { until } from "../tests/support/wait.ts";
+import { numbersOf, optionsOf } from "./arguments.ts";
+import { startHouse, type House } from "./bed.ts";
+import { quantile, showProgress, table } from "./figures.ts";
+import { machine } from "./machine.ts";
+import { forget, readAnswers } from "./round.ts";
+
+const DEFAULTS = { signals: "10", followers: "10000", rounds: "3", json: "" };
+
+/** One signal of a burst. */
+interface Share {
+  readonly placed: number;
+  /** Copies by their outcomes, such as `skipped: TOO_LATE`. */
+  readonly outcomes: Readonly<Record<string, number>>;
+  /** From its acceptance to the broker's first and last answer to an order; null where none was sent. */
+  readonly firstMs: number | null;
+  readonly lastMs: number | null;
+}
+
+interface Burst {
+  /** In the order of acceptance. */
+  readonly shares: readonly Share[];
+  /** From sending the signals to the slowest answer of the edge. */
+  readonly acceptedMs: number;
+  /** From the first acceptance to the last answer to an order of any of them. */
+  readonly lastMs: number;
+}
+
+export async function run(args: string[]): Promise<void> {
+  const options = optionsOf(args, DEFAULTS);
+  const [[signals = 0], [followers = 0], [rounds = 0]] = [
+    numbersOf(options.signals),
+    numbersOf(options.followers),
+    numbersOf(options.rounds),
+  ];
+  const house = await startHouse(followers);
+  const bursts: Burst[] = [];
+  try {
+    showProgress("warming up");
+    await burst(house, 1);
+    for (let round = 1; round <= rounds; round += 1) {
+      showProgress(`${signals} signals at once: ${round} of ${rounds}`);
+      bursts.push(await burst(house, signals));
+    }
+  } finally {
+    await house.stop();
+  }
+  showProgress("");
+  for (const [index, each] of bursts.entries()) {
+    const rows = each.shares.map((share, at) => [
+      ...[at + 1, share.placed, share.outcomes["skipped: TOO_LATE"] ?? 0, othersOf(share)],
+      ...[share.firstMs, share.lastMs].map((ms) => ms ?? "–"),
+    ]);
+    const placed = each.shares.reduce((sum, share) => sum + share.placed, 0);
+    console.log(`\nburst ${index + 1}: accepted in ${Math.round(each.acceptedMs)} ms,`);
+    console.log(`${placed} orders placed, the last of them after ${Math.round(each.lastMs)} ms`);
+    console.log(table(["signal", "placed", "too late", "others", "first(ms)", "last(ms)"], rows));
+  }
+  if (options.json !== "") {
+    const report = { machine: machine(), signals, followers, bursts };
+    await Bun.write(options.json, `${JSON.stringify(report, null, 2)}\n`);
+  }
+}
+
+async function burst({ copier, post }: House, signals: number): Promise<Burst> {
+  const startedAtMs = performance.now();
+  const answers = await Promise.all(Array.from({ length: signals }, (_, n) => post(100 + n)));
+  const acceptedMs = performance.now() - startedAtMs;
+  const accepted: {
+    readonly id: SignalId;
+    readonly sequence: number;
+    readonly acceptedAt: number;
+  }[] = [];
+  for (const response of answers) {
+    if (response.status !== 202) throw new Error(`the edge answered ${response.status}`);
+    accepted.push((await response.json()) as (typeof accepted)[number]);
+  }
+  accepted.sort((a, b) => a.sequence - b.sequence);
+  const shares: Share[] = [];
+  let lastAtMs = 0;
+  for (const { id, acceptedAt } of accepted) {
+    await until(
+      "every follower has an outcome",
+      async () => (await copier.progress(id)).status === "complete",
+      60_000,
+    );
+    const { placed, outcomes, afterMs } = await readAnswers(copier.redis, id);
+    const [firstMs, lastMs] =
+      afterMs.length > 0 ? [quantile(afterMs, 0), quantile(afterMs, 1)] : [null, null];
+    shares.push({ placed, outcomes: Object.fromEntries(outcomes), firstMs, lastMs });
+    lastAtMs = Math.max(lastAtMs, acceptedAt + (lastMs ?? 0));
+  }
+  await forget(
+    copier,
+    accepted.map(({ id }) => id),
+  );
+  return { shares, acceptedMs, lastMs: lastAtMs - (accepted[0]?.acceptedAt ?? 0) };
+}
+
+/** What was neither placed nor left out for being late. */
+function othersOf({ outcomes }: Share): string {
+  const others = Object.entries(outcomes).filter(
+    ([name]) => name !== "placed" && name !== "skipped: TOO_LATE",
+  );
+  return others.length === 0 ? "0" : others.map(([name, count]) => `${count} ${name}`).join(", ");
+}
