@@ -7,21 +7,38 @@ export interface OverdueArgs {
   readonly home: HomeKeys;
   /** How long the edge that accepted a signal is given to dispatch it itself. */
   readonly graceMs: number;
+  /** How many of the oldest to leave out: those that were tried a moment ago. */
+  readonly skip: number;
   readonly limit: number;
+}
+
+export interface Overdue {
+  /** The oldest but for those skipped; fewer than the limit where there are no more. */
+  readonly oldest: SignalId[];
+  /** Where more than these are overdue, the newest: they may yet be in time. */
+  readonly newest: SignalId[];
 }
 
 const lua = `
 ${LUA_NOW}
-return redis.call('ZRANGE', KEYS[1], '-inf', string.format('%d', now_ms() - tonumber(ARGV[1])), 'BYSCORE', 'LIMIT', 0, ARGV[2])
+local before = string.format('%d', now_ms() - tonumber(ARGV[1]))
+local oldest = redis.call('ZRANGE', KEYS[1], '-inf', before, 'BYSCORE', 'LIMIT', ARGV[2], ARGV[3])
+if ARGV[2] == '0' and #oldest < tonumber(ARGV[3]) then return {oldest, {}} end
+return {oldest, redis.call('ZRANGE', KEYS[1], before, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, ARGV[3])}
 `;
 
-/** The oldest accepted signals that not every region has confirmed. */
-export const overdue: Script<OverdueArgs, SignalId[]> = {
+/** Accepted signals that not every region has confirmed, from both ends. */
+export const overdue: Script<OverdueArgs, Overdue> = {
   name: "overdue",
   lua,
   keys: ({ home }) => [home.undispatched],
-  args: ({ graceMs, limit }) => [String(graceMs), String(limit)],
-  reply: (raw) => asList(raw).map((each) => asText(each) as SignalId),
+  args: ({ graceMs, skip, limit }) => [graceMs, skip, limit].map(String),
+  reply(raw) {
+    const [oldest, newest] = asList(raw).map((ids) =>
+      asList(ids).map((id) => asText(id) as SignalId),
+    );
+    return { oldest: oldest ?? [], newest: newest ?? [] };
+  },
 };
 
 export interface LinkArgs {

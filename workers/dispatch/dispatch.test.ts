@@ -8,14 +8,19 @@ import {
   test,
 } from "bun:test";
 import { compactVerify, exportJWK, generateKeyPair, type JWK } from "jose";
+import { signalIdIn, type SignalId } from "../../domain/ids.ts";
 import type { AcceptedSignal } from "../../domain/signal.ts";
 import type { ChainLink } from "../../redis/events.ts";
+import { overdue } from "../../redis/dispatch.ts";
 import { MAX_JOBS_WAITING } from "../../redis/enqueue.ts";
-import { RegionKeys } from "../../redis/keys.ts";
+import { HomeKeys, RegionKeys } from "../../redis/keys.ts";
+import { route, routeField } from "../../redis/route.ts";
 import { CHANNEL, HOME, PARTITIONS, startCopier, type Copier } from "../../tests/support/copier.ts";
 import { startDesk, type TestDesk } from "../../tests/support/desk.ts";
+import { startRedis } from "../../tests/support/redis.ts";
 import { startRole, type RoleProcess } from "../../tests/support/role.ts";
 import { until } from "../../tests/support/wait.ts";
+import { run } from "../redis-client.ts";
 import { linkHash } from "./chain.ts";
 
 setDefaultTimeout(20_000);
@@ -42,9 +47,13 @@ afterAll(async () => {
   await desk.stop();
 });
 
-async function startDispatch(consumer = "one"): Promise<RoleProcess> {
+async function startDispatch(
+  consumer = "one",
+  regions: Readonly<Record<string, string>> = { local: desk.redis.url },
+): Promise<RoleProcess> {
   const worker = await startRole("dispatch", {
     ...desk.env,
+    FANFARE_REGION_REDIS_URLS: JSON.stringify(regions),
     FANFARE_CONSUMER: consumer,
     FANFARE_ISSUER_KEY: JSON.stringify(issuer),
   });
@@ -100,6 +109,58 @@ describe("redispatch where the job streams have no room", () => {
     );
     expect(await enqueued(0)).toBe(1);
   });
+});
+
+describe("redispatch while a region is away", () => {
+  test.each(["deaf", "gone"] as const)(
+    "what is stuck behind one that is %s holds up no younger signal, and is completed when it is back",
+    async (how) => {
+      const region = await startRedis();
+      const dead = { region: "dead", broker: "desk", partition: 0, shard: 0, version: 1, count: 1 };
+      await run(copier.redis, route, { home: HOME, channel: CHANNEL, routes: [dead] });
+      const stuck: SignalId[] = [];
+      for (let index = 0; index < 250; index += 1) stuck.push(await copier.send({}, false));
+      await copier.redis.send("HDEL", [HOME.routes(CHANNEL), routeField(dead)]);
+      if (how === "deaf") region.pause();
+      else await region.kill();
+      await startDispatch("one", { local: desk.redis.url, dead: region.url });
+      await until("the living region has the jobs of all", async () => {
+        const found = await Promise.all(stuck.map(enqueued));
+        return found.every(Boolean);
+      });
+      const younger = await copier.send({}, false);
+      const left = () => copier.redis.send("ZCARD", [HOME.undispatched]);
+      await until(
+        "the younger signal is through",
+        async () => (await copier.redis.send("ZSCORE", [HOME.undispatched, younger])) === null,
+        5_000,
+      );
+      expect(await left()).toBe(stuck.length);
+      if (how === "deaf") region.resume();
+      else await region.restart();
+      await until("nothing waits to be dispatched", async () => (await left()) === 0, 15_000);
+      await region.stop();
+    },
+    60_000,
+  );
+
+  test("of very many, those that may yet be in time are looked at as soon as those that waited longest", async () => {
+    const home = new HomeKeys(99);
+    const ids = ["a", "b", "c", "d", "e"].map((digit) => signalIdIn(99, digit.repeat(32)));
+    const scored = ids.flatMap((id, index) => [String(index), id]);
+    await copier.redis.send("ZADD", [home.undispatched, ...scored]);
+    const look = (skip: number) => run(copier.redis, overdue, { home, graceMs: 0, skip, limit: 2 });
+    const newest = [ids[4], ids[3]] as SignalId[];
+    expect(await look(0)).toEqual({ oldest: ids.slice(0, 2), newest });
+    expect(await look(2)).toEqual({ oldest: ids.slice(2, 4), newest });
+    expect(await look(4)).toEqual({ oldest: ids.slice(4), newest });
+    await copier.redis.send("DEL", [home.undispatched]);
+  });
+
+  async function enqueued(id: SignalId): Promise<boolean> {
+    const keys = PARTITIONS.all().map((each) => new RegionKeys(each).enqueued(id));
+    return Number(await copier.redis.send("EXISTS", keys)) > 0;
+  }
 });
 
 describe("chain", () => {

@@ -1,7 +1,9 @@
 /**
  * Completes what an edge began: every accepted signal that not all regions
  * have confirmed is dispatched again. Enqueueing is idempotent, so it does no
- * harm where the edge was merely slow.
+ * harm where the edge was merely slow. However many wait for a region that is
+ * away, all take turns: each pass goes on where the one before ended, and looks
+ * at the newest as well, which may yet be in time.
  */
 import { getLogger } from "@logtape/logtape";
 import { HomeKeys } from "../../redis/keys.ts";
@@ -12,6 +14,7 @@ import type { SignalId } from "../../domain/ids.ts";
 import { crashPoint } from "../crash-point.ts";
 import type { Clock } from "../clock.ts";
 import { run, type Redis } from "../redis-client.ts";
+import { Reach } from "./reach.ts";
 
 const GRACE_MS = 200;
 const PAUSE_MS = 100;
@@ -26,40 +29,54 @@ export interface Redispatch {
 }
 
 export async function redispatch(parts: Redispatch): Promise<void> {
-  const log = getLogger(["fanfare", "dispatch"]).with({ partition: parts.partition });
-  const keys = new HomeKeys(parts.partition);
-  while (!parts.stop.aborted) {
+  const { home, partition, clock, stop } = parts;
+  const log = getLogger(["fanfare", "dispatch"]).with({ partition });
+  const keys = new HomeKeys(partition);
+  const reach = new Reach(clock);
+  let skip = 0;
+  while (!stop.aborted) {
     try {
-      const ids = await run(parts.home, overdue, { home: keys, graceMs: GRACE_MS, limit: LIMIT });
-      const results = await Promise.allSettled(ids.map((id) => complete(parts, keys, id)));
-      const failed = results.filter(({ status }) => status === "rejected").length;
+      const which = { home: keys, graceMs: GRACE_MS, skip, limit: LIMIT };
+      const { oldest, newest } = await run(home, overdue, which);
+      const ids = [...new Set([...oldest, ...newest])];
+      const results = await Promise.allSettled(ids.map((id) => complete(parts, reach, keys, id)));
+      const left = results.map(({ status }) => status === "rejected");
+      const failed = left.filter(Boolean).length;
       if (failed > 0) log.warn("{failed} signals could not be dispatched yet", { failed });
-      if (ids.length < LIMIT || failed > 0) await parts.clock.sleep(PAUSE_MS);
+      // Those that are done are gone from the set, and are not to be skipped.
+      skip = oldest.length < LIMIT ? 0 : skip + left.slice(0, oldest.length).filter(Boolean).length;
+      if (oldest.length < LIMIT || failed > 0) await clock.sleep(PAUSE_MS);
     } catch {
       log.warn("the home store does not answer, trying again");
-      await parts.clock.sleep(PAUSE_MS);
+      await clock.sleep(PAUSE_MS);
     }
   }
 }
 
 async function complete(
   { home, regions }: Redispatch,
+  reach: Reach,
   keys: HomeKeys,
   id: SignalId,
 ): Promise<void> {
   const fields = await home.send("HMGET", [keys.signal(id), ...STORED_SIGNAL_FIELDS]);
   const stored = parseStoredSignal(fields);
   if (stored) {
-    await Promise.all(
+    const enqueued = await Promise.allSettled(
       dispatchesOf(stored.signal, stored.routes).map(async (dispatch) => {
         const region = regions.get(dispatch.region);
         if (!region) throw new Error("a route names a region that is not configured");
         crashPoint("before-enqueue");
-        const { kind } = await run(region, enqueue, dispatch.enqueue);
+        const { kind } = await reach.call(dispatch.region, () =>
+          run(region, enqueue, dispatch.enqueue),
+        );
         crashPoint("after-enqueue");
         if (kind === "full") throw new Error("a job stream is full");
       }),
     );
+    // One region that is away keeps the signal listed, and keeps none of the others from their jobs.
+    if (enqueued.some(({ status }) => status === "rejected"))
+      throw new Error("not all have their jobs");
   }
   await home.send("ZREM", [keys.undispatched, id]);
 }

@@ -76,6 +76,7 @@ function randomCommand(random: Random): RedisCall {
     () => ["ZCOUNT", [zset, number(), `(${number()}`]],
     () => ["ZRANGE", [zset, number(), number()]],
     () => ["ZRANGE", [zset, "-inf", number(), "BYSCORE", "LIMIT", "1", "2"]],
+    () => ["ZRANGE", [zset, number(), "-inf", "BYSCORE", "REV", "LIMIT", "1", "2"]],
     () => ["ZRANGEBYSCORE", [zset, `(${number()}`, "+inf", "LIMIT", "0", "2"]],
     () => ["ZREMRANGEBYSCORE", [zset, "-inf", number()]],
     () => ["RPUSH", [list, ...words(3)]],
@@ -152,7 +153,13 @@ function randomScript(random: Random): RedisCall {
       const shards = [{ shard, version, count: 2 }];
       return call(enqueue, { signal: accepted, partition: 0, broker: BROKER, shards });
     },
-    () => call(overdue, { home: HOME, graceMs: random.pick([0, 90_000]), limit: 2 }),
+    () =>
+      call(overdue, {
+        home: HOME,
+        graceMs: random.pick([0, 90_000]),
+        skip: random.below(2),
+        limit: 2,
+      }),
     () => {
       const head = random.pick([null, "h1", "h2"]);
       const newHead = random.pick(["h1", "h2"]);

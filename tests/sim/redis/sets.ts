@@ -58,7 +58,8 @@ function rangeByScore(
       const count = integer(options[index + 2]);
       found = found.slice(offset, count < 0 ? undefined : offset + count);
       index += 2;
-    } else if (option === "WITHSCORES") withScores = true;
+    } else if (option === "REV") found = found.toReversed();
+    else if (option === "WITHSCORES") withScores = true;
     else unsupported(`ZRANGE … ${option}`);
   }
   return found.flatMap(([member, value]) => (withScores ? [member, String(value)] : [member]));
@@ -121,7 +122,9 @@ export const SETS: Readonly<Record<string, Command>> = {
     const scores = scoresOf(call, key);
     const [by, ...rest] = options;
     if (by?.toUpperCase() === "BYSCORE") {
-      return rangeByScore(scores, [from ?? "", to ?? "", ...rest]);
+      // From the highest, the bounds come the other way round as well.
+      const bounds = rest[0]?.toUpperCase() === "REV" ? [to, from] : [from, to];
+      return rangeByScore(scores, [...bounds.map((each) => each ?? ""), ...rest]);
     }
     if (by !== undefined) unsupported(`ZRANGE … ${by}`);
     const [start, end] = range(integer(from), integer(to), scores?.size ?? 0);
