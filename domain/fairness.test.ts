@@ -30,3 +30,12 @@ test("nothing, and a signal of one, are even", () => {
   expect(fairnessOf([])).toEqual({ followers: [], dispersion: 0 });
   expect(fairnessOf([ALL.slice(0, 1)]).followers[0]?.meanRank).toBe(0.5);
 });
+
+test("those who are served at the same moment have the same rank, and all at once is even", () => {
+  const { followers } = fairnessOf([[ALL.slice(0, 50), ALL.slice(50)]]);
+  expect(new Set(followers.slice(0, 50).map(({ meanRank }) => meanRank)).size).toBe(1);
+  expect(followers[0]?.meanRank).toBeCloseTo(0.25, 2);
+  expect(followers[99]?.meanRank).toBeCloseTo(0.75, 2);
+  const { dispersion } = fairnessOf([[ALL]]);
+  expect(dispersion).toBe(0);
+});

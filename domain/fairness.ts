@@ -27,12 +27,13 @@ export interface Fairness {
 /** The standard deviation of ranks that are spread evenly between 0 and 1. */
 const UNIFORM = 1 / Math.sqrt(12);
 
-/** Each signal as its followers in the order in which they were served. */
-export function fairnessOf(signals: Iterable<readonly SubscriptionId[]>): Fairness {
+/** The followers of one signal in the order in which they were served; those in one list at the same moment. */
+export type Served = readonly (SubscriptionId | readonly SubscriptionId[])[];
+
+export function fairnessOf(signals: Iterable<Served>): Fairness {
   const sums = new Map<SubscriptionId, { count: number; sum: number; squares: number }>();
   for (const served of signals) {
-    for (const [index, subscription] of served.entries()) {
-      const rank = served.length < 2 ? 0.5 : index / (served.length - 1);
+    for (const [subscription, rank] of ranksOf(served)) {
       const known = sums.get(subscription) ?? { count: 0, sum: 0, squares: 0 };
       known.count += 1;
       known.sum += rank;
@@ -46,6 +47,18 @@ export function fairnessOf(signals: Iterable<readonly SubscriptionId[]>): Fairne
     return { subscription, signals: count, meanRank, spread };
   });
   return { followers, dispersion: deviation(followers.map(({ meanRank }) => meanRank)) / UNIFORM };
+}
+
+/** Those who were served at the same moment share the mean of their ranks. */
+function* ranksOf(served: Served): Iterable<[SubscriptionId, number]> {
+  const groups = served.map((each) => (typeof each === "string" ? [each] : each));
+  const last = groups.reduce((sum, group) => sum + group.length, 0) - 1;
+  let before = 0;
+  for (const group of groups) {
+    const rank = last < 1 ? 0.5 : (before + (group.length - 1) / 2) / last;
+    for (const subscription of group) yield [subscription, rank];
+    before += group.length;
+  }
 }
 
 function deviation(values: readonly number[]): number {
