@@ -17,7 +17,7 @@ import { recordEvents, recordLinks, recordSignals } from "./record.ts";
 /** Entries a write. An entry of `events` is a whole shard, so a write is of some thousand orders. */
 const BATCH = { signals: 500, links: 500, events: 16 } as const;
 /** Each write waits for the disk, or for a majority: one of many entries costs hardly more than one of one. */
-const GATHER_MS = 25;
+const GATHER_MS = 50;
 const GROUP = "recorder";
 /** Longer than a write that runs into the records' time limit. */
 const RECLAIM_IDLE_MS = 60_000;
