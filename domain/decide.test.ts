@@ -109,6 +109,14 @@ describe("skips", () => {
     expect(reasonOf(decided({ sizing: FIXED, ...plan }, facts, changes))).toBe(reason);
   });
 
+  test.each(cases)(
+    "%s does not make unsent what may have been sent: %j",
+    (reason, plan, facts, changes) => {
+      const decision = decided({ sizing: FIXED, ...plan }, { ...facts, maybeSent: true }, changes);
+      expect(decision).toMatchObject({ kind: "order", askOnly: reason });
+    },
+  );
+
   test("not one step before the limit is reached", () => {
     const plans: readonly [CopyPlan, Partial<Facts>][] = [
       [{ symbols: ["EUR/USD"], deniedSymbols: ["GBP/USD"] }, {}],
@@ -170,12 +178,14 @@ describe("caps", () => {
     });
   });
 
-  test("do not make unsent what may have been sent, and count it", () => {
-    const plan = { sizing: FIXED, maxOpen: 1, minPayoutBp: 9_999 };
-    const decision = decided(plan, { usages: used({ open: 1 }), maybeSent: true });
+  test("count what may have been sent also where they are used up", () => {
+    const decision = decided(
+      { sizing: FIXED, maxOpen: 1 },
+      { usages: used({ open: 1 }), maybeSent: true },
+    );
     if (decision.kind === "skip") throw new Error(decision.reason);
     expect(parseUsage(decision.reservation?.after ?? "").open).toBe(2);
-    expect(decision.reservation?.beyond).toBe(true);
+    expect(decision.askOnly).toBe("OPEN_CAP");
   });
 
   test("cost followers who have none nothing", () => {

@@ -33,8 +33,8 @@ export interface Facts {
   /** Packed usage of followers with caps. */
   readonly usages?: ReadonlyMap<SubscriptionId, string>;
   /**
-   * The order may have been sent already, on facts that are lost: caps and
-   * payouts of now do not make it unsent, and it counts all the same.
+   * The order may have been sent already, on facts that are lost: nothing of
+   * now makes it unsent, so nobody is skipped, and it counts all the same.
    */
   readonly maybeSent?: boolean;
 }
@@ -45,8 +45,6 @@ export interface Reservation {
   readonly after: string;
   /** The UTC day that the stake counts on. */
   readonly day: number;
-  /** Breaks a cap: only an order that may have been sent already does, and it must not be sent again. */
-  readonly beyond?: true;
 }
 
 export type Decision =
@@ -57,6 +55,11 @@ export type Decision =
       readonly terms?: OrderTerms;
       /** Absent where the follower has no caps. */
       readonly reservation?: Reservation;
+      /**
+       * Why it would be skipped, were it not maybe sent: the broker is only
+       * asked about it, and what was never opened is told as skipped for this.
+       */
+      readonly askOnly?: SkipReason;
     }
   | { readonly kind: "skip"; readonly reason: SkipReason };
 
@@ -69,14 +72,18 @@ const PAUSED_BY = {
 
 export function decide(signal: AcceptedSignal, follower: Follower, facts: Facts): Decision {
   const { plan, subscription, account } = follower;
-  const reason = standingReason(signal, follower, facts.nowMs) ?? payoutReason(signal, plan, facts);
-  if (reason !== undefined) return skip(reason);
-
-  if (!plan.sizing) return skip("NOT_SIZED");
   const balanceCents = facts.balances?.get(account);
-  if (plan.sizing.kind === "balance" && balanceCents === undefined) return skip("BALANCE_UNKNOWN");
-  const stakeCents = stakeOf(plan, plan.sizing, signal.stakeCents, balanceCents ?? 0);
-  if (stakeCents < 1) return skip("STAKE_TOO_SMALL");
+  const stakeCents = plan.sizing
+    ? stakeOf(plan, plan.sizing, signal.stakeCents, balanceCents ?? 0)
+    : 0;
+  const before = facts.usages?.get(subscription) ?? "";
+  const usage = isCapped(plan) ? usageOn(parseUsage(before), dayOf(facts.nowMs)) : undefined;
+  const reason =
+    standingReason(signal, follower, facts.nowMs) ??
+    payoutReason(signal, plan, facts) ??
+    sizeReason(plan, stakeCents, balanceCents) ??
+    (usage && brokenCap(plan, usage, stakeCents));
+  if (reason !== undefined && facts.maybeSent !== true) return skip(reason);
 
   const order = {
     clientOrderId: clientOrderId(signal.id, subscription),
@@ -85,16 +92,17 @@ export function decide(signal: AcceptedSignal, follower: Follower, facts: Facts)
     stakeCents,
   };
   const terms = termsOf(signal, plan);
-  if (!isCapped(plan)) return terms ? { kind: "order", order, terms } : { kind: "order", order };
-
-  const before = facts.usages?.get(subscription) ?? "";
-  const usage = usageOn(parseUsage(before), dayOf(facts.nowMs));
-  const broken = brokenCap(plan, usage, stakeCents);
-  if (broken !== undefined && facts.maybeSent !== true) return skip(broken);
-  const after = formatUsage(withStake(usage, stakeCents));
-  const reserved = { before, after, day: usage.day };
-  const reservation = broken === undefined ? reserved : { ...reserved, beyond: true as const };
-  return { kind: "order", order, ...(terms ? { terms } : {}), reservation };
+  return {
+    kind: "order",
+    order,
+    ...(terms ? { terms } : {}),
+    ...(usage
+      ? {
+          reservation: { before, after: formatUsage(withStake(usage, stakeCents)), day: usage.day },
+        }
+      : {}),
+    ...(reason === undefined ? {} : { askOnly: reason }),
+  };
 }
 
 function skip(reason: SkipReason): Decision {
@@ -121,12 +129,22 @@ function standingReason(
 function payoutReason(
   signal: AcceptedSignal,
   plan: CopyPlan,
-  { payoutsBp, maybeSent = false }: Facts,
+  { payoutsBp }: Facts,
 ): SkipReason | undefined {
-  if (plan.minPayoutBp === undefined || maybeSent) return undefined;
+  if (plan.minPayoutBp === undefined) return undefined;
   const payoutBp = payoutsBp?.get(brokerSymbol(plan, signal.symbol));
   if (payoutBp === undefined) return "PAYOUT_UNKNOWN";
   return payoutBp < plan.minPayoutBp ? "PAYOUT_TOO_LOW" : undefined;
+}
+
+function sizeReason(
+  { sizing }: CopyPlan,
+  stakeCents: number,
+  balanceCents: number | undefined,
+): SkipReason | undefined {
+  if (!sizing) return "NOT_SIZED";
+  if (sizing.kind === "balance" && balanceCents === undefined) return "BALANCE_UNKNOWN";
+  return stakeCents < 1 ? "STAKE_TOO_SMALL" : undefined;
 }
 
 /** Only what differs from the signal: most copies are on its own terms. */

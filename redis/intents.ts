@@ -19,12 +19,17 @@ import {
   type OrderReservation,
 } from "./usage.ts";
 
-/** An order's terms are there only where something of them is not as the signal says, or it counts in a usage. */
+/** An order's terms are there only where something of them is not as the signal says, or needs care. */
 export type IntendedOrder = readonly [
   SubscriptionId,
   AccountId,
   stakeCents: number,
-  terms?: OrderTerms & { readonly reserved?: true },
+  terms?: OrderTerms & {
+    /** It counts in a usage. */
+    readonly reserved?: true;
+    /** It may have been sent, and must not be now; told as skipped for this where it was never opened. */
+    readonly askOnly?: SkipReason;
+  },
 ];
 
 /** What was decided for a shard, before anything of it is sent. */

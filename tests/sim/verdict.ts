@@ -15,11 +15,7 @@ export interface Verdict {
   readonly faults: readonly string[];
   /** What may still come right, and must have when everything is over. */
   readonly open: readonly string[];
-  /**
-   * What a Redis took with its tail (`everysec`): acceptances, and the intents of
-   * orders whose followers have left or paused since, so that nobody can tell
-   * any more that they were sent.
-   */
+  /** Acceptances that a Redis took with its tail (`everysec`). */
   readonly lost: readonly string[];
   /** Orders that a broker which ignores valid-until opened after their deadline. */
   readonly late: readonly string[];
@@ -36,15 +32,7 @@ export function faultsOf(
   for (const acceptance of oracle.accepted.values()) {
     const { id } = acceptance.signal;
     if (store.has(HomeKeys.ofSignal(id).signal(id), nowMs)) {
-      judgeSignal(
-        verdict,
-        acceptance,
-        told.get(id) ?? new Map(),
-        broker,
-        store,
-        partitions,
-        redis.tailLostAtMs,
-      );
+      judgeSignal(verdict, acceptance, told.get(id) ?? new Map(), broker, store, partitions);
     } else verdict.lost.push(`signal ${id} was accepted and lost`);
   }
   judgeBook(verdict, broker);
@@ -82,13 +70,12 @@ function outcomesOf(store: Store, partitions: PartitionMap): Map<string, Told> {
 }
 
 function judgeSignal(
-  { faults, open, lost }: Record<keyof Verdict, string[]>,
+  { faults, open }: Record<keyof Verdict, string[]>,
   { signal, snapshot, followers }: Acceptance,
   told: Told,
   broker: SimulatedBroker,
   store: Store,
   partitions: PartitionMap,
-  tailLostAtMs: number,
 ): void {
   const { id } = signal;
   if (followers !== snapshot.size)
@@ -120,12 +107,8 @@ function judgeSignal(
     if (last.kind === "unknown") {
       if (!mayStayUnknown) open.push(`${name} is unknown`);
     } else if ((last.kind === "placed") !== isBooked) {
-      const isForgotten =
-        signal.acceptedAtMs <= tailLostAtMs &&
-        last.kind === "skipped" &&
-        (last.reason === "PAUSED" || last.reason === "LEFT");
-      const text = `${name} is told ${JSON.stringify(last)}, and is ${isBooked ? "" : "not "}on the broker's book`;
-      (isForgotten ? lost : faults).push(text);
+      const booked = `is ${isBooked ? "" : "not "}on the broker's book`;
+      faults.push(`${name} is told ${JSON.stringify(last)}, and ${booked}`);
     }
   }
   const shown = { placed: 0, rejected: 0, skipped: 0, unknown: 0 };

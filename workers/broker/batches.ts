@@ -1,21 +1,29 @@
 /**
  * The orders of a job as the broker takes them: a batch is of one symbol, one
  * contract and one end. Most jobs are one batch; plans that reverse, rename or
- * shorten make more, and these go out together.
+ * shorten make more, and these go out together. What may only be asked about is
+ * never in one batch with what may be sent.
  */
 import { clientOrderId } from "../../domain/ids.ts";
 import type { Intents } from "../../redis/intents.ts";
 import type { Job } from "../../redis/job.ts";
 import type { OrderBatch } from "../brokers/port.ts";
 
-export function batchesOf({ signal, shard }: Job, { orders }: Intents): OrderBatch[] {
+export interface IntendedBatch extends OrderBatch {
+  readonly askOnly: boolean;
+}
+
+export function batchesOf({ signal, shard }: Job, { orders }: Intents): IntendedBatch[] {
   const { symbol, contract, durationSeconds, deadlineMs } = signal;
   const batches = new Map<
     string,
-    OrderBatch & { readonly orders: OrderBatch["orders"][number][] }
+    IntendedBatch & { readonly orders: OrderBatch["orders"][number][] }
   >();
   for (const [subscription, account, stakeCents, terms] of orders) {
-    const key = terms ? `${terms.symbol} ${terms.contract} ${terms.validUntilMs}` : NO_TERMS;
+    const askOnly = terms?.askOnly !== undefined;
+    const key = terms
+      ? `${terms.symbol} ${terms.contract} ${terms.validUntilMs} ${askOnly}`
+      : NO_TERMS;
     let batch = batches.get(key);
     if (!batch) {
       batch = {
@@ -24,6 +32,7 @@ export function batchesOf({ signal, shard }: Job, { orders }: Intents): OrderBat
         durationSeconds,
         validUntilMs: terms?.validUntilMs ?? deadlineMs,
         shard,
+        askOnly,
         orders: [],
       };
       batches.set(key, batch);
@@ -38,7 +47,7 @@ export function batchesOf({ signal, shard }: Job, { orders }: Intents): OrderBat
   return [...batches.values()];
 }
 
-const NO_TERMS = "undefined undefined undefined";
+const NO_TERMS = "undefined undefined undefined false";
 
 /**
  * What was found of each batch, put back into the order of the intents;

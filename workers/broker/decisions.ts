@@ -41,16 +41,18 @@ export function decideAll(
       continue;
     }
     const stop = stopOf(halts, job, member.follower);
-    if (stop) {
+    if (stop && facts.maybeSent !== true) {
       skips.push([subscription, account, stop]);
       continue;
     }
-    const { order, terms, reservation } = decision;
-    if (reservation) {
-      reservations.push({ ...reservation, ...order });
-      orders.push([subscription, account, order.stakeCents, { ...terms, reserved: true }]);
-    } else if (terms) {
-      orders.push([subscription, account, order.stakeCents, terms]);
+    const { order, terms, reservation, askOnly = stop } = decision;
+    if (reservation) reservations.push({ ...reservation, ...order });
+    if (reservation || terms || askOnly) {
+      const care = {
+        ...(reservation ? { reserved: true as const } : {}),
+        ...(askOnly && { askOnly }),
+      };
+      orders.push([subscription, account, order.stakeCents, { ...terms, ...care }]);
     } else {
       orders.push([subscription, account, order.stakeCents]);
     }

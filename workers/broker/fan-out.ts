@@ -53,7 +53,9 @@ async function placeAll(
 ): Promise<Placement> {
   const batches = batchesOf(job, intents);
   const placements = await Promise.all(
-    batches.map((batch) => placeGated(parts, { job, members }, batch, { ...intents, ...history })),
+    batches.map(({ askOnly, ...batch }) =>
+      placeGated(parts, { job, members }, batch, { ...intents, ...history, askOnly }),
+    ),
   );
   const [first = NOTHING_PLACED] = placements;
   if (placements.length <= 1) return first;
@@ -68,9 +70,7 @@ async function placeAll(
   };
 }
 
-const NO_HALTS: Halts = { version: "0", scopes: new Map() };
-
-interface Intended extends Pick<History, "maybeSent" | "askOnly"> {
+interface Intended extends Pick<History, "maybeSent"> {
   readonly intents: Intents;
   readonly members: readonly RosterMember[];
 }
@@ -89,10 +89,9 @@ async function writeIntents(parts: FanOut, job: Job): Promise<Intended | undefin
     const facts: Facts = overtaken
       ? updated(overtaken, clock.nowMs())
       : await factsOf(parts, job, snapshot);
-    // Who may have been sent an order is one who would have been at the acceptance, whatever holds now.
-    const decided: Decided = older
-      ? decideAll(job, snapshot, NO_HALTS, asOfAcceptance(job, facts))
-      : decideAll(job, snapshot, halts, facts);
+    // Each of them may have been sent an order at the acceptance, whatever holds now.
+    const asOf = older ? asOfAcceptance(job, facts) : facts;
+    const decided: Decided = decideAll(job, snapshot, halts, asOf);
     crashPoint("after-decide");
     const reply: IntendReply = await run(redis, intend, {
       partition,
@@ -103,15 +102,10 @@ async function writeIntents(parts: FanOut, job: Job): Promise<Intended | undefin
       older,
     });
     crashPoint("after-intend");
-    const { intents, reservations } = decided;
+    const { intents } = decided;
     const { members } = shard;
-    // What holds now is not known to have held then: what it would keep back may be out, and more must not follow.
-    const askOnly =
-      older && (halts.scopes.size > 0 || reservations.some(({ beyond }) => beyond === true));
-    if (reply.kind === "new") return { intents, maybeSent: older, askOnly, members };
-    if (reply.kind === "known") {
-      return { intents: reply.intents, maybeSent: true, askOnly, members };
-    }
+    if (reply.kind === "new") return { intents, maybeSent: older, members };
+    if (reply.kind === "known") return { intents: reply.intents, maybeSent: true, members };
     if (reply.kind === "over") return undefined;
     older ||= reply.kind === "older";
     overtaken = reply.kind === "overtaken" ? { facts, usages: reply.usages } : undefined;
@@ -139,10 +133,15 @@ export function outcomesEvent(job: Job, intents: Intents, placement: Placement):
     account,
     { kind: "skipped", reason },
   ]);
-  const placed = intents.orders.flatMap(([subscription, account], index): CopyOutcome[] => {
-    const outcome = placement.outcomes[index];
-    return outcome ? [[subscription, account, outcome]] : [];
-  });
+  const placed = intents.orders.flatMap(
+    ([subscription, account, , terms], index): CopyOutcome[] => {
+      const outcome = placement.outcomes[index];
+      if (!outcome) return [];
+      const { askOnly: reason } = terms ?? {};
+      const told = reason && outcome.kind === "skipped" ? { ...outcome, reason } : outcome;
+      return [[subscription, account, told]];
+    },
+  );
   return {
     kind: "outcomes",
     signal: job.signal.id,

@@ -33,7 +33,9 @@ export async function answerQuestion(parts: FanOut, entry: Entry): Promise<Verdi
 
   const asked = only(stored.intents, unknown);
   const batches = batchesOf(job, asked);
-  const answers = await Promise.all(batches.map((batch) => ask(broker, batch, clock)));
+  const answers = await Promise.all(
+    batches.map(({ askOnly: _, ...batch }) => ask(broker, batch, clock)),
+  );
   const answered = answers.map((each) => each ?? []);
   if (answers.every((each) => !each)) throw new Error("the broker does not answer");
   const found = inOrder(asked, batches, answered);

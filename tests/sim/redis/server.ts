@@ -61,8 +61,6 @@ export class RedisServer {
   /** The append-only file. */
   #log: Write[] = [];
   #upAtUs = 0;
-  /** When it last lost a tail. */
-  tailLostAtMs = 0;
 
   constructor(scheduler: Scheduler, random: Random, observe: (observed: Observed) => void) {
     this.#scheduler = scheduler;
@@ -119,7 +117,6 @@ export class RedisServer {
     const synced = this.#log.filter(({ atMs }) => atMs <= nowMs - FSYNC_MS).length;
     if (losesTail) {
       this.#log = this.#log.slice(0, this.#random.between(synced, this.#log.length));
-      this.tailLostAtMs = nowMs;
     }
     this.engine = new Engine();
     for (const write of this.#log) this.#replay(write);
