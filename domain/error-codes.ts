@@ -76,6 +76,11 @@ export const ERRORS = {
     title: "The sender's grant does not cover this hour.",
     action: "Send within the grant's hours (UTC), or ask the provider to widen them.",
   },
+  SETTINGS_FORBIDDEN: {
+    status: 403,
+    title: "These settings are not yours to change.",
+    action: "Change those of your own account, or of a channel that you provide.",
+  },
   ROUTE_UNKNOWN: {
     status: 404,
     title: "There is nothing at this address.",
@@ -90,6 +95,11 @@ export const ERRORS = {
     status: 404,
     title: "No such subscription, or not one of yours.",
     action: "Check the id in your list of subscriptions.",
+  },
+  SETTINGS_UNKNOWN: {
+    status: 404,
+    title: "No such scope of settings, or not one that you may see.",
+    action: "Use `platform`, or `provider:`, `channel:` or `follower:` with an id.",
   },
   CHANNEL_UNKNOWN: {
     status: 404,

@@ -1,7 +1,14 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { PAUSE_SCOPES, type Sizing } from "./copy-plan.ts";
-import { inherit, PLAN_FIELDS, planOf, type PlanField, type PlanLayer } from "./plan-layer.ts";
+import {
+  foldScopes,
+  inherit,
+  layUnder,
+  PLAN_FIELDS,
+  type PlanField,
+  type PlanLayer,
+} from "./plan-layer.ts";
 
 const cents = fc.integer({ min: 1, max: 1_000 });
 const symbols = fc.uniqueArray(fc.constantFrom("A", "B", "C", "D"));
@@ -92,14 +99,35 @@ test("an overriding field replaces what it inherits, and takes it away where it 
 
 test("reversed by channel and follower is straight again", () => {
   const reverse = { plan: { reverse: true }, paused: false };
-  expect(planOf({ channel: reverse }, {}).reverse).toBe(true);
-  expect(planOf({ channel: reverse }, { reverse: true }).reverse).toBe(false);
+  const upper = foldScopes({ channel: reverse });
+  expect(layUnder(upper, {}).reverse).toBe(true);
+  expect(layUnder(upper, { reverse: true }).reverse).toBe(false);
 });
 
 test("the widest pause holds, and nothing below overrides it", () => {
   const paused = { plan: {}, paused: true };
   const own: PlanLayer = { overriding: [...PLAN_FIELDS] };
-  for (const scope of PAUSE_SCOPES) expect(planOf({ [scope]: paused }, own).pausedBy).toBe(scope);
-  expect(planOf({ follower: paused, provider: paused }, own).pausedBy).toBe("provider");
-  expect(planOf({}, own).pausedBy).toBeUndefined();
+  for (const scope of PAUSE_SCOPES) {
+    expect(layUnder(foldScopes({ [scope]: paused }), own).pausedBy).toBe(scope);
+  }
+  const both = foldScopes({ follower: paused, provider: paused });
+  expect(layUnder(both, own).pausedBy).toBe("provider");
+  expect(layUnder(foldScopes({ channel: paused }), { pausedBy: "follower" }).pausedBy).toBe(
+    "channel",
+  );
+  expect(layUnder({}, { pausedBy: "follower" }).pausedBy).toBe("follower");
+  expect(layUnder({}, own).pausedBy).toBeUndefined();
+});
+
+test("it does not matter where a stack of scopes is cut in two", () => {
+  const settings = fc.record({ plan: layer, paused: fc.boolean() });
+  fc.assert(
+    fc.property(settings, settings, settings, settings, layer, (a, b, c, d, own) => {
+      const [platform, provider, channel, follower] = [a, b, c, d];
+      const whole = layUnder(foldScopes({ platform, provider, channel, follower }), own);
+      const row = layUnder(foldScopes({ follower }), own);
+      const cut = layUnder(foldScopes({ platform, provider, channel }), row);
+      expect(normal(cut)).toEqual(normal(whole));
+    }),
+  );
 });

@@ -73,21 +73,30 @@ export function inherit(upper: PlanLayer, lower: PlanLayer): PlanLayer {
   return overriding.length > 0 ? { ...fields, overriding } : fields;
 }
 
-/** The one plan of a row: all scopes from the widest to the narrowest, and the subscription's own. */
-export function planOf(
+/** A layer and the widest pause over it: what several scopes come to, or what a row of the roster holds. */
+export interface LayeredPlan extends PlanLayer {
+  readonly pausedBy?: PauseScope;
+}
+
+/** `lower` with all that stands above it; nothing below overrides a pause. */
+export function layUnder(upper: LayeredPlan, lower: LayeredPlan): LayeredPlan {
+  const pausedBy = upper.pausedBy ?? lower.pausedBy;
+  const plan = inherit(upper, lower);
+  return pausedBy === undefined ? plan : { ...plan, pausedBy };
+}
+
+/** Scopes from the widest to the narrowest as one. */
+export function foldScopes(
   scopes: Readonly<Partial<Record<PauseScope, ScopeSettings>>>,
-  own: PlanLayer,
-): CopyPlan {
-  let folded: PlanLayer = {};
-  let pausedBy: PauseScope | undefined;
+): LayeredPlan {
+  let folded: LayeredPlan = {};
   for (const scope of PAUSE_SCOPES) {
     const settings = scopes[scope];
     if (!settings) continue;
-    folded = inherit(folded, settings.plan);
-    if (settings.paused) pausedBy ??= scope;
+    const { plan, paused } = settings;
+    folded = layUnder(folded, paused ? { ...plan, pausedBy: scope } : plan);
   }
-  const { overriding: _, ...plan } = inherit(folded, own);
-  return pausedBy === undefined ? plan : { ...plan, pausedBy };
+  return folded;
 }
 
 /** A field that a layer names as overriding without giving it takes the inherited one away. */

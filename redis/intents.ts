@@ -46,6 +46,8 @@ export interface IntendArgs {
   readonly shardVersion: number;
   /** The version of the halts that it was decided under. */
   readonly haltsVersion: string;
+  /** The version of the layers that it was decided under. */
+  readonly layersVersion: string;
   readonly intents: Intents;
   /** Of the orders whose followers have caps; absent where there are none. */
   readonly reservations?: readonly OrderReservation[];
@@ -60,7 +62,7 @@ export type IntendReply =
   | { readonly kind: "known"; readonly intents: Intents }
   /** Its outcomes stand already. */
   | { readonly kind: "over" }
-  /** The shard or the halts changed since they were read. */
+  /** The shard, the halts or the layers changed since they were read. */
   | { readonly kind: "stale" }
   /** These followers' usage changed since it was read, and is this now. */
   | { readonly kind: "overtaken"; readonly usages: ReadonlyMap<SubscriptionId, string> }
@@ -80,6 +82,7 @@ if outcomes then return {'over'} end
 if intents then return {'known', intents} end
 if redis.call('HGET', KEYS[2], 'version:' .. ARGV[1]) ~= ARGV[2] then return {'stale'} end
 if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[4] then return {'stale'} end
+if (redis.call('HGET', KEYS[7], 'version') or '0') ~= ARGV[8] then return {'stale'} end
 if ARGV[7] == '0' and tonumber(ARGV[6]) - ${CLOCK_SKEW_MS} <= run_since(KEYS[6]) then return {'older'} end
 local wanted = wanted_of(ARGV[5])
 local moved = overtaken(KEYS[4], wanted)
@@ -101,12 +104,14 @@ export const intend: Script<IntendArgs, IntendReply> = {
       region.halts,
       ...usageKeys(partition, broker),
       region.run,
+      region.layers,
     ];
   },
   args: ({
     job: { shard, signal },
     shardVersion,
     haltsVersion,
+    layersVersion,
     intents,
     reservations = [],
     older = false,
@@ -118,6 +123,7 @@ export const intend: Script<IntendArgs, IntendReply> = {
     reservationsArg(reservations),
     String(signal.acceptedAtMs),
     older ? "1" : "0",
+    layersVersion,
   ],
   reply(raw) {
     const [kind, more] = asList(raw);

@@ -119,6 +119,10 @@ export class RegionKeys {
   get halts(): string {
     return `${this.#prefix}:halts`;
   }
+  /** HASH scope → `version,settings` (JSON) of platform, providers and channels, and `version`; see `redis/layers.ts`. */
+  get layers(): string {
+    return `${this.#prefix}:layers`;
+  }
   /** STREAM of jobs, one entry a shard; group `workers`. */
   jobs(broker: string): string {
     return `${this.#prefix}:jobs:${broker}`;

@@ -8,9 +8,9 @@
  * milliseconds of Redis' clock: a roster rebuilt after a loss goes on above the
  * versions that routes elsewhere still name.
  */
-import type { CopyPlan } from "../domain/copy-plan.ts";
 import type { Follower } from "../domain/decide.ts";
 import type { AccountId, PersonId, SubscriptionId } from "../domain/ids.ts";
+import type { LayeredPlan } from "../domain/plan-layer.ts";
 import type { SubscriptionState } from "../domain/subscription.ts";
 
 /** Large enough to make a job worth its round trips, small enough to read and answer in a few milliseconds. */
@@ -18,13 +18,15 @@ export const SHARD_SIZE = 512;
 
 export interface RosterMember extends Follower {
   readonly follower: PersonId;
+  /** The subscription's own over the follower's; what stands above those is laid over it by the worker. */
+  readonly plan: LayeredPlan;
   readonly subscriptionVersion: number;
   /** Roster versions at which this subscription joined, left, joined again …, ascending. */
   readonly turns: readonly number[];
 }
 
 /** What a subscription's row holds besides the versions that the script keeps. */
-export type RowPayload = readonly [AccountId, SubscriptionState, number, CopyPlan, PersonId];
+export type RowPayload = readonly [AccountId, SubscriptionState, number, LayeredPlan, PersonId];
 type Row = readonly [version: number, turns: readonly number[], payload: RowPayload];
 
 export function parseRosterShard(flat: readonly string[]): RosterMember[] {

@@ -16,6 +16,7 @@ const ROLES: Record<string, () => Promise<{ role: Role }>> = {
   roster: () => import("./roster/role.ts"),
   reconcile: () => import("./reconcile/role.ts"),
   control: () => import("./control/role.ts"),
+  settings: () => import("./settings/role.ts"),
 };
 
 const name = process.argv[2] ?? "";

@@ -10,6 +10,7 @@ import type { Subscription } from "../../domain/subscription.ts";
 import { accept } from "../../redis/accept.ts";
 import { dispatchesOf, enqueue } from "../../redis/enqueue.ts";
 import { HomeKeys, type PartitionMap } from "../../redis/keys.ts";
+import { setLayer, type SetLayerArgs } from "../../redis/layers.ts";
 import { projectChannel } from "../../redis/channel.ts";
 import { route } from "../../redis/route.ts";
 import { seat } from "../../redis/seat.ts";
@@ -87,6 +88,25 @@ export async function project(
       return;
     } catch {
       await process.clock().sleep(RETRY_MS);
+    }
+  }
+}
+
+/** In every partition, tried again until it stands there. */
+export async function setLayers(
+  process: Process,
+  redis: Redis,
+  partitions: PartitionMap,
+  layer: Omit<SetLayerArgs, "partition">,
+): Promise<void> {
+  for (const partition of partitions.all()) {
+    for (let stands = false; !stands;) {
+      try {
+        await run(redis, setLayer, { partition, ...layer });
+        stands = true;
+      } catch {
+        await process.clock().sleep(RETRY_MS);
+      }
     }
   }
 }

@@ -25,12 +25,18 @@ export function faultsOf(
   { redis, broker, partitions }: Surroundings,
   oracle: Oracle,
   nowMs: number,
+  pausedFromMs: number,
 ): Verdict {
   const { store } = redis.engine;
   const verdict = { faults: [], open: [], lost: [], late: [] } as Record<keyof Verdict, string[]>;
   const told = outcomesOf(store, partitions);
   for (const acceptance of oracle.accepted.values()) {
-    const { id } = acceptance.signal;
+    const { id, acceptedAtMs } = acceptance.signal;
+    for (const [subscription, outcomes] of told.get(id) ?? []) {
+      if (acceptedAtMs > pausedFromMs && outcomes.at(-1)?.kind === "placed") {
+        verdict.faults.push(`${id} of ${subscription} was placed, and everybody was paused`);
+      }
+    }
     if (store.has(HomeKeys.ofSignal(id).signal(id), nowMs)) {
       judgeSignal(verdict, acceptance, told.get(id) ?? new Map(), broker, store, partitions);
     } else verdict.lost.push(`signal ${id} was accepted and lost`);

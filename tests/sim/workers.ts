@@ -3,6 +3,7 @@ import { GROUPS } from "../../redis/streams.ts";
 import { HomeKeys, RegionKeys, type PartitionMap } from "../../redis/keys.ts";
 import { fanOut, type FanOut } from "../../workers/broker/fan-out.ts";
 import { HaltCache } from "../../workers/broker/halt-cache.ts";
+import { LayerCache } from "../../workers/broker/layer-cache.ts";
 import { answerQuestion } from "../../workers/broker/questions.ts";
 import { RosterCache } from "../../workers/broker/roster-cache.ts";
 import { consume, type Verdict } from "../../workers/consume/consume.ts";
@@ -28,7 +29,11 @@ export function runBrokerWorker(process: Process, { redis: server, ...parts }: S
   const redis = server.connect(process);
   const broker = parts.broker.connect(process);
   const clock = process.clock();
-  const caches = { roster: new RosterCache(redis), halts: new HaltCache(redis) };
+  const caches = {
+    roster: new RosterCache(redis),
+    halts: new HaltCache(redis),
+    layers: new LayerCache(redis),
+  };
   const loop = (
     stream: string,
     concurrency: number,

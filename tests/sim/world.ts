@@ -5,12 +5,21 @@ import { link, overdue } from "../../redis/dispatch.ts";
 import { enqueue } from "../../redis/enqueue.ts";
 import { answer, report } from "../../redis/outcomes.ts";
 import { intend } from "../../redis/intents.ts";
+import { setLayer } from "../../redis/layers.ts";
 import { PartitionMap } from "../../redis/keys.ts";
 import { route } from "../../redis/route.ts";
 import { seat } from "../../redis/seat.ts";
 import { bury, trim } from "../../redis/streams.ts";
 import { SimulatedBroker } from "./broker.ts";
-import { openChannel, project, sendSignal, subscriptionOf, CHANNEL } from "./edge.ts";
+import {
+  openChannel,
+  project,
+  sendSignal,
+  setLayers,
+  subscriptionOf,
+  CHANNEL,
+  PROVIDER,
+} from "./edge.ts";
 import { Oracle } from "./oracle.ts";
 import { Random } from "./random.ts";
 import { shaOf } from "./redis/lua.ts";
@@ -51,6 +60,8 @@ class World {
   readonly #parts: Surroundings;
   readonly #oracle: Oracle;
   readonly #running = new Map<string, Process>();
+  /** From when on a pause above all of them stands in every partition, and nothing was lost since. */
+  #pausedFromMs = Infinity;
   /** When the last signal was sent and the last thing went wrong. */
   #calmAtUs = 0;
 
@@ -104,7 +115,7 @@ class World {
   }
 
   #verdict(): Verdict {
-    return faultsOf(this.#parts, this.#oracle, this.#scheduler.nowMs());
+    return faultsOf(this.#parts, this.#oracle, this.#scheduler.nowMs(), this.#pausedFromMs);
   }
 
   /** A channel with followers, before anything can go wrong. */
@@ -136,6 +147,24 @@ class World {
         void project(process, client, partitions, changed);
       });
     }
+    this.#layer(process);
+  }
+
+  /** In one world of four, something is set above all followers while signals are under way. */
+  #layer(process: Process): void {
+    const random = this.#random;
+    if (!random.chance(0.25)) return;
+    const { redis, partitions } = this.#parts;
+    const scope = random.pick(["platform", `provider:${PROVIDER}`, `channel:${CHANNEL}`] as const);
+    const paused = random.chance(0.6);
+    const settings = { plan: { maxStakeCents: 50, maxOpen: 2 }, paused };
+    this.#scheduler.after(random.below(SECOND_US), () => {
+      const client = redis.connect(process);
+      const layer = { scope, version: 1, settings };
+      void setLayers(process, client, partitions, layer).then(() => {
+        if (paused) this.#pausedFromMs = this.#scheduler.nowMs();
+      });
+    });
   }
 
   #start(name: string): void {
@@ -227,6 +256,7 @@ class World {
       () => {
         const losesTail = random.chance(0.3);
         this.#note(`Redis restarts${losesTail ? " and loses a tail" : ""}`);
+        if (losesTail) this.#pausedFromMs = Infinity;
         redis.restart(lastsUs / 1_000, losesTail);
       },
       () => {
@@ -240,12 +270,23 @@ class World {
 
 /** What a script is called in the trace, where its text or hash would stand. */
 const SCRIPT_NAMES = new Map(
-  [accept, answer, bury, enqueue, intend, link, overdue, report, route, seat, trim].flatMap(
-    ({ lua, name }) => [
-      [lua, name],
-      [shaOf(lua), name],
-    ],
-  ),
+  [
+    accept,
+    answer,
+    bury,
+    enqueue,
+    intend,
+    link,
+    overdue,
+    report,
+    route,
+    seat,
+    setLayer,
+    trim,
+  ].flatMap(({ lua, name }) => [
+    [lua, name],
+    [shaOf(lua), name],
+  ]),
 );
 
 function callText(command: string, args: readonly string[]): string {

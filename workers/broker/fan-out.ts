@@ -8,6 +8,7 @@ import { releasedOf, report } from "../../redis/outcomes.ts";
 import { parseJob, type Job } from "../../redis/job.ts";
 import type { RosterMember } from "../../redis/roster.ts";
 import type { Halts } from "../../redis/halt.ts";
+import type { Layers } from "../../redis/layers.ts";
 import type { Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
 import { crashPoint } from "../crash-point.ts";
@@ -16,12 +17,14 @@ import { batchesOf, inOrder } from "./batches.ts";
 import { decideAll, snapshotOf, type Decided } from "./decisions.ts";
 import { factsOf } from "./facts.ts";
 import { edge, placeGated, type GateParts } from "./gate.ts";
+import type { LayerCache } from "./layer-cache.ts";
 import type { History, Placement } from "./place.ts";
 import type { RosterCache, RosterShard } from "./roster-cache.ts";
 
 export interface FanOut extends GateParts {
   readonly redis: Redis;
   readonly roster: RosterCache;
+  readonly layers: LayerCache;
 }
 
 export async function fanOut(parts: FanOut, entry: Entry): Promise<Verdict> {
@@ -81,11 +84,12 @@ async function writeIntents(parts: FanOut, job: Job): Promise<Intended | undefin
   let older: boolean = false;
   let overtaken: Overtaken | undefined;
   for (let fresh = false; ; fresh = overtaken === undefined) {
-    const [shard, halts]: [RosterShard, Halts] = await Promise.all([
+    const [shard, halts, layers]: [RosterShard, Halts, Layers] = await Promise.all([
       roster.shardOf(partition, job, fresh),
       parts.halts.of(partition, fresh),
+      parts.layers.of(partition, job.signal, fresh),
     ]);
-    const snapshot = snapshotOf(job, shard.members);
+    const snapshot = snapshotOf(job, parts.layers.membersUnder(layers, shard.members));
     const facts: Facts = overtaken
       ? updated(overtaken, clock.nowMs())
       : await factsOf(parts, job, snapshot);
@@ -98,6 +102,7 @@ async function writeIntents(parts: FanOut, job: Job): Promise<Intended | undefin
       job,
       shardVersion: shard.version,
       haltsVersion: halts.version,
+      layersVersion: layers.version,
       ...decided,
       older,
     });

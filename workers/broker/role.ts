@@ -11,6 +11,7 @@ import { connectRedis } from "../redis-client.ts";
 import { Allowance } from "./allowance.ts";
 import { fanOut, type FanOut } from "./fan-out.ts";
 import { HaltCache } from "./halt-cache.ts";
+import { LayerCache } from "./layer-cache.ts";
 import { answerQuestion } from "./questions.ts";
 import { RosterCache } from "./roster-cache.ts";
 import { followSettlements } from "./settlements.ts";
@@ -26,6 +27,7 @@ export const role: Role = async (env, stop, ready) => {
   const broker = connectBroker(env);
   const roster = new RosterCache(redis);
   const halts = new HaltCache(redis);
+  const layers = new LayerCache(redis);
   const rate = env.FANFARE_BROKER_RATE;
   const allowance = rate ? new Allowance(redis, SYSTEM_CLOCK, broker.name, rate) : undefined;
   const consumer = env.FANFARE_CONSUMER;
@@ -53,7 +55,7 @@ export const role: Role = async (env, stop, ready) => {
   const loops = partitions.all().flatMap((partition) => {
     const region = new RegionKeys(partition);
     const clock = SYSTEM_CLOCK;
-    const parts: FanOut = { redis, roster, halts, broker, allowance, partition, clock };
+    const parts: FanOut = { redis, roster, halts, layers, broker, allowance, partition, clock };
     return [
       loop(region.jobs(broker.name), JOBS_AT_ONCE, (entry) => fanOut(parts, entry)),
       loop(region.questions(broker.name), QUESTIONS_AT_ONCE, (entry) =>

@@ -112,6 +112,7 @@ test("the usage is that of a plain model, and no cap is exceeded, in any order a
             job,
             shardVersion: 1,
             haltsVersion: "0",
+            layersVersion: "0",
             // The days of this test are long past, and of no Redis' run.
             older: true,
             intents,

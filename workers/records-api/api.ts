@@ -1,5 +1,5 @@
 /** What the records API is made of; a test passes its own. */
-import type { Records, SubscriptionRecord } from "../records/port.ts";
+import type { Records, SettingsRecord, SubscriptionRecord } from "../records/port.ts";
 import type { SignIn } from "./sign-in.ts";
 import type { Tokens } from "./tokens.ts";
 
@@ -9,5 +9,6 @@ export interface Api {
   readonly signIn: SignIn;
   /** Brings a recorded change to Redis. */
   project(changed: SubscriptionRecord): Promise<void>;
+  projectSettings(changed: SettingsRecord): Promise<void>;
   clock(): number;
 }

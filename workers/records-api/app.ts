@@ -9,6 +9,7 @@ import { problemResponse } from "./problems.ts";
 import { failure } from "../../domain/result.ts";
 import { DocumentAnswer, HealthAnswer } from "./schemas.ts";
 import { serveSessions } from "./sessions.ts";
+import { serveSettings } from "./settings.ts";
 import { serveSignals } from "./signals.ts";
 import { serveSubscriptions } from "./subscriptions.ts";
 
@@ -23,6 +24,7 @@ export function createApp(api: Api): Hono {
   serveSessions(app, api);
   serveChannels(app, api);
   serveSubscriptions(app, api);
+  serveSettings(app, api);
   serveSignals(app, api);
   serveAbout(app);
   refuseOtherMethods(app);

@@ -22,6 +22,8 @@ export interface Operation<Query extends Schema, Body extends Schema> {
   readonly path: string;
   readonly operationId: string;
   readonly summary: string;
+  /** What `:id` is, where it is not an id alone. */
+  readonly idPattern?: RegExp;
   readonly query?: Query;
   readonly body?: Body;
   /** Status → what it means and its shape. */
@@ -119,6 +121,7 @@ const OF_BODIES: readonly ErrorCode[] = ["BODY_MALFORMED", "BODY_TYPE_UNSUPPORTE
 
 function describe(operation: Operation<Schema, Schema>, scope?: Scope) {
   const { operationId, summary, path, query, body, answers, method } = operation;
+  const { idPattern = ID_PATTERN } = operation;
   const problems = [
     ...operation.problems,
     ...(scope === undefined ? [] : OF_BEARERS),
@@ -127,7 +130,7 @@ function describe(operation: Operation<Schema, Schema>, scope?: Scope) {
   ];
   const parameters = [
     ...(path.includes(":id")
-      ? [parameter("path", "id", { type: "string", pattern: ID_PATTERN.source })]
+      ? [parameter("path", "id", { type: "string", pattern: idPattern.source })]
       : []),
     ...queryParameters(query),
     ...(method === "GET" ? [] : [IDEMPOTENCY_KEY]),

@@ -13,7 +13,7 @@ import {
   type SignalId,
   type SubscriptionId,
 } from "../../domain/ids.ts";
-import { HomeKeys, PartitionMap } from "../../redis/keys.ts";
+import { HomeKeys, PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import { freePort } from "../../tests/support/ports.ts";
 import { startRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";
@@ -192,6 +192,79 @@ test("404, 405: there is nothing else, and nothing is done by another method", a
   await expectProblem(deleted, 405, "METHOD_NOT_ALLOWED");
 });
 
+test("200: settings are recorded and projected, by whoever they are of, and the same again is no change", async () => {
+  const body = { plan: { maxStakeCents: 500, overriding: ["maxStakeCents"] }, paused: true };
+  for (const [scope, person] of [
+    [`provider:${PROVIDER}`, PROVIDER],
+    [`channel:${CHANNEL}`, PROVIDER],
+    [`follower:${FOLLOWER}`, FOLLOWER],
+  ] as const) {
+    const token = await tokenOf(person);
+    const path = `/v1/settings/${scope}`;
+    const unset = { scope, plan: {}, paused: false, version: 0 };
+    expect(await (await get(path, token)).json()).toEqual(unset);
+    const set = { scope, ...body, version: 1 };
+    for (let times = 0; times < 2; times += 1) {
+      const put = await send("PUT", path, body, token);
+      expect([put.status, await put.json()]).toEqual([200, set]);
+    }
+    expect(await (await get(path, token)).json()).toEqual(set);
+    const kept = { plan: body.plan, paused: true, version: 1 };
+    expect(await records.settings.get(scope)).toMatchObject({ ...kept, outbox: false });
+  }
+  for (const partition of new PartitionMap(4).all()) {
+    const layers = await redis.send("HKEYS", [new RegionKeys(partition).layers]);
+    expect((layers as string[]).toSorted()).toEqual([
+      "channel:demo",
+      "provider:provider",
+      "version",
+    ]);
+  }
+  const shown = await get("/v1/subscriptions", await tokenOf(FOLLOWER));
+  const { subscriptions } = (await shown.json()) as {
+    subscriptions: { id: string; plan: object }[];
+  };
+  // Their own plan stays what they wrote.
+  expect(subscriptions.find(({ id }) => id === "sub")?.plan).toEqual(PLAN);
+});
+
+test("403, 404, 422: settings are changed by nobody else, and read only where they concern a channel", async () => {
+  const [provider, follower] = await Promise.all([tokenOf(PROVIDER), tokenOf(FOLLOWER)]);
+  const body = { plan: {}, paused: true };
+  for (const [scope, token] of [
+    ["platform", provider],
+    ["platform", follower],
+    [`provider:${PROVIDER}`, follower],
+    [`channel:${CHANNEL}`, follower],
+  ] as const) {
+    const answer = await send("PUT", `/v1/settings/${scope}`, body, token);
+    await expectProblem(answer, 403, "SETTINGS_FORBIDDEN");
+    expect((await get(`/v1/settings/${scope}`, token)).status).toBe(200);
+  }
+  for (const [scope, token] of [
+    [`follower:${FOLLOWER}`, provider],
+    [`provider:${FOLLOWER}`, follower],
+    ["channel:none", provider],
+    ["broker:desk", provider],
+    ["platform:all", provider],
+    ["follower:", follower],
+  ] as const) {
+    const put = await send("PUT", `/v1/settings/${scope}`, body, token);
+    await expectProblem(put, 404, "SETTINGS_UNKNOWN");
+    await expectProblem(await get(`/v1/settings/${scope}`, token), 404, "SETTINGS_UNKNOWN");
+  }
+  for (const wrong of [
+    {},
+    { plan: {} },
+    { ...body, plan: { pausedBy: "platform" } },
+    { ...body, plan: { overriding: ["paused"] } },
+    { ...body, version: 3 },
+  ]) {
+    const put = await send("PUT", `/v1/settings/follower:${FOLLOWER}`, wrong, follower);
+    await expectProblem(put, 422, "BODY_INVALID");
+  }
+});
+
 test("channels are shown without their grants, and with whether the caller may send", async () => {
   const token = await tokenOf(FOLLOWER);
   const shown = {
@@ -361,6 +434,7 @@ test("the document names every operation, and all that each may answer", async (
     "/v1/people/me",
     "/v1/records/signals/{id}",
     "/v1/sessions",
+    "/v1/settings/{id}",
     "/v1/signals",
     "/v1/signals/{id}/orders",
     "/v1/signals/{id}/results",

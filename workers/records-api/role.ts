@@ -7,7 +7,7 @@ import { required } from "../env.ts";
 import type { Role } from "../role.ts";
 import { openRecords } from "../records/open.ts";
 import { checkRoster } from "../roster/check.ts";
-import { followOutbox, projectNow } from "../roster/outbox.ts";
+import { followOutbox, projectNow, projectSettingsNow } from "../roster/outbox.ts";
 import { connectTargets } from "../roster/projector.ts";
 import { createApp } from "./app.ts";
 import { MAX_BODY_BYTES } from "./request.ts";
@@ -25,6 +25,7 @@ export const role: Role = async (env, stop, ready) => {
     tokens,
     signIn: await createSignIn(records, Date.now),
     project: (changed) => projectNow(records, targets, changed),
+    projectSettings: (changed) => projectSettingsNow(records, targets, changed),
     clock: Date.now,
   });
   const server = Bun.serve({

@@ -4,6 +4,7 @@ import type { ErrorCode } from "../../domain/error-codes.ts";
 import { ID_PATTERN } from "../../domain/ids.ts";
 import { MAX_AMOUNT_CENTS } from "../../domain/money.ts";
 import { OUTCOME_KINDS } from "../../domain/outcome.ts";
+import { PLAN_FIELDS } from "../../domain/plan-layer.ts";
 import { CONTRACT_TYPES, MAX_DURATION_SECONDS, SYMBOL_PATTERN } from "../../domain/signal.ts";
 import { SUBSCRIPTION_STATES } from "../../domain/subscription.ts";
 
@@ -57,19 +58,21 @@ const symbols = v.pipe(
 );
 const WHOLE_BP = 10_000;
 
-/** What each of these does is said in `domain/copy-plan.ts`. */
+/** What each of these does is said in `domain/copy-plan.ts` and `domain/plan-layer.ts`. */
 const Plan = v.strictObject({
-  sizing: v.variant(
-    "kind",
-    [
-      v.strictObject({ kind: v.literal("fixed"), stakeCents: amount }),
-      v.strictObject({
-        kind: v.literal("multiplier"),
-        multiplierBp: wholeNumber(1, MAX_MULTIPLIER_BP),
-      }),
-      v.strictObject({ kind: v.literal("balance"), shareBp: wholeNumber(1, WHOLE_BP) }),
-    ],
-    "must be of kind fixed, multiplier or balance",
+  sizing: v.exactOptional(
+    v.variant(
+      "kind",
+      [
+        v.strictObject({ kind: v.literal("fixed"), stakeCents: amount }),
+        v.strictObject({
+          kind: v.literal("multiplier"),
+          multiplierBp: wholeNumber(1, MAX_MULTIPLIER_BP),
+        }),
+        v.strictObject({ kind: v.literal("balance"), shareBp: wholeNumber(1, WHOLE_BP) }),
+      ],
+      "must be of kind fixed, multiplier or balance",
+    ),
   ),
   maxStakeCents: v.exactOptional(amount),
   maxDayStakeCents: v.exactOptional(amount),
@@ -87,6 +90,15 @@ const Plan = v.strictObject({
   minPayoutBp: v.exactOptional(wholeNumber(1, MAX_PAYOUT_BP)),
   maxAgeMs: v.exactOptional(wholeNumber(1, MAX_DURATION_SECONDS * 1_000)),
   maxAgeShareBp: v.exactOptional(wholeNumber(1, WHOLE_BP)),
+  overriding: v.exactOptional(
+    v.pipe(
+      v.array(
+        v.picklist(PLAN_FIELDS, `must be one of ${PLAN_FIELDS.join(", ")}`),
+        "must be a list of the plan's fields",
+      ),
+      v.maxLength(PLAN_FIELDS.length, `must be at most ${PLAN_FIELDS.length} fields`),
+    ),
+  ),
 });
 const state = v.picklist(SUBSCRIPTION_STATES, `must be one of ${SUBSCRIPTION_STATES.join(", ")}`);
 
@@ -102,6 +114,11 @@ export const SubscriptionChange = v.strictObject({
   plan: v.exactOptional(Plan),
   expiresAtMs: v.exactOptional(time),
   state: v.exactOptional(state),
+});
+
+export const SettingsBody = v.strictObject({
+  plan: Plan,
+  paused: v.boolean("must be true or false"),
 });
 
 export const OfChannel = v.strictObject({ channel: v.optional(id) });
@@ -141,6 +158,13 @@ export const SubscriptionAnswer = v.object({
   version: count,
 });
 export const SubscriptionsAnswer = v.object({ subscriptions: v.array(SubscriptionAnswer) });
+
+export const SettingsAnswer = v.object({
+  scope: v.string(),
+  plan: Plan,
+  paused: v.boolean(),
+  version: count,
+});
 
 const Counts = v.object({
   followers: count,

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { asId, type AccountId, type ChannelId, type PersonId } from "../../domain/ids.ts";
 import { startMongo } from "../../tests/support/mongo.ts";
 import { openMongoRecords } from "./mongo/open.ts";
-import type { OrderRecord, Records, SubscriptionRecord } from "./port.ts";
+import type { OrderRecord, Records, SettingsRecord, SubscriptionRecord } from "./port.ts";
 import { openSqliteRecords } from "./sqlite/open.ts";
 
 const mongo = await startMongo();
@@ -82,6 +82,22 @@ describe.each(DRIVERS.map(([name, open]) => ({ name, open })))("records on $name
     await records.subscriptions.putNewer([capped]);
     await records.subscriptions.putNewer([subscription("plan", { version: 2 })]);
     expect(await other.subscriptions.get("plan")).toEqual(subscription("plan", { version: 2 }));
+  });
+
+  test("settings of a scope are kept whole, found while they wait, and marked only at their version", async () => {
+    const at = (version: number, plan: SettingsRecord["plan"]): SettingsRecord => ({
+      ...{ _id: "channel:c", plan, paused: version > 1, version, outbox: true },
+    });
+    const first = at(1, { maxStakeCents: 5, symbolMap: { "EUR/USD": "EURUSD" } });
+    expect(await records.settings.putNewer([first])).toBe(1);
+    const second = at(2, { symbols: [], overriding: ["symbols", "reverse"] });
+    expect(await other.settings.putNewer([second])).toBe(1);
+    expect(await records.settings.putNewer([first])).toBe(0);
+    await records.settings.mergeAtVersion([{ _id: "channel:c", version: 1, outbox: false }]);
+    expect(await other.settings.find({ where: { outbox: true } })).toEqual([second]);
+    await records.settings.mergeAtVersion([{ _id: "channel:c", version: 2, outbox: false }]);
+    expect(await other.settings.find({ where: { outbox: true } })).toEqual([]);
+    expect(await other.settings.get("channel:c")).toEqual({ ...second, outbox: false });
   });
 
   test("merges of different fields end the same in either order, and again", async () => {

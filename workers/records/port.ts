@@ -6,6 +6,7 @@
 import type { Channel } from "../../domain/channel.ts";
 import type { Grant } from "../../domain/grant.ts";
 import type { PersonId } from "../../domain/ids.ts";
+import type { ScopeSettings } from "../../domain/plan-layer.ts";
 import type { Subscription } from "../../domain/subscription.ts";
 import type { Hook } from "../../redis/hook.ts";
 
@@ -101,6 +102,12 @@ export interface SubscriptionRecord extends Document, Omit<Subscription, "id"> {
   readonly outbox: boolean;
 }
 
+/** What holds for all below a scope, which is its `_id`. */
+export interface SettingsRecord extends Document, ScopeSettings {
+  readonly version: number;
+  readonly outbox: boolean;
+}
+
 export interface SignalRecord extends Document {
   readonly channel: string;
   readonly sender: string;
@@ -150,6 +157,7 @@ export interface Records {
   readonly hooks: Collection<HookRecord>;
   readonly accounts: Collection<AccountRecord>;
   readonly subscriptions: Collection<SubscriptionRecord>;
+  readonly settings: Collection<SettingsRecord>;
   readonly signals: Collection<SignalRecord>;
   readonly orders: Collection<OrderRecord>;
   close(): Promise<void>;
@@ -170,6 +178,7 @@ export const INDEXES: Readonly<Record<CollectionName, Indexes>> = {
   hooks: { indexed: [["outbox"]] },
   accounts: { indexed: [["person"]] },
   subscriptions: { indexed: [["channel", "_id"], ["follower"], ["outbox"]] },
+  settings: { indexed: [["outbox"]] },
   signals: { indexed: [["channel", "acceptedAtMs"], ["acceptedAtMs"]] },
   orders: {
     indexed: [

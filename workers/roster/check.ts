@@ -10,7 +10,9 @@ import type { ChannelId, SubscriptionId } from "../../domain/ids.ts";
 import { HomeKeys, RegionKeys } from "../../redis/keys.ts";
 import { parseRosterShard, wasSeated, type RosterMember } from "../../redis/roster.ts";
 import { parseRoutes, type Route } from "../../redis/route.ts";
-import type { Document, Records, SubscriptionRecord } from "../records/port.ts";
+import { chunks } from "../records/chunks.ts";
+import type { Records, SubscriptionRecord } from "../records/port.ts";
+import { checkLayers } from "./layers.ts";
 import { mendLog } from "./log.ts";
 import {
   projectChannels,
@@ -25,15 +27,14 @@ import {
 import { pruneRosters } from "./prune.ts";
 import type { Redis } from "../redis-client.ts";
 
-const CHUNK = 2_000;
-
 export interface RosterCheck {
   readonly channels: number;
   readonly hooks: number;
+  readonly settings: number;
   readonly subscriptions: number;
-  /** How many of the three were not in Redis, or older there. */
+  /** How many of these were not in Redis, or older there. */
   readonly projected: number;
-  /** Seats that the records do not know. */
+  /** Seats and layers that the records do not know. */
   readonly left: number;
   /** Routes that did not name their shard as it stands. */
   readonly rerouted: number;
@@ -55,6 +56,8 @@ export async function checkRoster(records: Records, targets: Targets): Promise<R
     hooks += some.length;
     projected += await projectHooks(targets, some);
   }
+  const layers = await checkLayers(records, targets);
+  projected += layers.projected;
   let subscriptions = 0;
   const known: Known = new Map();
   let underWay: Promise<number> = Promise.resolve(0);
@@ -63,12 +66,12 @@ export async function checkRoster(records: Records, targets: Targets): Promise<R
     for (const each of some) remember(known, targets, each);
     // The next are read while these are written.
     projected += await underWay;
-    underWay = projectSubscriptions(targets, some);
+    underWay = projectSubscriptions(records, targets, some);
     // It is awaited a chunk later; a failure in between is not one that nobody handles.
     underWay.catch(() => undefined);
   }
   projected += await underWay;
-  let left = 0;
+  let left = layers.dropped;
   for (const [region, redis] of targets.regions)
     left += await leaveStrangers(records, targets, known, region, redis);
   let rerouted = 0;
@@ -80,24 +83,14 @@ export async function checkRoster(records: Records, targets: Targets): Promise<R
     if (await mendLog(records, targets, channel)) restored += 1;
   }
 
-  const walked = { channels: channels.length, hooks, subscriptions };
+  const { settings } = layers;
+  const walked = { channels: channels.length, hooks, settings, subscriptions };
   const check = { ...walked, projected, left, rerouted, pruned, restored };
   getLogger(["fanfare", "roster"]).info(
-    "roster checked: {channels} channels, {hooks} hooks, {subscriptions} subscriptions; {projected} projected, {left} left, {rerouted} rerouted, {pruned} pruned, {restored} restored",
+    "roster checked: {channels} channels, {hooks} hooks, {settings} settings, {subscriptions} subscriptions; {projected} projected, {left} left, {rerouted} rerouted, {pruned} pruned, {restored} restored",
     check,
   );
   return check;
-}
-
-async function* chunks<T extends Document>(documents: AsyncIterable<T>): AsyncIterable<T[]> {
-  let chunk: T[] = [];
-  for await (const each of documents) {
-    chunk.push(each);
-    if (chunk.length < CHUNK) continue;
-    yield chunk;
-    chunk = [];
-  }
-  if (chunk.length > 0) yield chunk;
 }
 
 /** Roster → the subscriptions that the records have in it. */

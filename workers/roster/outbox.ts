@@ -5,8 +5,17 @@
  */
 import { setTimeout } from "node:timers/promises";
 import { getLogger } from "@logtape/logtape";
-import type { Collection, Document, Part, Records, SubscriptionRecord } from "../records/port.ts";
+import { chunks } from "../records/chunks.ts";
+import type {
+  Collection,
+  Document,
+  Part,
+  Records,
+  SettingsRecord,
+  SubscriptionRecord,
+} from "../records/port.ts";
 import { projectChannels, projectHooks, projectSubscriptions, type Targets } from "./projector.ts";
+import { followerOf, projectSettings } from "./settings.ts";
 
 const EVERY_MS = 500;
 /** Projected in one go; what is more waits for the next, a moment later. */
@@ -22,7 +31,11 @@ export async function flushOutbox(records: Records, targets: Targets): Promise<n
   const flushed = [
     await flush(records.channels, (waiting) => projectChannels(targets, waiting)),
     await flush(records.hooks, (waiting) => projectHooks(targets, waiting)),
-    await flush(records.subscriptions, (waiting) => projectSubscriptions(targets, waiting)),
+    // A follower's settings put their subscriptions in here, so these come last.
+    await flush(records.settings, (waiting) => projectSettings(records, targets, waiting)),
+    await flush(records.subscriptions, (waiting) =>
+      projectSubscriptions(records, targets, waiting),
+    ),
   ];
   return flushed.reduce((sum, each) => sum + each, 0);
 }
@@ -39,7 +52,7 @@ async function flush<T extends Changing>(
   return waiting.length;
 }
 
-async function markProjected<T extends Changing>(
+export async function markProjected<T extends Changing>(
   collection: Collection<T>,
   documents: readonly T[],
 ): Promise<void> {
@@ -57,8 +70,24 @@ export async function projectNow(
   targets: Targets,
   changed: SubscriptionRecord,
 ): Promise<void> {
-  await projectSubscriptions(targets, [changed]);
+  await projectSubscriptions(records, targets, [changed]);
   await markProjected(records.subscriptions, [changed]);
+}
+
+/** The same of settings; of a follower's, their subscriptions with them. */
+export async function projectSettingsNow(
+  records: Records,
+  targets: Targets,
+  changed: SettingsRecord,
+): Promise<void> {
+  await projectSettings(records, targets, [changed]);
+  await markProjected(records.settings, [changed]);
+  const follower = followerOf(changed._id);
+  if (follower === undefined) return;
+  for await (const some of chunks(records.subscriptions.each({ follower, outbox: true }))) {
+    await projectSubscriptions(records, targets, some);
+    await markProjected(records.subscriptions, some);
+  }
 }
 
 /** Follows the outbox until stopped. */

@@ -1,20 +1,30 @@
 /**
  * Projects records to Redis: channels and hooks to their home partition,
  * subscriptions to the roster beside their account and from there, as routes,
- * to the home partition of their channel. Everything here may be repeated and
- * overtaken: an older version never overwrites a newer.
+ * to the home partition of their channel, and what stands above subscriptions to
+ * each region partition. Everything here may be repeated and overtaken: an older
+ * version never overwrites a newer.
  */
 import type { ChannelId, HookId, SubscriptionId } from "../../domain/ids.ts";
+import { foldScopes, layUnder, type LayeredPlan } from "../../domain/plan-layer.ts";
+import type { SettingsScope } from "../../domain/settings-scope.ts";
 import type { Subscription } from "../../domain/subscription.ts";
 import { projectHook } from "../../redis/hook.ts";
 import { HomeKeys, hookKey, PartitionMap } from "../../redis/keys.ts";
 import { projectChannel } from "../../redis/channel.ts";
+import { setLayer } from "../../redis/layers.ts";
 import { route } from "../../redis/route.ts";
 import { seat } from "../../redis/seat.ts";
 import { SHARD_SIZE } from "../../redis/roster.ts";
 import type { Route } from "../../redis/route.ts";
 import { regionRedisUrls, type WorkerEnv } from "../env.ts";
-import type { ChannelRecord, HookRecord, SubscriptionRecord } from "../records/port.ts";
+import type {
+  ChannelRecord,
+  HookRecord,
+  Records,
+  SettingsRecord,
+  SubscriptionRecord,
+} from "../records/port.ts";
 import { connectRedis, run, type Redis } from "../redis-client.ts";
 
 /** The Redis servers that hold projections. */
@@ -76,16 +86,25 @@ export interface Roster {
   readonly channel: ChannelId;
 }
 
+/**
+ * Each with what its follower set for all of theirs laid over it. The settings
+ * are read after the subscription was: whoever changes them raises the versions
+ * of the subscriptions next, so a row that missed the change is overwritten.
+ */
 export async function projectSubscriptions(
+  records: Pick<Records, "settings">,
   targets: Targets,
-  records: readonly SubscriptionRecord[],
+  subscriptionRecords: readonly SubscriptionRecord[],
 ): Promise<number> {
   const rosters = new Map<string, { roster: Roster; subscriptions: Subscription[] }>();
-  for (const { _id, outbox: _, ...rest } of records) {
+  const layers = await followerLayers(records, subscriptionRecords);
+  for (const { _id, outbox: _, ...rest } of subscriptionRecords) {
     const roster = rosterOf(targets.partitions, rest);
     const key = Object.values(roster).join("/");
     const group = rosters.get(key) ?? { roster, subscriptions: [] };
-    group.subscriptions.push({ id: _id as SubscriptionId, ...rest });
+    const layer = layers.get(`follower:${rest.follower}`);
+    const plan = layer ? layUnder(layer, rest.plan) : rest.plan;
+    group.subscriptions.push({ id: _id as SubscriptionId, ...rest, plan });
     rosters.set(key, group);
   }
   const changed = await Promise.all(
@@ -99,6 +118,34 @@ export async function projectSubscriptions(
     }),
   );
   return changed.reduce((sum, each) => sum + each, 0);
+}
+
+async function followerLayers(
+  { settings }: Pick<Records, "settings">,
+  subscriptions: readonly SubscriptionRecord[],
+): Promise<Map<string, LayeredPlan>> {
+  const scopes = new Set(subscriptions.map(({ follower }) => `follower:${follower}`));
+  const found = await settings.find({ where: { _id: [...scopes] } });
+  return new Map(found.map((follower) => [follower._id, foldScopes({ follower })]));
+}
+
+/** What a scope above the subscriptions says, to each region partition. */
+export async function projectLayers(
+  { regions, partitions }: Targets,
+  settings: readonly SettingsRecord[],
+): Promise<number> {
+  const changed = await Promise.all(
+    settings.map(async ({ _id, version, plan, paused }) => {
+      const layer = { scope: _id as SettingsScope, version, settings: { plan, paused } };
+      const written = await Promise.all(
+        [...regions.values()].flatMap((region) =>
+          partitions.all().map((partition) => run(region, setLayer, { partition, ...layer })),
+        ),
+      );
+      return written.some(Boolean);
+    }),
+  );
+  return changed.filter(Boolean).length;
 }
 
 export function rosterOf(

@@ -27,6 +27,7 @@ import { openSqliteRecords } from "../records/sqlite/open.ts";
 import { run } from "../redis-client.ts";
 import { checkRoster } from "./check.ts";
 import { flushOutbox, followOutbox, projectNow } from "./outbox.ts";
+import { recordSettings } from "./settings.ts";
 import { connectTargets, projectChannels, projectSubscriptions, writeRoutes } from "./projector.ts";
 
 const server = await startRedis();
@@ -86,7 +87,7 @@ test("who leaves and joins again is in the snapshots of exactly the versions in 
 
 test("an older version of a subscription never overwrites a newer", async () => {
   await project(one("s", 3, "paused"));
-  expect(await projectSubscriptions(targets, [one("s", 2, "active")])).toBe(0);
+  expect(await projectSubscriptions(records, targets, [one("s", 2, "active")])).toBe(0);
   const [route] = await readRoutes();
   expect(await members(route!)).toMatchObject([{ state: "paused", subscriptionVersion: 3 }]);
 });
@@ -147,6 +148,40 @@ test("a channel's settings and grants are replaced by newer ones only, and its s
   expect(sequence).toBe("7");
 });
 
+test("what a follower set is laid into each of their rows, and an older projection never overwrites it", async () => {
+  await record([one("s"), one("t"), { ...one("other"), follower: asId<PersonId>("another") }]);
+  await flushOutbox(records, targets);
+  const older = (await records.subscriptions.get("s"))!;
+  const plan = { maxStakeCents: 50 };
+  await recordSettings(records, "follower:someone", { plan, paused: true });
+  // Whoever recorded it dies here; the outbox has it.
+  await flushOutbox(records, targets);
+  expect(await projectSubscriptions(records, targets, [older])).toBe(0);
+  const rows = (await Promise.all((await readRoutes()).map(members))).flat();
+  const byName = new Map(rows.map((row) => [row.subscription as string, row]));
+  for (const name of ["s", "t"]) {
+    expect(byName.get(name)).toMatchObject({
+      subscriptionVersion: 2,
+      plan: { sizing: { stakeCents: 100 }, maxStakeCents: 50, pausedBy: "follower" },
+    });
+  }
+  expect(byName.get("other")).toMatchObject({ subscriptionVersion: 1 });
+  expect(byName.get("other")?.plan).not.toHaveProperty("pausedBy");
+  expect(await flushOutbox(records, targets)).toBe(0);
+  await redis.send("FLUSHALL", []);
+  await checkRoster(records, targets);
+  const rebuilt = (await Promise.all((await readRoutes()).map(members))).flat();
+  expect(rebuilt.filter(({ plan: { pausedBy } }) => pausedBy === "follower")).toHaveLength(2);
+});
+
+test("who subscribes while their follower's settings change has them, whichever was recorded first", async () => {
+  await recordSettings(records, "follower:someone", { plan: {}, paused: true });
+  await record([one("s")]);
+  await projectNow(records, targets, one("s"));
+  const [route] = await readRoutes();
+  expect((await members(route!))[0]?.plan.pausedBy).toBe("follower");
+});
+
 test("a check rebuilds an emptied Redis, and finds nothing to do a second time", async () => {
   await record(many(600));
   await records.hooks.putNewer([
@@ -188,7 +223,7 @@ test("a check rebuilds an emptied Redis, and finds nothing to do a second time",
 test("a check leaves seats that the records do not know, and keeps the others", async () => {
   await record([...many(10), elsewhere("moved", "other")]);
   await flushOutbox(records, targets);
-  await projectSubscriptions(targets, [one("stranger"), one("moved")]);
+  await projectSubscriptions(records, targets, [one("stranger"), one("moved")]);
   expect(await checkRoster(records, targets)).toMatchObject({ left: 2, projected: 0 });
   const names = (await Promise.all((await readRoutes()).map(seated))).flat();
   expect(names).toHaveLength(10);
@@ -397,7 +432,7 @@ async function record(subscriptions: readonly SubscriptionRecord[]): Promise<voi
 }
 
 async function project(subscription: SubscriptionRecord): Promise<void> {
-  await projectSubscriptions(targets, [subscription]);
+  await projectSubscriptions(records, targets, [subscription]);
 }
 
 /** Also those that count nobody, which `parseRoutes` leaves out. */

@@ -13,6 +13,7 @@ import { enqueue } from "../../../redis/enqueue.ts";
 import type { OutcomesEvent } from "../../../redis/events.ts";
 import { answer, report } from "../../../redis/outcomes.ts";
 import { intend } from "../../../redis/intents.ts";
+import { setLayer } from "../../../redis/layers.ts";
 import { setHalt } from "../../../redis/halt.ts";
 import type { Job } from "../../../redis/job.ts";
 import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
@@ -172,8 +173,17 @@ function randomScript(random: Random): RedisCall {
       const intents = { decidedAtMs: 1_002, orders: [], skips: [] };
       const shardVersion = random.pick([0, version]);
       const haltsVersion = random.pick(["0", "5"]);
+      const layersVersion = random.pick(["0", "0", "5"]);
       const older = random.pick([false, true]);
-      return call(intend, { partition: 0, job, shardVersion, haltsVersion, intents, older });
+      const versions = { shardVersion, haltsVersion, layersVersion };
+      return call(intend, { partition: 0, job, ...versions, intents, older });
+    },
+    () => {
+      const scope = random.pick(["platform", `channel:${channel}`] as const);
+      const args = { partition: 0, scope, version: random.between(1, 3) };
+      const paused = random.pick([true, false]);
+      const settings = { plan: {}, paused };
+      return call(setLayer, random.chance(0.7) ? { ...args, settings } : args);
     },
     () => call(report, { partition: 0, job, entry, event, counts }),
     () => {

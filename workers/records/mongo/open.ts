@@ -60,6 +60,7 @@ export async function openMongoRecords(uri: string): Promise<Records> {
     hooks: mongoCollection(db.collection("hooks"), within),
     accounts: mongoCollection(db.collection("accounts"), within),
     subscriptions: mongoCollection(db.collection("subscriptions"), within),
+    settings: mongoCollection(db.collection("settings"), within),
     signals: mongoCollection(db.collection("signals"), within),
     orders: mongoCollection(db.collection("orders"), within),
     async close() {

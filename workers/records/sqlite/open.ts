@@ -25,6 +25,7 @@ export function openSqliteRecords(folder: string): Records {
     hooks: sqliteCollection(db, "hooks"),
     accounts: sqliteCollection(db, "accounts"),
     subscriptions: sqliteCollection(db, "subscriptions"),
+    settings: sqliteCollection(db, "settings"),
     signals: sqliteCollection(db, "signals"),
     orders: sqliteCollection(db, "orders"),
     async close() {

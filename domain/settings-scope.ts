@@ -1,0 +1,17 @@
+/** What settings hold for: everything, or one provider's, channel's or follower's copies. */
+import type { PauseScope } from "./copy-plan.ts";
+
+export type SettingsScope = "platform" | `${Exclude<PauseScope, "platform">}:${string}`;
+
+/** `platform`, or a kind and an id: `channel:demo`. */
+export const SETTINGS_SCOPE_PATTERN =
+  /^(?:platform|(?:provider|channel|follower):[A-Za-z0-9_-]{1,64})$/;
+
+/** Undefined where the text names none; the platform has no id. */
+export function parseSettingsScope(
+  text: string,
+): { readonly kind: PauseScope; readonly id: string } | undefined {
+  if (!SETTINGS_SCOPE_PATTERN.test(text)) return undefined;
+  const [kind, id = ""] = text.split(":");
+  return { kind: kind as PauseScope, id };
+}

@@ -1,0 +1,15 @@
+import type { Document } from "./port.ts";
+
+const CHUNK = 2_000;
+
+/** Documents as they are walked, as many at a time as one bulk write takes. */
+export async function* chunks<T extends Document>(documents: AsyncIterable<T>): AsyncIterable<T[]> {
+  let chunk: T[] = [];
+  for await (const each of documents) {
+    chunk.push(each);
+    if (chunk.length < CHUNK) continue;
+    yield chunk;
+    chunk = [];
+  }
+  if (chunk.length > 0) yield chunk;
+}
