@@ -103,6 +103,7 @@ describe("skips", () => {
     ["PAYOUT_TOO_LOW", { minPayoutBp: 8_501 }, { payoutsBp: new Map([["EUR/USD", 8_500]]) }, {}],
     ["DAY_LOSS", { maxDayLossCents: 50 }, { usages: used({ lossCents: 50 }) }, {}],
     ["OPEN_CAP", { maxOpen: 2 }, { usages: used({ open: 2 }) }, {}],
+    ["ACCOUNT_BUSY", {}, { crowded: new Set([SUBSCRIPTION]) }, {}],
     ["DAY_CAP", { maxDayStakeCents: 299 }, { usages: used({ stakedCents: 200 }) }, {}],
   ];
   test.each(cases)("%s: %j", (reason, plan, facts, changes) => {

@@ -32,6 +32,8 @@ export interface Facts {
   readonly payoutsBp?: ReadonlyMap<string, number>;
   /** Packed usage of followers with caps. */
   readonly usages?: ReadonlyMap<SubscriptionId, string>;
+  /** Whose accounts have as many orders unanswered as the broker takes. */
+  readonly crowded?: ReadonlySet<SubscriptionId>;
   /**
    * The order may have been sent already, on facts that are lost: nothing of
    * now makes it unsent, so nobody is skipped, and it counts all the same.
@@ -82,7 +84,8 @@ export function decide(signal: AcceptedSignal, follower: Follower, facts: Facts)
     standingReason(signal, follower, facts.nowMs) ??
     payoutReason(signal, plan, facts) ??
     sizeReason(plan, stakeCents, balanceCents) ??
-    (usage && brokenCap(plan, usage, stakeCents));
+    (usage && brokenCap(plan, usage, stakeCents)) ??
+    (facts.crowded?.has(subscription) === true ? "ACCOUNT_BUSY" : undefined);
   if (reason !== undefined && facts.maybeSent !== true) return skip(reason);
 
   const order = {

@@ -26,6 +26,7 @@ export const SKIP_REASONS = {
   STAKE_TOO_SMALL: "The copy plan leaves nothing to stake.",
   DAY_LOSS: "The day's losses reached the copy plan's limit.",
   OPEN_CAP: "As many positions are open as the copy plan allows.",
+  ACCOUNT_BUSY: "As many of the account's orders were under way as the broker takes at once.",
   DAY_CAP: "The stake would exceed what the copy plan allows for the day.",
   HALTED: "Trading was halted.",
   DRAINED: "Trading was being drained: nothing new was opened.",

@@ -9,6 +9,7 @@ import type { SkipReason } from "../domain/outcome.ts";
 import { ANSWER_TTL_MS } from "./accept.ts";
 import { RegionKeys } from "./keys.ts";
 import type { Job } from "./job.ts";
+import { placesArg, TAKE_PLACES_LUA } from "./places.ts";
 import { CLOCK_SKEW_MS, LUA_RUN_SINCE } from "./run.ts";
 import { asList, asText, LUA_NOW, type Script } from "./script.ts";
 import {
@@ -51,6 +52,8 @@ export interface IntendArgs {
   readonly intents: Intents;
   /** Of the orders whose followers have caps; absent where there are none. */
   readonly reservations?: readonly OrderReservation[];
+  /** How many orders of one account may be unanswered at once; absent where the broker does not care. */
+  readonly ordersPerAccount?: number | undefined;
   /** Whether it was decided as of the acceptance, because the script had replied `older`. */
   readonly older?: boolean;
 }
@@ -66,6 +69,8 @@ export type IntendReply =
   | { readonly kind: "stale" }
   /** These followers' usage changed since it was read, and is this now. */
   | { readonly kind: "overtaken"; readonly usages: ReadonlyMap<SubscriptionId, string> }
+  /** The accounts of these have as many orders unanswered as the broker takes. */
+  | { readonly kind: "crowded"; readonly subscriptions: readonly SubscriptionId[] }
   /**
    * The signal is older than this Redis' run, so intents may have stood here
    * that were lost with the run before: to be decided as of the acceptance, and
@@ -75,6 +80,7 @@ export type IntendReply =
 
 const intendLua = `
 ${RESERVE_LUA}
+${TAKE_PLACES_LUA}
 ${LUA_NOW}
 ${LUA_RUN_SINCE}
 local intents, outcomes = unpack(redis.call('HMGET', KEYS[1], 'intents', 'outcomes'))
@@ -87,7 +93,10 @@ if ARGV[7] == '0' and tonumber(ARGV[6]) - ${CLOCK_SKEW_MS} <= run_since(KEYS[6])
 local wanted = wanted_of(ARGV[5])
 local moved = overtaken(KEYS[4], wanted)
 if #moved > 0 then return {'overtaken', moved} end
+local without, places = crowded(KEYS[8], tonumber(ARGV[10]), ARGV[9], now_ms())
+if #without > 0 then return {'crowded', without} end
 reserve(KEYS[4], KEYS[5], wanted)
+if #places > 0 then redis.call('HSET', KEYS[8], unpack(places)) end
 redis.call('HSET', KEYS[1], 'intents', ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ${ANSWER_TTL_MS})
 return {'new'}
@@ -105,6 +114,7 @@ export const intend: Script<IntendArgs, IntendReply> = {
       ...usageKeys(partition, broker),
       region.run,
       region.layers,
+      region.places(broker),
     ];
   },
   args: ({
@@ -114,6 +124,7 @@ export const intend: Script<IntendArgs, IntendReply> = {
     layersVersion,
     intents,
     reservations = [],
+    ordersPerAccount,
     older = false,
   }) => [
     String(shard),
@@ -124,12 +135,17 @@ export const intend: Script<IntendArgs, IntendReply> = {
     String(signal.acceptedAtMs),
     older ? "1" : "0",
     layersVersion,
+    placesArg(signal.id, intents, ordersPerAccount),
+    String(ordersPerAccount ?? 0),
   ],
   reply(raw) {
     const [kind, more] = asList(raw);
     if (kind === "known") return { kind, intents: JSON.parse(asText(more)) as Intents };
     if (kind === "overtaken") return { kind, usages: parseOvertaken(asList(more)) };
-    return { kind: kind as Exclude<IntendReply["kind"], "known" | "overtaken"> };
+    if (kind === "crowded") {
+      return { kind, subscriptions: asList(more).map((each) => asText(each) as SubscriptionId) };
+    }
+    return { kind: kind as Exclude<IntendReply["kind"], "known" | "overtaken" | "crowded"> };
   },
 };
 

@@ -177,6 +177,10 @@ export class RegionKeys {
   reserved(broker: string): string {
     return `${this.#prefix}:reserved:${broker}`;
   }
+  /** HASH account → its orders that are unanswered at the broker, packed; see `places.ts`. */
+  places(broker: string): string {
+    return `${this.#prefix}:places:${broker}`;
+  }
   /** HASH `id`, `sinceMs`: the run of the Redis that holds the partition, see `run.ts`. */
   get run(): string {
     return `${this.#prefix}:run`;

@@ -4,7 +4,12 @@
  * second writer of either changes nothing: that is the fence which consumer
  * groups lack.
  */
-import { clientOrderId, type ClientOrderId, type SubscriptionId } from "../domain/ids.ts";
+import {
+  clientOrderId,
+  type AccountId,
+  type ClientOrderId,
+  type SubscriptionId,
+} from "../domain/ids.ts";
 import type { OutcomeCounts } from "../domain/outcome.ts";
 import { ANSWER_TTL_MS } from "./accept.ts";
 import { packOutcomes, type OutcomesEvent } from "./events.ts";
@@ -12,6 +17,7 @@ import type { IntendedOrder, Intents } from "./intents.ts";
 import { jobFields, type Job } from "./job.ts";
 import { liveChannel, RegionKeys } from "./keys.ts";
 import { asInteger, type Script } from "./script.ts";
+import { FREE_PLACES_LUA } from "./places.ts";
 import { RELEASE_LUA, usageKeys } from "./usage.ts";
 
 interface Reported {
@@ -22,6 +28,8 @@ interface Reported {
   readonly counts: OutcomeCounts;
   /** Orders that give their part of their follower's caps back, see `releasedOf`. */
   readonly released?: readonly ClientOrderId[];
+  /** Orders that give their place in their account back, see `freedOf`; absent where the broker does not care. */
+  readonly freed?: readonly (readonly [AccountId, ClientOrderId])[] | undefined;
 }
 
 export interface ReportArgs extends Reported {
@@ -49,6 +57,7 @@ end
 const reportLua = `
 ${PROGRESS_LUA}
 ${RELEASE_LUA}
+${FREE_PLACES_LUA}
 local entry, event, live = ARGV[1], ARGV[2], ARGV[3]
 local fresh = redis.call('HSETNX', KEYS[1], 'outcomes', 1)
 if fresh == 1 then
@@ -56,11 +65,12 @@ if fresh == 1 then
   redis.call('XADD', KEYS[2], '*', 'event', event)
   add_progress(KEYS[3], live, ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8])
   release_all(KEYS[6], KEYS[7], ARGV[11])
+  free_places(KEYS[8], ARGV[12])
   if tonumber(ARGV[7]) > 0 then
     -- A Redis that lost its tail may have lost the intents, and the question is asked by them.
     redis.call('HSETNX', KEYS[1], 'intents', ARGV[10])
     redis.call('HSET', KEYS[1], 'unknown', ARGV[9])
-    redis.call('XADD', KEYS[5], '*', unpack(ARGV, 12))
+    redis.call('XADD', KEYS[5], '*', unpack(ARGV, 13))
   end
 end
 redis.call('XACK', KEYS[4], 'workers', entry)
@@ -83,9 +93,10 @@ export const report: Script<ReportArgs, boolean> = {
       region.jobs(broker),
       region.questions(broker),
       ...usageKeys(partition, broker),
+      region.places(broker),
     ];
   },
-  args: ({ entry, event, counts, job, intents, released = [] }) => [
+  args: ({ entry, event, counts, job, intents, released = [], freed = [] }) => [
     entry,
     JSON.stringify(packOutcomes(event)),
     liveChannel(event.signal),
@@ -97,6 +108,7 @@ export const report: Script<ReportArgs, boolean> = {
     JSON.stringify(unknownOf(event)),
     JSON.stringify(unknownIntents(event, intents)),
     JSON.stringify(released),
+    JSON.stringify(freed),
     ...jobFields(job),
   ],
   reply: (raw) => asInteger(raw) === 1,
@@ -105,6 +117,7 @@ export const report: Script<ReportArgs, boolean> = {
 const answerLua = `
 ${PROGRESS_LUA}
 ${RELEASE_LUA}
+${FREE_PLACES_LUA}
 local entry, event, live, before, after = ARGV[1], ARGV[2], ARGV[3], ARGV[8], ARGV[9]
 redis.call('XACK', KEYS[4], 'workers', entry)
 if redis.call('HGET', KEYS[1], 'unknown') ~= before then return 0 end
@@ -114,8 +127,9 @@ if after ~= before then
   local answered = tonumber(ARGV[4]) + tonumber(ARGV[5]) + tonumber(ARGV[6])
   add_progress(KEYS[3], live, ARGV[4], ARGV[5], ARGV[6], -answered, ARGV[7])
   release_all(KEYS[5], KEYS[6], ARGV[10])
+  free_places(KEYS[7], ARGV[11])
 end
-if after ~= '[]' then redis.call('XADD', KEYS[4], '*', unpack(ARGV, 11)) end
+if after ~= '[]' then redis.call('XADD', KEYS[4], '*', unpack(ARGV, 12)) end
 return 1
 `;
 
@@ -141,9 +155,10 @@ export const answer: Script<AnswerArgs, boolean> = {
       region.progress(signal.id),
       region.questions(broker),
       ...usageKeys(partition, broker),
+      region.places(broker),
     ];
   },
-  args: ({ entry, event, counts, job, unknown, released = [] }) => {
+  args: ({ entry, event, counts, job, unknown, released = [], freed = [] }) => {
     const answered = new Set(event.copies.map(([subscription]) => subscription));
     return [
       entry,
@@ -156,6 +171,7 @@ export const answer: Script<AnswerArgs, boolean> = {
       JSON.stringify(unknown),
       JSON.stringify(unknown.filter((each) => !answered.has(each))),
       JSON.stringify(released),
+      JSON.stringify(freed),
       ...jobFields(job),
     ];
   },

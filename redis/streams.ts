@@ -49,6 +49,9 @@ export const trim: Script<TrimArgs, number> = {
   reply: asInteger,
 };
 
+/** Of each stream the newest letters are kept: whoever looks after it looks sooner than this many come. */
+export const MAX_DEAD_LETTERS = 10_000;
+
 export function deadLetters(stream: string): string {
   return `${stream}:dead`;
 }
@@ -65,6 +68,7 @@ local entry = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
 if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
 local fields = entry and entry[2] or {}
 redis.call('XADD', KEYS[2], '*', 'reason', ARGV[3], 'group', ARGV[1], 'entry', ARGV[2], unpack(fields))
+redis.call('XTRIM', KEYS[2], 'MAXLEN', ${MAX_DEAD_LETTERS})
 return 1
 `;
 

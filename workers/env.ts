@@ -71,6 +71,9 @@ export const WorkerSchema = v.object({
         lookUp: v.optional(v.picklist(["authoritative", "hint"])),
         validUntil: v.optional(v.picklist(["enforced", "ignored"])),
         inFlightMs: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
+        ordersPerAccount: v.optional(
+          v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(100)),
+        ),
       }),
     ),
   ),
@@ -82,6 +85,11 @@ export const WorkerSchema = v.object({
       v.transform(Number),
       v.minValue(0.001),
     ),
+  ),
+  /** Jobs and questions that a broker worker has in flight at once, over all its partitions: up to 512 orders each. */
+  FANFARE_JOBS_IN_FLIGHT: v.optional(
+    v.pipe(v.string(), v.regex(/^\d{1,4}$/, "a whole number"), v.transform(Number), v.minValue(2)),
+    "64",
   ),
   /**
    * After how long a job that its worker did not finish is taken over by another: longer than a job

@@ -5,11 +5,13 @@
  * and prints `ready` once it listens. The book is what verdicts are read from.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { Crowd } from "./crowd.ts";
 import { NO_FAULTS, randomOf, type FakeBrokerSettings, type Faults } from "./settings.ts";
 import { PAYOUT_BP, Venue, type Batch } from "./venue.ts";
 
 const settings = JSON.parse(process.argv[2] ?? "{}") as FakeBrokerSettings;
 const venue = new Venue(settings);
+const crowd = new Crowd();
 const random = randomOf(settings.seed);
 let faults: Faults = NO_FAULTS;
 
@@ -48,9 +50,16 @@ async function serve(
     answer({});
     return;
   }
+  if (pathname === "/control/crowd") {
+    answer({ most: crowd.most });
+    crowd.most = 0;
+    return;
+  }
   if (faults.dead) return;
   if (pathname === "/orders" && request.method === "POST") {
-    await open(response, answer, body as Batch);
+    const batch = body as Batch;
+    const accounts = batch.orders.map(({ account }) => account);
+    await crowd.hold(accounts, () => open(response, answer, batch));
   } else if (pathname === "/orders") {
     answer({ answers: venue.list(`${searchParams.get("signal")}.`) });
   } else if (pathname === "/orders/lookup") {

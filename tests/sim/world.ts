@@ -302,5 +302,6 @@ function capabilitiesBy(random: Random): Capabilities {
     lookUp: random.pick(["authoritative", "hint"]),
     validUntil: random.pick(["enforced", "ignored"]),
     inFlightMs: DESK.inFlightMs,
+    ...(random.chance(0.3) ? { ordersPerAccount: 1 } : {}),
   };
 }

@@ -21,6 +21,8 @@ export interface FakeBroker {
   balanceOf(account: string): Promise<number>;
   /** Replaces all faults. */
   misbehave(faults: Partial<Faults>): Promise<void>;
+  /** How many opens of one account it had before it at once, at the most, since this was last asked. */
+  crowd(): Promise<number>;
   /** Read from the file, past anything that is being tested. */
   book(): BookLine[];
   stop(): Promise<void>;
@@ -69,6 +71,9 @@ export async function startFakeBroker(
     },
     async misbehave(faults) {
       await post("/control/faults", faults);
+    },
+    async crowd() {
+      return ((await post("/control/crowd", {})) as { most: number }).most;
     },
     book: () => readBook(book),
     async stop() {

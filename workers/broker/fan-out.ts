@@ -1,11 +1,11 @@
 /** One job from its stream to its outcomes: decide → intend → place → report. */
 import type { Facts } from "../../domain/decide.ts";
-import type { SubscriptionId } from "../../domain/ids.ts";
 import { countOutcomes } from "../../domain/outcome.ts";
 import type { CopyOutcome, OutcomesEvent } from "../../redis/events.ts";
 import { intend, type IntendReply, type Intents } from "../../redis/intents.ts";
 import { releasedOf, report } from "../../redis/outcomes.ts";
 import { parseJob, type Job } from "../../redis/job.ts";
+import { freedOf } from "../../redis/places.ts";
 import type { RosterMember } from "../../redis/roster.ts";
 import type { Halts } from "../../redis/halt.ts";
 import type { Layers } from "../../redis/layers.ts";
@@ -36,9 +36,10 @@ export async function fanOut(parts: FanOut, entry: Entry): Promise<Verdict> {
     const placement = await placeAll(parts, job, intended);
     const event = outcomesEvent(job, intents, placement);
     const counts = countOutcomes(event.copies.map(([, , outcome]) => outcome));
-    const { redis, partition } = parts;
+    const { redis, partition, broker } = parts;
     const released = releasedOf(intents, event);
-    const told = { event, counts, intents, released };
+    const freed = broker.capabilities.ordersPerAccount ? freedOf(intents, event) : undefined;
+    const told = { event, counts, intents, released, freed };
     await run(redis, report, { partition, job, entry: entry.id, ...told });
     crashPoint("after-report");
     return "acked";
@@ -82,7 +83,7 @@ interface Intended extends Pick<History, "maybeSent"> {
 async function writeIntents(parts: FanOut, job: Job): Promise<Intended | undefined> {
   const { redis, roster, partition, clock } = parts;
   let older: boolean = false;
-  let overtaken: Overtaken | undefined;
+  let overtaken: Facts | undefined;
   for (let fresh = false; ; fresh = overtaken === undefined) {
     const [shard, halts, layers]: [RosterShard, Halts, Layers] = await Promise.all([
       roster.shardOf(partition, job, fresh),
@@ -91,7 +92,7 @@ async function writeIntents(parts: FanOut, job: Job): Promise<Intended | undefin
     ]);
     const snapshot = snapshotOf(job, parts.layers.membersUnder(layers, shard.members));
     const facts: Facts = overtaken
-      ? updated(overtaken, clock.nowMs())
+      ? { ...overtaken, nowMs: clock.nowMs() }
       : await factsOf(parts, job, snapshot);
     // Each of them may have been sent an order at the acceptance, whatever holds now.
     const asOf = older ? asOfAcceptance(job, facts) : facts;
@@ -104,6 +105,7 @@ async function writeIntents(parts: FanOut, job: Job): Promise<Intended | undefin
       haltsVersion: halts.version,
       layersVersion: layers.version,
       ...decided,
+      ordersPerAccount: parts.broker.capabilities.ordersPerAccount,
       older,
     });
     crashPoint("after-intend");
@@ -113,7 +115,7 @@ async function writeIntents(parts: FanOut, job: Job): Promise<Intended | undefin
     if (reply.kind === "known") return { intents: reply.intents, maybeSent: true, members };
     if (reply.kind === "over") return undefined;
     older ||= reply.kind === "older";
-    overtaken = reply.kind === "overtaken" ? { facts, usages: reply.usages } : undefined;
+    overtaken = overtakenBy(reply, facts);
   }
 }
 
@@ -121,14 +123,15 @@ function asOfAcceptance({ signal }: Job, facts: Facts): Facts {
   return { ...facts, nowMs: signal.acceptedAtMs, maybeSent: true };
 }
 
-/** Some usage moved while it was decided on; all else is as fresh as it was a moment ago. */
-interface Overtaken {
-  readonly facts: Facts;
-  readonly usages: ReadonlyMap<SubscriptionId, string>;
-}
-
-function updated({ facts, usages }: Overtaken, nowMs: number): Facts {
-  return { ...facts, usages: new Map([...(facts.usages ?? []), ...usages]), nowMs };
+/** What others took while it was decided; all else is as fresh as it was a moment ago. */
+function overtakenBy(reply: IntendReply, facts: Facts): Facts | undefined {
+  if (reply.kind === "overtaken") {
+    return { ...facts, usages: new Map([...(facts.usages ?? []), ...reply.usages]) };
+  }
+  if (reply.kind === "crowded") {
+    return { ...facts, crowded: new Set([...(facts.crowded ?? []), ...reply.subscriptions]) };
+  }
+  return undefined;
 }
 
 /** The event that tells of a job's orders as placed, and of its skips where this is the first word on it. */

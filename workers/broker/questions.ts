@@ -9,6 +9,7 @@ import { answer, releasedOf } from "../../redis/outcomes.ts";
 import { parseStoredJob, STORED_JOB_FIELDS, type Intents } from "../../redis/intents.ts";
 import { parseJob } from "../../redis/job.ts";
 import { RegionKeys } from "../../redis/keys.ts";
+import { freedOf } from "../../redis/places.ts";
 import type { Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
 import { crashPoint } from "../crash-point.ts";
@@ -46,8 +47,10 @@ export async function answerQuestion(parts: FanOut, entry: Entry): Promise<Verdi
   const event = outcomesEvent(job, known, placement);
   const counts = countOutcomes(event.copies.map(([, , outcome]: CopyOutcome) => outcome));
   const released = releasedOf(stored.intents, event);
+  const freed = broker.capabilities.ordersPerAccount ? freedOf(stored.intents, event) : undefined;
   crashPoint("before-question");
-  await run(redis, answer, { partition, entry: entry.id, event, counts, job, released, unknown });
+  const told = { event, counts, released, unknown, freed };
+  await run(redis, answer, { partition, entry: entry.id, job, ...told });
   crashPoint("after-question");
   return "acked";
 }

@@ -5,6 +5,7 @@ import { connectBroker } from "../brokers/connect.ts";
 import { SYSTEM_CLOCK } from "../clock.ts";
 import { consume, type Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
+import { Slots } from "../consume/slots.ts";
 import { armCrashPoint } from "../crash-point.ts";
 import type { Role } from "../role.ts";
 import { connectRedis } from "../redis-client.ts";
@@ -19,6 +20,8 @@ import { followSettlements } from "./settlements.ts";
 /** Shards of one partition in flight at once. */
 const JOBS_AT_ONCE = 8;
 const QUESTIONS_AT_ONCE = 2;
+/** Of all that a worker has in flight, questions take at most this share: they may wait, and jobs have a deadline. */
+const QUESTIONS_SHARE = 1 / 4;
 
 export const role: Role = async (env, stop, ready) => {
   armCrashPoint(env.FANFARE_CRASH_AT);
@@ -31,10 +34,15 @@ export const role: Role = async (env, stop, ready) => {
   const rate = env.FANFARE_BROKER_RATE;
   const allowance = rate ? new Allowance(redis, SYSTEM_CLOCK, broker.name, rate) : undefined;
   const consumer = env.FANFARE_CONSUMER;
+  const inFlight = env.FANFARE_JOBS_IN_FLIGHT;
+  const questionsInFlight = Math.max(1, Math.floor(inFlight * QUESTIONS_SHARE));
+  const questionSlots = new Slots(questionsInFlight);
+  const jobSlots = new Slots(inFlight - questionsInFlight);
 
   const loop = (
     stream: string,
     concurrency: number,
+    slots: Slots,
     handle: (entry: Entry) => Promise<Verdict>,
   ): Promise<void> =>
     consume({
@@ -46,6 +54,7 @@ export const role: Role = async (env, stop, ready) => {
       consumer,
       batch: 1,
       concurrency,
+      slots,
       reclaimIdleMs: env.FANFARE_RECLAIM_IDLE_MS,
       trimBelow: GROUPS.jobs,
       handle: (entries) => Promise.all(entries.map(handle)),
@@ -57,8 +66,8 @@ export const role: Role = async (env, stop, ready) => {
     const clock = SYSTEM_CLOCK;
     const parts: FanOut = { redis, roster, halts, layers, broker, allowance, partition, clock };
     return [
-      loop(region.jobs(broker.name), JOBS_AT_ONCE, (entry) => fanOut(parts, entry)),
-      loop(region.questions(broker.name), QUESTIONS_AT_ONCE, (entry) =>
+      loop(region.jobs(broker.name), JOBS_AT_ONCE, jobSlots, (entry) => fanOut(parts, entry)),
+      loop(region.questions(broker.name), QUESTIONS_AT_ONCE, questionSlots, (entry) =>
         answerQuestion(parts, entry),
       ),
     ];

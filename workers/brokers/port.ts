@@ -31,6 +31,11 @@ export interface Capabilities {
    * back beyond. It matters where valid-until is ignored.
    */
   readonly inFlightMs: number;
+  /**
+   * How many orders of one account may be unanswered there at once; what comes
+   * on top is skipped. Absent where it takes any number.
+   */
+  readonly ordersPerAccount?: number;
 }
 
 /** What is sure of every broker. */

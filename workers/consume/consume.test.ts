@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { deadLetters, GROUPS } from "../../redis/streams.ts";
+import { deadLetters, GROUPS, MAX_DEAD_LETTERS } from "../../redis/streams.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";
 import { SYSTEM_CLOCK } from "../clock.ts";
@@ -47,6 +47,12 @@ function start(options: Partial<Consumption> & Pick<Consumption, "handle">): voi
 
 const add = (text: string) => redis.send("XADD", ["s", "*", "text", text]);
 const pending = async () => ((await redis.send("XPENDING", ["s", "g"])) as [number])[0];
+
+/** How often loops have read since this Redis was started. */
+async function readsOf(): Promise<number> {
+  const stats = String(await redis.send("INFO", ["commandstats"]));
+  return Number(/cmdstat_xreadgroup:calls=(\d+)/.exec(stats)?.[1] ?? 0);
+}
 
 describe("consume", () => {
   test("handles entries in order, those from before its group too, and acknowledges them", async () => {
@@ -153,6 +159,21 @@ describe("consume", () => {
     );
   });
 
+  test("keeps the newest of its dead letters, and no more than it may", async () => {
+    const dead = deadLetters("s");
+    await Promise.all(
+      Array.from({ length: MAX_DEAD_LETTERS }, () =>
+        redis.send("XADD", [dead, "*", "reason", "old"]),
+      ),
+    );
+    await add("bad");
+    start({ handle: (entries) => Promise.resolve(entries.map(() => ({ dead: "new" }))) });
+    const newest = async () =>
+      (await redis.send("XREVRANGE", [dead, "+", "-", "COUNT", "1"])) as [string, string[]][];
+    await until("it is buried", async () => (await newest())[0]?.[1][1] === "new");
+    expect(await redis.send("XLEN", [dead])).toBe(MAX_DEAD_LETTERS);
+  });
+
   test("runs as many handlers at once as it may, and not more", async () => {
     for (let index = 0; index < 12; index += 1) await add(String(index));
     let now = 0;
@@ -208,6 +229,25 @@ describe("consume", () => {
     await server.restart();
     await add("after");
     await until("the second is handled", () => seen.has("after"));
+  });
+
+  test("what it failed at and another has done since keeps nobody waiting who comes later", async () => {
+    const id = await add("never");
+    let tries = 0;
+    let seen = false;
+    start({
+      handle: (entries) => {
+        tries += 1;
+        seen = entries.some(({ fields }) => fields.get("text") === "later");
+        return seen ? Promise.resolve(["done"]) : Promise.reject(new Error("not today"));
+      },
+    });
+    await until("it waits for long between its tries", () => tries === 6);
+    await redis.send("XACK", ["s", "g", String(id)]);
+    const before = await readsOf();
+    await until("it sees that nothing is left", async () => (await readsOf()) > before);
+    await add("later");
+    await until("the next is handled", () => seen, 1_000);
   });
 
   test("trims only below what every group was delivered and has acknowledged (P9)", async () => {

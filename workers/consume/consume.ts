@@ -9,6 +9,7 @@ import { bury, trim } from "../../redis/streams.ts";
 import type { Clock } from "../clock.ts";
 import { run, type Redis } from "../redis-client.ts";
 import { parseClaimed, parseRead, type Entry } from "./entries.ts";
+import type { Slots } from "./slots.ts";
 
 /** What became of an entry: `done` is acknowledged here, `acked` already was by the handler's own script. */
 export type Verdict = "done" | "acked" | { readonly dead: string };
@@ -25,6 +26,8 @@ export interface Consumption {
   /** Entries a call of `handle`, and calls at once. With one call at once, entries keep their order. */
   readonly batch: number;
   readonly concurrency: number;
+  /** What bounds the calls of all loops of this process together; absent: nothing but each loop's own. */
+  readonly slots?: Slots;
   /** After this long without an acknowledgement another consumer's entry is taken over. */
   readonly reclaimIdleMs: number;
   /**
@@ -47,7 +50,7 @@ const LONGEST_PAUSE_MS = 2_000;
 
 /** Resolves once stopped and everything taken is handled or left pending. */
 export async function consume(consumption: Consumption): Promise<void> {
-  const { redis, stream, group, consumer, batch, concurrency, clock, stop } = consumption;
+  const { redis, stream, group, consumer, batch, concurrency, slots, clock, stop } = consumption;
   const { gatherMs = 0 } = consumption;
   const log = getLogger(["fanfare", "consume"]).with({ stream, group });
   const reader = consumption.connect();
@@ -75,7 +78,7 @@ export async function consume(consumption: Consumption): Promise<void> {
     for (let start = 0; start < entries.length; start += batch) {
       const slice = entries.slice(start, start + batch);
       calls += 1;
-      const work = settle(slice)
+      const work = (slots ? slots.hold(() => settle(slice)) : settle(slice))
         .then(() => {
           pauseMs = 0;
         })
@@ -106,15 +109,23 @@ export async function consume(consumption: Consumption): Promise<void> {
       const claim = [String(consumption.reclaimIdleMs), "0-0", "COUNT", String(batch)];
       take(parseClaimed(await reader.send("XAUTOCLAIM", [stream, group, consumer, ...claim])));
     }
-    const free = Math.max(concurrency - calls, 0) * batch;
-    if (free === 0) {
+    const ownFree = Math.max(concurrency - calls, 0);
+    if (ownFree === 0) {
       await Promise.race(underWay.values());
       return;
     }
+    if (slots?.free === 0) {
+      await slots.freed;
+      return;
+    }
+    // Read is what can be started now; what is more waits in the stream, where another worker may take it.
+    const free = Math.min(ownFree, slots?.free ?? ownFree) * batch;
     const read = ["GROUP", group, consumer, "COUNT", String(free)];
     if (leavings && underWay.size === 0) {
       const left = parseRead(await reader.send("XREADGROUP", [...read, "STREAMS", stream, "0"]));
       leavings = left.length >= free;
+      // Nothing is to be tried again, so whoever comes next is not kept waiting for what once failed.
+      if (left.length === 0) pauseMs = 0;
       const gone = left.filter(({ fields }) => fields.size === 0);
       if (gone.length > 0) {
         await redis.send("XACK", [stream, group, ...gone.map(({ id }) => id)]);
@@ -130,7 +141,11 @@ export async function consume(consumption: Consumption): Promise<void> {
 
   while (!stop.aborted) {
     try {
-      if (pauseMs > 0) await clock.sleep(pauseMs);
+      if (pauseMs > 0) {
+        await clock.sleep(pauseMs);
+        // A Redis that lost its last moments meanwhile has taken acknowledgements back, and nobody was told.
+        leavings = true;
+      }
       await step();
     } catch {
       // Redis is away, or came back without the group. What it delivered meanwhile is among our leavings.

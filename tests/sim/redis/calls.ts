@@ -88,6 +88,7 @@ function randomCommand(random: Random): RedisCall {
     () => ["XDEL", [stream, id()]],
     () => ["XRANGE", [stream, random.pick(["-", id()]), random.pick(["+", "3"])]],
     () => ["XTRIM", [stream, "MINID", id()]],
+    () => ["XTRIM", [stream, "MAXLEN", String(random.between(1, 6))]],
     () => ["XGROUP", ["CREATE", stream, group, random.pick(["0", "$"]), "MKSTREAM"]],
     () => [
       "XREADGROUP",

@@ -253,12 +253,14 @@ export const STREAMS: Readonly<Record<string, Command>> = {
     return gone;
   },
   XTRIM: (call, [key = "", strategy = "", ...rest]) => {
-    if (strategy.toUpperCase() !== "MINID") unsupported(`XTRIM … ${strategy}`);
+    const kind = strategy.toUpperCase();
+    if (kind !== "MINID" && kind !== "MAXLEN") unsupported(`XTRIM … ${strategy}`);
     if (rest.length > 2 || rest[0] === "~") unsupported("options of XTRIM");
     const stream = streamAt(call, key);
     if (!stream) return 0;
-    const min = parseId(rest.at(-1));
-    const gone = drop(stream, ({ id }) => compare(id, min) < 0);
+    const first =
+      kind === "MINID" ? parseId(rest.at(-1)) : stream.entries.at(-integer(rest.at(-1)))?.id;
+    const gone = first ? drop(stream, ({ id }) => compare(id, first) < 0) : 0;
     if (gone > 0) call.changed = true;
     return gone;
   },
