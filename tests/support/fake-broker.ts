@@ -9,6 +9,7 @@ import { readBook, type BookLine } from "../fake-broker/book.ts";
 import type { FakeBrokerSettings, Faults } from "../fake-broker/settings.ts";
 import { freePort } from "./ports.ts";
 
+export { isOverlooked } from "../fake-broker/venue.ts";
 export type { Faults };
 
 export interface FakeBroker {

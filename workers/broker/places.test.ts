@@ -9,8 +9,7 @@ import {
   startCopier,
   type Copier,
 } from "../../tests/support/copier.ts";
-import { isOverlooked } from "../../tests/fake-broker/venue.ts";
-import { startFakeBroker, type FakeBroker } from "../../tests/support/fake-broker.ts";
+import { isOverlooked, startFakeBroker, type FakeBroker } from "../../tests/support/fake-broker.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { startRole, type RoleProcess } from "../../tests/support/role.ts";
 import { until } from "../../tests/support/wait.ts";
