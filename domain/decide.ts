@@ -95,6 +95,8 @@ export function decide(signal: AcceptedSignal, follower: Follower, facts: Facts)
     stakeCents,
   };
   const terms = termsOf(signal, plan);
+  // Most copies: nothing but the order.
+  if (!terms && !usage && reason === undefined) return { kind: "order", order };
   return {
     kind: "order",
     order,
