@@ -4,7 +4,8 @@
  * speaks what `workers/brokers/http` does, misbehaves as told and by its seed,
  * and prints `ready` once it listens. The book is what verdicts are read from.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type Server } from "node:http";
+import { served, type Call } from "./call.ts";
 import { Crowd } from "./crowd.ts";
 import { NO_FAULTS, randomOf, type FakeBrokerSettings, type Faults } from "./settings.ts";
 import { PAYOUT_BP, Venue, type Batch } from "./venue.ts";
@@ -18,70 +19,65 @@ let faults: Faults = NO_FAULTS;
 /** How long an empty page of settlements is held back. */
 const SETTLEMENTS_WAIT_MS = 500;
 
-const server = createServer((request, response) => {
-  const parts: Buffer[] = [];
-  request.on("data", (part: Buffer) => parts.push(part));
-  request.on("end", () => {
-    const text = Buffer.concat(parts).toString();
-    void serve(request, response, text === "" ? {} : JSON.parse(text));
-  });
-});
+const broker = createServer(served(trade));
+const control = createServer(served(obey));
 
-async function serve(
-  request: IncomingMessage,
-  response: ServerResponse,
-  body: unknown,
-): Promise<void> {
-  const { pathname, searchParams } = new URL(request.url ?? "/", "http://fake");
-  const answer = (value: unknown): void => {
-    response.setHeader("content-type", "application/json");
-    response.end(JSON.stringify(value));
-  };
-  if (pathname === "/control/faults") {
+/** What a test tells it, by a way that stays open while the broker is dead. */
+async function obey({ asked, body, answer }: Call): Promise<void> {
+  if (asked === "POST /faults") {
     faults = { ...NO_FAULTS, ...(body as Partial<Faults>) };
-    answer({});
+    if (faults.dead) await die();
+    else await live();
+  } else if (asked === "POST /crowd") {
+    answer({ most: crowd.most });
+    crowd.most = 0;
     return;
-  }
-  if (pathname === "/control/deposits") {
+  } else {
     const { accounts, amountCents } = body as { accounts: string[]; amountCents: number };
     for (const each of accounts) {
       venue.balances.set(each, (venue.balances.get(each) ?? 0) + amountCents);
     }
-    answer({});
-    return;
   }
-  if (pathname === "/control/crowd") {
-    answer({ most: crowd.most });
-    crowd.most = 0;
-    return;
-  }
-  if (faults.dead) return;
-  if (pathname === "/orders" && request.method === "POST") {
-    const batch = body as Batch;
-    const accounts = batch.orders.map(({ account }) => account);
-    await crowd.hold(accounts, () => open(response, answer, batch));
-  } else if (pathname === "/orders") {
-    answer({ answers: venue.list(`${searchParams.get("signal")}.`) });
-  } else if (pathname === "/orders/lookup") {
-    answer({ answers: venue.lookUp(body as Batch) });
-  } else if (pathname === "/balances") {
-    const { accounts } = body as { accounts: string[] };
-    answer({ answers: accounts.map((each) => venue.balances.get(each) ?? null) });
-  } else if (pathname === "/payouts") {
-    answer({ answers: (body as { symbols: string[] }).symbols.map(() => PAYOUT_BP) });
-  } else if (pathname === "/settlements") {
-    const after = Number(searchParams.get("after") ?? "");
-    if (venue.settlements.length === after) await Bun.sleep(SETTLEMENTS_WAIT_MS);
-    answer({ next: String(venue.settlements.length), settlements: venue.settlements.slice(after) });
-  } else {
-    response.statusCode = 404;
-    answer({});
+  answer({});
+}
+
+async function trade({ asked, query, body, answer, response }: Call): Promise<void> {
+  switch (asked) {
+    case "POST /orders": {
+      const batch = body as Batch;
+      const accounts = batch.orders.map(({ account }) => account);
+      await crowd.hold(accounts, () => open({ answer, response }, batch));
+      break;
+    }
+    case "GET /orders":
+      answer({ answers: venue.list(`${query.get("signal")}.`) });
+      break;
+    case "POST /orders/lookup":
+      answer({ answers: venue.lookUp(body as Batch) });
+      break;
+    case "POST /balances": {
+      const { accounts } = body as { accounts: string[] };
+      answer({ answers: accounts.map((each) => venue.balances.get(each) ?? null) });
+      break;
+    }
+    case "POST /payouts":
+      answer({ answers: (body as { symbols: string[] }).symbols.map(() => PAYOUT_BP) });
+      break;
+    case "GET /settlements": {
+      const after = Number(query.get("after") ?? "");
+      if (venue.settlements.length === after) await Bun.sleep(SETTLEMENTS_WAIT_MS);
+      const settlements = venue.settlements.slice(after);
+      answer({ next: String(venue.settlements.length), settlements });
+      break;
+    }
+    default:
+      response.statusCode = 404;
+      answer({});
   }
 }
 
 async function open(
-  response: ServerResponse,
-  answer: (value: unknown) => void,
+  { answer, response }: Pick<Call, "answer" | "response">,
   batch: Batch,
 ): Promise<void> {
   // Drawn in a fixed order, so that one fault more or less does not move all others.
@@ -99,7 +95,7 @@ async function open(
     response.socket?.destroy();
     return;
   }
-  const answers = venue.open(batch);
+  const answers = venue.open(batch, now.partial);
   if (silent < now.silent) return;
   if (after < now.resetAfter) {
     response.socket?.destroy();
@@ -109,6 +105,28 @@ async function open(
   answer({ answers });
 }
 
-server.listen(settings.port, "127.0.0.1", () => {
-  console.log("ready");
-});
+async function die(): Promise<void> {
+  if (!broker.listening) return;
+  const closed = Promise.withResolvers<undefined>();
+  broker.close(() => {
+    closed.resolve(undefined);
+  });
+  broker.closeAllConnections();
+  await closed.promise;
+}
+
+async function live(): Promise<void> {
+  if (!broker.listening) await listen(broker, settings.port);
+}
+
+async function listen(server: Server, port: number): Promise<void> {
+  const listening = Promise.withResolvers<undefined>();
+  server.listen(port, "127.0.0.1", () => {
+    listening.resolve(undefined);
+  });
+  await listening.promise;
+}
+
+await listen(control, settings.controlPort);
+await live();
+console.log("ready");

@@ -4,15 +4,17 @@ import type { Capabilities } from "../../workers/brokers/port.ts";
 /** How it is built; told on its command line as one JSON. */
 export interface FakeBrokerSettings extends Omit<Capabilities, "inFlightMs"> {
   readonly port: number;
+  /** Where its faults are set and its accounts filled, while it lives and while it is dead. */
+  readonly controlPort: number;
   readonly book: string;
   readonly seed: number;
   /** What `ten-minutes` means to it; shorter in its own test. */
   readonly windowMs: number;
 }
 
-/** What goes wrong; changed at any time by `POST /control/faults`. Shares are from 0 to 1, of the calls that open. */
+/** What goes wrong; changed at any time by `POST /faults` on its control port. Shares are from 0 to 1, of the calls that open. */
 export interface Faults {
-  /** Answers nothing at all, and books nothing. */
+  /** Ends what is connected, refuses what comes, and books nothing. */
   readonly dead: boolean;
   /** The connection is reset before anything is booked, or after all of it is. */
   readonly resetBefore: number;
@@ -22,6 +24,8 @@ export interface Faults {
   readonly retryAfterMs: number;
   /** Booked at once, answered never. */
   readonly silent: number;
+  /** The share of orders that are filled in part: booked, and answered, at a smaller stake than was asked. */
+  readonly partial: number;
   /** How long a call waits before it is booked, and how long its answer waits after, at the most. */
   readonly beforeMs: number;
   readonly afterMs: number;
@@ -34,6 +38,7 @@ export const NO_FAULTS: Faults = {
   busy: 0,
   retryAfterMs: 50,
   silent: 0,
+  partial: 0,
   beforeMs: 0,
   afterMs: 0,
 };

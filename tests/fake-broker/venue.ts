@@ -39,13 +39,16 @@ export class Venue {
     this.#book = new Book(settings.book);
   }
 
-  open({ symbol, durationSeconds, validUntilMs, orders }: Batch): unknown[] {
-    return orders.map(({ clientOrderId, account, stakeCents }) => {
+  /** `partial` is the share of new orders that are filled in part. */
+  open({ symbol, durationSeconds, validUntilMs, orders }: Batch, partial = 0): unknown[] {
+    return orders.map(({ clientOrderId, account, stakeCents: askedCents }) => {
       const now = Date.now();
       const standing = this.#standing(clientOrderId, now);
       if (standing) return placed(standing);
       const balance = this.balances.get(account);
-      const rejected = (reason: RejectReason) => ({ kind: "rejected", stakeCents, reason });
+      const stakeCents = shareOfId(clientOrderId) < partial ? partOf(askedCents) : askedCents;
+      const refused = { kind: "rejected", stakeCents: askedCents };
+      const rejected = (reason: RejectReason) => ({ ...refused, reason });
       if (this.#settings.validUntil === "enforced" && now > validUntilMs) {
         return rejected("PAST_VALID_UNTIL");
       }
@@ -101,6 +104,15 @@ export class Venue {
       ...{ closePriceMicros: PRICE_MICROS + 1, settledAtMs: Date.now() },
     });
   }
+}
+
+/** Which of a batch are filled in part depends on their ids alone, so that a round repeated fills the same. */
+function shareOfId(clientOrderId: string): number {
+  return (Bun.hash.crc32(clientOrderId) >>> 8) / 2 ** 24;
+}
+
+function partOf(askedCents: number): number {
+  return Math.max(1, Math.floor(askedCents * 0.6));
 }
 
 /** A third of all orders is never found by whoever gives but a hint. */

@@ -34,10 +34,10 @@ export async function startFakeBroker(
   kind: Omit<Capabilities, "inFlightMs">,
   { seed = 1, windowMs = 600_000, inFlightMs = 2_000 } = {},
 ): Promise<FakeBroker> {
-  const port = await freePort();
+  const [port, controlPort] = [await freePort(), await freePort()];
   const dir = mkdtempSync(join(tmpdir(), "fanfare-fake-broker-"));
   const book = join(dir, "book.jsonl");
-  const settings: FakeBrokerSettings = { ...kind, port, book, seed, windowMs };
+  const settings: FakeBrokerSettings = { ...kind, port, controlPort, book, seed, windowMs };
   const url = `http://127.0.0.1:${port}`;
   const capabilities: Capabilities = { ...kind, inFlightMs };
   const child: Subprocess<"ignore", "pipe", "inherit"> = Bun.spawn(
@@ -47,8 +47,11 @@ export async function startFakeBroker(
   for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
     if (text.includes("ready")) break;
   }
-  const post = async (path: string, body: unknown): Promise<unknown> => {
-    const reply = await fetch(`${url}${path}`, { method: "POST", body: JSON.stringify(body) });
+  const post = async (to: number, path: string, body: unknown): Promise<unknown> => {
+    const reply = await fetch(`http://127.0.0.1:${to}${path}`, {
+      method: "POST",
+      body: JSON.stringify(body),
+    });
     if (reply.status !== 200) throw new Error(`${path} answered ${reply.status}`);
     return await reply.json();
   };
@@ -62,19 +65,19 @@ export async function startFakeBroker(
       FANFARE_BROKER_CAPABILITIES: JSON.stringify(capabilities),
     }),
     async deposit(accounts, amountCents) {
-      await post("/control/deposits", { accounts, amountCents });
+      await post(controlPort, "/deposits", { accounts, amountCents });
     },
     async balanceOf(account) {
-      const { answers } = (await post("/balances", { accounts: [account] })) as {
+      const { answers } = (await post(port, "/balances", { accounts: [account] })) as {
         answers: [number];
       };
       return answers[0];
     },
     async misbehave(faults) {
-      await post("/control/faults", faults);
+      await post(controlPort, "/faults", faults);
     },
     async crowd() {
-      return ((await post("/control/crowd", {})) as { most: number }).most;
+      return ((await post(controlPort, "/crowd", {})) as { most: number }).most;
     },
     book: () => readBook(book),
     async stop() {

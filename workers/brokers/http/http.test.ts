@@ -206,3 +206,53 @@ describe("a broker that turns calls away", () => {
     expect(booked(fake, batch)).toEqual([]);
   });
 });
+
+describe("a broker that fills orders in part", () => {
+  const at = brokers({ account: { deduplicates: "account", ...SURE } });
+
+  test.each([
+    ["and answers", {}],
+    ["and whose answer is lost", { resetAfter: 1 }],
+  ])("%s: each is told at the stake that was booked", async (_how, faults) => {
+    const fake = at("account");
+    await fake.misbehave({ partial: 0.5, ...faults });
+    const batch = await batchAt(fake);
+    const history = { decidedAtMs: Date.now(), maybeSent: false };
+    const { outcomes } = await place(fake.broker, batch, history, SYSTEM_CLOCK);
+    await fake.misbehave({});
+    const told = batch.orders.map(({ clientOrderId: id }, index) => {
+      const outcome = outcomes[index];
+      return [id, outcome?.kind === "placed" ? outcome.stakeCents : outcome?.kind] as const;
+    });
+    const stakes = new Map(fake.book().map((line) => [line.clientOrderId, line.stakeCents]));
+    expect(told).toEqual(batch.orders.map(({ clientOrderId: id }) => [id, stakes.get(id)]));
+    expect(new Set(told.map(([, stakeCents]) => stakeCents))).toEqual(new Set([60, 100]));
+  });
+});
+
+describe("a broker that is dead for a while", () => {
+  const at = brokers({
+    account: { deduplicates: "account", ...SURE },
+    none: { deduplicates: "none", ...SURE },
+  });
+
+  test.each([
+    ["account", "placed", 30],
+    ["none", "skipped", 0],
+  ] as const)(
+    "refuses connections and books nothing; once it is back, at %s an order ends as %s",
+    async (name, told, count) => {
+      const fake = at(name);
+      const batch = await batchAt(fake, { validUntilMs: Date.now() + 1_000 });
+      await fake.misbehave({ dead: true });
+      const history = { decidedAtMs: Date.now(), maybeSent: false };
+      const placing = place(fake.broker, batch, history, SYSTEM_CLOCK);
+      expect(await fake.broker.lookUp(batch)).toEqual({ kind: "unanswered" });
+      expect(booked(fake, batch)).toEqual([]);
+      await fake.misbehave({});
+      const { outcomes } = await placing;
+      expect(new Set(outcomes.map(({ kind }) => kind))).toEqual(new Set([told]));
+      expect(booked(fake, batch)).toHaveLength(count);
+    },
+  );
+});
