@@ -1,8 +1,10 @@
 /** Opens everything that the reconciler reads from, by the workers' configuration. */
 import { PartitionMap } from "../../redis/keys.ts";
+import { connectBroker } from "../brokers/connect.ts";
 import { connectDesk } from "../brokers/desk/desk.ts";
+import type { Broker } from "../brokers/port.ts";
 import { SYSTEM_CLOCK } from "../clock.ts";
-import { regionRedisUrls, required, type WorkerEnv } from "../env.ts";
+import { regionRedisUrls, type WorkerEnv } from "../env.ts";
 import { openRecords } from "../records/open.ts";
 import { connectRedis } from "../redis-client.ts";
 import type { Sources } from "./sources.ts";
@@ -12,7 +14,7 @@ export interface OpenSources extends Sources {
 }
 
 export async function openSources(env: WorkerEnv): Promise<OpenSources> {
-  const desk = connectDesk(env.FANFARE_DESK_URL, required(env, "FANFARE_DESK_TOKEN"));
+  const brokers = brokersOf(env).map((each) => [each.name, each] as const);
   const records = await openRecords(env);
   const home = connectRedis(env.FANFARE_REDIS_URL);
   const regions = new Map(
@@ -23,11 +25,18 @@ export async function openSources(env: WorkerEnv): Promise<OpenSources> {
     regions,
     records,
     partitions: new PartitionMap(env.FANFARE_PARTITIONS),
-    brokers: new Map([[desk.name, desk]]),
+    brokers: new Map(brokers),
     clock: SYSTEM_CLOCK,
     async close() {
       for (const redis of [home, ...regions.values()]) redis.close();
       await records.close();
     },
   };
+}
+
+/** The broker that the workers stand beside, and the house's own desk where there is one. */
+function brokersOf(env: WorkerEnv): Broker[] {
+  const { FANFARE_BROKER_URL: url, FANFARE_DESK_TOKEN: token } = env;
+  const desk = url !== undefined && token !== undefined;
+  return [connectBroker(env), ...(desk ? [connectDesk(env.FANFARE_DESK_URL, token)] : [])];
 }

@@ -16,7 +16,7 @@ import {
   test,
 } from "bun:test";
 import { exportJWK, generateKeyPair } from "jose";
-import { clientOrderId, homePartitionOf, type SignalId } from "../../domain/ids.ts";
+import { clientOrderId, homePartitionOf, signalIdIn, type SignalId } from "../../domain/ids.ts";
 import {
   unpackOutcomes,
   type OutcomesEvent,
@@ -372,6 +372,27 @@ describe("acceptances", () => {
     const { differences } = await reconcile(sources, scope);
     expect(differences).toContainEqual(expect.objectContaining({ kind: "SEQUENCE_GAP" }));
     expect(await named(after)).toEqual({});
+  });
+
+  test("one that it took with all of its jobs and outcomes is named by its broker's settlements", async () => {
+    const lost = signalIdIn(0, crypto.randomUUID().replaceAll("-", ""));
+    const event: SettlementsEvent = {
+      kind: "settlements",
+      broker: "desk",
+      settlements: [
+        {
+          clientOrderId: clientOrderId(lost, followerOf(1).id),
+          ...{ kind: "lost", returnCents: 0, closePriceMicros: 1, settledAtMs: Date.now() },
+        },
+      ],
+    };
+    const fields = ["*", "event", JSON.stringify(event)];
+    await copier.redis.send("XADD", [new RegionKeys(1).events, ...fields]);
+    const scope = { sinceMs: 0, graceMs: 0, unknownAfterMs: 60_000 };
+    const { differences } = await reconcile(sources, scope);
+    expect(differences).toContainEqual(
+      expect.objectContaining({ kind: "ACCEPTANCE_LOST", signal: lost }),
+    );
   });
 });
 

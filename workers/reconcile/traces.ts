@@ -22,7 +22,7 @@ export interface Traces {
   readonly links: ReadonlyMap<string, { readonly previousHash: string; readonly linkHash: string }>;
   /** Signal → subscription → what the `events` streams say, in order. */
   readonly events: ReadonlyMap<string, ReadonlyMap<string, readonly Told[]>>;
-  /** Signals that jobs or outcomes name, with their channel where that is known. */
+  /** Signals that jobs, outcomes or settlements name, with their channel where that is known. */
   readonly named: ReadonlyMap<string, string | undefined>;
 }
 
@@ -43,7 +43,15 @@ export async function readTraces(sources: Sources, sinceMs: number): Promise<Tra
       }
       for await (const entry of entriesSince(region, keys.events, sinceMs)) {
         const event = parseEvent(entry);
-        if (typeof event === "string" || event.kind !== "outcomes") continue;
+        if (typeof event === "string") continue;
+        if (event.kind === "settlements") {
+          // Of a signal that was lost with its jobs, these are the broker's word that it was.
+          for (const { clientOrderId } of event.settlements) {
+            const signal = clientOrderId.split(".")[0] ?? "";
+            if (!named.has(signal)) named.set(signal, undefined);
+          }
+          continue;
+        }
         if (!named.has(event.signal)) named.set(event.signal, undefined);
         const copies = events.get(event.signal) ?? new Map<string, Told[]>();
         events.set(event.signal, copies);
