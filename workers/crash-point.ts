@@ -1,20 +1,48 @@
 /**
- * Named moments of the hot path at which crash tests end or halt this very
- * process, as a machine would: without a word. Unset, as it is wherever
- * anything is at stake, a point costs one comparison.
+ * Named moments at which crash tests end or halt this very process, as a
+ * machine would: without a word. They stand on both sides of every durable
+ * step, by the role that takes it. Unset, as it is wherever anything is at
+ * stake, a point costs one comparison.
  */
-export const CRASH_POINTS = [
-  "before-enqueue",
-  "after-enqueue",
-  "after-decide",
-  "after-intend",
-  "before-send",
-  "after-answer",
-  "after-report",
-  "before-question",
-  "after-question",
-] as const;
-export type CrashPoint = (typeof CRASH_POINTS)[number];
+export const CRASH_POINTS = {
+  /** In the loop that every role reads its streams with. */
+  consume: [
+    "after-delivery",
+    "after-claim",
+    "before-acknowledge",
+    "after-acknowledge",
+    "before-bury",
+    "after-bury",
+    "before-trim",
+    "after-trim",
+  ],
+  dispatch: [
+    "before-enqueue",
+    "after-enqueue",
+    "before-confirm",
+    "after-confirm",
+    "before-link",
+    "after-link",
+  ],
+  broker: [
+    "after-decide",
+    "after-intend",
+    "before-send",
+    "after-answer",
+    "before-report",
+    "after-report",
+    "before-question",
+    "after-question",
+    "after-lease",
+    "before-settle",
+    "after-settle",
+    "after-settlement",
+    "after-cursor",
+  ],
+  recorder: ["before-record", "between-records", "after-record"],
+  records: ["before-project", "after-seat", "after-route", "before-mark", "after-mark"],
+} as const;
+export type CrashPoint = (typeof CRASH_POINTS)[keyof typeof CRASH_POINTS][number];
 
 let armed: { readonly point: string; readonly signal: NodeJS.Signals; left: number } | undefined;
 

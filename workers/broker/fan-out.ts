@@ -40,6 +40,7 @@ export async function fanOut(parts: FanOut, entry: Entry): Promise<Verdict> {
     const released = releasedOf(intents, event);
     const freed = broker.capabilities.ordersPerAccount ? freedOf(intents, event) : undefined;
     const told = { event, counts, intents, released, freed };
+    crashPoint("before-report");
     await run(redis, report, { partition, job, entry: entry.id, ...told });
     crashPoint("after-report");
     return "acked";

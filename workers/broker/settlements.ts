@@ -10,6 +10,7 @@ import type { SettlementsEvent } from "../../redis/events.ts";
 import { RegionKeys, type PartitionMap } from "../../redis/keys.ts";
 import { settleUsage } from "../../redis/usage.ts";
 import type { Broker, Settlement } from "../brokers/port.ts";
+import { crashPoint } from "../crash-point.ts";
 import { run, type Redis } from "../redis-client.ts";
 
 export interface SettlementFollower {
@@ -41,7 +42,10 @@ export async function followSettlements(parts: SettlementFollower): Promise<void
 async function holdLease({ redis, broker, consumer }: SettlementFollower): Promise<boolean> {
   const key = `${new RegionKeys(0).settlementCursor(broker.name)}:lease`;
   const options = ["PX", String(LEASE_MS)];
-  if ((await redis.send("SET", [key, consumer, "NX", ...options])) !== null) return true;
+  if ((await redis.send("SET", [key, consumer, "NX", ...options])) !== null) {
+    crashPoint("after-lease");
+    return true;
+  }
   if ((await redis.send("GET", [key])) !== consumer) return false;
   await redis.send("PEXPIRE", [key, String(LEASE_MS)]);
   return true;
@@ -56,12 +60,14 @@ async function takeOver({ redis, broker, partitions, stop }: SettlementFollower)
   const { next, settlements } = reply.answers;
   const groups = Map.groupBy(settlements, ({ account }) => partitions.ofAccount(account));
   for (const [partition, group] of groups) {
+    crashPoint("before-settle");
     // Before the event: whoever reads of a settlement finds its part of the caps free again.
     await run(redis, settleUsage, {
       partition,
       broker: broker.name,
       settled: group.map(settledOf),
     });
+    crashPoint("after-settle");
     const event: SettlementsEvent = {
       kind: "settlements",
       broker: broker.name,
@@ -71,8 +77,12 @@ async function takeOver({ redis, broker, partitions, stop }: SettlementFollower)
       new RegionKeys(partition).events,
       ...["*", "event", JSON.stringify(event)],
     ]);
+    crashPoint("after-settlement");
   }
-  if (next !== after) await redis.send("SET", [cursorKey, next]);
+  if (next !== after) {
+    await redis.send("SET", [cursorKey, next]);
+    crashPoint("after-cursor");
+  }
   return true;
 }
 

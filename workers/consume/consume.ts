@@ -7,6 +7,7 @@
 import { getLogger } from "@logtape/logtape";
 import { bury, trim } from "../../redis/streams.ts";
 import type { Clock } from "../clock.ts";
+import { crashPoint } from "../crash-point.ts";
 import { run, type Redis } from "../redis-client.ts";
 import { parseClaimed, parseRead, type Entry } from "./entries.ts";
 import type { Slots } from "./slots.ts";
@@ -64,12 +65,18 @@ export async function consume(consumption: Consumption): Promise<void> {
   async function settle(entries: readonly Entry[]): Promise<void> {
     const verdicts = await consumption.handle(entries);
     const done = entries.filter((_, index) => verdicts[index] === "done").map(({ id }) => id);
-    if (done.length > 0) await redis.send("XACK", [stream, group, ...done]);
+    if (done.length > 0) {
+      crashPoint("before-acknowledge");
+      await redis.send("XACK", [stream, group, ...done]);
+      crashPoint("after-acknowledge");
+    }
     for (const [index, verdict] of verdicts.entries()) {
       const entry = entries[index];
       if (entry === undefined || typeof verdict === "string" || verdict === undefined) continue;
       log.warn("entry {entry} buried: {reason}", { entry: entry.id, reason: verdict.dead });
+      crashPoint("before-bury");
       await run(redis, bury, { stream, group, entry: entry.id, reason: verdict.dead });
+      crashPoint("after-bury");
     }
   }
 
@@ -104,10 +111,16 @@ export async function consume(consumption: Consumption): Promise<void> {
     if (clock.nowMs() - housekeptAtMs > HOUSEKEEPING_MS) {
       housekeptAtMs = clock.nowMs();
       if (consumption.trimBelow) {
+        crashPoint("before-trim");
         await run(redis, trim, { stream, groups: consumption.trimBelow });
+        crashPoint("after-trim");
       }
-      const claim = [String(consumption.reclaimIdleMs), "0-0", "COUNT", String(batch)];
-      take(parseClaimed(await reader.send("XAUTOCLAIM", [stream, group, consumer, ...claim])));
+      const most = Math.max(concurrency - calls, 1) * batch;
+      const claim = [String(consumption.reclaimIdleMs), "0-0", "COUNT", String(most)];
+      const args = [stream, group, consumer, ...claim];
+      const claimed = parseClaimed(await reader.send("XAUTOCLAIM", args));
+      if (claimed.length > 0) crashPoint("after-claim");
+      take(claimed);
     }
     const ownFree = Math.max(concurrency - calls, 0);
     if (ownFree === 0) {
@@ -135,6 +148,7 @@ export async function consume(consumption: Consumption): Promise<void> {
     }
     const block = ["BLOCK", String(BLOCK_MS), "STREAMS", stream, ">"];
     const found = parseRead(await reader.send("XREADGROUP", [...read, ...block]));
+    if (found.length > 0) crashPoint("after-delivery");
     take(found);
     if (gatherMs > 0 && found.length > 0 && found.length < free) await clock.sleep(gatherMs);
   }

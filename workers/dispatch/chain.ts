@@ -11,6 +11,7 @@ import type { ChainLink } from "../../redis/events.ts";
 import { HomeKeys } from "../../redis/keys.ts";
 import type { Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
+import { crashPoint } from "../crash-point.ts";
 import { run, type Redis } from "../redis-client.ts";
 
 /** What the first link goes on from. */
@@ -65,7 +66,10 @@ export async function chain(
     gap ||= !complete;
     if (links.length === 0) continue;
     const moved = { home, channel, head: head.text, newHead, links };
-    if (!(await run(redis, link, moved))) throw new Error("the chain has moved");
+    crashPoint("before-link");
+    const isLinked = await run(redis, link, moved);
+    crashPoint("after-link");
+    if (!isLinked) throw new Error("the chain has moved");
     for (const { entry } of links) linked.add(entry);
   }
   // What stands before the gap is linked all the same: the worker that has what is missing may wait for it.

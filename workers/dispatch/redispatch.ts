@@ -78,5 +78,7 @@ async function complete(
     if (enqueued.some(({ status }) => status === "rejected"))
       throw new Error("not all have their jobs");
   }
+  crashPoint("before-confirm");
   await home.send("ZREM", [keys.undispatched, id]);
+  crashPoint("after-confirm");
 }

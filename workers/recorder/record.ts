@@ -8,6 +8,7 @@ import { clientOrderId } from "../../domain/ids.ts";
 import type { CopyOutcome, OutcomesEvent, SettlementsEvent } from "../../redis/events.ts";
 import type { Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
+import { crashPoint } from "../crash-point.ts";
 import type { OrderRecord, Part, Records } from "../records/port.ts";
 import { parseEvent, parseLink, parseSignalEntry } from "./parse.ts";
 
@@ -55,6 +56,7 @@ export function recordEvents({ orders }: Pick<Records, "orders">, now: () => num
       }
     }
     await orders.merge(certain);
+    crashPoint("between-records");
     await orders.mergeWhereAbsent("outcome", unknown);
     await orders.merge(settled);
   });
@@ -72,7 +74,9 @@ function bulk<T>(
       parsed.push(each);
       return "done";
     });
+    crashPoint("before-record");
     await write(parsed);
+    crashPoint("after-record");
     return verdicts;
   };
 }

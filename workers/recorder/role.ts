@@ -8,6 +8,7 @@ import { HomeKeys, PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import { GROUPS } from "../../redis/streams.ts";
 import { SYSTEM_CLOCK } from "../clock.ts";
 import { consume, type Consumption } from "../consume/consume.ts";
+import { armCrashPoint } from "../crash-point.ts";
 import { regionRedisUrls } from "../env.ts";
 import type { Role } from "../role.ts";
 import { openRecords } from "../records/open.ts";
@@ -23,6 +24,7 @@ const GROUP = "recorder";
 const RECLAIM_IDLE_MS = 60_000;
 
 export const role: Role = async (env, stop, ready) => {
+  armCrashPoint(env.FANFARE_CRASH_AT);
   const records = await openRecords(env);
   const partitions = new PartitionMap(env.FANFARE_PARTITIONS).all();
   const storeAt = (url: string) => ({ redis: connectRedis(url), connect: () => connectRedis(url) });

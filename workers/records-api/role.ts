@@ -3,6 +3,7 @@
  * it at the start, each change as it comes.
  */
 import { getLogger } from "@logtape/logtape";
+import { armCrashPoint } from "../crash-point.ts";
 import { required } from "../env.ts";
 import type { Role } from "../role.ts";
 import { openRecords } from "../records/open.ts";
@@ -19,6 +20,7 @@ export const role: Role = async (env, stop, ready) => {
   const records = await openRecords(env);
   const targets = connectTargets(env);
   await checkRoster(records, targets);
+  armCrashPoint(env.FANFARE_CRASH_AT);
 
   const app = createApp({
     records,

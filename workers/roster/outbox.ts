@@ -14,6 +14,7 @@ import type {
   SettingsRecord,
   SubscriptionRecord,
 } from "../records/port.ts";
+import { crashPoint } from "../crash-point.ts";
 import { projectChannels, projectHooks, projectSubscriptions, type Targets } from "./projector.ts";
 import { followerOf, projectSettings } from "./settings.ts";
 
@@ -56,12 +57,14 @@ export async function markProjected<T extends Changing>(
   collection: Collection<T>,
   documents: readonly T[],
 ): Promise<void> {
+  crashPoint("before-mark");
   await collection.mergeAtVersion(
     documents.map(
       ({ _id, version }) =>
         ({ _id, version, outbox: false }) as unknown as Part<T> & { readonly version: number },
     ),
   );
+  crashPoint("after-mark");
 }
 
 /** Projects a change at once. Where that fails the change still stands, and the follower brings it within a second of Redis' return. */

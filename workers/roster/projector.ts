@@ -25,6 +25,7 @@ import type {
   SettingsRecord,
   SubscriptionRecord,
 } from "../records/port.ts";
+import { crashPoint } from "../crash-point.ts";
 import { connectRedis, run, type Redis } from "../redis-client.ts";
 
 /** The Redis servers that hold projections. */
@@ -164,7 +165,9 @@ export async function projectRoster(
   const { region: name, ...rest } = roster;
   const region = targets.regions.get(name);
   if (!region) throw new Error(`no Redis is configured for region ${name}`);
+  crashPoint("before-project");
   const { changed, shards } = await run(region, seat, { ...rest, subscriptions });
+  crashPoint("after-seat");
   await writeRoutes(
     targets,
     roster.channel,
@@ -175,6 +178,7 @@ export async function projectRoster(
       ...shard,
     })),
   );
+  crashPoint("after-route");
   return changed;
 }
 
