@@ -1,12 +1,14 @@
 /**
  * `npm run test:crash -- --rounds N --seed S`: N rounds of disasters on real
- * processes, the same for the same seed. `--from R` begins at a later round.
- * Prints what each did and what came of it; exit 1 if any verdict is bad.
+ * processes, the same for the same seed. `--from R` begins at a later round,
+ * `--cluster` plays all of them on a cluster. Prints what each did and what came
+ * of it; exit 1 if any verdict is bad.
  */
 import { parseArgs } from "node:util";
 import { installRedis } from "../../local/redis-install.ts";
-import { hasToxiproxy } from "../support/toxiproxy.ts";
+import { startMongo } from "../support/mongo.ts";
 import { notRun } from "../support/needs.ts";
+import { equipmentWith } from "./disaster.ts";
 import { planOf, type Plan } from "./plan.ts";
 import { playRound } from "./round.ts";
 
@@ -15,6 +17,7 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "20" },
     seed: { type: "string", default: "1" },
     from: { type: "string", default: "1" },
+    cluster: { type: "boolean", default: false },
   },
 });
 const [rounds, seed, from] = [values.rounds, values.seed, values.from].map(Number) as [
@@ -23,7 +26,9 @@ const [rounds, seed, from] = [values.rounds, values.seed, values.from].map(Numbe
   number,
 ];
 if (![rounds, seed, from].every((each) => Number.isSafeInteger(each) && each > 0)) {
-  console.error("usage: test:crash -- [--rounds N] [--seed S] [--from R], whole numbers above 0");
+  console.error(
+    "usage: test:crash -- [--rounds N] [--seed S] [--from R] [--cluster], whole numbers above 0",
+  );
   process.exit(2);
 }
 
@@ -35,13 +40,15 @@ if (!redis.ok) {
   process.exit(2);
 }
 
-function textOf({ broker, faults, durationSeconds, disaster }: Plan): string {
+function textOf({ store, durability, broker, faults, durationSeconds, disaster }: Plan): string {
   const { kind, ...details } = disaster;
+  const on = store === "redis" ? durability : store;
   const terms = `${broker.deduplicates}, ${broker.lookUp}, ${broker.validUntil}`;
-  return `${kind} ${JSON.stringify(details)}; broker: ${terms}, ${durationSeconds} s, ${JSON.stringify(faults)}`;
+  return `${kind} ${JSON.stringify(details)}; ${on}; broker: ${terms}, ${durationSeconds} s, ${JSON.stringify(faults)}`;
 }
 
-const network = hasToxiproxy();
+const mongo = await startMongo();
+const equipment = equipmentWith(mongo);
 const missing = notRun();
 if (missing !== undefined) console.log(missing);
 const startedAt = performance.now();
@@ -49,9 +56,9 @@ const bad: number[] = [];
 let exceptions = 0;
 const totals: Record<string, number> = {};
 for (let round = from; round < from + rounds; round += 1) {
-  const plan = planOf(seed, round, network);
+  const plan = planOf(seed, round, equipment, { cluster: values.cluster });
   console.log(`round ${round}: ${textOf(plan)}`);
-  const verdict = await playRound(plan, seed);
+  const verdict = await playRound(plan, seed, equipment);
   for (const [word, count] of Object.entries(verdict.counts)) {
     totals[word] = (totals[word] ?? 0) + count;
   }
@@ -68,5 +75,6 @@ const minutes = ((performance.now() - startedAt) / 60_000).toFixed(1);
 console.log(
   `${rounds} rounds from ${from} of seed ${seed} in ${minutes} min: ${JSON.stringify(totals)}, ${exceptions} named exceptions`,
 );
+await mongo?.stop();
 console.log(bad.length === 0 ? "every promise holds" : `broken in rounds ${bad.join(", ")}`);
 process.exit(bad.length === 0 ? 0 : 1);

@@ -1,60 +1,45 @@
 /** What a round does, drawn from its seed alone: the same seed and round plan the same faults. */
-import type { CrashPoint } from "../../workers/crash-point.ts";
 import type { Capabilities } from "../../workers/brokers/port.ts";
 import { randomOf, type Faults } from "../fake-broker/settings.ts";
+import { PARTITIONS } from "../support/copier.ts";
 import type { Toxic } from "../support/toxiproxy.ts";
-
-export type Disaster =
-  /** A process kills itself at a point, the n-th time that it passes it, and is started again. */
-  | { readonly kind: "crash"; readonly at: CrashPoint; readonly nth: number }
-  /** The worker is killed once the broker has booked and before it answers. */
-  | { readonly kind: "kill unanswered" }
-  | { readonly kind: "kill worker"; readonly afterMs: number }
-  /** The worker halts between its last check and its send; another takes its jobs; then it goes on. */
-  | { readonly kind: "halt before send"; readonly nth: number; readonly forMs: number }
-  | { readonly kind: "kill Redis"; readonly afterMs: number }
-  | { readonly kind: "pause Redis"; readonly afterMs: number; readonly forMs: number }
-  /** Killed, and this share of what it wrote since the first signal is gone. */
-  | { readonly kind: "cut Redis"; readonly afterMs: number; readonly share: number }
-  /** Killed once the broker has booked, and all that was written since the acceptances is gone. */
-  | { readonly kind: "forget the sending" }
-  | {
-      readonly kind: "network";
-      readonly to: "redis" | "broker";
-      readonly toxic: Toxic;
-      readonly afterMs: number;
-      readonly forMs: number;
-    };
+import { POINTS, type Disaster, type Equipment } from "./disaster.ts";
 
 export interface Plan {
   readonly round: number;
+  readonly store: "redis" | "cluster";
+  /** How the one Redis keeps its file. */
+  readonly durability: "everysec" | "always";
   readonly broker: Omit<Capabilities, "inFlightMs">;
   readonly faults: Partial<Faults>;
   readonly durationSeconds: number;
   readonly disaster: Disaster;
 }
 
-const WORKER_POINTS = [
-  "after-decide",
-  "after-intend",
-  "before-send",
-  "after-answer",
-  "after-report",
-  "before-question",
-  "after-question",
-] as const;
-const DISPATCH_POINTS = ["before-enqueue", "after-enqueue"] as const;
-export const POINTS: readonly CrashPoint[] = [...DISPATCH_POINTS, ...WORKER_POINTS];
+/** Whether what Redis acknowledged last may be gone afterwards. */
+export function mayLose({ disaster, durability }: Plan): boolean {
+  return (
+    disaster.kind === "kill primary" || (disaster.kind === "cut Redis" && durability === "everysec")
+  );
+}
 
-/** Without the network, where there is no toxiproxy. */
-export function planOf(seed: number, round: number, network: boolean): Plan {
+/** One round in this many is played on a cluster, unless all are to be. */
+const CLUSTER_EVERY = 8;
+
+/** Only what the machine is equipped for. */
+export function planOf(
+  seed: number,
+  round: number,
+  equipment: Equipment,
+  { cluster = false } = {},
+): Plan {
   const random = randomOf(Math.imul(seed, 1_000_003) + round);
+  const upTo = (most: number): number => Math.floor(random() * most);
   const pick = <T>(items: readonly T[]): T => {
-    const item = items[Math.floor(random() * items.length)];
+    const item = items[upTo(items.length)];
     if (item === undefined) throw new Error("nothing to pick from");
     return item;
   };
-  const upTo = (most: number): number => Math.floor(random() * most);
   const broker = {
     deduplicates: pick(["none", "open-orders", "ten-minutes", "account"] as const),
     lookUp: pick(["authoritative", "hint"] as const),
@@ -62,42 +47,92 @@ export function planOf(seed: number, round: number, network: boolean): Plan {
   };
   const faults = pick<Partial<Faults>>([
     {},
+    { partial: 0.5 },
     { beforeMs: 300 },
-    { afterMs: 300 },
+    { afterMs: 300, partial: 0.2 },
     { busy: 0.5, retryAfterMs: 30 },
     { resetBefore: 0.3, resetAfter: 0.3 },
     { silent: 0.3, afterMs: 100 },
-    { busy: 0.2, resetBefore: 0.2, resetAfter: 0.2, beforeMs: 50, afterMs: 50 },
+    { busy: 0.2, resetBefore: 0.2, resetAfter: 0.2, beforeMs: 50, afterMs: 50, partial: 0.3 },
   ]);
   const durationSeconds = pick([1, 60]);
-  const afterMs = upTo(60);
-  const nth = 1 + upTo(4);
+  const durability = pick(["everysec", "everysec", "always"] as const);
+  const drawn = { afterMs: upTo(60), forMs: 200 + upTo(1_300), nth: 1 + upTo(4), share: random() };
+  const onCluster = upTo(CLUSTER_EVERY) === 0 || cluster;
+  const common = { round, broker, faults, durability };
+  if (onCluster) {
+    const disaster = pick([...anywhere(drawn, pick), ...onACluster(drawn, pick)]);
+    return { ...common, store: "cluster", durationSeconds, disaster };
+  }
+  const disaster = pick([
+    ...anywhere(drawn, pick),
+    ...onOneRedis(drawn, equipment),
+    ...onRecords(drawn, equipment),
+    ...byNetwork(drawn, pick, equipment),
+  ]);
+  // Contracts that settle tell of signals that a cut took with all their traces.
+  const isCut = disaster.kind === "cut Redis";
+  return { ...common, store: "redis", durationSeconds: isCut ? 1 : durationSeconds, disaster };
+}
+
+interface Drawn {
+  readonly afterMs: number;
+  readonly forMs: number;
+  readonly nth: number;
+  readonly share: number;
+}
+type Choose = <T>(items: readonly T[]) => T;
+
+function anywhere({ afterMs, forMs, nth }: Drawn, pick: Choose): Disaster[] {
+  const crash = (): Disaster => {
+    const [role, at] = pick(POINTS);
+    return { kind: "crash", role, at, nth };
+  };
+  return [
+    ...[crash(), crash(), crash()],
+    { kind: "kill unanswered" },
+    { kind: "kill worker", afterMs },
+    { kind: "halt before send", nth, forMs: 500 + forMs },
+    { kind: "dead broker", afterMs, forMs },
+  ];
+}
+
+function onOneRedis({ afterMs, forMs, share }: Drawn, { noteSyncs }: Equipment): Disaster[] {
+  const cut: Disaster = { kind: "cut Redis", afterMs: afterMs * 8, share: Math.sqrt(share) };
+  return [
+    { kind: "kill Redis", afterMs },
+    { kind: "pause Redis", afterMs, forMs },
+    ...(noteSyncs ? [cut, cut, cut] : []),
+  ];
+}
+
+function onRecords({ afterMs, forMs }: Drawn, { mongo }: Equipment): Disaster[] {
+  if (!mongo) return [];
+  return [
+    { kind: "cut MongoDB", afterMs, forMs },
+    ...(mongo.process ? [{ kind: "pause MongoDB", afterMs, forMs } as const] : []),
+    ...(mongo.process?.killAndRestart ? [{ kind: "kill MongoDB", afterMs } as const] : []),
+  ];
+}
+
+function byNetwork({ afterMs, forMs }: Drawn, pick: Choose, { toxiproxy, mongo }: Equipment) {
   const toxic = pick<Toxic>([
     { kind: "cut" },
     { kind: "reset" },
     { kind: "silent" },
     { kind: "slow", delayMs: 300 },
   ]);
-  const disasters: readonly Disaster[] = [
-    { kind: "crash", at: pick(DISPATCH_POINTS), nth },
-    { kind: "crash", at: pick(WORKER_POINTS), nth },
-    { kind: "crash", at: pick(WORKER_POINTS), nth },
-    { kind: "kill unanswered" },
-    { kind: "kill worker", afterMs },
-    { kind: "halt before send", nth, forMs: 500 + upTo(2_000) },
-    { kind: "kill Redis", afterMs },
-    { kind: "pause Redis", afterMs, forMs: 200 + upTo(1_500) },
-    { kind: "cut Redis", afterMs: 5 + afterMs, share: random() },
-    { kind: "cut Redis", afterMs: 5 + afterMs, share: random() },
-    ...(network
-      ? (["redis", "broker"] as const).map((to): Disaster => ({
-          kind: "network",
-          to,
-          toxic,
-          afterMs,
-          forMs: 200 + upTo(1_200),
-        }))
-      : []),
+  const ways = (["redis", "broker", "records"] as const).filter(
+    (to) => toxiproxy && (to !== "records" || mongo !== undefined),
+  );
+  return ways.map((to): Disaster => ({ kind: "network", to, toxic, afterMs, forMs }));
+}
+
+function onACluster({ afterMs }: Drawn, pick: Choose): Disaster[] {
+  const partition = pick(PARTITIONS.all());
+  return [
+    { kind: "kill primary", of: "home", afterMs },
+    { kind: "kill primary", of: partition, afterMs },
+    { kind: "move a partition", partition, afterMs },
   ];
-  return { round, broker, faults, durationSeconds, disaster: pick(disasters) };
 }

@@ -1,72 +1,92 @@
 /** A short run of the crash tests: each named point once, and each kind of disaster at the broker that forgives least. */
-import { expect, test } from "bun:test";
-import { hasToxiproxy } from "../support/toxiproxy.ts";
-import { POINTS, type Disaster, type Plan } from "./plan.ts";
-import { playRound, type Played } from "./round.ts";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
+import { startMongo } from "../support/mongo.ts";
+import { equipmentWith, POINTS, type Disaster } from "./disaster.ts";
+import { FORGETS, play, SEES_ALL, SEES_LITTLE, type Round } from "./players.ts";
 
-const SEED = 5;
-const AT_ONCE = 3;
+setDefaultTimeout(120_000);
 
-/** Knows no ids and finds all, so that every order sent twice is on its book twice. */
-const SEES_ALL = { deduplicates: "none", lookUp: "authoritative", validUntil: "enforced" } as const;
-/** Promises nothing: what is not answered is asked about to the end. */
-const SEES_LITTLE = { deduplicates: "none", lookUp: "hint", validUntil: "enforced" } as const;
-/** Forgets an id once its contract is closed, and opens whatever comes. */
-const FORGETS = {
-  deduplicates: "open-orders",
-  lookUp: "authoritative",
-  validUntil: "ignored",
-} as const;
+const mongo = await startMongo();
+const equipment = equipmentWith(mongo);
+/** Where MongoDB is not what is struck, SQLite is the faster. */
+const sqlite = { ...equipment, mongo: undefined };
 
-async function play(plans: readonly Omit<Plan, "round">[]): Promise<Played[]> {
-  const waiting = [...plans.entries()];
-  const played: Played[] = [];
-  const player = async (): Promise<void> => {
-    for (let next = waiting.shift(); next; next = waiting.shift()) {
-      played[next[0]] = await playRound({ ...next[1], round: next[0] }, SEED);
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, player));
-  return played;
-}
+afterAll(async () => {
+  await mongo?.stop();
+});
 
-test("a process killed at any point of the hot path loses nothing and doubles nothing", async () => {
-  const played = await play(
-    POINTS.map((at) => {
-      const asks = at.endsWith("-question");
-      return {
-        broker: asks ? SEES_LITTLE : SEES_ALL,
-        faults: asks ? { silent: 1 } : {},
-        durationSeconds: 1,
-        disaster: { kind: "crash", at, nth: 1 },
-      };
-    }),
+/** Each of the worker's eight loops trims at its start; this is the first time with something to trim. */
+const TRIMMED = 9;
+
+test("a process killed on either side of any durable step loses nothing and doubles nothing", async () => {
+  const rounds = POINTS.map(([role, at]): Round => {
+    const asks = at.endsWith("-question");
+    const nth = at.endsWith("-trim") ? TRIMMED : 1;
+    return {
+      broker: asks ? SEES_LITTLE : SEES_ALL,
+      faults: asks ? { silent: 1 } : {},
+      disaster: { kind: "crash", role, at, nth },
+    };
+  });
+  const played = await play(rounds, sqlite);
+  const names = POINTS.map(([role, at]) => `${role} ${at}`);
+  expect(played.map(({ faults }, index) => [names[index], faults])).toEqual(
+    names.map((name) => [name, []]),
   );
-  expect(played.map(({ faults }, index) => [POINTS[index], faults])).toEqual(
-    POINTS.map((at) => [at, []]),
-  );
-  expect(POINTS.filter((_, index) => !played[index]?.struck)).toEqual([]);
-}, 60_000);
+  expect(names.filter((_, index) => !played[index]?.struck)).toEqual([]);
+});
 
-test("a worker halted before a send, a reply lost, a Redis that forgets: nothing is doubled", async () => {
+test("a worker halted before a send, a reply lost, a Redis that forgets, a broker that is dead: nothing is doubled", async () => {
   const disasters: readonly Disaster[] = [
     { kind: "kill unanswered" },
     // Long enough that the other worker's order is closed and its id forgotten.
     { kind: "halt before send", nth: 1, forMs: 2_500 },
-    { kind: "cut Redis", afterMs: 30, share: 0.5 },
     { kind: "forget the sending" },
     { kind: "pause Redis", afterMs: 10, forMs: 600 },
     { kind: "kill Redis", afterMs: 20 },
+    { kind: "dead broker", afterMs: 0, forMs: 700 },
   ];
-  const played = await play(
-    [SEES_ALL, FORGETS].flatMap((broker) =>
-      disasters.map((disaster) => ({ broker, faults: {}, durationSeconds: 1, disaster })),
-    ),
+  const rounds = [SEES_ALL, FORGETS].flatMap((broker) =>
+    disasters.map((disaster) => ({ broker, faults: { partial: 0.5 }, disaster })),
   );
+  const played = await play(rounds, sqlite);
   expect(played.flatMap(({ faults }) => faults)).toEqual([]);
-}, 60_000);
+});
 
-test.skipIf(!hasToxiproxy())(
+test.skipIf(!equipment.noteSyncs)(
+  "a Redis whose machine dies: what was not synced is gone, nothing is doubled, and under `always` nothing is missing",
+  async () => {
+    const cut = (afterMs: number): Disaster => ({ kind: "cut Redis", afterMs, share: 1 });
+    const rounds = (["everysec", "always"] as const).flatMap((durability) =>
+      [0, 60, 300].map((afterMs): Round => ({ durability, disaster: cut(afterMs) })),
+    );
+    const played = await play(rounds, sqlite);
+    expect(played.flatMap(({ faults }) => faults)).toEqual([]);
+    const missing = played.map(({ exceptions }) => exceptions.length > 0);
+    expect(missing.slice(0, 3)).toContain(true);
+    expect(missing.slice(3)).toEqual([false, false, false]);
+  },
+);
+
+test.skipIf(!mongo)(
+  "a MongoDB that is cut off or paused: its records hold all that was told, each copy once",
+  async () => {
+    const spell = { afterMs: 0, forMs: 1_500 };
+    const disasters: readonly Disaster[] = [
+      { kind: "cut MongoDB", ...spell },
+      ...(mongo?.process ? [{ kind: "pause MongoDB", ...spell } as const] : []),
+      ...(mongo?.process?.killAndRestart ? [{ kind: "kill MongoDB", afterMs: 0 } as const] : []),
+      { kind: "crash", role: "recorder", at: "between-records", nth: 2 },
+    ];
+    const played = await play(
+      disasters.map((disaster) => ({ disaster })),
+      equipment,
+    );
+    expect(played.flatMap(({ faults }) => faults)).toEqual([]);
+  },
+);
+
+test.skipIf(!equipment.toxiproxy)(
   "a network that is cut, slow, silent or reset loses nothing and doubles nothing",
   async () => {
     const toxics = [
@@ -75,18 +95,13 @@ test.skipIf(!hasToxiproxy())(
       { kind: "silent" },
       { kind: "reset" },
     ] as const;
-    const played = await play(
-      toxics.map((toxic, index) => ({
-        broker: SEES_ALL,
-        faults: {},
-        durationSeconds: 60,
-        disaster: {
-          ...{ kind: "network", toxic, afterMs: 60, forMs: 700 },
-          to: index % 2 === 0 ? "broker" : "redis",
-        },
-      })),
-    );
+    const spell = { afterMs: 0, forMs: 700 };
+    const ways = [...(["broker", "redis"] as const), ...(mongo ? ["records" as const] : [])];
+    const rounds = toxics.map((toxic, index): Round => {
+      const to = ways[index % ways.length] ?? "redis";
+      return { durationSeconds: 60, disaster: { kind: "network", to, toxic, ...spell } };
+    });
+    const played = await play(rounds, equipment);
     expect(played.flatMap(({ faults }) => faults)).toEqual([]);
   },
-  60_000,
 );

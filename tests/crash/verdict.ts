@@ -1,14 +1,9 @@
 /** The verdict of a round: the fake broker's own book against what every follower was told. */
-import { clientOrderId, type SignalId, type SubscriptionId } from "../../domain/ids.ts";
+import { clientOrderId, type SubscriptionId } from "../../domain/ids.ts";
 import type { BookLine } from "../fake-broker/book.ts";
 import { isOverlooked } from "../fake-broker/venue.ts";
-import type { Plan } from "./plan.ts";
-
-export interface Told {
-  readonly signal: SignalId;
-  /** Undefined where the acceptance itself is gone. */
-  readonly outcomes: ReadonlyMap<string, readonly string[]> | undefined;
-}
+import { mayLose, type Plan } from "./plan.ts";
+import { lastWord, textOf, type Told } from "./told.ts";
 
 export interface Verdict {
   /** What must never be. */
@@ -19,15 +14,17 @@ export interface Verdict {
 }
 
 export function judge(
-  { broker, disaster }: Plan,
+  plan: Plan,
   followers: readonly SubscriptionId[],
   told: readonly Told[],
   book: readonly BookLine[],
 ): Verdict {
+  const { broker, disaster } = plan;
   const faults: string[] = [];
   const exceptions: string[] = [];
   const counts: Record<string, number> = {};
   const booked = Map.groupBy(book, (line) => line.clientOrderId);
+  const lost = mayLose(plan) ? exceptions : faults;
 
   for (const [id, lines] of booked) {
     if (lines.length > 1) faults.push(`booked ${lines.length} times: ${id}`);
@@ -39,29 +36,34 @@ export function judge(
     const text = `booked ${bookedAtMs - validUntilMs} ms after its deadline: ${id}`;
     (broker.validUntil === "enforced" ? faults : exceptions).push(text);
   }
-  for (const { signal, outcomes } of told) {
-    if (!outcomes) {
+  for (const each of told) {
+    const { signal, accepted, words } = each;
+    if (accepted === "nowhere") {
       const orders = book.filter((line) => line.clientOrderId.startsWith(`${signal}.`)).length;
-      const text = `accepted and lost, with ${orders} orders booked: ${signal}`;
-      (disaster.kind === "cut Redis" ? exceptions : faults).push(text);
+      lost.push(`accepted and lost, with ${orders} orders booked: ${signal}`);
       continue;
     }
     for (const follower of followers) {
       const id = clientOrderId(signal, follower);
-      const words = outcomes.get(follower) ?? [];
-      const final = words.filter((word) => word !== "unknown");
-      const standing = booked.get(id)?.length ?? 0;
-      const last = final[0] ?? words[0] ?? "nothing";
-      counts[last] = (counts[last] ?? 0) + 1;
-      if (last === "nothing") faults.push(`no outcome: ${id}`);
-      if (final.length > 1) faults.push(`told ${final.join(" and ")}: ${id}`);
-      if (last === "placed" && standing === 0) faults.push(`told placed, not booked: ${id}`);
-      if (last === "unknown" && !mayStayUnknown(broker, id, standing)) {
-        faults.push(`unknown to the end: ${id}`);
-      }
-      if (/^(skipped|rejected)/.test(last) && standing > 0) {
-        const text = `told ${last}, but booked: ${id}`;
-        (late.has(id) && disaster.kind === "halt before send" ? exceptions : faults).push(text);
+      const final = (words.get(follower) ?? []).filter(({ kind }) => kind !== "unknown");
+      const lines = booked.get(id) ?? [];
+      const last = lastWord(each, follower);
+      const text = last ? textOf(last) : "nothing";
+      counts[text] = (counts[text] ?? 0) + 1;
+      if (final.length > 1) faults.push(`told ${final.map(textOf).join(" and ")}: ${id}`);
+      if (!last) {
+        lost.push(`no outcome, ${lines.length} booked: ${id}`);
+      } else if (last.kind === "placed") {
+        const [line] = lines;
+        if (!line) faults.push(`told placed, not booked: ${id}`);
+        else if (line.stakeCents !== last.stakeCents) {
+          faults.push(`told placed at ${last.stakeCents}, booked at ${line.stakeCents}: ${id}`);
+        }
+      } else if (last.kind === "unknown") {
+        if (!mayStayUnknown(broker, id, lines.length)) faults.push(`unknown to the end: ${id}`);
+      } else if (lines.length > 0) {
+        const excused = late.has(id) && disaster.kind === "halt before send";
+        (excused ? exceptions : faults).push(`told ${text}, but booked: ${id}`);
       }
     }
   }

@@ -18,11 +18,24 @@ export interface TestMongo {
   readonly took: string;
   readonly host: string;
   readonly port: number;
+  /** Absent where the server is not a process of ours. */
+  readonly process?: MongoProcess;
+  /** The same server with another database. */
+  another(): TestMongo;
   stop(): Promise<void>;
+}
+
+export interface MongoProcess {
+  /** SIGSTOP: connected, and deaf. */
+  pause(): void;
+  resume(): void;
+  /** `kill -9`, and the same port and data again; absent where the data do not outlive it. */
+  readonly killAndRestart?: () => Promise<void>;
 }
 
 interface Server {
   readonly uri: string;
+  readonly process?: MongoProcess;
   stop(): Promise<void>;
 }
 
@@ -53,6 +66,8 @@ function inOwnDatabase(server: Server, took: string): TestMongo {
     took,
     host: uri.hostname,
     port: Number(uri.port === "" ? "27017" : uri.port),
+    ...(server.process === undefined ? {} : { process: server.process }),
+    another: () => inOwnDatabase({ ...server, stop: async () => {} }, took),
     async stop() {
       const client = new MongoClient(uri.href, { serverSelectionTimeoutMS: 2_000 });
       // A server that the test has stopped or cut off keeps nothing worth dropping.
@@ -79,8 +94,11 @@ async function fromPath(): Promise<Server | undefined> {
   const server = launched(
     [mongod, "--port", String(port), "--bind_ip", "127.0.0.1", "--dbpath", dir, "--replSet", "rs0"],
     port,
-    () => {
-      rmSync(dir, { recursive: true, force: true });
+    {
+      keepsData: true,
+      cleanUp() {
+        rmSync(dir, { recursive: true, force: true });
+      },
     },
   );
   const client = new MongoClient(`mongodb://127.0.0.1:${port}/?directConnection=true`);
@@ -149,7 +167,7 @@ async function fromMaven(): Promise<Server | undefined> {
   }
   const port = await freePort();
   const path = `${JAVA_CACHE}:${join(JAVA_CACHE, "*")}`;
-  return launched([java, "-Xmx512m", "-cp", path, "Launcher", String(port)], port, () => {});
+  return launched([java, "-Xmx512m", "-cp", path, "Launcher", String(port)], port);
 }
 
 function succeeds(command: string[]): boolean {
@@ -157,13 +175,37 @@ function succeeds(command: string[]): boolean {
 }
 
 /** The driver waits until the server answers, so nothing here does. */
-function launched(command: string[], port: number, cleanUp: () => void): Server {
-  const child = Bun.spawn(command, { stdin: "pipe", stdout: "ignore", stderr: "ignore" });
+function launched(
+  command: string[],
+  port: number,
+  { keepsData = false, cleanUp = (): void => {} } = {},
+): Server {
+  const launch = () => Bun.spawn(command, { stdin: "pipe", stdout: "ignore", stderr: "ignore" });
+  let child = launch();
+  async function kill(): Promise<void> {
+    child.kill("SIGKILL");
+    await child.exited;
+  }
   return {
     uri: `mongodb://127.0.0.1:${port}/`,
+    process: {
+      pause() {
+        child.kill("SIGSTOP");
+      },
+      resume() {
+        child.kill("SIGCONT");
+      },
+      ...(keepsData
+        ? {
+            async killAndRestart() {
+              await kill();
+              child = launch();
+            },
+          }
+        : {}),
+    },
     async stop() {
-      child.kill("SIGKILL");
-      await child.exited;
+      await kill();
       cleanUp();
     },
   };

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RedisClient, type Subprocess } from "bun";
 import { freePort } from "./ports.ts";
+import { noting, notedBytes } from "./synced/build.ts";
 
 export interface TestRedis {
   readonly url: string;
@@ -18,22 +19,41 @@ export interface TestRedis {
   /** How long the append-only file is, and, of a killed Redis, what is kept of it: the rest was never synced. */
   appendedBytes(): number;
   cutTo(bytes: number): void;
+  /** How much of the file it has synced, where that is noted: the rest is what a power cut may take. */
+  syncedBytes(): number;
   stop(): Promise<void>;
 }
 
-export async function startRedis({ appendOnly = false } = {}): Promise<TestRedis> {
+interface How {
+  readonly appendOnly?: boolean;
+  readonly durability?: "everysec" | "always";
+  /** Needs `canNoteSyncs()`. */
+  readonly noteSyncs?: boolean;
+}
+
+export async function startRedis({
+  appendOnly = false,
+  durability = "everysec",
+  noteSyncs = false,
+}: How = {}): Promise<TestRedis> {
   const port = await freePort();
   const dir = mkdtempSync(join(tmpdir(), "fanfare-redis-"));
+  const note = join(dir, "synced");
   let child: Subprocess;
+  let keptBytes = 0;
 
   async function launch(): Promise<void> {
     child = Bun.spawn(
       [
         "redis-server",
         ...["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--save", ""],
-        ...["--appendonly", appendOnly ? "yes" : "no"],
+        ...["--appendonly", appendOnly ? "yes" : "no", "--appendfsync", durability],
       ],
-      { stdout: "ignore", stderr: "ignore" },
+      {
+        env: { ...process.env, ...(noteSyncs ? noting(note) : {}) },
+        stdout: "ignore",
+        stderr: "ignore",
+      },
     );
     await answers(port);
   }
@@ -58,7 +78,10 @@ export async function startRedis({ appendOnly = false } = {}): Promise<TestRedis
     appendedBytes: () => statSync(appendOnlyFile(dir)).size,
     cutTo(bytes) {
       truncateSync(appendOnlyFile(dir), bytes);
+      rmSync(note, { force: true });
+      keptBytes = bytes;
     },
+    syncedBytes: () => Math.max(keptBytes, notedBytes(note)),
     async stop() {
       await kill();
       rmSync(dir, { recursive: true, force: true });

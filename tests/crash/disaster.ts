@@ -1,0 +1,66 @@
+/** What can befall a round, and what of it this machine can play. */
+import { CRASH_POINTS, type CrashPoint } from "../../workers/crash-point.ts";
+import { canNoteSyncs } from "../support/synced/build.ts";
+import type { TestMongo } from "../support/mongo.ts";
+import { hasToxiproxy, type Toxic } from "../support/toxiproxy.ts";
+
+export const ROLES = ["dispatch", "broker", "recorder"] as const;
+export type RoleName = (typeof ROLES)[number];
+
+/** How long after the signals something begins, and how long it lasts. */
+interface Spell {
+  readonly afterMs: number;
+  readonly forMs: number;
+}
+
+export type Disaster =
+  /** A process kills itself at a point, the n-th time that it passes it, and is started again. */
+  | {
+      readonly kind: "crash";
+      readonly role: RoleName;
+      readonly at: CrashPoint;
+      readonly nth: number;
+    }
+  /** The worker is killed once the broker has booked and before it answers. */
+  | { readonly kind: "kill unanswered" }
+  | { readonly kind: "kill worker"; readonly afterMs: number }
+  /** The worker halts between its last check and its send; another takes its jobs; then it goes on. */
+  | { readonly kind: "halt before send"; readonly nth: number; readonly forMs: number }
+  | ({ readonly kind: "dead broker" } & Spell)
+  | { readonly kind: "kill Redis"; readonly afterMs: number }
+  | ({ readonly kind: "pause Redis" } & Spell)
+  /** Killed, and of what it had not synced this share is gone. */
+  | { readonly kind: "cut Redis"; readonly afterMs: number; readonly share: number }
+  /** Killed once the broker has booked, and all that was written since the acceptances is gone. */
+  | { readonly kind: "forget the sending" }
+  | ({ readonly kind: "cut MongoDB" | "pause MongoDB" } & Spell)
+  | { readonly kind: "kill MongoDB"; readonly afterMs: number }
+  | ({
+      readonly kind: "network";
+      readonly to: "redis" | "broker" | "records";
+      readonly toxic: Toxic;
+    } & Spell)
+  /** Of a cluster: the primary of the signals, or of a region's partition, is killed for good. */
+  | { readonly kind: "kill primary"; readonly of: "home" | number; readonly afterMs: number }
+  | { readonly kind: "move a partition"; readonly partition: number; readonly afterMs: number };
+
+/** Every point of these roles' own steps, and those of the loop that all of them read with. */
+export const POINTS: readonly (readonly [RoleName, CrashPoint])[] = [
+  ...ROLES.flatMap((role) => CRASH_POINTS[role].map((at) => [role, at] as const)),
+  ...CRASH_POINTS.consume.map((at): [RoleName, CrashPoint] => {
+    // The worker's own scripts acknowledge what it reads; the recorder leaves that to the loop.
+    return [at.endsWith("-acknowledge") ? "recorder" : "broker", at];
+  }),
+];
+
+/** What a machine has to play with. */
+export interface Equipment {
+  readonly toxiproxy: boolean;
+  readonly noteSyncs: boolean;
+  /** Absent where the records are SQLite. */
+  readonly mongo: TestMongo | undefined;
+}
+
+export function equipmentWith(mongo: TestMongo | undefined): Equipment {
+  return { toxiproxy: hasToxiproxy(), noteSyncs: canNoteSyncs(), mongo };
+}

@@ -1,0 +1,51 @@
+/** Plays given disasters, a few rounds at once, at the brokers that forgive least. */
+import type { Disaster, Equipment } from "./disaster.ts";
+import type { Plan } from "./plan.ts";
+import { playRound, type Played } from "./round.ts";
+
+const SEED = 5;
+
+type Kind = Plan["broker"];
+
+/** Knows no ids and finds all, so that every order sent twice is on its book twice. */
+export const SEES_ALL: Kind = {
+  deduplicates: "none",
+  lookUp: "authoritative",
+  validUntil: "enforced",
+};
+/** Promises nothing: what is not answered is asked about to the end. */
+export const SEES_LITTLE: Kind = { ...SEES_ALL, lookUp: "hint" };
+/** Forgets an id once its contract is closed, and opens whatever comes. */
+export const FORGETS: Kind = {
+  deduplicates: "open-orders",
+  lookUp: "authoritative",
+  validUntil: "ignored",
+};
+
+const USUAL: Omit<Plan, "disaster" | "round"> = {
+  store: "redis",
+  durability: "everysec",
+  broker: SEES_ALL,
+  faults: {},
+  durationSeconds: 1,
+};
+
+export type Round = Partial<Omit<Plan, "round">> & { readonly disaster: Disaster };
+
+/** Answers in the order of the rounds. */
+export async function play(
+  rounds: readonly Round[],
+  equipment: Pick<Equipment, "mongo" | "noteSyncs">,
+  atOnce = 3,
+): Promise<Played[]> {
+  const waiting = [...rounds.entries()];
+  const played: Played[] = [];
+  const player = async (): Promise<void> => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      const [round, changes] = next;
+      played[round] = await playRound({ ...USUAL, ...changes, round }, SEED, equipment);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, player));
+  return played;
+}

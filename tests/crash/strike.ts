@@ -1,0 +1,166 @@
+/** Plays a round: a few signals, its disaster in the middle of them, and one signal afterwards. */
+import { HomeKeys, RegionKeys } from "../../redis/keys.ts";
+import { CHANNEL, PARTITIONS } from "../support/copier.ts";
+import type { RoleProcess } from "../support/role.ts";
+import { until } from "../support/wait.ts";
+import type { Disaster, RoleName } from "./disaster.ts";
+import type { World } from "./world.ts";
+
+const SIGNALS = 3;
+/** After the dispatcher's grace. */
+const DISPATCHED_MS = 200;
+
+type Processes = Readonly<Record<RoleName, RoleProcess>>;
+
+/** Answers whether it struck: a point where a process was to end may never be reached. */
+export async function strike(world: World): Promise<boolean> {
+  const { disaster } = world.plan;
+  const crash = (role: RoleName): string | undefined => crashAt(disaster, role);
+  const processes: Processes = {
+    dispatch: await world.start("dispatch", "one", crash("dispatch")),
+    broker: await world.start("broker", "one", crash("broker")),
+    recorder: await world.start("recorder", "one", crash("recorder")),
+  };
+  if (disaster.kind === "crash" && disaster.at.endsWith("-bury")) await sendNoJob(world);
+  for (let index = 0; index < SIGNALS; index += 1) await world.send();
+  const acceptedBytes = world.redis?.appendedBytes() ?? 0;
+  const struck = await befall(world, disaster, processes, acceptedBytes);
+  await world.send();
+  return struck;
+}
+
+function crashAt(disaster: Disaster, role: RoleName): string | undefined {
+  if (disaster.kind === "halt before send" && role === "broker") {
+    return `before-send:${disaster.nth}:stop`;
+  }
+  if (disaster.kind !== "crash" || disaster.role !== role) return undefined;
+  // Another's job is there to be claimed once its worker is dead.
+  if (disaster.at === "after-claim") return "before-send:1:kill";
+  return `${disaster.at}:${disaster.nth}:kill`;
+}
+
+async function befall(
+  world: World,
+  disaster: Disaster,
+  processes: Processes,
+  acceptedBytes: number,
+): Promise<boolean> {
+  const { redis, cluster, fake, toxiproxy, mongo } = world;
+  const { broker } = processes;
+  let struck = true;
+  if ("afterMs" in disaster) await Bun.sleep(DISPATCHED_MS + disaster.afterMs);
+  switch (disaster.kind) {
+    case "crash": {
+      const { role, at, nth } = disaster;
+      struck = await dies(processes[role]);
+      if (at === "after-claim") {
+        const heir = await world.start(role, "two", `${at}:${nth}:kill`);
+        struck &&= await dies(heir);
+        await world.start(role, "two");
+      }
+      await world.start(role, "one");
+      break;
+    }
+    case "kill unanswered":
+      await fake.misbehave({ silent: 1 });
+      struck = await booked(world);
+      await broker.kill();
+      await fake.misbehave(world.plan.faults);
+      await world.start("broker", "one");
+      break;
+    case "kill worker":
+      await broker.kill();
+      await world.start("broker", "one");
+      break;
+    case "halt before send":
+      struck = await passes(() => stateOf(broker.pid) === "T", 2_500);
+      await world.start("broker", "two");
+      await Bun.sleep(disaster.forMs);
+      process.kill(broker.pid, "SIGCONT");
+      break;
+    case "dead broker":
+      await fake.misbehave({ dead: true });
+      await Bun.sleep(disaster.forMs);
+      await fake.misbehave(world.plan.faults);
+      break;
+    case "kill Redis":
+      await redis?.kill();
+      await redis?.restart();
+      break;
+    case "cut Redis": {
+      await redis?.kill();
+      const [synced, all] = [redis?.syncedBytes() ?? 0, redis?.appendedBytes() ?? 0];
+      redis?.cutTo(all - Math.floor((all - synced) * disaster.share));
+      await redis?.restart();
+      break;
+    }
+    case "forget the sending":
+      struck = await booked(world);
+      await redis?.kill();
+      redis?.cutTo(acceptedBytes);
+      await redis?.restart();
+      break;
+    case "pause Redis":
+      redis?.pause();
+      await Bun.sleep(disaster.forMs);
+      redis?.resume();
+      break;
+    case "cut MongoDB":
+      mongo?.link.cut();
+      await Bun.sleep(disaster.forMs);
+      mongo?.link.mend();
+      break;
+    case "pause MongoDB":
+      mongo?.server.process?.pause();
+      await Bun.sleep(disaster.forMs);
+      mongo?.server.process?.resume();
+      break;
+    case "kill MongoDB":
+      await mongo?.server.process?.killAndRestart?.();
+      break;
+    case "network":
+      await toxiproxy?.spoil(disaster.to, disaster.toxic);
+      await Bun.sleep(disaster.forMs);
+      await toxiproxy?.mend(disaster.to);
+      break;
+    case "kill primary": {
+      const home = new HomeKeys(PARTITIONS.ofChannel(CHANNEL)).signals;
+      const key = disaster.of === "home" ? home : new RegionKeys(disaster.of).events;
+      await cluster?.killPrimaryOf(key);
+      break;
+    }
+    case "move a partition":
+      await cluster?.moveSlotOf(new RegionKeys(disaster.partition).events);
+      await cluster?.whole();
+      break;
+  }
+  return struck;
+}
+
+/** Something on a job stream that is no job, so that there is something to bury. */
+async function sendNoJob({ copier }: World): Promise<void> {
+  await copier.redis.send("XADD", [new RegionKeys(0).jobs("fake"), "*", "signal", "none"]);
+}
+
+function booked({ fake }: World): Promise<boolean> {
+  return passes(() => fake.book().length > 0, 2_500);
+}
+
+async function dies(role: RoleProcess): Promise<boolean> {
+  const died = await passes(() => ["", "Z"].includes(stateOf(role.pid)), 5_000);
+  await role.kill();
+  return died;
+}
+
+/** Waits for what may never be; the verdict tells. */
+export async function passes(
+  probe: () => Promise<boolean> | boolean,
+  timeoutMs: number,
+): Promise<boolean> {
+  return await until("it is so", async () => await probe(), timeoutMs).catch(() => false);
+}
+
+function stateOf(pid: number): string {
+  const stat = Bun.spawnSync(["ps", "-o", "stat=", "-p", String(pid)]).stdout.toString();
+  return stat.trim().slice(0, 1);
+}

@@ -1,0 +1,57 @@
+/** What each follower was told, from the events that are there and the records, read past all that is being tested. */
+import type { SignalId, SubscriptionId } from "../../domain/ids.ts";
+import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../redis/progress.ts";
+import type { OrderRecord } from "../../workers/records/port.ts";
+import { HOME, readEvents } from "../support/copier.ts";
+import type { World } from "./world.ts";
+
+export interface Word {
+  readonly kind: string;
+  readonly reason?: string | undefined;
+  readonly stakeCents?: number | undefined;
+}
+
+export interface Told {
+  readonly signal: SignalId;
+  /** Where the acceptance stands; a Redis that lost its tail may have been overtaken by the records. */
+  readonly accepted: "in Redis" | "in the records" | "nowhere";
+  /** In the order of telling. */
+  readonly words: ReadonlyMap<string, readonly Word[]>;
+}
+
+export async function readTold({ copier, records }: World, signal: SignalId): Promise<Told> {
+  const fields = await copier.redis.send("HMGET", [HOME.signal(signal), ...STORED_SIGNAL_FIELDS]);
+  const recorded = await records.signals.get(signal);
+  const words = new Map<string, Word[]>();
+  for (const { copies } of await readEvents(copier.redis, signal)) {
+    for (const [subscription, , outcome] of copies) {
+      words.set(subscription, [...(words.get(subscription) ?? []), outcome]);
+    }
+  }
+  for (const order of await records.orders.find({ where: { signal } })) {
+    const word = recordedWord(order);
+    const told = words.get(order.subscription) ?? [];
+    // The records repeat the events, but for what was recorded before a Redis lost it.
+    if (!word || told.some((each) => each.kind === word.kind)) continue;
+    if (word.kind === "unknown" && told.length > 0) continue;
+    words.set(order.subscription, [...told, word]);
+  }
+  const stored = parseStoredSignal(fields) !== undefined;
+  const known = recorded?.acceptedAtMs !== undefined;
+  return { signal, accepted: stored ? "in Redis" : known ? "in the records" : "nowhere", words };
+}
+
+/** A settlement that came before its order tells of no outcome yet. */
+function recordedWord({ outcome, reason, stakeCents }: Partial<OrderRecord>): Word | undefined {
+  return outcome === undefined ? undefined : { kind: outcome, reason, stakeCents };
+}
+
+/** What a follower knows at the end: what is certain before what is not. */
+export function lastWord({ words }: Told, follower: SubscriptionId): Word | undefined {
+  const all = words.get(follower) ?? [];
+  return all.find(({ kind }) => kind !== "unknown") ?? all.at(-1);
+}
+
+export function textOf({ kind, reason }: Word): string {
+  return reason === undefined ? kind : `${kind}: ${reason}`;
+}

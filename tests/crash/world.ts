@@ -1,0 +1,156 @@
+/** What a round is played on: a Redis or a cluster, the fake broker, records, and every way between them. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { SignalId } from "../../domain/ids.ts";
+import { RegionKeys } from "../../redis/keys.ts";
+import { openRecords } from "../../workers/records/open.ts";
+import type { Records } from "../../workers/records/port.ts";
+import { startCluster, type TestCluster } from "../support/cluster.ts";
+import { CHANNEL, PARTITIONS, PROVIDER, startCopier, type Copier } from "../support/copier.ts";
+import { startLink, type CuttableLink } from "../support/cut.ts";
+import { startFakeBroker, type FakeBroker } from "../support/fake-broker.ts";
+import type { TestMongo } from "../support/mongo.ts";
+import { startRedis, type TestRedis } from "../support/redis.ts";
+import { startRole, type RoleProcess } from "../support/role.ts";
+import { startToxiproxy, type Toxiproxy } from "../support/toxiproxy.ts";
+import type { Equipment, RoleName } from "./disaster.ts";
+import type { Plan } from "./plan.ts";
+
+export const FOLLOWERS = 24;
+/** Shorter than a job may take, so that jobs are taken over while their first worker is still at it. */
+const RECLAIM_IDLE_MS = 700;
+
+const issuer = (await crypto.subtle.generateKey("Ed25519", true, ["sign"])) as CryptoKeyPair;
+const ISSUER_KEY = JSON.stringify(await crypto.subtle.exportKey("jwk", issuer.privateKey));
+
+/** What a disaster has at hand. */
+export interface World {
+  readonly plan: Plan;
+  readonly redis: TestRedis | undefined;
+  readonly cluster: TestCluster | undefined;
+  readonly fake: FakeBroker;
+  readonly copier: Copier;
+  readonly toxiproxy: Toxiproxy | undefined;
+  /** The way to MongoDB, and the server; absent where the records are SQLite. */
+  readonly mongo: { readonly link: CuttableLink; readonly server: TestMongo } | undefined;
+  readonly records: Records;
+  /** What leads to all of this, past every spoilt way. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly sent: SignalId[];
+  start(role: RoleName, consumer: string, crashAt?: string): Promise<RoleProcess>;
+  /** Sends a signal, as an edge that dies before it has dispatched; what goes unanswered was not accepted. */
+  send(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function startWorld(
+  plan: Plan,
+  seed: number,
+  { mongo: shared, noteSyncs }: Pick<Equipment, "mongo" | "noteSyncs">,
+): Promise<World> {
+  const { disaster, durability, broker } = plan;
+  const toxiproxy = disaster.kind === "network" ? await startToxiproxy() : undefined;
+  const how = { appendOnly: true, durability, noteSyncs };
+  const redis = plan.store === "redis" ? await startRedis(how) : undefined;
+  const cluster = redis ? undefined : await startCluster();
+  const redisUrl = redis?.url ?? cluster?.url ?? "";
+  const fake = await startFakeBroker(broker, { seed: seed + plan.round, inFlightMs: 1_000 });
+  const folder = mkdtempSync(join(tmpdir(), "fanfare-crash-"));
+  const server = shared?.another();
+  const mongo = server && { server, link: await startLink(server.port) };
+
+  const env: Record<string, string> = {
+    FANFARE_REDIS_URL: redisUrl,
+    FANFARE_PARTITIONS: String(PARTITIONS.count),
+    FANFARE_DATA: folder,
+    FANFARE_RECLAIM_IDLE_MS: String(RECLAIM_IDLE_MS),
+    FANFARE_ISSUER_KEY: ISSUER_KEY,
+    ...(server ? { MONGODB_URI: server.uri } : {}),
+    ...fake.env(),
+  };
+  // Where there is a disaster on the way, the processes go by it and the verdict does not.
+  const spoilt: Record<string, string> = {};
+  if (toxiproxy && disaster.kind === "network" && disaster.to === "broker") {
+    const port = await toxiproxy.link("broker", fake.port);
+    Object.assign(spoilt, fake.env(`http://127.0.0.1:${port}`));
+  } else if (toxiproxy && disaster.kind === "network" && disaster.to === "redis" && redis) {
+    const port = await toxiproxy.link("redis", redis.port);
+    spoilt["FANFARE_REDIS_URL"] = `redis://127.0.0.1:${port}`;
+  } else if (mongo) {
+    const port = (await toxiproxy?.link("records", mongo.server.port)) ?? mongo.link.port;
+    spoilt["MONGODB_URI"] = by(mongo.server.uri, port);
+  }
+
+  const records = await openRecords({ FANFARE_DATA: folder, MONGODB_URI: server?.uri });
+  const deposit: FakeBroker["deposit"] = (...args) => fake.deposit(...args);
+  const copier = await startCopier({ redisUrl, deposit }, FOLLOWERS, { broker: "fake" });
+  await settleIn(copier);
+  await recordChannel(records);
+
+  const roles: RoleProcess[] = [];
+  const sent: SignalId[] = [];
+  return {
+    ...{ plan, redis, cluster, fake, copier, toxiproxy, mongo, records, env, sent },
+    async start(role, consumer, crashAt) {
+      const process = await startRole(role, {
+        ...env,
+        ...spoilt,
+        FANFARE_CONSUMER: consumer,
+        ...(crashAt === undefined ? {} : { FANFARE_CRASH_AT: crashAt }),
+      });
+      roles.push(process);
+      return process;
+    },
+    async send() {
+      const { durationSeconds } = plan;
+      const id = await copier.send({ durationSeconds }, false).catch(() => undefined);
+      if (id !== undefined) sent.push(id);
+    },
+    async stop() {
+      await Promise.all(roles.map((role) => role.kill()));
+      copier.stop();
+      await fake.stop();
+      redis?.resume();
+      await Promise.all([redis?.stop(), cluster?.stop(), toxiproxy?.stop()]);
+      await records.close();
+      server?.process?.resume();
+      await mongo?.link.stop();
+      await server?.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The same database by another way: a replica set would name its members' own addresses, past it. */
+function by(uri: string, port: number): string {
+  const way = new URL(uri);
+  way.hostname = "127.0.0.1";
+  way.port = String(port);
+  way.searchParams.set("directConnection", "true");
+  way.searchParams.delete("replicaSet");
+  return way.href;
+}
+
+/**
+ * Lets this Redis have run for long, as what is sent in its first seconds would
+ * only be asked about; and keeps its events, which are trimmed below what every
+ * group was delivered, for the verdict.
+ */
+async function settleIn({ redis }: Copier): Promise<void> {
+  const lua = `
+    local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+    redis.call('HSET', KEYS[1], 'id', run, 'sinceMs', 1)
+    redis.call('XGROUP', 'CREATE', KEYS[2], 'verdict', '0', 'MKSTREAM')`;
+  for (const partition of PARTITIONS.all()) {
+    const { run, events } = new RegionKeys(partition);
+    await redis.send("EVAL", [lua, "2", run, events]);
+  }
+}
+
+async function recordChannel({ channels }: Records): Promise<void> {
+  await channels.insert({
+    ...{ _id: CHANNEL, name: "Demo", provider: PROVIDER, symbols: [], deadlineMs: 1_000 },
+    ...{ version: 1, grants: {}, outbox: false },
+  });
+}
