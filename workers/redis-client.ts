@@ -10,6 +10,8 @@ import { connectCluster } from "./redis-cluster.ts";
  */
 export interface Redis {
   send(command: string, args: string[]): Promise<unknown>;
+  /** Each primary of a cluster, for commands that no key leads to a node; absent where there is one Redis. */
+  primaries?(): Promise<readonly Pick<Redis, "send">[]>;
   close(): void;
 }
 

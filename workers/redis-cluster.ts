@@ -36,6 +36,13 @@ export function connectCluster(url: string): Redis {
     async send(command, args) {
       return shape(command, await cluster.call(command, ...args));
     },
+    async primaries() {
+      // The nodes are not known before the first answer.
+      await cluster.call("PING");
+      return cluster.nodes("master").map((node) => ({
+        send: async (command, args) => shape(command, await node.call(command, ...args)),
+      }));
+    },
     close() {
       cluster.disconnect();
     },

@@ -40,8 +40,16 @@ export type Disaster =
       readonly to: "redis" | "broker" | "records";
       readonly toxic: Toxic;
     } & Spell)
-  /** Of a cluster: the primary of the signals, or of a region's partition, is killed for good. */
-  | { readonly kind: "kill primary"; readonly of: "home" | number; readonly afterMs: number }
+  /**
+   * Of a cluster: the primary of the signals, or of a region's partition, is
+   * killed for good. One that is `ahead` has not told its replica of the last signal.
+   */
+  | {
+      readonly kind: "kill primary";
+      readonly of: "home" | number;
+      readonly ahead: boolean;
+      readonly afterMs: number;
+    }
   | { readonly kind: "move a partition"; readonly partition: number; readonly afterMs: number };
 
 /** Every point of these roles' own steps, and those of the loop that all of them read with. */

@@ -130,9 +130,10 @@ function byNetwork({ afterMs, forMs }: Drawn, pick: Choose, { toxiproxy, mongo }
 
 function onACluster({ afterMs }: Drawn, pick: Choose): Disaster[] {
   const partition = pick(PARTITIONS.all());
+  const ahead = pick([true, false]);
   return [
-    { kind: "kill primary", of: "home", afterMs },
-    { kind: "kill primary", of: partition, afterMs },
+    { kind: "kill primary", of: "home", ahead, afterMs },
+    { kind: "kill primary", of: partition, ahead, afterMs },
     { kind: "move a partition", partition, afterMs },
   ];
 }

@@ -45,10 +45,6 @@ export async function reconcilerFaults(
     const { kind, signal = "" } = each;
     const ofALog = OF_A_LOG.has(kind) && forgot;
     if (expected.has(keyOf(each)) || lost.has(signal) || ofALog) continue;
-    // A job that was lost with its node is why its followers have no outcome.
-    if (kind === "JOB_MISSING" && [...expected].some((key) => key.startsWith(missing(signal)))) {
-      continue;
-    }
     faults.push(`the reconciler invents ${keyOf(each)}`);
   }
   return faults;
@@ -74,7 +70,6 @@ async function askReconciler({ env }: World): Promise<Reconciliation> {
 function keyOf({ kind, signal = "", subscription = "" }: Difference): string {
   return `${kind} ${signal}.${subscription}`;
 }
-const missing = (signal: string): string => `OUTCOME_MISSING ${signal}.`;
 
 /** The differences of one signal's copies, from the book and what was told alone. */
 function expectedOf(
@@ -82,11 +77,13 @@ function expectedOf(
   followers: readonly SubscriptionId[],
   book: readonly BookLine[],
 ): string[] {
-  const { signal, accepted, words } = each;
+  const { signal, accepted, enqueued, words } = each;
   const found = new Set<string>();
   const name = (kind: DifferenceKind, subscription?: string): void => {
     found.add(keyOf({ kind, signal, ...(subscription ? { subscription } : {}), detail: "" }));
   };
+  // A job that was lost with its node, whatever became of it before.
+  if (accepted === "in Redis" && !enqueued) name("JOB_MISSING");
   for (const follower of followers) {
     const id = clientOrderId(signal, follower);
     const lines = book.filter((line) => line.clientOrderId === id);

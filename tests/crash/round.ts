@@ -47,25 +47,32 @@ async function allTold(world: World): Promise<Told[]> {
 
 /** Waits until everyone was told all that can be known. */
 async function settled(world: World, followers: readonly SubscriptionId[]): Promise<void> {
-  const { plan, sent, fake } = world;
-  const patienceMs = mayLose(plan) ? LOST_MS : GIVE_UP_MS;
-  for (const signal of sent) {
-    await passes(async () => {
-      const told = await readTold(world, signal);
-      const book = Map.groupBy(fake.book(), (line) => line.clientOrderId);
-      if (told.accepted !== "in Redis") {
-        // The broker's settlements are the last word that can come of it.
-        const has = [...book.keys()].some((id) => id.startsWith(`${signal}.`));
-        return !has || (await leftTraces(world, signal));
-      }
-      return followers.every((follower) => {
-        const id = clientOrderId(signal, follower);
-        const last = lastWord(told, follower);
-        if (last?.kind !== "unknown") return last !== undefined;
-        return mayStayUnknown(plan.broker, id, book.get(id)?.length ?? 0);
-      });
-    }, patienceMs);
+  const patienceMs = mayLose(world.plan) ? LOST_MS : GIVE_UP_MS;
+  await passes(async () => {
+    const told = await allTold(world);
+    const over = await Promise.all(told.map((each) => isOver(world, followers, each)));
+    return over.every(Boolean);
+  }, patienceMs);
+}
+
+async function isOver(
+  world: World,
+  followers: readonly SubscriptionId[],
+  told: Told,
+): Promise<boolean> {
+  const { signal, accepted } = told;
+  const book = Map.groupBy(world.fake.book(), (line) => line.clientOrderId);
+  if (accepted !== "in Redis") {
+    // The broker's settlements are the last word that can come of it.
+    const has = [...book.keys()].some((id) => id.startsWith(`${signal}.`));
+    return !has || (await leftTraces(world, signal));
   }
+  return followers.every((follower) => {
+    const id = clientOrderId(signal, follower);
+    const last = lastWord(told, follower);
+    if (last?.kind !== "unknown") return last !== undefined;
+    return mayStayUnknown(world.plan.broker, id, book.get(id)?.length ?? 0);
+  });
 }
 
 /** Waits for the records to say what the events do; answers in what they never did. */

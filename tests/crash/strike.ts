@@ -1,6 +1,6 @@
 /** Plays a round: a few signals, its disaster in the middle of them, and one signal afterwards. */
-import { HomeKeys, RegionKeys } from "../../redis/keys.ts";
-import { CHANNEL, PARTITIONS } from "../support/copier.ts";
+import { RegionKeys } from "../../redis/keys.ts";
+import { HOME } from "../support/copier.ts";
 import type { RoleProcess } from "../support/role.ts";
 import { until } from "../support/wait.ts";
 import type { Disaster, RoleName } from "./disaster.ts";
@@ -22,7 +22,13 @@ export async function strike(world: World): Promise<boolean> {
     recorder: await world.start("recorder", "one", crash("recorder")),
   };
   if (disaster.kind === "crash" && disaster.at.endsWith("-bury")) await sendNoJob(world);
-  for (let index = 0; index < SIGNALS; index += 1) await world.send();
+  for (let index = 0; index < SIGNALS; index += 1) {
+    const isLast = index === SIGNALS - 1;
+    if (disaster.kind === "kill primary" && disaster.ahead && isLast) {
+      await world.cluster?.detachReplicaOf(keyAt(disaster.of));
+    }
+    await world.send();
+  }
   const acceptedBytes = world.redis?.appendedBytes() ?? 0;
   const struck = await befall(world, disaster, processes, acceptedBytes);
   await world.send();
@@ -123,18 +129,19 @@ async function befall(
       await Bun.sleep(disaster.forMs);
       await toxiproxy?.mend(disaster.to);
       break;
-    case "kill primary": {
-      const home = new HomeKeys(PARTITIONS.ofChannel(CHANNEL)).signals;
-      const key = disaster.of === "home" ? home : new RegionKeys(disaster.of).events;
-      await cluster?.killPrimaryOf(key);
+    case "kill primary":
+      await cluster?.killPrimaryOf(keyAt(disaster.of));
       break;
-    }
     case "move a partition":
       await cluster?.moveSlotOf(new RegionKeys(disaster.partition).events);
       await cluster?.whole();
       break;
   }
   return struck;
+}
+
+function keyAt(of: "home" | number): string {
+  return of === "home" ? HOME.signals : new RegionKeys(of).events;
 }
 
 /** Something on a job stream that is no job, so that there is something to bury. */

@@ -1,8 +1,9 @@
 /** What each follower was told, from the events that are there and the records, read past all that is being tested. */
 import type { SignalId, SubscriptionId } from "../../domain/ids.ts";
+import { RegionKeys } from "../../redis/keys.ts";
 import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../redis/progress.ts";
 import type { OrderRecord } from "../../workers/records/port.ts";
-import { HOME, readEvents } from "../support/copier.ts";
+import { HOME, PARTITIONS, readEvents } from "../support/copier.ts";
 import type { World } from "./world.ts";
 
 export interface Word {
@@ -15,12 +16,19 @@ export interface Told {
   readonly signal: SignalId;
   /** Where the acceptance stands; a Redis that lost its tail may have been overtaken by the records. */
   readonly accepted: "in Redis" | "in the records" | "nowhere";
+  /** Whether every partition knows that it got its job. */
+  readonly enqueued: boolean;
   /** In the order of telling. */
   readonly words: ReadonlyMap<string, readonly Word[]>;
 }
 
 export async function readTold({ copier, records }: World, signal: SignalId): Promise<Told> {
   const fields = await copier.redis.send("HMGET", [HOME.signal(signal), ...STORED_SIGNAL_FIELDS]);
+  const marks = await Promise.all(
+    PARTITIONS.all().map((each) =>
+      copier.redis.send("EXISTS", [new RegionKeys(each).enqueued(signal)]),
+    ),
+  );
   const recorded = await records.signals.get(signal);
   const words = new Map<string, Word[]>();
   for (const { copies } of await readEvents(copier.redis, signal)) {
@@ -38,7 +46,8 @@ export async function readTold({ copier, records }: World, signal: SignalId): Pr
   }
   const stored = parseStoredSignal(fields) !== undefined;
   const known = recorded?.acceptedAtMs !== undefined;
-  return { signal, accepted: stored ? "in Redis" : known ? "in the records" : "nowhere", words };
+  const accepted = stored ? "in Redis" : known ? "in the records" : "nowhere";
+  return { signal, accepted, enqueued: marks.every((each) => each === 1), words };
 }
 
 /** A settlement that came before its order tells of no outcome yet. */

@@ -43,6 +43,7 @@ export function judge(
       lost.push(`accepted and lost, with ${orders} orders booked: ${signal}`);
       continue;
     }
+    if (accepted === "in Redis" && !each.enqueued) lost.push(`a job is gone: ${signal}`);
     for (const follower of followers) {
       const id = clientOrderId(signal, follower);
       const final = (words.get(follower) ?? []).filter(({ kind }) => kind !== "unknown");
@@ -60,7 +61,9 @@ export function judge(
           faults.push(`told placed at ${last.stakeCents}, booked at ${line.stakeCents}: ${id}`);
         }
       } else if (last.kind === "unknown") {
-        if (!mayStayUnknown(broker, id, lines.length)) faults.push(`unknown to the end: ${id}`);
+        // With the acceptance went the question that would have settled it.
+        const asked = accepted === "in Redis" ? faults : lost;
+        if (!mayStayUnknown(broker, id, lines.length)) asked.push(`unknown to the end: ${id}`);
       } else if (lines.length > 0) {
         const excused = late.has(id) && disaster.kind === "halt before send";
         (excused ? exceptions : faults).push(`told ${text}, but booked: ${id}`);

@@ -12,6 +12,8 @@ const NODE_TIMEOUT_MS = 1_500;
 export interface TestCluster {
   /** `redis-cluster://…` */
   readonly url: string;
+  /** From now on the replica of the primary that holds a key hears nothing of what is written there. */
+  detachReplicaOf(key: string): Promise<void>;
   /** Kills the primary that holds a key, for good, and resolves once its replica has taken over. */
   killPrimaryOf(key: string): Promise<void>;
   /** Resolves once every slot is served again. */
@@ -88,6 +90,14 @@ export async function startCluster(): Promise<TestCluster> {
   return {
     url: `redis-cluster://${first}?nodes=${others.join(",")}`,
     whole,
+    async detachReplicaOf(key) {
+      const slot = await slotOf(key);
+      const { port = 0 } = (await primaries(slot)).find(({ serves }) => serves) ?? {};
+      // It can only go on by a whole copy, which does not begin in time.
+      await ask(port, "CONFIG", "SET", "repl-diskless-sync-delay", "3600");
+      await ask(port, "DEBUG", "CHANGE-REPL-ID");
+      await ask(port, "CLIENT", "KILL", "TYPE", "replica");
+    },
     async killPrimaryOf(key) {
       const slot = await slotOf(key);
       const primary = (await primaries(slot)).find(({ serves }) => serves);
@@ -145,6 +155,7 @@ async function launch(dir: string): Promise<Node> {
       // A replica that has never caught up with its primary cannot take over from it.
       ...["--repl-diskless-sync-delay", "0"],
       ...["--appendonly", "yes", "--appenddirname", `aof-${port}`],
+      ...["--enable-debug-command", "local"],
     ],
     { stdout: "ignore", stderr: "ignore" },
   );

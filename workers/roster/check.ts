@@ -114,17 +114,23 @@ async function leaveStrangers(
   redis: Redis,
 ): Promise<number> {
   let left = 0;
-  for await (const keys of scan(redis, "SCAN", [], ["MATCH", "region:*:seats", "COUNT", "1000"])) {
-    for (const key of keys) {
-      const found = RegionKeys.rosterOf(key);
-      if (!found) continue;
-      const roster: Roster = { region, ...found };
-      for await (const seats of scan(redis, "HSCAN", [key], ["COUNT", "1000"])) {
-        left += await leaveStrangersOf(records, targets, known, roster, redis, seats);
-      }
+  for await (const key of rosterKeys(redis)) {
+    const found = RegionKeys.rosterOf(key);
+    if (!found) continue;
+    const roster: Roster = { region, ...found };
+    for await (const seats of scan(redis, "HSCAN", [key], ["COUNT", "1000"])) {
+      left += await leaveStrangersOf(records, targets, known, roster, redis, seats);
     }
   }
   return left;
+}
+
+/** On every node of a cluster: a scan sees its own alone. */
+async function* rosterKeys(redis: Redis): AsyncIterable<string> {
+  const pattern = ["MATCH", "region:*:seats", "COUNT", "1000"];
+  for (const node of (await redis.primaries?.()) ?? [redis]) {
+    for await (const keys of scan(node, "SCAN", [], pattern)) yield* keys;
+  }
 }
 
 async function leaveStrangersOf(
@@ -198,7 +204,7 @@ async function mendRoutes(targets: Targets, channel: ChannelId): Promise<number>
 }
 
 async function* scan(
-  redis: Redis,
+  redis: Pick<Redis, "send">,
   command: "SCAN" | "HSCAN",
   before: readonly string[],
   after: readonly string[],

@@ -1,0 +1,61 @@
+/** The roster held against the records on a real Redis Cluster, whose keys are on several nodes. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { HomeKeys } from "../../redis/keys.ts";
+import { parseRoutes } from "../../redis/route.ts";
+import { readEnv } from "../../workers/env.ts";
+import type { Records } from "../../workers/records/port.ts";
+import { openSqliteRecords } from "../../workers/records/sqlite/open.ts";
+import { checkRoster } from "../../workers/roster/check.ts";
+import { connectTargets, type Targets } from "../../workers/roster/projector.ts";
+import { startCluster, type TestCluster } from "../support/cluster.ts";
+import {
+  CHANNEL,
+  followerOf,
+  openChannel,
+  PARTITIONS,
+  PROVIDER,
+  subscribe,
+} from "../support/copier.ts";
+
+setDefaultTimeout(60_000);
+
+let cluster: TestCluster;
+let targets: Targets;
+let records: Records;
+const folder = mkdtempSync(join(tmpdir(), "fanfare-cluster-roster-"));
+
+beforeAll(async () => {
+  cluster = await startCluster();
+  const env = readEnv({ FANFARE_REDIS_URL: cluster.url, FANFARE_PARTITIONS: "4" });
+  if (!env.ok) throw new Error(env.faults.join());
+  targets = connectTargets(env.value);
+  records = openSqliteRecords(folder);
+});
+afterAll(async () => {
+  targets.close();
+  await records.close();
+  await cluster.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test("a seat that the records do not know is left on whatever node it is", async () => {
+  await records.channels.insert({
+    ...{ _id: CHANNEL, name: "Demo", provider: PROVIDER, symbols: [], deadlineMs: 1_000 },
+    ...{ version: 1, grants: {}, outbox: false },
+  });
+  await openChannel(targets.home);
+  const strangers = Array.from({ length: 40 }, (_, index) => followerOf(index));
+  await subscribe(targets.home, strangers);
+  const partitions = new Set(strangers.map(({ account }) => PARTITIONS.ofAccount(account)));
+  expect(partitions.size).toBe(PARTITIONS.count);
+
+  expect(await checkRoster(records, targets)).toMatchObject({ left: strangers.length });
+  const key = new HomeKeys(PARTITIONS.ofChannel(CHANNEL)).routes(CHANNEL);
+  const routes = (await targets.home.send("HGETALL", [key])) as Record<string, string>;
+  // A shard without anyone in it is no route of a signal's.
+  expect(parseRoutes(Object.entries(routes).flat())).toEqual([]);
+  expect(await checkRoster(records, targets)).toMatchObject({ left: 0, rerouted: 0 });
+});

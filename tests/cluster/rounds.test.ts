@@ -1,0 +1,43 @@
+/**
+ * Crash rounds on a cluster. A failover may take back what was acknowledged
+ * last and not replicated; nothing else goes missing, nothing is doubled, and
+ * the reconciler names all that is gone (`tests/crash/reconciled.ts`).
+ */
+import { expect, setDefaultTimeout, test } from "bun:test";
+import type { Disaster } from "../crash/disaster.ts";
+import { FORGETS, play, SEES_ALL, type Round } from "../crash/players.ts";
+
+setDefaultTimeout(120_000);
+
+const SQLITE = { mongo: undefined, noteSyncs: false };
+const AT_ONCE = 2;
+
+const on = (disaster: Disaster, changes: Partial<Round> = {}): Round => ({
+  ...{ store: "cluster", disaster, ...changes },
+});
+
+test("a worker killed or halted, a partition that moves: nothing is lost and nothing doubled on a cluster", async () => {
+  const played = await play(
+    [
+      on({ kind: "crash", role: "broker", at: "after-intend", nth: 2 }),
+      on({ kind: "crash", role: "dispatch", at: "after-enqueue", nth: 2 }),
+      on({ kind: "halt before send", nth: 1, forMs: 2_500 }, { broker: FORGETS }),
+      on({ kind: "move a partition", partition: 1, afterMs: 0 }, { faults: { beforeMs: 300 } }),
+    ],
+    SQLITE,
+    AT_ONCE,
+  );
+  expect(played.flatMap(({ faults }) => faults)).toEqual([]);
+  expect(played.map(({ struck }) => struck)).toEqual([true, true, true, true]);
+});
+
+test("a primary killed in mid-fan-out: nothing is doubled, and the reconciler names what went with it", async () => {
+  const rounds = [SEES_ALL, FORGETS].flatMap((broker) => [
+    on({ kind: "kill primary", of: "home", ahead: true, afterMs: 0 }, { broker }),
+    on({ kind: "kill primary", of: 3, ahead: true, afterMs: 100 }, { broker }),
+  ]);
+  const played = await play(rounds, SQLITE, AT_ONCE);
+  expect(played.flatMap(({ faults }) => faults)).toEqual([]);
+  // Each of these took something with it: a replica that had heard all would have nothing to name.
+  expect(played.map(({ exceptions }) => exceptions.length > 0)).toEqual([true, true, true, true]);
+});
