@@ -21,7 +21,7 @@ test("a worker killed or halted, a partition that moves: nothing is lost and not
     [
       on({ kind: "crash", role: "broker", at: "after-intend", nth: 2 }),
       on({ kind: "crash", role: "dispatch", at: "after-enqueue", nth: 2 }),
-      on({ kind: "halt before send", nth: 1, forMs: 2_500 }, { broker: FORGETS }),
+      on({ kind: "halt", at: "before-send", nth: 1, forMs: 2_500 }, { broker: FORGETS }),
       on({ kind: "move a partition", partition: 1, afterMs: 0 }, { faults: { beforeMs: 300 } }),
     ],
     SQLITE,

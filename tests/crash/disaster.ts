@@ -24,8 +24,13 @@ export type Disaster =
   /** The worker is killed once the broker has booked and before it answers. */
   | { readonly kind: "kill unanswered" }
   | { readonly kind: "kill worker"; readonly afterMs: number }
-  /** The worker halts between its last check and its send; another takes its jobs; then it goes on. */
-  | { readonly kind: "halt before send"; readonly nth: number; readonly forMs: number }
+  /** The worker halts between its last check and the step; another takes its jobs; then it goes on. */
+  | {
+      readonly kind: "halt";
+      readonly at: "before-send" | "before-report" | "before-question";
+      readonly nth: number;
+      readonly forMs: number;
+    }
   | ({ readonly kind: "dead broker" } & Spell)
   | { readonly kind: "kill Redis"; readonly afterMs: number }
   | ({ readonly kind: "pause Redis" } & Spell)

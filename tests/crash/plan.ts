@@ -92,7 +92,8 @@ function anywhere({ afterMs, forMs, nth }: Drawn, pick: Choose): Disaster[] {
     ...[crash(), crash(), crash()],
     { kind: "kill unanswered" },
     { kind: "kill worker", afterMs },
-    { kind: "halt before send", nth, forMs: 500 + forMs },
+    { kind: "halt", at: pick(["before-send", "before-send", "before-report"]), nth, forMs },
+    { kind: "halt", at: pick(["before-send", "before-question"]), nth, forMs: 2_000 + forMs },
     { kind: "dead broker", afterMs, forMs },
   ];
 }

@@ -40,7 +40,7 @@ test("a worker halted before a send, a reply lost, a Redis that forgets, a broke
   const disasters: readonly Disaster[] = [
     { kind: "kill unanswered" },
     // Long enough that the other worker's order is closed and its id forgotten.
-    { kind: "halt before send", nth: 1, forMs: 2_500 },
+    { kind: "halt", at: "before-send", nth: 1, forMs: 2_500 },
     { kind: "forget the sending" },
     { kind: "pause Redis", afterMs: 10, forMs: 600 },
     { kind: "kill Redis", afterMs: 20 },
@@ -51,6 +51,19 @@ test("a worker halted before a send, a reply lost, a Redis that forgets, a broke
   );
   const played = await play(rounds, sqlite);
   expect(played.flatMap(({ faults }) => faults)).toEqual([]);
+});
+
+test("a worker that is halted before it writes how its orders ended, and overtaken: each is told once", async () => {
+  const halt = { kind: "halt", nth: 1, forMs: 3_500 } as const;
+  const played = await play(
+    [
+      { disaster: { ...halt, at: "before-report" } },
+      { disaster: { ...halt, at: "before-question" }, broker: SEES_LITTLE, faults: { silent: 1 } },
+    ],
+    sqlite,
+  );
+  expect(played.flatMap(({ faults }) => faults)).toEqual([]);
+  expect(played.map(({ struck }) => struck)).toEqual([true, true]);
 });
 
 test.skipIf(!equipment.noteSyncs)(

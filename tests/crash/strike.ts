@@ -36,8 +36,8 @@ export async function strike(world: World): Promise<boolean> {
 }
 
 function crashAt(disaster: Disaster, role: RoleName): string | undefined {
-  if (disaster.kind === "halt before send" && role === "broker") {
-    return `before-send:${disaster.nth}:stop`;
+  if (disaster.kind === "halt" && role === "broker") {
+    return `${disaster.at}:${disaster.nth}:stop`;
   }
   if (disaster.kind !== "crash" || disaster.role !== role) return undefined;
   // Another's job is there to be claimed once its worker is dead.
@@ -78,8 +78,8 @@ async function befall(
       await broker.kill();
       await world.start("broker", "one");
       break;
-    case "halt before send":
-      struck = await passes(() => stateOf(broker.pid) === "T", 2_500);
+    case "halt":
+      struck = await passes(() => stateOf(broker.pid) === "T", 5_000);
       await world.start("broker", "two");
       await Bun.sleep(disaster.forMs);
       process.kill(broker.pid, "SIGCONT");

@@ -65,7 +65,7 @@ export function judge(
         const asked = accepted === "in Redis" ? faults : lost;
         if (!mayStayUnknown(broker, id, lines.length)) asked.push(`unknown to the end: ${id}`);
       } else if (lines.length > 0) {
-        const excused = late.has(id) && disaster.kind === "halt before send";
+        const excused = late.has(id) && disaster.kind === "halt" && disaster.at === "before-send";
         (excused ? exceptions : faults).push(`told ${text}, but booked: ${id}`);
       }
     }
