@@ -79,10 +79,10 @@ async function befall(
       await world.start("broker", "one");
       break;
     case "halt":
-      struck = await passes(() => stateOf(broker.pid) === "T", 5_000);
+      struck = await passes(() => broker.state() === "halted", 5_000);
       await world.start("broker", "two");
       await Bun.sleep(disaster.forMs);
-      process.kill(broker.pid, "SIGCONT");
+      broker.resume();
       break;
     case "dead broker":
       await fake.misbehave({ dead: true });
@@ -154,7 +154,7 @@ function booked({ fake }: World): Promise<boolean> {
 }
 
 async function dies(role: RoleProcess): Promise<boolean> {
-  const died = await passes(() => ["", "Z"].includes(stateOf(role.pid)), 5_000);
+  const died = await passes(() => role.state() === "dead", 5_000);
   await role.kill();
   return died;
 }
@@ -165,9 +165,4 @@ export async function passes(
   timeoutMs: number,
 ): Promise<boolean> {
   return await until("it is so", async () => await probe(), timeoutMs).catch(() => false);
-}
-
-function stateOf(pid: number): string {
-  const stat = Bun.spawnSync(["ps", "-o", "stat=", "-p", String(pid)]).stdout.toString();
-  return stat.trim().slice(0, 1);
 }

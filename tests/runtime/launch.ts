@@ -10,6 +10,8 @@ export interface RunningEdge {
   readonly url: string;
   /** SIGTERM; answers the exit code. */
   stop(): Promise<number>;
+  /** `kill -9`. */
+  kill(): Promise<void>;
 }
 
 export type Settings = Readonly<Record<string, string>>;
@@ -48,7 +50,7 @@ export const RUNTIMES: Readonly<Record<"Bun" | "workerd" | "Deno", Launch>> = {
       port,
     );
     return {
-      url: edge.url,
+      ...edge,
       async stop() {
         const code = await edge.stop();
         rmSync(dir, { recursive: true });
@@ -101,6 +103,10 @@ async function serve(command: string[], settings: Settings, at?: number): Promis
     async stop() {
       child.kill("SIGTERM");
       return await child.exited;
+    },
+    async kill() {
+      child.kill("SIGKILL");
+      await child.exited;
     },
   };
 }

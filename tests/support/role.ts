@@ -3,6 +3,10 @@ import type { Subprocess } from "bun";
 
 export interface RoleProcess {
   readonly pid: number;
+  /** Halted is SIGSTOP's. */
+  state(): "alive" | "halted" | "dead";
+  /** SIGCONT. */
+  resume(): void;
   /** `kill -9`. */
   kill(): Promise<void>;
   /** SIGTERM; answers the exit code. */
@@ -23,6 +27,10 @@ export async function startRole(
     if (!text.includes("ready")) continue;
     return {
       pid: child.pid,
+      state: () => stateOf(child.pid),
+      resume() {
+        child.kill("SIGCONT");
+      },
       async kill() {
         child.kill("SIGKILL");
         await child.exited;
@@ -34,4 +42,11 @@ export async function startRole(
     };
   }
   throw new Error(`${name} did not come up: ${await log}`);
+}
+
+function stateOf(pid: number): "alive" | "halted" | "dead" {
+  const { stdout } = Bun.spawnSync(["ps", "-o", "stat=", "-p", String(pid)]);
+  const letter = stdout.toString().trim().slice(0, 1);
+  if (letter === "T") return "halted";
+  return letter === "" || letter === "Z" ? "dead" : "alive";
 }

@@ -1,0 +1,83 @@
+/**
+ * The process that projects the records is killed on either side of each of its
+ * steps. Its outbox is a mark in the changed document itself, so the next one
+ * goes on where it ended: in Redis stands what the records say, each once.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { exportJWK, generateKeyPair } from "jose";
+import { parseRoutes } from "../../redis/route.ts";
+import { CRASH_POINTS } from "../../workers/crash-point.ts";
+import type { Records } from "../../workers/records/port.ts";
+import { openSqliteRecords } from "../../workers/records/sqlite/open.ts";
+import { connectRedis, type Redis } from "../../workers/redis-client.ts";
+import { CHANNEL, followerOf, HOME, PROVIDER } from "../support/copier.ts";
+import { freePort } from "../support/ports.ts";
+import { startRedis, type TestRedis } from "../support/redis.ts";
+import { startRole } from "../support/role.ts";
+import { until } from "../support/wait.ts";
+
+setDefaultTimeout(30_000);
+
+let server: TestRedis;
+let redis: Redis;
+let records: Records;
+let env: Readonly<Record<string, string>>;
+const folder = mkdtempSync(join(tmpdir(), "fanfare-outbox-"));
+let subscribed = 0;
+
+beforeAll(async () => {
+  server = await startRedis();
+  redis = connectRedis(server.url);
+  records = openSqliteRecords(folder);
+  await records.channels.insert({
+    ...{ _id: CHANNEL, name: "Demo", provider: PROVIDER, symbols: [], deadlineMs: 1_000 },
+    ...{ version: 1, grants: {}, outbox: true },
+  });
+  const { privateKey } = await generateKeyPair("EdDSA", { extractable: true });
+  env = {
+    FANFARE_REDIS_URL: server.url,
+    FANFARE_PARTITIONS: "4",
+    FANFARE_DATA: folder,
+    FANFARE_RECORDS_PORT: String(await freePort()),
+    FANFARE_ISSUER_KEY: JSON.stringify(await exportJWK(privateKey)),
+  };
+});
+afterAll(async () => {
+  redis.close();
+  await records.close();
+  await server.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** As the records API writes it, before it projects anything. */
+async function subscribe(): Promise<void> {
+  const { id, ...rest } = followerOf(subscribed);
+  subscribed += 1;
+  expect(await records.subscriptions.insert({ _id: id, ...rest, outbox: true })).toBe(true);
+}
+
+async function routed(): Promise<number> {
+  const routes = (await redis.send("HGETALL", [HOME.routes(CHANNEL)])) as Record<string, string>;
+  return parseRoutes(Object.entries(routes).flat()).reduce((sum, { count }) => sum + count, 0);
+}
+
+async function isEmpty(): Promise<boolean> {
+  return (await records.subscriptions.find({ where: { outbox: true } })).length === 0;
+}
+
+test.each(CRASH_POINTS.records.map((point) => [point]))(
+  "killed at %s: the next one projects what is left, once",
+  async (point) => {
+    const doomed = await startRole("records", { ...env, FANFARE_CRASH_AT: `${point}:1:kill` });
+    await subscribe();
+    await until("it has died", () => doomed.state() === "dead");
+    const next = await startRole("records", env);
+    await subscribe();
+    await until("the outbox is empty", isEmpty);
+    expect(await routed()).toBe(subscribed);
+    await next.stop();
+  },
+);
