@@ -1,7 +1,8 @@
 /**
- * The process that projects the records is killed on either side of each of its
- * steps. Its outbox is a mark in the changed document itself, so the next one
- * goes on where it ended: in Redis stands what the records say, each once.
+ * One of two processes that project the records is killed on either side of
+ * each of its steps. The outbox is a mark in the changed document itself, so
+ * the other goes on where it ended: in Redis stands what the records say, each
+ * once. (One that is started anew would hold all of it against the records.)
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,7 +17,7 @@ import { connectRedis, type Redis } from "../../workers/redis-client.ts";
 import { CHANNEL, followerOf, HOME, PROVIDER } from "../support/copier.ts";
 import { freePort } from "../support/ports.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
-import { startRole } from "../support/role.ts";
+import { startRole, type RoleProcess } from "../support/role.ts";
 import { until } from "../support/wait.ts";
 
 setDefaultTimeout(30_000);
@@ -26,6 +27,7 @@ let redis: Redis;
 let records: Records;
 let env: Readonly<Record<string, string>>;
 const folder = mkdtempSync(join(tmpdir(), "fanfare-outbox-"));
+let survivor: RoleProcess;
 let subscribed = 0;
 
 beforeAll(async () => {
@@ -41,16 +43,22 @@ beforeAll(async () => {
     FANFARE_REDIS_URL: server.url,
     FANFARE_PARTITIONS: "4",
     FANFARE_DATA: folder,
-    FANFARE_RECORDS_PORT: String(await freePort()),
     FANFARE_ISSUER_KEY: JSON.stringify(await exportJWK(privateKey)),
   };
+  survivor = await startRecords();
 });
 afterAll(async () => {
+  await survivor.stop();
   redis.close();
   await records.close();
   await server.stop();
   rmSync(folder, { recursive: true, force: true });
 });
+
+async function startRecords(crashAt: Readonly<Record<string, string>> = {}): Promise<RoleProcess> {
+  const port = String(await freePort());
+  return await startRole("records", { ...env, ...crashAt, FANFARE_RECORDS_PORT: port });
+}
 
 /** As the records API writes it, before it projects anything. */
 async function subscribe(): Promise<void> {
@@ -69,15 +77,15 @@ async function isEmpty(): Promise<boolean> {
 }
 
 test.each(CRASH_POINTS.records.map((point) => [point]))(
-  "killed at %s: the next one projects what is left, once",
+  "killed at %s: the other projects what is left, once",
   async (point) => {
-    const doomed = await startRole("records", { ...env, FANFARE_CRASH_AT: `${point}:1:kill` });
+    survivor.halt();
+    const doomed = await startRecords({ FANFARE_CRASH_AT: `${point}:1:kill` });
     await subscribe();
     await until("it has died", () => doomed.state() === "dead");
-    const next = await startRole("records", env);
     await subscribe();
+    survivor.resume();
     await until("the outbox is empty", isEmpty);
     expect(await routed()).toBe(subscribed);
-    await next.stop();
   },
 );

@@ -55,7 +55,7 @@ export async function startWorld(
   const redis = plan.store === "redis" ? await startRedis(how) : undefined;
   const cluster = redis ? undefined : await startCluster();
   const redisUrl = redis?.url ?? cluster?.url ?? "";
-  const fake = await startFakeBroker(broker, { seed: seed + plan.round, inFlightMs: 1_000 });
+  const fake = await startFakeBroker(broker, { seed: seed + plan.round });
   const folder = mkdtempSync(join(tmpdir(), "fanfare-crash-"));
   const server = shared?.another();
   const mongo = server && { server, link: await startLink(server.port) };

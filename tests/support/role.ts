@@ -3,9 +3,9 @@ import type { Subprocess } from "bun";
 
 export interface RoleProcess {
   readonly pid: number;
-  /** Halted is SIGSTOP's. */
   state(): "alive" | "halted" | "dead";
-  /** SIGCONT. */
+  /** SIGSTOP, and on with it. */
+  halt(): void;
   resume(): void;
   /** `kill -9`. */
   kill(): Promise<void>;
@@ -28,6 +28,9 @@ export async function startRole(
     return {
       pid: child.pid,
       state: () => stateOf(child.pid),
+      halt() {
+        child.kill("SIGSTOP");
+      },
       resume() {
         child.kill("SIGCONT");
       },
