@@ -27,10 +27,13 @@ interface Reported {
   readonly event: OutcomesEvent;
   readonly counts: OutcomeCounts;
   /** Orders that give their part of their follower's caps back, see `releasedOf`. */
-  readonly released?: readonly ClientOrderId[];
+  readonly released?: readonly Released[];
   /** Orders that give their place in their account back, see `freedOf`; absent where the broker does not care. */
   readonly freed?: readonly (readonly [AccountId, ClientOrderId])[] | undefined;
 }
+
+/** An order that gives back all of its part of the caps, or all but the stake that was filled. */
+export type Released = ClientOrderId | readonly [ClientOrderId, filledCents: number];
 
 export interface ReportArgs extends Reported {
   readonly job: Job;
@@ -182,20 +185,21 @@ function unknownOf({ copies }: OutcomesEvent): SubscriptionId[] {
   return copies.flatMap(([subscription, , { kind }]) => (kind === "unknown" ? [subscription] : []));
 }
 
-/** The orders that hold a part of their follower's caps and were not opened. */
-export function releasedOf(
-  { orders }: Intents,
-  { signal, copies }: OutcomesEvent,
-): ClientOrderId[] {
-  const reserved = new Set(
-    orders.flatMap(([subscription, , , terms]) => (terms?.reserved ? [subscription] : [])),
+/** The orders that hold a part of their follower's caps and were not opened, or not at their whole stake. */
+export function releasedOf({ orders }: Intents, { signal, copies }: OutcomesEvent): Released[] {
+  const reserved = new Map(
+    orders.flatMap(([subscription, , stakeCents, terms]) =>
+      terms?.reserved ? [[subscription, stakeCents] as const] : [],
+    ),
   );
   if (reserved.size === 0) return [];
-  return copies.flatMap(([subscription, , { kind }]) =>
-    reserved.has(subscription) && (kind === "rejected" || kind === "skipped")
-      ? [clientOrderId(signal, subscription)]
-      : [],
-  );
+  return copies.flatMap(([subscription, , outcome]): Released[] => {
+    const askedCents = reserved.get(subscription);
+    if (askedCents === undefined || outcome.kind === "unknown") return [];
+    const id = clientOrderId(signal, subscription);
+    if (outcome.kind !== "placed") return [id];
+    return outcome.stakeCents < askedCents ? [[id, outcome.stakeCents]] : [];
+  });
 }
 
 /** The intents of those orders alone. */

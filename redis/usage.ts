@@ -86,6 +86,7 @@ export function parseOvertaken(flat: readonly unknown[]): Map<SubscriptionId, st
  * follower's usage, once. Without `returned` it was never opened: its stake no
  * longer counts on the day it was staked. With it, it settled on that day: what
  * it did not return is a loss of the day, and its stake stays staked.
+ * `fill` makes an order hold only what its broker filled of it.
  */
 export const RELEASE_LUA = `
 local function release(usage, reserved, id, returned, day)
@@ -108,9 +109,24 @@ local function release(usage, reserved, id, returned, day)
     string.format('%d,%d,%d,%d,%d', used_day, staked, math.max(0, open - 1), loss, revision + 1))
   return 1
 end
+local function fill(usage, reserved, id, filled)
+  local held = redis.call('HGET', reserved, id)
+  if not held then return end
+  local stake, held_day = string.match(held, '^(%d+),(%d+)$')
+  redis.call('HSET', reserved, id, string.format('%d,%s', filled, held_day))
+  local subscription = string.match(id, '([^.]*)$')
+  local text = redis.call('HGET', usage, subscription) or '0,0,0,0,0'
+  local day, staked, open, loss, revision = string.match(text, '^(%d+),(%d+),(%d+),(-?%d+),(%d+)$')
+  if day == held_day then staked = math.max(0, staked - (stake - filled)) end
+  redis.call('HSET', usage, subscription,
+    string.format('%s,%d,%s,%s,%d', day, staked, open, loss, revision + 1))
+end
 local function release_all(usage, reserved, text)
   if text == '[]' then return end
-  for _, id in ipairs(cjson.decode(text)) do release(usage, reserved, id) end
+  for _, each in ipairs(cjson.decode(text)) do
+    if type(each) == 'table' then fill(usage, reserved, each[1], each[2])
+    else release(usage, reserved, each) end
+  end
 end
 `;
 

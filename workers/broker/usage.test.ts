@@ -11,13 +11,14 @@ import {
   type PersonId,
   type SubscriptionId,
 } from "../../domain/ids.ts";
-import type { Outcome } from "../../domain/outcome.ts";
+import { countOutcomes, type Outcome } from "../../domain/outcome.ts";
 import type { AcceptedSignal } from "../../domain/signal.ts";
 import { DAY_MS, parseUsage } from "../../domain/usage.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { connectRedis, run } from "../redis-client.ts";
 import { intend, type Intents } from "../../redis/intents.ts";
-import { report } from "../../redis/outcomes.ts";
+import { releasedOf, report } from "../../redis/outcomes.ts";
+import type { OutcomesEvent } from "../../redis/events.ts";
 import type { Job } from "../../redis/job.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import { settleUsage } from "../../redis/usage.ts";
@@ -58,6 +59,11 @@ const step = fc.oneof(
     which: fc.nat(20),
     returnCents: fc.integer({ min: 0, max: 200 }),
   }),
+  fc.record({
+    kind: fc.constant("fill" as const),
+    which: fc.nat(20),
+    stakeCents: fc.integer({ min: 1, max: 100 }),
+  }),
   fc.record({ kind: fc.constant("midnight" as const) }),
 );
 
@@ -74,6 +80,7 @@ test("the usage is that of a plain model, and no cap is exceeded, in any order a
       const model = { day: 0, staked: 0, open: 0, loss: 0 };
       const held = new Map<ClientOrderId, Sent>();
       const sent: Sent[] = [];
+      const reported = new Set<ClientOrderId>();
       let nowMs = START_MS;
       let previous = "";
       const read = async (): Promise<string> =>
@@ -134,23 +141,38 @@ test("the usage is that of a plain model, and no cap is exceeded, in any order a
           held.set(id, order);
           sent.push(order);
         }
-        const target =
-          each.kind === "reject" || each.kind === "settle" ? sent[each.which] : undefined;
+        const target = "which" in each ? sent[each.which] : undefined;
+        const isFirst = target !== undefined && !reported.has(target.id);
+        const holds = target && held.get(target.id);
         if (each.kind === "reject" && target) {
-          await reject(redis, target);
-          if (held.delete(target.id)) {
+          const { stakeCents } = target;
+          await tell(redis, target, { kind: "rejected", stakeCents, reason: "REFUSED" });
+          reported.add(target.id);
+          if (isFirst && holds) {
+            held.delete(target.id);
             model.open -= 1;
             if (target.day === model.day) model.staked -= target.stakeCents;
+          }
+        }
+        if (each.kind === "fill" && target) {
+          const { stakeCents } = each;
+          const terms = { openPriceMicros: 1, openedAtMs: nowMs, expiresAtMs: nowMs };
+          await tell(redis, target, { kind: "placed", stakeCents, ...terms });
+          reported.add(target.id);
+          if (isFirst && holds) {
+            held.set(target.id, { ...target, stakeCents });
+            if (target.day === model.day) model.staked -= target.stakeCents - stakeCents;
           }
         }
         if (each.kind === "settle" && target) {
           const settled = [{ clientOrderId: target.id, returnCents: each.returnCents, day }];
           const changed = await run(redis, settleUsage, { partition, broker, settled });
-          expect(changed).toBe(held.has(target.id) ? 1 : 0);
-          if (held.delete(target.id)) {
+          expect(changed).toBe(holds ? 1 : 0);
+          if (holds) {
+            held.delete(target.id);
             if (model.day < day) Object.assign(model, { day, staked: 0, loss: 0 });
             model.open -= 1;
-            model.loss += target.stakeCents - each.returnCents;
+            model.loss += holds.stakeCents - each.returnCents;
           }
         }
         const usage = parseUsage(await read());
@@ -185,28 +207,24 @@ function jobOf(sequence: number, nowMs: number): Job {
   return { signal, broker, shard: 0, version: 1, count: 1, dispatchedAtMs: nowMs };
 }
 
-async function reject(
+async function tell(
   redis: ReturnType<typeof connectRedis>,
-  { job, intents, id, stakeCents }: Sent,
-) {
-  const outcome: Outcome = { kind: "rejected", stakeCents, reason: "REFUSED" };
-  await run(redis, report, {
-    partition,
-    job,
-    released: [id],
-    entry: "1-1",
-    counts: { placed: 0, rejected: 1, skipped: 0, unknown: 0 },
-    event: {
-      kind: "outcomes",
-      signal: job.signal.id,
-      broker,
-      shard: 0,
-      acceptedAtMs: job.signal.acceptedAtMs,
-      dispatchedAtMs: job.dispatchedAtMs,
-      decidedAtMs: intents.decidedAtMs,
-      sentAtMs: null,
-      answeredAtMs: null,
-      copies: [[subscription, account, outcome]],
-    },
-  });
+  { job, intents }: Sent,
+  outcome: Outcome,
+): Promise<void> {
+  const event: OutcomesEvent = {
+    kind: "outcomes",
+    signal: job.signal.id,
+    broker,
+    shard: 0,
+    acceptedAtMs: job.signal.acceptedAtMs,
+    dispatchedAtMs: job.dispatchedAtMs,
+    decidedAtMs: intents.decidedAtMs,
+    sentAtMs: null,
+    answeredAtMs: null,
+    copies: [[subscription, account, outcome]],
+  };
+  const counts = countOutcomes([outcome]);
+  const released = releasedOf(intents, event);
+  await run(redis, report, { partition, job, released, entry: "1-1", counts, event });
 }
