@@ -2,7 +2,7 @@
 import { clientOrderId, type SubscriptionId } from "../../domain/ids.ts";
 import { followerOf } from "../support/copier.ts";
 import type { Equipment } from "./disaster.ts";
-import { mayLose, type Plan } from "./plan.ts";
+import type { Plan } from "./plan.ts";
 import { leftTraces, reconcilerFaults } from "./reconciled.ts";
 import { recordFaults } from "./recorded.ts";
 import { passes, strike } from "./strike.ts";
@@ -11,7 +11,7 @@ import { judge, mayStayUnknown, type Verdict } from "./verdict.ts";
 import { FOLLOWERS, startWorld, type World } from "./world.ts";
 
 const GIVE_UP_MS = 30_000;
-/** What Redis may have lost is not waited for as long as what must come. */
+/** What may be gone with a primary is not waited for as long as what must come. */
 const LOST_MS = 8_000;
 
 export interface Played extends Verdict {
@@ -47,7 +47,7 @@ async function allTold(world: World): Promise<Told[]> {
 
 /** Waits until everyone was told all that can be known. */
 async function settled(world: World, followers: readonly SubscriptionId[]): Promise<void> {
-  const patienceMs = mayLose(world.plan) ? LOST_MS : GIVE_UP_MS;
+  const patienceMs = world.plan.disaster.kind === "kill primary" ? LOST_MS : GIVE_UP_MS;
   await passes(async () => {
     const told = await allTold(world);
     const over = await Promise.all(told.map((each) => isOver(world, followers, each)));

@@ -53,7 +53,9 @@ export function judge(
       counts[text] = (counts[text] ?? 0) + 1;
       if (final.length > 1) faults.push(`told ${final.map(textOf).join(" and ")}: ${id}`);
       if (!last) {
-        lost.push(`no outcome, ${lines.length} booked: ${id}`);
+        // One Redis loses what came last: where the acceptance stands, all that follows comes again.
+        const kept = accepted === "in Redis" && disaster.kind !== "kill primary";
+        (kept ? faults : lost).push(`no outcome, ${lines.length} booked: ${id}`);
       } else if (last.kind === "placed") {
         const [line] = lines;
         if (!line) faults.push(`told placed, not booked: ${id}`);

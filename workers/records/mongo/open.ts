@@ -3,7 +3,7 @@
  * call takes longer than its limit, so that whoever reads a stream can put the
  * batch back and try again.
  */
-import { MongoClient, type Db } from "mongodb";
+import { MongoClient, MongoServerError, type Db } from "mongodb";
 import { COLLECTION_NAMES, INDEXES, type CollectionName, type Records } from "../port.ts";
 import { mongoCollection } from "./collection.ts";
 
@@ -35,20 +35,34 @@ export async function openMongoRecords(uri: string): Promise<Records> {
     throw error;
   }
 
+  let answeredAtMs = Date.now();
   /**
-   * A connection that ends while a command is being written can leave the
-   * driver waiting for good on Bun, past all its own limits, with the connection
-   * still taken. Closing the client frees it; the next call connects anew. All
-   * calls under way fail with it, which their callers must expect anyway.
+   * A connection that ends or falls silent while a command is being written can
+   * leave the driver waiting for good on Bun, past all its own limits, or keep
+   * it from ever finding its server again though that is there. Closing the
+   * client frees it; the next call connects anew. All calls under way fail with
+   * it, which their callers must expect anyway.
    */
+  function startAnew(): void {
+    // The client that connects now has as long to be answered.
+    answeredAtMs = Date.now();
+    void client.close();
+  }
+
   async function within<R>(call: () => Promise<R>): Promise<R> {
     const { promise: limit, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
       reject(new Error("the records did not answer in time"));
-      void client.close();
+      startAnew();
     }, CALL_LIMIT_MS);
     try {
-      return await Promise.race([client.connect().then(call), limit]);
+      const result = await Promise.race([client.connect().then(call), limit]);
+      answeredAtMs = Date.now();
+      return result;
+    } catch (error) {
+      if (error instanceof MongoServerError) answeredAtMs = Date.now();
+      else if (Date.now() - answeredAtMs > CALL_LIMIT_MS) startAnew();
+      throw error;
     } finally {
       clearTimeout(timer);
     }
