@@ -16,11 +16,11 @@ const PAGE = 1_000;
 const READ = { maxTimeMS: 10_000 };
 const DUPLICATE_KEY = 11_000;
 
-type Stored = Record<string, unknown> & { _id: string };
+export type Stored = Record<string, unknown> & { _id: string };
 
-/** Every call to the driver goes through `within`, which sets its time limit. */
+/** Every call to the driver goes through `within`, which sets its time limit; `driver` is that of the client of the moment. */
 export function mongoCollection<T extends Document>(
-  driver: Driver<Stored>,
+  driver: () => Driver<Stored>,
   within: <R>(call: () => Promise<R>) => Promise<R>,
 ): Collection<T> {
   /**
@@ -32,7 +32,7 @@ export function mongoCollection<T extends Document>(
   async function write(operations: AnyBulkWriteOperation<Stored>[], tries = 2): Promise<number> {
     if (operations.length === 0) return 0;
     try {
-      const result = await within(() => driver.bulkWrite(operations, { ordered: false }));
+      const result = await within(() => driver().bulkWrite(operations, { ordered: false }));
       return result.matchedCount + result.upsertedCount;
     } catch (error) {
       if (!(error instanceof MongoBulkWriteError)) throw error;
@@ -52,7 +52,7 @@ export function mongoCollection<T extends Document>(
     sort: Readonly<Record<string, 1 | -1>>,
     limit: number,
   ): Promise<T[]> {
-    const found = await within(() => driver.find(filter, READ).sort(sort).limit(limit).toArray());
+    const found = await within(() => driver().find(filter, READ).sort(sort).limit(limit).toArray());
     return found as unknown[] as T[];
   }
 
@@ -81,7 +81,7 @@ export function mongoCollection<T extends Document>(
     },
     async insert(document) {
       try {
-        await within(() => driver.insertOne({ ...settings(document), _id: document._id }));
+        await within(() => driver().insertOne({ ...settings(document), _id: document._id }));
         return true;
       } catch (error) {
         if (error instanceof MongoServerError && error.code === DUPLICATE_KEY) return false;
@@ -130,7 +130,7 @@ export function mongoCollection<T extends Document>(
     },
     async group({ where, by, sum = [], bounds = [] }) {
       const rows = await within(() =>
-        driver
+        driver()
           .aggregate<{ _id: Record<string, Scalar> } & Record<string, Scalar>>(
             [
               { $match: filterOf(where) },

@@ -5,7 +5,7 @@
  */
 import { MongoClient, MongoServerError, type Db } from "mongodb";
 import { COLLECTION_NAMES, INDEXES, type CollectionName, type Records } from "../port.ts";
-import { mongoCollection } from "./collection.ts";
+import { mongoCollection, type Stored } from "./collection.ts";
 
 /** For each step of a call: to find a server, to get a connection, to be answered. */
 const STEP_LIMIT_MS = 4_000;
@@ -15,7 +15,70 @@ const DATABASE = "fanfare";
 
 /** The database is that of the URI, or `fanfare`. */
 export async function openMongoRecords(uri: string): Promise<Records> {
-  const client = new MongoClient(uri, {
+  let client = connectTo(uri);
+  try {
+    const db = databaseOf(client, uri);
+    await Promise.all(COLLECTION_NAMES.map((name) => createIndexes(db, name)));
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
+
+  let answeredAtMs = Date.now();
+  /**
+   * A connection that ends or falls silent while a command is being written can
+   * leave the driver waiting for good on Bun, past all its own limits, or keep
+   * it from ever finding its server again though that is there; closed, such a
+   * client does not always come back. So another takes its place, and all calls
+   * under way on the old one fail, which their callers must expect anyway.
+   */
+  function startAnew(wedged: MongoClient): void {
+    // Of all calls that run into their limit, the first does it.
+    if (wedged !== client) return;
+    client = connectTo(uri);
+    // It has as long to be answered.
+    answeredAtMs = Date.now();
+    void wedged.close().catch(() => undefined);
+  }
+
+  async function within<R>(call: () => Promise<R>): Promise<R> {
+    const asked = client;
+    const { promise: limit, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      reject(new Error("the records did not answer in time"));
+      startAnew(asked);
+    }, CALL_LIMIT_MS);
+    try {
+      const result = await Promise.race([asked.connect().then(call), limit]);
+      answeredAtMs = Date.now();
+      return result;
+    } catch (error) {
+      if (error instanceof MongoServerError) answeredAtMs = Date.now();
+      else if (Date.now() - answeredAtMs > CALL_LIMIT_MS) startAnew(asked);
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  const of = (name: CollectionName) => () => databaseOf(client, uri).collection<Stored>(name);
+  return {
+    people: mongoCollection(of("people"), within),
+    channels: mongoCollection(of("channels"), within),
+    hooks: mongoCollection(of("hooks"), within),
+    accounts: mongoCollection(of("accounts"), within),
+    subscriptions: mongoCollection(of("subscriptions"), within),
+    settings: mongoCollection(of("settings"), within),
+    signals: mongoCollection(of("signals"), within),
+    orders: mongoCollection(of("orders"), within),
+    async close() {
+      await client.close();
+    },
+  };
+}
+
+function connectTo(uri: string): MongoClient {
+  return new MongoClient(uri, {
     appName: "fanfare",
     serverSelectionTimeoutMS: STEP_LIMIT_MS,
     connectTimeoutMS: STEP_LIMIT_MS,
@@ -27,60 +90,6 @@ export async function openMongoRecords(uri: string): Promise<Records> {
     writeConcern: { w: "majority", wtimeoutMS: STEP_LIMIT_MS },
     readConcern: { level: "majority" },
   });
-  const db = databaseOf(client, uri);
-  try {
-    await Promise.all(COLLECTION_NAMES.map((name) => createIndexes(db, name)));
-  } catch (error) {
-    await client.close();
-    throw error;
-  }
-
-  let answeredAtMs = Date.now();
-  /**
-   * A connection that ends or falls silent while a command is being written can
-   * leave the driver waiting for good on Bun, past all its own limits, or keep
-   * it from ever finding its server again though that is there. Closing the
-   * client frees it; the next call connects anew. All calls under way fail with
-   * it, which their callers must expect anyway.
-   */
-  function startAnew(): void {
-    // The client that connects now has as long to be answered.
-    answeredAtMs = Date.now();
-    void client.close();
-  }
-
-  async function within<R>(call: () => Promise<R>): Promise<R> {
-    const { promise: limit, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => {
-      reject(new Error("the records did not answer in time"));
-      startAnew();
-    }, CALL_LIMIT_MS);
-    try {
-      const result = await Promise.race([client.connect().then(call), limit]);
-      answeredAtMs = Date.now();
-      return result;
-    } catch (error) {
-      if (error instanceof MongoServerError) answeredAtMs = Date.now();
-      else if (Date.now() - answeredAtMs > CALL_LIMIT_MS) startAnew();
-      throw error;
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  return {
-    people: mongoCollection(db.collection("people"), within),
-    channels: mongoCollection(db.collection("channels"), within),
-    hooks: mongoCollection(db.collection("hooks"), within),
-    accounts: mongoCollection(db.collection("accounts"), within),
-    subscriptions: mongoCollection(db.collection("subscriptions"), within),
-    settings: mongoCollection(db.collection("settings"), within),
-    signals: mongoCollection(db.collection("signals"), within),
-    orders: mongoCollection(db.collection("orders"), within),
-    async close() {
-      await client.close();
-    },
-  };
 }
 
 function databaseOf(client: MongoClient, uri: string): Db {
