@@ -104,8 +104,9 @@ test.skipIf(!equipment.toxiproxy)(
   async () => {
     const toxics = [
       { kind: "cut" },
-      { kind: "slow", delayMs: 300 },
       { kind: "silent" },
+      // A MongoDB that falls silent is a known fault still: docs/RELIABILITY.md.
+      { kind: "slow", delayMs: 300 },
       { kind: "reset" },
     ] as const;
     const spell = { afterMs: 0, forMs: 700 };
