@@ -5,7 +5,7 @@
  * `symbolMap` leads to, which are the broker's.
  */
 import { MAX_AMOUNT_CENTS, shareOf } from "./money.ts";
-import type { AcceptedSignal, ContractType } from "./signal.ts";
+import type { AcceptedOpen, ContractType } from "./signal.ts";
 
 export type Sizing =
   | { readonly kind: "fixed"; readonly stakeCents: number }
@@ -88,7 +88,7 @@ export function copiedContract({ reverse }: CopyPlan, contract: ContractType): C
 /** The last millisecond at which the plan still copies the signal; undefined where it sets no age. */
 export function oldestAtMs(
   { maxAgeMs, maxAgeShareBp }: CopyPlan,
-  { acceptedAtMs, durationSeconds }: AcceptedSignal,
+  { acceptedAtMs, durationSeconds }: AcceptedOpen,
 ): number | undefined {
   if (maxAgeMs === undefined && maxAgeShareBp === undefined) return undefined;
   const share =

@@ -4,14 +4,14 @@ import type { CopyPlan } from "./copy-plan.ts";
 import { decide, type Decision, type Facts, type Follower } from "./decide.ts";
 import { asId, signalIdIn, type AccountId, type PersonId, type SubscriptionId } from "./ids.ts";
 import { MAX_AMOUNT_CENTS } from "./money.ts";
-import type { AcceptedSignal } from "./signal.ts";
+import type { AcceptedOpen } from "./signal.ts";
 import { DAY_MS, formatUsage, parseUsage, type Usage } from "./usage.ts";
 
 const NOW_MS = 20_000 * DAY_MS + 5_000;
 const ACCOUNT = asId<AccountId>("acct");
 const SUBSCRIPTION = asId<SubscriptionId>("sub");
 
-const signal: AcceptedSignal = {
+const signal: AcceptedOpen = {
   id: signalIdIn(0, "0".repeat(32)),
   channel: asId("demo"),
   sender: asId<PersonId>("provider"),

@@ -10,7 +10,7 @@ import {
 import { clientOrderId, type AccountId, type SubscriptionId } from "./ids.ts";
 import type { Order, OrderTerms } from "./order.ts";
 import type { SkipReason } from "./outcome.ts";
-import type { AcceptedSignal } from "./signal.ts";
+import type { AcceptedOpen } from "./signal.ts";
 import type { SubscriptionState } from "./subscription.ts";
 import { brokenCap, dayOf, formatUsage, parseUsage, usageOn, withStake } from "./usage.ts";
 
@@ -72,7 +72,7 @@ const PAUSED_BY = {
   follower: "FOLLOWER_PAUSED",
 } as const;
 
-export function decide(signal: AcceptedSignal, follower: Follower, facts: Facts): Decision {
+export function decide(signal: AcceptedOpen, follower: Follower, facts: Facts): Decision {
   const { plan, subscription, account } = follower;
   const balanceCents = facts.balances?.get(account);
   const stakeCents = plan.sizing
@@ -116,7 +116,7 @@ function skip(reason: SkipReason): Decision {
 
 /** What holds whatever the copy would be. */
 function standingReason(
-  signal: AcceptedSignal,
+  signal: AcceptedOpen,
   { state, expiresAtMs, plan }: Follower,
   nowMs: number,
 ): SkipReason | undefined {
@@ -132,7 +132,7 @@ function standingReason(
 }
 
 function payoutReason(
-  signal: AcceptedSignal,
+  signal: AcceptedOpen,
   plan: CopyPlan,
   { payoutsBp }: Facts,
 ): SkipReason | undefined {
@@ -153,7 +153,7 @@ function sizeReason(
 }
 
 /** Only what differs from the signal: most copies are on its own terms. */
-function termsOf(signal: AcceptedSignal, plan: CopyPlan): OrderTerms | undefined {
+function termsOf(signal: AcceptedOpen, plan: CopyPlan): OrderTerms | undefined {
   const symbol = brokerSymbol(plan, signal.symbol);
   const contract = copiedContract(plan, signal.contract);
   const oldest = oldestAtMs(plan, signal);

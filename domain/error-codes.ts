@@ -141,6 +141,11 @@ export const ERRORS = {
     title: "The body does not have the required shape.",
     action: "See `faults` for each field and what it takes.",
   },
+  CLOSE_TOO_LARGE: {
+    status: 422,
+    title: "More signals have positions open than one close takes.",
+    action: "Close them one by one, by `signal`.",
+  },
   BROKER_ACCOUNT_UNKNOWN: {
     status: 422,
     title: "No such broker account, or not one of yours.",

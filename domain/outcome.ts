@@ -30,6 +30,7 @@ export const SKIP_REASONS = {
   DAY_CAP: "The stake would exceed what the copy plan allows for the day.",
   HALTED: "Trading was halted.",
   DRAINED: "Trading was being drained: nothing new was opened.",
+  NOT_OPEN: "There was no open position to close.",
 } as const;
 export type SkipReason = keyof typeof SKIP_REASONS;
 
@@ -40,6 +41,7 @@ export const REJECT_REASONS = {
   QUOTE_STALE: "The broker had no quote younger than a second.",
   PAST_VALID_UNTIL: "The order reached the broker after its deadline.",
   REFUSED: "The broker refused the order.",
+  CLOSE_UNSUPPORTED: "The broker does not buy positions back.",
 } as const;
 export type RejectReason = keyof typeof REJECT_REASONS;
 
@@ -56,13 +58,32 @@ export type Outcome =
   | { readonly kind: "skipped"; readonly reason: SkipReason }
   | { readonly kind: "unknown"; readonly stakeCents: number };
 
+/**
+ * How one copy's close ended. A copy that was never opened, has expired, or was
+ * closed before, is skipped; what the broker turned away is still open.
+ */
+export type CloseOutcome =
+  | {
+      readonly kind: "closed";
+      readonly stakeCents: number;
+      /** What the broker paid for the position. */
+      readonly returnCents: number;
+      readonly closePriceMicros: number;
+      /** Epoch milliseconds of the broker's clock. */
+      readonly closedAtMs: number;
+    }
+  | { readonly kind: "rejected"; readonly stakeCents: number; readonly reason: RejectReason }
+  | { readonly kind: "skipped"; readonly reason: SkipReason }
+  | { readonly kind: "unknown"; readonly stakeCents: number };
+
 export type OutcomeKind = Outcome["kind"];
 export const OUTCOME_KINDS = ["placed", "rejected", "skipped", "unknown"] as const;
 
 export type OutcomeCounts = Readonly<Record<OutcomeKind, number>>;
 
-export function countOutcomes(outcomes: Iterable<Outcome>): OutcomeCounts {
+/** A position that was closed counts as placed: the broker did what the signal asked for. */
+export function countOutcomes(outcomes: Iterable<Outcome | CloseOutcome>): OutcomeCounts {
   const counts = { placed: 0, rejected: 0, skipped: 0, unknown: 0 };
-  for (const outcome of outcomes) counts[outcome.kind] += 1;
+  for (const { kind } of outcomes) counts[kind === "closed" ? "placed" : kind] += 1;
   return counts;
 }

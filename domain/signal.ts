@@ -1,9 +1,10 @@
 /**
  * A signal: what a provider tells a channel to do. The first product is the
  * binary option: will the symbol stand strictly higher (CALL) or lower (PUT)
- * when the duration is over?
+ * when the duration is over? A signal opens one for every follower, or closes
+ * what earlier signals opened: sells it back before it expires.
  */
-import type { ChannelId, PersonId, SignalId } from "./ids.ts";
+import type { AccountId, ChannelId, PersonId, SignalId, SubscriptionId } from "./ids.ts";
 
 export const CONTRACT_TYPES = ["CALL", "PUT"] as const;
 export type ContractType = (typeof CONTRACT_TYPES)[number];
@@ -14,7 +15,9 @@ export const MAX_DURATION_SECONDS = 86_400;
 /** `EUR/USD`, `R_100`, `AAPL`. */
 export const SYMBOL_PATTERN = /^[A-Z0-9_]{1,12}(?:\/[A-Z0-9_]{1,12})?$/;
 
-export interface Signal {
+export interface OpenSignal {
+  /** What a signal does that does not say. */
+  readonly action?: "open";
   readonly channel: ChannelId;
   readonly symbol: string;
   readonly contract: ContractType;
@@ -23,16 +26,64 @@ export interface Signal {
   readonly durationSeconds: number;
 }
 
-/** A signal with its place in its channel's log. Times are epoch milliseconds of the home Redis' clock. */
-export interface AcceptedSignal extends Signal {
+/** Closes what the channel's signals still have open: in one symbol, of one signal, or, from the house alone, all. */
+export interface CloseSignal {
+  readonly action: "close";
+  readonly channel: ChannelId;
+  readonly symbol?: string;
+  readonly signal?: SignalId;
+  /** The house's: only copies at this broker. */
+  readonly broker?: string;
+  /** The house's: only these copies, and where they are. */
+  readonly copies?: readonly PlacedCopy[];
+}
+
+export type Signal = OpenSignal | CloseSignal;
+
+/** One follower's seat in a channel, as a route leads there. */
+export interface PlacedCopy {
+  readonly subscription: SubscriptionId;
+  readonly account: AccountId;
+  readonly region: string;
+  readonly broker: string;
+  readonly partition: number;
+  readonly shard: number;
+}
+
+/** A signal's place in its channel's log. Times are epoch milliseconds of the home Redis' clock. */
+interface Accepted {
   readonly id: SignalId;
   readonly sender: PersonId;
   readonly provider: PersonId;
   /** 1, 2, 3 … within the channel, without gaps. */
   readonly sequence: number;
   readonly acceptedAtMs: number;
+}
+
+export interface AcceptedOpen extends OpenSignal, Accepted {
   /** No opening order leaves after this. */
   readonly deadlineMs: number;
+}
+
+/** A close has no deadline: it leaves whenever it can. */
+export interface AcceptedClose extends CloseSignal, Accepted {
+  /** The signals whose positions it closes, as they were open at the acceptance: what it means is fixed by then. */
+  readonly closes: readonly SignalId[];
+}
+
+export type AcceptedSignal = AcceptedOpen | AcceptedClose;
+
+/** How much later than by its times alone a position may still stand open: clocks differ, and a quote to settle at may be late. */
+const OPEN_SLACK_MS = 120_000;
+
+/** From when on nothing of a signal can be open any more. */
+export function openUntilMs({ deadlineMs, durationSeconds }: AcceptedOpen): number {
+  return deadlineMs + openForMs(durationSeconds);
+}
+
+/** How long after its deadline something of a signal may be open. */
+export function openForMs(durationSeconds: number): number {
+  return durationSeconds * 1000 + OPEN_SLACK_MS;
 }
 
 /**
@@ -40,6 +91,10 @@ export interface AcceptedSignal extends Signal {
  * came in, the same signal has the same body.
  */
 export function canonicalBody(signal: Signal): string {
+  if (signal.action === "close") {
+    const { action, broker, channel, copies, signal: target, symbol } = signal;
+    return JSON.stringify({ action, broker, channel, copies, signal: target, symbol });
+  }
   const { channel, contract, durationSeconds, stakeCents, symbol } = signal;
   return JSON.stringify({ channel, contract, durationSeconds, stakeCents, symbol });
 }

@@ -5,26 +5,48 @@
  * undispatched, and a home worker repeats it, which changes nothing where a
  * job stands already.
  */
-import { dispatchesOf, enqueue, type EnqueueArgs } from "../redis/enqueue.ts";
+import type { SignalId } from "../domain/ids.ts";
+import type { AcceptedClose } from "../domain/signal.ts";
+import { dispatchesOf, enqueue, type EnqueueReply } from "../redis/enqueue.ts";
+import { closeDispatchesOf, enqueueClose } from "../redis/enqueue-close.ts";
+import type { Script } from "../redis/script.ts";
 import type { Accepted } from "./accept.ts";
+import { readClosed } from "./closed.ts";
 import type { Edge } from "./edge.ts";
 import { log } from "./log.ts";
 
 export async function dispatch(edge: Edge, accepted: Accepted): Promise<void> {
   if (accepted.kind === "repeated") return;
   const { signal, routes } = accepted;
-  const byRegion = new Map<string, EnqueueArgs[]>();
-  for (const each of dispatchesOf(signal, routes)) {
-    const list = byRegion.get(each.region) ?? [];
-    list.push(each.enqueue);
-    byRegion.set(each.region, list);
-  }
+  const isConfirmed =
+    signal.action === "close"
+      ? await dispatchClose(edge, signal)
+      : await enqueueAll(edge, signal.id, enqueue, dispatchesOf(signal, routes));
+  if (!isConfirmed) return;
+  await edge.confirmations.confirm(signal.id);
+}
+
+async function dispatchClose(edge: Edge, close: AcceptedClose): Promise<boolean> {
+  const closed = await readClosed(edge, close);
+  if (!closed.ok) return false;
+  return await enqueueAll(edge, close.id, enqueueClose, closeDispatchesOf(close, closed.value));
+}
+
+/** Whether every region has all of its jobs. */
+async function enqueueAll<Args>(
+  edge: Edge,
+  signal: SignalId,
+  script: Script<Args, EnqueueReply>,
+  dispatches: readonly { readonly region: string; readonly enqueue: Args }[],
+): Promise<boolean> {
+  const byRegion = Map.groupBy(dispatches, ({ region }) => region);
   const confirmed = await Promise.all(
     [...byRegion].map(async ([region, each]) => {
-      const reply = await edge.regions.get(region)?.runAll(enqueue, each);
+      const args = each.map(({ enqueue: wanted }) => wanted);
+      const reply = await edge.regions.get(region)?.runAll(script, args);
       if (!reply?.ok) {
         log.warn("a region did not confirm its jobs; the home worker will repeat them", {
-          signal: signal.id,
+          signal,
           region,
           configured: reply !== undefined,
         });
@@ -32,6 +54,5 @@ export async function dispatch(edge: Edge, accepted: Accepted): Promise<void> {
       return reply?.ok === true && reply.value.every(({ kind }) => kind === "enqueued");
     }),
   );
-  if (!confirmed.every(Boolean)) return;
-  await edge.confirmations.confirm(signal.id);
+  return confirmed.every(Boolean);
 }

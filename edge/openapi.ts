@@ -40,6 +40,11 @@ export const jsonOf = (schema: GenericSchema) => ({
   "application/json": { schema: schemaOf(schema) },
 });
 
+/** A body that may be of one of several shapes. */
+export const anyOf = (...schemas: readonly GenericSchema[]) => ({
+  "application/json": { schema: { anyOf: schemas.map(schemaOf) } },
+});
+
 export interface Operation {
   readonly operationId: string;
   readonly summary: string;

@@ -1,13 +1,17 @@
 /** The shapes that the edge takes and answers: what is checked and what the OpenAPI document shows are one. */
 import * as v from "valibot";
-import { ID_PATTERN } from "../domain/ids.ts";
+import type { Fault } from "../domain/error-codes.ts";
+import { ID_PATTERN, type ChannelId, type SignalId } from "../domain/ids.ts";
 import { MAX_AMOUNT_CENTS } from "../domain/money.ts";
 import {
   CONTRACT_TYPES,
   MAX_DURATION_SECONDS,
   MIN_DURATION_SECONDS,
   SYMBOL_PATTERN,
+  type Signal,
 } from "../domain/signal.ts";
+import { failure, type Result } from "../domain/result.ts";
+import { checkBody } from "./body.ts";
 
 const wholeNumber = (min: number, max: number) => {
   const message = `must be a whole number from ${min} to ${max}`;
@@ -28,25 +32,44 @@ export const visible = (max: number) =>
     `must be 1 to ${max} visible characters without blanks`,
   );
 
-/** What a signal says, apart from its channel. */
-export const SIGNAL_FIELDS = {
-  symbol: matching(SYMBOL_PATTERN, "must be a symbol such as EUR/USD"),
+const symbol = matching(SYMBOL_PATTERN, "must be a symbol such as EUR/USD");
+
+/** What a signal that opens says, apart from its channel. */
+const OPEN_FIELDS = {
+  action: v.optional(v.literal("open", "must be open or close")),
+  symbol,
   contract: v.picklist(CONTRACT_TYPES, "must be CALL or PUT"),
   stakeCents: wholeNumber(1, MAX_AMOUNT_CENTS),
   durationSeconds: wholeNumber(MIN_DURATION_SECONDS, MAX_DURATION_SECONDS),
 };
 
-export const SignalBody = v.strictObject({ channel, ...SIGNAL_FIELDS });
+/** And one that closes: everything of a symbol, or what one signal opened. */
+const CLOSE_FIELDS = {
+  action: v.literal("close", "must be open or close"),
+  symbol: v.optional(symbol),
+  signal: v.optional(matching(/^s[0-9a-z]{1,3}_[0-9a-f]{32}$/, "must be a signal's id")),
+};
+
+/** The two shapes of a body that may say either. */
+interface Either<Open, Close> {
+  readonly open: Open;
+  readonly close: Close;
+}
+
+export const SignalBody = {
+  open: v.strictObject({ channel, ...OPEN_FIELDS }),
+  close: v.strictObject({ channel, ...CLOSE_FIELDS }),
+};
 
 /** A hook stands for one channel: naming it again is allowed, naming another is not. */
-export const StandardHookBody = v.strictObject({ channel: v.optional(channel), ...SIGNAL_FIELDS });
+export const StandardHookBody = {
+  open: v.strictObject({ channel: v.optional(channel), ...OPEN_FIELDS }),
+  close: v.strictObject({ channel: v.optional(channel), ...CLOSE_FIELDS }),
+};
 
-export const TradingViewBody = v.strictObject({
-  ...StandardHookBody.entries,
-  // TradingView's tickers may carry an exchange: FX:EURUSD.
-  symbol: matching(/^[A-Z0-9_:/.]{1,40}$/, "must be a symbol such as EURUSD"),
-  stakeCents: v.optional(SIGNAL_FIELDS.stakeCents),
-  stake: v.optional(matching(/^\d{1,13}(\.\d{1,2})?$/, 'must be an amount such as "5.00"')),
+// TradingView's tickers may carry an exchange: FX:EURUSD.
+const ticker = matching(/^[A-Z0-9_:/.]{1,40}$/, "must be a symbol such as EURUSD");
+const ALERT_FIELDS = {
   id: v.optional(visible(64)),
   time: v.optional(
     matching(
@@ -54,20 +77,75 @@ export const TradingViewBody = v.strictObject({
       "must be a UTC time such as 2026-01-31T12:00:00Z",
     ),
   ),
-});
+};
+
+export const TradingViewBody = {
+  open: v.strictObject({
+    ...StandardHookBody.open.entries,
+    ...ALERT_FIELDS,
+    symbol: ticker,
+    stakeCents: v.optional(OPEN_FIELDS.stakeCents),
+    stake: v.optional(matching(/^\d{1,13}(\.\d{1,2})?$/, 'must be an amount such as "5.00"')),
+  }),
+  close: v.strictObject({
+    ...StandardHookBody.close.entries,
+    ...ALERT_FIELDS,
+    symbol: v.optional(ticker),
+  }),
+};
 
 export const SocketAuth = v.strictObject({
   type: v.literal("auth", "must be auth"),
   token: matching(/^\S{1,4096}$/, "must be a token"),
 });
 
-export const SocketSignal = v.strictObject({
-  ...SignalBody.entries,
+const SOCKET_FIELDS = {
   idempotencyKey: v.optional(visible(255)),
   ref: v.optional(
     v.pipe(v.string("must be text"), v.maxLength(64, "must be at most 64 characters")),
   ),
-});
+};
+export const SocketSignal = {
+  open: v.strictObject({ ...SignalBody.open.entries, ...SOCKET_FIELDS }),
+  close: v.strictObject({ ...SignalBody.close.entries, ...SOCKET_FIELDS }),
+};
+
+type Shape = v.GenericSchema;
+
+/** Checks a body against the one of the two shapes that it says it is of. */
+export function checkSignal<Open extends Shape, Close extends Shape>(
+  { open, close }: Either<Open, Close>,
+  value: unknown,
+): Result<v.InferOutput<Open> | v.InferOutput<Close>> {
+  if ((value as { action?: unknown } | null)?.action !== "close") return checkBody(open, value);
+  const body = checkBody(close, value);
+  if (!body.ok) return body;
+  const { symbol: all, signal } = body.value as { symbol?: string; signal?: string };
+  const isOne = (all === undefined) !== (signal === undefined);
+  return isOne ? body : failure("BODY_INVALID", [WHAT_TO_CLOSE]);
+}
+
+const WHAT_TO_CLOSE: Fault = {
+  path: "symbol",
+  message: "a close names either a symbol or a signal",
+};
+
+/** A checked body as the signal that it stands for. */
+export function signalOf(
+  channelId: ChannelId,
+  body: v.InferOutput<typeof StandardHookBody.open> | v.InferOutput<typeof StandardHookBody.close>,
+): Signal {
+  if (body.action === "close") {
+    const { action, symbol: all, signal } = body;
+    return {
+      ...{ action, channel: channelId },
+      ...(all === undefined ? {} : { symbol: all }),
+      ...(signal === undefined ? {} : { signal: signal as SignalId }),
+    };
+  }
+  const { symbol: one, contract, stakeCents, durationSeconds } = body;
+  return { channel: channelId, symbol: one, contract, stakeCents, durationSeconds };
+}
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 

@@ -2,18 +2,25 @@
 import type { Context } from "hono";
 import * as v from "valibot";
 import type { Fault } from "../domain/error-codes.ts";
-import type { Signal } from "../domain/signal.ts";
+import type { ChannelId } from "../domain/ids.ts";
 import { acceptanceAnswer, acceptSignal, type AcceptRequest } from "./accept.ts";
 import { requireScope } from "./bearer.ts";
-import { checkBody, readJson } from "./body.ts";
+import { readJson } from "./body.ts";
 import { dispatch } from "./dispatch.ts";
 import type { Edge, EdgeApp, EdgeHono } from "./edge.ts";
-import { describe, IDEMPOTENCY_KEY_HEADER, jsonOf, type Parameter } from "./openapi.ts";
+import { anyOf, describe, IDEMPOTENCY_KEY_HEADER, jsonOf, type Parameter } from "./openapi.ts";
 import { problemResponse } from "./problems.ts";
 import { findSignal, readProgress } from "./progress.ts";
 import { progressFromRecords } from "./records.ts";
 import { failure, success, type Result } from "../domain/result.ts";
-import { AcceptanceAnswer, ProgressAnswer, SignalBody, visible } from "./schemas.ts";
+import {
+  AcceptanceAnswer,
+  checkSignal,
+  ProgressAnswer,
+  SignalBody,
+  signalOf,
+  visible,
+} from "./schemas.ts";
 
 /** What the accept script may say, whoever asked. */
 export const ACCEPT_PROBLEMS = [
@@ -23,6 +30,8 @@ export const ACCEPT_PROBLEMS = [
   "GRANT_HOURS",
   "IDEMPOTENCY_CONFLICT",
   "SYMBOL_UNKNOWN",
+  "SIGNAL_UNKNOWN",
+  "CLOSE_TOO_LARGE",
   "TRADING_HALTED",
   "TRADING_DRAINED",
   "STORE_UNAVAILABLE",
@@ -58,15 +67,21 @@ export const SIGNAL_ID: Parameter = {
   schema: { type: "string", pattern: "^s[0-9a-z]{1,3}_[0-9a-f]{32}$" },
 };
 
+const OPEN_OR_CLOSE = `A signal opens a position for every follower, or with \`action: "close"\` closes
+what the channel's signals in a symbol, or one \`signal\`, still have open: it sells it back to the broker before
+it expires. What a close closes is fixed when it is accepted; its \`followers\` are the copies that it may have to
+close. It passes a drain, and is kept under a halt until that is lifted.`;
+
 export function serveSignals(app: EdgeApp, edge: Edge): void {
   app.post(
     "/v1/signals",
     describe({
       operationId: "sendSignal",
       summary: "Send a signal to a channel",
+      description: OPEN_OR_CLOSE,
       scope: "signals:write",
       parameters: [IDEMPOTENCY_KEY_HEADER],
-      requestBody: jsonOf(SignalBody),
+      requestBody: anyOf(SignalBody.open, SignalBody.close),
       responses: ACCEPTED,
       problems: ["HEADER_INVALID", ...BODY_PROBLEMS, ...ACCEPT_PROBLEMS],
     }),
@@ -75,10 +90,10 @@ export function serveSignals(app: EdgeApp, edge: Edge): void {
       const idempotencyKey = idempotencyKeyOf(c);
       if (!idempotencyKey.ok) return problemResponse(idempotencyKey);
       const body = await readJson(c.req.raw);
-      const signal = body.ok ? checkBody(SignalBody, body.value) : body;
+      const signal = body.ok ? checkSignal(SignalBody, body.value) : body;
       if (!signal.ok) return problemResponse(signal);
       return answerSignal(c, edge, {
-        signal: signal.value as Signal,
+        signal: signalOf(signal.value.channel as ChannelId, signal.value),
         sender: c.var.caller.person,
         idempotencyKey: idempotencyKey.value,
       });

@@ -3,7 +3,7 @@
  * they were sent; a bounded number of them is under way at once.
  */
 import { problemOf } from "../domain/error-codes.ts";
-import type { Signal } from "../domain/signal.ts";
+import type { ChannelId } from "../domain/ids.ts";
 import { HomeKeys } from "../redis/keys.ts";
 import { parseStoredSignal, STORED_SIGNAL_FIELDS, type StoredSignal } from "../redis/progress.ts";
 import { acceptanceAnswer, acceptSignal, type Accepted } from "./accept.ts";
@@ -12,7 +12,7 @@ import { dispatch } from "./dispatch.ts";
 import type { Edge } from "./edge.ts";
 import { log } from "./log.ts";
 import { failure, type Failure } from "../domain/result.ts";
-import { SocketAuth, SocketSignal } from "./schemas.ts";
+import { checkSignal, signalOf, SocketAuth, SocketSignal } from "./schemas.ts";
 import type { Caller } from "./tokens.ts";
 import { watchProgress } from "./watch.ts";
 
@@ -107,12 +107,12 @@ export function openSession(
   }
 
   async function takeSignal(message: unknown, { person, expiresAtMs }: Caller): Promise<void> {
-    const checked = checkBody(SocketSignal, message);
+    const checked = checkSignal(SocketSignal, message);
     if (!checked.ok) {
       refuse(checked, refOf(message));
       return;
     }
-    const { idempotencyKey, ref, ...signal } = checked.value;
+    const { idempotencyKey, ref, channel } = checked.value;
     if (expiresAtMs <= edge.clock()) {
       refuse(failure("TOKEN_EXPIRED"), ref);
       return;
@@ -122,7 +122,7 @@ export function openSession(
       return;
     }
     const accepted = await acceptSignal(edge, {
-      signal: signal as Signal,
+      signal: signalOf(channel as ChannelId, checked.value),
       sender: person,
       idempotencyKey,
     });

@@ -4,10 +4,23 @@
  * its snapshot of routes, its entry for the dispatcher and its answer kept for
  * whoever repeats the idempotency key. Nothing is taken that would only wait:
  * a partition whose backlog is full refuses. The clock is that of the home Redis.
+ *
+ * A close takes, in the same step, the ids of the signals that it closes: what
+ * it means is fixed by then. Neither a halt nor a drain refuses it, nor do the
+ * limits of a grant that are about opening, and it finds room for as much again
+ * where a backlog is full for what opens.
  */
 import type { ErrorCode } from "../domain/error-codes.ts";
 import type { PersonId, SignalId } from "../domain/ids.ts";
-import { canonicalBody, type AcceptedSignal, type Signal } from "../domain/signal.ts";
+import {
+  canonicalBody,
+  MAX_DURATION_SECONDS,
+  openForMs,
+  openUntilMs,
+  type AcceptedOpen,
+  type AcceptedSignal,
+  type Signal,
+} from "../domain/signal.ts";
 import type { HomeKeys } from "./keys.ts";
 import { parseRoutes, type Route } from "./route.ts";
 import { asInteger, asList, asText, LUA_NOW, type Script } from "./script.ts";
@@ -28,6 +41,17 @@ export const MAX_UNDISPATCHED = 5_000;
  */
 export const MAX_SIGNALS_LOGGED = 250_000;
 
+/** What one close takes. More than this are closed one by one. */
+const MAX_CLOSED = 1_000;
+
+/** As who the house closes what is open: it needs no grant. */
+export const HOUSE = "house" as PersonId;
+
+/** How long what is known of a signal is kept: an answer's time longer than anything of it may be open. */
+export function keptMs(signal: AcceptedOpen): number {
+  return ANSWER_TTL_MS + openUntilMs(signal) - signal.acceptedAtMs;
+}
+
 export interface AcceptArgs {
   readonly id: SignalId;
   readonly home: HomeKeys;
@@ -36,6 +60,8 @@ export interface AcceptArgs {
   readonly idempotencyKey: string;
   /** Hex SHA-256 of `canonicalBody(signal)`. */
   readonly bodySha256: string;
+  /** Whether the house itself sends it, see `HOUSE`. */
+  readonly isHouse?: boolean;
   /** For hooks without a delivery id: how long the same body counts as the same delivery. */
   readonly answerTtlMs?: number;
 }
@@ -53,6 +79,7 @@ export type AcceptReply =
       readonly kind: "accepted";
       readonly acceptance: Acceptance;
       readonly signal: AcceptedSignal;
+      /** Of a close: where its copies are, all of a partition as one. */
       readonly routes: Route[];
     }
   | { readonly kind: "repeated"; readonly acceptance: Acceptance }
@@ -61,7 +88,8 @@ export type AcceptReply =
 const lua = `
 ${LUA_NOW}
 local signal = cjson.decode(ARGV[2])
-local sender, body_hash, ttl = ARGV[3], ARGV[4], ARGV[5]
+local sender, body_hash, ttl, is_house = ARGV[3], ARGV[4], ARGV[5], ARGV[6] == '1'
+local is_close = signal.action == 'close'
 local answered = redis.call('GET', KEYS[1])
 if answered then
   local answer = cjson.decode(answered)
@@ -70,16 +98,16 @@ if answered then
 end
 
 local settings = redis.call('HGET', KEYS[2], 'settings')
-local granted = redis.call('HGET', KEYS[3], sender)
+local granted = is_house and '{}' or redis.call('HGET', KEYS[3], sender)
 if not settings or not granted then return {'refused', 'GRANT_MISSING'} end
 local channel, grant = cjson.decode(settings), cjson.decode(granted)
 
+-- A close passes a drain; under a halt it is kept, and held where it would leave.
 local drained
-for _, state in ipairs(redis.call('HMGET', KEYS[4], 'platform', 'channel:' .. signal.channel, 'provider:' .. channel.provider)) do
+for _, state in ipairs(is_close and {} or redis.call('HMGET', KEYS[4], 'platform', 'channel:' .. signal.channel, 'provider:' .. channel.provider)) do
   if state == 'halt' then return {'refused', 'TRADING_HALTED'} end
   drained = drained or state
 end
--- Every signal of today opens. A close, once there is one, goes past a drain.
 if drained then return {'refused', 'TRADING_DRAINED'} end
 
 local function includes(list, wanted)
@@ -87,10 +115,29 @@ local function includes(list, wanted)
   return false
 end
 local now = now_ms()
-if not includes(channel.symbols, signal.symbol) then return {'refused', 'SYMBOL_UNKNOWN'} end
+redis.call('ZREMRANGEBYSCORE', KEYS[9], '-inf', string.format('%d', now))
+local closes
+if is_close then
+  if signal.signal then
+    local target = redis.call('HGET', KEYS[11], 'signal')
+    target = target and cjson.decode(target)
+    if not target or target.action == 'close' or target.channel ~= signal.channel then return {'refused', 'SIGNAL_UNKNOWN'} end
+    signal.symbol = target.symbol
+  end
+  closes = {}
+  for _, member in ipairs(redis.call('ZRANGE', KEYS[9], 0, -1)) do
+    local symbol, id, places = string.match(member, '^(%S+) (%S+) (.*)$')
+    if (not signal.symbol or symbol == signal.symbol) and (not signal.signal or id == signal.signal) then
+      closes[#closes + 1] = {id, places}
+    end
+  end
+  if #closes > ${MAX_CLOSED} then return {'refused', 'CLOSE_TOO_LARGE'} end
+end
+-- What the channel no longer trades can still be closed.
+if not (closes and (#closes > 0 or not signal.symbol or signal.signal)) and not includes(channel.symbols, signal.symbol) then return {'refused', 'SYMBOL_UNKNOWN'} end
 if grant.symbols and not includes(grant.symbols, signal.symbol) then return {'refused', 'GRANT_SYMBOL'} end
-if grant.maxStakeCents and signal.stakeCents > grant.maxStakeCents then return {'refused', 'GRANT_STAKE'} end
-if grant.hours then
+if not is_close and grant.maxStakeCents and signal.stakeCents > grant.maxStakeCents then return {'refused', 'GRANT_STAKE'} end
+if not is_close and grant.hours then
   local minute = math.floor(now / 60000) % 1440
   local from, to = grant.hours.fromMinute, grant.hours.toMinute
   local inside
@@ -99,26 +146,68 @@ if grant.hours then
   if not inside then return {'refused', 'GRANT_HOURS'} end
 end
 
-if redis.call('ZCARD', KEYS[8]) >= ${MAX_UNDISPATCHED} or redis.call('XLEN', KEYS[7]) >= ${MAX_SIGNALS_LOGGED} then
+local headroom = is_close and 2 or 1
+if redis.call('ZCARD', KEYS[8]) >= ${MAX_UNDISPATCHED} * headroom or redis.call('XLEN', KEYS[7]) >= ${MAX_SIGNALS_LOGGED} * headroom then
   return {'refused', 'BACKLOG_FULL'}
 end
 
-local routes = redis.call('HGETALL', KEYS[5])
-local followers = 0
-for i = 2, #routes, 2 do
-  followers = followers + tonumber(string.match(routes[i], ',(%d+)$'))
-end
 local id = ARGV[1]
+local followers = 0
+-- How many copies are where, region/broker/partition by one, in the order in which they were met.
+local places, counts = {}, {}
+local function count(place, copies)
+  if not counts[place] then
+    counts[place] = 0
+    places[#places + 1] = place
+  end
+  counts[place] = counts[place] + copies
+  followers = followers + copies
+end
+local routes, ids = {}, {}
+if is_close then
+  for _, closed in ipairs(closes) do
+    local before = followers
+    if signal.copies then
+      for _, copy in ipairs(signal.copies) do count(copy.region .. '/' .. copy.broker .. '/' .. copy.partition, 1) end
+    else
+      for place, broker, copies in string.gmatch(closed[2], '([^/;]+/([^/;]+)/%d+)=(%d+);') do
+        if not signal.broker or broker == signal.broker then count(place, tonumber(copies)) end
+      end
+    end
+    if followers > before then ids[#ids + 1] = closed[1] end
+  end
+  for _, place in ipairs(places) do
+    routes[#routes + 1] = place .. '/0'
+    routes[#routes + 1] = '0,' .. string.format('%d', counts[place])
+  end
+else
+  routes = redis.call('HGETALL', KEYS[5])
+  for i = 1, #routes, 2 do
+    count(string.match(routes[i], '^(.*)/%d+$'), tonumber(string.match(routes[i + 1], ',(%d+)$')))
+  end
+end
 local sequence = redis.call('HINCRBY', KEYS[2], 'sequence', 1)
 local accepted = {
-  id = id, sender = sender, provider = channel.provider, sequence = sequence,
-  acceptedAtMs = now, deadlineMs = now + channel.deadlineMs,
-  channel = signal.channel, symbol = signal.symbol, contract = signal.contract,
-  stakeCents = signal.stakeCents, durationSeconds = signal.durationSeconds,
+  id = id, sender = sender, provider = channel.provider, sequence = sequence, acceptedAtMs = now,
+  channel = signal.channel, symbol = signal.symbol,
 }
-local accepted_json = cjson.encode(accepted)
+local open_ms = 0
+if is_close then
+  accepted.action, accepted.signal, accepted.broker, accepted.copies, accepted.closes = 'close', signal.signal, signal.broker, signal.copies, ids
+else
+  accepted.deadlineMs, accepted.contract = now + channel.deadlineMs, signal.contract
+  accepted.stakeCents, accepted.durationSeconds = signal.stakeCents, signal.durationSeconds
+  open_ms = channel.deadlineMs + signal.durationSeconds * 1000 + ${openForMs(0)}
+  local where = {}
+  for i, place in ipairs(places) do where[i] = place .. '=' .. string.format('%d', counts[place]) .. ';' end
+  redis.call('ZADD', KEYS[9], string.format('%d', now + open_ms), signal.symbol .. ' ' .. id .. ' ' .. table.concat(where))
+  redis.call('PEXPIRE', KEYS[9], channel.deadlineMs + ${openForMs(MAX_DURATION_SECONDS)})
+  redis.call('SADD', KEYS[10], signal.channel)
+end
+-- An empty list would be spelled as an empty object.
+local accepted_json = string.gsub(cjson.encode(accepted), '"closes":{}', '"closes":[]')
 redis.call('HSET', KEYS[6], 'signal', accepted_json, 'routes', cjson.encode(routes), 'followers', followers)
-redis.call('PEXPIRE', KEYS[6], ${ANSWER_TTL_MS})
+redis.call('PEXPIRE', KEYS[6], string.format('%d', ${ANSWER_TTL_MS} + open_ms))
 redis.call('XADD', KEYS[7], '*', 'signal', accepted_json, 'sha256', body_hash, 'followers', followers)
 redis.call('ZADD', KEYS[8], now, id)
 redis.call('SET', KEYS[1], cjson.encode({hash = body_hash, id = id, sequence = sequence, acceptedAtMs = now, followers = followers}), 'PX', ttl)
@@ -137,13 +226,17 @@ export const accept: Script<AcceptArgs, AcceptReply> = {
     home.signal(id),
     home.signals,
     home.undispatched,
+    home.open(signal.channel),
+    home.opening,
+    home.signal((signal.action === "close" ? signal.signal : undefined) ?? id),
   ],
-  args: ({ id, signal, sender, bodySha256, answerTtlMs = ANSWER_TTL_MS }) => [
+  args: ({ id, signal, sender, bodySha256, answerTtlMs = ANSWER_TTL_MS, isHouse = false }) => [
     id,
     canonicalBody(signal),
     sender,
     bodySha256,
     String(answerTtlMs),
+    isHouse ? "1" : "0",
   ],
   reply(raw) {
     const [kind, ...rest] = asList(raw);

@@ -3,10 +3,13 @@
  * found again by its client order id.
  */
 import type { SettlementKind } from "../domain/contract.ts";
-import type { AccountId, ClientOrderId } from "../domain/ids.ts";
+import type { AccountId, ClientOrderId, SignalId } from "../domain/ids.ts";
 import type { ContractType } from "../domain/signal.ts";
 import { DeskKeys } from "./keys.ts";
 import { asInteger, asList, asText, LUA_NOW, type Script } from "./script.ts";
+
+/** DESK: a quote that is bought or sold at is at most this old. */
+export const QUOTE_VALID_MS = 1_000;
 
 /** How long a contract is kept on the books and its settlement can be followed. */
 export const BOOKS_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
@@ -35,8 +38,10 @@ export interface OpenedTerms {
 
 /*
  * The hash of a bucket has one field for each call that opened something:
- * `<shard>#<number>` → `state,contract,payoutBp,openPrice,openedAt,expiresAt|`
- * and then `name,account,stake;` for each contract. What is the same for a whole
+ * `<shard>#<number>` → `state,contract,payoutBp,openPrice,openedAt,expiresAt,symbol|`
+ * and then `name,account,stake;` for each contract. What is sold back leaves it
+ * for a field of its own, with `,close,price,soldAt` after the symbol and the
+ * return after each stake. What is the same for a whole
  * shard is thus written once, and a shard that nobody has sent yet is known to
  * hold none of its orders by one look. Who sends says which shard an order is
  * of, and always the same: it is looked for there alone.
@@ -51,12 +56,24 @@ export interface Contract {
   readonly contract: ContractType;
   readonly payoutBp: number;
   readonly terms: OpenedTerms;
+  /** Only of one that was sold back. */
+  readonly sale?: Sale;
+}
+
+export interface Sale {
+  /** What closed it. */
+  readonly close: SignalId;
+  readonly returnCents: number;
+  readonly closePriceMicros: number;
+  readonly closedAtMs: number;
 }
 
 /** Reads what one call opened, by name. */
 function parseBatch(text: string, bucket: string): Map<string, Contract> {
   const [head = "", orders = ""] = text.split("|");
-  const [state, contract, payoutBp, openPriceMicros, openedAtMs, expiresAtMs] = head.split(",");
+  const [state, contract, payoutBp, openPriceMicros, openedAtMs, expiresAtMs, , ...sold] =
+    head.split(",");
+  const [close, closePriceMicros, closedAtMs] = sold;
   const terms = {
     openPriceMicros: Number(openPriceMicros),
     openedAtMs: Number(openedAtMs),
@@ -64,7 +81,7 @@ function parseBatch(text: string, bucket: string): Map<string, Contract> {
   };
   const contracts = new Map<string, Contract>();
   for (const order of orders.split(";").slice(0, -1)) {
-    const [name = "", account = "", stakeCents] = order.split(",");
+    const [name = "", account = "", stakeCents, returnCents] = order.split(",");
     contracts.set(name, {
       clientOrderId: idOf(name, bucket),
       account: account as AccountId,
@@ -73,6 +90,16 @@ function parseBatch(text: string, bucket: string): Map<string, Contract> {
       contract: contract as ContractType,
       payoutBp: Number(payoutBp),
       terms,
+      ...(close === undefined
+        ? {}
+        : {
+            sale: {
+              close: close as SignalId,
+              returnCents: Number(returnCents),
+              closePriceMicros: Number(closePriceMicros),
+              closedAtMs: Number(closedAtMs),
+            },
+          }),
     });
   }
   return contracts;

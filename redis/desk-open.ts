@@ -5,12 +5,15 @@
 import type { AccountId } from "../domain/ids.ts";
 import type { RejectReason } from "../domain/outcome.ts";
 import type { ContractType } from "../domain/signal.ts";
-import { BATCHES_LUA, BOOKS_KEPT_MS, standingIn, type OpenedTerms } from "./desk-books.ts";
+import {
+  BATCHES_LUA,
+  BOOKS_KEPT_MS,
+  QUOTE_VALID_MS,
+  standingIn,
+  type OpenedTerms,
+} from "./desk-books.ts";
 import { DeskKeys } from "./keys.ts";
 import { asInteger, asList, asText, LUA_NOW, type Script } from "./script.ts";
-
-/** DESK: an opening quote is at most this old. */
-const QUOTE_VALID_MS = 1_000;
 
 /**
  * Orders of one shard of a bucket as columns of one length: an order's client
@@ -112,7 +115,7 @@ if opened > 0 then
     packed = table.concat(parts)
   end
   local field = shard .. '#' .. #batches
-  local text = format('open,%s,%s,%s,%d,%d|', contract, payout, price, now, expires) .. packed
+  local text = format('open,%s,%s,%s,%d,%d,%s|', contract, payout, price, now, expires, symbol) .. packed
   redis.call('HSET', KEYS[2], unpack(balances))
   redis.call('HSET', KEYS[3], field, text)
   redis.call('PEXPIRE', KEYS[3], ${BOOKS_KEPT_MS} + duration)

@@ -3,7 +3,7 @@
  * once however often the dispatch is repeated. A stream that is too far behind
  * takes none, so that the signal stays undispatched and is tried again.
  */
-import type { AcceptedSignal } from "../domain/signal.ts";
+import type { AcceptedOpen, AcceptedSignal } from "../domain/signal.ts";
 import { ANSWER_TTL_MS } from "./accept.ts";
 import { RegionKeys } from "./keys.ts";
 import { rotate, type Route } from "./route.ts";
@@ -17,7 +17,7 @@ import { asInteger, LUA_NOW, type Script } from "./script.ts";
 export const MAX_JOBS_WAITING = 10_000;
 
 export interface EnqueueArgs {
-  readonly signal: AcceptedSignal;
+  readonly signal: AcceptedOpen;
   readonly partition: number;
   readonly broker: string;
   readonly shards: readonly Pick<Route, "shard" | "version" | "count">[];
@@ -28,26 +28,30 @@ export type EnqueueReply =
   /** Nothing was added; some of it may stand already. */
   | { readonly kind: "full" };
 
-const lua = `
-${LUA_NOW}
--- What was acknowledged stays in the stream until it is trimmed, so a long stream is looked into.
-local function is_full()
-  local length = redis.call('XLEN', KEYS[2])
-  if length < ${MAX_JOBS_WAITING} then return false end
-  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[2])) do
+/** `is_full(stream, most)`: what was acknowledged stays in a stream until it is trimmed, so a long one is looked into. */
+export const LUA_IS_FULL = `
+local function is_full(stream, most)
+  local length = redis.call('XLEN', stream)
+  if length < most then return false end
+  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
     local group = {}
     for i = 1, #flat, 2 do group[flat[i]] = flat[i + 1] end
     if group.name == '${GROUPS.jobs[0]}' and group.lag then
-      return group.lag + group.pending >= ${MAX_JOBS_WAITING}
+      return group.lag + group.pending >= most
     end
   end
   return true
 end
+`;
+
+const lua = `
+${LUA_NOW}
+${LUA_IS_FULL}
 local signal, broker, now, added = ARGV[1], ARGV[2], now_ms(), 0
 for i = 3, #ARGV, 3 do
   local shard, version, count = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   if redis.call('HEXISTS', KEYS[1], broker .. '/' .. shard) == 0 then
-    if added == 0 and is_full() then return -1 end
+    if added == 0 and is_full(KEYS[2], ${MAX_JOBS_WAITING}) then return -1 end
     redis.call('HSET', KEYS[1], broker .. '/' .. shard, 1)
     redis.call('XADD', KEYS[2], '*', 'signal', signal, 'broker', broker, 'shard', shard,
       'version', version, 'count', count, 'dispatchedAtMs', now)
@@ -80,11 +84,12 @@ export const enqueue: Script<EnqueueArgs, EnqueueReply> = {
   },
 };
 
-/** A signal's routes as one enqueue per region, region partition and broker, in this signal's order of service. */
+/** An opening signal's routes as one enqueue per region, region partition and broker, in this signal's order of service. A close has others: `closeDispatchesOf`. */
 export function dispatchesOf(
   signal: AcceptedSignal,
   routes: readonly Route[],
 ): { readonly region: string; readonly enqueue: EnqueueArgs }[] {
+  if (signal.action === "close") return [];
   const groups = new Map<string, { region: string; first: Route; shards: Route[] }>();
   const inOrder = [...routes].sort((a, b) => a.partition - b.partition || a.shard - b.shard);
   for (const route of rotate(inOrder, signal.sequence)) {

@@ -5,21 +5,24 @@
  */
 import type { SettlementKind } from "../domain/contract.ts";
 import type { AccountId, ClientOrderId, SignalId, SubscriptionId } from "../domain/ids.ts";
-import type { Outcome } from "../domain/outcome.ts";
+import type { CloseOutcome, Outcome } from "../domain/outcome.ts";
 
-/** How the copies of one shard ended, or, for those that were `unknown` before, how they did end. */
-export interface OutcomesEvent {
-  readonly kind: "outcomes";
-  readonly signal: SignalId;
-  readonly broker: string;
-  readonly shard: number;
-  /** P10, epoch milliseconds. */
+/** P10, epoch milliseconds. */
+interface Times {
   readonly acceptedAtMs: number;
   readonly dispatchedAtMs: number;
   readonly decidedAtMs: number;
   /** Null where nothing was sent. */
   readonly sentAtMs: number | null;
   readonly answeredAtMs: number | null;
+}
+
+/** How the copies of one shard ended, or, for those that were `unknown` before, how they did end. */
+export interface OutcomesEvent extends Times {
+  readonly kind: "outcomes";
+  readonly signal: SignalId;
+  readonly broker: string;
+  readonly shard: number;
   readonly copies: readonly CopyOutcome[];
 }
 
@@ -72,6 +75,66 @@ export function unpackOutcomes({ placed = [], ...event }: PackedOutcomes): Outco
   return { ...event, copies };
 }
 
+/** How the closes of some copies of one shard ended. One shard may have several of these. */
+export interface ClosuresEvent extends Times {
+  readonly kind: "closures";
+  /** The close. */
+  readonly signal: SignalId;
+  /** The signal whose positions it closes. */
+  readonly of: SignalId;
+  readonly broker: string;
+  readonly shard: number;
+  readonly copies: readonly CopyClosure[];
+}
+
+export type CopyClosure = readonly [SubscriptionId, AccountId, CloseOutcome];
+
+/** Copies that were closed at the same terms: the terms once, then what differs, one after the other. */
+export type ClosedTogether = readonly [
+  closePriceMicros: number,
+  closedAtMs: number,
+  copies: readonly (SubscriptionId | AccountId | number)[],
+];
+
+/** How closures stand in an entry: `copies` holds only those that are not in `closed`. */
+export type PackedClosures = ClosuresEvent & { readonly closed?: readonly ClosedTogether[] };
+
+export function packClosures(event: ClosuresEvent): PackedClosures {
+  const copies: CopyClosure[] = [];
+  const closed: [number, number, (SubscriptionId | AccountId | number)[]][] = [];
+  for (const copy of event.copies) {
+    const [subscription, account, outcome] = copy;
+    if (outcome.kind !== "closed") {
+      copies.push(copy);
+      continue;
+    }
+    const { stakeCents, returnCents, closePriceMicros, closedAtMs } = outcome;
+    let group = closed.at(-1);
+    if (group?.[0] !== closePriceMicros || group[1] !== closedAtMs) {
+      group = [closePriceMicros, closedAtMs, []];
+      closed.push(group);
+    }
+    group[2].push(subscription, account, stakeCents, returnCents);
+  }
+  return { ...event, copies, closed };
+}
+
+export function unpackClosures({ closed = [], ...event }: PackedClosures): ClosuresEvent {
+  const copies = [...event.copies];
+  for (const [closePriceMicros, closedAtMs, flat] of closed) {
+    for (let index = 0; index + 3 < flat.length; index += 4) {
+      const terms = { closePriceMicros, closedAtMs };
+      const [stakeCents, returnCents] = [Number(flat[index + 2]), Number(flat[index + 3])];
+      copies.push([
+        flat[index] as SubscriptionId,
+        flat[index + 1] as AccountId,
+        { kind: "closed", stakeCents, returnCents, ...terms },
+      ]);
+    }
+  }
+  return { ...event, copies };
+}
+
 export interface SettlementsEvent {
   readonly kind: "settlements";
   readonly broker: string;
@@ -84,7 +147,7 @@ export interface SettlementsEvent {
   }[];
 }
 
-export type RegionEvent = OutcomesEvent | SettlementsEvent;
+export type RegionEvent = OutcomesEvent | ClosuresEvent | SettlementsEvent;
 
 /** What a `links` entry carries in its one field `link`, as JSON. */
 export interface ChainLink {

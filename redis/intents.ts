@@ -6,7 +6,7 @@
 import type { AccountId, SubscriptionId } from "../domain/ids.ts";
 import type { OrderTerms } from "../domain/order.ts";
 import type { SkipReason } from "../domain/outcome.ts";
-import { ANSWER_TTL_MS } from "./accept.ts";
+import { keptMs } from "./accept.ts";
 import { RegionKeys } from "./keys.ts";
 import type { Job } from "./job.ts";
 import { placesArg, TAKE_PLACES_LUA } from "./places.ts";
@@ -98,7 +98,7 @@ if #without > 0 then return {'crowded', without} end
 reserve(KEYS[4], KEYS[5], wanted)
 if #places > 0 then redis.call('HSET', KEYS[8], unpack(places)) end
 redis.call('HSET', KEYS[1], 'intents', ARGV[3])
-redis.call('PEXPIRE', KEYS[1], ${ANSWER_TTL_MS})
+redis.call('PEXPIRE', KEYS[1], ARGV[11])
 return {'new'}
 `;
 
@@ -137,6 +137,7 @@ export const intend: Script<IntendArgs, IntendReply> = {
     layersVersion,
     placesArg(signal.id, intents, ordersPerAccount),
     String(ordersPerAccount ?? 0),
+    String(keptMs(signal)),
   ],
   reply(raw) {
     const [kind, more] = asList(raw);

@@ -1,9 +1,14 @@
 /** A job: one shard of one signal's followers, for the workers beside one broker. */
 import { isSignalId, ID_PATTERN } from "../domain/ids.ts";
-import { CONTRACT_TYPES, type AcceptedSignal } from "../domain/signal.ts";
+import {
+  CONTRACT_TYPES,
+  type AcceptedClose,
+  type AcceptedOpen,
+  type AcceptedSignal,
+} from "../domain/signal.ts";
 
 export interface Job {
-  readonly signal: AcceptedSignal;
+  readonly signal: AcceptedOpen;
   readonly broker: string;
   readonly shard: number;
   /** The roster version of the shard at the acceptance: who is copied. */
@@ -25,6 +30,7 @@ export function jobFields(job: Job): string[] {
 export function parseJob(fields: ReadonlyMap<string, string>): Job | string {
   const signal = parseSignal(fields.get("signal"));
   if (typeof signal === "string") return signal;
+  if (signal.action === "close") return "signal is a close";
   const broker = fields.get("broker") ?? "";
   if (!ID_PATTERN.test(broker)) return "broker is not an id";
   const numbers = ["shard", "version", "count", "dispatchedAtMs"].map((name) =>
@@ -40,9 +46,9 @@ export function parseJob(fields: ReadonlyMap<string, string>): Job | string {
 /** Reads an accepted signal's JSON; a text says why it is not one. */
 export function parseSignal(text: string | undefined): AcceptedSignal | string {
   if (text === undefined) return "signal is missing";
-  let value: Partial<AcceptedSignal>;
+  let value: Partial<AcceptedOpen> | (Partial<AcceptedClose> & { readonly action: "close" });
   try {
-    value = JSON.parse(text) as Partial<AcceptedSignal>;
+    value = JSON.parse(text) as typeof value;
   } catch {
     return "signal is not JSON";
   }
@@ -53,6 +59,10 @@ export function parseSignal(text: string | undefined): AcceptedSignal | string {
       return `signal.${name} is not an id`;
     }
   }
+  return value.action === "close" ? readClose(value) : readOpen(value);
+}
+
+function readOpen(value: Partial<AcceptedOpen>): AcceptedOpen | string {
   if (typeof value.symbol !== "string") return "signal.symbol is not a string";
   if (!CONTRACT_TYPES.includes(value.contract as never))
     return "signal.contract is not CALL or PUT";
@@ -65,5 +75,15 @@ export function parseSignal(text: string | undefined): AcceptedSignal | string {
   ] as const) {
     if (!Number.isSafeInteger(value[name])) return `signal.${name} is not a whole number`;
   }
-  return value as AcceptedSignal;
+  return value as AcceptedOpen;
+}
+
+function readClose(value: Partial<AcceptedClose>): AcceptedClose | string {
+  for (const name of ["sequence", "acceptedAtMs"] as const) {
+    if (!Number.isSafeInteger(value[name])) return `signal.${name} is not a whole number`;
+  }
+  if (!Array.isArray(value.closes) || !value.closes.every((each) => isSignalId(each))) {
+    return "signal.closes is not a list of signals";
+  }
+  return value as AcceptedClose;
 }

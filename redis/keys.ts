@@ -72,6 +72,17 @@ export class HomeKeys {
   get halts(): string {
     return `${this.#prefix}:halts`;
   }
+  /** SET of channels that ever opened something. */
+  get opening(): string {
+    return `${this.#prefix}:opening`;
+  }
+  /**
+   * ZSET `symbol id places` → ms: the channel's signals of which something may be open until then;
+   * `places` are `region/broker/partition=count;` one after the other.
+   */
+  open(channel: ChannelId): string {
+    return `${this.#prefix}:open:${channel}`;
+  }
   /** HASH: `settings` (JSON), `version`, `sequence`. */
   channel(channel: ChannelId): string {
     return `${this.#prefix}:channel:${channel}`;
@@ -92,7 +103,7 @@ export class HomeKeys {
   answer(channel: ChannelId, sender: PersonId, idempotencyKey: string): string {
     return `${this.#prefix}:answer:${channel}:${sender}:${idempotencyKey}`;
   }
-  /** HASH: the accepted signal, its body, its hash and its routes. */
+  /** HASH: the accepted signal, its routes (of a close: its copies' places) and its number of followers. */
   signal(id: SignalId): string {
     return `${this.#prefix}:signal:${id}`;
   }
@@ -131,7 +142,15 @@ export class RegionKeys {
   questions(broker: string): string {
     return `${this.#prefix}:questions:${broker}`;
   }
-  /** HASH `<broker>/<shard>` → 1: the jobs of a signal that are enqueued already. */
+  /** STREAM of jobs that close what an earlier job opened; group `workers`. */
+  closes(broker: string): string {
+    return `${this.#prefix}:closes:${broker}`;
+  }
+  /** HASH of one such job: `state` (JSON), see `redis/closing.ts`. */
+  closing(close: SignalId, of: SignalId, broker: string, shard: number): string {
+    return `${this.#prefix}:closing:${close}:${of}:${broker}:${shard}`;
+  }
+  /** HASH `<broker>/<shard>`, of a close `<signal>/<broker>/<shard>` → 1: the jobs of a signal that are enqueued already. */
   enqueued(signal: SignalId): string {
     return `${this.#prefix}:enqueued:${signal}`;
   }

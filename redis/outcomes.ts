@@ -11,7 +11,7 @@ import {
   type SubscriptionId,
 } from "../domain/ids.ts";
 import type { OutcomeCounts } from "../domain/outcome.ts";
-import { ANSWER_TTL_MS } from "./accept.ts";
+import { ANSWER_TTL_MS, keptMs } from "./accept.ts";
 import { packOutcomes, type OutcomesEvent } from "./events.ts";
 import type { IntendedOrder, Intents } from "./intents.ts";
 import { jobFields, type Job } from "./job.ts";
@@ -41,7 +41,8 @@ export interface ReportArgs extends Reported {
   readonly intents?: Intents;
 }
 
-const PROGRESS_LUA = `
+/** `add_progress(key, live, placed, rejected, skipped, unknown, elapsed)`: adds to the counts and wakes whoever watches. */
+export const PROGRESS_LUA = `
 local function add_progress(key, live, placed, rejected, skipped, unknown, elapsed)
   redis.call('HINCRBY', key, 'placed', placed)
   redis.call('HINCRBY', key, 'rejected', rejected)
@@ -64,7 +65,7 @@ ${FREE_PLACES_LUA}
 local entry, event, live = ARGV[1], ARGV[2], ARGV[3]
 local fresh = redis.call('HSETNX', KEYS[1], 'outcomes', 1)
 if fresh == 1 then
-  redis.call('PEXPIRE', KEYS[1], ${ANSWER_TTL_MS})
+  redis.call('PEXPIRE', KEYS[1], ARGV[13])
   redis.call('XADD', KEYS[2], '*', 'event', event)
   add_progress(KEYS[3], live, ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8])
   release_all(KEYS[6], KEYS[7], ARGV[11])
@@ -73,7 +74,7 @@ if fresh == 1 then
     -- A Redis that lost its tail may have lost the intents, and the question is asked by them.
     redis.call('HSETNX', KEYS[1], 'intents', ARGV[10])
     redis.call('HSET', KEYS[1], 'unknown', ARGV[9])
-    redis.call('XADD', KEYS[5], '*', unpack(ARGV, 13))
+    redis.call('XADD', KEYS[5], '*', unpack(ARGV, 14))
   end
 end
 redis.call('XACK', KEYS[4], 'workers', entry)
@@ -112,6 +113,7 @@ export const report: Script<ReportArgs, boolean> = {
     JSON.stringify(unknownIntents(event, intents)),
     JSON.stringify(released),
     JSON.stringify(freed),
+    String(keptMs(job.signal)),
     ...jobFields(job),
   ],
   reply: (raw) => asInteger(raw) === 1,
@@ -213,6 +215,9 @@ function unknownIntents({ decidedAtMs, copies }: OutcomesEvent, intents?: Intent
 }
 
 /** From the acceptance to the broker's answer; empty where no broker was asked. */
-function elapsedMs({ answeredAtMs, acceptedAtMs }: OutcomesEvent): string {
+export function elapsedMs({
+  answeredAtMs,
+  acceptedAtMs,
+}: Pick<OutcomesEvent, "answeredAtMs" | "acceptedAtMs">): string {
   return answeredAtMs === null ? "" : String(Math.max(0, answeredAtMs - acceptedAtMs));
 }

@@ -20,6 +20,7 @@ export interface Progress {
 /** A signal as its home partition keeps it. */
 export interface StoredSignal {
   readonly signal: AcceptedSignal;
+  /** Of a close: where its copies are, all of a partition as one. */
   readonly routes: Route[];
   readonly followers: number;
 }

@@ -4,6 +4,9 @@
  * was not sent yet: whatever is older than the run may be missing there.
  */
 
+import { RegionKeys } from "./keys.ts";
+import { asInteger, LUA_NOW, type Script } from "./script.ts";
+
 /**
  * `run_since(key)`: epoch milliseconds; the key is the partition's `run`. A
  * server that was started is known since its start; one that took over, since
@@ -30,6 +33,15 @@ local function run_since(key)
   return tonumber(since)
 end
 `;
+
+/** Since when the partition's Redis runs, epoch milliseconds. */
+export const runSince: Script<{ readonly partition: number }, number> = {
+  name: "run-since",
+  lua: `${LUA_NOW}${LUA_RUN_SINCE}return string.format('%d', run_since(KEYS[1]))`,
+  keys: ({ partition }) => [new RegionKeys(partition).run],
+  args: () => [],
+  reply: asInteger,
+};
 
 /** By how much the clocks of a home and a region Redis may differ. */
 export const CLOCK_SKEW_MS = 1_000;

@@ -39,6 +39,8 @@ export const CRASH_POINTS = {
     "after-settlement",
     "after-cursor",
   ],
+  /** In what takes closes from their streams. */
+  closing: ["before-close-send", "after-close-answer", "before-close-report", "after-close-report"],
   recorder: ["before-record", "between-records", "after-record"],
   records: ["before-project", "after-seat", "after-route", "before-mark", "after-mark"],
 } as const;

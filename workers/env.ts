@@ -74,6 +74,7 @@ export const WorkerSchema = v.object({
         ordersPerAccount: v.optional(
           v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(100)),
         ),
+        closes: v.optional(v.literal("once")),
       }),
     ),
   ),

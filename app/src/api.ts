@@ -6,7 +6,7 @@
  */
 import type { Problem } from "../../domain/error-codes.ts";
 import type { OutcomeCounts } from "../../domain/outcome.ts";
-import type { Signal } from "../../domain/signal.ts";
+import type { OpenSignal } from "../../domain/signal.ts";
 
 export type Answer<T> =
   | { readonly kind: "ok"; readonly value: T }
@@ -28,7 +28,18 @@ export interface ChannelSummary {
   readonly maySend: boolean;
 }
 
-export type SignalBody = Omit<Signal, "channel"> & { readonly channel: string };
+export type SignalBody = Omit<OpenSignal, "channel"> & { readonly channel: string };
+
+/** What one signal still has open is to be sold back. */
+export interface CloseBody {
+  readonly action: "close";
+  readonly channel: string;
+  readonly signal?: string;
+  /** As it was recorded; absent where the house closed all. */
+  readonly symbol?: string;
+}
+
+export type AnySignal = SignalBody | CloseBody;
 
 export interface Acceptance {
   readonly id: string;
@@ -57,14 +68,16 @@ export interface Results {
   readonly won: number;
   readonly lost: number;
   readonly void: number;
+  readonly sold: number;
   readonly stakeCents: number;
   readonly returnCents: number;
 }
 
-export interface RecordedSignal extends SignalBody, Acceptance {
-  readonly counts: Counts;
-  readonly results: Results;
-}
+export type RecordedSignal = AnySignal &
+  Acceptance & {
+    readonly counts: Counts;
+    readonly results: Results;
+  };
 
 /** A little above the edge's own time limits. */
 const ANSWER_TIMEOUT_MS = 10_000;
@@ -73,7 +86,7 @@ const FEED_TIMEOUT_MS = 65_000;
 
 export interface Api {
   channels(): Promise<Answer<{ channels: ChannelSummary[] }>>;
-  send(signal: SignalBody, idempotencyKey: string): Promise<Answer<Acceptance>>;
+  send(signal: AnySignal, idempotencyKey: string): Promise<Answer<Acceptance>>;
   progress(id: string): Promise<Answer<Progress>>;
   /** The server-sent events of a fan-out, as text. */
   feed(id: string, stop: AbortSignal): Promise<Answer<ReadableStream<Uint8Array>>>;

@@ -24,6 +24,7 @@ const DESCRIPTION = `Two kinds of hook.
 
 *TradingView*: the address is \`/hooks/<id>.<secret>\`. The body is JSON, or text such as
 \`symbol=EUR/USD contract=CALL stake=5.00 duration=30 id=my-alert time={{timenow}}\`.
+A close is \`action=close symbol=EUR/USD\`, or \`action=close signal=<id>\`.
 A repetition is known by \`Idempotency-Key\`, else by \`id\` and \`time\`, else for a minute by the body.
 
 *Standard Webhooks*: the address is \`/hooks/<id>\`; \`webhook-id\`, \`webhook-timestamp\` and
@@ -37,6 +38,8 @@ const SIGNED_HEADERS = ["webhook-id", "webhook-timestamp", "webhook-signature"].
   required: false,
   schema: { type: "string" as const },
 }));
+
+const BODIES = [TradingViewBody, StandardHookBody].flatMap(({ open, close }) => [open, close]);
 
 export function serveHooks(app: EdgeApp, edge: Edge): void {
   app.post(
@@ -57,7 +60,7 @@ export function serveHooks(app: EdgeApp, edge: Edge): void {
       ],
       requestBody: {
         "application/json": {
-          schema: { anyOf: [schemaOf(TradingViewBody), schemaOf(StandardHookBody)] },
+          schema: { anyOf: BODIES.map(schemaOf) },
         },
         "text/plain": { schema: { type: "string" } },
       },

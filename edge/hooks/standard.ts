@@ -6,11 +6,10 @@
  */
 import { compactDecrypt } from "jose";
 import { Webhook } from "standardwebhooks";
-import type { Signal } from "../../domain/signal.ts";
 import type { Hook } from "../../redis/hook.ts";
-import { checkBody, decodeText, parseJson } from "../body.ts";
+import { decodeText, parseJson } from "../body.ts";
 import { failure, success, type Result } from "../../domain/result.ts";
-import { StandardHookBody } from "../schemas.ts";
+import { checkSignal, signalOf, StandardHookBody } from "../schemas.ts";
 import { channelFault, type Delivery, type HookRequest } from "./delivery.ts";
 
 type StandardHook = Extract<Hook, { kind: "standard" }>;
@@ -28,13 +27,12 @@ export async function readStandard(
   if (id === undefined) return failure("WEBHOOK_SIGNATURE_INVALID");
   if (request.mediaType !== "application/json") return failure("BODY_TYPE_UNSUPPORTED");
   const json = parseJson(text.value);
-  const body = json.ok ? checkBody(StandardHookBody, json.value) : json;
+  const body = json.ok ? checkSignal(StandardHookBody, json.value) : json;
   if (!body.ok) return body;
-  const { channel, ...fields } = body.value;
   return (
-    channelFault(hook, channel) ??
+    channelFault(hook, body.value.channel) ??
     success({
-      signal: { channel: hook.channel, ...fields } satisfies Signal,
+      signal: signalOf(hook.channel, body.value),
       idempotencyKey: `hook:${hook.id}:delivery:${id}`,
     })
   );

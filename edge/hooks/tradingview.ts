@@ -3,20 +3,22 @@
  * sends JSON or text, resends without a delivery id, and spells a pair without
  * its slash.
  */
+import type { Fault } from "../../domain/error-codes.ts";
 import type { HomeKeys } from "../../redis/keys.ts";
 import type { Hook } from "../../redis/hook.ts";
 import { canonicalBody, type Signal } from "../../domain/signal.ts";
 import { parseCents } from "../../domain/money.ts";
 import type { InferOutput } from "valibot";
 import { sha256Hex } from "../digest.ts";
-import { checkBody, decodeText, parseJson } from "../body.ts";
+import { decodeText, parseJson } from "../body.ts";
 import type { Store } from "../store.ts";
 import { failure, success, type Result } from "../../domain/result.ts";
-import { TradingViewBody } from "../schemas.ts";
+import { checkSignal, signalOf, TradingViewBody } from "../schemas.ts";
 import { channelFault, type Delivery, type HookRequest } from "./delivery.ts";
 
 type TradingViewHook = Extract<Hook, { kind: "tradingview" }>;
-type Body = InferOutput<typeof TradingViewBody>;
+type OpenBody = InferOutput<typeof TradingViewBody.open>;
+type Body = OpenBody | InferOutput<typeof TradingViewBody.close>;
 
 const MAX_AGE_MS = 60_000;
 const MAX_AHEAD_MS = 5_000;
@@ -33,30 +35,15 @@ export async function readTradingView(
     return failure("HOOK_UNKNOWN");
   }
   const fields = readFields(request);
-  const body = fields.ok ? checkBody(TradingViewBody, fields.value) : fields;
+  const body = fields.ok ? checkSignal(TradingViewBody, fields.value) : fields;
   if (!body.ok) return body;
-  const { id, time, channel, contract, durationSeconds } = body.value;
-  const stakeCents = stakeOf(body.value);
-  if (stakeCents === undefined) {
-    return failure("BODY_INVALID", [
-      {
-        path: "stake",
-        message: "either stake or stakeCents is required, above 0 and within bounds",
-      },
-    ]);
-  }
+  const { id, time, channel } = body.value;
   const wrongChannel = channelFault(hook, channel);
   if (wrongChannel) return wrongChannel;
   if (time !== undefined && !isFresh(time, nowMs)) return failure("WEBHOOK_STALE");
-  const symbol = await symbolOf(body.value.symbol, channelSymbols);
-  if (!symbol.ok) return symbol;
-  const signal: Signal = {
-    channel: hook.channel,
-    symbol: symbol.value,
-    contract,
-    stakeCents,
-    durationSeconds,
-  };
+  const read = await signalIn(hook, body.value, channelSymbols);
+  if (!read.ok) return read;
+  const signal = read.value;
   const known = `hook:${hook.id}`;
   const chosen = request.headers.get("idempotency-key");
   if (chosen !== null) return success({ signal, idempotencyKey: `${known}:key:${chosen}` });
@@ -70,6 +57,28 @@ export async function readTradingView(
     answerTtlMs: SAME_BODY_MS,
   });
 }
+
+async function signalIn(
+  { channel }: TradingViewHook,
+  body: Body,
+  channelSymbols: () => Promise<Result<readonly string[]>>,
+): Promise<Result<Signal>> {
+  if (body.action === "close") {
+    if (body.symbol === undefined) return success(signalOf(channel, body));
+    const symbol = await symbolOf(body.symbol, channelSymbols);
+    return symbol.ok ? success(signalOf(channel, { ...body, symbol: symbol.value })) : symbol;
+  }
+  const stakeCents = stakeOf(body);
+  if (stakeCents === undefined) return failure("BODY_INVALID", [STAKE_FAULT]);
+  const symbol = await symbolOf(body.symbol, channelSymbols);
+  if (!symbol.ok) return symbol;
+  return success(signalOf(channel, { ...body, symbol: symbol.value, stakeCents }));
+}
+
+const STAKE_FAULT: Fault = {
+  path: "stake",
+  message: "either stake or stakeCents is required, above 0 and within bounds",
+};
 
 function readFields({ mediaType, bytes }: HookRequest): Result<unknown> {
   if (!["application/json", "text/plain", ""].includes(mediaType)) {
@@ -99,7 +108,7 @@ function wholeNumberOf(text: string): number {
   return /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
 }
 
-function stakeOf({ stake, stakeCents }: Body): number | undefined {
+function stakeOf({ stake, stakeCents }: OpenBody): number | undefined {
   if (stake === undefined) return stakeCents;
   return stakeCents === undefined ? parseCents(stake) : undefined;
 }

@@ -139,9 +139,11 @@ describe("money", () => {
     const keys = (await copier.redis.send("KEYS", ["desk:*:contracts:*"])) as string[];
     for (const key of keys) {
       const rows = await copier.redis.send("HGETALL", [key]);
-      for (const { state, stakeCents, payoutBp } of parseBucket(key, rows)) {
+      for (const { state, stakeCents, payoutBp, sale } of parseBucket(key, rows)) {
         // Contracts of this file run for a minute; some may have settled by now.
-        atStake += stakeCents - (state === "open" ? 0 : returnCents(state, stakeCents, payoutBp));
+        if (state === "sold") atStake += stakeCents - (sale?.returnCents ?? 0);
+        else
+          atStake += stakeCents - (state === "open" ? 0 : returnCents(state, stakeCents, payoutBp));
       }
     }
     expect(balanceCents + atStake).toBe(FOLLOWERS * 1_000_000);

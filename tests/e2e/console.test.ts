@@ -120,6 +120,28 @@ describe.skipIf(!runs)("the console", () => {
   );
 
   test(
+    "what is still open can be closed, and is shown as sold",
+    async () => {
+      await page.getByRole("button", { name: "5 min", exact: true }).click();
+      await page.getByRole("button", { name: "Send CALL" }).click();
+      await untilComplete(page, "CALL");
+      const row = page.locator("tr[data-signal]").filter({ hasText: "5 min" });
+      await row.getByRole("button", { name: "Close" }).click();
+      const fanOut = page.getByRole("region", { name: "Fan-out" });
+      await fanOut.getByText("✕ CLOSE").waitFor();
+      await fanOut.getByText("complete", { exact: true }).waitFor();
+      expect(await read(fanOut.locator("[data-outcome=placed]"))).toBe(FOLLOWERS);
+      await row.getByText(`${FOLLOWERS} sold`).waitFor();
+      expect(await row.getByRole("button", { name: "Close" }).count()).toBe(0);
+      expect(await read(row.locator(".net"))).toMatch(/^[+−]?\$[\d,]+\.\d\d$/);
+      const close = page.locator("tr[data-signal]").filter({ hasText: "✕ CLOSE" });
+      await close.getByText(`${FOLLOWERS} of ${FOLLOWERS} closed`).waitFor();
+      expect(complaints).toEqual([]);
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  test(
     "the page fits a width of 375 px and complains of nothing",
     async () => {
       await page.setViewportSize({ width: 375, height: 812 });

@@ -1,6 +1,6 @@
 /**
- * The fake broker's own books: one line an order that it booked, appended and
- * never changed, in a file that tests read their verdicts from. A broker that
+ * The fake broker's own books: one line an order that it booked and one each
+ * time that it bought a position back, appended and never changed, in a file that tests read their verdicts from. A broker that
  * is started again on its file has the same books.
  */
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
@@ -15,22 +15,42 @@ export interface BookLine {
   readonly validUntilMs: number;
 }
 
-/** Every order in the order of booking; the same client order id twice is an order doubled. */
-export function readBook(path: string): BookLine[] {
+/** A position bought back; the same client order id twice is a position sold twice. */
+export interface SaleLine {
+  readonly sold: string;
+  /** The signal that closed it. */
+  readonly close: string;
+  readonly account: string;
+  readonly returnCents: number;
+  readonly soldAtMs: number;
+}
+
+function readLines(path: string): (BookLine | SaleLine)[] {
   if (!existsSync(path)) return [];
   return readFileSync(path, "utf8")
     .split("\n")
     .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as BookLine);
+    .map((line) => JSON.parse(line) as BookLine | SaleLine);
+}
+
+/** Every order in the order of booking; the same client order id twice is an order doubled. */
+export function readBook(path: string): BookLine[] {
+  return readLines(path).filter((line) => "clientOrderId" in line);
+}
+
+export function readSales(path: string): SaleLine[] {
+  return readLines(path).filter((line) => "sold" in line);
 }
 
 export class Book {
   readonly #path: string;
   readonly #byId = new Map<string, BookLine[]>();
+  readonly #sales = new Map<string, SaleLine[]>();
 
   constructor(path: string) {
     this.#path = path;
     for (const line of readBook(path)) this.#remember(line);
+    for (const line of readSales(path)) this.#rememberSale(line);
   }
 
   /** All that go by an id, oldest first. */
@@ -46,6 +66,19 @@ export class Book {
     // In one write and before any answer, so that a kill leaves whole lines and no answered order out.
     appendFileSync(this.#path, `${JSON.stringify(line)}\n`);
     this.#remember(line);
+  }
+
+  salesOf(id: string): readonly SaleLine[] {
+    return this.#sales.get(id) ?? [];
+  }
+
+  addSale(line: SaleLine): void {
+    appendFileSync(this.#path, `${JSON.stringify(line)}\n`);
+    this.#rememberSale(line);
+  }
+
+  #rememberSale(line: SaleLine): void {
+    this.#sales.set(line.sold, [...this.salesOf(line.sold), line]);
   }
 
   #remember(line: BookLine): void {

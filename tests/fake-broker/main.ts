@@ -8,7 +8,7 @@ import { createServer, type Server } from "node:http";
 import { served, type Call } from "./call.ts";
 import { Crowd } from "./crowd.ts";
 import { NO_FAULTS, randomOf, type FakeBrokerSettings, type Faults } from "./settings.ts";
-import { PAYOUT_BP, Venue, type Batch } from "./venue.ts";
+import { PAYOUT_BP, Venue, type Batch, type Closing } from "./venue.ts";
 
 const settings = JSON.parse(process.argv[2] ?? "{}") as FakeBrokerSettings;
 const venue = new Venue(settings);
@@ -46,7 +46,9 @@ async function trade({ asked, query, body, answer, response }: Call): Promise<vo
     case "POST /orders": {
       const batch = body as Batch;
       const accounts = batch.orders.map(({ account }) => account);
-      await crowd.hold(accounts, () => open({ answer, response }, batch));
+      await crowd.hold(accounts, () =>
+        answerTrade({ answer, response }, (share) => venue.open(batch, share)),
+      );
       break;
     }
     case "GET /orders":
@@ -54,6 +56,12 @@ async function trade({ asked, query, body, answer, response }: Call): Promise<vo
       break;
     case "POST /orders/lookup":
       answer({ answers: venue.lookUp(body as Batch) });
+      break;
+    case "POST /orders/close":
+      await answerTrade({ answer, response }, () => venue.close(body as Closing));
+      break;
+    case "POST /orders/closed":
+      answer({ answers: venue.findClosed(body as Closing) });
       break;
     case "POST /balances": {
       const { accounts } = body as { accounts: string[] };
@@ -76,9 +84,10 @@ async function trade({ asked, query, body, answer, response }: Call): Promise<vo
   }
 }
 
-async function open(
+/** Opening and closing go wrong alike. */
+async function answerTrade(
   { answer, response }: Pick<Call, "answer" | "response">,
-  batch: Batch,
+  book: (partial: number) => unknown[],
 ): Promise<void> {
   // Drawn in a fixed order, so that one fault more or less does not move all others.
   const [busy, before, after, silent] = [random(), random(), random(), random()];
@@ -95,7 +104,7 @@ async function open(
     response.socket?.destroy();
     return;
   }
-  const answers = venue.open(batch, now.partial);
+  const answers = book(now.partial);
   if (silent < now.silent) return;
   if (after < now.resetAfter) {
     response.socket?.destroy();

@@ -12,7 +12,7 @@ export interface FakeBrokerSettings extends Omit<Capabilities, "inFlightMs"> {
   readonly windowMs: number;
 }
 
-/** What goes wrong; changed at any time by `POST /faults` on its control port. Shares are from 0 to 1, of the calls that open. */
+/** What goes wrong; changed at any time by `POST /faults` on its control port. Shares are from 0 to 1, of the calls that open or close. */
 export interface Faults {
   /** Ends what is connected, refuses what comes, and books nothing. */
   readonly dead: boolean;

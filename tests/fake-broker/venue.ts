@@ -1,5 +1,5 @@
 /** What the fake broker does with orders: accounts, prices and contracts, by its kind of de-duplication. */
-import { returnCents, type SettlementKind } from "../../domain/contract.ts";
+import { returnCents, saleCents, type SettlementKind } from "../../domain/contract.ts";
 import type { RejectReason } from "../../domain/outcome.ts";
 import { Book, type BookLine } from "./book.ts";
 import type { FakeBrokerSettings } from "./settings.ts";
@@ -13,6 +13,11 @@ export interface Batch {
     readonly account: string;
     readonly stakeCents: number;
   }[];
+}
+
+export interface Closing {
+  readonly close: string;
+  readonly orders: Batch["orders"];
 }
 
 interface Settled {
@@ -77,6 +82,55 @@ export class Venue {
     });
   }
 
+  /**
+   * Buys positions back. One that takes a close once takes a position from whoever has it; any other
+   * sells a contract again each time that it is told to, as a venue of nameless positions would.
+   */
+  close({ close, orders }: Closing): unknown[] {
+    return orders.map(({ clientOrderId }) => {
+      const sold = this.#soldBy(clientOrderId, close);
+      if (sold) return sold;
+      const line = this.#book.of(clientOrderId).at(-1);
+      const now = Date.now();
+      const isSold =
+        this.#settings.closes === "once" && this.#book.salesOf(clientOrderId).length > 0;
+      if (!line || now >= line.expiresAtMs || isSold) return { kind: "not-open" };
+      const { account, stakeCents, bookedAtMs, expiresAtMs } = line;
+      const contract = { stakeCents, payoutBp: PAYOUT_BP };
+      const left = expiresAtMs - now;
+      const returned = saleCents(contract, false, left, expiresAtMs - bookedAtMs);
+      this.#book.addSale({
+        ...{ sold: clientOrderId, close, account, returnCents: returned, soldAtMs: now },
+      });
+      this.balances.set(account, (this.balances.get(account) ?? 0) + returned);
+      this.settlements.push({
+        ...{ clientOrderId, account, kind: "sold", returnCents: returned },
+        ...{ closePriceMicros: PRICE_MICROS, settledAtMs: now },
+      });
+      return closed(line, returned, now);
+    });
+  }
+
+  findClosed({ close, orders }: Closing): unknown[] {
+    return orders.map(({ clientOrderId }) => {
+      const [sale] = this.#book.salesOf(clientOrderId);
+      const [line] = this.#book.of(clientOrderId);
+      const open = { kind: "open" };
+      if (this.#settings.lookUp === "hint" && isOverlooked(clientOrderId)) return open;
+      if (sale && line && sale.close === close)
+        return closed(line, sale.returnCents, sale.soldAtMs);
+      return line && !sale && Date.now() < line.expiresAtMs ? open : { kind: "not-open" };
+    });
+  }
+
+  /** What a broker that takes a close once has sold under it before. */
+  #soldBy(id: string, close: string): unknown {
+    const sale = this.#book.salesOf(id).find((each) => each.close === close);
+    const [line] = this.#book.of(id);
+    if (this.#settings.closes !== "once" || !sale || !line) return undefined;
+    return closed(line, sale.returnCents, sale.soldAtMs);
+  }
+
   list(prefix: string): unknown[] {
     return this.#book.startingWith(prefix).map((line) => ({
       clientOrderId: line.clientOrderId,
@@ -97,6 +151,7 @@ export class Venue {
   }
 
   #settle({ clientOrderId, account, stakeCents }: BookLine): void {
+    if (this.#book.salesOf(clientOrderId).length > 0) return;
     const returned = returnCents("won", stakeCents, PAYOUT_BP);
     this.balances.set(account, (this.balances.get(account) ?? 0) + returned);
     this.settlements.push({
@@ -118,6 +173,11 @@ function partOf(askedCents: number): number {
 /** A third of all orders is never found by whoever gives but a hint. */
 export function isOverlooked(clientOrderId: string): boolean {
   return Bun.hash.crc32(clientOrderId) % 3 === 0;
+}
+
+function closed({ stakeCents }: BookLine, returned: number, closedAtMs: number): unknown {
+  const price = { closePriceMicros: PRICE_MICROS, closedAtMs };
+  return { kind: "closed", stakeCents, returnCents: returned, ...price };
 }
 
 function placed({ stakeCents, bookedAtMs, expiresAtMs }: BookLine): unknown {

@@ -11,6 +11,9 @@ import type {
   BrokerAnswer,
   Busy,
   Capabilities,
+  CloseAnswer,
+  CloseBatch,
+  CloseLookUp,
   LookUp,
   OrderBatch,
 } from "../../workers/brokers/port.ts";
@@ -36,6 +39,13 @@ export interface Booked extends BookedOrder {
   readonly closesAtMs: number;
 }
 
+/** A position bought back. */
+export interface Sold {
+  readonly clientOrderId: ClientOrderId;
+  readonly close: string;
+  readonly atMs: number;
+}
+
 /** One open as it left a worker. */
 export interface Sent {
   readonly atMs: number;
@@ -48,6 +58,7 @@ export class SimulatedBroker {
   readonly capabilities: Capabilities;
   readonly book: Booked[] = [];
   readonly sent: Sent[] = [];
+  readonly sales: Sold[] = [];
   faults: BrokerFaults = { lost: 0, answerLost: 0, held: 0, busy: 0 };
   /** Refuses every connection until then. */
   deadUntilUs = 0;
@@ -83,6 +94,16 @@ export class SimulatedBroker {
         this.#call<Answered<readonly LookUp[]>>(process, "look up", () => ({
           kind: "answered",
           answers: batch.orders.map(({ clientOrderId }) => this.#lookUp(clientOrderId, batch)),
+        })),
+      close: (batch) =>
+        this.#call<Answered<readonly CloseAnswer[]> | Busy>(process, "close", () => {
+          if (this.#happens("busy")) return { kind: "busy", retryAfterMs: 50 };
+          return { kind: "answered", answers: this.#close(batch) };
+        }),
+      findClosed: (batch) =>
+        this.#call<Answered<readonly CloseLookUp[]>>(process, "find closed", () => ({
+          kind: "answered",
+          answers: batch.orders.map(({ clientOrderId }) => this.#findClosed(clientOrderId, batch)),
         })),
       list: (signal) =>
         this.#call<Answered<readonly BookedOrder[]>>(process, "list", () => ({
@@ -171,6 +192,33 @@ export class SimulatedBroker {
     return deduplicates === "account";
   }
 
+  /** Where it is not said that a close takes effect once, it takes effect as often as it arrives. */
+  #close(batch: CloseBatch): CloseAnswer[] {
+    const nowMs = this.#scheduler.nowMs();
+    return batch.orders.map(({ clientOrderId }): CloseAnswer => {
+      const booked = this.book.find((each) => each.clientOrderId === clientOrderId);
+      if (this.capabilities.closes === "once") {
+        const sale = this.sales.find((each) => each.clientOrderId === clientOrderId);
+        if (sale && booked && sale.close === batch.close) return closed(booked, sale);
+        if (sale) return { kind: "not-open" };
+      }
+      if (!booked || nowMs >= booked.closesAtMs) return { kind: "not-open" };
+      const sale = { clientOrderId, close: batch.close, atMs: nowMs };
+      this.sales.push(sale);
+      return closed(booked, sale);
+    });
+  }
+
+  #findClosed(id: ClientOrderId, { close }: CloseBatch): CloseLookUp {
+    const booked = this.book.find((each) => each.clientOrderId === id);
+    const sale = this.sales.find((each) => each.clientOrderId === id);
+    // A hint overlooks what is there.
+    if (this.capabilities.lookUp === "hint" && this.#random.chance(0.3)) return { kind: "open" };
+    if (booked && sale && sale.close === close) return closed(booked, sale);
+    const isOpen = booked && !sale && this.#scheduler.nowMs() < booked.closesAtMs;
+    return { kind: isOpen ? "open" : "not-open" };
+  }
+
   #lookUp(id: ClientOrderId, batch: OrderBatch): LookUp {
     const booked = this.book.find((each) => each.clientOrderId === id);
     const { lookUp, validUntil } = this.capabilities;
@@ -180,6 +228,11 @@ export class SimulatedBroker {
     if (isCertain && this.#scheduler.nowMs() > batch.validUntilMs) return { kind: "absent" };
     return { kind: "pending" };
   }
+}
+
+function closed({ stakeCents }: Booked, { atMs }: Sold): CloseAnswer & { kind: "closed" } {
+  const price = { closePriceMicros: 1_000_000, closedAtMs: atMs };
+  return { kind: "closed", stakeCents, returnCents: stakeCents, ...price };
 }
 
 function placed({ stakeCents, openedAtMs, closesAtMs }: Booked): BrokerAnswer {

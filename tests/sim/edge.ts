@@ -5,12 +5,14 @@ import {
   type PersonId,
   type SubscriptionId,
 } from "../../domain/ids.ts";
-import { canonicalBody, type Signal } from "../../domain/signal.ts";
+import { canonicalBody, type AcceptedClose, type Signal } from "../../domain/signal.ts";
 import type { Subscription } from "../../domain/subscription.ts";
 import { accept } from "../../redis/accept.ts";
 import { dispatchesOf, enqueue } from "../../redis/enqueue.ts";
+import { closeDispatchesOf, enqueueClose } from "../../redis/enqueue-close.ts";
 import { HomeKeys, type PartitionMap } from "../../redis/keys.ts";
 import { setLayer, type SetLayerArgs } from "../../redis/layers.ts";
+import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../redis/progress.ts";
 import { projectChannel } from "../../redis/channel.ts";
 import { route } from "../../redis/route.ts";
 import { seat } from "../../redis/seat.ts";
@@ -47,8 +49,13 @@ export async function sendSignal(
       });
       if (reply.kind !== "accepted") return;
       for (let round = 0; round < (twice ? 2 : 1); round += 1) {
-        const dispatches = dispatchesOf(reply.signal, reply.routes);
-        await Promise.all(dispatches.map((each) => run(redis, enqueue, each.enqueue)));
+        await (reply.signal.action === "close"
+          ? dispatchClose(redis, home, reply.signal)
+          : Promise.all(
+              dispatchesOf(reply.signal, reply.routes).map((each) =>
+                run(redis, enqueue, each.enqueue),
+              ),
+            ));
       }
       await redis.send("ZREM", [home.undispatched, reply.acceptance.id]);
       return;
@@ -56,6 +63,17 @@ export async function sendSignal(
       await process.clock().sleep(RETRY_MS);
     }
   }
+}
+
+async function dispatchClose(redis: Redis, home: HomeKeys, close: AcceptedClose): Promise<void> {
+  const closed = await Promise.all(
+    close.closes.map(async (id) =>
+      parseStoredSignal(await redis.send("HMGET", [home.signal(id), ...STORED_SIGNAL_FIELDS])),
+    ),
+  );
+  const known = closed.filter((each) => each !== undefined);
+  const dispatches = closeDispatchesOf(close, known);
+  await Promise.all(dispatches.map((each) => run(redis, enqueueClose, each.enqueue)));
 }
 
 export function subscriptionOf(index: number, expiresAtMs: number): Subscription {

@@ -1,5 +1,5 @@
 /** What a bystander knows: each acceptance as it took effect, with everyone who was on the roster at that moment. */
-import type { AcceptedSignal } from "../../domain/signal.ts";
+import { openUntilMs, type AcceptedClose, type AcceptedSignal } from "../../domain/signal.ts";
 import type { SignalId } from "../../domain/ids.ts";
 import { accept } from "../../redis/accept.ts";
 import { HomeKeys, RegionKeys, type PartitionMap } from "../../redis/keys.ts";
@@ -14,6 +14,8 @@ export interface Acceptance {
   readonly snapshot: ReadonlySet<string>;
   /** As the acceptance counted them. */
   readonly followers: number;
+  /** Of a close: what should be closed by it, worked out from the acceptances that still stood. */
+  readonly wanted?: readonly SignalId[];
 }
 
 const ACCEPT_SHA = shaOf(accept.lua);
@@ -32,8 +34,26 @@ export class Oracle {
     if (!command.startsWith("EVAL") || !Array.isArray(reply) || reply[0] !== "accepted") return;
     if (args[0] !== ACCEPT_SHA && args[0] !== accept.lua) return;
     const signal = JSON.parse(String(reply[5])) as AcceptedSignal;
+    const followers = Number(reply[4]);
+    if (signal.action === "close") {
+      const wanted = this.#wanted(signal);
+      const orders = wanted.flatMap((of) =>
+        [...(this.accepted.get(of)?.snapshot ?? [])].map((each) => `${of}.${each}`),
+      );
+      this.accepted.set(signal.id, { signal, snapshot: new Set(orders), followers, wanted });
+      return;
+    }
     const snapshot = new Set(this.#snapshot(signal));
-    this.accepted.set(signal.id, { signal, snapshot, followers: Number(reply[4]) });
+    this.accepted.set(signal.id, { signal, snapshot, followers });
+  }
+
+  #wanted({ acceptedAtMs, signal }: AcceptedClose): SignalId[] {
+    const { store } = this.#redis.engine;
+    return [...this.accepted.values()].flatMap(({ signal: of, snapshot }) => {
+      if (of.action === "close" || snapshot.size === 0) return [];
+      if (openUntilMs(of) < acceptedAtMs || (signal !== undefined && signal !== of.id)) return [];
+      return store.has(HomeKeys.ofSignal(of.id).signal(of.id), 0) ? [of.id] : [];
+    });
   }
 
   /** Worked out anew from the routes and rows of that moment. */

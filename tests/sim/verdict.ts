@@ -1,8 +1,14 @@
 /** The verdict: what every signal must have come to, from the events in Redis and from the broker's own book. */
 import { clientOrderId, type SubscriptionId } from "../../domain/ids.ts";
-import type { Outcome } from "../../domain/outcome.ts";
+import type { CloseOutcome, Outcome } from "../../domain/outcome.ts";
 import { HomeKeys, RegionKeys, type PartitionMap } from "../../redis/keys.ts";
-import { unpackOutcomes, type ChainLink, type PackedOutcomes } from "../../redis/events.ts";
+import {
+  unpackClosures,
+  unpackOutcomes,
+  type ChainLink,
+  type PackedClosures,
+  type PackedOutcomes,
+} from "../../redis/events.ts";
 import { FIRST_HASH, linkHash } from "../../workers/dispatch/chain.ts";
 import type { SimulatedBroker } from "./broker.ts";
 import { CHANNEL } from "./edge.ts";
@@ -38,15 +44,15 @@ export function faultsOf(
       }
     }
     if (store.has(HomeKeys.ofSignal(id).signal(id), nowMs)) {
-      judgeSignal(verdict, acceptance, told.get(id) ?? new Map(), broker, store, partitions);
+      judgeSignal(verdict, acceptance, told, broker, store, partitions, nowMs);
     } else verdict.lost.push(`signal ${id} was accepted and lost`);
   }
   judgeBook(verdict, broker);
-  judgeHome(verdict, store, partitions);
+  judgeHome(verdict, store, partitions, broker);
   return verdict;
 }
 
-type Told = Map<string, Outcome[]>;
+type Told = Map<string, (Outcome | CloseOutcome)[]>;
 
 function fieldsOf(store: Store, key: string): Map<string, string>[] {
   const entries = store.get(key, "stream", 0)?.entries ?? [];
@@ -59,16 +65,18 @@ function fieldsOf(store: Store, key: string): Map<string, string>[] {
   });
 }
 
-/** Signal → subscription → its outcomes in the order in which they were told. */
+/** Signal → subscription, or for a close the order that it closes → its outcomes in the order in which they were told. */
 function outcomesOf(store: Store, partitions: PartitionMap): Map<string, Told> {
   const told = new Map<string, Told>();
   for (const partition of partitions.all()) {
     for (const fields of fieldsOf(store, new RegionKeys(partition).events)) {
-      const event = unpackOutcomes(JSON.parse(fields.get("event") ?? "") as PackedOutcomes);
-      const ofSignal = told.get(event.signal) ?? new Map<string, Outcome[]>();
+      const packed = JSON.parse(fields.get("event") ?? "") as PackedOutcomes | PackedClosures;
+      const event = packed.kind === "outcomes" ? unpackOutcomes(packed) : unpackClosures(packed);
+      const ofSignal: Told = told.get(event.signal) ?? new Map();
       told.set(event.signal, ofSignal);
       for (const [subscription, , outcome] of event.copies) {
-        ofSignal.set(subscription, [...(ofSignal.get(subscription) ?? []), outcome]);
+        const name = event.kind === "closures" ? `${event.of}.${subscription}` : subscription;
+        ofSignal.set(name, [...(ofSignal.get(name) ?? []), outcome]);
       }
     }
   }
@@ -77,13 +85,19 @@ function outcomesOf(store: Store, partitions: PartitionMap): Map<string, Told> {
 
 function judgeSignal(
   { faults, open }: Record<keyof Verdict, string[]>,
-  { signal, snapshot, followers }: Acceptance,
-  told: Told,
+  { signal, snapshot, followers, wanted }: Acceptance,
+  all: ReadonlyMap<string, Told>,
   broker: SimulatedBroker,
   store: Store,
   partitions: PartitionMap,
+  nowMs: number,
 ): void {
   const { id } = signal;
+  const told: Told = all.get(id) ?? new Map();
+  const isClose = signal.action === "close";
+  if (isClose && !Bun.deepEquals(signal.closes.toSorted(), wanted?.toSorted())) {
+    faults.push(`${id} closes ${signal.closes.join()}, where ${wanted?.join()} were open`);
+  }
   if (followers !== snapshot.size)
     faults.push(`${id} counts ${followers} followers, not ${snapshot.size}`);
   for (const subscription of told.keys()) {
@@ -92,19 +106,29 @@ function judgeSignal(
   }
   const counts = { placed: 0, rejected: 0, skipped: 0, unknown: 0 };
   // What no question can resolve stays unknown: a hint proves nothing by silence.
-  const mayStayUnknown = broker.capabilities.lookUp === "hint";
+  const mayStayUnknown =
+    broker.capabilities.lookUp === "hint" && !(isClose && broker.capabilities.closes === "once");
   for (const subscription of snapshot) {
     const outcomes = told.get(subscription) ?? [];
     const last = outcomes.at(-1);
     const name = `${id} of ${subscription}`;
-    const isBooked = broker.book.some(
-      (each) => each.clientOrderId === clientOrderId(id, subscription as SubscriptionId),
-    );
+    const isBooked = isClose
+      ? broker.sales.some((each) => each.clientOrderId === subscription && each.close === id)
+      : broker.book.some(
+          (each) => each.clientOrderId === clientOrderId(id, subscription as SubscriptionId),
+        );
     if (!last) {
-      open.push(`${name} has no outcome`);
+      // A close of what may have been opened waits with its question, and at a broker where nothing
+      // is ever certain behind another close as well.
+      const [of = "", copy = ""] = subscription.split(".");
+      const isAsked = all.get(of)?.get(copy)?.at(-1)?.kind === "unknown";
+      if (!isClose || !(isAsked || mayStayUnknown)) open.push(`${name} has no outcome`);
       continue;
     }
-    counts[last.kind] += 1;
+    counts[last.kind === "closed" ? "placed" : last.kind] += 1;
+    if (isClose && last.kind === "skipped" && isOpenAt(broker, subscription, nowMs)) {
+      faults.push(`${name} is told as not open, and is open`);
+    }
     const kinds = outcomes.map(({ kind }) => kind);
     const isOnce =
       kinds.length === 1 ||
@@ -112,7 +136,7 @@ function judgeSignal(
     if (!isOnce) faults.push(`${name} is told ${kinds.join(", ")}`);
     if (last.kind === "unknown") {
       if (!mayStayUnknown) open.push(`${name} is unknown`);
-    } else if ((last.kind === "placed") !== isBooked) {
+    } else if ((last.kind === (isClose ? "closed" : "placed")) !== isBooked) {
       const booked = `is ${isBooked ? "" : "not "}on the broker's book`;
       faults.push(`${name} is told ${JSON.stringify(last)}, and ${booked}`);
     }
@@ -131,6 +155,14 @@ function judgeSignal(
   }
 }
 
+/** Whether the broker's book has the order as one that nobody has sold and that has not expired. */
+function isOpenAt({ book, sales }: SimulatedBroker, order: string, nowMs: number): boolean {
+  const isSold = sales.some(({ clientOrderId: id }) => id === order);
+  return (
+    !isSold && book.some(({ clientOrderId: id, closesAtMs }) => id === order && closesAtMs > nowMs)
+  );
+}
+
 function judgeBook(
   { faults, late }: Record<keyof Verdict, string[]>,
   broker: SimulatedBroker,
@@ -143,6 +175,11 @@ function judgeBook(
     const isEnforced = broker.capabilities.validUntil === "enforced";
     (isEnforced ? faults : late).push(`${id} was opened after its deadline`);
   }
+  const sold = new Set<string>();
+  for (const { clientOrderId: id, close } of broker.sales) {
+    if (sold.has(id)) faults.push(`${id} was sold twice, last by ${close}`);
+    sold.add(id);
+  }
   for (const { atMs, batch } of broker.sent) {
     if (atMs > batch.validUntilMs) faults.push(`a worker sent orders after their deadline`);
   }
@@ -152,14 +189,18 @@ function judgeHome(
   { faults, open }: Record<keyof Verdict, string[]>,
   store: Store,
   partitions: PartitionMap,
+  broker: SimulatedBroker,
 ): void {
   for (const partition of partitions.all()) {
     const home = new HomeKeys(partition);
     const region = new RegionKeys(partition);
     if (store.get(home.undispatched, "zset", 0)) open.push("a signal is not dispatched");
-    for (const key of [region.jobs("desk"), home.signals]) {
+    for (const key of [region.jobs("desk"), region.closes("desk"), home.signals]) {
       for (const group of store.get(key, "stream", 0)?.groups.values() ?? []) {
-        if (group.pending.size > 0) open.push(`${key} has entries that are not acknowledged`);
+        // Where a question is never answered, what closes comes again for as long.
+        const isAsking = key === region.closes("desk") && broker.capabilities.lookUp === "hint";
+        if (group.pending.size > 0 && !isAsking)
+          open.push(`${key} has entries that are not acknowledged`);
       }
       if (store.has(`${key}:dead`, 0)) faults.push(`an entry of ${key} was buried`);
     }

@@ -1,6 +1,7 @@
 /** The workers as their roles start them, each in a process that can die, with the simulation's network and time. */
 import { GROUPS } from "../../redis/streams.ts";
 import { HomeKeys, RegionKeys, type PartitionMap } from "../../redis/keys.ts";
+import { closeShard } from "../../workers/broker/closing.ts";
 import { fanOut, type FanOut } from "../../workers/broker/fan-out.ts";
 import { HaltCache } from "../../workers/broker/halt-cache.ts";
 import { LayerCache } from "../../workers/broker/layer-cache.ts";
@@ -23,6 +24,7 @@ export interface Surroundings {
 /** As in `workers/broker/role.ts`. */
 const JOBS_AT_ONCE = 8;
 const QUESTIONS_AT_ONCE = 2;
+const CLOSES_AT_ONCE = 4;
 export const RECLAIM_IDLE_MS = 10_000;
 
 export function runBrokerWorker(process: Process, { redis: server, ...parts }: Surroundings): void {
@@ -52,6 +54,7 @@ export function runBrokerWorker(process: Process, { redis: server, ...parts }: S
     const job: FanOut = { redis, ...caches, broker, partition, clock };
     loop(region.jobs(broker.name), JOBS_AT_ONCE, (entry) => fanOut(job, entry));
     loop(region.questions(broker.name), QUESTIONS_AT_ONCE, (entry) => answerQuestion(job, entry));
+    loop(region.closes(broker.name), CLOSES_AT_ONCE, (entry) => closeShard(job, entry));
   }
 }
 

@@ -4,6 +4,9 @@ import { accept } from "../../redis/accept.ts";
 import { link, overdue } from "../../redis/dispatch.ts";
 import { enqueue } from "../../redis/enqueue.ts";
 import { answer, report } from "../../redis/outcomes.ts";
+import { enqueueClose } from "../../redis/enqueue-close.ts";
+import { moveClosing, noteSent } from "../../redis/closing.ts";
+import { runSince } from "../../redis/run.ts";
 import { intend } from "../../redis/intents.ts";
 import { setLayer } from "../../redis/layers.ts";
 import { PartitionMap } from "../../redis/keys.ts";
@@ -30,11 +33,14 @@ import { runBrokerWorker, runDispatcher, type Surroundings } from "./workers.ts"
 
 const DESK: Capabilities = {
   ...{ deduplicates: "account", lookUp: "authoritative", validUntil: "enforced" },
-  inFlightMs: 4_000,
+  ...{ inFlightMs: 4_000, closes: "once" },
 };
 const SECOND_US = 1_000_000;
-/** Everything is over this long after the last thing that went wrong, without waiting for a reclaim. */
-const PATIENCE_US = 9 * SECOND_US;
+/**
+ * Everything is over this long after the last thing that went wrong: an entry that was handed to the
+ * connection of a worker's former life, just after its new one looked for leavings, waits for a reclaim.
+ */
+const PATIENCE_US = 14 * SECOND_US;
 const LOOK_EVERY_US = 100_000;
 
 export interface Seeded extends Verdict {
@@ -101,7 +107,7 @@ class World {
       looksAtUs = nowUs + LOOK_EVERY_US;
       if (nowUs < this.#calmAtUs) return false;
       const verdict = this.#verdict();
-      const isLate = nowUs > this.#calmAtUs + PATIENCE_US;
+      const isLate = nowUs > this.#calmAtUs + this.#patienceUs();
       if (verdict.open.length === 0 || isLate) faults = [...verdict.faults, ...verdict.open];
       return faults !== undefined;
     };
@@ -112,6 +118,12 @@ class World {
       ...{ faults: faults ?? ["time stood still"], open: [] },
       virtualMs: this.#scheduler.nowUs / 1_000,
     };
+  }
+
+  /** A close that must not be repeated is asked about for as long as it may be under way. */
+  #patienceUs(): number {
+    const { closes, inFlightMs } = this.#parts.broker.capabilities;
+    return PATIENCE_US + (closes === "once" ? 0 : 4 * inFlightMs * 1_000);
   }
 
   #verdict(): Verdict {
@@ -199,6 +211,7 @@ class World {
       });
       this.#disturbAt(atUs);
     }
+    this.#close();
     if (random.chance(0.1)) return;
     const { broker } = this.#parts;
     const some = (): number => random.pick([0, 0, 5, 30]);
@@ -208,6 +221,25 @@ class World {
     this.#scheduler.at(this.#calmAtUs, () => {
       broker.faults = { lost: 0, answerLost: 0, held: 0, busy: 0 };
     });
+  }
+
+  /** Closes of whatever is open by then, one of them perhaps while another is under way. */
+  #close(): void {
+    const random = this.#random;
+    const { redis, partitions } = this.#parts;
+    for (let index = random.below(3); index > 0; index -= 1) {
+      const atUs = this.#scheduler.nowUs + random.below(1.5 * SECOND_US);
+      const process = new Process(`closer-${index}`, this.#scheduler);
+      if (random.chance(0.25)) process.setFuse(random.below(8), () => this.#kill(process));
+      this.#scheduler.at(atUs, () => {
+        void sendSignal(process, redis.connect(process), partitions, random, {
+          signal: { action: "close", channel: CHANNEL, symbol: "EUR/USD" },
+          idempotencyKey: `close-${index}`,
+          twice: random.chance(0.2),
+        });
+      });
+      this.#disturbAt(atUs);
+    }
   }
 
   #disturbAt(atUs: number): void {
@@ -271,18 +303,8 @@ class World {
 /** What a script is called in the trace, where its text or hash would stand. */
 const SCRIPT_NAMES = new Map(
   [
-    accept,
-    answer,
-    bury,
-    enqueue,
-    intend,
-    link,
-    overdue,
-    report,
-    route,
-    seat,
-    setLayer,
-    trim,
+    ...[accept, answer, bury, enqueue, enqueueClose, intend, link, moveClosing, noteSent],
+    ...[overdue, report, route, runSince, seat, setLayer, trim],
   ].flatMap(({ lua, name }) => [
     [lua, name],
     [shaOf(lua), name],
@@ -303,5 +325,6 @@ function capabilitiesBy(random: Random): Capabilities {
     validUntil: random.pick(["enforced", "ignored"]),
     inFlightMs: DESK.inFlightMs,
     ...(random.chance(0.3) ? { ordersPerAccount: 1 } : {}),
+    ...(random.chance(0.5) ? { closes: "once" as const } : {}),
   };
 }

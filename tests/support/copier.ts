@@ -11,14 +11,21 @@ import {
   type SignalId,
   type SubscriptionId,
 } from "../../domain/ids.ts";
-import { canonicalBody, type Signal } from "../../domain/signal.ts";
+import {
+  canonicalBody,
+  type CloseSignal,
+  type OpenSignal,
+  type Signal,
+} from "../../domain/signal.ts";
 import type { Subscription } from "../../domain/subscription.ts";
-import { accept } from "../../redis/accept.ts";
+import { accept, HOUSE, type Acceptance } from "../../redis/accept.ts";
 import { parseBucket } from "../../redis/desk-books.ts";
-import { dispatchesOf, enqueue } from "../../redis/enqueue.ts";
 import {
   unpackOutcomes,
+  unpackClosures,
+  type ClosuresEvent,
   type OutcomesEvent,
+  type PackedClosures,
   type PackedOutcomes,
   type SettlementsEvent,
 } from "../../redis/events.ts";
@@ -33,6 +40,9 @@ import {
 import { projectChannel } from "../../redis/channel.ts";
 import { route } from "../../redis/route.ts";
 import { seat } from "../../redis/seat.ts";
+import { SYSTEM_CLOCK } from "../../workers/clock.ts";
+import { Reach } from "../../workers/dispatch/reach.ts";
+import { complete } from "../../workers/dispatch/redispatch.ts";
 import { connectRedis, run, type Redis } from "../../workers/redis-client.ts";
 import type { DeskProcesses } from "./desk.ts";
 
@@ -100,7 +110,9 @@ export async function openChannel(redis: Redis, deadlineMs = 1_000): Promise<voi
 export interface Copier {
   readonly redis: Redis;
   /** Accepts a signal and, unless told otherwise, dispatches it. */
-  send(changes?: Partial<Signal>, dispatch?: boolean): Promise<SignalId>;
+  send(changes?: Partial<OpenSignal>, dispatch?: boolean): Promise<SignalId>;
+  /** Accepts a close, by the provider or the house, and, unless told otherwise, dispatches it. */
+  close(what: Partial<CloseSignal>, dispatch?: boolean, isHouse?: boolean): Promise<Acceptance>;
   progress(id: SignalId): Promise<Progress>;
   stop(): void;
 }
@@ -118,6 +130,24 @@ export async function startCopier(
     all.map(({ account }) => account),
     balanceCents,
   );
+  const parts = {
+    home: redis,
+    regions: new Map([["local", redis]]),
+    reach: new Reach(SYSTEM_CLOCK),
+  };
+  const take = async (signal: Signal, isHouse = false): Promise<Acceptance> => {
+    const reply = await run(redis, accept, {
+      id: signalIdIn(PARTITIONS.ofChannel(CHANNEL), crypto.randomUUID().replaceAll("-", "")),
+      home: HOME,
+      signal,
+      sender: isHouse ? HOUSE : PROVIDER,
+      isHouse,
+      idempotencyKey: crypto.randomUUID(),
+      bodySha256: new Bun.CryptoHasher("sha256").update(canonicalBody(signal)).digest("hex"),
+    });
+    if (reply.kind !== "accepted") throw new Error(JSON.stringify(reply));
+    return reply.acceptance;
+  };
   return {
     redis,
     async send(changes = {}, dispatch = true) {
@@ -129,22 +159,14 @@ export async function startCopier(
         durationSeconds: 60,
         ...changes,
       };
-      const reply = await run(redis, accept, {
-        id: signalIdIn(PARTITIONS.ofChannel(CHANNEL), crypto.randomUUID().replaceAll("-", "")),
-        home: HOME,
-        signal,
-        sender: PROVIDER,
-        idempotencyKey: crypto.randomUUID(),
-        bodySha256: new Bun.CryptoHasher("sha256").update(canonicalBody(signal)).digest("hex"),
-      });
-      if (reply.kind !== "accepted") throw new Error(JSON.stringify(reply));
-      if (dispatch) {
-        for (const each of dispatchesOf(reply.signal, reply.routes)) {
-          await run(redis, enqueue, each.enqueue);
-        }
-        await redis.send("ZREM", [HOME.undispatched, reply.acceptance.id]);
-      }
-      return reply.acceptance.id;
+      const reply = await take(signal);
+      if (dispatch) await complete(parts, HOME, reply.id);
+      return reply.id;
+    },
+    async close(what, dispatch = true, isHouse = false) {
+      const reply = await take({ action: "close", channel: CHANNEL, ...what }, isHouse);
+      if (dispatch) await complete(parts, HOME, reply.id);
+      return reply;
     },
     async progress(id) {
       const stored = parseStoredSignal(
@@ -192,18 +214,35 @@ export async function readBooks(redis: Redis, id: SignalId): Promise<Books> {
 
 /** What the region's events tell of a signal's copies, a partition after the other and each in order. */
 export async function readEvents(redis: Redis, id: SignalId): Promise<OutcomesEvent[]> {
-  const events: OutcomesEvent[] = [];
-  for (const partition of PARTITIONS.all()) {
-    const entries = (await redis.send("XRANGE", [new RegionKeys(partition).events, "-", "+"])) as [
-      string,
-      string[],
-    ][];
-    for (const [, flat] of entries) {
-      const event = JSON.parse(flat[1] ?? "{}") as PackedOutcomes | SettlementsEvent;
-      if (event.kind === "outcomes" && event.signal === id) events.push(unpackOutcomes(event));
-    }
-  }
-  return events;
+  const events = await readAll(redis);
+  return events.flatMap((event) =>
+    event.kind === "outcomes" && event.signal === id ? [unpackOutcomes(event)] : [],
+  );
+}
+
+/** What they tell of a close. */
+export async function readClosures(redis: Redis, id: SignalId): Promise<ClosuresEvent[]> {
+  const events = await readAll(redis);
+  return events.flatMap((event) =>
+    event.kind === "closures" && event.signal === id ? [unpackClosures(event)] : [],
+  );
+}
+
+async function readAll(
+  redis: Redis,
+): Promise<(PackedOutcomes | PackedClosures | SettlementsEvent)[]> {
+  const partitions = await Promise.all(
+    PARTITIONS.all().map(
+      async (partition) =>
+        (await redis.send("XRANGE", [new RegionKeys(partition).events, "-", "+"])) as [
+          string,
+          string[],
+        ][],
+    ),
+  );
+  return partitions
+    .flat()
+    .map(([, flat]) => JSON.parse(flat[1] ?? "{}") as PackedOutcomes | PackedClosures);
 }
 
 /** Every outcome that the region's events tell, subscription → kinds in order. */

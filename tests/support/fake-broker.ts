@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { connectHttp } from "../../workers/brokers/http/http.ts";
 import type { Broker, Capabilities } from "../../workers/brokers/port.ts";
-import { readBook, type BookLine } from "../fake-broker/book.ts";
+import { readBook, readSales, type BookLine, type SaleLine } from "../fake-broker/book.ts";
 import type { FakeBrokerSettings, Faults } from "../fake-broker/settings.ts";
 import { freePort } from "./ports.ts";
 
@@ -26,6 +26,8 @@ export interface FakeBroker {
   crowd(): Promise<number>;
   /** Read from the file, past anything that is being tested. */
   book(): BookLine[];
+  /** Positions that were bought back, from the same file. */
+  sales(): SaleLine[];
   stop(): Promise<void>;
 }
 
@@ -80,6 +82,7 @@ export async function startFakeBroker(
       return ((await post(controlPort, "/crowd", {})) as { most: number }).most;
     },
     book: () => readBook(book),
+    sales: () => readSales(book),
     async stop() {
       child.kill("SIGKILL");
       await child.exited;

@@ -7,6 +7,8 @@ export interface RoleProcess {
   /** SIGSTOP, and on with it. */
   halt(): void;
   resume(): void;
+  /** Resolves once it has ended, of itself too. */
+  readonly exited: Promise<number>;
   /** `kill -9`. */
   kill(): Promise<void>;
   /** SIGTERM; answers the exit code. */
@@ -34,6 +36,7 @@ export async function startRole(
       resume() {
         child.kill("SIGCONT");
       },
+      exited: child.exited,
       async kill() {
         child.kill("SIGKILL");
         await child.exited;

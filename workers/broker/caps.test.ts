@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { CopyPlan } from "../../domain/copy-plan.ts";
 import type { SignalId } from "../../domain/ids.ts";
-import type { Signal } from "../../domain/signal.ts";
+import type { OpenSignal } from "../../domain/signal.ts";
 import { parseUsage } from "../../domain/usage.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import {
@@ -109,7 +109,7 @@ async function complete(id: SignalId): Promise<ReadonlyMap<string, string[]>> {
 
 async function outcomeOf(
   { subscription }: Follower,
-  changes: Partial<Signal> = {},
+  changes: Partial<OpenSignal> = {},
 ): Promise<string> {
   const outcomes = await complete(await copier.send({ durationSeconds: 3_600, ...changes }));
   return outcomes.get(subscription)?.join() ?? "none";

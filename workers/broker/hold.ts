@@ -2,6 +2,7 @@
 import type { PersonId } from "../../domain/ids.ts";
 import type { SkipReason } from "../../domain/outcome.ts";
 import { haltScopes, standing, type Halts } from "../../redis/halt.ts";
+import type { CloseJob } from "../../redis/close-job.ts";
 import type { Job } from "../../redis/job.ts";
 
 const REASONS = { halt: "HALTED", drain: "DRAINED" } as const;
@@ -18,4 +19,16 @@ export function stopOf(
   ] as const;
   const state = standing(halts, scopes);
   return state && REASONS[state];
+}
+
+/** A close passes a drain; a halt holds it until it is lifted. */
+export function isHeld(
+  halts: Halts,
+  { close: { channel, provider }, broker }: CloseJob,
+  follower: PersonId | undefined,
+): boolean {
+  if (halts.scopes.size === 0) return false;
+  const scopes = [...haltScopes(channel, provider, broker)];
+  if (follower !== undefined) scopes.push(`follower:${follower}`);
+  return standing(halts, scopes) === "halt";
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { PlanLayer } from "../../domain/plan-layer.ts";
 import type { SettingsScope } from "../../domain/settings-scope.ts";
-import type { Signal } from "../../domain/signal.ts";
+import type { OpenSignal } from "../../domain/signal.ts";
 import { setLayer } from "../../redis/layers.ts";
 import {
   CHANNEL,
@@ -82,14 +82,14 @@ async function set(scope: SettingsScope, plan: PlanLayer, paused = false): Promi
 const clear = (scope: SettingsScope) => set(scope, {});
 
 /** What the next signal comes to: outcome → how many. */
-async function next(changes: Partial<Signal> = {}): Promise<Record<string, number>> {
+async function next(changes: Partial<OpenSignal> = {}): Promise<Record<string, number>> {
   const { outcomes } = await sent(changes);
   const counts: Record<string, number> = {};
   for (const [told = "none"] of outcomes.values()) counts[told] = (counts[told] ?? 0) + 1;
   return counts;
 }
 
-async function sent(changes: Partial<Signal> = {}) {
+async function sent(changes: Partial<OpenSignal> = {}) {
   const id = await copier.send({ durationSeconds: 3_600, ...changes });
   await until("it is complete", async () => (await copier.progress(id)).status === "complete");
   const outcomes = await readOutcomes(copier.redis, id);

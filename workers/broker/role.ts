@@ -10,6 +10,7 @@ import { armCrashPoint } from "../crash-point.ts";
 import type { Role } from "../role.ts";
 import { connectRedis } from "../redis-client.ts";
 import { Allowance } from "./allowance.ts";
+import { closeShard } from "./closing.ts";
 import { fanOut, type FanOut } from "./fan-out.ts";
 import { HaltCache } from "./halt-cache.ts";
 import { LayerCache } from "./layer-cache.ts";
@@ -22,6 +23,8 @@ const JOBS_AT_ONCE = 8;
 const QUESTIONS_AT_ONCE = 2;
 /** Of all that a worker has in flight, questions take at most this share: they may wait, and jobs have a deadline. */
 const QUESTIONS_SHARE = 1 / 4;
+/** Closes have slots of their own, as many as questions: one that a halt holds must keep no open waiting. */
+const CLOSES_AT_ONCE = 4;
 
 export const role: Role = async (env, stop, ready) => {
   armCrashPoint(env.FANFARE_CRASH_AT);
@@ -37,6 +40,7 @@ export const role: Role = async (env, stop, ready) => {
   const inFlight = env.FANFARE_JOBS_IN_FLIGHT;
   const questionsInFlight = Math.max(1, Math.floor(inFlight * QUESTIONS_SHARE));
   const questionSlots = new Slots(questionsInFlight);
+  const closeSlots = new Slots(questionsInFlight);
   const jobSlots = new Slots(inFlight - questionsInFlight);
 
   const loop = (
@@ -69,6 +73,9 @@ export const role: Role = async (env, stop, ready) => {
       loop(region.jobs(broker.name), JOBS_AT_ONCE, jobSlots, (entry) => fanOut(parts, entry)),
       loop(region.questions(broker.name), QUESTIONS_AT_ONCE, questionSlots, (entry) =>
         answerQuestion(parts, entry),
+      ),
+      loop(region.closes(broker.name), CLOSES_AT_ONCE, closeSlots, (entry) =>
+        closeShard(parts, entry),
       ),
     ];
   });

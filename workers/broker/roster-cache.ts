@@ -8,6 +8,11 @@ import { RegionKeys } from "../../redis/keys.ts";
 import { parseRosterShard, type RosterMember } from "../../redis/roster.ts";
 import type { Redis } from "../redis-client.ts";
 
+/** A shard as jobs name it, with the version that they need at least. */
+type ShardName = Pick<Job, "broker" | "shard" | "version"> & {
+  readonly signal: Pick<Job["signal"], "channel">;
+};
+
 export interface RosterShard {
   readonly version: number;
   readonly members: readonly RosterMember[];
@@ -30,7 +35,7 @@ export class RosterCache {
   }
 
   /** At least as new as the job's version; `fresh` reads it again in any case. */
-  async shardOf(partition: number, job: Job, fresh = false): Promise<RosterShard> {
+  async shardOf(partition: number, job: ShardName, fresh = false): Promise<RosterShard> {
     const region = new RegionKeys(partition);
     const head = region.rosterHead(job.signal.channel, job.broker);
     const key = `${head}:${job.shard}`;
@@ -48,7 +53,7 @@ export class RosterCache {
     return shard;
   }
 
-  async #read(head: string, rows: string, job: Job): Promise<RosterShard> {
+  async #read(head: string, rows: string, job: ShardName): Promise<RosterShard> {
     // The version goes first: rows that are newer than it are found out when the intents are written.
     const [version, flat] = await Promise.all([
       this.#redis.send("HGET", [head, `version:${job.shard}`]) as Promise<string | null>,

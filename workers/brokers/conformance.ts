@@ -12,7 +12,14 @@ import {
   type SubscriptionId,
 } from "../../domain/ids.ts";
 import { until } from "../../tests/support/wait.ts";
-import type { Broker, BrokerAnswer, OrderBatch, Settlement } from "./port.ts";
+import type {
+  Broker,
+  BrokerAnswer,
+  CloseAnswer,
+  CloseBatch,
+  OrderBatch,
+  Settlement,
+} from "./port.ts";
 
 export interface Venue {
   readonly broker: Broker;
@@ -49,6 +56,17 @@ export function conformance(name: string, start: () => Venue): void {
 
   const open = async (batch: OrderBatch): Promise<readonly BrokerAnswer[]> => {
     const reply = await start().broker.open(batch);
+    if (reply.kind !== "answered") throw new Error(reply.kind);
+    return reply.answers;
+  };
+
+  const closeOf = ({ symbol, shard, orders }: OrderBatch): CloseBatch => ({
+    close: signalIdIn(0, crypto.randomUUID().replaceAll("-", "")),
+    ...{ symbol, shard, orders },
+  });
+
+  const close = async (batch: CloseBatch): Promise<readonly CloseAnswer[]> => {
+    const reply = await start().broker.close(batch);
     if (reply.kind !== "answered") throw new Error(reply.kind);
     return reply.answers;
   };
@@ -173,11 +191,78 @@ export function conformance(name: string, start: () => Venue): void {
       }
     });
 
-    test("tells every settlement to whoever follows the cursor, and pays out what it tells", async () => {
+    test("buys each position back once, however often and however concurrently the close is sent, and pays what it says", async () => {
+      const { account, balanceOf, broker } = start();
+      const mine = await account(10_000);
+      const batch = batchOf(mine, 100, { count: 20, durationSeconds: 60 });
+      await open(batch);
+      const closing = closeOf(batch);
+      const found = await broker.findClosed(closing);
+      expect(found).toEqual({
+        kind: "answered",
+        answers: batch.orders.map(() => ({ kind: "open" })),
+      });
+      const answers = await Promise.all(Array.from({ length: 8 }, () => close(closing)));
+      for (const each of answers) expect(each).toEqual(answers[0] ?? []);
+      let returned = 0;
+      for (const each of answers[0] ?? []) {
+        if (each.kind !== "closed") throw new Error(each.kind);
+        expect(each.stakeCents).toBe(100);
+        expect(each.closePriceMicros).toBeGreaterThan(0);
+        returned += each.returnCents;
+      }
+      expect(await balanceOf(mine)).toBe(10_000 - 20 * 100 + returned);
+      const answered: unknown = await broker.findClosed(closing);
+      expect(answered).toEqual({ kind: "answered", answers: answers[0] });
+      // To another close it is not open.
+      const again = closeOf(batch);
+      expect(new Set((await close(again)).map(({ kind }) => kind))).toEqual(new Set(["not-open"]));
+      const sold = await broker.findClosed(again);
+      if (sold.kind !== "answered") throw new Error(sold.kind);
+      expect(new Set(sold.answers.map(({ kind }) => kind))).toEqual(new Set(["not-open"]));
+      expect(await balanceOf(mine)).toBe(10_000 - 20 * 100 + returned);
+    });
+
+    test("buys back what of a batch it is told to, and leaves the rest open", async () => {
+      const { account, broker } = start();
+      const mine = await account(10_000);
+      const batch = batchOf(mine, 100, { count: 6, durationSeconds: 60 });
+      await open(batch);
+      const some = { ...batch, orders: batch.orders.slice(2, 4) };
+      expect((await close(closeOf(some))).map(({ kind }) => kind)).toEqual(["closed", "closed"]);
+      const signal = batch.orders[0]?.clientOrderId.split(".")[0] as SignalId;
+      const found = await broker.findClosed(closeOf(batch));
+      if (found.kind !== "answered") throw new Error(found.kind);
+      const kinds = found.answers.map(({ kind }): string => kind);
+      expect(kinds).toEqual(["open", "open", "not-open", "not-open", "open", "open"]);
+      // All of them stand on its books, and none can be opened again.
+      const listed = await broker.list(signal);
+      expect(listed.kind === "answered" && listed.answers).toHaveLength(6);
+      expect((await open(batch)).map(({ kind }) => kind)).toEqual(batch.orders.map(() => "placed"));
+      expect(await broker.list(signal)).toMatchObject({ answers: { length: 6 } });
+    });
+
+    test("buys back nothing that was never opened, or has expired", async () => {
+      const { account, balanceOf } = start();
+      const mine = await account(1_000);
+      const batch = batchOf(mine, 100, { durationSeconds: 1 });
+      expect(await close(closeOf(batch))).toEqual([{ kind: "not-open" }]);
+      const [placed] = await open(batch);
+      if (placed?.kind !== "placed") throw new Error("not placed");
+      await until("it has expired", () => Date.now() > placed.expiresAtMs + 5);
+      expect(await close(closeOf(batch))).toEqual([{ kind: "not-open" }]);
+      await until("it has settled", async () =>
+        [900, 1_000, 1_085].includes(await balanceOf(mine)),
+      );
+    });
+
+    test("tells every settlement and every sale to whoever follows the cursor, and pays out what it tells", async () => {
       const { account, balanceOf, broker } = start();
       const mine = await account(10_000);
       const batch = batchOf(mine, 100, { count: 5, durationSeconds: 1 });
       await open(batch);
+      await close(closeOf({ ...batch, orders: batch.orders.slice(0, 2) }));
+      const told: Settlement[] = [];
       const mineOnly = new Map<string, Settlement>();
       let cursor = "";
       await until("all five are settled", async () => {
@@ -185,12 +270,16 @@ export function conformance(name: string, start: () => Venue): void {
         if (reply.kind === "unanswered") return false;
         cursor = reply.answers.next;
         for (const each of reply.answers.settlements) {
-          if (each.account === mine) mineOnly.set(each.clientOrderId, each);
+          if (each.account !== mine) continue;
+          told.push(each);
+          mineOnly.set(each.clientOrderId, each);
         }
         return mineOnly.size === 5;
       });
       const returned = [...mineOnly.values()].reduce((sum, each) => sum + each.returnCents, 0);
       expect(await balanceOf(mine)).toBe(10_000 - 500 + returned);
+      expect(told).toHaveLength(5);
+      expect(told.filter(({ kind }) => kind === "sold")).toHaveLength(2);
       expect([...mineOnly.keys()].toSorted()).toEqual(
         batch.orders.map((each) => each.clientOrderId as string).toSorted(),
       );

@@ -6,7 +6,7 @@
 import type { AccountId, ClientOrderId, SignalId } from "../../domain/ids.ts";
 import type { SettlementKind } from "../../domain/contract.ts";
 import type { Order } from "../../domain/order.ts";
-import type { Outcome } from "../../domain/outcome.ts";
+import type { CloseOutcome, Outcome } from "../../domain/outcome.ts";
 import type { ContractType } from "../../domain/signal.ts";
 
 /**
@@ -36,6 +36,12 @@ export interface Capabilities {
    * on top is skipped. Absent where it takes any number.
    */
   readonly ordersPerAccount?: number;
+  /**
+   * Whether a close sent again under the same close id is still the same close,
+   * which sells a position once. Where the broker does not say so, a close that
+   * was not answered is only asked about until that is proven to be harmless.
+   */
+  readonly closes?: "once";
 }
 
 /** What is sure of every broker. */
@@ -57,6 +63,29 @@ export interface OrderBatch {
   readonly shard: number;
   readonly orders: readonly Order[];
 }
+
+/** Positions to be sold back, all in one symbol. */
+export interface CloseBatch {
+  /** The signal that closes them: the same at every attempt. */
+  readonly close: SignalId;
+  readonly symbol: string;
+  /** As of the batch that opened them. */
+  readonly shard: number;
+  readonly orders: readonly ClosingOrder[];
+}
+
+/** The order that opened the position. */
+export type ClosingOrder = Pick<Order, "clientOrderId" | "account" | "stakeCents">;
+
+export type CloseAnswer =
+  | Extract<CloseOutcome, { kind: "closed" | "rejected" }>
+  /** Never opened, expired, or closed by another: nothing of it is open. */
+  | { readonly kind: "not-open" };
+
+export type CloseLookUp =
+  | Exclude<CloseAnswer, { kind: "rejected" }>
+  /** The position stands open, or is not found there; a close still on its way may be about to sell it. */
+  | { readonly kind: "open" };
 
 export type BrokerAnswer = Extract<Outcome, { kind: "placed" | "rejected" }>;
 
@@ -88,6 +117,10 @@ export interface BookedOrder {
   readonly stakeCents: number;
   /** Epoch milliseconds of the broker's clock. */
   readonly openedAtMs: number;
+  /** What it has come to; absent where the broker does not list that. */
+  readonly state?: "open" | SettlementKind;
+  /** What sold it back; absent where it was not sold, or where the broker does not list that. */
+  readonly soldBy?: SignalId;
 }
 
 /** The broker took nothing of the call, for certain, and says when to come again. */
@@ -106,6 +139,14 @@ export interface Broker {
   open(batch: OrderBatch): Promise<Answered<readonly BrokerAnswer[]> | Busy>;
   /** What became of the orders of a batch, in its order. Asking changes nothing. */
   lookUp(batch: OrderBatch): Promise<Answered<readonly LookUp[]>>;
+  /**
+   * Sells positions back at the broker's price. What this very close sold
+   * before is answered as sold by it, as far as `capabilities.closes` goes.
+   * Answers in the order of the batch.
+   */
+  close(batch: CloseBatch): Promise<Answered<readonly CloseAnswer[]> | Busy>;
+  /** What became of positions that this close may have sold, in the order of the batch. Asking changes nothing. */
+  findClosed(batch: CloseBatch): Promise<Answered<readonly CloseLookUp[]>>;
   /**
    * Everything that the broker's own books hold of a signal, whoever sent it:
    * what the copier's outcomes are compared with. An order that was booked

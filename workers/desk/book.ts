@@ -23,11 +23,13 @@ export async function listContracts(
     cursor = next;
   }
   const contracts = parseBucket(bucket, rows).map(
-    ({ clientOrderId, account, stakeCents, terms: { openedAtMs } }) => ({
+    ({ clientOrderId, account, stakeCents, state, sale, terms: { openedAtMs } }) => ({
       clientOrderId,
       account,
       stakeCents,
       openedAtMs,
+      state,
+      ...(sale ? { soldBy: sale.close } : {}),
     }),
   );
   const next = partition + 1;

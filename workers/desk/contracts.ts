@@ -134,7 +134,7 @@ function onlyPartitionOf(
 }
 
 /** Does each partition's orders in one go and puts the answers back into the order of the batch. */
-async function spread<T>(
+export async function spread<T>(
   orders: OrderColumns,
   partitions: PartitionMap,
   act: (partition: number, orders: OrderColumns) => Promise<T[]>,

@@ -12,12 +12,14 @@ import { DeskKeys, type PartitionMap } from "../../redis/keys.ts";
 import { ID_PATTERN, type AccountId } from "../../domain/ids.ts";
 import {
   BalancesSchema,
+  CloseBatchSchema,
   DepositsSchema,
   OrderBatchSchema,
   PayoutsSchema,
 } from "../brokers/desk/api.ts";
 import { listContracts } from "./book.ts";
 import { balancesOf, depositAll, lookUp, open, PAYOUT_BP } from "./contracts.ts";
+import { findSold, sell } from "./sales.ts";
 import { isCursor, settlementsAfter } from "./settlements.ts";
 import type { Redis } from "../redis-client.ts";
 
@@ -62,6 +64,16 @@ export function deskApp({ redis, partitions, token, stop }: Desk): Hono {
     const batch = await bodyOf(c, OrderBatchSchema);
     if ("faults" in batch) return problem(c, batch.code, batch.faults);
     return c.json({ answers: await lookUp(redis, partitions, batch.value) });
+  });
+  app.post("/v1/contracts/close", async (c) => {
+    const batch = await bodyOf(c, CloseBatchSchema);
+    if ("faults" in batch) return problem(c, batch.code, batch.faults);
+    return c.json({ answers: await sell(redis, partitions, batch.value) });
+  });
+  app.post("/v1/contracts/closed", async (c) => {
+    const batch = await bodyOf(c, CloseBatchSchema);
+    if ("faults" in batch) return problem(c, batch.code, batch.faults);
+    return c.json({ answers: await findSold(redis, partitions, batch.value) });
   });
   app.post("/v1/balances", async (c) => {
     const body = await bodyOf(c, BalancesSchema);

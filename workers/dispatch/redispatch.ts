@@ -8,8 +8,14 @@
 import { getLogger } from "@logtape/logtape";
 import { HomeKeys } from "../../redis/keys.ts";
 import { overdue } from "../../redis/dispatch.ts";
-import { dispatchesOf, enqueue } from "../../redis/enqueue.ts";
-import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../redis/progress.ts";
+import { dispatchesOf, enqueue, type EnqueueReply } from "../../redis/enqueue.ts";
+import { closeDispatchesOf, enqueueClose } from "../../redis/enqueue-close.ts";
+import {
+  parseStoredSignal,
+  STORED_SIGNAL_FIELDS,
+  type StoredSignal,
+} from "../../redis/progress.ts";
+import type { Script } from "../../redis/script.ts";
 import type { SignalId } from "../../domain/ids.ts";
 import { crashPoint } from "../crash-point.ts";
 import type { Clock } from "../clock.ts";
@@ -39,7 +45,9 @@ export async function redispatch(parts: Redispatch): Promise<void> {
       const which = { home: keys, graceMs: GRACE_MS, skip, limit: LIMIT };
       const { oldest, newest } = await run(home, overdue, which);
       const ids = [...new Set([...oldest, ...newest])];
-      const results = await Promise.allSettled(ids.map((id) => complete(parts, reach, keys, id)));
+      const results = await Promise.allSettled(
+        ids.map((id) => complete({ ...parts, reach }, keys, id)),
+      );
       const left = results.map(({ status }) => status === "rejected");
       const failed = left.filter(Boolean).length;
       if (failed > 0) log.warn("{failed} signals could not be dispatched yet", { failed });
@@ -53,32 +61,53 @@ export async function redispatch(parts: Redispatch): Promise<void> {
   }
 }
 
-async function complete(
-  { home, regions }: Redispatch,
-  reach: Reach,
+/** Dispatches one accepted signal, whatever of it stands already. Rejects where a region does not confirm. */
+export async function complete(
+  { home, regions, reach }: Pick<Redispatch, "home" | "regions"> & { readonly reach: Reach },
   keys: HomeKeys,
   id: SignalId,
 ): Promise<void> {
-  const fields = await home.send("HMGET", [keys.signal(id), ...STORED_SIGNAL_FIELDS]);
-  const stored = parseStoredSignal(fields);
-  if (stored) {
-    const enqueued = await Promise.allSettled(
-      dispatchesOf(stored.signal, stored.routes).map(async (dispatch) => {
-        const region = regions.get(dispatch.region);
-        if (!region) throw new Error("a route names a region that is not configured");
-        crashPoint("before-enqueue");
-        const { kind } = await reach.call(dispatch.region, () =>
-          run(region, enqueue, dispatch.enqueue),
-        );
-        crashPoint("after-enqueue");
-        if (kind === "full") throw new Error("a job stream is full");
-      }),
-    );
-    // One region that is away keeps the signal listed, and keeps none of the others from their jobs.
-    if (enqueued.some(({ status }) => status === "rejected"))
-      throw new Error("not all have their jobs");
+  const stored = await readStored(home, keys, id);
+  if (stored?.signal.action === "close") {
+    const { closes } = stored.signal;
+    const closed = await Promise.all(closes.map((each) => readStored(home, keys, each)));
+    const known = closed.filter((each) => each !== undefined);
+    await enqueueAll(regions, reach, enqueueClose, closeDispatchesOf(stored.signal, known));
+  } else if (stored) {
+    await enqueueAll(regions, reach, enqueue, dispatchesOf(stored.signal, stored.routes));
   }
   crashPoint("before-confirm");
   await home.send("ZREM", [keys.undispatched, id]);
   crashPoint("after-confirm");
+}
+
+async function readStored(
+  home: Redis,
+  keys: HomeKeys,
+  id: SignalId,
+): Promise<StoredSignal | undefined> {
+  return parseStoredSignal(await home.send("HMGET", [keys.signal(id), ...STORED_SIGNAL_FIELDS]));
+}
+
+async function enqueueAll<Args>(
+  regions: Redispatch["regions"],
+  reach: Reach,
+  script: Script<Args, EnqueueReply>,
+  dispatches: readonly { readonly region: string; readonly enqueue: Args }[],
+): Promise<void> {
+  const enqueued = await Promise.allSettled(
+    dispatches.map(async (dispatch) => {
+      const region = regions.get(dispatch.region);
+      if (!region) throw new Error("a route names a region that is not configured");
+      crashPoint("before-enqueue");
+      const { kind } = await reach.call(dispatch.region, () =>
+        run(region, script, dispatch.enqueue),
+      );
+      crashPoint("after-enqueue");
+      if (kind === "full") throw new Error("a job stream is full");
+    }),
+  );
+  // One region that is away keeps the signal listed, and keeps none of the others from their jobs.
+  if (enqueued.some(({ status }) => status === "rejected"))
+    throw new Error("not all have their jobs");
 }

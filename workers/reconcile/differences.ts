@@ -15,6 +15,11 @@ export const DIFFERENCES = {
   ORDER_TWICE: "The broker's list has an order twice.",
   ORDER_LATE: "The broker opened an order after its deadline.",
   ORDER_DIFFERS: "The broker's order is not the one that the outcome tells of.",
+  CLOSE_WAITING:
+    "A close has copies without an outcome: a halt holds them, or their broker does not answer.",
+  CLOSED_NOT_SOLD: "An outcome says closed, and by the broker's list that close did not sell it.",
+  SOLD_NOT_CLOSED:
+    "By the broker's list a close sold a position that no outcome of it calls closed.",
   BROKER_SILENT: "The broker did not list its orders: nothing was compared with them.",
   SEQUENCE_GAP: "A number of the channel's log is missing: what was accepted under it is lost.",
   SEQUENCE_TWICE: "Two signals of a channel have the same number.",

@@ -26,6 +26,8 @@ export interface Known {
   readonly acceptedAtMs: number;
   readonly deadlineMs: number;
   readonly followers: number;
+  /** Of a close: the signals whose positions it closes. */
+  readonly closes?: readonly SignalId[];
 }
 
 export async function readStored(

@@ -192,6 +192,64 @@ test("fan-outs that went well have no difference", async () => {
   expect(found).toEqual({ signals: 3, followers: 3 * FOLLOWERS, differences: [] });
 });
 
+describe("a close", () => {
+  /** One that is over and recorded, of a signal of its own. */
+  async function closed(): Promise<{ readonly signal: SignalId; readonly id: SignalId }> {
+    const signal = await fanOut();
+    const { id } = await copier.close({ signal });
+    await until("every copy has an outcome", async () => {
+      return (await copier.progress(id)).status === "complete";
+    });
+    await until("all of it is recorded", async () => {
+      const orders = await records.orders.find({ where: { signal: id } });
+      const isLinked = (await records.signals.get(id))?.linkHash !== undefined;
+      return orders.length === FOLLOWERS && isLinked;
+    });
+    return { signal, id };
+  }
+
+  test("that went well has no difference, and neither has what it closed", async () => {
+    const { signal, id } = await closed();
+    expect(await named(id)).toEqual({});
+    expect(await named(signal)).toEqual({});
+  });
+
+  test("told as closed, and by the broker's list not sold by it, is named", async () => {
+    const { signal, id } = await closed();
+    for (const partition of PARTITIONS.all()) {
+      const key = new DeskKeys(partition).contracts(signal);
+      const rows = (await copier.redis.send("HGETALL", [key])) as Record<string, string>;
+      const sold = Object.entries(rows).find(([, text]) => text.startsWith("sold,"));
+      if (!sold) continue;
+      const open = sold[1].replace(/^sold,(.*?,EUR\/USD),[^|]*/, "open,$1");
+      await copier.redis.send("HSET", [key, sold[0], open]);
+      const { length } = open.split(";").slice(0, -1);
+      expect(await named(id)).toEqual({ CLOSED_NOT_SOLD: length });
+      return;
+    }
+    throw new Error("nothing was sold");
+  });
+
+  test("sold by it at the broker, and not told as closed, is named", async () => {
+    const { id } = await closed();
+    const [order] = await records.orders.find({ where: { signal: id }, limit: 1 });
+    deleteRecord("orders", order?._id ?? "");
+    for (const partition of PARTITIONS.all())
+      await copier.redis.send("DEL", [new RegionKeys(partition).events]);
+    expect(await named(id)).toEqual({ CLOSE_WAITING: 1, SOLD_NOT_CLOSED: 1 });
+  });
+
+  test("that a halt holds, or whose jobs are missing, is named as waiting", async () => {
+    const signal = await fanOut();
+    await halt("dispatch");
+    const { id } = await copier.close({ signal }, false);
+    await copier.redis.send("ZREM", [HOME.undispatched, id]);
+    await start("dispatch");
+    expect(await named(id)).toMatchObject({ CLOSE_WAITING: 1 });
+    expect((await named(id))["JOB_MISSING"]).toBeGreaterThan(0);
+  });
+});
+
 describe("the broker's own list", () => {
   test("an order that is placed and not there is named", async () => {
     const id = await fanOut();

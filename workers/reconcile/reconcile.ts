@@ -5,8 +5,10 @@
  * for people to see.
  */
 import type { ChannelId, SignalId } from "../../domain/ids.ts";
+import type { AcceptedSignal } from "../../domain/signal.ts";
 import { HomeKeys } from "../../redis/keys.ts";
 import type { SignalRecord } from "../records/port.ts";
+import { compareClose } from "./closes.ts";
 import { compareCopies } from "./copies.ts";
 import type { Difference } from "./differences.ts";
 import { compareLog, type LogEntry } from "./log.ts";
@@ -89,8 +91,13 @@ async function compareOne(
   sources: Sources,
   { unknownAfterMs }: Scope,
   known: Known,
-  { events }: Traces,
+  { events, closures }: Traces,
 ): Promise<Difference[]> {
+  if (known.closes) {
+    const told = closures.get(known.id) ?? new Map<string, readonly string[]>();
+    const unknownBeforeMs = sources.clock.nowMs() - unknownAfterMs;
+    return await compareClose(sources, { ...known, closes: known.closes }, told, unknownBeforeMs);
+  }
   const picture = await pictureOf(sources, known, events.get(known.id) ?? new Map());
   return compareCopies(picture, sources.clock.nowMs() - unknownAfterMs);
 }
@@ -106,13 +113,29 @@ async function findOne(
   { accepted }: Traces,
 ): Promise<Known | undefined> {
   const acceptance = accepted.get(id) ?? (await readStored(sources, id));
-  if (acceptance) return { ...acceptance.signal, followers: acceptance.followers };
+  if (acceptance) return knownSignal(acceptance.signal, acceptance.followers);
   const record = await sources.records.signals.get(id);
   return record?.acceptedAtMs === undefined ? undefined : knownOf(record);
 }
 
-function knownOf({ _id, channel, acceptedAtMs, deadlineMs, followers }: SignalRecord): Known {
-  return { id: _id as SignalId, channel, acceptedAtMs, deadlineMs, followers };
+function knownOf({
+  _id,
+  channel,
+  acceptedAtMs,
+  deadlineMs = acceptedAtMs,
+  followers,
+  closes,
+}: SignalRecord): Known {
+  const known = { id: _id as SignalId, channel, acceptedAtMs, deadlineMs, followers };
+  return closes ? { ...known, closes: closes as readonly SignalId[] } : known;
+}
+
+/** A close has no deadline: it is due from its acceptance on. */
+function knownSignal(signal: AcceptedSignal, followers: number): Known {
+  const { id, channel, acceptedAtMs } = signal;
+  return signal.action === "close"
+    ? { id, channel, acceptedAtMs, deadlineMs: acceptedAtMs, followers, closes: signal.closes }
+    : { id, channel, acceptedAtMs, deadlineMs: signal.deadlineMs, followers };
 }
 
 interface KnownEntry extends LogEntry {
@@ -144,7 +167,7 @@ async function readLog(
   for (const { signal, sha256, followers } of accepted.values()) {
     if (signal.channel !== channel || entries.has(signal.id)) continue;
     const link = links.get(signal.id);
-    const known = { ...signal, followers };
+    const known = knownSignal(signal, followers);
     entries.set(signal.id, { signal, sha256, known, ...(link ? { link } : {}) });
   }
   return [...entries.values()];

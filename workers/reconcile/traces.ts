@@ -5,6 +5,8 @@
  */
 import type { AcceptedSignal } from "../../domain/signal.ts";
 import { HomeKeys, RegionKeys } from "../../redis/keys.ts";
+import { clientOrderId } from "../../domain/ids.ts";
+import { parseCloseJob } from "../../redis/close-job.ts";
 import { parseJob } from "../../redis/job.ts";
 import { parseEvent, parseLink, parseSignalEntry } from "../recorder/parse.ts";
 import type { Told } from "./copies.ts";
@@ -22,6 +24,8 @@ export interface Traces {
   readonly links: ReadonlyMap<string, { readonly previousHash: string; readonly linkHash: string }>;
   /** Signal → subscription → what the `events` streams say, in order. */
   readonly events: ReadonlyMap<string, ReadonlyMap<string, readonly Told[]>>;
+  /** Close → the order that it closes → what the `events` streams say, in order. */
+  readonly closures: ReadonlyMap<string, ReadonlyMap<string, readonly string[]>>;
   /** Signals that jobs, outcomes or settlements name, with their channel where that is known. */
   readonly named: ReadonlyMap<string, string | undefined>;
 }
@@ -30,6 +34,7 @@ export async function readTraces(sources: Sources, sinceMs: number): Promise<Tra
   const accepted = new Map<string, Acceptance>();
   const links = new Map<string, { previousHash: string; linkHash: string }>();
   const events = new Map<string, Map<string, Told[]>>();
+  const closures = new Map<string, Map<string, string[]>>();
   const named = new Map<string, string | undefined>();
 
   for (const partition of sources.partitions.all()) {
@@ -40,19 +45,32 @@ export async function readTraces(sources: Sources, sinceMs: number): Promise<Tra
           const job = parseJob(entry.fields);
           if (typeof job !== "string") named.set(job.signal.id, job.signal.channel);
         }
+        for await (const entry of entriesSince(region, keys.closes(broker), sinceMs)) {
+          const job = parseCloseJob(entry.fields);
+          if (typeof job !== "string") named.set(job.close.id, job.close.channel);
+        }
       }
       for await (const entry of entriesSince(region, keys.events, sinceMs)) {
         const event = parseEvent(entry);
         if (typeof event === "string") continue;
         if (event.kind === "settlements") {
           // Of a signal that was lost with its jobs, these are the broker's word that it was.
-          for (const { clientOrderId } of event.settlements) {
-            const signal = clientOrderId.split(".")[0] ?? "";
+          for (const { clientOrderId: id } of event.settlements) {
+            const signal = id.split(".")[0] ?? "";
             if (!named.has(signal)) named.set(signal, undefined);
           }
           continue;
         }
         if (!named.has(event.signal)) named.set(event.signal, undefined);
+        if (event.kind === "closures") {
+          const told = closures.get(event.signal) ?? new Map<string, string[]>();
+          closures.set(event.signal, told);
+          for (const [subscription, , { kind }] of event.copies) {
+            const order = clientOrderId(event.of, subscription);
+            told.set(order, [...(told.get(order) ?? []), kind]);
+          }
+          continue;
+        }
         const copies = events.get(event.signal) ?? new Map<string, Told[]>();
         events.set(event.signal, copies);
         for (const [subscription, account, outcome] of event.copies) {
@@ -72,5 +90,5 @@ export async function readTraces(sources: Sources, sinceMs: number): Promise<Tra
       if (typeof acceptance !== "string") accepted.set(acceptance.signal.id, acceptance);
     }
   }
-  return { accepted, links, events, named };
+  return { accepted, links, events, closures, named };
 }

@@ -4,8 +4,11 @@ import { SETTLEMENT_KINDS } from "../../domain/contract.ts";
 import { ID_PATTERN, isSignalId } from "../../domain/ids.ts";
 import type { AcceptedSignal } from "../../domain/signal.ts";
 import {
+  unpackClosures,
   unpackOutcomes,
   type ChainLink,
+  type ClosedTogether,
+  type PackedClosures,
   type PackedOutcomes,
   type PlacedTogether,
   type RegionEvent,
@@ -21,17 +24,30 @@ const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 /** Not the list of today's reasons: a worker that is newer than its recorder loses nothing by a new one. */
 const reason = v.pipe(v.string(), v.regex(/^[A-Z_]{1,40}$/));
 
-/** Looked at as a whole, as there are hundreds in each of many entries. */
-const placedCopies = v.custom<PlacedTogether[3]>(
-  (value) =>
-    Array.isArray(value) &&
-    value.length % 3 === 0 &&
-    value.every((item, index) =>
-      index % 3 === 2
-        ? Number.isSafeInteger(item) && (item as number) >= 0
-        : typeof item === "string" && ID_PATTERN.test(item),
-    ),
-);
+/** Ids by twos and amounts after them. Looked at as a whole, as there are hundreds in each of many entries. */
+const copiesOf = <T>(columns: number) =>
+  v.custom<T>(
+    (value) =>
+      Array.isArray(value) &&
+      value.length % columns === 0 &&
+      value.every((item, index) =>
+        index % columns >= 2
+          ? Number.isSafeInteger(item) && (item as number) >= 0
+          : typeof item === "string" && ID_PATTERN.test(item),
+      ),
+  );
+const placedCopies = copiesOf<PlacedTogether[3]>(3);
+const closedCopies = copiesOf<ClosedTogether[2]>(4);
+
+const NOT_DONE = [
+  v.object({
+    kind: v.literal("rejected"),
+    stakeCents: whole,
+    reason,
+  }),
+  v.object({ kind: v.literal("skipped"), reason }),
+  v.object({ kind: v.literal("unknown"), stakeCents: whole }),
+] as const;
 
 const OutcomeSchema = v.variant("kind", [
   v.object({
@@ -41,28 +57,45 @@ const OutcomeSchema = v.variant("kind", [
     openedAtMs: whole,
     expiresAtMs: whole,
   }),
-  v.object({
-    kind: v.literal("rejected"),
-    stakeCents: whole,
-    reason,
-  }),
-  v.object({ kind: v.literal("skipped"), reason }),
-  v.object({ kind: v.literal("unknown"), stakeCents: whole }),
+  ...NOT_DONE,
 ]);
+
+const ClosureSchema = v.variant("kind", [
+  v.object({
+    kind: v.literal("closed"),
+    stakeCents: whole,
+    returnCents: whole,
+    closePriceMicros: whole,
+    closedAtMs: whole,
+  }),
+  ...NOT_DONE,
+]);
+
+/** What the events of a job have in common. */
+const JOB_FIELDS = {
+  signal: signalId,
+  broker: id,
+  shard: whole,
+  acceptedAtMs: whole,
+  dispatchedAtMs: whole,
+  decidedAtMs: whole,
+  sentAtMs: v.nullable(whole),
+  answeredAtMs: v.nullable(whole),
+};
 
 const EventSchema = v.variant("kind", [
   v.object({
     kind: v.literal("outcomes"),
-    signal: signalId,
-    broker: id,
-    shard: whole,
-    acceptedAtMs: whole,
-    dispatchedAtMs: whole,
-    decidedAtMs: whole,
-    sentAtMs: v.nullable(whole),
-    answeredAtMs: v.nullable(whole),
+    ...JOB_FIELDS,
     copies: v.array(v.strictTuple([id, id, OutcomeSchema])),
     placed: v.optional(v.array(v.strictTuple([whole, whole, whole, placedCopies]))),
+  }),
+  v.object({
+    kind: v.literal("closures"),
+    ...JOB_FIELDS,
+    of: signalId,
+    copies: v.array(v.strictTuple([id, id, ClosureSchema])),
+    closed: v.optional(v.array(v.strictTuple([whole, whole, closedCopies]))),
   }),
   v.object({
     kind: v.literal("settlements"),
@@ -95,8 +128,10 @@ const LinkSchema = v.object({
 });
 
 export function parseEvent(entry: Entry): RegionEvent | string {
-  const event = parse(entry, "event", EventSchema) as PackedOutcomes | SettlementsEvent | string;
-  return typeof event === "object" && event.kind === "outcomes" ? unpackOutcomes(event) : event;
+  const event = parse(entry, "event", EventSchema) as
+    PackedOutcomes | PackedClosures | SettlementsEvent | string;
+  if (typeof event === "string" || event.kind === "settlements") return event;
+  return event.kind === "outcomes" ? unpackOutcomes(event) : unpackClosures(event);
 }
 
 export function parseLink(entry: Entry): ChainLink | string {

@@ -5,7 +5,13 @@
  * one which was resolved never comes back.
  */
 import { clientOrderId } from "../../domain/ids.ts";
-import type { CopyOutcome, OutcomesEvent, SettlementsEvent } from "../../redis/events.ts";
+import type {
+  ClosuresEvent,
+  CopyClosure,
+  CopyOutcome,
+  OutcomesEvent,
+  SettlementsEvent,
+} from "../../redis/events.ts";
 import type { Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
 import { crashPoint } from "../crash-point.ts";
@@ -47,12 +53,13 @@ export function recordEvents({ orders }: Pick<Records, "orders">, now: () => num
     const certain: Part<OrderRecord>[] = [];
     const settled: Part<OrderRecord>[] = [];
     for (const event of events) {
-      if (event.kind === "settlements") settled.push(...settlementsOf(event));
-      else {
-        for (const copy of event.copies) {
-          const order = orderOf(event, copy, recordedAtMs);
-          (order.outcome === "unknown" ? unknown : certain).push(order);
-        }
+      if (event.kind === "settlements") {
+        settled.push(...settlementsOf(event));
+        continue;
+      }
+      for (const copy of event.copies) {
+        const order = orderOf(event, copy, recordedAtMs);
+        (order.outcome === "unknown" ? unknown : certain).push(order);
       }
     }
     await orders.merge(certain);
@@ -81,17 +88,20 @@ function bulk<T>(
   };
 }
 
+/** A close is an order of its own, as one close may be of several of a follower's orders. */
 function orderOf(
-  event: OutcomesEvent,
-  [subscription, account, { kind, ...outcome }]: CopyOutcome,
+  event: OutcomesEvent | ClosuresEvent,
+  [subscription, account, { kind, ...outcome }]: CopyOutcome | CopyClosure,
   recordedAtMs: number,
 ): OrderRecord {
   const { signal, broker, acceptedAtMs, dispatchedAtMs, decidedAtMs, sentAtMs, answeredAtMs } =
     event;
   // A skipped copy was never sent, whatever happened to the others of its shard.
   const sent = kind !== "skipped";
+  const closes = event.kind === "closures" && clientOrderId(event.of, subscription);
   return {
-    _id: clientOrderId(signal, subscription),
+    _id: closes ? `${signal}.${closes}` : clientOrderId(signal, subscription),
+    ...(closes ? { closes } : {}),
     signal,
     subscription,
     account,

@@ -4,9 +4,15 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { asId, clientOrderId, type AccountId, type SubscriptionId } from "../../domain/ids.ts";
-import type { Outcome } from "../../domain/outcome.ts";
+import type { CloseOutcome, Outcome } from "../../domain/outcome.ts";
 import type { AcceptedSignal } from "../../domain/signal.ts";
-import type { CopyOutcome, OutcomesEvent, RegionEvent } from "../../redis/events.ts";
+import {
+  packClosures,
+  type ClosuresEvent,
+  type CopyOutcome,
+  type OutcomesEvent,
+  type RegionEvent,
+} from "../../redis/events.ts";
 import { HomeKeys, RegionKeys } from "../../redis/keys.ts";
 import { deadLetters } from "../../redis/streams.ts";
 import { startLink } from "../../tests/support/cut.ts";
@@ -134,6 +140,32 @@ test("settlements join their orders, and stay when the orders are written again"
   }
   expect(await records.orders.find({ where: { signal: id } })).toMatchObject([
     { outcome: "placed", settlement: "won", returnCents: 925, closePriceMicros: 1_084_300 },
+  ]);
+});
+
+test("a close of several orders of a follower is an order for each, and joins none of them", async () => {
+  const { records } = await recording();
+  const close = `s1_${"c".repeat(32)}` as AcceptedSignal["id"];
+  const other = `s1_${"d".repeat(32)}` as AcceptedSignal["id"];
+  const { copies: _, ...times } = event([]);
+  const closed = { kind: "closed", stakeCents: 500, returnCents: 700 } as const;
+  const price = { closePriceMicros: 1_084_300, closedAtMs: 2_000 };
+  const closures = (of: typeof id, outcome: CloseOutcome): ClosuresEvent => ({
+    ...{ ...times, kind: "closures", signal: close, of },
+    copies: [[subscription(1), asId<AccountId>("acct-1"), outcome]],
+  });
+  await add(packClosures(closures(id, { kind: "unknown", stakeCents: 500 })));
+  await add(packClosures(closures(id, { ...closed, ...price })));
+  await add(packClosures(closures(other, { kind: "skipped", reason: "NOT_OPEN" })));
+  await add(event([copy(1, PLACED)]));
+  await drained();
+  const found = await records.orders.find({ where: { signal: close } });
+  expect(found.toSorted((a, b) => (a._id < b._id ? -1 : 1))).toMatchObject([
+    { closes: clientOrderId(id, subscription(1)), outcome: "closed", returnCents: 700, ...price },
+    { closes: clientOrderId(other, subscription(1)), outcome: "skipped", reason: "NOT_OPEN" },
+  ]);
+  expect(await records.orders.find({ where: { signal: id } })).toMatchObject([
+    { outcome: "placed", openPriceMicros: 1_084_230 },
   ]);
 });
 

@@ -369,6 +369,7 @@ test("signals are shown with their counts and results to those who may read the 
   const expected = {
     id: SIGNAL,
     channel: CHANNEL,
+    action: "open",
     symbol: "EUR/USD",
     contract: "CALL",
     stakeCents: 500,
@@ -376,7 +377,10 @@ test("signals are shown with their counts and results to those who may read the 
     sequence: 7,
     acceptedAt: 1_000,
     counts: { followers: 5, placed: 3, rejected: 0, skipped: 1, unknown: 1 },
-    results: { open: 1, won: 1, lost: 1, void: 0, stakeCents: 900, returnCents: 555 },
+    results: {
+      ...{ open: 1, won: 1, lost: 1, void: 0, sold: 0, closed: 0 },
+      ...{ stakeCents: 900, returnCents: 555 },
+    },
   };
   for (const person of [PROVIDER, FOLLOWER, asId<PersonId>("trader")]) {
     const list = await get("/v1/signals?channel=demo&limit=5", await tokenOf(person));

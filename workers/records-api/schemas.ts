@@ -120,11 +120,13 @@ export const SettingsBody = v.strictObject({
   plan: Plan,
   paused: v.boolean("must be true or false"),
 });
+/** How an order ended: those of a close end as closed where others are placed. */
+export const ORDER_OUTCOMES = [...OUTCOME_KINDS, "closed"] as const;
 
 export const OfChannel = v.strictObject({ channel: v.optional(id) });
 export const SignalsQuery = v.strictObject({ channel: v.optional(id), limit: limit(20) });
 export const OrdersQuery = v.strictObject({
-  outcome: v.optional(v.picklist(OUTCOME_KINDS, `must be one of ${OUTCOME_KINDS.join(", ")}`)),
+  outcome: v.optional(v.picklist(ORDER_OUTCOMES, `must be one of ${ORDER_OUTCOMES.join(", ")}`)),
   limit: limit(100),
 });
 
@@ -178,6 +180,8 @@ const Results = v.object({
   won: count,
   lost: count,
   void: count,
+  sold: count,
+  closed: count,
   stakeCents: count,
   returnCents: count,
 });
@@ -187,10 +191,15 @@ export const SignalsAnswer = v.object({
     v.object({
       id: v.string(),
       channel: v.string(),
-      symbol: v.string(),
-      contract: v.picklist(CONTRACT_TYPES),
-      stakeCents: count,
-      durationSeconds: count,
+      action: v.picklist(["open", "close"]),
+      /** Absent where the house closed all. */
+      symbol: v.optional(v.string()),
+      /** A close has none of these. */
+      contract: v.optional(v.picklist(CONTRACT_TYPES)),
+      stakeCents: optionalCount,
+      durationSeconds: optionalCount,
+      /** Of a close: the signals whose positions it closes. */
+      closes: v.optional(v.array(v.string())),
       sequence: count,
       acceptedAt: count,
       counts: Counts,
@@ -205,12 +214,15 @@ export const OrdersAnswer = v.object({
       subscription: v.string(),
       account: v.optional(v.string()),
       broker: v.string(),
-      outcome: v.picklist(OUTCOME_KINDS),
+      outcome: v.picklist(ORDER_OUTCOMES),
+      /** Of a close: the order that it closes. */
+      closes: v.optional(v.string()),
       reason: v.optional(v.string()),
       stakeCents: optionalCount,
       openPriceMicros: optionalCount,
       openedAtMs: optionalCount,
       expiresAtMs: optionalCount,
+      closedAtMs: optionalCount,
       settlement: v.optional(v.string()),
       returnCents: optionalCount,
       closePriceMicros: v.nullish(count),

@@ -1,7 +1,6 @@
 /** Signals as they were recorded, what became of their copies, and the orders one by one. */
 import type { Hono } from "hono";
-import { clientOrderId, isSignalId, type PersonId, type SubscriptionId } from "../../domain/ids.ts";
-import { OUTCOME_KINDS } from "../../domain/outcome.ts";
+import { isSignalId, type PersonId, type SignalId } from "../../domain/ids.ts";
 import type { Progress } from "../../redis/progress.ts";
 import type { OrderRecord, SignalRecord } from "../records/port.ts";
 import { readChannels, sendsTo } from "./access.ts";
@@ -9,6 +8,7 @@ import type { Api } from "./api.ts";
 import { reply, serve } from "./operation.ts";
 import { failure } from "../../domain/result.ts";
 import {
+  ORDER_OUTCOMES,
   OrdersAnswer,
   OrdersQuery,
   ProgressAnswer,
@@ -91,17 +91,17 @@ export function serveSignals(app: Hono, api: Api): void {
       });
       const sends = sendsTo(channel, person);
       if (!sends && own.length === 0) return failure("SIGNAL_UNKNOWN");
-      const ids = own.map(({ _id }) => clientOrderId(signal.id, _id as SubscriptionId));
+      const ids = own.map(({ _id }) => _id);
       const found = await records.orders.find({
         where: {
           signal: id,
-          outcome: outcome ?? OUTCOME_KINDS,
-          ...(sends ? {} : { _id: ids }),
+          outcome: outcome ?? ORDER_OUTCOMES,
+          ...(sends ? {} : { subscription: ids }),
         },
         limit,
       });
       return reply({
-        orders: found.map((order) => shownOrder(order, ids.includes(order._id as never))),
+        orders: found.map((order) => shownOrder(order, ids.includes(order.subscription))),
       });
     },
   );
@@ -138,7 +138,7 @@ export function serveSignals(app: Hono, api: Api): void {
   );
 }
 
-type Recorded = SignalRecord & { readonly id: Parameters<typeof clientOrderId>[0] };
+type Recorded = SignalRecord & { readonly id: SignalId };
 
 /** A signal of which only the chain's link is recorded yet is not known yet. */
 async function recorded({ records }: Api, id: string): Promise<Recorded | undefined> {
@@ -158,14 +158,17 @@ function shown(
   signal: SignalRecord,
   tally: { readonly counts: object; readonly results: object } | undefined,
 ): object {
-  const { _id, channel, symbol, contract, stakeCents, durationSeconds, sequence } = signal;
+  const { _id, channel, action = "open", symbol, sequence, closes } = signal;
+  const { contract, stakeCents, durationSeconds } = signal;
   return {
     id: _id,
     channel,
+    action,
     symbol,
     contract,
     stakeCents,
     durationSeconds,
+    closes,
     sequence,
     acceptedAt: signal.acceptedAtMs,
     counts: { followers: signal.followers, ...tally?.counts },

@@ -9,7 +9,11 @@ export interface Results {
   readonly won: number;
   readonly lost: number;
   readonly void: number;
-  /** Of all that were placed. */
+  /** Sold back before the end. */
+  readonly sold: number;
+  /** Of a close: positions that it closed. */
+  readonly closed: number;
+  /** Of all that were placed, or closed. */
   readonly stakeCents: number;
   readonly returnCents: number;
 }
@@ -66,19 +70,24 @@ type Outcomes = Group<
 
 function tallyOf(groups: readonly Outcomes[]): Tally {
   const counts = { placed: 0, rejected: 0, skipped: 0, unknown: 0 };
-  const results = { open: 0, won: 0, lost: 0, void: 0, stakeCents: 0, returnCents: 0 };
+  const results = {
+    ...{ open: 0, won: 0, lost: 0, void: 0, sold: 0, closed: 0 },
+    ...{ stakeCents: 0, returnCents: 0 },
+  };
   const answers: number[] = [];
   for (const { key, count, sums, bounds } of groups) {
     // A settlement may be recorded before its order's outcome: it waits for that.
-    if (!OUTCOME_KINDS.includes(key.outcome as never)) continue;
-    const outcome = key.outcome as OutcomeKind;
+    const isClosed = key.outcome === "closed";
+    const outcome = (isClosed ? "placed" : key.outcome) as OutcomeKind;
+    if (!OUTCOME_KINDS.includes(outcome)) continue;
     counts[outcome] += count;
     const at = bounds.answeredAtMs;
     if (at && (outcome === "placed" || outcome === "rejected")) {
       answers.push(at.min, at.max);
     }
     if (outcome !== "placed") continue;
-    results[key.settlement === null ? "open" : (key.settlement as SettlementKind)] += count;
+    const standing = key.settlement === null ? "open" : (key.settlement as SettlementKind);
+    results[isClosed ? "closed" : standing] += count;
     results.stakeCents += sums.stakeCents;
     results.returnCents += sums.returnCents;
   }

@@ -112,13 +112,20 @@ export interface SignalRecord extends Document {
   readonly channel: string;
   readonly sender: string;
   readonly provider: string;
-  readonly symbol: string;
-  readonly contract: string;
-  readonly stakeCents: number;
-  readonly durationSeconds: number;
+  /** `close` of one that closes, which has nothing of an order's terms. */
+  readonly action?: string;
+  /** Absent where the house closed all. */
+  readonly symbol?: string;
+  readonly contract?: string;
+  readonly stakeCents?: number;
+  readonly durationSeconds?: number;
   readonly sequence: number;
   readonly acceptedAtMs: number;
-  readonly deadlineMs: number;
+  readonly deadlineMs?: number;
+  /** Of a close: the signals whose positions it closes, and what it named. */
+  readonly closes?: readonly string[];
+  readonly signal?: string;
+  readonly copies?: readonly object[];
   readonly sha256: string;
   readonly followers: number;
   /** The chain: the hash of the link before, this link's, and the signature of its head where one was made here. */
@@ -129,6 +136,8 @@ export interface SignalRecord extends Document {
 
 export interface OrderRecord extends Document {
   readonly signal: string;
+  /** Of a close: the order that it closes. */
+  readonly closes?: string;
   readonly subscription: string;
   readonly account: string;
   readonly broker: string;
@@ -138,6 +147,7 @@ export interface OrderRecord extends Document {
   readonly openPriceMicros?: number;
   readonly openedAtMs?: number;
   readonly expiresAtMs?: number;
+  readonly closedAtMs?: number;
   /** P10: what happened when, epoch milliseconds. */
   readonly acceptedAtMs: number;
   readonly dispatchedAtMs: number;

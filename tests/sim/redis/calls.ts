@@ -6,11 +6,14 @@ import type {
   SignalId,
   SubscriptionId,
 } from "../../../domain/ids.ts";
-import type { AcceptedSignal, Signal } from "../../../domain/signal.ts";
+import type { AcceptedOpen, CloseSignal, OpenSignal, Signal } from "../../../domain/signal.ts";
 import { accept } from "../../../redis/accept.ts";
 import { link, overdue } from "../../../redis/dispatch.ts";
 import { enqueue } from "../../../redis/enqueue.ts";
-import type { OutcomesEvent } from "../../../redis/events.ts";
+import type { CloseJob } from "../../../redis/close-job.ts";
+import { moveClosing, noteSent, type ClosingState } from "../../../redis/closing.ts";
+import { enqueueClose } from "../../../redis/enqueue-close.ts";
+import type { ClosuresEvent, OutcomesEvent } from "../../../redis/events.ts";
 import { answer, report } from "../../../redis/outcomes.ts";
 import { intend } from "../../../redis/intents.ts";
 import { setLayer } from "../../../redis/layers.ts";
@@ -19,6 +22,7 @@ import type { Job } from "../../../redis/job.ts";
 import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
 import { projectChannel } from "../../../redis/channel.ts";
 import { route } from "../../../redis/route.ts";
+import { runSince } from "../../../redis/run.ts";
 import { seat } from "../../../redis/seat.ts";
 import type { Script } from "../../../redis/script.ts";
 import { bury, trim } from "../../../redis/streams.ts";
@@ -102,6 +106,13 @@ function randomCommand(random: Random): RedisCall {
   ])();
 }
 
+const CLOSING: ClosingState = { turn: 0, left: null, unknown: [] };
+const stateText = (turn: number): string => JSON.stringify({ ...CLOSING, turn });
+const COPY = {
+  ...{ subscription: "sub-1" as SubscriptionId, account: "acct" as AccountId },
+  ...{ region: "local", broker: BROKER, partition: 0 },
+};
+
 function call<Args, Reply>(script: Script<Args, Reply>, args: Args): RedisCall {
   const keys = script.keys(args);
   return ["EVAL", [script.lua, String(keys.length), ...keys, ...script.args(args)]];
@@ -110,18 +121,23 @@ function call<Args, Reply>(script: Script<Args, Reply>, args: Args): RedisCall {
 function randomScript(random: Random): RedisCall {
   const id = `s0_${"0".repeat(31)}${random.below(3)}` as SignalId;
   const channel = random.pick(CHANNELS);
-  const signal: Signal = {
+  const signal: OpenSignal = {
     channel,
     symbol: random.pick(["EUR/USD", "GBP/USD", "XXX"]),
     contract: "CALL",
     stakeCents: random.pick([1, 500, 1_000_000_000_000]),
     durationSeconds: 60,
   };
-  const accepted: AcceptedSignal = {
+  const accepted: AcceptedOpen = {
     ...{ ...signal, id, sender: PROVIDER, provider: PROVIDER, sequence: random.between(1, 3) },
     ...{ acceptedAtMs: 1_000, deadlineMs: 2_000 },
   };
   const shard = random.below(2);
+  const closeJob: CloseJob = {
+    close: { id, channel, provider: PROVIDER, acceptedAtMs: 1_000 },
+    ...{ of: accepted, broker: BROKER, shard, version: 1, count: 2 },
+    ...{ dispatchedAtMs: 1_001, notBeforeMs: 0, tries: 0 },
+  };
   const job: Job = {
     ...{ signal: accepted, broker: BROKER, shard },
     ...{ version: random.below(4), count: 2, dispatchedAtMs: 1_001 },
@@ -135,7 +151,13 @@ function randomScript(random: Random): RedisCall {
     ...{ dispatchedAtMs: 1_001, decidedAtMs: 1_002, sentAtMs: 1_003 },
     ...{ answeredAtMs: random.pick([null, 1_003, 1_400]), copies },
   };
-  const stream = random.pick([HOME.signals, REGION.jobs(BROKER), "stream:1", "wrong:type"]);
+  const stream = random.pick([
+    HOME.signals,
+    REGION.jobs(BROKER),
+    REGION.closes(BROKER),
+    "stream:1",
+    "wrong:type",
+  ]);
   const group = random.pick(["workers", "g"]);
   const version = random.between(1, 4);
   const grant = random.pick([
@@ -151,6 +173,50 @@ function randomScript(random: Random): RedisCall {
       const bodySha256 = random.pick(["aa", "bb"]);
       return call(accept, { id, home: HOME, signal, sender, idempotencyKey, bodySha256 });
     },
+    () => {
+      const what: Partial<CloseSignal> = random.pick([
+        ...[
+          { symbol: "EUR/USD" },
+          { symbol: "XXX" },
+          { signal: `s0_${"0".repeat(32)}` as SignalId },
+        ],
+        ...[{}, { broker: BROKER }, { broker: "other" }],
+        { copies: [{ ...COPY, shard }] },
+      ]);
+      const closing: Signal = { action: "close", channel, ...what };
+      const isHouse = random.chance(0.5);
+      const idempotencyKey = random.pick(["x", "y", "z"]);
+      const sent = { signal: closing, sender: PROVIDER, isHouse, idempotencyKey };
+      const closeId = `s0_${"1".repeat(31)}${random.below(3)}` as SignalId;
+      return call(accept, { id: closeId, home: HOME, ...sent, bodySha256: "cc" });
+    },
+    () => {
+      const only = [["sub-1", "acct"] as [SubscriptionId, AccountId]];
+      const jobs = [
+        { of: accepted, shard, version, count: 2, ...(random.chance(0.3) ? { only } : {}) },
+      ];
+      return call(enqueueClose, { close: closeJob.close, partition: 0, broker: BROKER, jobs });
+    },
+    () => {
+      const before = random.pick(["", stateText(0), stateText(1)]);
+      const after = { ...CLOSING, turn: random.below(2) };
+      const aloneMs = random.pick([0, 90_000]);
+      return call(noteSent, { partition: 0, job: closeJob, before, after, aloneMs });
+    },
+    () => {
+      const before = random.pick(["", stateText(0), stateText(1)]);
+      const after = { ...CLOSING, turn: random.below(2) };
+      const told = {
+        event: { ...event, kind: "closures", of: id, copies: [] } as ClosuresEvent,
+        counts,
+      };
+      return call(moveClosing, {
+        ...{ partition: 0, job: closeJob, before, after, entry },
+        ...(random.chance(0.5) ? { told } : {}),
+        ...(random.chance(0.5) ? { againAtMs: 5_000 } : {}),
+      });
+    },
+    () => call(runSince, { partition: 0 }),
     () => {
       const shards = [{ shard, version, count: 2 }];
       return call(enqueue, { signal: accepted, partition: 0, broker: BROKER, shards });

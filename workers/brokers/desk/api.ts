@@ -1,6 +1,12 @@
 /** What the desk's HTTP interface takes and answers: the contract between the desk and whoever trades there. */
 import * as v from "valibot";
-import { ID_PATTERN, type AccountId, type ClientOrderId } from "../../../domain/ids.ts";
+import {
+  ID_PATTERN,
+  isSignalId,
+  type AccountId,
+  type ClientOrderId,
+  type SignalId,
+} from "../../../domain/ids.ts";
 import { MAX_AMOUNT_CENTS } from "../../../domain/money.ts";
 import {
   CONTRACT_TYPES,
@@ -10,7 +16,7 @@ import {
 } from "../../../domain/signal.ts";
 import type { SettlementKind } from "../../../domain/contract.ts";
 import type { OpenedTerms } from "../../../redis/desk-books.ts";
-import type { BookedOrder, BrokerAnswer, LookUp } from "../port.ts";
+import type { BookedOrder, BrokerAnswer, CloseAnswer, CloseLookUp, LookUp } from "../port.ts";
 
 /** Orders of one call: a shard, with room to spare. */
 export const MAX_ORDERS = 1_000;
@@ -31,12 +37,8 @@ const column = <T>(holds: (item: unknown) => boolean) =>
 const whole = (min: number, max: number) =>
   v.pipe(v.number(), v.safeInteger(), v.minValue(min), v.maxValue(max));
 
-export const OrderBatchSchema = v.strictObject({
-  symbol: v.pipe(v.string(), v.regex(SYMBOL_PATTERN)),
-  contract: v.picklist(CONTRACT_TYPES),
-  durationSeconds: whole(MIN_DURATION_SECONDS, MAX_DURATION_SECONDS),
-  validUntilMs: whole(0, Number.MAX_SAFE_INTEGER),
-  orders: v.pipe(
+const columns = (leastStakeCents: number) =>
+  v.pipe(
     v.strictObject({
       bucket: v.pipe(v.string(), v.regex(/^[A-Za-z0-9_.-]{1,64}$/)),
       shard: whole(0, 1_000_000),
@@ -45,7 +47,7 @@ export const OrderBatchSchema = v.strictObject({
       stakesCents: column<number>(
         (cents) =>
           Number.isSafeInteger(cents) &&
-          (cents as number) >= 1 &&
+          (cents as number) >= leastStakeCents &&
           (cents as number) <= MAX_AMOUNT_CENTS,
       ),
     }),
@@ -53,9 +55,23 @@ export const OrderBatchSchema = v.strictObject({
       ({ names, accounts, stakesCents }) =>
         names.length === accounts.length && names.length === stakesCents.length,
     ),
-  ),
+  );
+
+export const OrderBatchSchema = v.strictObject({
+  symbol: v.pipe(v.string(), v.regex(SYMBOL_PATTERN)),
+  contract: v.picklist(CONTRACT_TYPES),
+  durationSeconds: whole(MIN_DURATION_SECONDS, MAX_DURATION_SECONDS),
+  validUntilMs: whole(0, Number.MAX_SAFE_INTEGER),
+  orders: columns(1),
 });
 export type OrderBatchBody = v.InferOutput<typeof OrderBatchSchema>;
+
+/** Stakes are what the sender knows of, which may be nothing: what is sold is what stands on the books. */
+export const CloseBatchSchema = v.strictObject({
+  close: v.custom<SignalId>((value) => typeof value === "string" && isSignalId(value)),
+  orders: columns(0),
+});
+export type CloseBatchBody = v.InferOutput<typeof CloseBatchSchema>;
 
 export const DepositsSchema = v.strictObject({
   deposits: v.pipe(
@@ -94,6 +110,14 @@ export type OpenAnswer =
 
 export interface LookUpAnswer {
   readonly answers: readonly LookUp[];
+}
+
+export interface CloseBatchAnswer {
+  readonly answers: readonly CloseAnswer[];
+}
+
+export interface ClosedAnswer {
+  readonly answers: readonly CloseLookUp[];
 }
 
 /** One page of the contracts whose client order ids start alike. */

@@ -4,8 +4,11 @@
  * certain what it never opened.
  */
 import { bucketOf, nameOf } from "../../../redis/desk-books.ts";
-import type { Answered, BookedOrder, Broker, OrderBatch } from "../port.ts";
+import type { Answered, BookedOrder, Broker, CloseBatch, OrderBatch } from "../port.ts";
 import type {
+  CloseBatchAnswer,
+  CloseBatchBody,
+  ClosedAnswer,
   ContractsAnswer,
   LookUpAnswer,
   OpenAnswer,
@@ -46,6 +49,7 @@ export function connectDesk(url: string, token: string): Broker {
       lookUp: "authoritative",
       validUntil: "enforced",
       inFlightMs: CALL_TIMEOUT_MS,
+      closes: "once",
     },
     async open(batch) {
       const reply = await call<OpenAnswer>("/v1/contracts", callTimeout(), bodyOf(batch));
@@ -61,6 +65,16 @@ export function connectDesk(url: string, token: string): Broker {
     async lookUp(batch) {
       const path = "/v1/contracts/lookup";
       const reply = await call<LookUpAnswer>(path, callTimeout(), bodyOf(batch));
+      return sized(reply, batch.orders.length);
+    },
+    async close(batch) {
+      const path = "/v1/contracts/close";
+      const reply = await call<CloseBatchAnswer>(path, callTimeout(), closeBodyOf(batch));
+      return sized(reply, batch.orders.length);
+    },
+    async findClosed(batch) {
+      const path = "/v1/contracts/closed";
+      const reply = await call<ClosedAnswer>(path, callTimeout(), closeBodyOf(batch));
       return sized(reply, batch.orders.length);
     },
     async balances(accounts) {
@@ -105,7 +119,6 @@ function sized<T>(
   return { kind: "answered", answers };
 }
 
-/** A batch is of one signal, so its client order ids begin alike: that part is said once. */
 function bodyOf({
   orders,
   symbol,
@@ -114,19 +127,31 @@ function bodyOf({
   validUntilMs,
   shard,
 }: OrderBatch): OrderBatchBody {
+  return {
+    ...{ symbol, contract, durationSeconds, validUntilMs },
+    orders: columnsOf(orders, shard),
+  };
+}
+
+function closeBodyOf({ close, orders, shard }: CloseBatch): CloseBatchBody {
+  return { close, orders: columnsOf(orders, shard) };
+}
+
+/** A batch is of one signal, so its client order ids begin alike: that part is said once. */
+function columnsOf(
+  orders: OrderBatch["orders"] | CloseBatch["orders"],
+  shard: number,
+): OrderBatchBody["orders"] {
   const bucket = orders[0] === undefined ? "" : bucketOf(orders[0].clientOrderId);
   const start = `${bucket}.`;
   if (!orders.every(({ clientOrderId: id }) => id === bucket || id.startsWith(start))) {
     throw new TypeError("the orders of a batch are not of one signal");
   }
   return {
-    ...{ symbol, contract, durationSeconds, validUntilMs },
-    orders: {
-      bucket,
-      shard,
-      names: orders.map(({ clientOrderId }) => nameOf(clientOrderId, bucket)),
-      accounts: orders.map(({ account }) => account),
-      stakesCents: orders.map(({ stakeCents }) => stakeCents),
-    },
+    bucket,
+    shard,
+    names: orders.map(({ clientOrderId }) => nameOf(clientOrderId, bucket)),
+    accounts: orders.map(({ account }) => account),
+    stakesCents: orders.map(({ stakeCents }) => stakeCents),
   };
 }

@@ -4,6 +4,8 @@
  *
  *     POST /orders          {symbol, contract, durationSeconds, validUntilMs, orders: [{clientOrderId, account, stakeCents}]}
  *     POST /orders/lookup   the same body
+ *     POST /orders/close    {close, symbol, orders: [{clientOrderId, account, stakeCents}]}
+ *     POST /orders/closed   the same body: what became of them
  *     GET  /orders?signal=  what the books hold of a signal
  *     POST /balances        {accounts}
  *     POST /payouts         {symbols}
@@ -11,9 +13,9 @@
  */
 import * as v from "valibot";
 import { SETTLEMENT_KINDS } from "../../../domain/contract.ts";
-import type { AccountId, ClientOrderId } from "../../../domain/ids.ts";
+import type { AccountId, ClientOrderId, SignalId } from "../../../domain/ids.ts";
 import { REJECT_REASONS, type RejectReason } from "../../../domain/outcome.ts";
-import type { BrokerAnswer, LookUp, Settlement } from "../port.ts";
+import type { BrokerAnswer, CloseAnswer, CloseLookUp, LookUp, Settlement } from "../port.ts";
 
 const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const account = v.pipe(
@@ -52,8 +54,32 @@ export const LookUpReply: v.GenericSchema<unknown, { readonly answers: readonly 
     ]),
   );
 
+const closed = v.object({
+  kind: v.literal("closed"),
+  stakeCents: whole,
+  returnCents: whole,
+  closePriceMicros: whole,
+  closedAtMs: whole,
+});
+const notOpen = v.object({ kind: v.literal("not-open") });
+
+export const CloseReply: v.GenericSchema<unknown, { readonly answers: readonly CloseAnswer[] }> =
+  answers(v.variant("kind", [closed, rejected, notOpen]));
+
+export const ClosedReply: v.GenericSchema<unknown, { readonly answers: readonly CloseLookUp[] }> =
+  answers(v.variant("kind", [closed, notOpen, v.object({ kind: v.literal("open") })]));
+
 export const BookedReply = answers(
-  v.object({ clientOrderId, account, stakeCents: whole, openedAtMs: whole }),
+  v.object({
+    ...{ clientOrderId, account, stakeCents: whole, openedAtMs: whole },
+    state: v.exactOptional(v.picklist(["open", ...SETTLEMENT_KINDS])),
+    soldBy: v.exactOptional(
+      v.pipe(
+        v.string(),
+        v.transform((text) => text as SignalId),
+      ),
+    ),
+  }),
 );
 
 export const ValuesReply = answers(v.nullable(whole));

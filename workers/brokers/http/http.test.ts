@@ -82,7 +82,7 @@ const booked = (fake: FakeBroker, batch: OrderBatch): string[] => {
 };
 
 describe("the fake broker, where ids are known for good and valid-until is enforced", () => {
-  const at = brokers({ account: { deduplicates: "account", ...SURE } });
+  const at = brokers({ account: { deduplicates: "account", closes: "once", ...SURE } });
   conformance("http", () => {
     const fake = at("account");
     return {

@@ -4,8 +4,24 @@
  * booked. Only a 429 is certain to have taken nothing.
  */
 import * as v from "valibot";
-import type { Answered, Broker, Busy, Capabilities, OrderBatch } from "../port.ts";
-import { BookedReply, LookUpReply, OpenReply, SettlementsReply, ValuesReply } from "./api.ts";
+import type {
+  Answered,
+  Broker,
+  Busy,
+  Capabilities,
+  CloseAnswer,
+  CloseBatch,
+  OrderBatch,
+} from "../port.ts";
+import {
+  BookedReply,
+  ClosedReply,
+  CloseReply,
+  LookUpReply,
+  OpenReply,
+  SettlementsReply,
+  ValuesReply,
+} from "./api.ts";
 
 const CALL_TIMEOUT_MS = 2_000;
 /** Longer than a broker holds an empty answer back. */
@@ -26,7 +42,7 @@ export function connectHttp({ name, url, token, capabilities }: HttpBroker): Bro
     path: string,
     body?: unknown,
     giveUp = AbortSignal.timeout(CALL_TIMEOUT_MS),
-  ): Promise<Answered<T> | Busy> {
+  ): Promise<Answered<T> | Busy | Missing> {
     try {
       const response = await fetch(`${url}${path}`, {
         method: body === undefined ? "GET" : "POST",
@@ -36,6 +52,7 @@ export function connectHttp({ name, url, token, capabilities }: HttpBroker): Bro
       });
       if (response.status !== 200) {
         await response.body?.cancel();
+        if (NOT_THERE.has(response.status)) return { kind: "missing" };
         return response.status === 429 ? busy(response) : UNANSWERED;
       }
       const parsed = v.safeParse(schema, await response.json());
@@ -51,7 +68,7 @@ export function connectHttp({ name, url, token, capabilities }: HttpBroker): Bro
     path: string,
     body: unknown,
     count: number,
-  ): Promise<Answered<readonly T[]> | Busy> {
+  ): Promise<Answered<readonly T[]> | Busy | Missing> {
     const reply = await call(schema, path, body);
     if (reply.kind !== "answered") return reply;
     const { answers } = reply.answers;
@@ -61,10 +78,23 @@ export function connectHttp({ name, url, token, capabilities }: HttpBroker): Bro
   return {
     name,
     capabilities,
-    open: (batch) => list(OpenReply, "/orders", bodyOf(batch), batch.orders.length),
+    async open(batch) {
+      const reply = await list(OpenReply, "/orders", bodyOf(batch), batch.orders.length);
+      return reply.kind === "missing" ? UNANSWERED : reply;
+    },
     async lookUp(batch) {
       const { length } = batch.orders;
       return question(await list(LookUpReply, "/orders/lookup", bodyOf(batch), length));
+    },
+    async close(batch) {
+      const { orders } = batch;
+      const reply = await list(CloseReply, "/orders/close", closeBodyOf(batch), orders.length);
+      if (reply.kind !== "missing") return reply;
+      return { kind: "answered", answers: orders.map(unsupported) };
+    },
+    async findClosed(batch) {
+      const { length } = batch.orders;
+      return question(await list(ClosedReply, "/orders/closed", closeBodyOf(batch), length));
     },
     async list(signal) {
       const reply = question(await call(BookedReply, `/orders?signal=${signal}`));
@@ -88,9 +118,19 @@ export function connectHttp({ name, url, token, capabilities }: HttpBroker): Bro
 
 const UNANSWERED = { kind: "unanswered" } as const;
 
+/** The broker has no such address: it did nothing, for certain, and never will. */
+interface Missing {
+  readonly kind: "missing";
+}
+const NOT_THERE = new Set([404, 405, 501]);
+
+function unsupported({ stakeCents }: CloseBatch["orders"][number]): CloseAnswer {
+  return { kind: "rejected", stakeCents, reason: "CLOSE_UNSUPPORTED" };
+}
+
 /** Asking changes nothing: a question that was turned away is asked again like one that got lost. */
-function question<T>(reply: Answered<T> | Busy): Answered<T> {
-  return reply.kind === "busy" ? UNANSWERED : reply;
+function question<T>(reply: Answered<T> | Busy | Missing): Answered<T> {
+  return reply.kind === "answered" ? reply : UNANSWERED;
 }
 
 function busy(response: Response): Busy {
@@ -102,10 +142,14 @@ function busy(response: Response): Busy {
 function bodyOf({ symbol, contract, durationSeconds, validUntilMs, orders }: OrderBatch): unknown {
   return {
     ...{ symbol, contract, durationSeconds, validUntilMs },
-    orders: orders.map(({ clientOrderId, account, stakeCents }) => ({
-      clientOrderId,
-      account,
-      stakeCents,
-    })),
+    orders: orders.map(named),
   };
+}
+
+function closeBodyOf({ close, symbol, orders }: CloseBatch): unknown {
+  return { close, symbol, orders: orders.map(named) };
+}
+
+function named({ clientOrderId, account, stakeCents }: CloseBatch["orders"][number]): object {
+  return { clientOrderId, account, stakeCents };
 }

@@ -1,0 +1,131 @@
+/**
+ * The dispatch of a close: one job for each signal that it closes and each
+ * shard of that signal's routes, each once however often it is repeated. They
+ * have streams of their own, so that a close which is held stands in no open's
+ * way, and room for twice as many.
+ */
+import type { AcceptedClose, AcceptedOpen } from "../domain/signal.ts";
+import { ANSWER_TTL_MS } from "./accept.ts";
+import type { CloseHead, OnlyCopies } from "./close-job.ts";
+import { LUA_IS_FULL, MAX_JOBS_WAITING, type EnqueueReply } from "./enqueue.ts";
+import { RegionKeys } from "./keys.ts";
+import type { StoredSignal } from "./progress.ts";
+import type { Route } from "./route.ts";
+import { asInteger, LUA_NOW, type Script } from "./script.ts";
+
+/** Jobs of one call. */
+const MAX_JOBS = 200;
+
+interface Closing extends Pick<Route, "shard" | "version" | "count"> {
+  readonly of: AcceptedOpen;
+  readonly only?: OnlyCopies;
+}
+
+export interface EnqueueCloseArgs {
+  readonly close: CloseHead;
+  readonly partition: number;
+  readonly broker: string;
+  readonly jobs: readonly Closing[];
+}
+
+const lua = `
+${LUA_NOW}
+${LUA_IS_FULL}
+local close, broker, now, added = ARGV[1], ARGV[2], now_ms(), 0
+for i = 3, #ARGV, 6 do
+  local of, name, shard, version, count, only = unpack(ARGV, i, i + 5)
+  local field = name .. '/' .. broker .. '/' .. shard
+  if redis.call('HEXISTS', KEYS[1], field) == 0 then
+    if added == 0 and is_full(KEYS[2], ${2 * MAX_JOBS_WAITING}) then return -1 end
+    redis.call('HSET', KEYS[1], field, 1)
+    redis.call('XADD', KEYS[2], '*', 'close', close, 'of', of, 'broker', broker, 'shard', shard,
+      'version', version, 'count', count, 'only', only, 'dispatchedAtMs', now, 'notBeforeMs', 0, 'tries', 0)
+    added = added + 1
+  end
+end
+redis.call('PEXPIRE', KEYS[1], ${ANSWER_TTL_MS})
+return added
+`;
+
+export const enqueueClose: Script<EnqueueCloseArgs, EnqueueReply> = {
+  name: "enqueue-close",
+  lua,
+  keys: ({ close, partition, broker }) => {
+    const region = new RegionKeys(partition);
+    return [region.enqueued(close.id), region.closes(broker)];
+  },
+  args: ({ close, broker, jobs }) => [
+    JSON.stringify(close),
+    broker,
+    ...jobs.flatMap(({ of, shard, version, count, only }) => [
+      ...[JSON.stringify(of), of.id, String(shard), String(version), String(count)],
+      only ? JSON.stringify(only) : "",
+    ]),
+  ],
+  reply(raw) {
+    const added = asInteger(raw);
+    return added < 0 ? { kind: "full" } : { kind: "enqueued", added };
+  },
+};
+
+export interface CloseDispatch {
+  readonly region: string;
+  readonly enqueue: EnqueueCloseArgs;
+}
+
+/**
+ * A close as one enqueue per region, region partition and broker, or more
+ * where it has many jobs. `closed` are the signals that it closes as their home
+ * keeps them; one that is forgotten has nothing open any more.
+ */
+export function closeDispatchesOf(
+  { id, channel, provider, acceptedAtMs, broker, copies }: AcceptedClose,
+  closed: readonly StoredSignal[],
+): CloseDispatch[] {
+  const close: CloseHead = { id, channel, provider, acceptedAtMs };
+  const groups = new Map<string, { readonly first: Place; readonly jobs: Closing[] }>();
+  for (const { signal: of, routes } of closed) {
+    if (of.action === "close") continue;
+    const places: readonly Place[] = copies
+      ? copyPlaces(copies, routes)
+      : routes.filter((route) => broker === undefined || route.broker === broker);
+    for (const place of places) {
+      const { shard, version, count, only } = place;
+      const key = `${place.region}/${place.partition}/${place.broker}`;
+      const group = groups.get(key) ?? { first: place, jobs: [] };
+      group.jobs.push({ of, shard, version, count, ...(only ? { only } : {}) });
+      groups.set(key, group);
+    }
+  }
+  return [...groups.values()].flatMap(({ first: { region, ...place }, jobs }) =>
+    Array.from({ length: Math.ceil(jobs.length / MAX_JOBS) }, (_, index) => ({
+      region,
+      enqueue: {
+        close,
+        partition: place.partition,
+        broker: place.broker,
+        jobs: jobs.slice(index * MAX_JOBS, (index + 1) * MAX_JOBS),
+      },
+    })),
+  );
+}
+
+type Place = Route & { readonly only?: OnlyCopies };
+
+/** The shards that named copies sit in, with the routes that led there when the signal went out. */
+function copyPlaces(
+  copies: NonNullable<AcceptedClose["copies"]>,
+  routes: readonly Route[],
+): Place[] {
+  const nameOf = (each: Omit<Route, "version" | "count">): string =>
+    `${each.region}/${each.broker}/${each.partition}/${each.shard}`;
+  const byName = new Map(routes.map((route) => [nameOf(route), route]));
+  return [...Map.groupBy(copies, nameOf)].flatMap(([name, some]) => {
+    const [first] = some;
+    if (!first) return [];
+    const { region, broker, partition, shard } = first;
+    const { version, count } = byName.get(name) ?? { version: 0, count: 0 };
+    const only = some.map(({ subscription, account }) => [subscription, account] as const);
+    return [{ region, broker, partition, shard, version, count, only }];
+  });
+}
