@@ -1,0 +1,165 @@
+/**
+ * Flattening closes what is open in a scope: in each channel concerned the
+ * house sends a close, by the very path that a provider's takes. It reads Redis
+ * alone, so that it works while the records are away. Given again, it closes
+ * what is open by then, which is what the first could not.
+ */
+import { signalIdIn, type ChannelId, type PersonId, type SignalId } from "../../domain/ids.ts";
+import { canonicalBody, type CloseSignal, type PlacedCopy } from "../../domain/signal.ts";
+import { accept, HOUSE, type Acceptance, type AcceptReply } from "../../redis/accept.ts";
+import type { HaltScope } from "../../redis/halt.ts";
+import { HomeKeys, RegionKeys } from "../../redis/keys.ts";
+import {
+  parseStoredSignal,
+  PROGRESS_FIELDS,
+  STORED_SIGNAL_FIELDS,
+  sumProgress,
+  type Progress,
+  type StoredSignal,
+} from "../../redis/progress.ts";
+import { parseRosterShard } from "../../redis/roster.ts";
+import { routeField, type Route } from "../../redis/route.ts";
+import { SYSTEM_CLOCK } from "../clock.ts";
+import { Reach } from "../dispatch/reach.ts";
+import { complete } from "../dispatch/redispatch.ts";
+import { run } from "../redis-client.ts";
+import type { Places } from "./halts.ts";
+
+export type Flattened = { readonly channel: ChannelId } & (
+  | { readonly kind: "closed"; readonly acceptance: Acceptance }
+  | { readonly kind: "refused"; readonly code: string }
+);
+
+export async function flatten(places: Places, scope: HaltScope): Promise<Flattened[]> {
+  const flattened: Flattened[] = [];
+  for (const partition of places.partitions.all()) {
+    const home = new HomeKeys(partition);
+    const channels = (await places.home.send("SMEMBERS", [home.opening])) as ChannelId[];
+    for (const channel of channels.toSorted()) {
+      for (const close of await closesOf(places, home, channel, scope)) {
+        flattened.push(...(await closeAll(places, partition, close)));
+      }
+    }
+  }
+  return flattened;
+}
+
+/** What is to be closed of a channel; nothing where the scope has none of it. */
+async function closesOf(
+  places: Places,
+  home: HomeKeys,
+  channel: ChannelId,
+  scope: HaltScope,
+): Promise<CloseSignal[]> {
+  const [kind, id = ""] = scope.split(":");
+  const all: CloseSignal = { action: "close", channel };
+  if (kind === "platform") return [all];
+  if (kind === "channel") return channel === id ? [all] : [];
+  if (kind === "broker") return [{ ...all, broker: id }];
+  if (kind === "follower") {
+    const copies = await copiesOf(places, home, channel, id as PersonId);
+    return copies.length === 0 ? [] : [{ ...all, copies }];
+  }
+  const settings = (await places.home.send("HGET", [home.channel(channel), "settings"])) as
+    string | null;
+  const { provider } = JSON.parse(settings ?? "{}") as { readonly provider?: string };
+  return provider === id ? [all] : [];
+}
+
+/** The seats of a follower in the shards that what is open was copied from. */
+async function copiesOf(
+  { home: redis, regions }: Places,
+  home: HomeKeys,
+  channel: ChannelId,
+  follower: PersonId,
+): Promise<PlacedCopy[]> {
+  const shards = new Map<string, Route>();
+  for (const id of await openIn(redis, home, channel)) {
+    const stored = await readStored(redis, home, id);
+    for (const route of stored?.routes ?? []) shards.set(routeField(route), route);
+  }
+  const copies: PlacedCopy[] = [];
+  for (const { region, broker, partition, shard } of shards.values()) {
+    const key = new RegionKeys(partition).rosterShard(channel, broker, shard);
+    const rows = (await regions.get(region)?.send("HGETALL", [key])) as
+      Record<string, string> | undefined;
+    for (const member of parseRosterShard(Object.entries(rows ?? {}).flat())) {
+      const { subscription, account } = member;
+      if (member.follower !== follower) continue;
+      copies.push({ subscription, account, region, broker, partition, shard });
+    }
+  }
+  return copies;
+}
+
+async function openIn(
+  redis: Places["home"],
+  home: HomeKeys,
+  channel: ChannelId,
+): Promise<SignalId[]> {
+  const members = (await redis.send("ZRANGE", [home.open(channel), "0", "-1"])) as string[];
+  return members.map((member) => member.split(" ")[1] as SignalId);
+}
+
+/** One close, or where that would be too large one for each signal. Nothing is told where nothing is open. */
+async function closeAll(
+  places: Places,
+  partition: number,
+  close: CloseSignal,
+): Promise<Flattened[]> {
+  const home = new HomeKeys(partition);
+  const { channel } = close;
+  const reply = await send(places, partition, close);
+  if (reply.kind !== "refused") {
+    const { acceptance } = reply;
+    // What is not confirmed now is dispatched by the home worker.
+    const reach = new Reach(SYSTEM_CLOCK);
+    await complete({ ...places, reach }, home, acceptance.id).catch(() => undefined);
+    return acceptance.followers === 0 ? [] : [{ kind: "closed", channel, acceptance }];
+  }
+  if (reply.code !== "CLOSE_TOO_LARGE") return [{ kind: "refused", channel, code: reply.code }];
+  const ids = await openIn(places.home, home, channel);
+  const each = ids.map((signal) => closeAll(places, partition, { ...close, signal }));
+  return (await Promise.all(each)).flat();
+}
+
+async function send(
+  { home: redis }: Places,
+  partition: number,
+  signal: CloseSignal,
+): Promise<AcceptReply> {
+  const random = (): string => crypto.randomUUID().replaceAll("-", "");
+  return await run(redis, accept, {
+    ...{ id: signalIdIn(partition, random()), home: new HomeKeys(partition), signal },
+    ...{ sender: HOUSE, isHouse: true, idempotencyKey: random() },
+    bodySha256: new Bun.CryptoHasher("sha256").update(canonicalBody(signal)).digest("hex"),
+  });
+}
+
+async function readStored(
+  redis: Places["home"],
+  home: HomeKeys,
+  id: SignalId,
+): Promise<StoredSignal | undefined> {
+  return parseStoredSignal(await redis.send("HMGET", [home.signal(id), ...STORED_SIGNAL_FIELDS]));
+}
+
+/** How far a close is; undefined where its home has forgotten it. */
+export async function progressOf(
+  { home: redis, regions }: Places,
+  id: SignalId,
+): Promise<Progress | undefined> {
+  const stored = await readStored(redis, HomeKeys.ofSignal(id), id);
+  if (!stored) return undefined;
+  const at = new Map(stored.routes.map((each) => [`${each.region}/${each.partition}`, each]));
+  const parts = await Promise.all(
+    [...at.values()].map(async ({ region, partition }) => {
+      const key = new RegionKeys(partition).progress(id);
+      return await regions.get(region)?.send("HMGET", [key, ...PROGRESS_FIELDS]);
+    }),
+  );
+  return sumProgress(
+    stored,
+    parts.filter((part) => part !== undefined),
+  );
+}
