@@ -11,6 +11,7 @@ export const GROUPS = {
   events: ["recorder"],
   jobs: ["workers"],
   questions: ["workers"],
+  audit: ["recorder"],
 } as const;
 
 export interface TrimArgs {

@@ -1,0 +1,119 @@
+/** The audit in MongoDB, which may be a server of its own. What a call has resolved for, a majority holds. */
+import { Binary, MongoBulkWriteError, MongoClient } from "mongodb";
+import {
+  boundsOf,
+  idOf,
+  keyOf,
+  NotedMinutes,
+  pack,
+  PAGE,
+  unpack,
+  withinMinute,
+  type AuditStore,
+} from "./port.ts";
+
+const LIMIT_MS = 4_000;
+const DUPLICATE_KEY = 11_000;
+const DATABASE = "fanfare";
+
+interface EntryDocument {
+  readonly _id: string;
+  readonly body: Binary;
+}
+
+interface MinuteDocument {
+  readonly _id: string;
+  readonly user: string;
+  readonly partition: number;
+  readonly minute: number;
+}
+
+/** The database is that of the URI, or `fanfare`. */
+export async function openMongoAudit(uri: string): Promise<AuditStore> {
+  const client = new MongoClient(uri, {
+    appName: "fanfare-audit",
+    serverSelectionTimeoutMS: LIMIT_MS,
+    connectTimeoutMS: LIMIT_MS,
+    socketTimeoutMS: LIMIT_MS,
+    writeConcern: { w: "majority", wtimeoutMS: LIMIT_MS },
+    readConcern: { level: "majority" },
+  });
+  const db = client.db(/^[^:]+:\/\/[^/]+\/([^?]+)/.exec(uri)?.[1] ?? DATABASE);
+  const entriesOf = db.collection<EntryDocument>("audit");
+  const minutesOf = db.collection<MinuteDocument>("auditMinutes");
+  try {
+    await minutesOf.createIndex({ user: 1, partition: 1, minute: 1 });
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
+  const noted = new NotedMinutes();
+
+  async function* pages(partition: number, from: string, before: string) {
+    for (let next = from; ;) {
+      const found = await entriesOf
+        .find({ _id: { $gte: next, $lt: before } })
+        .sort({ _id: 1 })
+        .limit(PAGE)
+        .toArray();
+      for (const { _id, body } of found) {
+        yield { partition, id: idOf(_id), fields: unpack(body.buffer) };
+      }
+      if (found.length < PAGE) return;
+      next = `${found.at(-1)?._id ?? ""}~`;
+    }
+  }
+
+  return {
+    async append(entries) {
+      if (entries.length === 0) return;
+      try {
+        // The notes first: an entry that stands is found under its users.
+        const minutes = noted.newIn(entries).map(([user, minute, partition]) => ({
+          _id: `${user} ${partition} ${minute}`,
+          user,
+          partition,
+          minute,
+        }));
+        if (minutes.length > 0) {
+          await onceEach(() => minutesOf.insertMany(minutes, { ordered: false }));
+        }
+        const documents = entries.map(({ partition, id, fields }) => ({
+          _id: keyOf(partition, id),
+          body: new Binary(pack(fields)),
+        }));
+        await onceEach(() => entriesOf.insertMany(documents, { ordered: false }));
+      } catch (error) {
+        noted.forget();
+        throw error;
+      }
+    },
+    async *read(range) {
+      const { partition, user } = range;
+      if (user === undefined) {
+        yield* pages(partition, ...boundsOf(range));
+        return;
+      }
+      const minutes = await minutesOf.find({ user, partition }).sort({ minute: 1 }).toArray();
+      for (const { minute } of minutes) {
+        const bounds = withinMinute(range, minute);
+        if (bounds) yield* pages(partition, ...bounds);
+      }
+    },
+    async close() {
+      await client.close();
+    },
+  };
+}
+
+/** What is there already was written before, and is the same. */
+async function onceEach(insert: () => Promise<unknown>): Promise<void> {
+  try {
+    await insert();
+  } catch (error) {
+    if (!(error instanceof MongoBulkWriteError)) throw error;
+    const faults = Array.isArray(error.writeErrors) ? error.writeErrors : [error.writeErrors];
+    const held = error.result.getWriteConcernError() === undefined;
+    if (!held || faults.some(({ code }) => code !== DUPLICATE_KEY)) throw error;
+  }
+}
