@@ -7,6 +7,7 @@ import type { Server } from "bun";
 import { Hono, type Context } from "hono";
 import { bearerAuth } from "hono/bearer-auth";
 import { bodyLimit } from "hono/body-limit";
+import { HTTPException } from "hono/http-exception";
 import * as v from "valibot";
 import { DESK_USER_PATTERN } from "../../domain/desk-command.ts";
 import { problemOf, type ErrorCode, type Fault } from "../../domain/error-codes.ts";
@@ -48,7 +49,9 @@ interface DeskHono {
 
 export function deskApp({ redis, partitions, token, stop, commands, log }: Desk): Hono<DeskHono> {
   const app = new Hono<DeskHono>();
-  app.onError((_, c) => problem(c, "STORE_UNAVAILABLE"));
+  app.onError((error, c) =>
+    error instanceof HTTPException ? error.getResponse() : problem(c, "STORE_UNAVAILABLE"),
+  );
   app.notFound((c) => problem(c, "ROUTE_UNKNOWN"));
   app.get("/healthz", async (c) => {
     await redis.send("PING", []);
