@@ -16,6 +16,9 @@ export const AUDITED_HASHES = [
 ] as const;
 export type AuditedHash = (typeof AUDITED_HASHES)[number];
 
+/** In place of the users of an entry: those of a whole shard are not listed again. */
+export const MANY_USERS = "*";
+
 /** An entry's fields; `users` with blanks between, `events` with newlines. */
 export interface AuditEntry {
   readonly atMs: number;
@@ -25,6 +28,9 @@ export interface AuditEntry {
   /** What changed, as it stood at the end of the call. */
   readonly changed: ReadonlyMap<AuditedHash, string>;
 }
+
+/** What moves an account without a command of its user's: a stake leaves it. */
+export type AccountEventName = "DEPOSIT" | "STAKE" | "RETURN";
 
 export type AuditEvent = { readonly transaction: number; readonly user: string } & (
   | {
@@ -56,9 +62,10 @@ export type AuditEvent = { readonly transaction: number; readonly user: string }
       readonly movedCents: readonly number[];
     }
   | {
-      /** `a,transaction,account,name,moved`: a deposit, or a contract's stake or return. */
+      /** Of `m,transaction,name,of|id,account,cents;…`: a deposit, or a contract's stake or return, by its id. */
       readonly kind: "account";
-      readonly name: string;
+      readonly name: AccountEventName;
+      readonly id: string;
       readonly movedCents: readonly number[];
     }
   | {
@@ -87,8 +94,36 @@ export function parseAuditEntry(fields: ReadonlyMap<string, string>): AuditEntry
   };
 }
 
+/** The events of an entry, one after the other. */
+export function* eventsOf({ events }: Pick<AuditEntry, "events">): Generator<AuditEvent> {
+  for (const line of events.split("\n")) {
+    if (line.startsWith("m,")) yield* accountEvents(line);
+    else yield parseAuditEvent(line);
+  }
+}
+
+/** Many accounts in one transaction: what one call opened or settled, or one call of deposits. */
+function* accountEvents(line: string): Generator<AuditEvent> {
+  const [head = "", rows = ""] = line.split("|");
+  const [, transaction, text, of = ""] = head.split(",");
+  const name = text as AccountEventName;
+  for (const row of rows.split(";").slice(0, -1)) {
+    const [own = "", user = "", cents] = row.split(",");
+    const id = of === "" || own === "" ? `${of}${own}` : `${of}.${own}`;
+    const moved = name === "STAKE" ? -Number(cents) : Number(cents);
+    yield {
+      kind: "account",
+      transaction: Number(transaction),
+      name,
+      id,
+      user,
+      movedCents: moved === 0 ? [] : [moved],
+    };
+  }
+}
+
 /** One line of `events`; one that is of no known kind is a bug. */
-export function parseAuditEvent(line: string): AuditEvent {
+function parseAuditEvent(line: string): AuditEvent {
   const [kind = "", number, ...rest] = line.split(",");
   const transaction = Number(number);
   const text = (index: number): string => rest[index] ?? "";
@@ -127,14 +162,6 @@ export function parseAuditEvent(line: string): AuditEvent {
         priceCents: amount(3),
         shares: amount(4),
         movedCents: moved(5),
-      };
-    case "a":
-      return {
-        kind: "account",
-        transaction,
-        user: text(0),
-        name: text(1),
-        movedCents: moved(2),
       };
     case "s":
       return { kind: "system", transaction, user: "", what: text(0) };

@@ -6,7 +6,7 @@ import { DeskModel, type DeskBooks } from "../../domain/desk-model.ts";
 import { formatCents } from "../../domain/money.ts";
 import type { AccountId } from "../../domain/ids.ts";
 import { readAccounts } from "../../redis/desk-accounts.ts";
-import { parseAuditEntry, parseAuditEvent } from "../../redis/desk-audit.ts";
+import { eventsOf, parseAuditEntry } from "../../redis/desk-audit.ts";
 import { PartitionMap } from "../../redis/keys.ts";
 import { auditOf } from "../../workers/audit/merged.ts";
 import { openSqliteAudit } from "../../workers/audit/sqlite.ts";
@@ -46,7 +46,7 @@ async function audited(): Promise<{ sums: Map<string, number>; commands: Map<num
   const commands = new Map<number, number>();
   for (const partition of partitions.all()) {
     for await (const { fields } of auditOf(store, desk.client, partition)) {
-      for (const event of parseAuditEntry(fields)!.events.split("\n").map(parseAuditEvent)) {
+      for (const event of eventsOf(parseAuditEntry(fields)!)) {
         if (event.kind === "command") {
           commands.set(event.transaction, (commands.get(event.transaction) ?? 0) + 1);
         }

@@ -82,6 +82,9 @@ describe.each(DRIVERS.map(([name, open]) => ({ name, open })))("audit in $name",
       [at(102)],
     );
     expect(await idsOf(store, { partition: 3, user: "nobody" })).toEqual([]);
+    // A whole shard's entry is everybody's.
+    await store.append([entry(3, at(106), "*"), entry(3, at(105), "*")]);
+    expect(await idsOf(other, { partition: 3, user: "nobody" })).toEqual([105, 106].map(at));
   });
 
   test("more than a page is read to its end", async () => {

@@ -3,6 +3,7 @@
  * stream still holds. An entry leaves the stream only once it is stored, so
  * everything below the stream's first entry is in the store.
  */
+import { MANY_USERS } from "../../redis/desk-audit.ts";
 import { DeskKeys } from "../../redis/keys.ts";
 import type { Redis } from "../redis-client.ts";
 import type { AuditStore, StoredEntry } from "./port.ts";
@@ -38,7 +39,8 @@ export async function* auditOf(
     if ((await firstOf(redis, stream)) !== first) continue;
     for (const [id, flat] of found) {
       const fields = fieldsOf(flat);
-      if (user === undefined || (fields.get("users") ?? "").split(" ").includes(user)) {
+      const users = (fields.get("users") ?? "").split(" ");
+      if (user === undefined || users.includes(user) || users.includes(MANY_USERS)) {
         yield { partition, id, fields };
       }
     }

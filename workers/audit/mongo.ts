@@ -1,5 +1,6 @@
 /** The audit in MongoDB, which may be a server of its own. What a call has resolved for, a majority holds. */
 import { Binary, MongoBulkWriteError, MongoClient } from "mongodb";
+import { MANY_USERS } from "../../redis/desk-audit.ts";
 import {
   boundsOf,
   idOf,
@@ -47,7 +48,7 @@ export async function openMongoAudit(uri: string): Promise<AuditStore> {
     await client.close();
     throw error;
   }
-  const noted = new NotedMinutes();
+  const lately = new NotedMinutes();
 
   async function* pages(partition: number, from: string, before: string) {
     for (let next = from; ;) {
@@ -69,7 +70,7 @@ export async function openMongoAudit(uri: string): Promise<AuditStore> {
       if (entries.length === 0) return;
       try {
         // The notes first: an entry that stands is found under its users.
-        const minutes = noted.newIn(entries).map(([user, minute, partition]) => ({
+        const minutes = lately.newIn(entries).map(([user, minute, partition]) => ({
           _id: `${user} ${partition} ${minute}`,
           user,
           partition,
@@ -84,7 +85,7 @@ export async function openMongoAudit(uri: string): Promise<AuditStore> {
         }));
         await onceEach(() => entriesOf.insertMany(documents, { ordered: false }));
       } catch (error) {
-        noted.forget();
+        lately.forget();
         throw error;
       }
     },
@@ -94,8 +95,11 @@ export async function openMongoAudit(uri: string): Promise<AuditStore> {
         yield* pages(partition, ...boundsOf(range));
         return;
       }
-      const minutes = await minutesOf.find({ user, partition }).sort({ minute: 1 }).toArray();
-      for (const { minute } of minutes) {
+      const noted = await minutesOf
+        .find({ user: { $in: [user, MANY_USERS] }, partition })
+        .sort({ minute: 1 })
+        .toArray();
+      for (const minute of new Set(noted.map((each) => each.minute))) {
         const bounds = withinMinute(range, minute);
         if (bounds) yield* pages(partition, ...bounds);
       }

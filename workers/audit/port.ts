@@ -19,7 +19,7 @@ export interface AuditRange {
   readonly from?: string;
   /** The first id that is no longer wanted; absent: to the end. */
   readonly before?: string;
-  /** Only entries of minutes in which this user did something: there are others' in them. */
+  /** Only entries of minutes in which this user did something, or `MANY_USERS` did: there are others' in them. */
   readonly user?: string;
 }
 

@@ -2,6 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Database } from "bun:sqlite";
+import { MANY_USERS } from "../../redis/desk-audit.ts";
 import {
   boundsOf,
   idOf,
@@ -67,10 +68,11 @@ export function openSqliteAudit(folder: string): AuditStore {
         return;
       }
       const minutes = db
-        .query<{ minute: number }, [string, number]>(
-          "SELECT minute FROM minutes WHERE user = ?1 AND partition = ?2 ORDER BY minute",
+        .query<{ minute: number }, [string, string, number]>(
+          `SELECT DISTINCT minute FROM minutes WHERE user IN (?1, ?2) AND partition = ?3
+           ORDER BY minute`,
         )
-        .all(user, partition);
+        .all(user, MANY_USERS, partition);
       for (const { minute } of minutes) {
         const bounds = withinMinute(range, minute);
         if (bounds) yield* pages(partition, ...bounds);

@@ -7,8 +7,8 @@ import { readAccounts } from "../../redis/desk-accounts.ts";
 import {
   AUDITED_HASHES,
   changesOf,
+  eventsOf,
   parseAuditEntry,
-  parseAuditEvent,
   type AuditedHash,
   type AuditEntry,
   type AuditEvent,
@@ -88,7 +88,7 @@ async function entries(): Promise<AuditEntry[]> {
 }
 
 async function audited(): Promise<AuditEvent[]> {
-  return (await entries()).flatMap(({ events }) => events.split("\n").map(parseAuditEvent));
+  return (await entries()).flatMap((entry) => [...eventsOf(entry)]);
 }
 
 /** The partition's hashes as the entries alone tell them. */

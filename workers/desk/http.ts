@@ -34,6 +34,8 @@ const SETTLEMENTS_WAIT_MS = 3_000;
 const SETTLEMENTS_PAUSE_MS = 100;
 
 export interface Desk {
+  /** What the audit calls this server. */
+  readonly server: string;
   readonly commands: DeskCommands;
   readonly log: LogSource;
   readonly redis: Redis;
@@ -47,7 +49,15 @@ interface DeskHono {
   readonly Bindings: { readonly server: Server<CommandSocket> };
 }
 
-export function deskApp({ redis, partitions, token, stop, commands, log }: Desk): Hono<DeskHono> {
+export function deskApp({
+  server,
+  redis,
+  partitions,
+  token,
+  stop,
+  commands,
+  log,
+}: Desk): Hono<DeskHono> {
   const app = new Hono<DeskHono>();
   app.onError((error, c) =>
     error instanceof HTTPException ? error.getResponse() : problem(c, "STORE_UNAVAILABLE"),
@@ -88,7 +98,7 @@ export function deskApp({ redis, partitions, token, stop, commands, log }: Desk)
   app.post("/v1/contracts", async (c) => {
     const batch = await bodyOf(c, OrderBatchSchema);
     if ("faults" in batch) return problem(c, batch.code, batch.faults);
-    return c.json(await open(redis, partitions, batch.value));
+    return c.json(await open(redis, partitions, server, batch.value));
   });
   app.post("/v1/contracts/lookup", async (c) => {
     const batch = await bodyOf(c, OrderBatchSchema);
@@ -118,7 +128,7 @@ export function deskApp({ redis, partitions, token, stop, commands, log }: Desk)
   app.post("/v1/deposits", async (c) => {
     const body = await bodyOf(c, DepositsSchema);
     if ("faults" in body) return problem(c, body.code, body.faults);
-    return c.json({ applied: await depositAll(redis, partitions, body.value.deposits) });
+    return c.json({ applied: await depositAll(redis, partitions, server, body.value.deposits) });
   });
   app.get("/v1/accounts/:account", async (c) => {
     const account = c.req.param("account");

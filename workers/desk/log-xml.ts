@@ -6,7 +6,7 @@
 import { DESK_COMMANDS } from "../../domain/desk-command.ts";
 import { DESK_REFUSALS } from "../../domain/desk-refusals.ts";
 import { formatCents } from "../../domain/money.ts";
-import { parseAuditEntry, parseAuditEvent, type AuditEvent } from "../../redis/desk-audit.ts";
+import { eventsOf, parseAuditEntry, type AuditEvent } from "../../redis/desk-audit.ts";
 import type { StoredEntry } from "../audit/port.ts";
 
 export const LOG_HEAD = '<?xml version="1.0"?>\n<log>\n';
@@ -22,8 +22,7 @@ export function logOf({ fields }: StoredEntry, user?: string): string {
   const entry = parseAuditEntry(fields);
   if (!entry) return "";
   let text = "";
-  for (const line of entry.events.split("\n")) {
-    const event = parseAuditEvent(line);
+  for (const event of eventsOf(entry)) {
     if (user === undefined || event.user === user) text += elementsOf(event, entry);
   }
   return text;

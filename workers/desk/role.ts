@@ -25,7 +25,15 @@ export const role: Role = async (env, stop, ready) => {
   const store = await openAudit(env);
   const log: LogSource = { store, redis, partitions };
   const commands = commandsOf(env, redis, partitions, log);
-  const app = deskApp({ redis, partitions, token, stop, commands, log });
+  const app = deskApp({
+    server: env.FANFARE_CONSUMER,
+    redis,
+    partitions,
+    token,
+    stop,
+    commands,
+    log,
+  });
 
   const server = Bun.serve({
     hostname: env.FANFARE_HOST,

@@ -11,6 +11,9 @@ import { connectRedis, run } from "../../redis-client.ts";
 import { conformance } from "../conformance.ts";
 import { connectDesk } from "./desk.ts";
 
+/** Whose calls the scripts are told to be. */
+const CALL = { partitions: 4, server: "test" };
+
 let desk: TestDesk;
 
 beforeAll(async () => {
@@ -133,8 +136,8 @@ describe("settling", () => {
               await tick(expires, closePriceMicros);
               await tick(expires + 1, 1);
             }
-            expect(await run(client, settleBatch, { partition, name })).toBe(1);
-            expect(await run(client, settleBatch, { partition, name })).toBe(0);
+            expect(await run(client, settleBatch, { ...CALL, partition, name })).toBe(1);
+            expect(await run(client, settleBatch, { ...CALL, partition, name })).toBe(0);
             const kind =
               closePriceMicros === null
                 ? "void"
@@ -160,7 +163,7 @@ describe("settling", () => {
     const expires = Date.now() - 10;
     const name = "0#0 waiting NO/QUOTE";
     await client.send("ZADD", [keys.expiries, String(expires), name]);
-    expect(await run(client, settleBatch, { partition, name })).toBe("waiting");
+    expect(await run(client, settleBatch, { ...CALL, partition, name })).toBe("waiting");
     await client.send("ZREM", [keys.expiries, name]);
     client.close();
   });
