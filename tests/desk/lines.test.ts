@@ -194,3 +194,29 @@ test("a command that waits for a quote holds up its user and nobody else", async
   await slow.stop();
   source.stop();
 }, 20_000);
+
+test("a desk that is stopped answers what it took, and hangs up", async () => {
+  const own = await startTradingDesk({ servers: 1, prices: { ABC: "5.00" } });
+  const socket = await openDeskSocket(own.servers[0]!, own.token);
+  expect(await socket.send("ADD,u,1.00")).toMatchObject({ ok: true });
+  const idle = connect(Number(new URL(own.servers[0]!.url).port), "127.0.0.1");
+  const heard: string[] = [];
+  idle.on("data", (bytes) => void heard.push(bytes.toString()));
+  const ended = new Promise((resolve) => idle.on("close", resolve));
+  idle.write(
+    `POST /v1/desk/commands HTTP/1.1\r\nHost: desk\r\nAuthorization: Bearer ${own.token}\r\n` +
+      "Transfer-Encoding: chunked\r\n\r\n13\r\n[1] ADD,idle,1.00\r\n\r\n",
+  );
+  await until("the stream is open", () => heard.join("").includes('"n":1'));
+  const last = socket.send("ADD,u,2.00").catch((error: unknown) => error);
+  const before = performance.now();
+  await own.stop();
+  expect(performance.now() - before).toBeLessThan(8_000);
+  // Taken or not: if it was answered, then with what stands.
+  const reply = await last;
+  expect(reply instanceof Error || (reply as { balanceCents: number }).balanceCents === 300).toBe(
+    true,
+  );
+  idle.destroy();
+  await ended;
+}, 20_000);

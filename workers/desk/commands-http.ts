@@ -2,7 +2,8 @@
  * `POST /v1/desk/commands`: lines in, a reply line for each out, in their
  * order, while lines still come. No more is read than there is room for, and
  * nothing is kept for a reader that is slower than the desk: it is waited for,
- * and given up when it has not read for half a minute.
+ * and given up when it has not read for half a minute. A desk that stops takes no
+ * more, answers what it took, and ends.
  */
 import { isBlank, parseDeskLine } from "../../domain/desk-command.ts";
 import type { DeskCommands } from "./commands.ts";
@@ -18,8 +19,9 @@ export function answerLines(
   commands: DeskCommands,
   body: ReadableStream<Uint8Array> | null,
   session: string,
+  stop: AbortSignal,
 ): Response {
-  return new Response(replies(commands, body, session), {
+  return new Response(replies(commands, body, session, stop), {
     headers: { "content-type": "application/x-ndjson", "cache-control": "no-store" },
   });
 }
@@ -28,6 +30,7 @@ function replies(
   commands: DeskCommands,
   body: ReadableStream<Uint8Array> | null,
   session: string,
+  stop: AbortSignal,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   /** Replies by the place of their line; the first `sent` have left. */
@@ -57,14 +60,15 @@ function replies(
 
   async function read(): Promise<void> {
     const cutter = lineCutter();
-    for await (const piece of body ?? []) {
+    for await (const piece of piecesOf(body, stop)) {
       for (const line of cutter.take(piece)) {
         await settled(line);
+        if (gone || stop.aborted) return;
         submit(line);
         while (taken - sent >= MAX_OPEN && !gone) await room();
-        if (gone) return;
       }
     }
+    if (gone || stop.aborted) return;
     await settled(cutter.rest());
     submit(cutter.rest());
   }
@@ -139,4 +143,26 @@ function replies(
     },
     cancel: leave,
   });
+}
+
+/** What is sent, until it ends or the desk stops. */
+async function* piecesOf(
+  body: ReadableStream<Uint8Array> | null,
+  stop: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  if (!body) return;
+  const reader = body.getReader();
+  const { promise: stopped, resolve } = Promise.withResolvers<{ done: true; value?: undefined }>();
+  const onStop = (): void => resolve({ done: true });
+  stop.addEventListener("abort", onStop, { once: true });
+  try {
+    for (;;) {
+      const { done, value } = await Promise.race([reader.read(), stopped]);
+      if (done || stop.aborted) return;
+      yield value;
+    }
+  } finally {
+    stop.removeEventListener("abort", onStop);
+    reader.cancel().catch(() => {});
+  }
 }

@@ -1,7 +1,7 @@
 /**
  * The same lines by WebSocket: a message holds one or several, and so does an
  * answer. Replies come as they are ready, of each user in order; `n` tells which
- * is which.
+ * is which. A desk that stops takes no more, answers what it took, and closes.
  */
 import type { ServerWebSocket, WebSocketHandler } from "bun";
 import { isBlank, parseDeskLine } from "../../domain/desk-command.ts";
@@ -23,8 +23,17 @@ const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 const MAX_OPEN = 16_384;
 /** A sender with more lines under way than that does not wait for any reply. */
 const TOO_MANY = 1008;
+const GOING_AWAY = 1001;
 
-export function commandSockets(commands: DeskCommands): WebSocketHandler<CommandSocket> {
+export function commandSockets(
+  commands: DeskCommands,
+  stop: AbortSignal,
+): WebSocketHandler<CommandSocket> {
+  const sockets = new Set<ServerWebSocket<CommandSocket>>();
+  stop.addEventListener("abort", () => {
+    for (const socket of sockets) if (socket.data.open === 0) socket.close(GOING_AWAY);
+  });
+
   function submit(socket: ServerWebSocket<CommandSocket>, line: string): void {
     const { data } = socket;
     data.open += 1;
@@ -39,7 +48,9 @@ export function commandSockets(commands: DeskCommands): WebSocketHandler<Command
     const text = data.replies.join("\n");
     data.replies = [];
     socket.send(text);
-    if (data.open === 0) goOn(socket);
+    if (data.open > 0) return;
+    if (stop.aborted) socket.close(GOING_AWAY);
+    else goOn(socket);
   }
 
   /** Takes lines until one must wait. */
@@ -61,7 +72,10 @@ export function commandSockets(commands: DeskCommands): WebSocketHandler<Command
     backpressureLimit: MAX_UNREAD_BYTES,
     closeOnBackpressureLimit: true,
     idleTimeout: 0,
+    open: (socket) => void sockets.add(socket),
+    close: (socket) => void sockets.delete(socket),
     message(socket, message) {
+      if (stop.aborted) return;
       const { data } = socket;
       const text = typeof message === "string" ? message : message.toString("latin1");
       for (const line of text.split("\n")) if (!isBlank(line)) data.waiting.push(line);

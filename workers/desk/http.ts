@@ -83,7 +83,7 @@ export function deskApp({
     if (session !== "" && !ID_PATTERN.test(session)) return problem(c, "HEADER_INVALID");
     // A stream of lines may pause for as long as its sender likes.
     c.env.server.timeout(c.req.raw, 0);
-    return answerLines(commands, c.req.raw.body, session);
+    return answerLines(commands, c.req.raw.body, session, stop);
   });
   app.get("/v1/desk/log", (c) => {
     const user = c.req.query("user") ?? "";

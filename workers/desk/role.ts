@@ -1,13 +1,14 @@
 /** A desk server: stateless in front of the desk's books, as many side by side as are wanted. */
 import { timingSafeEqual } from "node:crypto";
 import { ID_PATTERN } from "../../domain/ids.ts";
+import { noteInAudit } from "../../redis/desk-note.ts";
 import { PartitionMap } from "../../redis/keys.ts";
 import { openAudit } from "../audit/open.ts";
 import { required, type WorkerEnv } from "../env.ts";
 import { houseQuotes } from "../quotes/house.ts";
 import { auditPaid } from "../quotes/paid.ts";
 import type { Role } from "../role.ts";
-import { connectRedis, type Redis } from "../redis-client.ts";
+import { connectRedis, run, type Redis } from "../redis-client.ts";
 import { commandSockets, type CommandSocket } from "./commands-socket.ts";
 import { deskCommands, type DeskCommands } from "./commands.ts";
 import { writeLog, type LogSource } from "./dump.ts";
@@ -15,6 +16,7 @@ import { deskApp } from "./http.ts";
 import { lane } from "./lane.ts";
 import { stockQuotes } from "./stock-quotes.ts";
 
+const NOTE_PATIENCE_MS = 500;
 /** The stream of one request may be as long as a day. */
 const ANY_LENGTH = Number.MAX_SAFE_INTEGER;
 
@@ -49,8 +51,9 @@ export const role: Role = async (env, stop, ready) => {
       }
       return await app.fetch(request, { server: listening });
     },
-    websocket: commandSockets(commands),
+    websocket: commandSockets(commands, stop),
   });
+  await note(redis, env, "up");
   ready();
   await new Promise<void>((resolve) => {
     stop.addEventListener("abort", () => {
@@ -58,9 +61,17 @@ export const role: Role = async (env, stop, ready) => {
     });
   });
   await server.stop();
+  await note(redis, env, "down");
   redis.close();
   await store.close();
 };
+
+/** In the audit of the first partition; a server that cannot say so serves all the same. */
+async function note(redis: Redis, env: WorkerEnv, what: "up" | "down"): Promise<void> {
+  const call = { partition: 0, partitions: env.FANFARE_PARTITIONS, server: env.FANFARE_CONSUMER };
+  const noted = run(redis, noteInAudit, { ...call, note: { kind: "system", what } });
+  await Promise.race([noted.catch(() => {}), Bun.sleep(NOTE_PATIENCE_MS)]);
+}
 
 function commandsOf(
   env: WorkerEnv,
