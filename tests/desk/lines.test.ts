@@ -14,7 +14,7 @@ import { until } from "../support/wait.ts";
 let desk: TradingDesk;
 beforeAll(async () => {
   desk = await startTradingDesk({ servers: 1, prices: { ABC: "5.00" } });
-});
+}, 30_000);
 afterAll(() => desk.stop());
 
 const send = (lines: readonly string[], session?: string) =>

@@ -24,7 +24,7 @@ let sockets: DeskSocket[] = [];
 beforeAll(async () => {
   desk = await startTradingDesk({ servers: 2, prices: PRICES });
   sockets = await Promise.all(desk.servers.map((server) => openDeskSocket(server, desk.token)));
-});
+}, 30_000);
 afterAll(async () => {
   for (const socket of sockets) socket.close();
   await desk.stop();
