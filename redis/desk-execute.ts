@@ -197,34 +197,21 @@ end
 
 function commands.DUMPLOG() return nil, '' end
 
-local function pending(of, user)
-  local list = {}
-  for symbol, shares, price, time in string.gmatch(read(of, user) or '', '(%u+),(%d+),(%d+),(%d+);') do
-    if at - time >= pending_valid then break end
-    list[#list + 1] = '{"symbol":"' .. symbol .. '","shares":' .. shares .. ',"priceCents":' .. price .. ',"expiresAtMs":' .. int(time + pending_valid) .. '}'
-  end
-  return table.concat(list, ',')
-end
+-- As the fields stand: whoever reads it makes of it what people see, see desk-summary.ts.
 function commands.DISPLAY_SUMMARY(user)
-  local reserved, holdings, buying, selling, recent = 0, {}, {}, {}, {}
-  for symbol in string.gmatch(read(symbols, user) or '', '%u+') do
-    local p = position_of(user, symbol)
-    if p.free > 0 or p.reserved > 0 then
-      holdings[#holdings + 1] = '{"symbol":"' .. symbol .. '","shares":' .. int(p.free) .. ',"reservedShares":' .. int(p.reserved) .. '}'
-    end
-    if p.buy > 0 then
-      reserved = reserved + p.buy
-      buying[#buying + 1] = '{"symbol":"' .. symbol .. '","amountCents":' .. int(p.buy) .. ',"priceCents":' .. (p.buy_price > 0 and int(p.buy_price) or 'null') .. '}'
-    end
-    if p.sell > 0 then
-      selling[#selling + 1] = '{"symbol":"' .. symbol .. '","amountCents":' .. int(p.sell) .. ',"priceCents":' .. (p.sell_price > 0 and int(p.sell_price) or 'null') .. ',"shares":' .. int(p.reserved) .. '}'
+  local held, texts, missing, places = read(symbols, user) or '', {}, {}, {}
+  for symbol in string.gmatch(held, '%u+') do
+    local field = user .. ' ' .. symbol
+    local p = positions.known[field]
+    texts[#texts + 1] = p and packed(p) or '0'
+    if not p then missing[#missing + 1], places[#places + 1] = field, #texts end
+  end
+  for from = 1, #missing, 1000 do
+    for i, text in ipairs(redis.call('HMGET', positions.key, unpack(missing, from, math.min(from + 999, #missing)))) do
+      if text then texts[places[from + i - 1]] = text end
     end
   end
-  for transaction, name, symbol, cents, shares, time in string.gmatch(read(history, user) or '', '(%d+),([%u_]+),(%u*),(%d+),(%d+),(%d+);') do
-    recent[#recent + 1] = '{"transaction":' .. transaction .. ',"command":"' .. name .. '","symbol":' .. (symbol == '' and 'null' or '"' .. symbol .. '"') .. ',"cents":' .. cents .. ',"shares":' .. shares .. ',"atMs":' .. time .. '}'
-  end
-  return nil, '"reservedCents":' .. int(reserved) .. ',"holdings":[' .. table.concat(holdings, ',') .. '],"pendingBuys":[' .. pending(buys, user) .. '],"pendingSells":[' .. pending(sells, user)
-    .. '],"buyTriggers":[' .. table.concat(buying, ',') .. '],"sellTriggers":[' .. table.concat(selling, ',') .. '],"history":[' .. table.concat(recent, ',') .. ']'
+  return nil, table.concat({'"summary":"', held, '|', table.concat(texts, ' '), '|', read(buys, user) or '', '|', read(sells, user) or '', '|', read(history, user) or '', '|', int(at), '|', int(pending_valid), '"'})
 end
 
 local at_quote = {QUOTE = true, BUY = true, SELL = true, SET_BUY_TRIGGER = true, SET_SELL_AMOUNT = true, SET_SELL_TRIGGER = true}

@@ -7,6 +7,7 @@ import { QUOTED_COMMANDS, type DeskLine } from "../../domain/desk-command.ts";
 import { DESK_REFUSALS, type DeskRefusal } from "../../domain/desk-refusals.ts";
 import type { AccountId } from "../../domain/ids.ts";
 import type { ReadyCommand } from "../../redis/desk-execute.ts";
+import { expandSummary } from "../../redis/desk-summary.ts";
 import type { PartitionMap } from "../../redis/keys.ts";
 import type { Lane } from "./lane.ts";
 import type { StockQuote, StockQuotes } from "./stock-quotes.ts";
@@ -87,7 +88,8 @@ export function deskCommands({
         ? {}
         : { more: { file, ...(quote?.paid ? { paid: quote.paid } : {}) } }),
     };
-    put(ready, n, name === "DUMPLOG" ? dumping(user, file, n, answer) : answer);
+    if (name === "DUMPLOG") put(ready, n, dumping(user, file, n, answer));
+    else put(ready, n, answer);
   }
 
   function audit({ n, code, read }: Refused, session: string, answer: Answer): void {
@@ -125,7 +127,7 @@ function lineOf(n: number | null, reply: string | undefined): string {
   if (reply.charAt(blank + 1) !== "{") {
     return refusal(n, reply.slice(blank + 1) as DeskRefusal, transaction);
   }
-  const members = reply.slice(blank + 2);
+  const members = expandSummary(reply.slice(blank + 2));
   const comma = members === "" ? "" : ",";
   return `{"n":${n},"transaction":${transaction},"ok":true${comma}${members}}`;
 }

@@ -15,6 +15,7 @@ import {
 } from "../../redis/desk-audit.ts";
 import { executeCommands, type ReadyCommand } from "../../redis/desk-execute.ts";
 import { fireTriggers, waitingSymbols } from "../../redis/desk-fire.ts";
+import { expandSummary } from "../../redis/desk-summary.ts";
 import { DeskKeys } from "../../redis/keys.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";
@@ -67,7 +68,9 @@ async function execute(
 
 function told(reply: string): Told {
   const [, number, rest = ""] = /^(\d+) (.*)$/.exec(reply) ?? [];
-  const said = rest.startsWith("{") ? (JSON.parse(`${rest}}`) as object) : { code: rest };
+  const said = rest.startsWith("{")
+    ? (JSON.parse(`{${expandSummary(rest.slice(1))}}`) as object)
+    : { code: rest };
   return { transaction: Number(number), ...said };
 }
 
