@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { connectRedis, type Redis } from "../../workers/redis-client.ts";
 import { freePort } from "./ports.ts";
 import { startRedis, type TestRedis } from "./redis.ts";
-import { startRole, type RoleProcess } from "./role.ts";
+import { startRole } from "./role.ts";
 
 export interface DeskServer {
   readonly url: string;
@@ -54,9 +54,11 @@ export async function startTradingDesk(options: TradingDeskOptions): Promise<Tra
     FANFARE_QUOTES_ASKED: `tcp://127.0.0.1:${asked}`,
     ...options.env,
   };
-  const roles: RoleProcess[] = [await startRole("simulator", env)];
+  const simulator = await startRole("simulator", env);
+  const stops = [() => simulator.stop()];
   if (options.recorder !== false) {
-    roles.push(await startRole("recorder", { ...env, FANFARE_CONSUMER: "recorder" }));
+    const recorder = await startRole("recorder", { ...env, FANFARE_CONSUMER: "recorder" });
+    stops.push(() => recorder.stop());
   }
 
   const servers: DeskServer[] = [];
@@ -71,7 +73,7 @@ export async function startTradingDesk(options: TradingDeskOptions): Promise<Tra
         role = await startRole("desk", own);
       },
     });
-    roles.push({ pid: role.pid, kill: () => role.kill(), stop: () => role.stop() });
+    stops.push(() => role.stop());
   }
   const client = connectRedis(redis.url);
   return {
@@ -82,7 +84,7 @@ export async function startTradingDesk(options: TradingDeskOptions): Promise<Tra
     servers,
     async stop() {
       client.close();
-      await Promise.all(roles.map((role) => role.stop()));
+      await Promise.all(stops.map((each) => each()));
       await redis.stop();
       rmSync(data, { recursive: true, force: true });
     },

@@ -1,6 +1,7 @@
 /** The audit in MongoDB, which may be a server of its own. What a call has resolved for, a majority holds. */
-import { Binary, MongoBulkWriteError, MongoClient } from "mongodb";
+import { Binary, MongoBulkWriteError } from "mongodb";
 import { MANY_USERS } from "../../redis/desk-audit.ts";
+import { connectMongo } from "../records/mongo/client.ts";
 import {
   boundsOf,
   idOf,
@@ -13,9 +14,7 @@ import {
   type AuditStore,
 } from "./port.ts";
 
-const LIMIT_MS = 4_000;
 const DUPLICATE_KEY = 11_000;
-const DATABASE = "fanfare";
 
 interface EntryDocument {
   readonly _id: string;
@@ -31,32 +30,23 @@ interface MinuteDocument {
 
 /** The database is that of the URI, or `fanfare`. */
 export async function openMongoAudit(uri: string): Promise<AuditStore> {
-  const client = new MongoClient(uri, {
-    appName: "fanfare-audit",
-    serverSelectionTimeoutMS: LIMIT_MS,
-    connectTimeoutMS: LIMIT_MS,
-    socketTimeoutMS: LIMIT_MS,
-    writeConcern: { w: "majority", wtimeoutMS: LIMIT_MS },
-    readConcern: { level: "majority" },
-  });
-  const db = client.db(/^[^:]+:\/\/[^/]+\/([^?]+)/.exec(uri)?.[1] ?? DATABASE);
-  const entriesOf = db.collection<EntryDocument>("audit");
-  const minutesOf = db.collection<MinuteDocument>("auditMinutes");
+  const mongo = connectMongo(uri);
+  const entriesOf = () => mongo.db().collection<EntryDocument>("audit");
+  const minutesOf = () => mongo.db().collection<MinuteDocument>("auditMinutes");
   try {
-    await minutesOf.createIndex({ user: 1, partition: 1, minute: 1 });
+    await minutesOf().createIndex({ user: 1, partition: 1, minute: 1 });
   } catch (error) {
-    await client.close();
+    await mongo.close();
     throw error;
   }
   const lately = new NotedMinutes();
 
   async function* pages(partition: number, from: string, before: string) {
     for (let next = from; ;) {
-      const found = await entriesOf
-        .find({ _id: { $gte: next, $lt: before } })
-        .sort({ _id: 1 })
-        .limit(PAGE)
-        .toArray();
+      const range = { _id: { $gte: next, $lt: before } };
+      const found = await mongo.within(() =>
+        entriesOf().find(range).sort({ _id: 1 }).limit(PAGE).toArray(),
+      );
       for (const { _id, body } of found) {
         yield { partition, id: idOf(_id), fields: unpack(body.buffer) };
       }
@@ -77,13 +67,17 @@ export async function openMongoAudit(uri: string): Promise<AuditStore> {
           minute,
         }));
         if (minutes.length > 0) {
-          await onceEach(() => minutesOf.insertMany(minutes, { ordered: false }));
+          await onceEach(() =>
+            mongo.within(() => minutesOf().insertMany(minutes, { ordered: false })),
+          );
         }
         const documents = entries.map(({ partition, id, fields }) => ({
           _id: keyOf(partition, id),
           body: new Binary(pack(fields)),
         }));
-        await onceEach(() => entriesOf.insertMany(documents, { ordered: false }));
+        await onceEach(() =>
+          mongo.within(() => entriesOf().insertMany(documents, { ordered: false })),
+        );
       } catch (error) {
         lately.forget();
         throw error;
@@ -95,18 +89,16 @@ export async function openMongoAudit(uri: string): Promise<AuditStore> {
         yield* pages(partition, ...boundsOf(range));
         return;
       }
-      const noted = await minutesOf
-        .find({ user: { $in: [user, MANY_USERS] }, partition })
-        .sort({ minute: 1 })
-        .toArray();
+      const wanted = { user: { $in: [user, MANY_USERS] }, partition };
+      const noted = await mongo.within(() =>
+        minutesOf().find(wanted).sort({ minute: 1 }).toArray(),
+      );
       for (const minute of new Set(noted.map((each) => each.minute))) {
         const bounds = withinMinute(range, minute);
         if (bounds) yield* pages(partition, ...bounds);
       }
     },
-    async close() {
-      await client.close();
-    },
+    close: () => mongo.close(),
   };
 }
 
