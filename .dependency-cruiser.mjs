@@ -74,7 +74,11 @@ export default {
       to: { path: OURS, pathNot: "^($1|domain|redis|tests/support)/" },
     },
     onlyIn("edge", ["@upstash"], "The connectionless client is the edge's alone."),
-    onlyIn("workers/records/mongo", ["mongodb"], "Everything else knows the records' port."),
+    onlyIn(
+      "workers/(records|audit)/mongo",
+      ["mongodb"],
+      "Everything else knows the ports of records and audit.",
+    ),
     onlyIn("workers/redis-cluster", ["ioredis"], "Everything else knows one interface of a Redis."),
     onlyIn("app", ["vue", "bootstrap"], "Only the app is a page."),
     {

@@ -41,3 +41,8 @@ function quoteOf(symbol: string, price: string, time: string): Quote | undefined
   if (priceMicros === undefined || !/^[1-9]\d{0,14}$/.test(time)) return undefined;
   return { symbol, priceMicros, sourceTimeMs: Number(time) };
 }
+
+/** The price in whole cents, in which stocks are traded; undefined for one that has a fraction of a cent. */
+export function centsOf({ priceMicros }: Quote): number | undefined {
+  return priceMicros % 10_000 === 0 ? priceMicros / 10_000 : undefined;
+}

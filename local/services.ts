@@ -87,7 +87,7 @@ export function servicesOf({ root, settings, keys, redis, ports }: Parts): Servi
       [
         worker("quotes", { ...store, ...quotes, FANFARE_QUOTES_PORT: String(ports.quotes) }),
         worker("desk", {
-          ...store,
+          ...{ ...store, ...quotes, ...records },
           FANFARE_DESK_PORT: String(ports.desk),
           FANFARE_DESK_TOKEN: keys.deskToken,
         }),

@@ -1,10 +1,11 @@
 /** Money into the desk's accounts. */
 import type { AccountId } from "../domain/ids.ts";
+import type { DeskCall } from "./desk-state.ts";
+import { auditArgs, auditKeys, AUDIT_MANY_LUA } from "./desk-transaction.ts";
 import { DeskKeys } from "./keys.ts";
-import { asInteger, type Script } from "./script.ts";
+import { asInteger, LUA_NOW, type Script } from "./script.ts";
 
-export interface DepositArgs {
-  readonly partition: number;
+export interface DepositArgs extends DeskCall {
   readonly deposits: readonly {
     readonly id: string;
     readonly account: AccountId;
@@ -13,12 +14,23 @@ export interface DepositArgs {
 }
 
 const depositLua = `
-local applied = 0
-for i = 1, #ARGV, 3 do
-  if redis.call('HSETNX', KEYS[2], ARGV[i], ARGV[i + 1]) == 1 then
-    redis.call('HINCRBY', KEYS[1], ARGV[i + 1], ARGV[i + 2])
+${LUA_NOW}
+${AUDIT_MANY_LUA}
+local applied, rows, changed = 0, {}, {}
+for i = 1, #ARGV - 3, 3 do
+  local id, account, cents = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  if redis.call('HSETNX', KEYS[2], id, account) == 1 then
+    changed[account] = redis.call('HINCRBY', KEYS[1], account, cents)
     applied = applied + 1
+    rows[applied] = id .. ',' .. account .. ',' .. cents .. ';'
   end
+end
+if applied > 0 then
+  local flat = {}
+  for account, balance in pairs(changed) do
+    flat[#flat + 1], flat[#flat + 2] = account, string.format('%d', balance)
+  end
+  audit_many('DEPOSIT', '', table.concat(rows), flat, now_ms())
 end
 return applied
 `;
@@ -29,9 +41,11 @@ export const deposit: Script<DepositArgs, number> = {
   lua: depositLua,
   keys: ({ partition }) => {
     const desk = new DeskKeys(partition);
-    return [desk.balances, desk.deposits];
+    return [desk.balances, desk.deposits, ...auditKeys({ partition })];
   },
-  args: ({ deposits }) =>
-    deposits.flatMap(({ id, account, amountCents }) => [id, account, String(amountCents)]),
+  args: ({ deposits, ...call }) => [
+    ...deposits.flatMap(({ id, account, amountCents }) => [id, account, String(amountCents)]),
+    ...auditArgs(call),
+  ],
   reply: asInteger,
 };

@@ -12,6 +12,8 @@ import {
   standingIn,
   type OpenedTerms,
 } from "./desk-books.ts";
+import type { DeskCall } from "./desk-state.ts";
+import { auditArgs, auditKeys, AUDIT_MANY_LUA } from "./desk-transaction.ts";
 import { DeskKeys } from "./keys.ts";
 import { asInteger, asList, asText, LUA_NOW, type Script } from "./script.ts";
 
@@ -29,8 +31,7 @@ export interface OrderColumns {
   readonly stakesCents: readonly number[];
 }
 
-export interface OpenArgs {
-  readonly partition: number;
+export interface OpenArgs extends DeskCall {
   readonly symbol: string;
   readonly contract: ContractType;
   readonly durationMs: number;
@@ -51,6 +52,7 @@ export type Opened =
 const openLua = `
 ${LUA_NOW}
 ${BATCHES_LUA}
+${AUDIT_MANY_LUA}
 local symbol, contract, duration, valid_until, payout = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local bucket, shard, packed = ARGV[6], ARGV[7], ARGV[8]
 -- Lists in JSON are read in C: an argument each costs Redis and its client several times as much.
@@ -120,6 +122,7 @@ if opened > 0 then
   redis.call('HSET', KEYS[3], field, text)
   redis.call('PEXPIRE', KEYS[3], ${BOOKS_KEPT_MS} + duration)
   redis.call('ZADD', KEYS[4], expires, field .. ' ' .. bucket .. ' ' .. symbol)
+  audit_many('STAKE', bucket, packed, balances, now)
   if opened == #accounts then return {price, now, expires} end
   batches[#batches + 1] = text
 end
@@ -132,7 +135,13 @@ export const openContracts: Script<OpenArgs, OpenReply> = {
   lua: openLua,
   keys: ({ partition, orders: { bucket } }) => {
     const desk = new DeskKeys(partition);
-    return [desk.quotes, desk.balances, desk.contracts(bucket), desk.expiries];
+    return [
+      desk.quotes,
+      desk.balances,
+      desk.contracts(bucket),
+      desk.expiries,
+      ...auditKeys({ partition }),
+    ];
   },
   args: ({ orders, ...terms }) => {
     const { bucket, shard, names, accounts, stakesCents } = orders;
@@ -151,6 +160,7 @@ export const openContracts: Script<OpenArgs, OpenReply> = {
       packed,
       JSON.stringify(accounts),
       JSON.stringify(stakesCents),
+      ...auditArgs(terms),
     ];
   },
   reply(raw, { orders: { bucket, names } }) {

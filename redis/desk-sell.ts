@@ -13,11 +13,12 @@ import {
   type Contract,
 } from "./desk-books.ts";
 import type { OrderColumns } from "./desk-open.ts";
+import type { DeskCall } from "./desk-state.ts";
+import { auditArgs, auditKeys, AUDIT_MANY_LUA } from "./desk-transaction.ts";
 import { DeskKeys } from "./keys.ts";
 import { asInteger, asList, LUA_NOW, type Script } from "./script.ts";
 
-export interface SellArgs {
-  readonly partition: number;
+export interface SellArgs extends DeskCall {
   /** What closes them: what it sold before, it has sold. */
   readonly close: SignalId;
   readonly orders: Pick<OrderColumns, "bucket" | "shard" | "names">;
@@ -26,6 +27,7 @@ export interface SellArgs {
 const lua = `
 ${LUA_NOW}
 ${BATCHES_LUA}
+${AUDIT_MANY_LUA}
 local close, bucket, shard, now = ARGV[1], ARGV[2], ARGV[3], now_ms()
 local wanted = {}
 for _, name in ipairs(cjson.decode(ARGV[4])) do wanted[name] = true end
@@ -42,7 +44,7 @@ for number = 1, #batches do
     else in_the_money = tonumber(price) < tonumber(open) end
     local share = math.floor((expires - now) * 10000 / (2 * (expires - tonumber(opened_at))))
     if in_the_money then share = 10000 - share end
-    local kept, sold, settled, returns = {}, {}, {}, {}
+    local kept, sold, settled, returns, rows = {}, {}, {}, {}, {}
     for order in string.gmatch(orders, '[^;]*;') do
       local name, account, cents = string.match(order, '^([^,]*),([^,]*),(%d+);$')
       if wanted[name] then
@@ -52,6 +54,7 @@ for number = 1, #batches do
         local returned = math.floor(won / 10000) * share + math.floor((won % 10000) * share / 10000)
         returns[account] = (returns[account] or 0) + returned
         sold[#sold + 1] = string.format('%s,%s,%s,%d;', name, account, cents, returned)
+        rows[#rows + 1] = string.format('%s,%s,%d;', name, account, returned)
         settled[#settled + 1] = {name == '' and bucket or bucket .. '.' .. name, account, 'sold', returned}
       else
         kept[#kept + 1] = order
@@ -63,9 +66,13 @@ for number = 1, #batches do
       batches[#batches + 1] = string.format('sold,%s,%s,%s,%s,%s,%s,%s,%s,%d|', contract, payout, open, opened_at, expires_at, symbol, close, price, now) .. table.concat(sold)
       redis.call('HSET', KEYS[3], field, batches[number], next_field, batches[#batches])
       if #kept == 0 then redis.call('ZREM', KEYS[4], field .. ' ' .. bucket .. ' ' .. symbol) end
+      local changed = {}
       for account, cents in pairs(returns) do
-        redis.call('HINCRBY', KEYS[2], account, string.format('%d', cents))
+        local balance = redis.call('HINCRBY', KEYS[2], account, string.format('%d', cents))
+        changed[#changed + 1] = account
+        changed[#changed + 1] = string.format('%d', balance)
       end
+      audit_many('RETURN', bucket, table.concat(rows), changed, now)
       redis.call('XADD', KEYS[5], 'MINID', '~', string.format('%d', now - ${BOOKS_KEPT_MS}), '*', 'settled', cjson.encode(settled), 'closePriceMicros', price, 'settledAtMs', string.format('%d', now))
     end
   end
@@ -85,13 +92,17 @@ export const sellContracts: Script<SellArgs, SellReply> = {
   lua,
   keys: ({ partition, orders: { bucket } }) => {
     const desk = new DeskKeys(partition);
-    return [desk.quotes, desk.balances, desk.contracts(bucket), desk.expiries, desk.settlements];
+    return [
+      ...[desk.quotes, desk.balances, desk.contracts(bucket), desk.expiries, desk.settlements],
+      ...auditKeys({ partition }),
+    ];
   },
-  args: ({ close, orders: { bucket, shard, names } }) => [
+  args: ({ close, orders: { bucket, shard, names }, ...call }) => [
     close,
     bucket,
     String(shard),
     JSON.stringify(names),
+    ...auditArgs(call),
   ],
   reply(raw, { orders: { bucket, names } }) {
     const [nowMs, batches] = asList(raw);

@@ -5,6 +5,8 @@
 import type { SettlementKind } from "../domain/contract.ts";
 import type { AccountId, ClientOrderId } from "../domain/ids.ts";
 import { BOOKS_KEPT_MS } from "./desk-books.ts";
+import type { DeskCall } from "./desk-state.ts";
+import { auditArgs, auditKeys, AUDIT_MANY_LUA } from "./desk-transaction.ts";
 import { DeskKeys } from "./keys.ts";
 import { asInteger, LUA_NOW, type Script } from "./script.ts";
 
@@ -24,14 +26,14 @@ function parseBatchName(name: string): BatchName {
   return { field, bucket, symbol };
 }
 
-export interface SettleArgs {
-  readonly partition: number;
+export interface SettleArgs extends DeskCall {
   /** A member of `DeskKeys.expiries`. */
   readonly name: string;
 }
 
 const settleLua = `
 ${LUA_NOW}
+${AUDIT_MANY_LUA}
 local name, field, bucket, now = ARGV[1], ARGV[2], ARGV[3], now_ms()
 local expires = tonumber(redis.call('ZSCORE', KEYS[4], name))
 if not expires or now < expires then return 0 end
@@ -44,7 +46,7 @@ local settled = {}
 local contract, payout, open, rest =
   string.match(redis.call('HGET', KEYS[2], field) or '', '^open,(%a+),(%d+),(%d+),(.*)$')
 if contract then
-  local kind, returns = 'void', {}
+  local kind, returns, rows = 'void', {}, {}
   if close then
     local won
     if contract == 'CALL' then won = close > tonumber(open) else won = close < tonumber(open) end
@@ -57,13 +59,20 @@ if contract then
       -- In two parts, so that the product stays exact for every amount.
       returned = stake + math.floor(stake / 10000) * payout + math.floor((stake % 10000) * payout / 10000)
     end
-    if returned > 0 then returns[account] = (returns[account] or 0) + returned end
+    if returned > 0 then
+      returns[account] = (returns[account] or 0) + returned
+      rows[#rows + 1] = string.format('%s,%s,%d;', order, account, returned)
+    end
     settled[#settled + 1] = {order == '' and bucket or bucket .. '.' .. order, account, kind, returned}
   end
   redis.call('HSET', KEYS[2], field, kind .. ',' .. contract .. ',' .. payout .. ',' .. open .. ',' .. rest)
+  local changed = {}
   for account, cents in pairs(returns) do
-    redis.call('HINCRBY', KEYS[3], account, string.format('%d', cents))
+    local balance = redis.call('HINCRBY', KEYS[3], account, string.format('%d', cents))
+    changed[#changed + 1] = account
+    changed[#changed + 1] = string.format('%d', balance)
   end
+  if #rows > 0 then audit_many('RETURN', bucket, table.concat(rows), changed, now) end
   redis.call('XADD', KEYS[5], 'MINID', '~', string.format('%d', now - ${BOOKS_KEPT_MS}), '*', 'settled', cjson.encode(settled), 'closePriceMicros', close and string.format('%d', close) or '', 'settledAtMs', string.format('%d', now))
 end
 redis.call('ZREM', KEYS[4], name)
@@ -83,11 +92,12 @@ export const settleBatch: Script<SettleArgs, number | "waiting"> = {
       desk.balances,
       desk.expiries,
       desk.settlements,
+      ...auditKeys({ partition }),
     ];
   },
-  args: ({ name }) => {
+  args: ({ name, ...call }) => {
     const { field, bucket } = parseBatchName(name);
-    return [name, field, bucket];
+    return [name, field, bucket, ...auditArgs(call)];
   },
   reply(raw) {
     const settled = asInteger(raw);

@@ -251,6 +251,46 @@ export class DeskKeys {
   get settlements(): string {
     return `${this.#prefix}:settlements`;
   }
+  /** HASH user → pending buys, newest first: `symbol,shares,priceCents,atMs;` each. */
+  get buys(): string {
+    return `${this.#prefix}:buys`;
+  }
+  /** HASH user → pending sells, as `buys`. */
+  get sells(): string {
+    return `${this.#prefix}:sells`;
+  }
+  /** HASH `user symbol` → shares and what is set for triggers, see `desk-state.ts`. */
+  get positions(): string {
+    return `${this.#prefix}:positions`;
+  }
+  /** HASH user → the symbols of which a position was ever held, with blanks between. */
+  get symbols(): string {
+    return `${this.#prefix}:symbols`;
+  }
+  /** HASH user → the last few changes of the account, newest first. */
+  get history(): string {
+    return `${this.#prefix}:history`;
+  }
+  /** HASH user → the last command of each of the last sessions, with its reply. */
+  get sessions(): string {
+    return `${this.#prefix}:sessions`;
+  }
+  /** ZSET, all scores 0, of waiting buy triggers: `symbol priceCents user`, ordered by their text. */
+  get buyTriggers(): string {
+    return `${this.#prefix}:buy-triggers`;
+  }
+  /** ZSET of waiting sell triggers, as `buyTriggers`. */
+  get sellTriggers(): string {
+    return `${this.#prefix}:sell-triggers`;
+  }
+  /** STRING (a number): how many transactions there have been. */
+  get transactions(): string {
+    return `${this.#prefix}:transactions`;
+  }
+  /** STREAM of audit entries, one a script call; group `recorder`. */
+  get audit(): string {
+    return `${this.#prefix}:audit`;
+  }
 }
 
 /** STRING (`priceMicros,sourceTimeMs`) of an asked quote, shared by all servers. */

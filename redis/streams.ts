@@ -12,6 +12,7 @@ export const GROUPS = {
   jobs: ["workers"],
   questions: ["workers"],
   closes: ["workers"],
+  audit: ["recorder"],
 } as const;
 
 export interface TrimArgs {

@@ -2,6 +2,7 @@
  * `npm run docs` writes `docs/failure-modes.md` from the tables of the domain:
  * what can go wrong has one home, and the page cannot fall behind it.
  */
+import { DESK_REFUSALS } from "../domain/desk-refusals.ts";
 import { ERRORS } from "../domain/error-codes.ts";
 import { REJECT_REASONS, SKIP_REASONS } from "../domain/outcome.ts";
 
@@ -13,9 +14,12 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
 }
 
-function reasons(texts: Readonly<Record<string, string>>): string {
+function reasons(
+  texts: Readonly<Record<string, string>>,
+  told = "what the follower is told",
+): string {
   return table(
-    ["reason", "what the follower is told"],
+    ["reason", told],
     Object.entries(texts).map(([reason, text]) => [`\`${reason}\``, text]),
   );
 }
@@ -23,7 +27,8 @@ function reasons(texts: Readonly<Record<string, string>>): string {
 export function failureModes(): string {
   return `# Failure modes
 
-Written by \`npm run docs\` from \`domain/error-codes.ts\` and \`domain/outcome.ts\`; change those.
+Written by \`npm run docs\` from \`domain/error-codes.ts\`, \`domain/outcome.ts\` and
+\`domain/desk-refusals.ts\`; change those.
 
 ## What a caller can be told
 
@@ -52,6 +57,13 @@ ${reasons(SKIP_REASONS)}
 A rejected copy was sent, and the broker said no.
 
 ${reasons(REJECT_REASONS)}
+
+## Why the desk refused a command
+
+The \`code\` of a reply line whose \`ok\` is false ([DESK.md](DESK.md)). Each is in the audit as an
+errorEvent, save \`OUTCOME_UNKNOWN\`, of which nobody knows.
+
+${reasons(DESK_REFUSALS, "what the sender is told")}
 
 ## When a copy is unknown
 

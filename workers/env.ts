@@ -58,6 +58,8 @@ export const WorkerSchema = v.object({
   FANFARE_DATA: v.optional(v.string(), ".data"),
   /** The records' MongoDB; without it they are SQLite in FANFARE_DATA. */
   MONGODB_URI: v.optional(url("mongodb:", "mongodb+srv:")),
+  /** The MongoDB of the desk's audit; without it, it is where the records are. */
+  AUDIT_MONGODB_URI: v.optional(url("mongodb:", "mongodb+srv:")),
   /** The broker that this worker stands beside: the house's own desk, or any other by this name and its URL. */
   FANFARE_BROKER: v.optional(v.pipe(v.string(), v.regex(ID_PATTERN, "an id")), "desk"),
   FANFARE_BROKER_URL: v.optional(url("http:", "https:")),
@@ -108,6 +110,11 @@ export const WorkerSchema = v.object({
   /** What the copier shows the desk to trade in its followers' accounts. */
   FANFARE_DESK_TOKEN: v.optional(v.pipe(v.string(), v.minLength(16))),
   FANFARE_DESK_PORT: v.optional(port, "8791"),
+  /** How long a pending order of the desk is valid; a run that must not depend on its own speed sets it high. */
+  FANFARE_DESK_PENDING_MS: v.optional(
+    v.pipe(v.string(), v.regex(/^[1-9]\d{0,11}$/, "milliseconds"), v.transform(Number)),
+    "60000",
+  ),
   FANFARE_RECORDS_PORT: v.optional(port, "8790"),
   /** The Ed25519 private JWK that tokens and chain heads are signed with. */
   FANFARE_ISSUER_KEY: v.optional(

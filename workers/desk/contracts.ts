@@ -14,15 +14,18 @@ export const PAYOUT_BP = 8_500;
 export async function open(
   redis: Redis,
   partitions: PartitionMap,
+  server: string,
   batch: OrderBatchBody,
 ): Promise<OpenAnswer> {
   const { symbol, contract, durationSeconds, validUntilMs } = batch;
   if (new Set(batch.orders.names).size < batch.orders.names.length) {
-    return { answers: await openDistinct(redis, partitions, batch) };
+    return { answers: await openDistinct(redis, partitions, server, batch) };
   }
   const act = (partition: number, orders: OrderColumns): Promise<OpenReply> =>
     run(redis, openContracts, {
       partition,
+      partitions: partitions.count,
+      server,
       symbol,
       contract,
       durationMs: durationSeconds * 1000,
@@ -47,12 +50,13 @@ export async function open(
 async function openDistinct(
   redis: Redis,
   partitions: PartitionMap,
+  server: string,
   batch: OrderBatchBody,
 ): Promise<BrokerAnswer[]> {
   const { names } = batch.orders;
   const firsts = [...names.keys()].filter((index) => names.indexOf(names[index] ?? "") === index);
   const orders = columnsAt(batch.orders, firsts);
-  const reply = await open(redis, partitions, { ...batch, orders });
+  const reply = await open(redis, partitions, server, { ...batch, orders });
   const answers =
     "opened" in reply
       ? answersOf({ kind: "all-opened", terms: reply.opened }, orders)
@@ -97,11 +101,14 @@ export async function balancesOf(
 export async function depositAll(
   redis: Redis,
   partitions: PartitionMap,
+  server: string,
   deposits: DepositArgs["deposits"],
 ): Promise<number> {
   const groups = Map.groupBy(deposits, ({ account }) => partitions.ofAccount(account));
   const applied = await Promise.all(
-    [...groups].map(([partition, group]) => run(redis, deposit, { partition, deposits: group })),
+    [...groups].map(([partition, group]) =>
+      run(redis, deposit, { partition, partitions: partitions.count, server, deposits: group }),
+    ),
   );
   return applied.reduce((sum, each) => sum + each, 0);
 }

@@ -3,10 +3,13 @@
  * call. A 503 means that a call may or may not have taken effect; sending it
  * again under the same ids is always safe.
  */
+import type { Server } from "bun";
 import { Hono, type Context } from "hono";
 import { bearerAuth } from "hono/bearer-auth";
 import { bodyLimit } from "hono/body-limit";
+import { HTTPException } from "hono/http-exception";
 import * as v from "valibot";
+import { DESK_USER_PATTERN } from "../../domain/desk-command.ts";
 import { problemOf, type ErrorCode, type Fault } from "../../domain/error-codes.ts";
 import { DeskKeys, type PartitionMap } from "../../redis/keys.ts";
 import { ID_PATTERN, type AccountId } from "../../domain/ids.ts";
@@ -18,7 +21,11 @@ import {
   PayoutsSchema,
 } from "../brokers/desk/api.ts";
 import { listContracts } from "./book.ts";
+import { answerLines } from "./commands-http.ts";
+import type { CommandSocket } from "./commands-socket.ts";
+import type { DeskCommands } from "./commands.ts";
 import { balancesOf, depositAll, lookUp, open, PAYOUT_BP } from "./contracts.ts";
+import { streamLog, type LogSource } from "./dump.ts";
 import { findSold, sell } from "./sales.ts";
 import { isCursor, settlementsAfter } from "./settlements.ts";
 import type { Redis } from "../redis-client.ts";
@@ -29,15 +36,34 @@ const SETTLEMENTS_WAIT_MS = 3_000;
 const SETTLEMENTS_PAUSE_MS = 100;
 
 export interface Desk {
+  /** What the audit calls this server. */
+  readonly server: string;
+  readonly commands: DeskCommands;
+  readonly log: LogSource;
   readonly redis: Redis;
   readonly partitions: PartitionMap;
   readonly token: string;
   readonly stop: AbortSignal;
 }
 
-export function deskApp({ redis, partitions, token, stop }: Desk): Hono {
-  const app = new Hono();
-  app.onError((_, c) => problem(c, "STORE_UNAVAILABLE"));
+/** What Bun hands to each request. */
+interface DeskHono {
+  readonly Bindings: { readonly server: Server<CommandSocket> };
+}
+
+export function deskApp({
+  server,
+  redis,
+  partitions,
+  token,
+  stop,
+  commands,
+  log,
+}: Desk): Hono<DeskHono> {
+  const app = new Hono<DeskHono>();
+  app.onError((error, c) =>
+    error instanceof HTTPException ? error.getResponse() : problem(c, "STORE_UNAVAILABLE"),
+  );
   app.notFound((c) => problem(c, "ROUTE_UNKNOWN"));
   app.get("/healthz", async (c) => {
     await redis.send("PING", []);
@@ -53,12 +79,28 @@ export function deskApp({ redis, partitions, token, stop }: Desk): Hono {
       invalidAuthenticationHeader: { message: problemOf("TOKEN_INVALID") },
       invalidToken: { message: problemOf("TOKEN_INVALID") },
     }),
+  );
+  app.post("/v1/desk/commands", (c) => {
+    const session = c.req.header("command-session") ?? "";
+    if (session !== "" && !ID_PATTERN.test(session)) return problem(c, "HEADER_INVALID");
+    // A stream of lines may pause for as long as its sender likes.
+    c.env.server.timeout(c.req.raw, 0);
+    return answerLines(commands, c.req.raw.body, session, stop);
+  });
+  app.get("/v1/desk/log", (c) => {
+    const user = c.req.query("user") ?? "";
+    if (user !== "" && !DESK_USER_PATTERN.test(user)) return problem(c, "QUERY_INVALID");
+    c.env.server.timeout(c.req.raw, 0);
+    return streamLog(log, user);
+  });
+  app.use(
+    "/v1/*",
     bodyLimit({ maxSize: MAX_BODY_BYTES, onError: (c) => problem(c, "BODY_TOO_LARGE") }),
   );
   app.post("/v1/contracts", async (c) => {
     const batch = await bodyOf(c, OrderBatchSchema);
     if ("faults" in batch) return problem(c, batch.code, batch.faults);
-    return c.json(await open(redis, partitions, batch.value));
+    return c.json(await open(redis, partitions, server, batch.value));
   });
   app.post("/v1/contracts/lookup", async (c) => {
     const batch = await bodyOf(c, OrderBatchSchema);
@@ -68,7 +110,7 @@ export function deskApp({ redis, partitions, token, stop }: Desk): Hono {
   app.post("/v1/contracts/close", async (c) => {
     const batch = await bodyOf(c, CloseBatchSchema);
     if ("faults" in batch) return problem(c, batch.code, batch.faults);
-    return c.json({ answers: await sell(redis, partitions, batch.value) });
+    return c.json({ answers: await sell(redis, partitions, server, batch.value) });
   });
   app.post("/v1/contracts/closed", async (c) => {
     const batch = await bodyOf(c, CloseBatchSchema);
@@ -98,7 +140,7 @@ export function deskApp({ redis, partitions, token, stop }: Desk): Hono {
   app.post("/v1/deposits", async (c) => {
     const body = await bodyOf(c, DepositsSchema);
     if ("faults" in body) return problem(c, body.code, body.faults);
-    return c.json({ applied: await depositAll(redis, partitions, body.value.deposits) });
+    return c.json({ applied: await depositAll(redis, partitions, server, body.value.deposits) });
   });
   app.get("/v1/accounts/:account", async (c) => {
     const account = c.req.param("account");

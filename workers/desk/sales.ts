@@ -11,10 +11,12 @@ import { spread } from "./contracts.ts";
 export async function sell(
   redis: Redis,
   partitions: PartitionMap,
+  server: string,
   { close, orders }: CloseBatchBody,
 ): Promise<CloseAnswer[]> {
   return await spread(orders, partitions, async (partition, some) => {
-    const reply = await run(redis, sellContracts, { partition, close, orders: some });
+    const call = { partition, partitions: partitions.count, server };
+    const reply = await run(redis, sellContracts, { ...call, close, orders: some });
     return reply.contracts.map((each, index): CloseAnswer => {
       const found = foundOf(each, close, reply.nowMs);
       const stakeCents = some.stakesCents[index] ?? 0;

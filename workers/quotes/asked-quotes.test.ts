@@ -38,6 +38,7 @@ function quotesServer(url: string, timeoutMs = 500) {
     timeoutMs,
     now: Date.now,
     token: () => crypto.randomUUID(),
+    hedgeAfterMs: 10_000,
   });
 }
 

@@ -1,14 +1,19 @@
 /**
  * Asked quotes, paid for once: a valid quote in the shared cache is taken;
  * otherwise one server asks, once however many of its callers want it, and the
- * others wait for its answer. Whatever goes wrong is a reason, never a price.
+ * others wait for its answer. A slow answer is asked for a second time, and
+ * every answer is counted and told. Whatever goes wrong is a reason, never a
+ * price.
  */
 import { getLogger } from "@logtape/logtape";
 import type { Quote } from "../../domain/quote.ts";
 import { releaseAsking, storeQuote, takeQuote } from "../../redis/asked-quote.ts";
 import { PAID_QUOTES_KEY } from "../../redis/keys.ts";
 import { run, type Redis } from "../redis-client.ts";
+import { askHedged } from "./hedge.ts";
 import type { Answer, AskedSource } from "./port.ts";
+
+export type QuotedAnswer = Extract<Answer, { kind: "quoted" }>;
 
 export type AskedQuote =
   | { readonly kind: "quoted"; readonly quote: Quote }
@@ -26,6 +31,10 @@ export interface AskedQuotesOptions {
   readonly now: () => number;
   /** A new name for each lease. */
   readonly token: () => string;
+  /** After how long an answer that has not come is asked for again. */
+  readonly hedgeAfterMs: number;
+  /** Every quote that was paid for; `wanted` is the one that those who wait for it get. */
+  readonly onPaid?: (answer: QuotedAnswer, wanted: boolean) => void;
 }
 
 /** How often those who wait look whether the answer is there. */
@@ -34,14 +43,15 @@ const POLL_MS = 20;
 const log = getLogger(["fanfare", "quotes", "asked"]);
 
 export function askedQuotes(options: AskedQuotesOptions): {
-  quoteOf(symbol: string): Promise<AskedQuote>;
+  /** Asked, if need be, in this user's name. */
+  quoteOf(symbol: string, user?: string): Promise<AskedQuote>;
 } {
   const flights = new Map<string, Promise<AskedQuote>>();
   return {
-    quoteOf(symbol) {
+    quoteOf(symbol, user) {
       const underWay = flights.get(symbol);
       if (underWay) return underWay;
-      const flight = fetchQuote(options, symbol)
+      const flight = fetchQuote(options, symbol, user)
         .catch((): AskedQuote => ({ kind: "unavailable", reason: "cache" }))
         .then((result) => {
           flights.delete(symbol);
@@ -57,7 +67,11 @@ export function askedQuotes(options: AskedQuotesOptions): {
 }
 
 /** Rejects only where Redis does. */
-async function fetchQuote(options: AskedQuotesOptions, symbol: string): Promise<AskedQuote> {
+async function fetchQuote(
+  options: AskedQuotesOptions,
+  symbol: string,
+  user?: string,
+): Promise<AskedQuote> {
   const { redis, source, timeoutMs, now } = options;
   const token = options.token();
   const leaseMs = timeoutMs + 1_000;
@@ -70,9 +84,18 @@ async function fetchQuote(options: AskedQuotesOptions, symbol: string): Promise<
     await Bun.sleep(POLL_MS);
   }
 
-  const answer = await source.ask(symbol);
-  // The source bills what reached it, whether or not its answer was of use.
-  if (answer.kind !== "refused") await redis.send("INCR", [PAID_QUOTES_KEY]);
+  const counting: Promise<unknown>[] = [];
+  const answer = await askHedged(() => source.ask(symbol, user), {
+    afterMs: options.hedgeAfterMs,
+    onAnswer(each, wanted) {
+      // The source bills what reached it, whether or not its answer was of use.
+      if (each.kind !== "refused") {
+        counting.push(redis.send("INCR", [PAID_QUOTES_KEY]).catch(() => {}));
+      }
+      if (each.kind === "quoted") options.onPaid?.(each, wanted);
+    },
+  });
+  await Promise.all(counting);
   if (answer.kind !== "quoted") {
     await run(redis, releaseAsking, { symbol, token });
     return { kind: "unavailable", reason: answer.kind };

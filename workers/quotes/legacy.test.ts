@@ -8,6 +8,8 @@ import type { Answer } from "./port.ts";
 const QUOTED: Answer = {
   kind: "quoted",
   quote: { symbol: "ABC", priceMicros: 12_340_000, sourceTimeMs: 1_583_452_412_110 },
+  cryptokey: "c2VjcmV0",
+  user: "me",
 };
 const LINE = "12.34,ABC,me,1583452412110,c2VjcmV0";
 

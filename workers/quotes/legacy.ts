@@ -12,22 +12,28 @@ const MAX_ANSWER_BYTES = 512;
 
 export interface LegacyOptions {
   readonly url: string;
-  /** The user in whose name the source is asked. */
+  /** In whose name the source is asked where no user is why. */
   readonly user: string;
   /** The real server takes up to 4 s. */
   readonly timeoutMs: number;
 }
 
-export function legacySource({ url, user, timeoutMs }: LegacyOptions): AskedSource {
+/** What may stand in the audit as a key: printable, and no comma. */
+const CRYPTOKEY = /^[!-+\--~]{1,128}$/;
+
+export function legacySource({ url, user: house, timeoutMs }: LegacyOptions): AskedSource {
   return {
-    async ask(symbol) {
+    async ask(symbol, user = house) {
       const { promise, resolve } = Promise.withResolvers<Answer>();
       const decoder = new TextDecoder();
       let text = "";
 
       const judge = (line: string): Answer => {
-        const quote = parseAnswer(line.replace(/\r$/, ""), symbol, user);
-        return quote ? { kind: "quoted", quote } : { kind: "garbage" };
+        const whole = line.replace(/\r$/, "");
+        const quote = parseAnswer(whole, symbol, user);
+        const cryptokey = whole.split(",")[4] ?? "";
+        if (!quote || !CRYPTOKEY.test(cryptokey)) return { kind: "garbage" };
+        return { kind: "quoted", quote, cryptokey, user };
       };
       const timer = setTimeout(() => resolve({ kind: "silent" }), timeoutMs);
       const connecting = Bun.connect({

@@ -6,7 +6,13 @@
 import type { Quote } from "../../domain/quote.ts";
 
 export type Answer =
-  | { readonly kind: "quoted"; readonly quote: Quote }
+  | {
+      readonly kind: "quoted";
+      readonly quote: Quote;
+      /** The source's own mark on the answer, and in whose name it was asked: both belong in the audit. */
+      readonly cryptokey: string;
+      readonly user: string;
+    }
   /** No connection: the question never reached the source. */
   | { readonly kind: "refused" }
   /** No whole answer in time. */
@@ -16,7 +22,8 @@ export type Answer =
 
 /** A source that is asked for one symbol at a time, and is paid for each answer. */
 export interface AskedSource {
-  ask(symbol: string): Promise<Answer>;
+  /** In the name of this user, or of the house. */
+  ask(symbol: string, user?: string): Promise<Answer>;
 }
 
 /** A source that streams quotes of some symbols until the signal aborts. */

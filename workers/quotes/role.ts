@@ -7,16 +7,12 @@ import { PartitionMap } from "../../redis/keys.ts";
 import type { Quote } from "../../domain/quote.ts";
 import type { Role } from "../role.ts";
 import { connectRedis } from "../redis-client.ts";
-import { askedQuotes } from "./asked-quotes.ts";
 import { deskWriter } from "./desk-writer.ts";
+import { ASK_TIMEOUT_MS, houseQuotes } from "./house.ts";
 import { serveQuotes } from "./http.ts";
-import { legacySource } from "./legacy.ts";
+import { auditPaid } from "./paid.ts";
 import { streamingSource } from "./streaming.ts";
 
-/** Quotes that no user asked for are asked for in the house's name. */
-const HOUSE_USER = "fanfare";
-/** The legacy server answers within about four seconds, or not at all. */
-const ASK_TIMEOUT_MS = 5_000;
 const STREAM_SILENCE_MS = 3_000;
 const STOP_TIMEOUT_MS = 1_000;
 
@@ -31,16 +27,8 @@ export const role: Role = async (env, stop, ready) => {
     for (const { symbol } of written) missing.delete(symbol);
     if (missing.size === 0) ready();
   });
-  const asked = askedQuotes({
-    redis,
-    source: legacySource({
-      url: env.FANFARE_QUOTES_ASKED,
-      user: HOUSE_USER,
-      timeoutMs: ASK_TIMEOUT_MS,
-    }),
-    timeoutMs: ASK_TIMEOUT_MS,
-    now: Date.now,
-    token: () => crypto.randomUUID(),
+  const asked = houseQuotes(redis, env, (answer) => {
+    auditPaid(redis, env, answer);
   });
   const server = serveQuotes(
     {

@@ -1,22 +1,24 @@
 /**
  * The recorder: follows the home's `signals` and `links` and the regions'
- * `events` into the records. It is behind, never in the way: while the records
+ * `events` into the records, and the desk's `audit` into its store. It is behind, never in the way: while the records
  * are cut off the streams keep what is not yet written, and nothing is
  * acknowledged or trimmed before it is.
  */
-import { HomeKeys, PartitionMap, RegionKeys } from "../../redis/keys.ts";
+import { DeskKeys, HomeKeys, PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import { GROUPS } from "../../redis/streams.ts";
 import { SYSTEM_CLOCK } from "../clock.ts";
 import { consume, type Consumption } from "../consume/consume.ts";
 import { armCrashPoint } from "../crash-point.ts";
 import { regionRedisUrls } from "../env.ts";
 import type { Role } from "../role.ts";
+import { openAudit } from "../audit/open.ts";
 import { openRecords } from "../records/open.ts";
 import { connectRedis } from "../redis-client.ts";
+import { recordAudit } from "./audit.ts";
 import { recordEvents, recordLinks, recordSignals } from "./record.ts";
 
 /** Entries a write. An entry of `events` is a whole shard, so a write is of some thousand orders. */
-const BATCH = { signals: 500, links: 500, events: 16 } as const;
+const BATCH = { signals: 500, links: 500, events: 16, audit: 200 } as const;
 /** Each write waits for the disk, or for a majority: one of many entries costs hardly more than one of one. */
 const GATHER_MS = 50;
 const GROUP = "recorder";
@@ -25,7 +27,7 @@ const RECLAIM_IDLE_MS = 60_000;
 
 export const role: Role = async (env, stop, ready) => {
   armCrashPoint(env.FANFARE_CRASH_AT);
-  const records = await openRecords(env);
+  const [records, audit] = await Promise.all([openRecords(env), openAudit(env)]);
   const partitions = new PartitionMap(env.FANFARE_PARTITIONS).all();
   const storeAt = (url: string) => ({ redis: connectRedis(url), connect: () => connectRedis(url) });
   const home = storeAt(env.FANFARE_REDIS_URL);
@@ -54,6 +56,11 @@ export const role: Role = async (env, stop, ready) => {
     return [
       follow("signals", { ...home, stream: keys.signals, handle: recordSignals(records) }),
       follow("links", { ...home, stream: keys.links, handle: recordLinks(records) }),
+      follow("audit", {
+        ...home,
+        stream: new DeskKeys(partition).audit,
+        handle: recordAudit(audit, partition),
+      }),
       ...regions.map((region) =>
         follow("events", { ...region, stream: events, handle: recordEvents(records, Date.now) }),
       ),
@@ -62,5 +69,5 @@ export const role: Role = async (env, stop, ready) => {
   ready();
   await Promise.all(loops);
   for (const { redis } of [home, ...regions]) redis.close();
-  await records.close();
+  await Promise.all([records.close(), audit.close()]);
 };

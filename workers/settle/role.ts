@@ -4,6 +4,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { settleBatch } from "../../redis/desk-settle.ts";
+import type { DeskCall } from "../../redis/desk-state.ts";
 import { DeskKeys, PartitionMap } from "../../redis/keys.ts";
 import type { Role } from "../role.ts";
 import { connectRedis, run, type Redis } from "../redis-client.ts";
@@ -16,15 +17,25 @@ export const role: Role = async (env, stop, ready) => {
   const redis = connectRedis(env.FANFARE_REDIS_URL);
   const partitions = new PartitionMap(env.FANFARE_PARTITIONS);
   ready();
-  await Promise.all(partitions.all().map((partition) => settlePartition(redis, partition, stop)));
+  await Promise.all(
+    partitions
+      .all()
+      .map((partition) =>
+        settlePartition(
+          redis,
+          { partition, partitions: partitions.count, server: env.FANFARE_CONSUMER },
+          stop,
+        ),
+      ),
+  );
   redis.close();
 };
 
-async function settlePartition(redis: Redis, partition: number, stop: AbortSignal): Promise<void> {
-  const log = getLogger(["fanfare", "settle"]).with({ partition });
+async function settlePartition(redis: Redis, call: DeskCall, stop: AbortSignal): Promise<void> {
+  const log = getLogger(["fanfare", "settle"]).with({ partition: call.partition });
   while (!stop.aborted) {
     try {
-      if ((await settleDue(redis, partition)) < BATCHES) await Bun.sleep(PAUSE_MS);
+      if ((await settleDue(redis, call)) < BATCHES) await Bun.sleep(PAUSE_MS);
     } catch {
       log.warn("settling failed, trying again");
       await Bun.sleep(PAUSE_MS);
@@ -33,14 +44,12 @@ async function settlePartition(redis: Redis, partition: number, stop: AbortSigna
 }
 
 /** Replies how many due batches settled. */
-async function settleDue(redis: Redis, partition: number): Promise<number> {
+async function settleDue(redis: Redis, call: DeskCall): Promise<number> {
   // By this machine's clock, which only decides when to look: the script goes by that of Redis.
   const due = (await redis.send("ZRANGE", [
-    new DeskKeys(partition).expiries,
+    new DeskKeys(call.partition).expiries,
     ...["-inf", String(Date.now()), "BYSCORE", "LIMIT", "0", String(BATCHES)],
   ])) as string[];
-  const settled = await Promise.all(
-    due.map((name) => run(redis, settleBatch, { partition, name })),
-  );
+  const settled = await Promise.all(due.map((name) => run(redis, settleBatch, { ...call, name })));
   return settled.filter((each) => each !== "waiting" && each > 0).length;
 }

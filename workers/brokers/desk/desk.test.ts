@@ -14,6 +14,9 @@ import { connectRedis, run } from "../../redis-client.ts";
 import { conformance } from "../conformance.ts";
 import { connectDesk } from "./desk.ts";
 
+/** Whose calls the scripts are told to be. */
+const CALL = { partitions: 4, server: "test" };
+
 let desk: TestDesk;
 
 beforeAll(async () => {
@@ -136,8 +139,8 @@ describe("settling", () => {
               await tick(expires, closePriceMicros);
               await tick(expires + 1, 1);
             }
-            expect(await run(client, settleBatch, { partition, name })).toBe(1);
-            expect(await run(client, settleBatch, { partition, name })).toBe(0);
+            expect(await run(client, settleBatch, { ...CALL, partition, name })).toBe(1);
+            expect(await run(client, settleBatch, { ...CALL, partition, name })).toBe(0);
             const kind =
               closePriceMicros === null
                 ? "void"
@@ -179,13 +182,21 @@ describe("settling", () => {
         const terms = { symbol: "EUR/USD", contract: "CALL", payoutBp: 8_500 } as const;
         const validUntilMs = Date.now() + 1_000;
         const durationMs = 40;
-        await run(client, openContracts, { partition, ...terms, durationMs, validUntilMs, orders });
+        await run(client, openContracts, {
+          ...CALL,
+          partition,
+          ...terms,
+          durationMs,
+          validUntilMs,
+          orders,
+        });
         await quote(1_000_001);
         const due = Date.now() + 40;
         await client.send("ZADD", [keys.ticks("EUR/USD"), String(due), `${due},1000001`]);
         const name = "3#0 bucket EUR/USD";
         const sell = (close: string, some: readonly string[]) =>
           run(client, sellContracts, {
+            ...CALL,
             partition,
             close: close as SignalId,
             orders: { bucket: "bucket", shard: 3, names: some },
@@ -194,12 +205,12 @@ describe("settling", () => {
         await Promise.all(
           Array.from({ length: 12 }, async (_, index) => {
             await Bun.sleep(30 + round / 2 + index / 2);
-            if (index % 3 === 2) await run(client, settleBatch, { partition, name });
+            if (index % 3 === 2) await run(client, settleBatch, { ...CALL, partition, name });
             else await sell(`close-${index}`, names.slice(index * 2, index * 2 + 12));
           }),
         );
         await until("the rest has settled", async () => {
-          await run(client, settleBatch, { partition, name });
+          await run(client, settleBatch, { ...CALL, partition, name });
           return (await client.send("ZCARD", [keys.expiries])) === 0;
         });
         const contracts = parseBucket(
@@ -265,6 +276,7 @@ describe("settling", () => {
             const quotedAtMs = Date.now() - (times.isStale ? 2_000 : 0);
             await client.send("HSET", [keys.quotes, "EUR/USD", `${priceMicros},${quotedAtMs}`]);
             const { contracts } = await run(client, sellContracts, {
+              ...CALL,
               partition,
               close: "close" as SignalId,
               orders: { bucket: "bucket", shard: 3, names: ["one"] },
@@ -295,7 +307,7 @@ describe("settling", () => {
     const expires = Date.now() - 10;
     const name = "0#0 waiting NO/QUOTE";
     await client.send("ZADD", [keys.expiries, String(expires), name]);
-    expect(await run(client, settleBatch, { partition, name })).toBe("waiting");
+    expect(await run(client, settleBatch, { ...CALL, partition, name })).toBe("waiting");
     await client.send("ZREM", [keys.expiries, name]);
     client.close();
   });

@@ -1,0 +1,135 @@
+/**
+ * The desk's commands and how a line becomes one. A line is
+ * `[n] COMMAND,argument,…`; `[n]` may be missing, a `$ ` before or after it,
+ * blanks at the end. Anything else is refused by a code, together with what of
+ * it could be read, so that the audit can tell who sent what.
+ */
+import { MAX_AMOUNT_CENTS } from "./money.ts";
+import type { DeskRefusal } from "./desk-refusals.ts";
+
+/** What each command takes, in this order. */
+const ARGUMENTS = {
+  ADD: ["user", "cents"],
+  QUOTE: ["user", "symbol"],
+  BUY: ["user", "symbol", "cents"],
+  COMMIT_BUY: ["user"],
+  CANCEL_BUY: ["user"],
+  SELL: ["user", "symbol", "cents"],
+  COMMIT_SELL: ["user"],
+  CANCEL_SELL: ["user"],
+  SET_BUY_AMOUNT: ["user", "symbol", "cents"],
+  SET_BUY_TRIGGER: ["user", "symbol", "cents"],
+  CANCEL_SET_BUY: ["user", "symbol"],
+  SET_SELL_AMOUNT: ["user", "symbol", "cents"],
+  SET_SELL_TRIGGER: ["user", "symbol", "cents"],
+  CANCEL_SET_SELL: ["user", "symbol"],
+  /** Or the file alone: the log of all users. */
+  DUMPLOG: ["user", "file"],
+  DISPLAY_SUMMARY: ["user"],
+} as const satisfies Record<string, readonly ("user" | "symbol" | "cents" | "file")[]>;
+
+export type DeskCommandName = keyof typeof ARGUMENTS;
+export const DESK_COMMANDS = Object.keys(ARGUMENTS) as readonly DeskCommandName[];
+
+/** The commands that are done at a quote. */
+export const QUOTED_COMMANDS: ReadonlySet<DeskCommandName> = new Set([
+  "QUOTE",
+  "BUY",
+  "SELL",
+  "SET_BUY_TRIGGER",
+  "SET_SELL_AMOUNT",
+  "SET_SELL_TRIGGER",
+]);
+
+/** One shape for all commands: what one does not take is empty, or zero. */
+export interface DeskCommand {
+  readonly name: DeskCommandName;
+  /** Empty for the log of all users. */
+  readonly user: string;
+  readonly symbol: string;
+  /** An amount, or the price of a trigger. */
+  readonly cents: number;
+  readonly file: string;
+}
+
+export type DeskLine = { readonly n: number | null } & (
+  | { readonly kind: "command"; readonly command: DeskCommand }
+  | { readonly kind: "refused"; readonly code: DeskRefusal; readonly read: RefusedRead }
+);
+
+/** What of a refused line could be read; the name, whatever it was, in so far as it looks like one. */
+export type RefusedRead = Omit<DeskCommand, "name"> & { readonly name: string };
+
+export const MAX_LINE_BYTES = 1_024;
+export const DESK_USER_PATTERN = /^[A-Za-z0-9]{1,64}$/;
+const SYMBOL = /^[A-Z]{1,3}$/;
+const AMOUNT = /^(\d+)\.(\d\d)$/;
+const FILE = /^(?:\.\/)?([A-Za-z0-9._-]{1,128})$/;
+const LINE = /^(?:\$ )?(?:\[(\d{1,15})\] *)?(?:\$ )?(.*)$/s;
+const LOOKS_LIKE_A_NAME = /^[A-Za-z_]{1,32}$/;
+const NOT_TEXT = /[^\x20-\x7e]/;
+
+/** Whether a line says nothing, which is no error. */
+export function isBlank(line: string): boolean {
+  return /^[ \t\r]*$/.test(line);
+}
+
+export function parseDeskLine(line: string): DeskLine {
+  const [, number, text = ""] = LINE.exec(withoutTrailingBlanks(line)) ?? [];
+  const n = number === undefined ? null : Number(number);
+  const parts = text.split(",");
+  const first = parts[0] ?? "";
+  const fields = {
+    name: LOOKS_LIKE_A_NAME.test(first) ? first : "",
+    user: "",
+    symbol: "",
+    cents: 0,
+    file: "",
+  };
+  const refused = (code: DeskRefusal): DeskLine => ({ n, kind: "refused", code, read: fields });
+
+  if (line.length > MAX_LINE_BYTES) return refused("LINE_TOO_LONG");
+  if (NOT_TEXT.test(text)) return refused("LINE_NOT_TEXT");
+  if (!Object.hasOwn(ARGUMENTS, first)) return refused("COMMAND_UNKNOWN");
+  const name = first as DeskCommandName;
+  const wanted = name === "DUMPLOG" && parts.length === 2 ? (["file"] as const) : ARGUMENTS[name];
+  // As much as can be read is, so that an error is found under its user.
+  let code: DeskRefusal | undefined;
+  for (const [index, kind] of wanted.entries()) {
+    code ??= read(kind, parts[index + 1] ?? "", fields);
+  }
+  if (parts.length !== wanted.length + 1) return refused("ARGUMENTS_WRONG");
+  return code === undefined ? { n, kind: "command", command: { ...fields, name } } : refused(code);
+}
+
+/** Puts an argument where it belongs, or says what is wrong with it. */
+function read(
+  kind: "user" | "symbol" | "cents" | "file",
+  text: string,
+  fields: { user: string; symbol: string; cents: number; file: string },
+): DeskRefusal | undefined {
+  if (kind === "user") {
+    if (!DESK_USER_PATTERN.test(text)) return "USER_INVALID";
+    fields.user = text;
+  } else if (kind === "symbol") {
+    if (!SYMBOL.test(text)) return "SYMBOL_INVALID";
+    fields.symbol = text;
+  } else if (kind === "cents") {
+    const [, whole, hundredths] = AMOUNT.exec(text) ?? [];
+    const cents = Number(whole) * 100 + Number(hundredths);
+    if (!(cents > 0 && cents <= MAX_AMOUNT_CENTS)) return "AMOUNT_INVALID";
+    fields.cents = cents;
+  } else {
+    const file = FILE.exec(text)?.[1];
+    // Names of dots alone are folders.
+    if (file === undefined || /^\.+$/.test(file)) return "FILE_INVALID";
+    fields.file = file;
+  }
+  return undefined;
+}
+
+function withoutTrailingBlanks(line: string): string {
+  let end = line.length;
+  while (end > 0 && " \t\r".includes(line.charAt(end - 1))) end -= 1;
+  return end === line.length ? line : line.slice(0, end);
+}

@@ -1,0 +1,102 @@
+/**
+ * What DISPLAY_SUMMARY shows. The script gives the fields as they stand, as
+ * putting them into words costs Redis many times what it costs a desk server.
+ */
+const SUMMARY = /^"summary":"([^"]*)",?/;
+
+/** Of the members of a reply's JSON object the `summary`, if there is one, in words. */
+export function expandSummary(members: string): string {
+  if (!members.startsWith('"summary"')) return members;
+  const [whole = "", text = ""] = SUMMARY.exec(members) ?? [];
+  const words = JSON.stringify(parseSummary(text)).slice(1, -1);
+  const rest = members.slice(whole.length);
+  return rest === "" ? words : `${words},${rest}`;
+}
+
+interface PendingOrder {
+  readonly symbol: string;
+  readonly shares: number;
+  readonly priceCents: number;
+  readonly expiresAtMs: number;
+}
+
+interface WaitingTrigger {
+  readonly symbol: string;
+  readonly amountCents: number;
+  /** Null while only the amount is set. */
+  readonly priceCents: number | null;
+  /** Of a sell: the shares that are reserved for it. */
+  readonly shares?: number;
+}
+
+interface Summary {
+  readonly reservedCents: number;
+  readonly holdings: readonly {
+    readonly symbol: string;
+    readonly shares: number;
+    readonly reservedShares: number;
+  }[];
+  readonly pendingBuys: readonly PendingOrder[];
+  readonly pendingSells: readonly PendingOrder[];
+  readonly buyTriggers: readonly WaitingTrigger[];
+  readonly sellTriggers: readonly WaitingTrigger[];
+  /** The newest first. */
+  readonly history: readonly {
+    readonly transaction: number;
+    readonly command: string;
+    readonly symbol: string | null;
+    readonly cents: number;
+    readonly shares: number;
+    readonly atMs: number;
+  }[];
+}
+
+/** Reads `symbols|positions|buys|sells|history|atMs|pendingValidMs`, each as `DeskKeys` says. */
+function parseSummary(text: string): Summary {
+  const [symbols = "", positions = "", buys = "", sells = "", history = "", at, valid] =
+    text.split("|");
+  const stands = positions.split(" ");
+  const holdings: Summary["holdings"][number][] = [];
+  const buyTriggers: WaitingTrigger[] = [];
+  const sellTriggers: WaitingTrigger[] = [];
+  let reservedCents = 0;
+  for (const [index, symbol] of symbols.split(" ").entries()) {
+    const numbers = (stands[index] ?? "").split(",").map(Number);
+    const [shares = 0, reservedShares = 0, buy = 0, buyPrice, , sell = 0, sellPrice] = numbers;
+    if (shares > 0 || reservedShares > 0) holdings.push({ symbol, shares, reservedShares });
+    // A price of zero is none.
+    const priced = (amountCents: number, price = 0) => ({
+      ...{ symbol, amountCents },
+      priceCents: price > 0 ? price : null,
+    });
+    if (buy > 0) buyTriggers.push(priced(buy, buyPrice));
+    if (sell > 0) sellTriggers.push({ ...priced(sell, sellPrice), shares: reservedShares });
+    reservedCents += buy;
+  }
+  const pending = (orders: string): PendingOrder[] =>
+    rowsOf(orders).flatMap(([symbol = "", shares, priceCents, atMs]) => {
+      const expiresAtMs = Number(atMs) + Number(valid);
+      if (expiresAtMs <= Number(at)) return [];
+      return [{ symbol, shares: Number(shares), priceCents: Number(priceCents), expiresAtMs }];
+    });
+  return {
+    reservedCents,
+    holdings,
+    pendingBuys: pending(buys),
+    pendingSells: pending(sells),
+    buyTriggers,
+    sellTriggers,
+    history: rowsOf(history).map(([transaction, command = "", symbol = "", ...rest]) => {
+      const [cents = 0, shares = 0, atMs = 0] = rest.map(Number);
+      const of = symbol === "" ? null : symbol;
+      return { transaction: Number(transaction), command, symbol: of, cents, shares, atMs };
+    }),
+  };
+}
+
+function rowsOf(text: string): string[][] {
+  return text
+    .split(";")
+    .slice(0, -1)
+    .map((row) => row.split(","));
+}

@@ -1,0 +1,31 @@
+/**
+ * A transaction that moves many accounts at once, such as a shard's stakes: its
+ * number, and its audit entry of one packed line, written with the change.
+ */
+import { MANY_USERS } from "./desk-audit.ts";
+import type { DeskCall } from "./desk-state.ts";
+import { DeskKeys } from "./keys.ts";
+
+/** The keys and arguments that `AUDIT_MANY_LUA` wants, after a script's own. */
+export function auditKeys({ partition }: Pick<DeskCall, "partition">): string[] {
+  const desk = new DeskKeys(partition);
+  return [desk.transactions, desk.audit];
+}
+
+export function auditArgs({ server, partitions, partition }: DeskCall): string[] {
+  return [server, String(partitions), String(partition)];
+}
+
+/**
+ * `audit_many(name, of, rows, changed, now)`: `rows` is `id,account,cents;` of
+ * each, `of` what their ids begin with, or nothing; `changed` the balances as they
+ * now stand, account and cents by turns.
+ */
+export const AUDIT_MANY_LUA = `
+local function audit_many(name, of, rows, changed, now)
+  local server, partitions, partition = ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV]
+  local transaction = (redis.call('INCR', KEYS[#KEYS - 1]) - 1) * partitions + partition + 1
+  redis.call('XADD', KEYS[#KEYS], '*', 'at', string.format('%d', now), 'server', server, 'users', '${MANY_USERS}',
+    'events', string.format('m,%d,%s,%s|', transaction, name, of) .. rows, 'balances', table.concat(changed, '\\n'))
+end
+`;

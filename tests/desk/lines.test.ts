@@ -1,0 +1,222 @@
+/** The line protocol of a running desk server, by HTTP and by WebSocket, from senders good and bad. */
+import { connect } from "node:net";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { openDeskSocket } from "../support/desk-socket.ts";
+import {
+  parseReplies,
+  sendLines,
+  startTradingDesk,
+  type TradingDesk,
+} from "../support/trading-desk.ts";
+import { startPeer } from "../support/tcp.ts";
+import { until } from "../support/wait.ts";
+
+let desk: TradingDesk;
+beforeAll(async () => {
+  desk = await startTradingDesk({ servers: 1, prices: { ABC: "5.00" } });
+}, 30_000);
+afterAll(() => desk.stop());
+
+const send = (lines: readonly string[], session?: string) =>
+  sendLines(desk.servers[0]!, desk.token, lines, session);
+const commandsUrl = () => `${desk.servers[0]!.url}/v1/desk/commands`;
+const bearer = () => ({ authorization: `Bearer ${desk.token}` });
+
+describe("lines by HTTP", () => {
+  test("are answered one by one in their order, whoever's they are", async () => {
+    const lines = Array.from({ length: 3_000 }, (_, n) => `[${n + 1}] ADD,order${n % 50},1.00`);
+    const replies = await send(lines);
+    expect(replies.map(({ n }) => n)).toEqual(lines.map((_, index) => index + 1));
+    expect(replies.at(-1)).toMatchObject({ ok: true, balanceCents: 6_000 });
+  });
+
+  test("are answered while more are still to come", async () => {
+    const heard: string[] = [];
+    const socket = connect(Number(new URL(commandsUrl()).port), "127.0.0.1");
+    socket.on("data", (bytes) => void heard.push(bytes.toString()));
+    const chunk = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n`;
+    socket.write(
+      `POST /v1/desk/commands HTTP/1.1\r\nHost: desk\r\nAuthorization: Bearer ${desk.token}\r\n` +
+        `Transfer-Encoding: chunked\r\n\r\n${chunk("[1] ADD,duplex,1.00\n[2] ADD,dup")}`,
+    );
+    await until("the first is answered", () => heard.join("").includes('"n":1'));
+    expect(heard.join("")).not.toInclude('"n":2');
+    socket.write(chunk("lex,2.00\n"));
+    await until("so is the second", () => heard.join("").includes('"balanceCents":300'));
+    socket.write(`${chunk("[3] ADD,duplex,3.00")}0\r\n\r\n`);
+    await until("and one without its newline", () => heard.join("").includes('"balanceCents":600'));
+    socket.destroy();
+  });
+
+  test("that are bad get a clear error each, are audited, change nothing, and the run goes on", async () => {
+    const bad: [line: string | Uint8Array<ArrayBuffer>, code: string][] = [
+      ["[9962] ADD,bad,-73280.58 ", "AMOUNT_INVALID"],
+      ["ADD,bad,0.00", "AMOUNT_INVALID"],
+      ["ADD,bad,99999999999999999999.00", "AMOUNT_INVALID"],
+      ["ADD,bad,1.005", "AMOUNT_INVALID"],
+      ["BUY,bad,abc,1.00", "SYMBOL_INVALID"],
+      ["HELLO,bad", "COMMAND_UNKNOWN"],
+      ["BUY,nobody,ABC,10.00", "USER_UNKNOWN"],
+      ["BUY,bad,ABC", "ARGUMENTS_WRONG"],
+      ["BUY,bad,ABC,1.00,1.00", "ARGUMENTS_WRONG"],
+      ["DUMPLOG,../../etc/passwd", "FILE_INVALID"],
+      [`ADD,bad,${"1".repeat(1024 * 1024)}`, "LINE_TOO_LONG"],
+      [new Uint8Array([65, 68, 68, 44, 0xff, 0xfe, 0xc3]), "LINE_NOT_TEXT"],
+    ];
+    const parts = [
+      "ADD,bad,1.00\r\n",
+      "\r\n",
+      ...bad.flatMap(([line]) => [line, "\n"]),
+      "ADD,bad,1.00",
+    ];
+    const response = await fetch(commandsUrl(), {
+      method: "POST",
+      headers: bearer(),
+      body: new Blob(parts),
+    });
+    const replies = parseReplies(await response.text());
+    expect(replies.map(({ code }) => code)).toEqual([
+      undefined,
+      ...bad.map(([, code]) => code),
+      undefined,
+    ]);
+    expect(replies.at(-1)).toMatchObject({ balanceCents: 200 });
+    for (const { code, message, transaction } of replies.slice(1, -1)) {
+      expect([code, typeof message, transaction]).toEqual([code, "string", expect.any(Number)]);
+    }
+    const log = await (
+      await fetch(`${desk.servers[0]!.url}/v1/desk/log?user=bad`, { headers: bearer() })
+    ).text();
+    // Those whose user and command could be read; the others are in the audit of nobody.
+    expect(log.match(/<errorEvent>/g)).toHaveLength(7);
+  });
+
+  test("of a sender that does not read are waited for, and others never wait for it", async () => {
+    const socket = connect(Number(new URL(commandsUrl()).port), "127.0.0.1");
+    socket.pause();
+    socket.write(
+      `POST /v1/desk/commands HTTP/1.1\r\nHost: desk\r\nAuthorization: Bearer ${desk.token}\r\n` +
+        "Transfer-Encoding: chunked\r\n\r\n",
+    );
+    const text = "DISPLAY_SUMMARY,order1\n".repeat(3_000);
+    const chunk = `${text.length.toString(16)}\r\n${text}\r\n`;
+    let stuck = false;
+    for (let count = 0; count < 200 && !stuck; count += 1) {
+      stuck = await new Promise<boolean>((resolve) => {
+        const timer = setTimeout(() => resolve(true), 1_000);
+        socket.write(chunk, () => {
+          clearTimeout(timer);
+          resolve(false);
+        });
+      });
+    }
+    expect(stuck).toBe(true);
+    const before = performance.now();
+    expect(await send(["ADD,other,1.00"])).toMatchObject([{ ok: true }]);
+    expect(performance.now() - before).toBeLessThan(1_000);
+    socket.destroy();
+  }, 30_000);
+
+  test("with a session are done once", async () => {
+    const first = await send(["[1] ADD,once,1.00", "[2] ADD,once,1.00"], "s1");
+    expect(await send(["[2] ADD,once,1.00"], "s1")).toEqual(first.slice(1));
+    expect(await send(["[1] ADD,once,1.00"], "s1")).toMatchObject([{ code: "COMMAND_OVERTAKEN" }]);
+    expect(await send(["[1] ADD,once,1.00"], "s2")).toMatchObject([{ balanceCents: 300 }]);
+  });
+
+  test("are taken from nobody without the desk's token, nor with a session that is no name", async () => {
+    const options = { method: "POST", body: "ADD,thief,1.00" };
+    expect((await fetch(commandsUrl(), options)).status).toBe(401);
+    const headers = { ...bearer(), "command-session": "not a name" };
+    expect((await fetch(commandsUrl(), { ...options, headers })).status).toBe(400);
+    const ws = commandsUrl().replace("http", "ws").replace("commands", "ws");
+    const refused = new WebSocket(ws);
+    await new Promise((resolve) => refused.addEventListener("close", resolve));
+  });
+});
+
+describe("lines by WebSocket", () => {
+  test("are answered by their numbers, several a message", async () => {
+    const socket = await openDeskSocket(desk.servers[0]!, desk.token);
+    const replies = await Promise.all(
+      Array.from({ length: 500 }, (_, index) => socket.send(`ADD,ws${index % 10},1.00`)),
+    );
+    expect(replies.map(({ n }) => n)).toEqual(replies.map((_, index) => index + 1));
+    expect(replies.at(-1)).toMatchObject({ balanceCents: 5_000 });
+    socket.close();
+  });
+
+  test("a log of all holds what was sent before it on the same socket", async () => {
+    const socket = await openDeskSocket(desk.servers[0]!, desk.token);
+    const adds = Array.from({ length: 40 }, (_, index) => socket.send(`ADD,before${index},1.00`));
+    const dump = socket.send("DUMPLOG,./ws.xml");
+    const after = socket.send("ADD,after,1.00");
+    expect(await dump).toMatchObject({ ok: true, file: "ws.xml" });
+    await Promise.all([...adds, after]);
+    const log = await Bun.file(`${desk.data}/dumps/ws.xml`).text();
+    expect(log.match(/<username>before\d+<\/username>\s*<funds>/g)).toHaveLength(80);
+    socket.close();
+  });
+});
+
+test("a command that waits for a quote holds up its user and nobody else", async () => {
+  const asked: string[] = [];
+  let answer = (): void => {};
+  const source = await startPeer((socket, question) => {
+    const [symbol = "", user = ""] = question.trimEnd().split(",");
+    asked.push(symbol);
+    answer = () => void socket.end(`7.00,${symbol},${user},${Date.now()},c2VjcmV0\n`);
+  });
+  const slow = await startTradingDesk({ servers: 1, env: { FANFARE_QUOTES_ASKED: source.url } });
+  const socket = await openDeskSocket(slow.servers[0]!, slow.token);
+  await Promise.all([socket.send("ADD,u,100.00"), socket.send("ADD,v,100.00")]);
+  const order: string[] = [];
+  const noted = (name: string, line: string) =>
+    socket.send(line).then((reply) => {
+      order.push(name);
+      return reply;
+    });
+  const waits = [
+    noted("u buys", "BUY,u,ZZ,70.00"),
+    noted("u commits", "COMMIT_BUY,u"),
+    noted("v adds", "ADD,v,1.00"),
+  ];
+  await until("it is asked", () => asked.length > 0);
+  await until("the other is served", () => order.length === 1);
+  answer();
+  expect(await Promise.all(waits)).toMatchObject([
+    { shares: 10 },
+    { balanceCents: 3_000 },
+    { balanceCents: 10_100 },
+  ]);
+  expect(order).toEqual(["v adds", "u buys", "u commits"]);
+  socket.close();
+  await slow.stop();
+  source.stop();
+}, 20_000);
+
+test("a desk that is stopped answers what it took, and hangs up", async () => {
+  const own = await startTradingDesk({ servers: 1, prices: { ABC: "5.00" } });
+  const socket = await openDeskSocket(own.servers[0]!, own.token);
+  expect(await socket.send("ADD,u,1.00")).toMatchObject({ ok: true });
+  const idle = connect(Number(new URL(own.servers[0]!.url).port), "127.0.0.1");
+  const heard: string[] = [];
+  idle.on("data", (bytes) => void heard.push(bytes.toString()));
+  const ended = new Promise((resolve) => idle.on("close", resolve));
+  idle.write(
+    `POST /v1/desk/commands HTTP/1.1\r\nHost: desk\r\nAuthorization: Bearer ${own.token}\r\n` +
+      "Transfer-Encoding: chunked\r\n\r\n13\r\n[1] ADD,idle,1.00\r\n\r\n",
+  );
+  await until("the stream is open", () => heard.join("").includes('"n":1'));
+  const last = socket.send("ADD,u,2.00").catch((error: unknown) => error);
+  const before = performance.now();
+  await own.stop();
+  expect(performance.now() - before).toBeLessThan(8_000);
+  // Taken or not: if it was answered, then with what stands.
+  const reply = await last;
+  expect(reply instanceof Error || (reply as { balanceCents: number }).balanceCents === 300).toBe(
+    true,
+  );
+  idle.destroy();
+  await ended;
+}, 20_000);

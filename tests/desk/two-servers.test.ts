@@ -1,0 +1,183 @@
+/** Two desk servers in front of the same books: what many users do at both ends as the plain model says. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import fc from "fast-check";
+import { parseDeskLine, type DeskCommand } from "../../domain/desk-command.ts";
+import { DeskModel, type DeskBooks } from "../../domain/desk-model.ts";
+import { formatCents } from "../../domain/money.ts";
+import type { AccountId } from "../../domain/ids.ts";
+import { readAccounts } from "../../redis/desk-accounts.ts";
+import { eventsOf, parseAuditEntry } from "../../redis/desk-audit.ts";
+import { PartitionMap } from "../../redis/keys.ts";
+import { auditOf } from "../../workers/audit/merged.ts";
+import { openSqliteAudit } from "../../workers/audit/sqlite.ts";
+import { run } from "../../workers/redis-client.ts";
+import { openDeskSocket, type DeskSocket } from "../support/desk-socket.ts";
+import { sendLines, startTradingDesk, type TradingDesk } from "../support/trading-desk.ts";
+
+const PRICES = { A: "0.01", BB: "5.00", CCC: "250.75" } as const;
+const CENTS = { A: 1, BB: 500, CCC: 25_075 } as const;
+const FOREVER_MS = 100_000_000;
+const partitions = new PartitionMap(4);
+
+let desk: TradingDesk;
+let sockets: DeskSocket[] = [];
+beforeAll(async () => {
+  desk = await startTradingDesk({ servers: 2, prices: PRICES });
+  sockets = await Promise.all(desk.servers.map((server) => openDeskSocket(server, desk.token)));
+}, 30_000);
+afterAll(async () => {
+  for (const socket of sockets) socket.close();
+  await desk.stop();
+});
+
+async function booksOf(users: readonly string[]): Promise<(DeskBooks | undefined)[]> {
+  return await Promise.all(
+    users.map(async (user) => {
+      const partition = partitions.ofAccount(user as AccountId);
+      return (await run(desk.client, readAccounts, { partition, users: [user] }))[0];
+    }),
+  );
+}
+
+/** The sum of what every user's events moved, read from store and streams; and how often each transaction is there. */
+async function audited(): Promise<{ sums: Map<string, number>; commands: Map<number, number> }> {
+  const store = openSqliteAudit(desk.data);
+  const sums = new Map<string, number>();
+  const commands = new Map<number, number>();
+  for (const partition of partitions.all()) {
+    for await (const { fields } of auditOf(store, desk.client, partition)) {
+      for (const event of eventsOf(parseAuditEntry(fields)!)) {
+        if (event.kind === "command") {
+          commands.set(event.transaction, (commands.get(event.transaction) ?? 0) + 1);
+        }
+        if (!("movedCents" in event)) continue;
+        const moved = event.movedCents.reduce((sum, each) => sum + each, 0);
+        sums.set(event.user, (sums.get(event.user) ?? 0) + moved);
+      }
+    }
+  }
+  await store.close();
+  return { sums, commands };
+}
+
+function modelReply(model: DeskModel, command: DeskCommand): object {
+  return model.execute(command, Date.now(), CENTS[command.symbol as keyof typeof CENTS]);
+}
+
+const amount = fc
+  .oneof(fc.integer({ min: 1, max: 100_000 }), fc.integer({ min: 1, max: 1_000_000_000_000 }))
+  .map(formatCents);
+const symbol = fc.constantFrom("A", "BB", "CCC");
+const step = fc.record({
+  user: fc.integer({ min: 0, max: 11 }),
+  server: fc.integer({ min: 0, max: 1 }),
+  line: fc.oneof(
+    ...[
+      "BUY",
+      "SELL",
+      "SET_BUY_AMOUNT",
+      "SET_BUY_TRIGGER",
+      "SET_SELL_AMOUNT",
+      "SET_SELL_TRIGGER",
+    ].map((name) => fc.tuple(symbol, amount).map(([of, cents]) => `${name},USER,${of},${cents}`)),
+    ...["CANCEL_SET_BUY", "CANCEL_SET_SELL", "QUOTE"].map((name) =>
+      symbol.map((of) => `${name},USER,${of}`),
+    ),
+    ...[
+      "COMMIT_BUY",
+      "COMMIT_BUY",
+      "COMMIT_SELL",
+      "CANCEL_BUY",
+      "CANCEL_SELL",
+      "DISPLAY_SUMMARY",
+    ].map((name) => fc.constant(`${name},USER`)),
+    amount.map((cents) => `ADD,USER,${cents}`),
+    amount.map((cents) => `ADD,USER,${cents}`),
+  ),
+});
+
+test("random commands of many users at two servers end as the plain model says, and the audit adds up", async () => {
+  let runs = 0;
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 200 }), async (steps) => {
+      runs += 1;
+      const model = new DeskModel(FOREVER_MS);
+      const name = (user: number) => `run${runs}u${user}`;
+      // Each user waits for each reply, at whichever server; all users at once.
+      const byUser = Map.groupBy(steps, ({ user }) => user);
+      await Promise.all(
+        [...byUser].map(async ([user, own]) => {
+          for (const { server, line } of own) {
+            const text = line.replace("USER", name(user));
+            const parsed = parseDeskLine(text);
+            if (parsed.kind !== "command") throw new Error(parsed.code);
+            const reply = await sockets[server]!.send(text);
+            expect(reply).toMatchObject(modelReply(model, parsed.command));
+          }
+        }),
+      );
+      const users = [...model.books().keys()];
+      expect(await booksOf(users)).toEqual([...model.books().values()]);
+      const { sums, commands } = await audited();
+      for (const [user, { balanceCents }] of model.books()) {
+        expect([user, sums.get(user)]).toEqual([user, balanceCents]);
+      }
+      expect(Math.max(...commands.values())).toBe(1);
+    }),
+    { numRuns: 25 },
+  );
+}, 120_000);
+
+test("commands sent again after a server was killed are done once, and none is lost", async () => {
+  const model = new DeskModel(FOREVER_MS);
+  const users = Array.from({ length: 20 }, (_, index) => `kill${index}`);
+  const lines = (user: string) =>
+    Array.from({ length: 60 }, (_, index) => [
+      `ADD,${user},${10 + index}.00`,
+      `BUY,${user},BB,20.00`,
+      `COMMIT_BUY,${user}`,
+    ]).flat();
+  let over = false;
+  let kills = 0;
+  const killing = (async () => {
+    while (!over) {
+      const server = desk.servers[kills % 2]!;
+      await server.kill();
+      kills += 1;
+      await server.restart();
+    }
+  })();
+  let again = 0;
+  await Promise.all(
+    users.map(async (user, index) => {
+      let at = index;
+      for (const [number, line] of lines(user).entries()) {
+        const parsed = parseDeskLine(line);
+        if (parsed.kind !== "command") throw new Error(parsed.code);
+        const expected = modelReply(model, parsed.command);
+        for (;;) {
+          try {
+            const server = desk.servers[at % 2]!;
+            const [reply] = await sendLines(server, desk.token, [`[${number + 1}] ${line}`], user);
+            expect(reply).toMatchObject({ n: number + 1, ...expected });
+            break;
+          } catch (error) {
+            // Lost on the way there or back: nobody knows, so it is sent again, to the other.
+            if (error instanceof Error && error.message.includes("expect(")) throw error;
+            at += 1;
+            again += 1;
+            await Bun.sleep(5);
+          }
+        }
+      }
+    }),
+  );
+  over = true;
+  await killing;
+  expect(kills).toBeGreaterThan(1);
+  expect(again).toBeGreaterThan(0);
+  expect(await booksOf(users)).toEqual(users.map((user) => model.books().get(user)));
+  const { sums, commands } = await audited();
+  for (const user of users) expect(sums.get(user)).toBe(model.books().get(user)!.balanceCents);
+  expect(Math.max(...commands.values())).toBe(1);
+}, 120_000);

@@ -1,0 +1,20 @@
+/** `xmllint` of Debian's libxml2-utils: installed where it is missing and that is possible. */
+export function findXmllint(): string | undefined {
+  const found = Bun.which("xmllint");
+  if (found !== null) return found;
+  Bun.spawnSync(["apt-get", "install", "-y", "-q", "libxml2-utils"], {
+    stdout: "ignore",
+    stderr: "ignore",
+  });
+  return Bun.which("xmllint") ?? undefined;
+}
+
+/** What the schema has against a document; empty where nothing. */
+export async function faultsOf(xmllint: string, schema: string, document: string): Promise<string> {
+  const child = Bun.spawn([xmllint, "--noout", "--schema", schema, document], {
+    stdout: "ignore",
+    stderr: "pipe",
+  });
+  const said = await new Response(child.stderr).text();
+  return (await child.exited) === 0 ? "" : said;
+}

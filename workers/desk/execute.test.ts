@@ -1,0 +1,444 @@
+/** The desk's scripts on a real Redis, held against the plain model and the table of DESK. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { parseDeskLine, QUOTED_COMMANDS, type DeskCommand } from "../../domain/desk-command.ts";
+import { DeskModel } from "../../domain/desk-model.ts";
+import { readAccounts } from "../../redis/desk-accounts.ts";
+import {
+  AUDITED_HASHES,
+  changesOf,
+  eventsOf,
+  parseAuditEntry,
+  type AuditedHash,
+  type AuditEntry,
+  type AuditEvent,
+} from "../../redis/desk-audit.ts";
+import { executeCommands, type ReadyCommand } from "../../redis/desk-execute.ts";
+import { fireTriggers, waitingSymbols } from "../../redis/desk-fire.ts";
+import { expandSummary } from "../../redis/desk-summary.ts";
+import { DeskKeys } from "../../redis/keys.ts";
+import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
+import { until } from "../../tests/support/wait.ts";
+import { connectRedis, run, type Redis } from "../redis-client.ts";
+
+const CALL = { partition: 1, partitions: 4, server: "d1" };
+const FOREVER_MS = 1_000_000_000;
+
+let server: TestRedis;
+let redis: Redis;
+beforeAll(async () => {
+  server = await startRedis();
+  redis = connectRedis(server.url);
+});
+afterEach(async () => void (await redis.send("FLUSHALL", [])));
+afterAll(async () => {
+  redis.close();
+  await server.stop();
+});
+
+function ready(line: string, quoteCents = 0, ageMs = 0): ReadyCommand {
+  const parsed = parseDeskLine(line);
+  if (parsed.kind === "refused") {
+    return { ...at(0), ...parsed.read, more: { refusal: parsed.code } };
+  }
+  const { file, ...command } = parsed.command;
+  return {
+    ...command,
+    ...at(QUOTED_COMMANDS.has(command.name) ? quoteCents : 0, ageMs),
+    ...(file === "" ? {} : { more: { file } }),
+  };
+}
+
+function at(
+  priceCents: number,
+  ageMs = 0,
+): Pick<ReadyCommand, "priceCents" | "quoteTimeMs" | "session" | "n"> {
+  return { priceCents, quoteTimeMs: priceCents === 0 ? 0 : Date.now() - ageMs, session: "", n: 0 };
+}
+
+type Told = { transaction: number; code?: string } & Record<string, unknown>;
+
+async function execute(
+  commands: readonly ReadyCommand[],
+  pendingValidMs = 60_000,
+): Promise<Told[]> {
+  const replies = await run(redis, executeCommands, { ...CALL, pendingValidMs, commands });
+  return replies.map(told);
+}
+
+function told(reply: string): Told {
+  const [, number, rest = ""] = /^(\d+) (.*)$/.exec(reply) ?? [];
+  const said = rest.startsWith("{")
+    ? (JSON.parse(`{${expandSummary(rest.slice(1))}}`) as object)
+    : { code: rest };
+  return { transaction: Number(number), ...said };
+}
+
+async function lines(
+  ...texts: readonly (readonly [line: string, quoteCents?: number])[]
+): Promise<Told[]> {
+  return await execute(texts.map(([line, quote]) => ready(line, quote)));
+}
+
+async function entries(): Promise<AuditEntry[]> {
+  const stream = new DeskKeys(1).audit;
+  const raw = (await redis.send("XRANGE", [stream, "-", "+"])) as [string, string[]][];
+  return raw.map(([, flat]) => {
+    const fields = new Map<string, string>();
+    for (let i = 0; i + 1 < flat.length; i += 2) fields.set(flat[i]!, flat[i + 1]!);
+    return parseAuditEntry(fields)!;
+  });
+}
+
+async function audited(): Promise<AuditEvent[]> {
+  return (await entries()).flatMap((entry) => [...eventsOf(entry)]);
+}
+
+/** The partition's hashes as the entries alone tell them. */
+async function replayed(): Promise<Record<AuditedHash, Record<string, string>>> {
+  const hashes = Object.fromEntries(
+    AUDITED_HASHES.map((name) => [name, {} as Record<string, string>]),
+  ) as Record<AuditedHash, Record<string, string>>;
+  for (const { changed } of await entries()) {
+    for (const [name, text] of changed)
+      Object.assign(hashes[name], Object.fromEntries(changesOf(text)));
+  }
+  return hashes;
+}
+
+async function books(...users: string[]) {
+  return await run(redis, readAccounts, { partition: 1, users });
+}
+
+const fire = (symbol: string, priceCents: number, sourceTimeMs = Date.now()) =>
+  run(redis, fireTriggers, { ...CALL, symbol, priceCents, sourceTimeMs });
+
+describe("the desk's commands", () => {
+  test("a buy takes whole shares at its quote when it is committed, and nothing before", async () => {
+    const [, buy, commit, again] = await lines(
+      ["ADD,u,100.00"],
+      ["BUY,u,ABC,50.00", 1_500],
+      ["COMMIT_BUY,u"],
+      ["COMMIT_BUY,u"],
+    );
+    expect(buy).toMatchObject({
+      shares: 3,
+      priceCents: 1_500,
+      totalCents: 4_500,
+      balanceCents: 10_000,
+    });
+    expect(commit).toMatchObject({ symbol: "ABC", shares: 3, balanceCents: 5_500 });
+    expect(again).toMatchObject({ code: "BUY_NOT_PENDING" });
+    expect(await books("u")).toEqual([
+      { balanceCents: 5_500, reservedCents: 0, shares: { ABC: 3 }, reservedShares: {} },
+    ]);
+  });
+
+  test("a commit that fails consumes its order and nothing else", async () => {
+    const replies = await lines(
+      ["ADD,u,10.00"],
+      ["BUY,u,ABC,10.00", 500],
+      ["BUY,u,ABC,10.00", 500],
+      ["COMMIT_BUY,u"],
+      ["COMMIT_BUY,u"],
+      ["COMMIT_BUY,u"],
+    );
+    expect(replies.map(({ code }) => code)).toEqual([
+      ...[undefined, undefined, undefined, undefined],
+      "BALANCE_TOO_LOW",
+      "BUY_NOT_PENDING",
+    ]);
+    expect(await books("u")).toMatchObject([{ balanceCents: 0, shares: { ABC: 2 } }]);
+  });
+
+  test("a pending order is gone when its time is over", async () => {
+    const buy = [ready("ADD,u,10.00"), ready("BUY,u,ABC,10.00", 500)];
+    await execute(buy, 1);
+    const [late] = await until("it is too old", async () => {
+      const replies = await execute([ready("COMMIT_BUY,u")], 1);
+      return replies[0]?.code === "BUY_NOT_PENDING" && replies;
+    });
+    expect(late).toMatchObject({ code: "BUY_NOT_PENDING" });
+  });
+
+  test("a quote older than sixty seconds, or none, is refused", async () => {
+    await lines(["ADD,u,10.00"]);
+    const [old, fresh, none] = await execute([
+      ready("BUY,u,ABC,10.00", 500, 60_500),
+      ready("BUY,u,ABC,10.00", 500, 59_000),
+      ready("BUY,u,ABC,10.00"),
+    ]);
+    expect(old).toMatchObject({ code: "QUOTE_UNAVAILABLE" });
+    expect(fresh?.code).toBeUndefined();
+    expect(none).toMatchObject({ code: "QUOTE_UNAVAILABLE" });
+  });
+
+  test("amounts stay exact up to the largest, and an account holds no more than it can", async () => {
+    const most = "10000000000.00";
+    const adds = await lines(
+      ...Array.from({ length: 1_001 }, () => [`ADD,u,${most}`] as const).slice(0, 500),
+    );
+    expect(adds.at(-1)).toMatchObject({ balanceCents: 500_000_000_000_000 });
+    await lines(...Array.from({ length: 500 }, () => [`ADD,u,${most}`] as const));
+    expect(await lines([`ADD,u,0.01`])).toMatchObject([{ code: "BALANCE_TOO_HIGH" }]);
+    const [, commit, sum] = await lines(
+      [`BUY,u,ABC,${most}`, 1],
+      ["COMMIT_BUY,u"],
+      ["DISPLAY_SUMMARY,u"],
+    );
+    expect(commit).toMatchObject({ shares: 1_000_000_000_000, balanceCents: 999_000_000_000_000 });
+    expect(sum).toMatchObject({ holdings: [{ symbol: "ABC", shares: 1_000_000_000_000 }] });
+  });
+
+  test("transaction numbers are unique, increase, and belong to their partition", async () => {
+    const numbers = (await lines(["ADD,u,1.00"], ["nonsense"], ["ADD,v,1.00"])).map(
+      (each) => each.transaction,
+    );
+    const [next] = await lines(["ADD,u,1.00"]);
+    expect([...numbers, next?.transaction]).toEqual([2, 6, 10, 14]);
+  });
+
+  test("a command with a number is done once in its session, and answered the same again", async () => {
+    const add = (n: number, session = "s"): ReadyCommand => ({
+      ...ready("ADD,u,1.00"),
+      session,
+      n,
+    });
+    const [first, again] = await execute([add(5), add(5)]);
+    expect(again).toEqual(first!);
+    expect(await execute([add(5)])).toEqual([first!]);
+    expect(await execute([add(4)])).toMatchObject([{ code: "COMMAND_OVERTAKEN" }]);
+    expect(await execute([add(6), add(5, "other")])).toMatchObject([
+      { balanceCents: 200 },
+      { balanceCents: 300 },
+    ]);
+    const refused = { ...ready("ADD,u,-1.00"), session: "s", n: 7 };
+    const [no] = await execute([refused]);
+    expect(await execute([refused])).toEqual([no!]);
+    // Of a user's sessions the newest are remembered.
+    await execute(["a", "b", "c"].map((session) => add(1, session)));
+    expect(await execute([add(7)])).toMatchObject([{ balanceCents: 700 }]);
+  });
+
+  test("what was refused before it came here is audited under its user and changes nothing", async () => {
+    await lines(["ADD,u,5.00"], ["ADD,u,-1.00"], ["FLY,u"]);
+    expect(await audited()).toMatchObject([
+      { kind: "command", name: "ADD", user: "u", refusal: "", movedCents: [500] },
+      { kind: "command", name: "ADD", user: "u", refusal: "AMOUNT_INVALID", movedCents: [] },
+      { kind: "command", name: "FLY", user: "", refusal: "COMMAND_UNKNOWN" },
+    ]);
+    expect(await books("u")).toMatchObject([{ balanceCents: 500 }]);
+  });
+
+  test("a paid answer is audited in the transaction that caused it", async () => {
+    await lines(["ADD,u,5.00"]);
+    const quoteTimeMs = Date.now();
+    const paid = { symbol: "ABC", priceCents: 250, quoteTimeMs, cryptokey: "a+/=", user: "u" };
+    const [quote] = await execute([{ ...ready("QUOTE,u,ABC", 250), more: { paid } }]);
+    expect((await audited()).slice(1)).toMatchObject([
+      { kind: "command", transaction: quote!.transaction },
+      {
+        kind: "quote",
+        transaction: quote!.transaction,
+        user: "u",
+        cryptokey: "a+/=",
+        priceCents: 250,
+      },
+    ]);
+  });
+
+  test("the summary shows all that an account has", async () => {
+    const replies = await lines(
+      ["ADD,u,100.00"],
+      ["BUY,u,ABC,20.00", 500],
+      ["COMMIT_BUY,u"],
+      ["BUY,u,XY,10.00", 300],
+      ["SET_BUY_AMOUNT,u,XY,30.00"],
+      ["SET_BUY_TRIGGER,u,XY,2.00", 300],
+      ["SET_SELL_AMOUNT,u,ABC,12.00", 500],
+      ["SET_SELL_TRIGGER,u,ABC,6.00", 500],
+      ["DISPLAY_SUMMARY,u"],
+    );
+    expect(replies.at(-1)).toMatchObject({
+      balanceCents: 5_000,
+      reservedCents: 3_000,
+      holdings: [{ symbol: "ABC", shares: 2, reservedShares: 2 }],
+      pendingBuys: [{ symbol: "XY", shares: 3, priceCents: 300 }],
+      pendingSells: [],
+      buyTriggers: [{ symbol: "XY", amountCents: 3_000, priceCents: 200 }],
+      sellTriggers: [{ symbol: "ABC", amountCents: 1_200, priceCents: 600, shares: 2 }],
+      history: [
+        { command: "SET_SELL_TRIGGER", symbol: "ABC", shares: 2 },
+        { command: "SET_SELL_AMOUNT" },
+        { command: "SET_BUY_TRIGGER" },
+        { command: "SET_BUY_AMOUNT", symbol: "XY", cents: 3_000 },
+        { command: "COMMIT_BUY", symbol: "ABC", cents: 2_000, shares: 4 },
+      ],
+    });
+  });
+});
+
+describe("triggers", () => {
+  test("fire once, under the transaction that set them, and give back what is left", async () => {
+    const replies = await lines(
+      ["ADD,u,100.00"],
+      ["SET_BUY_AMOUNT,u,ABC,10.00"],
+      ["SET_BUY_TRIGGER,u,ABC,3.00", 400],
+    );
+    expect(await fire("ABC", 301)).toMatchObject({ count: 0 });
+    expect(await fire("AB", 100)).toMatchObject({ count: 0 });
+    expect(await Promise.all([fire("ABC", 300), fire("ABC", 300)])).toEqual(
+      expect.arrayContaining([
+        { kind: "fired", count: 1, more: false },
+        { kind: "fired", count: 0, more: false },
+      ]),
+    );
+    expect(await books("u")).toEqual([
+      { balanceCents: 9_100, reservedCents: 0, shares: { ABC: 3 }, reservedShares: {} },
+    ]);
+    expect((await audited()).at(-1)).toEqual({
+      kind: "fired",
+      transaction: replies[2]!.transaction,
+      name: "SET_BUY_TRIGGER",
+      user: "u",
+      symbol: "ABC",
+      priceCents: 300,
+      shares: 3,
+      movedCents: [100],
+    });
+    expect(await run(redis, waitingSymbols, { partition: 1 })).toEqual([]);
+  });
+
+  test("that are met when they are set fire in that step", async () => {
+    const [, , set] = await lines(
+      ["ADD,u,100.00"],
+      ["SET_BUY_AMOUNT,u,ABC,10.00"],
+      ["SET_BUY_TRIGGER,u,ABC,4.00", 400],
+    );
+    expect(set).toMatchObject({ fired: 2, balanceCents: 9_200 });
+  });
+
+  test("a quote fires all that it meets and nothing that it does not, of both sides", async () => {
+    const setUp = Array.from({ length: 50 }, (_, index) => [
+      ready(`ADD,b${index},100.00`),
+      ready(`SET_BUY_AMOUNT,b${index},ABC,50.00`),
+      ready(`SET_BUY_TRIGGER,b${index},ABC,${index + 1}.00`, 9_999),
+      ready(`ADD,s${index},100.00`),
+      ready(`BUY,s${index},ABC,100.00`, 100),
+      ready(`COMMIT_BUY,s${index}`),
+      ready(`SET_SELL_AMOUNT,s${index},ABC,60.00`, 100),
+      ready(`SET_SELL_TRIGGER,s${index},ABC,${index + 1}.00`, 1),
+    ]).flat();
+    expect((await execute(setUp)).filter(({ code }) => code !== undefined)).toEqual([]);
+    expect(await run(redis, waitingSymbols, { partition: 1 })).toEqual(["ABC"]);
+    // Buys at 20.00 and above, sells at 20.00 and below.
+    expect(await fire("ABC", 2_000)).toEqual({ kind: "fired", count: 31 + 20, more: false });
+    expect(await fire("ABC", 2_000)).toMatchObject({ count: 0 });
+    expect(await fire("ABC", 1, Date.now() - 61_000)).toEqual({ kind: "stale" });
+  });
+
+  test("many more than one call takes are fired by calling again", async () => {
+    const setUp = Array.from({ length: 500 }, (_, index) => [
+      ready(`ADD,u${index},10.00`),
+      ready(`SET_BUY_AMOUNT,u${index},ABC,10.00`),
+      ready(`SET_BUY_TRIGGER,u${index},ABC,5.00`, 600),
+    ]);
+    for (let start = 0; start < 500; start += 100)
+      await execute(setUp.slice(start, start + 100).flat());
+    const counts: number[] = [];
+    for (let more = true; more;) {
+      const fired = await fire("ABC", 500);
+      if (fired.kind !== "fired") throw new Error(fired.kind);
+      counts.push(fired.count);
+      ({ more } = fired);
+    }
+    expect(counts.reduce((sum, each) => sum + each)).toBe(500);
+    expect(Math.max(...counts)).toBeLessThanOrEqual(200);
+  });
+});
+
+describe("any commands in any mixture", () => {
+  const user = fc.constantFrom("u1", "u2", "u3");
+  const symbol = fc.constantFrom("A", "BB", "CCC");
+  const cents = fc.oneof(
+    fc.integer({ min: 1, max: 5_000 }),
+    fc.integer({ min: 1, max: 1_000_000_000_000 }),
+    fc.constantFrom(1, 100, 1_000, 1_000_000_000_000),
+  );
+  const command = fc.record({
+    name: fc.constantFrom(
+      ...(["ADD", "ADD", "QUOTE", "BUY", "BUY", "COMMIT_BUY", "COMMIT_BUY", "CANCEL_BUY"] as const),
+      ...([
+        "SELL",
+        "SELL",
+        "COMMIT_SELL",
+        "CANCEL_SELL",
+        "SET_BUY_AMOUNT",
+        "SET_BUY_TRIGGER",
+      ] as const),
+      ...(["CANCEL_SET_BUY", "SET_SELL_AMOUNT", "SET_SELL_AMOUNT", "SET_SELL_TRIGGER"] as const),
+      ...(["SET_SELL_TRIGGER", "CANCEL_SET_SELL", "DISPLAY_SUMMARY"] as const),
+    ),
+    user,
+    symbol,
+    cents,
+    file: fc.constant(""),
+  });
+  const step = fc.record({
+    commands: fc.array(command, { minLength: 1, maxLength: 40 }),
+    quotes: fc.record({
+      A: fc.option(fc.integer({ min: 1, max: 2_000 }), { nil: undefined }),
+      BB: fc.integer({ min: 1, max: 2_000 }),
+      CCC: fc.constantFrom(1, 500, 1_000_000_000_000),
+    }),
+    fires: fc.boolean(),
+  });
+
+  test("end as the plain model says, with books that equal the sum of their events, and an audit that tells them again", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 8 }), async (steps) => {
+        await redis.send("FLUSHALL", []);
+        const model = new DeskModel(FOREVER_MS);
+        for (const { commands, quotes, fires } of steps) {
+          const quoteOf = (each: DeskCommand) => quotes[each.symbol as keyof typeof quotes];
+          const expected = commands.map((each) => model.execute(each, Date.now(), quoteOf(each)));
+          const replies = await execute(
+            commands.map(({ file: _, ...each }) => ({
+              ...each,
+              ...at(quoteOf({ ...each, file: "" }) ?? 0),
+            })),
+            FOREVER_MS,
+          );
+          expect(replies).toMatchObject(
+            expected.map((reply) => {
+              const { ok: __, ...rest } = reply;
+              return rest;
+            }),
+          );
+          if (!fires) continue;
+          for (const [of, price] of Object.entries(quotes)) {
+            if (price !== undefined) await fire(of, price);
+            if (price !== undefined) model.fire(of, price);
+          }
+        }
+        const users = [...model.books().keys()];
+        if (users.length === 0) return;
+        expect(await books(...users)).toEqual([...model.books().values()]);
+        const sums = new Map<string, number>();
+        for (const event of await audited()) {
+          for (const moved of "movedCents" in event ? event.movedCents : []) {
+            sums.set(event.user, (sums.get(event.user) ?? 0) + moved);
+          }
+        }
+        for (const [name, { balanceCents }] of model.books()) {
+          expect(sums.get(name)).toBe(balanceCents);
+        }
+        const desk = new DeskKeys(1);
+        for (const [name, told] of Object.entries(await replayed())) {
+          expect(await redis.send("HGETALL", [desk[name as AuditedHash]])).toEqual(told);
+        }
+      }),
+      { numRuns: 150 },
+    );
+  }, 60_000);
+});

@@ -1,0 +1,30 @@
+/** Cuts what comes in pieces into lines. A line beyond the limit is cut to just above it: enough to be refused for its length. */
+import { MAX_LINE_BYTES } from "../../domain/desk-command.ts";
+
+export interface Lines {
+  /** The lines that this piece completes. Bytes are taken as they are, one a character: what is not ASCII is refused anyway. */
+  take(piece: Uint8Array | string): string[];
+  /** What came after the last newline. */
+  rest(): string;
+}
+
+const KEPT = MAX_LINE_BYTES + 64;
+
+export function lineCutter(): Lines {
+  const decoder = new TextDecoder("latin1");
+  let rest = "";
+  return {
+    take(piece) {
+      const text = typeof piece === "string" ? piece : decoder.decode(piece);
+      const lines = text.split("\n");
+      lines[0] = rest + (lines[0] ?? "");
+      rest = lines.pop() ?? "";
+      if (rest.length > KEPT) rest = rest.slice(0, KEPT);
+      for (const [index, line] of lines.entries()) {
+        if (line.length > KEPT) lines[index] = line.slice(0, KEPT);
+      }
+      return lines;
+    },
+    rest: () => rest,
+  };
+}

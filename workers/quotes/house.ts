@@ -1,0 +1,36 @@
+/** The asked quotes as the house asks for them: one source, hedged and guarded, for every role that needs a quote. */
+import type { WorkerEnv } from "../env.ts";
+import type { Redis } from "../redis-client.ts";
+import { askedQuotes, type AskedQuotesOptions } from "./asked-quotes.ts";
+import { breaker } from "./breaker.ts";
+import { legacySource } from "./legacy.ts";
+
+/** Quotes that no user asked for are asked for in the house's name. */
+export const HOUSE_USER = "fanfare";
+/** The legacy server answers within about four seconds, or not at all. */
+export const ASK_TIMEOUT_MS = 5_000;
+/** It answers in about ten milliseconds two times in three, and in seconds otherwise. */
+const HEDGE_AFTER_MS = 50;
+const FAILURES = 5;
+const PAUSE_MS = 1_000;
+
+export function houseQuotes(
+  redis: Redis,
+  env: Pick<WorkerEnv, "FANFARE_QUOTES_ASKED">,
+  onPaid?: AskedQuotesOptions["onPaid"],
+): ReturnType<typeof askedQuotes> {
+  const source = legacySource({
+    url: env.FANFARE_QUOTES_ASKED,
+    user: HOUSE_USER,
+    timeoutMs: ASK_TIMEOUT_MS,
+  });
+  return askedQuotes({
+    redis,
+    source: breaker(source, { failures: FAILURES, pauseMs: PAUSE_MS, now: Date.now }),
+    timeoutMs: ASK_TIMEOUT_MS,
+    now: Date.now,
+    token: () => crypto.randomUUID(),
+    hedgeAfterMs: HEDGE_AFTER_MS,
+    ...(onPaid ? { onPaid } : {}),
+  });
+}
