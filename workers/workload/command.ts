@@ -5,6 +5,7 @@
  * was called wrongly. `local/workload.ts` brings up a desk for it where none
  * is named.
  */
+import { randomBytes } from "node:crypto";
 import { statSync } from "node:fs";
 import { PartitionMap } from "../../redis/keys.ts";
 import { openAudit } from "../audit/open.ts";
@@ -77,7 +78,7 @@ async function driveAll(
   try {
     return await drive({
       ...{ file, connections, ratePerSecond },
-      address: { urls, token, session: crypto.randomUUID() },
+      address: { urls, token, session: randomBytes(9).toString("base64url") },
       onProgress: (answered, bytes) => progress.show(bytes / sizeBytes, answered),
     });
   } catch (error) {
