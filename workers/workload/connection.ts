@@ -14,18 +14,19 @@ export interface DeskAddress {
   readonly session: string;
 }
 
-export interface Flight {
+export interface Flight<Owner> {
   readonly line: WorkloadLine;
+  readonly owner: Owner;
   /** From when its latency counts; by `performance.now()`. */
-  sentAtMs: number;
+  readonly sentAtMs: number;
 }
 
-export interface ConnectionOptions {
+export interface ConnectionOptions<Owner> {
   readonly address: DeskAddress;
   /** Which of the servers comes first. */
   readonly first: number;
   /** `code` is the refusal's, or empty. Whatever is given to the connection meanwhile leaves as one message. */
-  onReply(flight: Flight, code: string, atMs: number): void;
+  onReply(flight: Flight<Owner>, code: string, atMs: number): void;
   /** No server has answered for longer than anyone waits. */
   onDead(): void;
 }
@@ -39,9 +40,9 @@ const CHECK_MS = 1_000;
 const MESSAGE_CHARACTERS = 256 * 1024;
 const UNKNOWN = "OUTCOME_UNKNOWN";
 
-export class Connection {
-  readonly #options: ConnectionOptions;
-  readonly #flights = new Map<number, Flight>();
+export class Connection<Owner> {
+  readonly #options: ConnectionOptions<Owner>;
+  readonly #flights = new Map<number, Flight<Owner>>();
   #socket: WebSocket | undefined;
   #outbox: string[] = [];
   #server: number;
@@ -51,7 +52,7 @@ export class Connection {
   #retry: ReturnType<typeof setTimeout> | undefined;
   readonly #check: ReturnType<typeof setInterval>;
 
-  constructor(options: ConnectionOptions) {
+  constructor(options: ConnectionOptions<Owner>) {
     this.#options = options;
     this.#server = options.first;
     this.#check = setInterval(() => this.#watch(), CHECK_MS);
@@ -59,9 +60,9 @@ export class Connection {
   }
 
   /** Takes a line; it leaves with `flush`. */
-  put(line: WorkloadLine, sentAtMs: number): void {
+  put(line: WorkloadLine, owner: Owner, sentAtMs: number): void {
     if (this.#flights.size === 0) this.#heardAtMs = performance.now();
-    this.#flights.set(line.n, { line, sentAtMs });
+    this.#flights.set(line.n, { line, owner, sentAtMs });
     this.#outbox.push(line.text);
   }
 
@@ -129,7 +130,7 @@ export class Connection {
     this.#options.onReply(flight, code, atMs);
   }
 
-  #again({ line }: Flight): void {
+  #again({ line }: Flight<Owner>): void {
     if (!this.#flights.has(line.n)) return;
     this.#outbox.push(line.text);
     this.flush();

@@ -37,7 +37,7 @@ const COMPACTED_AFTER = 4_096;
 const PROGRESS_MS = 200;
 
 interface User {
-  readonly connection: Connection;
+  readonly connection: Connection<User>;
   readonly waiting: WorkloadLine[];
   /** How many of `waiting` have left. */
   taken: number;
@@ -58,20 +58,17 @@ export async function drive(options: DriveOptions): Promise<Driven> {
   const connections = Array.from(
     { length: options.connections },
     (_, first) =>
-      new Connection({
+      new Connection<User>({
         ...{ address: options.address, first, onReply },
         onDead: () => reject(new DeskDead()),
       }),
   );
 
-  function onReply({ line, sentAtMs }: Flight, code: string, atMs: number): void {
-    tally.add(line.name, code, atMs - sentAtMs);
+  function onReply({ line, owner, sentAtMs }: Flight<User>, code: string, atMs: number): void {
+    tally.add(tally.countOf(line.name), code, atMs - sentAtMs);
     open -= 1;
-    const user = users.get(line.user);
-    if (user) {
-      user.busy = false;
-      sendNext(user, atMs);
-    }
+    owner.busy = false;
+    sendNext(owner, atMs);
     if (open <= wakeAt) wake();
   }
 
@@ -86,13 +83,13 @@ export async function drive(options: DriveOptions): Promise<Driven> {
     user.busy = true;
     if (user.taken === COMPACTED_AFTER) user.waiting.splice(0, user.taken);
     user.taken %= COMPACTED_AFTER;
-    user.connection.put(next, nowMs);
+    user.connection.put(next, user, nowMs);
   }
 
   function userOf(line: WorkloadLine): User {
     let user = users.get(line.user);
     if (!user) {
-      const connection = connections[users.size % connections.length] as Connection;
+      const connection = connections[users.size % connections.length] as Connection<User>;
       user = { connection, waiting: [], taken: 0, busy: false };
       users.set(line.user, user);
     }
@@ -111,7 +108,8 @@ export async function drive(options: DriveOptions): Promise<Driven> {
     if (performance.now() < dueAtMs) flush();
     while (performance.now() < dueAtMs) await Promise.race([Bun.sleep(1), dead]);
     open += 1;
-    userOf(line).connection.put(line, dueAtMs);
+    const user = userOf(line);
+    user.connection.put(line, user, dueAtMs);
   }
 
   function flush(): void {

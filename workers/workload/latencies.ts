@@ -7,15 +7,23 @@ export class Latencies {
   readonly #counts = new Float64Array(STEPS);
   #count = 0;
 
+  /** Those of several together. */
+  static of(...several: readonly Latencies[]): Latencies {
+    const all = new Latencies();
+    for (const each of several) {
+      all.#count += each.#count;
+      for (const [step, count] of each.#counts.entries()) {
+        all.#counts[step] = (all.#counts[step] ?? 0) + count;
+      }
+    }
+    return all;
+  }
+
   add(ms: number): void {
     const step = ms <= 0.001 ? 0 : Math.floor(Math.log(ms * 1_000) / STEP);
     const index = step < STEPS ? step : STEPS - 1;
     this.#counts[index] = (this.#counts[index] ?? 0) + 1;
     this.#count += 1;
-  }
-
-  get count(): number {
-    return this.#count;
   }
 
   /** The smallest that this share does not exceed, to one per cent above; 0 where there are none. */

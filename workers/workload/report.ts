@@ -1,5 +1,6 @@
 /** A run in words and in figures. */
 import type { Driven } from "./drive.ts";
+import { Latencies } from "./latencies.ts";
 
 /** What `--json` writes. */
 export interface Figures {
@@ -16,12 +17,13 @@ export interface Figures {
 }
 
 export function figuresOf({ tally, seconds }: Driven, auditDrainedS: number): Figures {
+  const latencies = Latencies.of(tally.quoted, tally.unquoted);
   return {
     transactionsPerSecond: Math.round(tally.answered / (seconds + auditDrainedS)),
     replies: tally.answered,
     errors: tally.refused,
-    p50Ms: rounded(tally.latencies.quantileMs(0.5)),
-    p99Ms: rounded(tally.latencies.quantileMs(0.99)),
+    p50Ms: rounded(latencies.quantileMs(0.5)),
+    p99Ms: rounded(latencies.quantileMs(0.99)),
     p99UnquotedMs: rounded(tally.unquoted.quantileMs(0.99)),
     auditDrainedS: rounded(auditDrainedS),
   };
