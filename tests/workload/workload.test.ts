@@ -8,7 +8,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { need } from "../support/needs.ts";
-import { sendLines, startTradingDesk } from "../support/trading-desk.ts";
+import { sendLines, startTradingDesk, type TradingDesk } from "../support/trading-desk.ts";
 import { faultsOf, findXmllint } from "../support/xmllint.ts";
 
 const ROOT = join(import.meta.dir, "../..");
@@ -53,6 +53,16 @@ async function call(
 }
 
 const workload = (words: readonly string[]): Promise<Result> => call("local/workload.ts", words);
+
+/** What the runner has to know of a desk that runs. */
+function envOf(desk: TradingDesk): Record<string, string> {
+  return {
+    FANFARE_REDIS_URL: desk.redis.url,
+    FANFARE_PARTITIONS: "4",
+    FANFARE_DATA: desk.data,
+    FANFARE_DESK_TOKEN: desk.token,
+  };
+}
 
 async function referenceBooks(file: string, prices: string): Promise<unknown> {
   const child = Bun.spawn(["python3", join(import.meta.dir, "reference.py"), file, prices], {
@@ -118,10 +128,7 @@ describe.skipIf(!there)("the workload runner", () => {
       const json = join(dir, "killed-json");
       const words = ["--url", desk.servers.map(({ url }) => url).join(","), "--books", books];
       const running = call("workers/workload/command.ts", [file, ...words, "--json", json], {
-        FANFARE_REDIS_URL: desk.redis.url,
-        FANFARE_PARTITIONS: "4",
-        FANFARE_DATA: desk.data,
-        FANFARE_DESK_TOKEN: desk.token,
+        ...envOf(desk),
       });
       let over = false;
       void running.then(() => (over = true));
@@ -157,6 +164,23 @@ describe.skipIf(!there)("the workload runner", () => {
       await desk.stop();
     }
   }, 180_000);
+
+  test("a line without a user comes after all lines before it are answered, and before those after", async () => {
+    const desk = await startTradingDesk({ servers: 2, prices: { "*": "5.00" } });
+    try {
+      const users = Array.from({ length: 40 }, (_, index) => `user${index}`);
+      const adds = Array.from({ length: 25 }, () => users.map((user) => `ADD,${user},1.00`)).flat();
+      const file = join(dir, "dump-in-the-middle");
+      writeFileSync(file, [...adds, "DUMPLOG,./middle", ...adds, ""].join("\n"));
+      const words = [file, "--url", desk.servers.map(({ url }) => url).join(",")];
+      const { code } = await call("workers/workload/command.ts", words, envOf(desk));
+      expect(code).toBe(0);
+      const log = await Bun.file(join(desk.data, "dumps/middle")).text();
+      expect(log.match(/<command>ADD</g)).toHaveLength(adds.length);
+    } finally {
+      await desk.stop();
+    }
+  }, 60_000);
 
   test.each([
     [["nowhere"], "cannot be read"],
