@@ -29,11 +29,11 @@ export interface Driven {
 export class DeskDead extends Error {}
 
 /** Lines that are read and not answered. */
-const WINDOW = 200_000;
+const WINDOW = 100_000;
 /** What is gone on with when this many are left, so that reading and answering do not wait for each other. */
 const REFILL = WINDOW / 2;
 /** Of a user who always has a next line, those that have left are forgotten now and then. */
-const COMPACTED_AFTER = 4_096;
+const COMPACTED_AFTER = 64;
 const PROGRESS_MS = 200;
 
 interface User {
