@@ -24,6 +24,13 @@ export function rssMb(pid: number): number {
   return Number(stdout.toString()) / 1024;
 }
 
+/** The most memory that a process has held since it started; 0 where the system does not tell. */
+export function peakMb(pid: number): number {
+  const path = `/proc/${pid}/status`;
+  if (!existsSync(path)) return 0;
+  return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(path, "utf8"))?.[1] ?? 0) / 1024;
+}
+
 /** CPU time that a process has used since it started, in milliseconds; 0 where the system does not tell. */
 export function cpuMs(pid: number): number {
   const path = `/proc/${pid}/stat`;

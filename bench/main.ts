@@ -8,6 +8,7 @@ const BENCHES: Record<string, () => Promise<{ run: Bench }>> = {
   workers: () => import("./workers.ts"),
   burst: () => import("./burst.ts"),
   edge: () => import("./edge.ts"),
+  desk: () => import("./desk.ts"),
 };
 
 const [name = "", ...args] = process.argv.slice(2);

@@ -1,5 +1,5 @@
 /**
- * `npm start`, `npm test`, `npm run test:crash` and `npm run bench` on a machine that has nothing but Node and npm
+ * `npm start`, `npm test`, `npm run test:crash`, `npm run bench` and `npm run desk:workload` on a machine that has nothing but Node and npm
  * (or Bun): installs the packages that are missing, then hands over to Bun.
  * Signals go through to it, its exit code comes back. (The scripts begin with
  * `exec`: a shell in between would keep npm's signals to itself.)
@@ -15,15 +15,16 @@ const tasks = {
   test: ["test", "--timeout", TEST_TIMEOUT_MS, ...rest],
   crash: ["tests/crash/main.ts", ...rest],
   bench: ["bench/main.ts", ...rest],
+  workload: ["local/workload.ts", ...rest],
 };
 const args = tasks[task];
 if (!args) {
-  console.error("usage: bootstrap.mjs start|test|crash|bench");
+  console.error("usage: bootstrap.mjs start|test|crash|bench|workload");
   process.exit(2);
 }
 
 try {
-  installPackages({ development: task !== "start" });
+  installPackages({ development: task !== "start" && task !== "workload" });
 } catch (error) {
   console.error(error.message);
   process.exit(1);

@@ -7,6 +7,7 @@ import { publicKeysOf, type Keys } from "./keys.ts";
 import type { Settings } from "./env.ts";
 import type { LocalRedis } from "./redis.ts";
 import type { Service } from "./process.ts";
+import { bunService, workerService } from "./worker-service.ts";
 
 /** Where the services that only this machine uses listen; chosen anew at each start. */
 export const INTERNAL_PORTS = [
@@ -60,16 +61,10 @@ export function servicesOf({ root, settings, keys, redis, ports }: Parts): Servi
     FANFARE_QUOTES_STREAMING: `tcp://127.0.0.1:${ports.simulatorStreaming}`,
   };
 
-  const bun = (name: string, words: readonly string[], env: Record<string, string>): Service => ({
-    name,
-    command: [
-      ...[process.execPath, "--no-env-file", "--preload", join(root, "local/orphan.ts")],
-      ...words,
-    ],
-    env: { ...inherited(), ...env },
-  });
+  const bun = (name: string, words: readonly string[], env: Record<string, string>): Service =>
+    bunService(root, name, words, env);
   const worker = (role: string, env: Record<string, string>, name = role): Service =>
-    bun(name, [join(root, "workers/main.ts"), role], { FANFARE_CONSUMER: REGION, ...env });
+    workerService(root, name, role, { FANFARE_CONSUMER: REGION, ...env });
 
   return {
     stages: [
@@ -129,15 +124,4 @@ export function servicesOf({ root, settings, keys, redis, ports }: Parts): Servi
 
 function loopback(port: number): string {
   return `http://127.0.0.1:${port}`;
-}
-
-/** What any process may know of its surroundings. */
-function inherited(): Record<string, string> {
-  const names = ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "NODE_EXTRA_CA_CERTS"];
-  return Object.fromEntries(
-    names.flatMap((name) => {
-      const value = process.env[name];
-      return value === undefined ? [] : [[name, value]];
-    }),
-  );
 }

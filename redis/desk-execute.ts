@@ -49,7 +49,7 @@ export interface ExecuteArgs extends DeskCall {
   readonly commands: readonly ReadyCommand[];
 }
 
-const COLUMNS = 9;
+const COLUMNS = 10;
 
 const lua = `
 ${DESK_STATE_LUA}
@@ -217,15 +217,16 @@ end
 local at_quote = {QUOTE = true, BUY = true, SELL = true, SET_BUY_TRIGGER = true, SET_SELL_AMOUNT = true, SET_SELL_TRIGGER = true}
 
 -- What a session's last command was answered. Of a user the newest sessions are kept.
-local function answered(user, session, n)
-  local last, reply = string.match(read(sessions, user .. ' ' .. session) or '', '^(%d+) (.*)$')
-  if not last or n > tonumber(last) then return nil end
-  return n == tonumber(last) and reply or 'overtaken'
+-- A reply begins with its number in the session; session is the field of user and session.
+local function answered(session, n)
+  local before = read(sessions, session)
+  local last = before and tonumber(string.match(before, '^%d+'))
+  if not last or n > last then return nil end
+  return n == last and before or 'overtaken'
 end
-local function answer(user, session, n, reply)
-  local field = user .. ' ' .. session
-  if not read(sessions, field) then
-    local kept, list = {session}, read(sessions, user) or ''
+local function answer(user, session, reply)
+  if not read(sessions, session) then
+    local kept, list = {string.match(session, '[^ ]+$')}, read(sessions, user) or ''
     for other in string.gmatch(list, '[^ ]+') do
       if #kept < ${MAX_SESSIONS} then kept[#kept + 1] = other
       else
@@ -235,22 +236,40 @@ local function answer(user, session, n, reply)
     end
     write(sessions, user, table.concat(kept, ' '))
   end
-  write(sessions, field, string.format('%d %s', n, reply))
+  write(sessions, session, reply)
 end
 
--- All balances in one look.
-local asked, wanted = {}, {}
-for i = 2, #batch, ${COLUMNS} do
-  local user = batch[i]
-  if not wanted[user] then wanted[user] = true asked[#asked + 1] = user end
+-- What the commands will want to know, each kind in one look.
+local piles = {BUY = buys, COMMIT_BUY = buys, CANCEL_BUY = buys, SELL = sells, COMMIT_SELL = sells, CANCEL_SELL = sells}
+local leaves_history = {
+  ADD = true, COMMIT_BUY = true, COMMIT_SELL = true, SET_BUY_AMOUNT = true, SET_BUY_TRIGGER = true, CANCEL_SET_BUY = true,
+  SET_SELL_AMOUNT = true, SET_SELL_TRIGGER = true, CANCEL_SET_SELL = true,
+}
+local wanted = {}
+local function want(of, field)
+  local fields = wanted[of]
+  if fields then fields[#fields + 1] = field else wanted[of] = {field} end
 end
-for i, value in ipairs(redis.call('HMGET', KEYS[3], unpack(asked))) do balances.known[asked[i]] = value and tonumber(value) end
+for i = 1, #batch, ${COLUMNS} do
+  local name, user, symbol, session = batch[i], batch[i + 1], batch[i + 2], batch[i + 6]
+  want(balances, user)
+  if session ~= '' then want(sessions, session) end
+  if name == 'DISPLAY_SUMMARY' then
+    for _, of in ipairs({symbols, buys, sells, history}) do want(of, user) end
+  else
+    if piles[name] then want(piles[name], user) end
+    if leaves_history[name] then want(history, user) end
+    if symbol ~= '' and name ~= 'QUOTE' and name ~= 'BUY' then want(packed_positions, user .. ' ' .. symbol) end
+  end
+end
+for of, fields in pairs(wanted) do fetch(of, fields) end
+for user, value in pairs(balances.known) do balances.known[user] = value and tonumber(value) end
 
-local function run(name, user, symbol, cents, price, time, session, n, more)
-  local once = session ~= '' and user ~= ''
+local function run(name, user, symbol, cents, price, time, session, n, text, more)
+  local once = session ~= ''
   local refusal, said = more ~= 0 and more.refusal or nil
   if once then
-    local before = answered(user, session, n)
+    local before = answered(session, n)
     if before == 'overtaken' then refusal, once = 'COMMAND_OVERTAKEN', false
     elseif before then return before end
   end
@@ -261,26 +280,26 @@ local function run(name, user, symbol, cents, price, time, session, n, more)
     elseif at_quote[name] and (price <= 0 or at - time > quote_valid) then refusal = 'QUOTE_UNAVAILABLE'
     else refusal, said, shares, of, amount, fire = commands[name](user, symbol, cents, price, time, transaction) end
   end
-  event(user, string.format('c,%d,%s,%s,%s,%d,%s,%s%s', transaction, name, user, symbol, cents, more ~= 0 and more.file or '', refusal or '', moved))
+  event(user, string.format('c,%d,', transaction) .. text .. (refusal or '') .. moved)
   local paid = more ~= 0 and more.paid
   if paid then event(user, string.format('q,%d,%s,%s,%d,%d,%s', transaction, paid.user, paid.symbol, paid.priceCents, paid.quoteTimeMs, paid.cryptokey)) end
   local reply
-  if refusal then reply = string.format('%d %s', transaction, refusal)
+  if refusal then reply = string.format('%d %d ', n, transaction) .. refusal
   else
     if shares then remember(user, transaction, name, of or symbol, amount or cents, shares) end
     local fired = fire and fire(user, symbol, position_of(user, symbol), price)
     if fire ~= nil then said = '"fired":' .. (fired and int(fired) or '0') end
     local balance = balance_of(user)
-    if balance then reply = string.format('%d {%s%s"balanceCents":%d', transaction, said, said == '' and '' or ',', balance)
-    else reply = string.format('%d {%s', transaction, said) end
+    if balance then reply = string.format('%d %d {', n, transaction) .. said .. string.format(said == '' and '"balanceCents":%d' or ',"balanceCents":%d', balance)
+    else reply = string.format('%d %d {', n, transaction) .. said end
   end
-  if once then answer(user, session, n, reply) end
+  if once then answer(user, session, reply) end
   return reply
 end
 
 local replies = {}
 for i = 1, #batch, ${COLUMNS} do
-  replies[#replies + 1] = run(batch[i], batch[i + 1], batch[i + 2], batch[i + 3], batch[i + 4], batch[i + 5], batch[i + 6], batch[i + 7], batch[i + 8])
+  replies[#replies + 1] = run(batch[i], batch[i + 1], batch[i + 2], batch[i + 3], batch[i + 4], batch[i + 5], batch[i + 6], batch[i + 7], batch[i + 8], batch[i + 9])
 end
 finish()
 return table.concat(replies, '\\n')
@@ -298,16 +317,18 @@ export const executeCommands: Script<ExecuteArgs, readonly string[]> = {
   args: (args) => {
     const flat: unknown[] = [];
     for (const each of args.commands) {
-      flat.push(
-        ...[each.name, each.user, each.symbol, each.cents, each.priceCents, each.quoteTimeMs],
-        ...[each.session, each.n, each.more ?? 0],
-      );
+      const { name, user, symbol, cents, priceCents, quoteTimeMs, session, n, more } = each;
+      const once = session === "" || user === "" ? "" : `${user} ${session}`;
+      // What of the command its event repeats.
+      const text = `${name},${user},${symbol},${cents},${more?.file ?? ""},`;
+      flat.push(name, user, symbol, cents, priceCents, quoteTimeMs, once, n, text, more ?? 0);
     }
     return [...deskCallArgs(args), String(args.pendingValidMs), JSON.stringify(flat)];
   },
   reply(raw, { commands }) {
     const replies = asText(raw).split("\n");
     if (replies.length !== commands.length) throw new TypeError("not a reply for each command");
-    return replies;
+    // Each begins with the sender's number, which a session remembers with it.
+    return replies.map((reply) => reply.slice(reply.indexOf(" ") + 1));
   },
 };

@@ -4,11 +4,15 @@
  * end, with the audit entry, however many commands a call holds.
  */
 import { ASKED_QUOTE_VALID_MS } from "../domain/quote.ts";
+import { SHOWN_HISTORY } from "./desk-summary.ts";
 import { DeskKeys } from "./keys.ts";
 import { LUA_NOW } from "./script.ts";
 
 /** No account holds more than this in cents, and no position in shares: all arithmetic stays exact in doubles. */
 export const MAX_HELD = 1_000_000_000_000_000;
+
+/** A history of this many characters holds more changes than are shown. */
+const LONG_HISTORY = 600;
 
 export interface DeskCall {
   readonly partition: number;
@@ -54,7 +58,7 @@ local function int(value) return string.format('%d', value) end
 local function column(key, name) return {key = key, name = name, known = {}, changed = {}} end
 local balances, symbols, history = column(KEYS[3], 'balances'), column(KEYS[5], 'symbols'), column(KEYS[6])
 local buys, sells, sessions = column(KEYS[7], 'buys'), column(KEYS[8], 'sells'), column(KEYS[9], 'sessions')
-local positions = column(KEYS[4], 'positions')
+local positions, packed_positions = column(KEYS[4], 'positions'), column(KEYS[4])
 local function read(of, field)
   local value = of.known[field]
   if value == nil then
@@ -65,6 +69,11 @@ local function read(of, field)
 end
 local function write(of, field, value)
   of.known[field], of.changed[field] = value, value
+end
+-- Many fields in one look: a call of Redis costs more than what it finds.
+local function fetch(of, fields)
+  local known = of.known
+  for i, value in ipairs(redis.call('HMGET', of.key, unpack(fields))) do known[fields[i]] = value end
 end
 
 -- Balances are numbers here, and text in Redis.
@@ -81,12 +90,12 @@ local function position_of(user, symbol)
   local field = user .. ' ' .. symbol
   local p = positions.known[field]
   if p then return p end
-  local text = redis.call('HGET', positions.key, field)
-  local free, rest = string.match(text or '0', '^(%d+)(.*)$')
-  p = {field = field, new = not text, free = tonumber(free), reserved = 0, buy = 0, buy_price = 0, buy_transaction = 0, sell = 0, sell_price = 0, sell_transaction = 0}
-  if rest ~= '' then
-    local reserved, buy, buy_price, buy_transaction, sell, sell_price, sell_transaction =
-      string.match(rest, '^,(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+)$')
+  local text = read(packed_positions, field)
+  p = {field = field, new = not text, free = tonumber(text or 0), reserved = 0, buy = 0, buy_price = 0, buy_transaction = 0, sell = 0, sell_price = 0, sell_transaction = 0}
+  if not p.free then
+    local free, reserved, buy, buy_price, buy_transaction, sell, sell_price, sell_transaction =
+      string.match(text, '^(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+)$')
+    p.free = tonumber(free)
     p.reserved, p.buy, p.buy_price, p.buy_transaction = tonumber(reserved), tonumber(buy), tonumber(buy_price), tonumber(buy_transaction)
     p.sell, p.sell_price, p.sell_transaction = tonumber(sell), tonumber(sell_price), tonumber(sell_transaction)
   end
@@ -120,11 +129,16 @@ local function event(user, text)
   if not seen[user] then seen[user] = true users[#users + 1] = user end
 end
 
--- The five newest, of what changed an account.
+-- Newest first, of what changed an account. Cut down to what is shown only now and then.
+local at_text = int(at)
 local function remember(user, transaction, name, symbol, cents, shares)
   local old = read(history, user) or ''
-  local most = string.match(old, '^[^;]*;[^;]*;[^;]*;[^;]*;') or old
-  write(history, user, string.format('%d,%s,%s,%d,%d,%d;%s', transaction, name, symbol, cents, shares, at, most))
+  if #old > ${LONG_HISTORY} then
+    local kept = 0
+    for _ = 1, ${SHOWN_HISTORY - 1} do kept = string.find(old, ';', kept + 1, true) end
+    old = string.sub(old, 1, kept)
+  end
+  write(history, user, string.format('%d,', transaction) .. name .. ',' .. symbol .. string.format(',%d,%d,', cents, shares) .. at_text .. ';' .. old)
 end
 
 local function trigger(symbol, price, user) return string.format('%s %013d %s', symbol, price, user) end
@@ -170,10 +184,10 @@ local function fire_sell(user, symbol, p, quote)
 end
 
 local transactions = 0
-local counted = tonumber(redis.call('GET', KEYS[1]) or '0')
+local counted, partitions, first = tonumber(redis.call('GET', KEYS[1]) or '0'), tonumber(ARGV[2]), ARGV[3] + 1
 local function next_transaction()
   transactions = transactions + 1
-  return (counted + transactions - 1) * ARGV[2] + ARGV[3] + 1
+  return (counted + transactions - 1) * partitions + first
 end
 
 -- The state and its audit in one entry: what happened, line by line, and how all that changed now stands.

@@ -3,6 +3,8 @@
  * putting them into words costs Redis many times what it costs a desk server.
  */
 const SUMMARY = /^"summary":"([^"]*)",?/;
+/** Of the latest changes of an account; more of them may stand in its history. */
+export const SHOWN_HISTORY = 5;
 
 /** Of the members of a reply's JSON object the `summary`, if there is one, in words. */
 export function expandSummary(members: string): string {
@@ -86,11 +88,13 @@ function parseSummary(text: string): Summary {
     pendingSells: pending(sells),
     buyTriggers,
     sellTriggers,
-    history: rowsOf(history).map(([transaction, command = "", symbol = "", ...rest]) => {
-      const [cents = 0, shares = 0, atMs = 0] = rest.map(Number);
-      const of = symbol === "" ? null : symbol;
-      return { transaction: Number(transaction), command, symbol: of, cents, shares, atMs };
-    }),
+    history: rowsOf(history)
+      .slice(0, SHOWN_HISTORY)
+      .map(([transaction, command = "", symbol = "", ...rest]) => {
+        const [cents = 0, shares = 0, atMs = 0] = rest.map(Number);
+        const of = symbol === "" ? null : symbol;
+        return { transaction: Number(transaction), command, symbol: of, cents, shares, atMs };
+      }),
   };
 }
 

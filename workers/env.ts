@@ -153,7 +153,7 @@ export const WorkerSchema = v.object({
   ),
   /** `legacy` answers as slowly as the real server does; `none` at once. */
   FANFARE_SIMULATOR_LATENCY: v.optional(v.picklist(["none", "legacy"]), "none"),
-  /** A file of `SYM,price` lines, read again at each step: prices that stand still in place of the walk. */
+  /** A file of `SYM,price` lines, read again at each step: prices that stand still in place of the walk. `*` is every other symbol, and `-` no price. */
   FANFARE_SIMULATOR_PRICES: v.optional(v.string()),
 });
 

@@ -18,11 +18,11 @@ export async function* auditOf(
   redis: Redis,
   partition: number,
   user?: string,
+  from = "0-0",
 ): AsyncGenerator<StoredEntry> {
   const stream = new DeskKeys(partition).audit;
   const only = user === undefined ? {} : { user };
   const [last] = (await redis.send("XREVRANGE", [stream, "+", "-", "COUNT", "1"])) as RawEntry[];
-  let from = "0-0";
   for (;;) {
     const first = await firstOf(redis, stream);
     if (first === undefined) {
@@ -63,13 +63,15 @@ function fieldsOf(flat: readonly string[]): ReadonlyMap<string, string> {
   return fields;
 }
 
-function isAfter(id: string, other: string): boolean {
+/** Whether an id of an entry comes after another. */
+export function isAfter(id: string, other: string): boolean {
   const [ms = 0, sequence = 0] = id.split("-").map(Number);
   const [otherMs = 0, otherSequence = 0] = other.split("-").map(Number);
   return ms === otherMs ? sequence > otherSequence : ms > otherMs;
 }
 
-function nextOf(id: string): string {
+/** The smallest id after this one. */
+export function nextOf(id: string): string {
   const [ms = "0", sequence = "0"] = id.split("-");
   return `${ms}-${Number(sequence) + 1}`;
 }

@@ -39,6 +39,7 @@ export interface AskedQuotesOptions {
 
 /** How often those who wait look whether the answer is there. */
 const POLL_MS = 20;
+const MOST_QUESTIONS = 4;
 
 const log = getLogger(["fanfare", "quotes", "asked"]);
 
@@ -87,6 +88,7 @@ async function fetchQuote(
   const counting: Promise<unknown>[] = [];
   const answer = await askHedged(() => source.ask(symbol, user), {
     afterMs: options.hedgeAfterMs,
+    most: MOST_QUESTIONS,
     onAnswer(each, wanted) {
       // The source bills what reached it, whether or not its answer was of use.
       if (each.kind !== "refused") {

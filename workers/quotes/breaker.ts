@@ -22,7 +22,8 @@ export function breaker(source: AskedSource, options: BreakerOptions): AskedSour
         closedUntilMs = options.now() + options.pauseMs;
       }
       const answer: Answer = await source.ask(symbol, user);
-      if (answer.kind === "quoted") failed = 0;
+      // Whoever answers, be it nonsense about one symbol, is not dead.
+      if (answer.kind === "quoted" || answer.kind === "garbage") failed = 0;
       else {
         failed += 1;
         closedUntilMs = options.now() + options.pauseMs;

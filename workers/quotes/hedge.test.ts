@@ -10,7 +10,7 @@ function quoted(priceMicros: number): Answer {
 }
 
 /** Questions that are answered by hand. */
-function byHand(afterMs: number) {
+function byHand(afterMs: number, most = 2) {
   const questions: PromiseWithResolvers<Answer>[] = [];
   const told: [Answer, wanted: boolean][] = [];
   const answer = askHedged(
@@ -19,7 +19,7 @@ function byHand(afterMs: number) {
       questions.push(question);
       return question.promise;
     },
-    { afterMs, onAnswer: (each, wanted) => void told.push([each, wanted]) },
+    { afterMs, most, onAnswer: (each, wanted) => void told.push([each, wanted]) },
   );
   return { questions, told, answer };
 }
@@ -43,6 +43,17 @@ test("a slow one is asked for again, the first quote counts, and the other is to
     [quoted(2), true],
     [quoted(1), false],
   ]);
+});
+
+test("it is asked four times at most, and the first quote of all counts", async () => {
+  const { questions, told, answer } = byHand(2, 4);
+  await until("it is asked four times", () => questions.length === 4);
+  questions[3]!.resolve(quoted(4));
+  expect(await answer).toEqual(quoted(4));
+  const nowMs = performance.now();
+  await until("it could have been asked again", () => performance.now() - nowMs > 20);
+  expect(questions).toHaveLength(4);
+  expect(told).toEqual([[quoted(4), true]]);
 });
 
 test("a failure is none while the other question may still be answered", async () => {

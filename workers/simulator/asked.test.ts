@@ -61,6 +61,17 @@ test("a file fixes prices, and a half-written one changes nothing", async () => 
   expect(await exchange(port, "ABC,me\n")).not.toStartWith("12.34,ABC,");
 });
 
+test("all other symbols can be fixed at once, and a symbol without a price gets no answer", async () => {
+  fixPrices("ABC,12.34\n*,5.00\nNON,-\n");
+  expect(await exchange(port, "ABC,me\n")).toStartWith("12.34,ABC,");
+  expect(await exchange(port, "XYZ,me\n")).toStartWith("5.00,XYZ,");
+  expect(await exchange(port, "NON,me\n")).toBe("");
+  fixPrices("ABC,12.34\n*,-\n");
+  expect(await exchange(port, "XYZ,me\n")).toBe("");
+  // What is streamed goes on walking, for those who live on the stream.
+  expect(await exchange(port, "EUR/USD,me\n")).toContain(",EUR/USD,me,");
+});
+
 const REAL_LATENCIES = "../shared/data/daytrading/quote-server-latency-seconds.csv";
 const realMs = existsSync(REAL_LATENCIES)
   ? readFileSync(REAL_LATENCIES, "utf8")

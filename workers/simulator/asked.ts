@@ -1,7 +1,7 @@
 /**
  * The asked side of the simulator, in the legacy line protocol: one question a
  * connection, `SYM,userid\n`, answered with `price,SYM,userid,timestampMs,cryptokey\n`.
- * Anything else gets its connection closed and no answer.
+ * Anything else, and a symbol without a price, gets its connection closed and no answer.
  */
 import { createHash } from "node:crypto";
 import { ID_PATTERN } from "../../domain/ids.ts";
@@ -31,7 +31,9 @@ export function listenAsked({ hostname, port, prices, latencyMs, now }: AskedSer
     const [symbol = "", user = "", ...rest] = line.replace(/\r$/, "").split(",");
     if (!SYMBOL_PATTERN.test(symbol) || !ID_PATTERN.test(user) || rest.length > 0) return undefined;
     const time = now();
-    const said = `${prices(symbol, time)},${symbol},${user},${time}`;
+    const price = prices(symbol, time);
+    if (price === undefined) return undefined;
+    const said = `${price},${symbol},${user},${time}`;
     const key = createHash("sha512").update(said).digest().subarray(0, 40).toString("base64");
     return `${said},${key}\n`;
   }

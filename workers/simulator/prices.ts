@@ -6,13 +6,16 @@
 import { readFileSync } from "node:fs";
 import { formatMicros, parseMicros } from "../../domain/money.ts";
 import { SYMBOL_PATTERN } from "../../domain/signal.ts";
-import { priceMicrosAt, walkOf } from "./walk.ts";
+import { priceMicrosAt, STREAMED_SYMBOLS, walkOf } from "./walk.ts";
 
 /** The walk takes five steps a second. */
 export const STEP_MS = 200;
 
-/** A decimal price, with as many decimals as are usual for the symbol. */
-export type Prices = (symbol: string, nowMs: number) => string;
+const OTHERS = "*";
+const NONE = "-";
+
+/** A decimal price, with as many decimals as are usual for the symbol; undefined where it has none. */
+export type Prices = (symbol: string, nowMs: number) => string | undefined;
 
 export function walkingPrices(seed: number): Prices {
   return (symbol, nowMs) => {
@@ -26,11 +29,12 @@ export function fixedPrices(file: string, otherwise: Prices): Prices {
   let fixed: ReadonlyMap<string, string> = new Map();
   return (symbol, nowMs) => {
     fixed = readPrices(file) ?? fixed;
-    return fixed.get(symbol) ?? otherwise(symbol, nowMs);
+    const price = fixed.get(symbol) ?? (isStreamed(symbol) ? undefined : fixed.get(OTHERS));
+    return price === undefined ? otherwise(symbol, nowMs) : price === NONE ? undefined : price;
   };
 }
 
-/** Lines `SYM,price`, each with its newline. */
+/** Lines `SYM,price`, each with its newline; `*` for all other symbols that are asked for, and `-` for no price. */
 function readPrices(file: string): Map<string, string> | undefined {
   let text: string;
   try {
@@ -43,10 +47,14 @@ function readPrices(file: string): Map<string, string> | undefined {
   const prices = new Map<string, string>();
   for (const line of lines) {
     const [symbol = "", price = "", ...rest] = line.split(",");
-    if (!SYMBOL_PATTERN.test(symbol) || parseMicros(price) === undefined || rest.length > 0) {
-      return undefined;
-    }
+    const named = symbol === OTHERS || SYMBOL_PATTERN.test(symbol);
+    const priced = price === NONE || parseMicros(price) !== undefined;
+    if (!named || !priced || rest.length > 0) return undefined;
     prices.set(symbol, price);
   }
   return prices;
+}
+
+function isStreamed(symbol: string): boolean {
+  return STREAMED_SYMBOLS.includes(symbol);
 }

@@ -36,7 +36,11 @@ export function listenStreaming(
     const { symbols } = socket.data;
     if (symbols.length === 0) return;
     const time = nowMs - (nowMs % STEP_MS);
-    const text = symbols.map((each) => `${each},${prices(each, nowMs)},${time}\n`).join("");
+    const text = symbols
+      .map((each) => ({ each, price: prices(each, nowMs) }))
+      .map(({ each, price }) => (price === undefined ? "" : `${each},${price},${time}\n`))
+      .join("");
+    if (text === "") return;
     // Symbols and prices are ASCII: as many bytes as characters.
     if (socket.write(text) < text.length) socket.terminate();
   }

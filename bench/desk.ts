@@ -1,0 +1,174 @@
+/**
+ * `npm run bench -- desk`: the workload runner on the real file of 45 users and
+ * on a drawn one of a thousand users and a million commands, each on a desk of
+ * its own: Redis with an append-only file, two desk servers, the recorder, and
+ * the quote server as slow as the real one. The figure counts only replies
+ * that were received, over the time until all of the audit was on disk.
+ */
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Supervisor } from "../local/supervisor.ts";
+import type { Status } from "../local/process.ts";
+import { workloadServices } from "../local/workload-services.ts";
+import type { Figures } from "../workers/workload/report.ts";
+import { numbersOf, optionsOf } from "./arguments.ts";
+import { generateWorkload } from "./desk-workload.ts";
+import { showProgress, table } from "./figures.ts";
+import { cpuMs, machine, peakMb } from "./machine.ts";
+
+const ROOT = join(import.meta.dirname, "..");
+const REAL_FILE = join(ROOT, "../shared/data/daytrading/45User_testWorkLoad");
+const DEFAULTS = {
+  ...{ users: "1000", commands: "1000000", seed: "1", connections: "16" },
+  ...{ "paced-seconds": "10", json: "" },
+};
+const KINDS = ["redis", "desk", "recorder", "simulator", "quotes", "runner"] as const;
+const POLL_MS = 20;
+
+interface Run extends Figures {
+  readonly workload: string;
+  /** CPU time of all processes of a kind, in microseconds a command. */
+  readonly cpuUs: Readonly<Record<string, number>>;
+  /** The most memory that the largest of a kind held. */
+  readonly peakMb: Readonly<Record<string, number>>;
+}
+
+export async function run(args: string[]): Promise<void> {
+  const options = optionsOf(args, DEFAULTS);
+  const [users = 0] = numbersOf(options.users);
+  const [commands = 0] = numbersOf(options.commands);
+  const [seed = 0] = numbersOf(options.seed);
+  const [pacedSeconds = 0] = numbersOf(options["paced-seconds"]);
+  const folder = mkdtempSync(join(tmpdir(), "fanfare-bench-desk-"));
+  const runs: Run[] = [];
+  try {
+    if (existsSync(REAL_FILE)) {
+      showProgress("the file of 45 users");
+      runs.push(await measure("45 users, real", REAL_FILE, options.connections));
+    }
+    const file = join(folder, "workload");
+    showProgress(`drawing ${commands.toLocaleString("en")} commands`);
+    await generateWorkload({ file, users, commands, seed });
+    showProgress(`${users.toLocaleString("en")} users`);
+    const name = `${users.toLocaleString("en")} users, drawn`;
+    const full = await measure(name, file, options.connections);
+    runs.push(full);
+
+    // Each line at its own time, at half of what was reached.
+    const rate = Math.max(1, Math.round(full.transactionsPerSecond / 2));
+    const paced = join(folder, "paced");
+    await generateWorkload({ file: paced, users, commands: rate * pacedSeconds, seed });
+    showProgress(`${rate.toLocaleString("en")} commands a second`);
+    const pace = ["--rate", String(rate)];
+    runs.push(await measure("at half that load", paced, options.connections, pace));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  showProgress("");
+  console.log(tableOf(runs));
+  if (options.json !== "") {
+    const report = { desk: runs, machine: machine() };
+    await Bun.write(options.json, `${JSON.stringify(report, null, 2)}\n`);
+  }
+}
+
+async function measure(
+  workload: string,
+  file: string,
+  connections: string,
+  more: readonly string[] = [],
+): Promise<Run> {
+  const data = mkdtempSync(join(tmpdir(), "fanfare-bench-desk-"));
+  const logs = join(data, "logs");
+  mkdirSync(logs);
+  let statuses: readonly Status[] = [];
+  const supervisor = new Supervisor({ logs, changed: (all) => void (statuses = all) });
+  try {
+    const services = await workloadServices({ root: ROOT, data, prices: undefined });
+    for (const stage of services.stages) {
+      const result = await supervisor.start(stage);
+      if (!result.ok) throw new Error(result.why);
+    }
+    const figuresFile = join(data, "figures.json");
+    const before = takenBy(statuses);
+    const child = Bun.spawn(
+      [
+        ...[process.execPath, "--no-env-file", "workers/workload/command.ts", file],
+        ...["--url", services.urls.join(","), "--connections", connections],
+        ...["--json", figuresFile, ...more],
+      ],
+      {
+        cwd: ROOT,
+        env: { PATH: process.env["PATH"] ?? "", ...services.settings },
+        stdio: ["ignore", "ignore", "inherit"],
+      },
+    );
+    // The figures are there when the audit is drained; the proof that follows is not measured.
+    while (!existsSync(figuresFile) && child.exitCode === null) await Bun.sleep(POLL_MS);
+    const after = takenBy([...statuses, { name: "runner", pid: child.pid }]);
+    if ((await child.exited) !== 0) throw new Error("the run failed, or its books do not hold");
+    const figures = (await Bun.file(figuresFile).json()) as Figures;
+    return { workload, ...figures, ...usageOf(before, after, figures.replies) };
+  } finally {
+    await supervisor.stop();
+    rmSync(data, { recursive: true, force: true });
+  }
+}
+
+interface Taken {
+  readonly cpuMs: number;
+  readonly peakMb: number;
+}
+
+/** What each process has taken since it started. */
+function takenBy(processes: readonly Pick<Status, "name" | "pid">[]): Map<string, Taken> {
+  return new Map(
+    processes.flatMap(({ name, pid }) =>
+      pid === undefined ? [] : [[name, { cpuMs: cpuMs(pid), peakMb: peakMb(pid) }] as const],
+    ),
+  );
+}
+
+function usageOf(
+  before: ReadonlyMap<string, Taken>,
+  after: ReadonlyMap<string, Taken>,
+  commands: number,
+): Pick<Run, "cpuUs" | "peakMb"> {
+  const cpuUs: Record<string, number> = {};
+  const peak: Record<string, number> = {};
+  for (const [name, taken] of after) {
+    const kind = name.replace(/\d+$/, "");
+    const tookMs = taken.cpuMs - (before.get(name)?.cpuMs ?? 0);
+    cpuUs[kind] = (cpuUs[kind] ?? 0) + (tookMs * 1_000) / commands;
+    peak[kind] = Math.max(peak[kind] ?? 0, taken.peakMb);
+  }
+  return { cpuUs, peakMb: peak };
+}
+
+function tableOf(runs: readonly Run[]): string {
+  const figures = table(
+    ["workload", "replies", "errors", "/s", "p50 ms", "p99 ms", "p99 no quote", "drained s"],
+    runs.map((each) => [
+      ...[each.workload, each.replies, each.errors, each.transactionsPerSecond],
+      ...[each.p50Ms, each.p99Ms, each.p99UnquotedMs, each.auditDrainedS].map((value) =>
+        value.toFixed(2),
+      ),
+    ]),
+  );
+  const usage = table(
+    ["CPU µs a command", ...KINDS, "all"],
+    runs.map(({ workload, cpuUs }) => [
+      workload,
+      ...KINDS.map((kind) => (cpuUs[kind] ?? 0).toFixed(1)),
+      Object.values(cpuUs)
+        .reduce((sum, each) => sum + each, 0)
+        .toFixed(1),
+    ]),
+  );
+  const memory = table(
+    ["peak MB", ...KINDS],
+    runs.map(({ workload, peakMb: peak }) => [workload, ...KINDS.map((kind) => peak[kind] ?? 0)]),
+  );
+  return [figures, usage, memory].join("\n\n");
+}

@@ -1,0 +1,33 @@
+/** A role of the workers as a supervised service, told no more of its surroundings than any process may know. */
+import { join } from "node:path";
+import type { Service } from "./process.ts";
+
+type Env = Readonly<Record<string, string>>;
+
+export function bunService(
+  root: string,
+  name: string,
+  words: readonly string[],
+  env: Env,
+): Service {
+  const orphan = ["--preload", join(root, "local/orphan.ts")];
+  return {
+    name,
+    command: [process.execPath, "--no-env-file", ...orphan, ...words],
+    env: { ...inherited(), ...env },
+  };
+}
+
+export function workerService(root: string, name: string, role: string, env: Env): Service {
+  return bunService(root, name, [join(root, "workers/main.ts"), role], env);
+}
+
+function inherited(): Record<string, string> {
+  const names = ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "NODE_EXTRA_CA_CERTS"];
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = process.env[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+}

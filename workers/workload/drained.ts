@@ -1,0 +1,40 @@
+/** Whether all of the desk's audit has left its streams for the audit store. */
+import { DeskKeys, type PartitionMap } from "../../redis/keys.ts";
+import { asText, type Script } from "../../redis/script.ts";
+import { run, type Redis } from "../redis-client.ts";
+
+const POLL_MS = 5;
+const PATIENCE_MS = 120_000;
+const GROUP = "recorder";
+
+const lua = `
+if redis.call('EXISTS', KEYS[1]) == 0 then return 'yes' end
+local stream = redis.call('XINFO', 'STREAM', KEYS[1])
+for i = 1, #stream, 2 do stream[stream[i]] = stream[i + 1] end
+for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+  local group = {}
+  for i = 1, #flat, 2 do group[flat[i]] = flat[i + 1] end
+  if group.name == ARGV[1] and group.pending == 0 and group['last-delivered-id'] == stream['last-generated-id'] then return 'yes' end
+end
+return 'no'
+`;
+
+const isDrained: Script<{ readonly partition: number }, boolean> = {
+  name: "is-drained",
+  lua,
+  keys: ({ partition }) => [new DeskKeys(partition).audit],
+  args: () => [GROUP],
+  reply: (raw) => asText(raw) === "yes",
+};
+
+/** Answers false where the recorder does not come to an end in two minutes. */
+export async function auditDrained(redis: Redis, partitions: PartitionMap): Promise<boolean> {
+  const giveUpAtMs = performance.now() + PATIENCE_MS;
+  for (const partition of partitions.all()) {
+    while (!(await run(redis, isDrained, { partition }))) {
+      if (performance.now() > giveUpAtMs) return false;
+      await Bun.sleep(POLL_MS);
+    }
+  }
+  return true;
+}
