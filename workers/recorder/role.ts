@@ -1,9 +1,10 @@
 /**
  * The recorder: follows the home's `signals` and `links` and the regions'
- * `events` into the records, and the desk's `audit` into its store. It is behind, never in the way: while the records
- * are cut off the streams keep what is not yet written, and nothing is
- * acknowledged or trimmed before it is.
+ * `events` into the records, and the desk's `audit` into its store. It is
+ * behind, never in the way: while the records are cut off the streams keep what
+ * is not yet written, and nothing is acknowledged or trimmed before it is.
  */
+import { constants, setPriority } from "node:os";
 import { DeskKeys, HomeKeys, PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import { GROUPS } from "../../redis/streams.ts";
 import { SYSTEM_CLOCK } from "../clock.ts";
@@ -26,6 +27,8 @@ const GROUP = "recorder";
 const RECLAIM_IDLE_MS = 60_000;
 
 export const role: Role = async (env, stop, ready) => {
+  // On one machine with those who trade it takes the time that they leave.
+  setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
   armCrashPoint(env.FANFARE_CRASH_AT);
   const [records, audit] = await Promise.all([openRecords(env), openAudit(env)]);
   const partitions = new PartitionMap(env.FANFARE_PARTITIONS).all();
