@@ -14,8 +14,10 @@ import {
   type AuditEvent,
 } from "../../redis/desk-audit.ts";
 import { executeCommands, type ReadyCommand } from "../../redis/desk-execute.ts";
-import { fireTriggers, waitingSymbols } from "../../redis/desk-fire.ts";
+import { fireTriggers, type FireCursor } from "../../redis/desk-fire.ts";
+import { MAX_HELD } from "../../redis/desk-state.ts";
 import { expandSummary } from "../../redis/desk-summary.ts";
+import { waitingTriggers } from "../../redis/desk-waiting.ts";
 import { DeskKeys } from "../../redis/keys.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";
@@ -110,8 +112,27 @@ async function books(...users: string[]) {
   return await run(redis, readAccounts, { partition: 1, users });
 }
 
-const fire = (symbol: string, priceCents: number, sourceTimeMs = Date.now()) =>
-  run(redis, fireTriggers, { ...CALL, symbol, priceCents, sourceTimeMs });
+const fire = (symbol: string, priceCents: number, sourceTimeMs = Date.now(), after?: FireCursor) =>
+  run(redis, fireTriggers, {
+    ...{ ...CALL, symbol, priceCents, sourceTimeMs, validMs: 60_000 },
+    ...(after ? { after } : {}),
+  });
+
+/** How many each call fired, until there is nothing more to look at. */
+async function fireAll(symbol: string, priceCents: number): Promise<number[]> {
+  const counts: number[] = [];
+  for (let after: FireCursor | undefined, more = true; more;) {
+    const fired = await fire(symbol, priceCents, Date.now(), after);
+    if (fired.kind !== "fired") throw new Error(fired.kind);
+    counts.push(fired.count);
+    after = fired.next;
+    more = after !== undefined;
+  }
+  return counts;
+}
+
+const waiting = async (side: "buy" | "sell") =>
+  (await run(redis, waitingTriggers, { partition: 1, side })).waiting;
 
 describe("the desk's commands", () => {
   test("a buy takes whole shares at its quote when it is committed, and nothing before", async () => {
@@ -289,8 +310,8 @@ describe("triggers", () => {
     expect(await fire("AB", 100)).toMatchObject({ count: 0 });
     expect(await Promise.all([fire("ABC", 300), fire("ABC", 300)])).toEqual(
       expect.arrayContaining([
-        { kind: "fired", count: 1, more: false },
-        { kind: "fired", count: 0, more: false },
+        { kind: "fired", count: 1 },
+        { kind: "fired", count: 0 },
       ]),
     );
     expect(await books("u")).toEqual([
@@ -306,7 +327,7 @@ describe("triggers", () => {
       shares: 3,
       movedCents: [100],
     });
-    expect(await run(redis, waitingSymbols, { partition: 1 })).toEqual([]);
+    expect(await waiting("buy")).toEqual([]);
   });
 
   test("that are met when they are set fire in that step", async () => {
@@ -330,9 +351,10 @@ describe("triggers", () => {
       ready(`SET_SELL_TRIGGER,s${index},ABC,${index + 1}.00`, 1),
     ]).flat();
     expect((await execute(setUp)).filter(({ code }) => code !== undefined)).toEqual([]);
-    expect(await run(redis, waitingSymbols, { partition: 1 })).toEqual(["ABC"]);
+    expect(await waiting("buy")).toEqual([{ symbol: "ABC", priceCents: 5_000 }]);
+    expect(await waiting("sell")).toEqual([{ symbol: "ABC", priceCents: 100 }]);
     // Buys at 20.00 and above, sells at 20.00 and below.
-    expect(await fire("ABC", 2_000)).toEqual({ kind: "fired", count: 31 + 20, more: false });
+    expect(await fire("ABC", 2_000)).toEqual({ kind: "fired", count: 31 + 20 });
     expect(await fire("ABC", 2_000)).toMatchObject({ count: 0 });
     expect(await fire("ABC", 1, Date.now() - 61_000)).toEqual({ kind: "stale" });
   });
@@ -345,15 +367,55 @@ describe("triggers", () => {
     ]);
     for (let start = 0; start < 500; start += 100)
       await execute(setUp.slice(start, start + 100).flat());
-    const counts: number[] = [];
-    for (let more = true; more;) {
-      const fired = await fire("ABC", 500);
-      if (fired.kind !== "fired") throw new Error(fired.kind);
-      counts.push(fired.count);
-      ({ more } = fired);
-    }
+    const counts = await fireAll("ABC", 500);
     expect(counts.reduce((sum, each) => sum + each)).toBe(500);
     expect(Math.max(...counts)).toBeLessThanOrEqual(200);
+  });
+
+  test("that cannot fire, as they would burst their accounts, keep nobody behind them waiting", async () => {
+    const key = new DeskKeys(1).balances;
+    const setUp = Array.from({ length: 450 }, (_, index) => [
+      ready(`ADD,u${index},10.00`),
+      ready(`SET_BUY_AMOUNT,u${index},ABC,10.00`),
+      // The first to be met come first.
+      ready(`SET_BUY_TRIGGER,u${index},ABC,${index < 400 ? 3 : 9}.00`, 1_000),
+    ]);
+    for (let start = 0; start < 450; start += 90)
+      await execute(setUp.slice(start, start + 90).flat());
+    for (let index = 0; index < 400; index += 1)
+      await redis.send("HSET", [key, `u${index}`, String(MAX_HELD)]);
+    // Three shares, and a rest that a full account cannot take back.
+    const counts = await fireAll("ABC", 300);
+    expect(counts).toEqual([0, 0, 50]);
+    expect(await fireAll("ABC", 300)).toEqual([0, 0, 0]);
+    await redis.send("HSET", [key, "u7", "0"]);
+    expect((await fireAll("ABC", 300)).reduce((sum, each) => sum + each)).toBe(1);
+  });
+
+  test("are known by symbol and nearest price, however many symbols there are", async () => {
+    const names = Array.from({ length: 700 }, (_, index) =>
+      [26 * 26, 26, 1]
+        .map((of) => String.fromCharCode(65 + (Math.floor(index / of) % 26)))
+        .join(""),
+    );
+    const desk = new DeskKeys(1);
+    const members = names.flatMap((name, index) =>
+      [1, 2, 3].map((each) => `${name} ${String(index + each).padStart(13, "0")} u${each}`),
+    );
+    for (const key of [desk.buyTriggers, desk.sellTriggers])
+      await redis.send("ZADD", [key, ...members.flatMap((member) => ["0", member])]);
+    const all = async (side: "buy" | "sell") => {
+      const first = await run(redis, waitingTriggers, { partition: 1, side });
+      expect([first.waiting.length, first.more]).toEqual([500, true]);
+      const after = first.waiting.at(-1)!.symbol;
+      const second = await run(redis, waitingTriggers, { partition: 1, side, after });
+      expect(second.more).toBe(false);
+      return [...first.waiting, ...second.waiting];
+    };
+    const expected = (add: number) =>
+      names.map((symbol, index) => ({ symbol, priceCents: index + add }));
+    expect(await all("sell")).toEqual(expected(1));
+    expect(await all("buy")).toEqual(expected(3).reverse());
   });
 });
 

@@ -97,6 +97,7 @@ function commandsOf(
         auditPaid(redis, env, answer);
       },
       now: Date.now,
+      streamed: env.FANFARE_QUOTES_SYMBOLS,
     }),
     dump: (user, file) => writeLog(log, env.FANFARE_DATA, user, file),
   });

@@ -1,5 +1,5 @@
 /** The quotes that a desk server trades stocks at: its own copy of the shared cache, and the way to get what is not in it. */
-import { ASKED_QUOTE_VALID_MS, centsOf } from "../../domain/quote.ts";
+import { ASKED_QUOTE_VALID_MS, centsOf, STREAMED_QUOTE_VALID_MS } from "../../domain/quote.ts";
 import type { PaidAnswer } from "../../redis/desk-execute.ts";
 import type { AskedQuote, QuotedAnswer } from "../quotes/asked-quotes.ts";
 import { paidAnswer } from "../quotes/paid.ts";
@@ -26,12 +26,16 @@ export interface StockQuotesOptions {
   /** Audits an answer that no command is going to. */
   readonly onUnclaimed: (answer: QuotedAnswer) => void;
   readonly now: () => number;
+  /** Symbols whose quotes come anew all the time: a copy of one is soon old. */
+  readonly streamed: readonly string[];
 }
 
 /** Time for a command to reach Redis, whose clock decides. */
 const MARGIN_MS = 250;
 
-export function stockQuotes({ source, onUnclaimed, now }: StockQuotesOptions): StockQuotes {
+export function stockQuotes(options: StockQuotesOptions): StockQuotes {
+  const { source, onUnclaimed, now } = options;
+  const streamed = new Set(options.streamed);
   const copies = new Map<string, StockQuote>();
   /** By symbol and user: who asks waits for the answer, and takes it along. */
   const claims = new Map<string, QuotedAnswer | undefined>();
@@ -45,7 +49,8 @@ export function stockQuotes({ source, onUnclaimed, now }: StockQuotesOptions): S
     known(symbol) {
       const copy = copies.get(symbol);
       if (copy === undefined) return undefined;
-      return now() - copy.quoteTimeMs < ASKED_QUOTE_VALID_MS - MARGIN_MS ? copy : undefined;
+      const validMs = streamed.has(symbol) ? STREAMED_QUOTE_VALID_MS : ASKED_QUOTE_VALID_MS;
+      return now() - copy.quoteTimeMs < validMs - MARGIN_MS ? copy : undefined;
     },
     async fetch(symbol, user) {
       const claim = `${symbol} ${user}`;

@@ -16,7 +16,7 @@ const PAUSE_MS = 1_000;
 
 export function houseQuotes(
   redis: Redis,
-  env: Pick<WorkerEnv, "FANFARE_QUOTES_ASKED">,
+  env: Pick<WorkerEnv, "FANFARE_QUOTES_ASKED" | "FANFARE_QUOTES_SYMBOLS">,
   onPaid?: AskedQuotesOptions["onPaid"],
 ): ReturnType<typeof askedQuotes> {
   const source = legacySource({
@@ -24,9 +24,15 @@ export function houseQuotes(
     user: HOUSE_USER,
     timeoutMs: ASK_TIMEOUT_MS,
   });
+  const guarded = breaker(source, { failures: FAILURES, pauseMs: PAUSE_MS, now: Date.now });
+  const streamed = new Set(env.FANFARE_QUOTES_SYMBOLS);
   return askedQuotes({
     redis,
-    source: breaker(source, { failures: FAILURES, pauseMs: PAUSE_MS, now: Date.now }),
+    source: {
+      // What is streamed is in the cache while the stream lives, and else not to be had.
+      ask: async (symbol, user) =>
+        streamed.has(symbol) ? { kind: "refused" } : await guarded.ask(symbol, user),
+    },
     timeoutMs: ASK_TIMEOUT_MS,
     now: Date.now,
     token: () => crypto.randomUUID(),

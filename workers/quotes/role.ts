@@ -1,10 +1,12 @@
 /**
- * The quotes role: follows the stream into every desk partition, and serves
- * quotes over HTTP, streamed or asked. Several may run at once: each writes the
- * same ticks, and only one of them asks for a symbol at a time.
+ * The quotes role: follows the stream into every desk partition, serves quotes
+ * over HTTP, streamed or asked, and fires the triggers that they meet. Several
+ * may run at once: each writes the same ticks, only one of them asks for a
+ * symbol at a time, and a trigger fires once.
  */
 import { PartitionMap } from "../../redis/keys.ts";
 import type { Quote } from "../../domain/quote.ts";
+import { armCrashPoint } from "../crash-point.ts";
 import type { Role } from "../role.ts";
 import { connectRedis } from "../redis-client.ts";
 import { deskWriter } from "./desk-writer.ts";
@@ -12,17 +14,20 @@ import { ASK_TIMEOUT_MS, houseQuotes } from "./house.ts";
 import { serveQuotes } from "./http.ts";
 import { auditPaid } from "./paid.ts";
 import { streamingSource } from "./streaming.ts";
+import { triggerWatch } from "./trigger-watch.ts";
 
 const STREAM_SILENCE_MS = 3_000;
 const STOP_TIMEOUT_MS = 1_000;
 
 export const role: Role = async (env, stop, ready) => {
+  armCrashPoint(env.FANFARE_CRASH_AT);
   const redis = connectRedis(env.FANFARE_REDIS_URL);
+  const partitions = new PartitionMap(env.FANFARE_PARTITIONS);
   const streamed = env.FANFARE_QUOTES_SYMBOLS;
   const newest = new Map<string, Quote>();
   const missing = new Set(streamed);
 
-  const writer = deskWriter(redis, new PartitionMap(env.FANFARE_PARTITIONS), (written) => {
+  const writer = deskWriter(redis, partitions, (written) => {
     if (missing.size === 0) return;
     for (const { symbol } of written) missing.delete(symbol);
     if (missing.size === 0) ready();
@@ -30,6 +35,12 @@ export const role: Role = async (env, stop, ready) => {
   const asked = houseQuotes(redis, env, (answer) => {
     auditPaid(redis, env, answer);
   });
+  const watch = triggerWatch({
+    ...{ redis, partitions, streamed, asked },
+    server: env.FANFARE_CONSUMER,
+    now: Date.now,
+  });
+  const watching = watch.follow(stop);
   const server = serveQuotes(
     {
       streamed,
@@ -56,8 +67,10 @@ export const role: Role = async (env, stop, ready) => {
       }
     }
     writer.add(quotes);
+    watch.add(quotes);
   }, stop);
 
-  await Promise.race([Promise.all([server.stop(), writer.drained()]), Bun.sleep(STOP_TIMEOUT_MS)]);
+  const ended = Promise.all([server.stop(), writer.drained(), watching]);
+  await Promise.race([ended, Bun.sleep(STOP_TIMEOUT_MS)]);
   redis.close();
 };
