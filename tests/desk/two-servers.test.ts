@@ -2,22 +2,16 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import fc from "fast-check";
 import { parseDeskLine, type DeskCommand } from "../../domain/desk-command.ts";
-import { DeskModel, type DeskBooks } from "../../domain/desk-model.ts";
+import { DeskModel } from "../../domain/desk-model.ts";
 import { formatCents } from "../../domain/money.ts";
-import type { AccountId } from "../../domain/ids.ts";
-import { readAccounts } from "../../redis/desk-accounts.ts";
-import { eventsOf, parseAuditEntry } from "../../redis/desk-audit.ts";
-import { PartitionMap } from "../../redis/keys.ts";
-import { auditOf } from "../../workers/audit/merged.ts";
 import { openSqliteAudit } from "../../workers/audit/sqlite.ts";
-import { run } from "../../workers/redis-client.ts";
+import { auditEvents, booksOf, sumsOf } from "../support/desk-audit.ts";
 import { openDeskSocket, type DeskSocket } from "../support/desk-socket.ts";
 import { sendLines, startTradingDesk, type TradingDesk } from "../support/trading-desk.ts";
 
 const PRICES = { A: "0.01", BB: "5.00", CCC: "250.75" } as const;
 const CENTS = { A: 1, BB: 500, CCC: 25_075 } as const;
 const FOREVER_MS = 100_000_000;
-const partitions = new PartitionMap(4);
 
 let desk: TradingDesk;
 let sockets: DeskSocket[] = [];
@@ -30,34 +24,16 @@ afterAll(async () => {
   await desk.stop();
 });
 
-async function booksOf(users: readonly string[]): Promise<(DeskBooks | undefined)[]> {
-  return await Promise.all(
-    users.map(async (user) => {
-      const partition = partitions.ofAccount(user as AccountId);
-      return (await run(desk.client, readAccounts, { partition, users: [user] }))[0];
-    }),
-  );
-}
-
-/** The sum of what every user's events moved, read from store and streams; and how often each transaction is there. */
-async function audited(): Promise<{ sums: Map<string, number>; commands: Map<number, number> }> {
+/** What every user's events moved, and how often the transaction that is there most often is there. */
+async function audited(): Promise<{ sums: ReadonlyMap<string, number>; most: number }> {
   const store = openSqliteAudit(desk.data);
-  const sums = new Map<string, number>();
-  const commands = new Map<number, number>();
-  for (const partition of partitions.all()) {
-    for await (const { fields } of auditOf(store, desk.client, partition)) {
-      for (const event of eventsOf(parseAuditEntry(fields)!)) {
-        if (event.kind === "command") {
-          commands.set(event.transaction, (commands.get(event.transaction) ?? 0) + 1);
-        }
-        if (!("movedCents" in event)) continue;
-        const moved = event.movedCents.reduce((sum, each) => sum + each, 0);
-        sums.set(event.user, (sums.get(event.user) ?? 0) + moved);
-      }
-    }
-  }
+  const events = await auditEvents(store, desk.client);
   await store.close();
-  return { sums, commands };
+  const commands = Map.groupBy(
+    events.filter(({ kind }) => kind === "command"),
+    ({ transaction }) => transaction,
+  );
+  return { sums: sumsOf(events), most: Math.max(...[...commands.values()].map((of) => of.length)) };
 }
 
 function modelReply(model: DeskModel, command: DeskCommand): object {
@@ -117,12 +93,12 @@ test("random commands of many users at two servers end as the plain model says, 
         }),
       );
       const users = [...model.books().keys()];
-      expect(await booksOf(users)).toEqual([...model.books().values()]);
-      const { sums, commands } = await audited();
+      expect(await booksOf(desk.client, users)).toEqual([...model.books().values()]);
+      const { sums, most } = await audited();
       for (const [user, { balanceCents }] of model.books()) {
         expect([user, sums.get(user)]).toEqual([user, balanceCents]);
       }
-      expect(Math.max(...commands.values())).toBe(1);
+      expect(most).toBe(1);
     }),
     { numRuns: 25 },
   );
@@ -176,8 +152,8 @@ test("commands sent again after a server was killed are done once, and none is l
   await killing;
   expect(kills).toBeGreaterThan(1);
   expect(again).toBeGreaterThan(0);
-  expect(await booksOf(users)).toEqual(users.map((user) => model.books().get(user)));
-  const { sums, commands } = await audited();
+  expect(await booksOf(desk.client, users)).toEqual(users.map((user) => model.books().get(user)));
+  const { sums, most } = await audited();
   for (const user of users) expect(sums.get(user)).toBe(model.books().get(user)!.balanceCents);
-  expect(Math.max(...commands.values())).toBe(1);
+  expect(most).toBe(1);
 }, 120_000);

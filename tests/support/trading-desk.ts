@@ -20,6 +20,10 @@ export interface TradingDesk {
   readonly token: string;
   readonly data: string;
   readonly servers: readonly DeskServer[];
+  /** What every role of this desk is started with. */
+  readonly env: Readonly<Record<string, string>>;
+  /** `SYM` → price, from the next answer of the quote server on. */
+  fixPrices(prices: Readonly<Record<string, string>>): void;
   stop(): Promise<void>;
 }
 
@@ -29,19 +33,25 @@ export interface TradingDeskOptions {
   readonly prices?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
   readonly recorder?: boolean;
+  /** `always` where a killed Redis must not have lost anything that was answered. */
+  readonly durability?: "everysec" | "always";
 }
 
 /** In real runs pending orders last a minute, and a slow machine must not change the answer. */
 export async function startTradingDesk(options: TradingDeskOptions): Promise<TradingDesk> {
   const data = mkdtempSync(join(tmpdir(), "fanfare-desk-"));
-  const redis = await startRedis({ appendOnly: true });
-  const asked = await freePort();
+  const redis = await startRedis({
+    appendOnly: true,
+    ...(options.durability ? { durability: options.durability } : {}),
+  });
+  const [asked, streaming] = [await freePort(), await freePort()];
   const token = crypto.randomUUID();
   const prices = join(data, "prices");
-  const lines = Object.entries(options.prices ?? {}).map(
-    ([symbol, price]) => `${symbol},${price}\n`,
-  );
-  writeFileSync(prices, lines.join(""));
+  const fixPrices = (fixed: Readonly<Record<string, string>>): void => {
+    const lines = Object.entries(fixed).map(([symbol, price]) => `${symbol},${price}\n`);
+    writeFileSync(prices, lines.join(""));
+  };
+  fixPrices(options.prices ?? {});
   const env = {
     FANFARE_REDIS_URL: redis.url,
     FANFARE_PARTITIONS: "4",
@@ -49,9 +59,10 @@ export async function startTradingDesk(options: TradingDeskOptions): Promise<Tra
     FANFARE_DESK_TOKEN: token,
     FANFARE_DESK_PENDING_MS: "100000000",
     FANFARE_SIMULATOR_ASKED_PORT: String(asked),
-    FANFARE_SIMULATOR_STREAMING_PORT: String(await freePort()),
+    FANFARE_SIMULATOR_STREAMING_PORT: String(streaming),
     FANFARE_SIMULATOR_PRICES: prices,
     FANFARE_QUOTES_ASKED: `tcp://127.0.0.1:${asked}`,
+    FANFARE_QUOTES_STREAMING: `tcp://127.0.0.1:${streaming}`,
     ...options.env,
   };
   const simulator = await startRole("simulator", env);
@@ -82,6 +93,8 @@ export async function startTradingDesk(options: TradingDeskOptions): Promise<Tra
     token,
     data,
     servers,
+    env,
+    fixPrices,
     async stop() {
       client.close();
       await Promise.all(stops.map((each) => each()));
