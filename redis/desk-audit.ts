@@ -27,6 +27,14 @@ export interface AuditEntry {
   readonly events: string;
   /** What changed, as it stood at the end of the call. */
   readonly changed: ReadonlyMap<AuditedHash, string>;
+  /**
+   * Contracts that were opened, settled or sold together, as `changed`: their name
+   * in `DeskKeys.expiries`, and their field as it now stands (`desk-books.ts`), of
+   * which the rows are left out where they are those that were opened.
+   */
+  readonly contracts: string;
+  /** What they were settled or sold at, if they were. */
+  readonly closePriceMicros: string;
 }
 
 /** What moves an account without a command of its user's: a stake leaves it. */
@@ -91,6 +99,8 @@ export function parseAuditEntry(fields: ReadonlyMap<string, string>): AuditEntry
         return text === undefined ? [] : [[name, text] as const];
       }),
     ),
+    contracts: fields.get("contracts") ?? "",
+    closePriceMicros: fields.get("closePriceMicros") ?? "",
   };
 }
 

@@ -117,12 +117,13 @@ if opened > 0 then
     packed = table.concat(parts)
   end
   local field = shard .. '#' .. #batches
-  local text = format('open,%s,%s,%s,%d,%d,%s|', contract, payout, price, now, expires, symbol) .. packed
+  local head = format('open,%s,%s,%s,%d,%d,%s', contract, payout, price, now, expires, symbol)
+  local text, name = head .. '|' .. packed, field .. ' ' .. bucket .. ' ' .. symbol
   redis.call('HSET', KEYS[2], unpack(balances))
   redis.call('HSET', KEYS[3], field, text)
   redis.call('PEXPIRE', KEYS[3], ${BOOKS_KEPT_MS} + duration)
-  redis.call('ZADD', KEYS[4], expires, field .. ' ' .. bucket .. ' ' .. symbol)
-  audit_many('STAKE', bucket, packed, balances, now)
+  redis.call('ZADD', KEYS[4], expires, name)
+  audit_many('STAKE', bucket, packed, balances, now, 'contracts', name .. '\\n' .. head)
   if opened == #accounts then return {price, now, expires} end
   batches[#batches + 1] = text
 end

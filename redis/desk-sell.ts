@@ -65,14 +65,16 @@ for number = 1, #batches do
       batches[number] = head .. '|' .. table.concat(kept)
       batches[#batches + 1] = string.format('sold,%s,%s,%s,%s,%s,%s,%s,%s,%d|', contract, payout, open, opened_at, expires_at, symbol, close, price, now) .. table.concat(sold)
       redis.call('HSET', KEYS[3], field, batches[number], next_field, batches[#batches])
-      if #kept == 0 then redis.call('ZREM', KEYS[4], field .. ' ' .. bucket .. ' ' .. symbol) end
+      local of = ' ' .. bucket .. ' ' .. symbol
+      if #kept == 0 then redis.call('ZREM', KEYS[4], field .. of) end
       local changed = {}
       for account, cents in pairs(returns) do
         local balance = redis.call('HINCRBY', KEYS[2], account, string.format('%d', cents))
         changed[#changed + 1] = account
         changed[#changed + 1] = string.format('%d', balance)
       end
-      audit_many('RETURN', bucket, table.concat(rows), changed, now)
+      local contracts = table.concat({field .. of, batches[number], next_field .. of, batches[#batches]}, '\\n')
+      audit_many('RETURN', bucket, table.concat(rows), changed, now, 'contracts', contracts, 'closePriceMicros', price)
       redis.call('XADD', KEYS[5], 'MINID', '~', string.format('%d', now - ${BOOKS_KEPT_MS}), '*', 'settled', cjson.encode(settled), 'closePriceMicros', price, 'settledAtMs', string.format('%d', now))
     end
   end

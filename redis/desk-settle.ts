@@ -65,15 +65,17 @@ if contract then
     end
     settled[#settled + 1] = {order == '' and bucket or bucket .. '.' .. order, account, kind, returned}
   end
-  redis.call('HSET', KEYS[2], field, kind .. ',' .. contract .. ',' .. payout .. ',' .. open .. ',' .. rest)
+  local text = kind .. ',' .. contract .. ',' .. payout .. ',' .. open .. ',' .. rest
+  redis.call('HSET', KEYS[2], field, text)
   local changed = {}
   for account, cents in pairs(returns) do
     local balance = redis.call('HINCRBY', KEYS[3], account, string.format('%d', cents))
     changed[#changed + 1] = account
     changed[#changed + 1] = string.format('%d', balance)
   end
-  if #rows > 0 then audit_many('RETURN', bucket, table.concat(rows), changed, now) end
-  redis.call('XADD', KEYS[5], 'MINID', '~', string.format('%d', now - ${BOOKS_KEPT_MS}), '*', 'settled', cjson.encode(settled), 'closePriceMicros', close and string.format('%d', close) or '', 'settledAtMs', string.format('%d', now))
+  close = close and string.format('%d', close) or ''
+  audit_many('RETURN', bucket, table.concat(rows), changed, now, 'contracts', name .. '\\n' .. string.match(text, '^[^|]*'), 'closePriceMicros', close)
+  redis.call('XADD', KEYS[5], 'MINID', '~', string.format('%d', now - ${BOOKS_KEPT_MS}), '*', 'settled', cjson.encode(settled), 'closePriceMicros', close, 'settledAtMs', string.format('%d', now))
 end
 redis.call('ZREM', KEYS[4], name)
 return #settled

@@ -17,15 +17,20 @@ export function auditArgs({ server, partitions, partition }: DeskCall): string[]
 }
 
 /**
- * `audit_many(name, of, rows, changed, now)`: `rows` is `id,account,cents;` of
+ * `audit_many(name, of, rows, changed, now, …)`: `rows` is `id,account,cents;` of
  * each, `of` what their ids begin with, or nothing; `changed` the balances as they
- * now stand, account and cents by turns.
+ * now stand, account and cents by turns; more fields of the entry may follow.
  */
 export const AUDIT_MANY_LUA = `
-local function audit_many(name, of, rows, changed, now)
+local function audit_many(name, of, rows, changed, now, ...)
   local server, partitions, partition = ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV]
   local transaction = (redis.call('INCR', KEYS[#KEYS - 1]) - 1) * partitions + partition + 1
-  redis.call('XADD', KEYS[#KEYS], '*', 'at', string.format('%d', now), 'server', server, 'users', '${MANY_USERS}',
-    'events', string.format('m,%d,%s,%s|', transaction, name, of) .. rows, 'balances', table.concat(changed, '\\n'))
+  local entry = {'XADD', KEYS[#KEYS], '*', 'at', string.format('%d', now), 'server', server, 'users', '${MANY_USERS}',
+    'events', string.format('m,%d,%s,%s|', transaction, name, of) .. rows, ...}
+  if #changed > 0 then
+    entry[#entry + 1] = 'balances'
+    entry[#entry + 1] = table.concat(changed, '\\n')
+  end
+  redis.call(unpack(entry))
 end
 `;

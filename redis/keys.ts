@@ -291,6 +291,10 @@ export class DeskKeys {
   get audit(): string {
     return `${this.#prefix}:audit`;
   }
+  /** What is to take a key's place, while it is written. */
+  prepared(key: string): string {
+    return `${this.#prefix}:prepared:${key.slice(this.#prefix.length + 1)}`;
+  }
 }
 
 /** STRING (`priceMicros,sourceTimeMs`) of an asked quote, shared by all servers. */

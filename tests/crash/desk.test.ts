@@ -86,7 +86,7 @@ test("desk servers killed five times and Redis once: every reply and all books a
     await sendLines(server, desk.token, ["ADD,warm,1.00", "QUOTE,warm,ABC", "QUOTE,warm,XYZ"]);
   }
   let replies = 0;
-  const all = USERS.map((user, nth) => linesOf(user, nth)).flat().length;
+  const all = USERS.flatMap((user, nth) => linesOf(user, nth)).length;
   const trading = Promise.all(USERS.map((user, nth) => trade(user, nth, () => (replies += 1))));
   const killing = (async () => {
     for (let kill = 0; kill < 6; kill += 1) {

@@ -19,7 +19,8 @@ export function parseClaimed(raw: unknown): Entry[] {
   return parseEntries(entries);
 }
 
-function parseEntries(entries: readonly RawEntry[]): Entry[] {
+/** `XRANGE`: as the entries of one stream are within either of them. */
+export function parseEntries(entries: readonly RawEntry[]): Entry[] {
   return entries.map(([id, flat]) => {
     const fields = new Map<string, string>();
     for (let index = 0; index + 1 < (flat?.length ?? 0); index += 2) {
