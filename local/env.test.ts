@@ -7,6 +7,7 @@ test("without settings everything has its default", () => {
     value: {
       ...{ port: 8787, data: "/home/of/it/.data", durability: "everysec" },
       mongodbUri: undefined,
+      auditMongodbUri: undefined,
     },
   });
 });
@@ -30,4 +31,15 @@ test.each([
   const settings = readSettings({ MONGODB_URI }, "/");
   if (!settings.ok) throw new Error("valid settings were refused");
   expect(summaryOf(settings.value)).toEndWith(expected);
+});
+
+test("an audit with a server of its own is told beside the records", () => {
+  const settings = readSettings(
+    { AUDIT_MONGODB_URI: "mongodb://a:b@audit:1,audit:2/?replicaSet=r" },
+    "/",
+  );
+  if (!settings.ok) throw new Error("valid settings were refused");
+  expect(summaryOf(settings.value)).toEndWith(
+    "records in SQLite, audit in MongoDB at audit:1,audit:2",
+  );
 });

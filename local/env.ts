@@ -2,6 +2,11 @@
 import { resolve } from "node:path";
 import * as v from "valibot";
 
+const mongodbUri = v.pipe(
+  v.string(),
+  v.regex(/^mongodb(\+srv)?:\/\//, "a URL starting with mongodb: or mongodb+srv:"),
+);
+
 export const LocalSchema = v.object({
   /** Where the edge listens. */
   PORT: v.optional(
@@ -22,12 +27,9 @@ export const LocalSchema = v.object({
     "everysec",
   ),
   /** The records' MongoDB; without it they are SQLite in FANFARE_DATA. */
-  MONGODB_URI: v.optional(
-    v.pipe(
-      v.string(),
-      v.regex(/^mongodb(\+srv)?:\/\//, "a URL starting with mongodb: or mongodb+srv:"),
-    ),
-  ),
+  MONGODB_URI: v.optional(mongodbUri),
+  /** The MongoDB of the desk's audit; without it, it is where the records are. */
+  AUDIT_MONGODB_URI: v.optional(mongodbUri),
 });
 
 export interface Settings {
@@ -36,6 +38,7 @@ export interface Settings {
   readonly data: string;
   readonly durability: "everysec" | "always";
   readonly mongodbUri: string | undefined;
+  readonly auditMongodbUri: string | undefined;
 }
 
 export type SettingsResult =
@@ -56,7 +59,7 @@ export function readSettings(
     }
   }
   if (faults.length > 0 || !parsed.success) return { ok: false, faults };
-  const { PORT, FANFARE_DATA, FANFARE_DURABILITY, MONGODB_URI } = parsed.output;
+  const { PORT, FANFARE_DATA, FANFARE_DURABILITY, MONGODB_URI, AUDIT_MONGODB_URI } = parsed.output;
   return {
     ok: true,
     value: {
@@ -64,14 +67,19 @@ export function readSettings(
       data: resolve(root, FANFARE_DATA),
       durability: FANFARE_DURABILITY,
       mongodbUri: MONGODB_URI,
+      auditMongodbUri: AUDIT_MONGODB_URI,
     },
   };
 }
 
 /** One line for people; a password inside an address is not in it. */
-export function summaryOf({ port, data, durability, mongodbUri }: Settings): string {
-  const records = mongodbUri === undefined ? "SQLite" : `MongoDB at ${hostsOf(mongodbUri)}`;
-  return `port ${port}, data in ${data}, Redis fsync ${durability}, records in ${records}`;
+export function summaryOf(settings: Settings): string {
+  const { port, data, durability } = settings;
+  const store = (uri: string | undefined): string =>
+    uri === undefined ? "SQLite" : `MongoDB at ${hostsOf(uri)}`;
+  const apart = settings.auditMongodbUri;
+  const audit = apart === undefined ? "" : `, audit in ${store(apart)}`;
+  return `port ${port}, data in ${data}, Redis fsync ${durability}, records in ${store(settings.mongodbUri)}${audit}`;
 }
 
 /** A list of hosts is no URL that can be parsed, so the user part is cut off by its last @. */

@@ -49,6 +49,9 @@ export function servicesOf({ root, settings, keys, redis, ports }: Parts): Servi
   const records = {
     FANFARE_DATA: settings.data,
     ...(settings.mongodbUri === undefined ? {} : { MONGODB_URI: settings.mongodbUri }),
+    ...(settings.auditMongodbUri === undefined
+      ? {}
+      : { AUDIT_MONGODB_URI: settings.auditMongodbUri }),
   };
   const desk = {
     FANFARE_DESK_URL: loopback(ports.desk),

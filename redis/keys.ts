@@ -291,9 +291,9 @@ export class DeskKeys {
   get audit(): string {
     return `${this.#prefix}:audit`;
   }
-  /** What is to take a key's place, while it is written. */
-  prepared(key: string): string {
-    return `${this.#prefix}:prepared:${key.slice(this.#prefix.length + 1)}`;
+  /** What is to take a key's place, while one of those who restore it writes it. */
+  prepared(key: string, restorer: string): string {
+    return `${this.#prefix}:prepared:${restorer}:${key.slice(this.#prefix.length + 1)}`;
   }
 }
 

@@ -40,7 +40,7 @@ interface Server {
 }
 
 const CANDIDATES: readonly [took: string, start: () => Promise<Server | undefined>][] = [
-  ["MONGODB_URI", fromEnvironment],
+  ["MONGODB_URI", () => fromEnvironment("MONGODB_URI")],
   ["mongod", fromPath],
   ["mongodb-memory-server", fromDownload],
   ["mongo-java-server", fromMaven],
@@ -48,7 +48,17 @@ const CANDIDATES: readonly [took: string, start: () => Promise<Server | undefine
 
 /** Undefined where this machine can have none; that is a failure in CI. */
 export async function startMongo(): Promise<TestMongo | undefined> {
-  for (const [took, start] of CANDIDATES) {
+  return await startFirstOf(CANDIDATES);
+}
+
+/** The server that AUDIT_MONGODB_URI names; otherwise as `startMongo`. */
+export async function startAuditMongo(): Promise<TestMongo | undefined> {
+  const own = () => fromEnvironment("AUDIT_MONGODB_URI");
+  return await startFirstOf([["AUDIT_MONGODB_URI", own], ...CANDIDATES]);
+}
+
+async function startFirstOf(candidates: typeof CANDIDATES): Promise<TestMongo | undefined> {
+  for (const [took, start] of candidates) {
     const server = await start();
     if (!server) continue;
     console.log(`records are tested on MongoDB from ${took}`);
@@ -81,8 +91,8 @@ function inOwnDatabase(server: Server, took: string): TestMongo {
   };
 }
 
-async function fromEnvironment(): Promise<Server | undefined> {
-  const uri = process.env["MONGODB_URI"];
+async function fromEnvironment(name: string): Promise<Server | undefined> {
+  const uri = process.env[name];
   return uri === undefined || uri === "" ? undefined : { uri, stop: async () => {} };
 }
 

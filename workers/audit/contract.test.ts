@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { startMongo } from "../../tests/support/mongo.ts";
+import { startAuditMongo } from "../../tests/support/mongo.ts";
 import { openMongoAudit } from "./mongo.ts";
 import { PAGE, type AuditRange, type AuditStore, type StoredEntry } from "./port.ts";
 import { openSqliteAudit } from "./sqlite.ts";
 
-const mongo = await startMongo();
+const mongo = await startAuditMongo();
 const folder = mkdtempSync(join(tmpdir(), "fanfare-audit-"));
 afterAll(async () => {
   await mongo?.stop();

@@ -22,6 +22,8 @@ import { replay, type Replay, type SettlementsEntry } from "./replay.ts";
 export const NUMBERS_SKIPPED = 100_000_000;
 /** Fields a command. */
 const AT_ONCE = 500;
+/** What was prepared and then left is forgotten after this. */
+const PREPARED_MS = 3_600_000;
 
 export interface RestoreOptions {
   readonly redis: Redis;
@@ -104,21 +106,24 @@ async function write(
 ): Promise<boolean> {
   const desk = new DeskKeys(partition);
   const swaps: RedisCommand[] = [];
+  const restorer = crypto.randomUUID();
   for (const { key, kind, fields, untilMs } of kept) {
-    const prepared = desk.prepared(key);
-    await redis.send("DEL", [prepared]);
+    if (fields.size === 0) {
+      swaps.push(["DEL", key]);
+      continue;
+    }
+    const prepared = desk.prepared(key, restorer);
     const flat = [...fields].map(([field, value]) =>
       kind === "zset" ? [value, field] : [field, value],
     );
     for (let start = 0; start < flat.length; start += AT_ONCE) {
       const some = flat.slice(start, start + AT_ONCE).flat();
       await redis.send(kind === "zset" ? "ZADD" : "HSET", [prepared, ...some]);
+      if (start === 0) await redis.send("PEXPIRE", [prepared, String(PREPARED_MS)]);
     }
-    if (fields.size === 0) swaps.push(["DEL", key]);
-    else {
-      if (untilMs !== undefined) await redis.send("PEXPIREAT", [prepared, String(untilMs)]);
-      swaps.push(["RENAME", prepared, key]);
-    }
+    const keep: RedisCommand =
+      untilMs === undefined ? ["PERSIST", key] : ["PEXPIREAT", key, String(untilMs)];
+    swaps.push(["RENAME", prepared, key], keep);
   }
 
   const counted = Math.max(mark.transactions, told.transactions) + NUMBERS_SKIPPED;
