@@ -2,10 +2,12 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { AccountId, SubscriptionId } from "../../domain/ids.ts";
 import { bucketOf } from "../../redis/desk-books.ts";
+import { sellContracts } from "../../redis/desk-sell.ts";
 import { DeskKeys } from "../../redis/keys.ts";
 import type { AuditStore } from "../../workers/audit/port.ts";
 import { openSqliteAudit } from "../../workers/audit/sqlite.ts";
 import { connectDesk } from "../../workers/brokers/desk/desk.ts";
+import { run } from "../../workers/redis-client.ts";
 import { auditEvents, booksOf, PARTITIONS, sumsOf } from "../support/desk-audit.ts";
 import { freePort } from "../support/ports.ts";
 import { startRole, type RoleProcess } from "../support/role.ts";
@@ -80,6 +82,23 @@ async function openContracts(bucket: string, durationSeconds: number): Promise<v
   expect(JSON.stringify(answers)).not.toContain("rejected");
 }
 
+/** Some of each partition's, and all of one's. */
+async function sellSome(bucket: string): Promise<number> {
+  let sold = 0;
+  for (const partition of PARTITIONS.all()) {
+    const own = [...USERS.keys()].filter(
+      (index) => PARTITIONS.ofAccount(USERS[index] as AccountId) === partition,
+    );
+    const names = (partition === 0 ? own : own.slice(0, 2)).map(String);
+    const call = { partition, partitions: PARTITIONS.count, server: "seller" };
+    const orders = { bucket, shard: 0, names };
+    const close = `s0_${"3".repeat(32)}` as never;
+    const { contracts } = await run(desk.client, sellContracts, { ...call, close, orders });
+    sold += contracts.filter((each) => each?.sale).length;
+  }
+  return sold;
+}
+
 async function restore(...words: string[]): Promise<{ code: number; said: string }> {
   const command = [process.execPath, "--no-env-file", "workers/restore/command.ts", ...words];
   const child = Bun.spawn(command, { env: { ...process.env, ...desk.env }, stderr: "inherit" });
@@ -150,6 +169,7 @@ test("a Redis that is lost wholly is rebuilt: every account, trigger, session an
     const left = (await Promise.all(due)).reduce((sum: number, each) => sum + Number(each), 0);
     return left === PARTITIONS.count;
   });
+  expect(await sellSome(LONG)).toBeGreaterThan(PARTITIONS.count);
   await drained();
   const before = await standing();
   const books = await booksOf(desk.client, USERS);
