@@ -9,6 +9,7 @@ const BENCHES: Record<string, () => Promise<{ run: Bench }>> = {
   burst: () => import("./burst.ts"),
   edge: () => import("./edge.ts"),
   desk: () => import("./desk.ts"),
+  triggers: () => import("./triggers.ts"),
 };
 
 const [name = "", ...args] = process.argv.slice(2);

@@ -22,6 +22,22 @@ const send = (lines: readonly string[], session?: string) =>
 const commandsUrl = () => `${desk.servers[0]!.url}/v1/desk/commands`;
 const bearer = () => ({ authorization: `Bearer ${desk.token}` });
 
+/** What senders get wrong, and what each is told. */
+const BAD: readonly (readonly [line: string | Uint8Array<ArrayBuffer>, code: string])[] = [
+  ["[9962] ADD,bad,-73280.58 ", "AMOUNT_INVALID"],
+  ["ADD,bad,0.00", "AMOUNT_INVALID"],
+  ["ADD,bad,99999999999999999999.00", "AMOUNT_INVALID"],
+  ["ADD,bad,1.005", "AMOUNT_INVALID"],
+  ["BUY,bad,abc,1.00", "SYMBOL_INVALID"],
+  ["HELLO,bad", "COMMAND_UNKNOWN"],
+  ["BUY,nobody,ABC,10.00", "USER_UNKNOWN"],
+  ["BUY,bad,ABC", "ARGUMENTS_WRONG"],
+  ["BUY,bad,ABC,1.00,1.00", "ARGUMENTS_WRONG"],
+  ["DUMPLOG,../../etc/passwd", "FILE_INVALID"],
+  [`ADD,bad,${"1".repeat(1024 * 1024)}`, "LINE_TOO_LONG"],
+  [new Uint8Array([65, 68, 68, 44, 0xff, 0xfe, 0xc3]), "LINE_NOT_TEXT"],
+];
+
 describe("lines by HTTP", () => {
   test("are answered one by one in their order, whoever's they are", async () => {
     const lines = Array.from({ length: 3_000 }, (_, n) => `[${n + 1}] ADD,order${n % 50},1.00`);
@@ -49,24 +65,10 @@ describe("lines by HTTP", () => {
   });
 
   test("that are bad get a clear error each, are audited, change nothing, and the run goes on", async () => {
-    const bad: [line: string | Uint8Array<ArrayBuffer>, code: string][] = [
-      ["[9962] ADD,bad,-73280.58 ", "AMOUNT_INVALID"],
-      ["ADD,bad,0.00", "AMOUNT_INVALID"],
-      ["ADD,bad,99999999999999999999.00", "AMOUNT_INVALID"],
-      ["ADD,bad,1.005", "AMOUNT_INVALID"],
-      ["BUY,bad,abc,1.00", "SYMBOL_INVALID"],
-      ["HELLO,bad", "COMMAND_UNKNOWN"],
-      ["BUY,nobody,ABC,10.00", "USER_UNKNOWN"],
-      ["BUY,bad,ABC", "ARGUMENTS_WRONG"],
-      ["BUY,bad,ABC,1.00,1.00", "ARGUMENTS_WRONG"],
-      ["DUMPLOG,../../etc/passwd", "FILE_INVALID"],
-      [`ADD,bad,${"1".repeat(1024 * 1024)}`, "LINE_TOO_LONG"],
-      [new Uint8Array([65, 68, 68, 44, 0xff, 0xfe, 0xc3]), "LINE_NOT_TEXT"],
-    ];
     const parts = [
       "ADD,bad,1.00\r\n",
       "\r\n",
-      ...bad.flatMap(([line]) => [line, "\n"]),
+      ...BAD.flatMap(([line]) => [line, "\n"]),
       "ADD,bad,1.00",
     ];
     const response = await fetch(commandsUrl(), {
@@ -77,7 +79,7 @@ describe("lines by HTTP", () => {
     const replies = parseReplies(await response.text());
     expect(replies.map(({ code }) => code)).toEqual([
       undefined,
-      ...bad.map(([, code]) => code),
+      ...BAD.map(([, code]) => code),
       undefined,
     ]);
     expect(replies.at(-1)).toMatchObject({ balanceCents: 200 });
@@ -145,6 +147,70 @@ describe("lines by WebSocket", () => {
     expect(replies.at(-1)).toMatchObject({ balanceCents: 5_000 });
     socket.close();
   });
+
+  test.each(["a message each", "one message"])(
+    "that are bad get a clear error each, are audited, change nothing, and the rest is done (%s)",
+    async (how) => {
+      const user = how === "one message" ? "wsbad1" : "wsbad2";
+      const named = (line: string | Uint8Array<ArrayBuffer>) =>
+        Buffer.from(line).toString("latin1").replace(",bad", `,${user}`);
+      const lines = [`ADD,${user},1.00`, ...BAD.map(([line]) => named(line)), `ADD,${user},1.00`];
+      const socket = new WebSocket(
+        `${commandsUrl().replace("http", "ws").replace("commands", "ws")}`,
+        {
+          headers: bearer(),
+        },
+      );
+      const replies: ReturnType<typeof parseReplies> = [];
+      socket.addEventListener("message", ({ data }) => void replies.push(...parseReplies(data)));
+      await new Promise((resolve) => socket.addEventListener("open", resolve));
+      const messages = how === "one message" ? [lines.join("\n")] : lines;
+      // As bytes: some of it is no text.
+      for (const each of messages) socket.send(Buffer.from(each, "latin1"));
+      await until("all are answered", () => replies.length === lines.length);
+      const codes = replies.flatMap(({ code }) => code ?? []);
+      expect(codes.toSorted()).toEqual(BAD.map(([, code]) => code).toSorted());
+      for (const { code, message, transaction } of replies.filter(({ ok }) => !ok)) {
+        expect([code, typeof message, transaction]).toEqual([code, "string", expect.any(Number)]);
+      }
+      const [summary] = await send([`DISPLAY_SUMMARY,${user}`]);
+      expect(summary).toMatchObject({ balanceCents: 200, reservedCents: 0, holdings: [] });
+      const log = await fetch(`${desk.servers[0]!.url}/v1/desk/log?user=${user}`, {
+        headers: bearer(),
+      });
+      expect((await log.text()).match(/<errorEvent>/g)).toHaveLength(7);
+      socket.close();
+    },
+  );
+
+  test("of a sender that does not read are hung up on, and others never wait for it", async () => {
+    const { port } = new URL(commandsUrl());
+    const socket = connect(Number(port), "127.0.0.1");
+    let over = false;
+    socket.on("error", () => (over = true));
+    socket.on("close", () => (over = true));
+    const key = Buffer.from(crypto.randomUUID().slice(0, 16)).toString("base64");
+    socket.write(
+      `GET /v1/desk/ws HTTP/1.1\r\nHost: desk\r\nAuthorization: Bearer ${desk.token}\r\n` +
+        `Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n` +
+        `Sec-WebSocket-Key: ${key}\r\n\r\n`,
+    );
+    await new Promise((resolve) => socket.once("data", resolve));
+    socket.pause();
+    await send(["ADD,deaf,1.00"]);
+    const text = Buffer.from("DISPLAY_SUMMARY,deaf\n".repeat(400));
+    // A binary message, masked with zeros.
+    const head = Buffer.from([0x82, 0xfe, text.length >> 8, text.length & 0xff, 0, 0, 0, 0]);
+    await until(
+      "it is hung up on",
+      async () => {
+        socket.write(Buffer.concat([head, text]));
+        expect(await send(["ADD,other,1.00"])).toMatchObject([{ ok: true }]);
+        return over;
+      },
+      25_000,
+    );
+  }, 30_000);
 
   test("a log of all holds what was sent before it on the same socket", async () => {
     const socket = await openDeskSocket(desk.servers[0]!, desk.token);

@@ -17,7 +17,8 @@ export interface CommandSocket {
   waiting: string[];
 }
 
-const MAX_MESSAGE_BYTES = 1024 * 1024;
+/** A line of a megabyte is answered with what is wrong with it; more than this in a message is hung up on. */
+const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 /** What is sent and not read; whoever lets more pile up is dropped. */
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 const MAX_OPEN = 16_384;

@@ -392,6 +392,38 @@ describe("triggers", () => {
     expect((await fireAll("ABC", 300)).reduce((sum, each) => sum + each)).toBe(1);
   });
 
+  test("that wait cost a quote nothing: it looks once a side, however many there are", async () => {
+    /** How often each command ran for this quote, those of its script included. */
+    const calls = async (priceCents: number): Promise<Record<string, number>> => {
+      await redis.send("CONFIG", ["RESETSTAT"]);
+      await fire("ABC", priceCents);
+      const stats = String(await redis.send("INFO", ["commandstats"]));
+      const found = [...stats.matchAll(/^cmdstat_([\w|]+):calls=(\d+)/gm)];
+      return Object.fromEntries(
+        found.flatMap(([, name = "", count]) =>
+          /config|info|evalsha|eval/.test(name) ? [] : [[name, Number(count)]],
+        ),
+      );
+    };
+    const desk = new DeskKeys(1);
+    const members = (count: number) =>
+      Array.from({ length: count }, (_, nth) => `ABC ${String(nth + 1).padStart(13, "0")} u${nth}`);
+    await lines(["ADD,one,9.00"], ["SET_BUY_AMOUNT,one,ABC,9.00"]);
+    const setTrigger = () => lines(["SET_BUY_TRIGGER,one,ABC,8.00", 900]);
+    await setTrigger();
+    const few = { none: await calls(801), one: await calls(800) };
+    await lines(["SET_BUY_AMOUNT,one,ABC,1.00"], ["CANCEL_SET_BUY,one,ABC"]);
+    await lines(["ADD,one,9.00"], ["SET_BUY_AMOUNT,one,ABC,9.00"]);
+    await setTrigger();
+    for (let start = 0; start < 700; start += 100) {
+      const some = members(700).slice(start, start + 100);
+      await redis.send("ZADD", [desk.buyTriggers, ...some.flatMap((each) => ["0", each])]);
+    }
+    expect(await calls(801)).toEqual(few.none);
+    expect(few.none).toEqual({ time: 1, get: 1, zrangebylex: 1, zrevrangebylex: 1 });
+    expect(await calls(800)).toEqual(few.one);
+  });
+
   test("are known by symbol and nearest price, however many symbols there are", async () => {
     const names = Array.from({ length: 700 }, (_, index) =>
       [26 * 26, 26, 1]

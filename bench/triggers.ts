@@ -1,0 +1,169 @@
+/**
+ * `npm run bench -- triggers`: what a million waiting triggers cost: to set, to
+ * keep, per look, per quote that meets none, and per quote that meets one; the
+ * same with a thousand beside it, as most figures should not differ.
+ */
+import { writeFileSync } from "node:fs";
+import { waitingTriggers } from "../redis/desk-waiting.ts";
+import { executeCommands, type ReadyCommand } from "../redis/desk-execute.ts";
+import { fireTriggers, type FireReply } from "../redis/desk-fire.ts";
+import { DeskKeys } from "../redis/keys.ts";
+import { startRedis } from "../tests/support/redis.ts";
+import { connectRedis, run as runScript, type Redis } from "../workers/redis-client.ts";
+import { numbersOf, optionsOf } from "./arguments.ts";
+import { median, showProgress, table } from "./figures.ts";
+import { machine, redisCpuMs } from "./machine.ts";
+
+const CALL = { partition: 0, partitions: 1, server: "bench" };
+const SYMBOLS = 100;
+/** Users whose triggers are set in one call: two commands each. */
+const AT_ONCE = 250;
+const QUOTES = 20_000;
+const FIRED = 200;
+/** Every trigger buys at 1.00 or below; all quotes are above it but those that meet one. */
+const QUOTE_CENTS = 500;
+const TRIGGER_CENTS = 100;
+const AMOUNT_CENTS = 1_000;
+
+interface Figures {
+  readonly triggers: number;
+  readonly setCpuUs: number;
+  readonly bytesEach: number;
+  readonly lookCpuMs: number;
+  readonly missCpuUs: number;
+  readonly hitCpuUs: number;
+  readonly hitMedianMs: number;
+}
+
+export async function run(args: string[]): Promise<void> {
+  const options = optionsOf(args, { triggers: "1000,1000000", json: "" });
+  const figures: Figures[] = [];
+  for (const count of numbersOf(options.triggers)) figures.push(await measure(count));
+  showProgress("");
+  console.log(
+    table(
+      ["waiting", "set µs", "bytes", "look ms", "meets none µs", "meets one µs", "fired ms"],
+      figures.map((each) => [
+        each.triggers,
+        each.setCpuUs.toFixed(1),
+        each.bytesEach,
+        each.lookCpuMs.toFixed(2),
+        each.missCpuUs.toFixed(1),
+        each.hitCpuUs.toFixed(1),
+        each.hitMedianMs.toFixed(2),
+      ]),
+    ),
+  );
+  if (options.json !== "") {
+    writeFileSync(options.json, `${JSON.stringify({ machine: machine(), figures }, null, 2)}\n`);
+  }
+}
+
+async function measure(count: number): Promise<Figures> {
+  const server = await startRedis({ appendOnly: true });
+  const redis = connectRedis(server.url);
+  const users = Math.ceil(count / SYMBOLS);
+  await addUsers(redis, users);
+  const before = await usedBytes(redis);
+  const setCpuMs = await cpuOf(redis, () => setAll(redis, users));
+  await redis.send("DEL", [new DeskKeys(0).audit]);
+  const triggers = Number(await redis.send("ZCARD", [new DeskKeys(0).buyTriggers]));
+  const bytesEach = ((await usedBytes(redis)) - before) / triggers;
+
+  const lookCpuMs = await cpuOf(redis, async () => {
+    for (let times = 0; times < 100; times += 1) {
+      await runScript(redis, waitingTriggers, { partition: 0, side: "buy" });
+    }
+  });
+  const missCpuMs = await cpuOf(redis, async () => {
+    for (let start = 0; start < QUOTES; start += 100) {
+      await Promise.all(Array.from({ length: 100 }, () => fire(redis, "AA", QUOTE_CENTS)));
+    }
+  });
+  // One trigger each is lifted above the others, and met alone.
+  await execute(redis, FIRED, (nth) => [
+    ready("SET_BUY_TRIGGER", `u${nth % users}`, symbolOf(Math.floor(nth / users)), 200 + nth),
+  ]);
+  const tookMs: number[] = [];
+  let fired = 0;
+  const hitCpuMs = await cpuOf(redis, async () => {
+    for (let nth = FIRED - 1; nth >= 0; nth -= 1) {
+      const startedAtMs = performance.now();
+      const reply = await fire(redis, symbolOf(Math.floor(nth / users)), 200 + nth);
+      tookMs.push(performance.now() - startedAtMs);
+      if (reply.kind === "fired") fired += reply.count;
+    }
+  });
+  if (fired !== FIRED) throw new Error(`${fired} of ${FIRED} triggers were fired`);
+  redis.close();
+  await server.stop();
+  return {
+    triggers,
+    setCpuUs: (setCpuMs * 1_000) / triggers,
+    bytesEach,
+    lookCpuMs: lookCpuMs / 100,
+    missCpuUs: (missCpuMs * 1_000) / QUOTES,
+    hitCpuUs: (hitCpuMs * 1_000) / FIRED,
+    hitMedianMs: median(tookMs),
+  };
+}
+
+async function addUsers(redis: Redis, users: number): Promise<void> {
+  const cents = AMOUNT_CENTS * SYMBOLS * 2;
+  await execute(redis, users, (nth) => [ready("ADD", `u${nth}`, "", cents)]);
+  await redis.send("DEL", [new DeskKeys(0).audit]);
+}
+
+async function setAll(redis: Redis, users: number): Promise<void> {
+  for (let of = 0; of < SYMBOLS; of += 1) {
+    const symbol = symbolOf(of);
+    showProgress(`setting triggers: ${of * users}`);
+    await execute(redis, users, (nth) => [
+      ready("SET_BUY_AMOUNT", `u${nth}`, symbol, AMOUNT_CENTS),
+      ready("SET_BUY_TRIGGER", `u${nth}`, symbol, TRIGGER_CENTS),
+    ]);
+    // As the recorder would have taken it away.
+    await redis.send("XTRIM", [new DeskKeys(0).audit, "MAXLEN", "1"]);
+  }
+}
+
+async function execute(
+  redis: Redis,
+  users: number,
+  commandsOf: (nth: number) => ReadyCommand[],
+): Promise<void> {
+  for (let start = 0; start < users; start += AT_ONCE) {
+    const size = Math.min(AT_ONCE, users - start);
+    const commands = Array.from({ length: size }, (_, index) => commandsOf(start + index)).flat();
+    const replies = await runScript(redis, executeCommands, {
+      ...{ ...CALL, pendingValidMs: 60_000, commands },
+    });
+    const refused = replies.find((reply) => !reply.includes("{"));
+    if (refused !== undefined) throw new Error(`refused: ${refused}`);
+  }
+}
+
+function ready(name: string, user: string, symbol: string, cents: number): ReadyCommand {
+  const quote = { priceCents: QUOTE_CENTS * 2, quoteTimeMs: Date.now() };
+  return { name, user, symbol, cents, ...quote, session: "", n: 0 };
+}
+
+function fire(redis: Redis, symbol: string, priceCents: number): Promise<FireReply> {
+  const quote = { symbol, priceCents, sourceTimeMs: Date.now(), validMs: 60_000 };
+  return runScript(redis, fireTriggers, { ...CALL, ...quote });
+}
+
+function symbolOf(nth: number): string {
+  return String.fromCharCode(65 + Math.floor(nth / 26), 65 + (nth % 26));
+}
+
+async function cpuOf(redis: Redis, work: () => Promise<void>): Promise<number> {
+  const before = await redisCpuMs(redis);
+  await work();
+  return (await redisCpuMs(redis)) - before;
+}
+
+async function usedBytes(redis: Redis): Promise<number> {
+  const info = String(await redis.send("INFO", ["memory"]));
+  return Number(/^used_memory:(\d+)/m.exec(info)?.[1]);
+}
