@@ -99,8 +99,11 @@ async function sellSome(bucket: string): Promise<number> {
   return sold;
 }
 
-async function restore(...words: string[]): Promise<{ code: number; said: string }> {
-  const command = [process.execPath, "--no-env-file", "workers/restore/command.ts", ...words];
+const restore = (...words: string[]) => call("workers/restore/command.ts", ...words);
+const prove = () => call("workers/prove/command.ts");
+
+async function call(...words: string[]): Promise<{ code: number; said: string }> {
+  const command = [process.execPath, "--no-env-file", ...words];
   const child = Bun.spawn(command, { env: { ...process.env, ...desk.env }, stderr: "inherit" });
   const said = await new Response(child.stdout).text();
   return { code: await child.exited, said };
@@ -194,6 +197,15 @@ test("a Redis that is lost wholly is rebuilt: every account, trigger, session an
     return (await Promise.all(due)).every((count) => count === 0);
   });
   await expectProven();
+});
+
+test("desk:prove holds after a loss, contracts and sales included, and names what is planted", async () => {
+  expect(await prove()).toMatchObject({ code: 0, said: expect.stringContaining("books proven") });
+  const key = new DeskKeys(PARTITIONS.ofAccount("user9" as AccountId)).balances;
+  await desk.client.send("HINCRBY", [key, "user9", "1"]);
+  const { code, said } = await prove();
+  expect([code, said.match(/^user\d+: /gm)]).toEqual([1, ["user9: "]]);
+  await desk.client.send("HINCRBY", [key, "user9", "-1"]);
 });
 
 test("restoring what stands as its audit says changes nothing, drained or not", async () => {
