@@ -155,12 +155,9 @@ describe("lines by WebSocket", () => {
       const named = (line: string | Uint8Array<ArrayBuffer>) =>
         Buffer.from(line).toString("latin1").replace(",bad", `,${user}`);
       const lines = [`ADD,${user},1.00`, ...BAD.map(([line]) => named(line)), `ADD,${user},1.00`];
-      const socket = new WebSocket(
-        `${commandsUrl().replace("http", "ws").replace("commands", "ws")}`,
-        {
-          headers: bearer(),
-        },
-      );
+      const socket = new WebSocket(commandsUrl().replace("http", "ws").replace("commands", "ws"), {
+        headers: bearer(),
+      });
       const replies: ReturnType<typeof parseReplies> = [];
       socket.addEventListener("message", ({ data }) => void replies.push(...parseReplies(data)));
       await new Promise((resolve) => socket.addEventListener("open", resolve));

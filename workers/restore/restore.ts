@@ -12,14 +12,15 @@ import {
   type DeskMark,
   type RedisCommand,
 } from "../../redis/desk-restore.ts";
-import { run, type Redis } from "../redis-client.ts";
+import { isAfter, nextOf } from "../audit/merged.ts";
 import { PAGE, type AuditStore, type StoredEntry } from "../audit/port.ts";
+import { run, type Redis } from "../redis-client.ts";
 import { allEntries, streamed } from "./entries.ts";
 import { differencesOf, keptOf, type Kept } from "./kept.ts";
 import { replay, type Replay, type SettlementsEntry } from "./replay.ts";
 
 /** Numbers that were given and lost with Redis are never given again: more than it can do while nothing is drained. */
-export const NUMBERS_SKIPPED = 100_000_000;
+const NUMBERS_SKIPPED = 100_000_000;
 /** Fields a command. */
 const AT_ONCE = 500;
 /** What was prepared and then left is forgotten after this. */
@@ -159,15 +160,4 @@ async function followable(
       ...(["XADD", settlements, id, "settled", JSON.stringify(settled)] as const),
       ...["closePriceMicros", closePriceMicros, "settledAtMs", String(settledAtMs)],
     ]);
-}
-
-function isAfter(id: string, other: string): boolean {
-  const [ms = 0, sequence = 0] = id.split("-").map(Number);
-  const [otherMs = 0, otherSequence = 0] = other.split("-").map(Number);
-  return ms === otherMs ? sequence > otherSequence : ms > otherMs;
-}
-
-function nextOf(id: string): string {
-  const [ms = "0", sequence = "0"] = id.split("-");
-  return `${ms}-${Number(sequence) + 1}`;
 }
