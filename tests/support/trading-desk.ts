@@ -11,6 +11,9 @@ export interface DeskServer {
   readonly url: string;
   /** `kill -9`. */
   kill(): Promise<void>;
+  /** SIGSTOP: it takes connections and says nothing. */
+  halt(): void;
+  resume(): void;
   restart(): Promise<void>;
 }
 
@@ -69,6 +72,8 @@ export async function startTradingDesk(options: TradingDeskOptions): Promise<Tra
     servers.push({
       url: `http://127.0.0.1:${port}`,
       kill: () => role.kill(),
+      halt: () => void process.kill(role.pid, "SIGSTOP"),
+      resume: () => void process.kill(role.pid, "SIGCONT"),
       async restart() {
         role = await startRole("desk", own);
       },
