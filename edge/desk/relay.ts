@@ -45,14 +45,14 @@ export async function* relay(
       await pause(NONE_IS_WELL_PAUSE_MS);
       continue;
     }
-    const attempt = { once, nothingSent: false };
+    const attempt = { once, nothingTaken: false };
     for await (const replies of repliesOf(sender, server, lines.slice(answered), attempt)) {
       answered += replies.length;
       yield replies;
     }
     if (answered >= lines.length) return;
     servers.leaveOut(server);
-    if (attempt.nothingSent) continue;
+    if (attempt.nothingTaken) continue;
     refusal = "OUTCOME_UNKNOWN";
     const rest = lines.slice(answered).map(parseDeskLine);
     if (!rest.every((line) => isRepeatable(line, session))) break;
@@ -78,8 +78,8 @@ export async function replyTo(sender: Sender, line: string): Promise<DeskReply> 
 interface Attempt {
   /** Whether it must not be sent twice. */
   readonly once: boolean;
-  /** Said at the end: nothing of it can have been done. */
-  nothingSent: boolean;
+  /** Said at the end: nothing of what is unanswered can have been done. */
+  nothingTaken: boolean;
 }
 
 /** Ends early, and never throws, where the server is lost. */
@@ -108,21 +108,25 @@ async function* repliesOf(
     );
     if (response.status !== 200 || !response.body) {
       // What the desk refuses as a whole it has not begun.
-      attempt.nothingSent = response.status < 500;
+      attempt.nothingTaken = response.status < 500;
       return;
     }
     const cutter = lineCutter(Number.POSITIVE_INFINITY);
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     for (let count = 0; count < lines.length;) {
       const { done, value } = await heard(reader.read());
-      if (done) return;
+      if (done) {
+        // A desk that stops ends its answer whole: what it has not answered it has not taken.
+        attempt.nothingTaken = true;
+        return;
+      }
       server.heardAtMs = servers.clock();
       const replies = cutter.take(value);
       count += replies.length;
       yield replies;
     }
   } catch (error) {
-    attempt.nothingSent = neverConnected(error);
+    attempt.nothingTaken = neverConnected(error);
   } finally {
     left.abort();
   }

@@ -108,5 +108,6 @@ clearTimeout(downTimer);
 const left = ours();
 if (left.length > 0) fail(`${left.length} processes were left behind by Ctrl-C`);
 rmSync(folder, { recursive: true, force: true });
-if (verdicts.some((each) => each !== 0)) fail("schemathesis found answers that the document does not allow");
+if (verdicts.some((each) => each !== 0))
+  fail("schemathesis found answers that the document does not allow");
 console.log("fuzz: no 5xx, no answer outside the document, nothing left running");

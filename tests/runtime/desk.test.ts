@@ -315,6 +315,40 @@ describe.each(Object.entries(RUNTIMES))("on %s", (runtime, launch) => {
   );
 
   test(
+    "servers that are swapped while commands run lose and double none of them",
+    async () => {
+      const users = Array.from({ length: 8 }, (_, index) => `${ours("swapped")}${index}`);
+      let stop = false;
+      const done = users.map(async (user) => {
+        const headers = await bearer(user);
+        const tally = { done: 0, unknown: 0 };
+        while (!stop) {
+          const [reply] = await lines([`ADD,${user},1.00`], headers);
+          if (reply?.ok) tally.done += 1;
+          else {
+            expect(reply?.code).toBe("OUTCOME_UNKNOWN");
+            tally.unknown += 1;
+          }
+        }
+        return tally;
+      });
+      for (const server of desk.servers) {
+        await Bun.sleep(200);
+        await server.swap();
+      }
+      stop = true;
+      for (const [index, tally] of (await Promise.all(done)).entries()) {
+        const added = (await balanceOf(users[index] ?? "")) / 100;
+        expect(added).toBeWithin(tally.done, tally.done + tally.unknown + 1);
+        // A connection that is refused as its server goes is all that is not known.
+        expect(tally.unknown).toBeLessThanOrEqual(2);
+        expect(tally.done).toBeGreaterThan(10);
+      }
+    },
+    FAILOVER_TIMEOUT_MS,
+  );
+
+  test(
     "commands without a number are never doubled: what is not known to be done is told so",
     async () => {
       const users = Array.from({ length: 8 }, (_, index) => `${ours("plain")}${index}`);
