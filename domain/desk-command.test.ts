@@ -1,5 +1,13 @@
 import { describe, expect, test } from "bun:test";
-import { isBlank, MAX_LINE_BYTES, parseDeskLine } from "./desk-command.ts";
+import {
+  DESK_COMMANDS,
+  formatDeskLine,
+  isBlank,
+  isRepeatable,
+  MAX_LINE_BYTES,
+  parseDeskLine,
+  spokenBy,
+} from "./desk-command.ts";
 
 describe("a line of the desk", () => {
   test.each([
@@ -75,4 +83,40 @@ describe("a line of the desk", () => {
     expect(["", " ", "\r", "\t \r"].every(isBlank)).toBe(true);
     expect(isBlank("x")).toBe(false);
   });
+});
+
+describe("who speaks for one user alone", () => {
+  test("is heard for that user, and for no other, nor for all", () => {
+    const own = parseDeskLine("[1] ADD,alice,1.00");
+    expect(spokenBy("alice", own)).toBe(own);
+    for (const line of ["[2] ADD,bob,1.00", "[2] ADD,bob,0.00", "[2] DUMPLOG,all.xml"]) {
+      expect(spokenBy("alice", parseDeskLine(line))).toMatchObject({
+        n: 2,
+        kind: "refused",
+        code: "USER_FORBIDDEN",
+        read: { user: "alice" },
+      });
+    }
+  });
+
+  test("is told what is wrong with a line that names nobody", () => {
+    const said = spokenBy("alice", parseDeskLine("HELLO"));
+    expect(said).toMatchObject({ code: "COMMAND_UNKNOWN", read: { user: "alice" } });
+  });
+});
+
+test("only what has a number in a session, or changes nothing, can be sent twice", () => {
+  expect(isRepeatable(parseDeskLine("[1] ADD,alice,1.00"), "s")).toBe(true);
+  expect(isRepeatable(parseDeskLine("[1] ADD,alice,1.00"), "")).toBe(false);
+  expect(isRepeatable(parseDeskLine("ADD,alice,1.00"), "s")).toBe(false);
+  expect(isRepeatable(parseDeskLine("QUOTE,alice,ABC"), "")).toBe(true);
+  expect(isRepeatable(parseDeskLine("ADD,alice,x"), "")).toBe(true);
+});
+
+test("a command that is written as a line is read as the same command", () => {
+  const fields = { user: "alice", symbol: "ABC", cents: 12_345, file: "log.xml" };
+  for (const name of DESK_COMMANDS) {
+    const read = parseDeskLine(formatDeskLine(7, { ...fields, name }));
+    expect(read).toMatchObject({ n: 7, kind: "command", command: { name, user: "alice" } });
+  }
 });

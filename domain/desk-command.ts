@@ -4,7 +4,7 @@
  * blanks at the end. Anything else is refused by a code, together with what of
  * it could be read, so that the audit can tell who sent what.
  */
-import { MAX_AMOUNT_CENTS } from "./money.ts";
+import { formatCents, MAX_AMOUNT_CENTS } from "./money.ts";
 import type { DeskRefusal } from "./desk-refusals.ts";
 
 /** What each command takes, in this order. */
@@ -39,6 +39,12 @@ export const QUOTED_COMMANDS: ReadonlySet<DeskCommandName> = new Set([
   "SET_BUY_TRIGGER",
   "SET_SELL_AMOUNT",
   "SET_SELL_TRIGGER",
+]);
+
+const CHANGES_NOTHING: ReadonlySet<DeskCommandName> = new Set([
+  "QUOTE",
+  "DUMPLOG",
+  "DISPLAY_SUMMARY",
 ]);
 
 /** One shape for all commands: what one does not take is empty, or zero. */
@@ -100,6 +106,40 @@ export function parseDeskLine(line: string): DeskLine {
   }
   if (parts.length !== wanted.length + 1) return refused("ARGUMENTS_WRONG");
   return code === undefined ? { n, kind: "command", command: { ...fields, name } } : refused(code);
+}
+
+/**
+ * What a sender may say who speaks for one user alone. Whatever names another,
+ * or all, is refused, and kept under the sender's own name: nobody writes into
+ * another's audit.
+ */
+export function spokenBy(user: string, line: DeskLine): DeskLine {
+  const said = line.kind === "command" ? line.command : line.read;
+  if (said.user === user) return line;
+  const code = line.kind === "refused" && said.user === "" ? line.code : "USER_FORBIDDEN";
+  return { n: line.n, kind: "refused", code, read: { ...said, user } };
+}
+
+/** A person is known to the desk by their own id, if it is one that the desk takes: no two persons share a desk user. */
+export function deskUserOf(person: string): string | undefined {
+  return DESK_USER_PATTERN.test(person) ? person : undefined;
+}
+
+/** Whether a line can be sent a second time without being done twice. */
+export function isRepeatable(line: DeskLine, session: string): boolean {
+  return (
+    line.kind === "refused" ||
+    CHANGES_NOTHING.has(line.command.name) ||
+    (session !== "" && line.n !== null)
+  );
+}
+
+/** The line of a command; what it needs and is not given is left empty, and refused by the desk. */
+export function formatDeskLine(n: number | null, command: DeskCommand): string {
+  const words = ARGUMENTS[command.name].map((kind) =>
+    kind === "cents" ? formatCents(command.cents) : command[kind],
+  );
+  return `${n === null ? "" : `[${n}] `}${[command.name, ...words].join(",")}`;
 }
 
 /** Puts an argument where it belongs, or says what is wrong with it. */

@@ -13,6 +13,7 @@ export const DESK_REFUSALS = {
   AMOUNT_INVALID: "An amount is above zero, at most 10000000000.00, with two decimals.",
   FILE_INVALID: "A file is named by letters, digits, dots, dashes and underscores, without a path.",
   USER_UNKNOWN: "There is no such user yet: ADD makes one.",
+  USER_FORBIDDEN: "You may command your own desk user alone.",
   BALANCE_TOO_LOW: "The balance does not cover the amount.",
   BALANCE_TOO_HIGH: "The balance would exceed what an account can hold.",
   SHARES_TOO_FEW: "Fewer shares are owned than that.",
@@ -27,7 +28,8 @@ export const DESK_REFUSALS = {
   SELL_AMOUNT_NOT_SET: "No sell amount is set for this symbol.",
   COMMAND_OVERTAKEN: "A command with a higher number was done already in this session.",
   DUMP_FAILED: "The log could not be written.",
+  DESK_UNAVAILABLE: "No desk server answers: the command was not done. Try again in a moment.",
   OUTCOME_UNKNOWN:
-    "The store did not answer: the command may have been done. Sent again with its number in the same session it is done once.",
+    "The desk did not answer: the command may have been done. Sent again with its number in the same session it is done once.",
 } as const;
 export type DeskRefusal = keyof typeof DESK_REFUSALS;

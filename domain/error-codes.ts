@@ -81,6 +81,11 @@ export const ERRORS = {
     title: "These settings are not yours to change.",
     action: "Change those of your own account, or of a channel that you provide.",
   },
+  DESK_USER_MISSING: {
+    status: 403,
+    title: "The desk cannot know you: its users are letters and digits alone.",
+    action: "Sign in as a person whose id is letters and digits.",
+  },
   ROUTE_UNKNOWN: {
     status: 404,
     title: "There is nothing at this address.",
@@ -105,6 +110,11 @@ export const ERRORS = {
     status: 404,
     title: "No such channel.",
     action: "Check the id in the list of channels.",
+  },
+  DESK_USER_UNKNOWN: {
+    status: 404,
+    title: "The desk has no account of this user yet.",
+    action: "Add money: that opens it.",
   },
   HOOK_UNKNOWN: {
     status: 404,
@@ -211,6 +221,11 @@ export const ERRORS = {
     status: 503,
     title: "There is no quote of this symbol that is fresh enough.",
     action: "Try again in a moment; if it stays, the quote source does not answer.",
+  },
+  DESK_UNAVAILABLE: {
+    status: 503,
+    title: "No desk server answers.",
+    action: "Try again in a moment; nothing was done.",
   },
   RECORDS_UNAVAILABLE: {
     status: 503,

@@ -5,6 +5,7 @@
 import { Hono } from "hono";
 import { problemResponse } from "./problems.ts";
 import type { Edge, EdgeApp, EdgeHono } from "./edge.ts";
+import { serveDesk } from "./desk/desk.ts";
 import { serveHooks } from "./hooks/hooks.ts";
 import { serveLive } from "./live.ts";
 import { log } from "./log.ts";
@@ -21,6 +22,7 @@ export interface RuntimeParts {
   readonly pageFiles?: PageFiles | undefined;
 }
 
+const SOCKETS: ReadonlySet<string> = new Set(["/v1/ws", "/v1/desk/ws"]);
 const RECORDS_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
 export function createApp(edge: Edge, { upgrade, pageFiles }: RuntimeParts): EdgeApp {
@@ -29,7 +31,7 @@ export function createApp(edge: Edge, { upgrade, pageFiles }: RuntimeParts): Edg
   app.use(async (c, next) => {
     await next();
     // A response that hands over a socket must leave as the runtime made it.
-    if (c.req.path === "/v1/ws") return;
+    if (SOCKETS.has(c.req.path)) return;
     for (const [name, value] of Object.entries(SAFE_HEADERS)) c.res.headers.set(name, value);
     if (!c.res.headers.has("cache-control")) c.res.headers.set("cache-control", "no-store");
   });
@@ -43,6 +45,7 @@ export function createApp(edge: Edge, { upgrade, pageFiles }: RuntimeParts): Edg
   serveLive(app, edge);
   serveSocket(app, edge, upgrade);
   serveHooks(app, edge);
+  serveDesk(app, edge, upgrade);
   serveAbout(app, edge);
   // The list of signals is the records', at the address where a signal is sent.
   app.get("/v1/signals", (c) => forwardToRecords(edge, c.req.raw));

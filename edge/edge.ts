@@ -3,6 +3,7 @@ import type { Hono } from "hono";
 import { PartitionMap } from "../redis/keys.ts";
 import { Confirmations } from "./confirmations.ts";
 import { hexOf, sha256Hex } from "./digest.ts";
+import { DeskServers } from "./desk/servers.ts";
 import type { EdgeEnv } from "./env.ts";
 import { openStore, type Store } from "./store.ts";
 import { tokenVerifier, type Caller, type TokenVerifier } from "./tokens.ts";
@@ -17,6 +18,8 @@ export interface Edge {
   /** Opens the sealed secrets of webhooks. */
   readonly sealKey: Uint8Array;
   readonly recordsUrl: string | undefined;
+  /** Undefined where no desk stands behind this edge. */
+  readonly desk: DeskServers | undefined;
   /** Epoch milliseconds. */
   readonly clock: () => number;
   /** Hexadecimal. */
@@ -50,6 +53,14 @@ export function openEdge(
     verifyToken: tokenVerifier(env.FANFARE_ISSUER_KEYS),
     sealKey: env.FANFARE_SEAL_KEY,
     recordsUrl: env.FANFARE_RECORDS_URL,
+    desk:
+      env.FANFARE_DESK_URLS && env.FANFARE_DESK_TOKEN
+        ? new DeskServers({
+            urls: env.FANFARE_DESK_URLS,
+            token: env.FANFARE_DESK_TOKEN,
+            clock: Date.now,
+          })
+        : undefined,
     clock: Date.now,
     sha256,
     random: () => hexOf(crypto.getRandomValues(new Uint8Array(16))),

@@ -7,8 +7,10 @@ import { pageFolder } from "./page-folder.ts";
 import type { SocketEvents } from "./socket-session.ts";
 import { newTasks } from "./tasks.ts";
 
-/** Beyond the limit on a message, so that one a little too long is told so rather than cut off. */
-const MAX_FRAME_BYTES = 64 * 1024;
+/** Beyond the limit on a message, so that one too long is told so rather than cut off. */
+const MAX_FRAME_BYTES = 2 * 1024 * 1024;
+/** Lines for the desk may stream for as long as their sender likes; every other body is bounded where it is read. */
+const ANY_LENGTH = Number.MAX_SAFE_INTEGER;
 const DRAIN_MS = 10_000;
 
 const env = readEnv(process.env);
@@ -38,11 +40,16 @@ const server = Bun.serve<SocketEvents>({
   port: env.value.PORT,
   // Longer than a stream of events may be still.
   idleTimeout: 120,
+  maxRequestBodySize: ANY_LENGTH,
   fetch: (request, bun) => tasks.track(app.fetch(request, bun, tasks.context)),
   websocket: {
     maxPayloadLength: MAX_FRAME_BYTES,
     open(socket) {
-      socket.data.open(socket);
+      socket.data.open({
+        send: (text) => void socket.send(text),
+        close: (code, reason) => socket.close(code, reason),
+        unreadBytes: () => socket.getBufferedAmount(),
+      });
     },
     message(socket, data) {
       socket.data.message(data);

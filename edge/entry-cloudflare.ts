@@ -31,7 +31,12 @@ const upgrade: Upgrade = (_c, events) => {
   server.addEventListener("close", () => {
     events.close();
   });
-  events.open(server);
+  events.open({
+    send: (text) => server.send(text),
+    close: (code, reason) => server.close(code, reason),
+    // Workers do not tell: what piles up counts against the isolate's own limit.
+    unreadBytes: () => 0,
+  });
   return new Response(null, { status: 101, webSocket: client } as ResponseInit);
 };
 

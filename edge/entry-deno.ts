@@ -35,7 +35,11 @@ const app = createApp(openEdge(env.value, stop.signal), {
   upgrade(c, events) {
     const { response, socket } = Deno.upgradeWebSocket(c.req.raw);
     socket.addEventListener("open", () => {
-      events.open(socket);
+      events.open({
+        send: (text) => socket.send(text),
+        close: (code, reason) => socket.close(code, reason),
+        unreadBytes: () => socket.bufferedAmount,
+      });
     });
     socket.addEventListener("message", (event) => {
       events.message(event.data);

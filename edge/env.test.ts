@@ -41,3 +41,12 @@ test("the summary for the log holds no token and no key", () => {
   expect(summary).toContain("eu=eu.example");
   expect(summary).not.toMatch(/token|AAAA/);
 });
+
+test("the desk servers are a list of addresses, and need the desk's token", () => {
+  const desk = { FANFARE_DESK_URLS: "http://a:1, http://b:2", FANFARE_DESK_TOKEN: "t".repeat(16) };
+  const env = readEnv({ ...GOOD, ...desk });
+  expect(env.ok && env.value.FANFARE_DESK_URLS).toEqual(["http://a:1", "http://b:2"]);
+  const { FANFARE_DESK_TOKEN: _, ...without } = desk;
+  expect(readEnv({ ...GOOD, ...without })).toMatchObject({ ok: false });
+  expect(readEnv({ ...GOOD, ...desk, FANFARE_DESK_URLS: "a:1" })).toMatchObject({ ok: false });
+});

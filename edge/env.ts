@@ -83,6 +83,16 @@ export const EdgeSchema = v.object({
   FANFARE_SEAL_KEY: sealKey,
   /** The records API; without it only the signal path is served. */
   FANFARE_RECORDS_URL: v.optional(httpUrl),
+  /** The desk servers, with commas between: any of them can do anything. */
+  FANFARE_DESK_URLS: v.optional(
+    v.pipe(
+      v.string(),
+      v.transform((text) => text.split(",").map((each) => each.trim())),
+      v.array(httpUrl),
+    ),
+  ),
+  /** What the edge shows the desk servers; needed where there are any. */
+  FANFARE_DESK_TOKEN: v.optional(v.pipe(v.string(), v.minLength(16, "16 characters or more"))),
   /** The folder of the built page, for Bun and Deno; Cloudflare has assets of its own. */
   FANFARE_APP: v.optional(v.string()),
 });
@@ -105,6 +115,9 @@ export function readEnv(source: Readonly<Record<string, unknown>>): EnvResult {
       faults.push(`${name} is not a setting`);
     }
   }
+  if (source["FANFARE_DESK_URLS"] !== undefined && source["FANFARE_DESK_TOKEN"] === undefined) {
+    faults.push("FANFARE_DESK_TOKEN is required by FANFARE_DESK_URLS");
+  }
   return faults.length === 0 && parsed.success
     ? { ok: true, value: parsed.output }
     : { ok: false, faults };
@@ -121,6 +134,7 @@ export function summaryOf(env: EdgeEnv): Record<string, unknown> {
     partitions: env.FANFARE_PARTITIONS,
     issuerKeys: env.FANFARE_ISSUER_KEYS.keys.length,
     records: env.FANFARE_RECORDS_URL === undefined ? null : new URL(env.FANFARE_RECORDS_URL).host,
+    desk: (env.FANFARE_DESK_URLS ?? []).map((each) => new URL(each).host),
     page: env.FANFARE_APP !== undefined,
   };
 }

@@ -18,7 +18,7 @@ type Responses = Readonly<
 
 export interface Parameter {
   readonly name: string;
-  readonly in: "path" | "header";
+  readonly in: "path" | "header" | "query";
   readonly required: boolean;
   readonly description?: string;
   readonly schema: JsonSchema;

@@ -13,7 +13,7 @@ import {
 import { failure, type Result } from "../domain/result.ts";
 import { checkBody } from "./body.ts";
 
-const wholeNumber = (min: number, max: number) => {
+export const wholeNumber = (min: number, max: number) => {
   const message = `must be a whole number from ${min} to ${max}`;
   return v.pipe(
     v.number(message),

@@ -30,6 +30,7 @@ function open(nowMs: number, caller?: Caller) {
     verifyToken: async () => await Promise.resolve(failure("TOKEN_INVALID")),
     sealKey: new Uint8Array(),
     recordsUrl: undefined,
+    desk: undefined,
     clock: () => nowMs,
     sha256: sha256Hex,
     random: () => "0".repeat(32),
@@ -42,6 +43,7 @@ function open(nowMs: number, caller?: Caller) {
   session.open({
     send: (text) => told.push(JSON.parse(text) as Record<string, unknown>),
     close: (code) => closed.push(code),
+    unreadBytes: () => 0,
   });
   return { session, told, closed, settled: async () => await Promise.all(work) };
 }

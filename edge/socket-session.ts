@@ -26,6 +26,8 @@ const GOING_AWAY = 1001;
 export interface Socket {
   send(text: string): void;
   close(code: number, reason: string): void;
+  /** What was sent and the other side has not read; 0 where the runtime does not tell. */
+  unreadBytes(): number;
 }
 
 /** What the runtime tells of a socket once it is open. */

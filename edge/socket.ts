@@ -47,6 +47,6 @@ export function serveSocket(app: EdgeApp, edge: Edge, upgrade: Upgrade): void {
   );
 }
 
-function upgradeRequired(): Response {
+export function upgradeRequired(): Response {
   return problemResponse(failure("UPGRADE_REQUIRED"), { upgrade: "websocket" });
 }

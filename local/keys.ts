@@ -44,13 +44,23 @@ export function publicKeysOf({ issuerKey }: Keys): { readonly keys: readonly JWK
   return { keys: [publicKey] };
 }
 
-/** A bearer token of the demo provider, valid as long as the edge allows. */
-export async function demoToken({ issuerKey }: Keys, nowMs: number): Promise<string> {
-  return await new SignJWT({ scope: "signals:write signals:read records:read records:write" })
+/** Who the lines to try are sent by. */
+const DEMO_SCOPES = {
+  "demo-provider": "signals:write signals:read records:read records:write",
+  daytrader: "desk:trade records:read",
+} as const;
+
+/** A bearer token of one of the demo's people, valid as long as the edge allows. */
+export async function demoToken(
+  { issuerKey }: Keys,
+  person: keyof typeof DEMO_SCOPES,
+  nowMs: number,
+): Promise<string> {
+  return await new SignJWT({ scope: DEMO_SCOPES[person] })
     .setProtectedHeader({ alg: "EdDSA", kid: issuerKey.kid ?? "" })
     .setIssuer("fanfare")
     .setAudience("fanfare")
-    .setSubject("demo-provider")
+    .setSubject(person)
     .setIssuedAt(Math.floor(nowMs / 1000))
     .setExpirationTime(Math.floor((nowMs + TOKEN_LIFETIME_MS) / 1000))
     .sign(await importJWK(issuerKey, "EdDSA"));

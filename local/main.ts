@@ -83,7 +83,7 @@ async function main({ port, data, durability, ...rest }: Settings): Promise<numb
     }
     const seeded = join(data, "seeded");
     if (!existsSync(seeded)) {
-      say("First run: seeding the demo provider, channel and followers …");
+      say("First run: seeding the demo provider, channel, followers and day trader …");
       const result = await supervisor.runOnce(services.seed);
       if (!result.ok) return result;
       writeFileSync(seeded, "");
@@ -100,7 +100,8 @@ async function main({ port, data, durability, ...rest }: Settings): Promise<numb
       await invitation({
         port,
         logs,
-        token: await demoToken(keys, Date.now()),
+        token: await demoToken(keys, "demo-provider", Date.now()),
+        traderToken: await demoToken(keys, "daytrader", Date.now()),
         password: keys.demoPassword,
         seconds: (performance.now() - startedMs) / 1000,
       }),
@@ -142,6 +143,7 @@ async function invitation(facts: {
   port: number;
   logs: string;
   token: string;
+  traderToken: string;
   password: string;
   seconds: number;
 }): Promise<string> {
@@ -150,13 +152,22 @@ async function invitation(facts: {
     ...{ channel: "demo", symbol: "EUR/USD", contract: "CALL" },
     ...{ stakeCents: 500, durationSeconds: 10 },
   };
+  const lines = [
+    "[1] QUOTE,daytrader,ABC",
+    "[2] BUY,daytrader,ABC,500.00",
+    "[3] COMMIT_BUY,daytrader",
+  ];
   return `
 Ready in ${facts.seconds.toFixed(1)} s: ${home}
   sign in with   demo@fanfare.local   ${facts.password}
+  as day trader  trader@fanfare.local   ${facts.password}
   API document   ${home}/openapi.json
   logs           ${facts.logs}
 
 Send a signal to the demo channel's thousand followers (its token is good for 12 hours):
 curl -sS ${home}/v1/signals -H 'authorization: Bearer ${facts.token}' -H 'content-type: application/json' -H "idempotency-key: try-$(date +%s%N)" -d '${JSON.stringify(signal)}'
+
+Trade at the desk as its day trader (prices are simulated; orders wait a minute for their commit):
+curl -sS ${home}/v1/desk/commands -H 'authorization: Bearer ${facts.traderToken}' -H 'content-type: text/plain' --data-binary '${lines.join("\n")}'
 `;
 }

@@ -14,6 +14,7 @@ export const INTERNAL_PORTS = [
   "bridge",
   "records",
   "desk",
+  "desk2",
   "quotes",
   "simulatorAsked",
   "simulatorStreaming",
@@ -34,7 +35,7 @@ export interface Parts {
 
 export interface Services {
   readonly stages: readonly (readonly Service[])[];
-  /** One-shot: the demo provider, channel and followers. */
+  /** One-shot: the demo provider, channel, followers and day trader. */
   readonly seed: Service;
   /** One-shot: the roster is what the records say. */
   readonly roster: Service;
@@ -69,6 +70,19 @@ export function servicesOf({ root, settings, keys, redis, ports }: Parts): Servi
   const worker = (role: string, env: Record<string, string>, name = role): Service =>
     workerService(root, name, role, { FANFARE_CONSUMER: REGION, ...env });
 
+  /** Any of them does anything: the copier knows the first, the edge both. */
+  const deskServer = (name: "desk" | "desk2"): Service =>
+    worker(
+      "desk",
+      {
+        ...{ ...store, ...quotes, ...records },
+        FANFARE_CONSUMER: name,
+        FANFARE_DESK_PORT: String(ports[name]),
+        FANFARE_DESK_TOKEN: keys.deskToken,
+      },
+      name,
+    );
+
   return {
     stages: [
       [
@@ -84,11 +98,8 @@ export function servicesOf({ root, settings, keys, redis, ports }: Parts): Servi
       ],
       [
         worker("quotes", { ...store, ...quotes, FANFARE_QUOTES_PORT: String(ports.quotes) }),
-        worker("desk", {
-          ...{ ...store, ...quotes, ...records },
-          FANFARE_DESK_PORT: String(ports.desk),
-          FANFARE_DESK_TOKEN: keys.deskToken,
-        }),
+        deskServer("desk"),
+        deskServer("desk2"),
         worker("recorder", { ...store, ...records }),
         worker("records", {
           ...{ ...store, ...records, ...issuer, ...seal },
@@ -120,6 +131,8 @@ export function servicesOf({ root, settings, keys, redis, ports }: Parts): Servi
         FANFARE_ISSUER_KEYS: JSON.stringify(publicKeysOf(keys)),
         ...seal,
         FANFARE_RECORDS_URL: loopback(ports.records),
+        FANFARE_DESK_URLS: [ports.desk, ports.desk2].map(loopback).join(","),
+        FANFARE_DESK_TOKEN: keys.deskToken,
         ...(page === undefined ? {} : { FANFARE_APP: page }),
       }),
   };

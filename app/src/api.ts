@@ -8,6 +8,8 @@ import type { Problem } from "../../domain/error-codes.ts";
 import type { OutcomeCounts } from "../../domain/outcome.ts";
 import type { OpenSignal } from "../../domain/signal.ts";
 
+import type { CommandReply, DeskApi } from "./desk-api.ts";
+
 export type Answer<T> =
   | { readonly kind: "ok"; readonly value: T }
   | { readonly kind: "problem"; readonly problem: Problem }
@@ -84,7 +86,11 @@ const ANSWER_TIMEOUT_MS = 10_000;
 /** The edge ends a live feed after 60 s; one that lasts longer is a dead connection. */
 const FEED_TIMEOUT_MS = 65_000;
 
+/** A log may be long; as long as it comes, it is waited for. */
+const LOG_TIMEOUT_MS = 10 * 60_000;
+
 export interface Api {
+  readonly desk: DeskApi;
   channels(): Promise<Answer<{ channels: ChannelSummary[] }>>;
   send(signal: AnySignal, idempotencyKey: string): Promise<Answer<Acceptance>>;
   progress(id: string): Promise<Answer<Progress>>;
@@ -112,6 +118,20 @@ export function createApi(token: string, onRefused: (problem: Problem) => void, 
   }
 
   return {
+    desk: {
+      summary: () => get("/v1/desk/summary"),
+      quote: (symbol) => get(`/v1/desk/quotes/${symbol}`),
+      send: (command, session, n) =>
+        call<CommandReply>(
+          "/v1/desk/commands",
+          postJson({ ...command, n }, { "command-session": session }),
+          readJson,
+        ),
+      log: () =>
+        call("/v1/desk/log", { signal: AbortSignal.timeout(LOG_TIMEOUT_MS) }, (response) =>
+          response.blob(),
+        ),
+    },
     channels: () => get("/v1/channels"),
     send: (signal, idempotencyKey) =>
       call<Acceptance>(

@@ -1,5 +1,5 @@
 /** The whole of Fanfare as `npm start` brings it up, on a port and data of its own. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "../support/ports.ts";
@@ -7,10 +7,16 @@ import { until } from "../support/wait.ts";
 
 const START_TIMEOUT_MS = 120_000;
 
-export interface System {
-  readonly url: string;
+export interface Person {
   readonly email: string;
   readonly password: string;
+}
+
+export interface System extends Person {
+  readonly url: string;
+  readonly trader: Person;
+  /** `kill -9`, by the name of its status line. */
+  kill(name: string): void;
   stop(): Promise<void>;
 }
 
@@ -48,7 +54,14 @@ export async function startSystem(): Promise<System> {
     );
     return {
       url: `http://127.0.0.1:${port}`,
-      ...signInOf(printed),
+      ...signInOf("sign in with", printed),
+      trader: signInOf("as day trader", printed),
+      kill(name) {
+        const notes = readFileSync(join(data, "processes.json"), "utf8");
+        const pid = (JSON.parse(notes) as Record<string, number>)[name];
+        if (pid === undefined) throw new Error(`${name} does not run`);
+        process.kill(pid, "SIGKILL");
+      },
       stop,
     };
   } catch (error) {
@@ -57,8 +70,9 @@ export async function startSystem(): Promise<System> {
   }
 }
 
-function signInOf(printed: string): Pick<System, "email" | "password"> {
-  const [, email, password] = /^ *sign in with +(\S+) +(\S+)$/m.exec(printed) ?? [];
-  if (!email || !password) throw new Error(`no sign-in among what was printed:\n${printed}`);
+function signInOf(label: string, printed: string): Person {
+  const line = new RegExp(`^ *${label} +(\\S+) +(\\S+)$`, "m");
+  const [, email, password] = line.exec(printed) ?? [];
+  if (!email || !password) throw new Error(`no "${label}" among what was printed:\n${printed}`);
   return { email, password };
 }

@@ -11,6 +11,11 @@ export interface DeskServer {
   readonly url: string;
   /** `kill -9`. */
   kill(): Promise<void>;
+  /** SIGTERM, and up again. */
+  swap(): Promise<void>;
+  /** SIGSTOP: it takes connections and says nothing. */
+  halt(): void;
+  resume(): void;
   restart(): Promise<void>;
 }
 
@@ -80,6 +85,12 @@ export async function startTradingDesk(options: TradingDeskOptions): Promise<Tra
     servers.push({
       url: `http://127.0.0.1:${port}`,
       kill: () => role.kill(),
+      async swap() {
+        await role.stop();
+        role = await startRole("desk", own);
+      },
+      halt: () => void process.kill(role.pid, "SIGSTOP"),
+      resume: () => void process.kill(role.pid, "SIGCONT"),
       async restart() {
         role = await startRole("desk", own);
       },

@@ -117,7 +117,11 @@ describe.skipIf(!there)("the workload runner", () => {
 
   test("servers killed five times and Redis once: nothing is lost, nothing is doubled", async () => {
     const file = join(DATA, "45User_testWorkLoad");
-    const desk = await startTradingDesk({ servers: 2, prices: { "*": "5.00" } });
+    const desk = await startTradingDesk({
+      servers: 2,
+      prices: { "*": "5.00" },
+      durability: "always",
+    });
     try {
       // Both servers know all quotes: without Redis there are none to be had, which is an error and no loss.
       const symbols = new Set((await Bun.file(file).text()).match(/(?<=,)[A-Z]{3}(?=[ ,])/g));

@@ -5,9 +5,9 @@
  * and given up when it has not read for half a minute. A desk that stops takes no
  * more, answers what it took, and ends.
  */
-import { isBlank, parseDeskLine } from "../../domain/desk-command.ts";
+import { isBlank, parseDeskLine, spokenBy } from "../../domain/desk-command.ts";
+import { lineCutter } from "../../domain/desk-lines.ts";
 import type { DeskCommands } from "./commands.ts";
-import { lineCutter } from "./lines.ts";
 
 /** Lines of one request that are taken but whose replies have not been read. */
 const MAX_OPEN = 4_096;
@@ -15,13 +15,19 @@ const READER_PATIENCE_MS = 30_000;
 /** What is written at once. */
 const WRITE_BYTES = 64 * 1024;
 
+export interface LineSender {
+  readonly session: string;
+  /** The one user that is spoken for; empty: any. */
+  readonly user: string;
+}
+
 export function answerLines(
   commands: DeskCommands,
   body: ReadableStream<Uint8Array> | null,
-  session: string,
+  sender: LineSender,
   stop: AbortSignal,
 ): Response {
-  return new Response(replies(commands, body, session, stop), {
+  return new Response(replies(commands, body, sender, stop), {
     headers: { "content-type": "application/x-ndjson", "cache-control": "no-store" },
   });
 }
@@ -29,7 +35,7 @@ export function answerLines(
 function replies(
   commands: DeskCommands,
   body: ReadableStream<Uint8Array> | null,
-  session: string,
+  { session, user }: LineSender,
   stop: AbortSignal,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
@@ -52,7 +58,8 @@ function replies(
     if (isBlank(line)) return;
     const place = taken;
     taken += 1;
-    commands.submit(parseDeskLine(line), session, (reply) => {
+    const parsed = parseDeskLine(line);
+    commands.submit(user === "" ? parsed : spokenBy(user, parsed), session, (reply) => {
       answered[head + place - sent] = reply;
       if (place === sent) wake();
     });

@@ -20,6 +20,8 @@ export interface DeskCommandsOptions {
   readonly lanes: readonly Lane[];
   readonly partitions: PartitionMap;
   readonly quotes: StockQuotes;
+  /** Said with every price that is asked for. */
+  readonly prices: "simulated" | "real";
   /** Writes the log of a user, or of all where it is empty, once the command is on the books. */
   readonly dump: (user: string, file: string) => Promise<boolean>;
 }
@@ -29,6 +31,8 @@ export interface DeskCommands {
   submit(line: DeskLine, session: string, answer: Answer): void;
 }
 
+const SHOWS_PRICES: ReadonlySet<string> = new Set(["QUOTE", "DISPLAY_SUMMARY"]);
+
 type Refused = Extract<DeskLine, { kind: "refused" }>;
 type Valid = Extract<DeskLine, { kind: "command" }>;
 
@@ -36,6 +40,7 @@ export function deskCommands({
   lanes,
   partitions,
   quotes,
+  prices,
   dump,
 }: DeskCommandsOptions): DeskCommands {
   /** Users whose next command waits for a quote, and what came after it. */
@@ -89,6 +94,7 @@ export function deskCommands({
         : { more: { file, ...(quote?.paid ? { paid: quote.paid } : {}) } }),
     };
     if (name === "DUMPLOG") put(ready, n, dumping(user, file, n, answer));
+    else if (SHOWS_PRICES.has(name)) put(ready, n, (reply) => answer(labelled(reply)));
     else put(ready, n, answer);
   }
 
@@ -104,6 +110,10 @@ export function deskCommands({
     lane?.add(ready, (reply) => answer(lineOf(n, reply)));
   }
 
+  function labelled(reply: string): string {
+    return reply.includes('"ok":true') ? withMember(reply, "prices", prices) : reply;
+  }
+
   function dumping(user: string, file: string, n: number | null, answer: Answer): Answer {
     return (reply) => {
       if (!reply.includes('"ok":true')) {
@@ -112,7 +122,9 @@ export function deskCommands({
       }
       void dump(user, file)
         .catch(() => false)
-        .then((written) => answer(written ? withFile(reply, file) : refusal(n, "DUMP_FAILED")));
+        .then((written) =>
+          answer(written ? withMember(reply, "file", file) : refusal(n, "DUMP_FAILED")),
+        );
     };
   }
 
@@ -136,6 +148,6 @@ function refusal(n: number | null, code: DeskRefusal, transaction = "null"): str
   return `{"n":${n},"transaction":${transaction},"ok":false,"code":"${code}","message":"${DESK_REFUSALS[code]}"}`;
 }
 
-function withFile(reply: string, file: string): string {
-  return `${reply.slice(0, -1)},"file":"${file}"}`;
+function withMember(reply: string, name: string, value: string): string {
+  return `${reply.slice(0, -1)},"${name}":"${value}"}`;
 }

@@ -26,6 +26,7 @@ import type { CommandSocket } from "./commands-socket.ts";
 import type { DeskCommands } from "./commands.ts";
 import { balancesOf, depositAll, lookUp, open, PAYOUT_BP } from "./contracts.ts";
 import { streamLog, type LogSource } from "./dump.ts";
+import { eventsAfter, isEventCursor } from "./events.ts";
 import { findSold, sell } from "./sales.ts";
 import { isCursor, settlementsAfter } from "./settlements.ts";
 import type { Redis } from "../redis-client.ts";
@@ -83,9 +84,16 @@ export function deskApp({
   app.post("/v1/desk/commands", (c) => {
     const session = c.req.header("command-session") ?? "";
     if (session !== "" && !ID_PATTERN.test(session)) return problem(c, "HEADER_INVALID");
+    const user = c.req.header("desk-user") ?? "";
+    if (user !== "" && !DESK_USER_PATTERN.test(user)) return problem(c, "HEADER_INVALID");
     // A stream of lines may pause for as long as its sender likes.
     c.env.server.timeout(c.req.raw, 0);
-    return answerLines(commands, c.req.raw.body, session, stop);
+    return answerLines(commands, c.req.raw.body, { session, user }, stop);
+  });
+  app.get("/v1/desk/events", async (c) => {
+    const { user = "", after = "" } = c.req.query();
+    if (!DESK_USER_PATTERN.test(user) || !isEventCursor(after)) return problem(c, "QUERY_INVALID");
+    return c.json(await eventsAfter(log, user, after));
   });
   app.get("/v1/desk/log", (c) => {
     const user = c.req.query("user") ?? "";

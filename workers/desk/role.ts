@@ -82,6 +82,7 @@ function commandsOf(
   const server = env.FANFARE_CONSUMER;
   return deskCommands({
     partitions,
+    prices: env.FANFARE_QUOTES_KIND,
     lanes: partitions.all().map((partition) =>
       lane({
         redis,

@@ -1,5 +1,6 @@
 /** Signing in, and who one is. */
 import type { Hono } from "hono";
+import { deskUserOf } from "../../domain/desk-command.ts";
 import { asId, type PersonId } from "../../domain/ids.ts";
 import { sentChannels } from "./access.ts";
 import type { Api } from "./api.ts";
@@ -30,6 +31,7 @@ export function serveSessions(app: Hono, { records, tokens, signIn }: Api): void
       const sends = (await sentChannels(records, person)).size > 0;
       const { token, expiresAtMs } = await tokens.issue(person, [
         ...(sends ? (["signals:write"] as const) : []),
+        ...(deskUserOf(person) === undefined ? [] : (["desk:trade"] as const)),
         ...OF_EVERYONE,
       ]);
       return reply({ token, expiresAt: expiresAtMs, person: { id: _id, name } }, 201);

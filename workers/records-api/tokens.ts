@@ -10,7 +10,8 @@ export const SESSION_MS = 12 * 60 * 60 * 1000;
 const CLOCK_LEEWAY_MS = 60_000;
 const PARTY = "fanfare";
 
-export type Scope = "signals:write" | "signals:read" | "records:read" | "records:write";
+export type Scope =
+  "signals:write" | "signals:read" | "records:read" | "records:write" | "desk:trade";
 
 export interface Caller {
   readonly person: PersonId;

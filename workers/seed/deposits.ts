@@ -1,4 +1,7 @@
-/** Funds the demo accounts at the desk. Deposits have ids, so each is booked once however often it is sent. */
+/**
+ * Funds the demo accounts and the day trader at the desk. Deposits have ids, and
+ * the trader's ADD a number, so each is booked once however often it is sent.
+ */
 import type { AccountId } from "../../domain/ids.ts";
 
 export interface Desk {
@@ -7,6 +10,7 @@ export interface Desk {
 }
 
 const AMOUNT_CENTS = 1_000_000;
+const TRADER_AMOUNT = "10000.00";
 const DEPOSITS_A_CALL = 500;
 const LIMIT_MS = 5_000;
 const PAUSE_MS = 250;
@@ -47,4 +51,30 @@ async function deposit({ url, token }: Desk, deposits: readonly object[]): Promi
   }
   if (status >= 400 && status < 500) throw new Error(`the desk refused the deposits: ${status}`);
   return status < 300;
+}
+
+/** Opens the day trader's account by a real ADD, unless there is one. Tries until the desk has answered. */
+export async function fundTrader(desk: Desk, user: string, stop: AbortSignal): Promise<void> {
+  for (;;) {
+    const known = await command(desk, `[1] DISPLAY_SUMMARY,${user}`);
+    if (known?.includes('"ok":true')) return;
+    const added = known && (await command(desk, `[2] ADD,${user},${TRADER_AMOUNT}`));
+    if (added?.includes('"ok":true')) return;
+    stop.throwIfAborted();
+    await Bun.sleep(PAUSE_MS);
+  }
+}
+
+async function command({ url, token }: Desk, line: string): Promise<string | undefined> {
+  try {
+    const answer = await fetch(new URL("/v1/desk/commands", url), {
+      method: "POST",
+      headers: { authorization: `Bearer ${token}`, "command-session": "seed" },
+      body: line,
+      signal: AbortSignal.timeout(LIMIT_MS),
+    });
+    return answer.ok ? await answer.text() : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -64,6 +64,7 @@ test("a thousand followers stand: recorded, funded and routed, however often it 
     expect(await balanceCents("demo-acct-0001")).toBe(1_000_000);
     expect(await balanceCents("demo-acct-1000")).toBe(1_000_000);
     expect(await routed()).toBe(1_000);
+    expect(await balanceCents("daytrader")).toBe(1_000_000);
   }
 });
 

@@ -5,10 +5,10 @@ import type { Role } from "../role.ts";
 import { openRecords } from "../records/open.ts";
 import { checkRoster } from "../roster/check.ts";
 import { connectTargets } from "../roster/projector.ts";
-import { fundAccounts } from "./deposits.ts";
+import { fundAccounts, fundTrader } from "./deposits.ts";
 import { seedHooks } from "./hooks.ts";
 import { openDemoSecrets } from "./secrets.ts";
-import { DEMO_CHANNEL, DEMO_FOLLOWERS, DEMO_PROVIDER, seedWorld } from "./world.ts";
+import { DEMO_CHANNEL, DEMO_FOLLOWERS, DEMO_PROVIDER, DEMO_TRADER, seedWorld } from "./world.ts";
 
 export const role: Role = async (env, stop, ready) => {
   const sealKey = required(env, "FANFARE_SEAL_KEY");
@@ -16,7 +16,9 @@ export const role: Role = async (env, stop, ready) => {
   const secrets = openDemoSecrets(env);
   // Funded before they can be routed to, so that the first signal finds them able to pay.
   const accounts = DEMO_FOLLOWERS.map(({ account }) => account);
-  await fundAccounts({ url: env.FANFARE_DESK_URL, token }, accounts, stop);
+  const desk = { url: env.FANFARE_DESK_URL, token };
+  await fundAccounts(desk, accounts, stop);
+  await fundTrader(desk, DEMO_TRADER, stop);
   const records = await openRecords(env);
   await seedWorld(records, secrets, env.FANFARE_REGION, Date.now());
   const aim = { channel: DEMO_CHANNEL, sender: DEMO_PROVIDER };

@@ -1,6 +1,6 @@
 /**
- * The demo world: a provider, a channel, and a thousand followers with a broker
- * account and a subscription each. Recording it again changes nothing that was
+ * The demo world: a provider, a channel, a thousand followers with a broker
+ * account and a subscription each, and a day trader. Recording it again changes nothing that was
  * changed since.
  */
 import {
@@ -16,6 +16,9 @@ import { hashPassword } from "../records-api/sign-in.ts";
 import type { DemoSecrets } from "./secrets.ts";
 
 export const DEMO_PROVIDER = asId<PersonId>("demo-provider");
+/** Letters alone, so that the desk knows them by it. */
+export const DEMO_TRADER = asId<PersonId>("daytrader");
+const TRADER_EMAIL = "trader@fanfare.local";
 export const DEMO_CHANNEL = asId<ChannelId>("demo");
 const BROKER = "desk";
 const FOLLOWERS = 1_000;
@@ -46,7 +49,9 @@ export async function seedWorld(
   region: string,
   nowMs: number,
 ): Promise<void> {
-  await seedProvider(records, email, password);
+  await seedSignIn(records, { _id: DEMO_PROVIDER, name: "Demo provider", email }, password);
+  const trader = { _id: DEMO_TRADER, name: "Demo day trader", email: TRADER_EMAIL };
+  await seedSignIn(records, trader, password);
   await records.people.merge(
     DEMO_FOLLOWERS.map(({ person }, n) => ({ _id: person, name: `Demo follower ${n + 1}` })),
   );
@@ -82,13 +87,17 @@ export async function seedWorld(
   );
 }
 
-async function seedProvider({ people }: Records, email: string, password: string): Promise<void> {
-  const current = await people.get(DEMO_PROVIDER);
+/** Hashed anew only where another password, or none, stands. */
+async function seedSignIn(
+  { people }: Records,
+  person: { readonly _id: PersonId; readonly name: string; readonly email: string },
+  password: string,
+): Promise<void> {
+  const current = await people.get(person._id);
   const stands =
-    current?.email === email &&
+    current?.email === person.email &&
     current.passwordHash !== undefined &&
     (await Bun.password.verify(password, current.passwordHash));
   if (stands) return;
-  const passwordHash = await hashPassword(password);
-  await people.merge([{ _id: DEMO_PROVIDER, name: "Demo provider", email, passwordHash }]);
+  await people.merge([{ ...person, passwordHash: await hashPassword(password) }]);
 }

@@ -1,0 +1,175 @@
+/**
+ * Takes a few lines to a desk server and its replies back: one for each line,
+ * in order, whatever becomes of the server. What a server left unanswered goes
+ * to another only where nothing can be done twice by it: nothing had been sent,
+ * the lines change nothing, or they have a session and numbers, by which the
+ * desk knows them again. Otherwise the sender is told that it is not known.
+ */
+import { isRepeatable, parseDeskLine } from "../../domain/desk-command.ts";
+import { lineCutter } from "../../domain/desk-lines.ts";
+import { DESK_REFUSALS, type DeskRefusal } from "../../domain/desk-refusals.ts";
+import type { DeskServer, DeskServers, Later } from "./servers.ts";
+
+/** A chunk is as much as the desk does in one step. */
+export const MAX_CHUNK_LINES = 512;
+
+export interface Sender {
+  readonly servers: DeskServers;
+  /** The one desk user that is spoken for; empty: any. */
+  readonly user: string;
+  /** Empty where the sender named none. */
+  readonly session: string;
+  readonly later: Later;
+}
+
+/** How long another server is looked for; one that was killed is up again by then. */
+const FAILOVER_MS = 5_000;
+const NONE_IS_WELL_PAUSE_MS = 50;
+/** A server that says nothing for that long is asked for its health: it may wait for a quote, or be gone. */
+const SILENCE_MS = 1_000;
+const LONGEST_SILENCE_MS = 30_000;
+
+/** Yields reply lines, without their newlines, as they come: one for each line. None of the lines may be blank. */
+export async function* relay(
+  sender: Sender,
+  lines: readonly string[],
+): AsyncGenerator<readonly string[], void, void> {
+  const { servers, session } = sender;
+  const giveUpAtMs = servers.clock() + FAILOVER_MS;
+  const once = !lines.every((line) => isRepeatable(parseDeskLine(line), session));
+  let answered = 0;
+  let refusal: DeskRefusal = "DESK_UNAVAILABLE";
+  do {
+    const server = await servers.choose(sender.user, sender.later);
+    if (server === undefined) {
+      await pause(NONE_IS_WELL_PAUSE_MS);
+      continue;
+    }
+    const attempt = { once, nothingTaken: false };
+    for await (const replies of repliesOf(sender, server, lines.slice(answered), attempt)) {
+      answered += replies.length;
+      yield replies;
+    }
+    if (answered >= lines.length) return;
+    servers.leaveOut(server);
+    if (attempt.nothingTaken) continue;
+    refusal = "OUTCOME_UNKNOWN";
+    const rest = lines.slice(answered).map(parseDeskLine);
+    if (!rest.every((line) => isRepeatable(line, session))) break;
+  } while (servers.clock() < giveUpAtMs);
+  yield lines.slice(answered).map((line) => refusalOf(line, refusal));
+}
+
+/** A reply as the sender reads it. */
+export interface DeskReply extends Readonly<Record<string, unknown>> {
+  readonly n: number | null;
+  readonly transaction: number | null;
+  readonly ok: boolean;
+  readonly code?: DeskRefusal;
+}
+
+/** The reply to a single line. */
+export async function replyTo(sender: Sender, line: string): Promise<DeskReply> {
+  let text = "";
+  for await (const replies of relay(sender, [line])) text += replies.join("");
+  return JSON.parse(text) as DeskReply;
+}
+
+interface Attempt {
+  /** Whether it must not be sent twice. */
+  readonly once: boolean;
+  /** Said at the end: nothing of what is unanswered can have been done. */
+  nothingTaken: boolean;
+}
+
+/** Ends early, and never throws, where the server is lost. */
+async function* repliesOf(
+  { servers, user, session }: Sender,
+  server: DeskServer,
+  lines: readonly string[],
+  attempt: Attempt,
+): AsyncGenerator<readonly string[], void, void> {
+  const left = new AbortController();
+  const heard = <T>(task: Promise<T>) => untilSilent(servers, server, task, left);
+  try {
+    const response = await heard(
+      servers.fetch(server, "/v1/desk/commands", {
+        method: "POST",
+        headers: {
+          "content-type": "text/plain",
+          ...(user === "" ? {} : { "desk-user": user }),
+          ...(session === "" ? {} : { "command-session": session }),
+        },
+        body: `${lines.join("\n")}\n`,
+        signal: left.signal,
+        // On a connection of its own a refusal to connect proves that nothing was sent.
+        keepalive: !attempt.once,
+      }),
+    );
+    if (response.status !== 200 || !response.body) {
+      // What the desk refuses as a whole it has not begun.
+      attempt.nothingTaken = response.status < 500;
+      return;
+    }
+    const cutter = lineCutter(Number.POSITIVE_INFINITY);
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    for (let count = 0; count < lines.length;) {
+      const { done, value } = await heard(reader.read());
+      if (done) {
+        // A desk that stops ends its answer whole: what it has not answered it has not taken.
+        attempt.nothingTaken = true;
+        return;
+      }
+      server.heardAtMs = servers.clock();
+      const replies = cutter.take(value);
+      count += replies.length;
+      yield replies;
+    }
+  } catch (error) {
+    attempt.nothingTaken = neverConnected(error);
+  } finally {
+    left.abort();
+  }
+}
+
+/** Rejects where nothing comes and the server is not well, or for too long. */
+async function untilSilent<T>(
+  servers: DeskServers,
+  server: DeskServer,
+  task: Promise<T>,
+  left: AbortController,
+): Promise<T> {
+  const silent = Symbol("silent");
+  for (let silentMs = SILENCE_MS; ; silentMs += SILENCE_MS) {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const first = await Promise.race([
+      task,
+      new Promise<typeof silent>((resolve) => {
+        timer = setTimeout(() => resolve(silent), SILENCE_MS);
+      }),
+    ]).finally(() => clearTimeout(timer));
+    if (first !== silent) return first;
+    if (silentMs < LONGEST_SILENCE_MS && (await servers.isWell(server))) continue;
+    task.catch(() => {});
+    left.abort();
+    throw new Error("the desk server is silent");
+  }
+}
+
+/**
+ * Only Bun's word is taken for it. Deno sends again by itself what a kept
+ * connection lost, and then tells of the second connection alone; Workers do not
+ * tell. There a refused connection counts as one that may have been used.
+ */
+function neverConnected(error: unknown): boolean {
+  return (error as { readonly code?: unknown }).code === "ECONNREFUSED";
+}
+
+function refusalOf(line: string, code: DeskRefusal): string {
+  const { n } = parseDeskLine(line);
+  return JSON.stringify({ n, transaction: null, ok: false, code, message: DESK_REFUSALS[code] });
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
