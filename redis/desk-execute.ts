@@ -4,7 +4,9 @@
  */
 import type { DeskCommandName } from "../domain/desk-command.ts";
 import type { DeskRefusal } from "../domain/desk-refusals.ts";
+import { DONE } from "./desk-reply.ts";
 import { deskCallArgs, DESK_STATE_LUA, deskStateKeys, type DeskCall } from "./desk-state.ts";
+import { HISTORY_CODES } from "./desk-summary.ts";
 import { asText, type Script } from "./script.ts";
 
 /** A call stays far below what Lua can unpack, and keeps Redis from others for a few milliseconds at most. */
@@ -49,7 +51,7 @@ export interface ExecuteArgs extends DeskCall {
   readonly commands: readonly ReadyCommand[];
 }
 
-const COLUMNS = 10;
+const COLUMNS = 9;
 
 const lua = `
 ${DESK_STATE_LUA}
@@ -65,7 +67,7 @@ function commands.ADD(user, _, cents)
 end
 
 function commands.QUOTE(_, symbol, _, price, time)
-  return nil, string.format('"symbol":"%s","priceCents":%d,"quoteTimeMs":%d', symbol, price, time)
+  return nil, string.format('s%s,p%d,q%d', symbol, price, time)
 end
 
 local function order(of, user, symbol, cents, price)
@@ -77,7 +79,7 @@ local function order(of, user, symbol, cents, price)
   if #old >= ${MAX_PENDING * 20} and select(2, string.gsub(old, ';', '')) >= ${MAX_PENDING} then return 'PENDING_TOO_MANY' end
   local shares = math.floor(cents / price)
   write(of, user, string.format('%s,%d,%d,%d;%s', symbol, shares, price, at, old))
-  return nil, string.format('"symbol":"%s","shares":%d,"priceCents":%d,"totalCents":%d', symbol, shares, price, shares * price)
+  return nil, string.format('s%s,n%d,p%d,t%d', symbol, shares, price, shares * price)
 end
 -- Takes the newest off its pile, whatever then becomes of it.
 local function take(of, user)
@@ -87,7 +89,7 @@ local function take(of, user)
   return symbol, tonumber(shares), shares * price
 end
 local function settled(symbol, shares, cents)
-  return string.format('"symbol":"%s","shares":%d,"totalCents":%d', symbol, shares, cents)
+  return string.format('s%s,n%d,t%d', symbol, shares, cents)
 end
 
 function commands.BUY(user, symbol, cents, price)
@@ -162,7 +164,7 @@ function commands.CANCEL_SET_BUY(user, symbol)
   clear_buy(user, symbol, p)
   keep(user, symbol, p)
   move(user, cents)
-  return nil, '"totalCents":' .. int(cents), 0, symbol, cents
+  return nil, 't' .. int(cents), 0, symbol, cents
 end
 
 function commands.SET_SELL_AMOUNT(user, symbol, cents, price)
@@ -192,7 +194,7 @@ function commands.CANCEL_SET_SELL(user, symbol)
   local shares = p.reserved
   clear_sell(user, symbol, p)
   keep(user, symbol, p)
-  return nil, '"shares":' .. int(shares), shares
+  return nil, 'n' .. int(shares), shares
 end
 
 function commands.DUMPLOG() return nil, '' end
@@ -211,7 +213,7 @@ function commands.DISPLAY_SUMMARY(user)
       if text then texts[places[from + i - 1]] = text end
     end
   end
-  return nil, table.concat({'"summary":"', held, '|', table.concat(texts, ' '), '|', read(buys, user) or '', '|', read(sells, user) or '', '|', read(history, user) or '', '|', int(at), '|', int(pending_valid), '"'})
+  return nil, table.concat({'|', held, '|', table.concat(texts, ' '), '|', read(buys, user) or '', '|', read(sells, user) or '', '|', read(history, user) or '', '|', int(at), '|', int(pending_valid)})
 end
 
 local at_quote = {QUOTE = true, BUY = true, SELL = true, SET_BUY_TRIGGER = true, SET_SELL_AMOUNT = true, SET_SELL_TRIGGER = true}
@@ -241,10 +243,9 @@ end
 
 -- What the commands will want to know, each kind in one look.
 local piles = {BUY = buys, COMMIT_BUY = buys, CANCEL_BUY = buys, SELL = sells, COMMIT_SELL = sells, CANCEL_SELL = sells}
-local leaves_history = {
-  ADD = true, COMMIT_BUY = true, COMMIT_SELL = true, SET_BUY_AMOUNT = true, SET_BUY_TRIGGER = true, CANCEL_SET_BUY = true,
-  SET_SELL_AMOUNT = true, SET_SELL_TRIGGER = true, CANCEL_SET_SELL = true,
-}
+local leaves_history = {${Object.entries(HISTORY_CODES)
+  .map(([name, code]) => `${name} = '${code}'`)
+  .join(", ")}}
 local wanted = {}
 local function want(of, field)
   local fields = wanted[of]
@@ -265,7 +266,7 @@ end
 for of, fields in pairs(wanted) do fetch(of, fields) end
 for user, value in pairs(balances.known) do balances.known[user] = value and tonumber(value) end
 
-local function run(name, user, symbol, cents, price, time, session, n, text, more)
+local function run(name, user, symbol, cents, price, time, session, n, more)
   local once = session ~= ''
   local refusal, said = more ~= 0 and more.refusal or nil
   if once then
@@ -280,18 +281,19 @@ local function run(name, user, symbol, cents, price, time, session, n, text, mor
     elseif at_quote[name] and (price <= 0 or at - time > quote_valid) then refusal = 'QUOTE_UNAVAILABLE'
     else refusal, said, shares, of, amount, fire = commands[name](user, symbol, cents, price, time, transaction) end
   end
-  event(user, string.format('c,%d,', transaction) .. text .. (refusal or '') .. moved)
+  event(user, string.format('c,%d,%s,%s,%s,%d,%s,%s%s', transaction, name, user, symbol, cents, more ~= 0 and more.file or '', refusal or '', moved))
   local paid = more ~= 0 and more.paid
   if paid then event(user, string.format('q,%d,%s,%s,%d,%d,%s', transaction, paid.user, paid.symbol, paid.priceCents, paid.quoteTimeMs, paid.cryptokey)) end
   local reply
   if refusal then reply = string.format('%d %d ', n, transaction) .. refusal
   else
-    if shares then remember(user, transaction, name, of or symbol, amount or cents, shares) end
+    if shares then remember(user, transaction, leaves_history[name], of or symbol, amount or cents, shares) end
     local fired = fire and fire(user, symbol, position_of(user, symbol), price)
-    if fire ~= nil then said = '"fired":' .. (fired and int(fired) or '0') end
+    if fire ~= nil then said = 'f' .. (fired and int(fired) or '0') end
     local balance = balance_of(user)
-    if balance then reply = string.format('%d %d {', n, transaction) .. said .. string.format(said == '' and '"balanceCents":%d' or ',"balanceCents":%d', balance)
-    else reply = string.format('%d %d {', n, transaction) .. said end
+    if not balance then reply = string.format('%d %d ${DONE}%s', n, transaction, said)
+    elseif said == '' then reply = string.format('%d %d ${DONE}b%d', n, transaction, balance)
+    else reply = string.format('%d %d ${DONE}%s,b%d', n, transaction, said, balance) end
   end
   if once then answer(user, session, reply) end
   return reply
@@ -299,7 +301,7 @@ end
 
 local replies = {}
 for i = 1, #batch, ${COLUMNS} do
-  replies[#replies + 1] = run(batch[i], batch[i + 1], batch[i + 2], batch[i + 3], batch[i + 4], batch[i + 5], batch[i + 6], batch[i + 7], batch[i + 8], batch[i + 9])
+  replies[#replies + 1] = run(batch[i], batch[i + 1], batch[i + 2], batch[i + 3], batch[i + 4], batch[i + 5], batch[i + 6], batch[i + 7], batch[i + 8])
 end
 finish()
 return table.concat(replies, '\\n')
@@ -307,8 +309,7 @@ return table.concat(replies, '\\n')
 
 /**
  * Replies a text each, in their order: the transaction's number, a blank, and
- * either a refusal's code or `{` and the members of a JSON object. It is left as
- * text, as most of it goes on to the sender as it is.
+ * either a refusal's code or what `expandReply` puts into words.
  */
 export const executeCommands: Script<ExecuteArgs, readonly string[]> = {
   name: "execute-commands",
@@ -319,9 +320,7 @@ export const executeCommands: Script<ExecuteArgs, readonly string[]> = {
     for (const each of args.commands) {
       const { name, user, symbol, cents, priceCents, quoteTimeMs, session, n, more } = each;
       const once = session === "" || user === "" ? "" : `${user} ${session}`;
-      // What of the command its event repeats.
-      const text = `${name},${user},${symbol},${cents},${more?.file ?? ""},`;
-      flat.push(name, user, symbol, cents, priceCents, quoteTimeMs, once, n, text, more ?? 0);
+      flat.push(name, user, symbol, cents, priceCents, quoteTimeMs, once, n, more ?? 0);
     }
     return [...deskCallArgs(args), String(args.pendingValidMs), JSON.stringify(flat)];
   },

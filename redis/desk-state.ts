@@ -4,15 +4,15 @@
  * end, with the audit entry, however many commands a call holds.
  */
 import { ASKED_QUOTE_VALID_MS } from "../domain/quote.ts";
-import { SHOWN_HISTORY } from "./desk-summary.ts";
+import { HISTORY_CODES, SHOWN_HISTORY } from "./desk-summary.ts";
 import { DeskKeys } from "./keys.ts";
 import { LUA_NOW } from "./script.ts";
 
 /** No account holds more than this in cents, and no position in shares: all arithmetic stays exact in doubles. */
 export const MAX_HELD = 1_000_000_000_000_000;
 
-/** A history of this many characters holds more changes than are shown. */
-const LONG_HISTORY = 600;
+/** A longer history is cut down to what is shown: seldom enough to be cheap, and soon enough to stay short. */
+const LONG_HISTORY_CHARACTERS = 240;
 
 export interface DeskCall {
   readonly partition: number;
@@ -129,16 +129,16 @@ local function event(user, text)
   if not seen[user] then seen[user] = true users[#users + 1] = user end
 end
 
--- Newest first, of what changed an account. Cut down to what is shown only now and then.
-local at_text = int(at)
-local function remember(user, transaction, name, symbol, cents, shares)
+-- Newest first, of what changed an account.
+local history_end = int(at) .. ';'
+local function remember(user, transaction, code, symbol, cents, shares)
   local old = read(history, user) or ''
-  if #old > ${LONG_HISTORY} then
+  if #old > ${LONG_HISTORY_CHARACTERS} then
     local kept = 0
-    for _ = 1, ${SHOWN_HISTORY - 1} do kept = string.find(old, ';', kept + 1, true) end
+    for _ = 1, ${SHOWN_HISTORY - 1} do kept = string.find(old, ';', kept + 1, true) or #old end
     old = string.sub(old, 1, kept)
   end
-  write(history, user, string.format('%d,', transaction) .. name .. ',' .. symbol .. string.format(',%d,%d,', cents, shares) .. at_text .. ';' .. old)
+  write(history, user, string.format('%d,%s,%s,%d,%d,', transaction, code, symbol, cents, shares) .. history_end .. old)
 end
 
 local function trigger(symbol, price, user) return string.format('%s %013d %s', symbol, price, user) end
@@ -165,7 +165,7 @@ local function fire_buy(user, symbol, p, quote)
   keep(user, symbol, p)
   event(user, string.format('f,%d,SET_BUY_TRIGGER,%s,%s,%d,%d%s', transaction, user, symbol, quote, shares, moved))
   moved = before
-  remember(user, transaction, 'BOUGHT', symbol, shares * quote, shares)
+  remember(user, transaction, '${HISTORY_CODES["BOUGHT"]}', symbol, shares * quote, shares)
   return shares
 end
 local function fire_sell(user, symbol, p, quote)
@@ -179,7 +179,7 @@ local function fire_sell(user, symbol, p, quote)
   keep(user, symbol, p)
   event(user, string.format('f,%d,SET_SELL_TRIGGER,%s,%s,%d,%d%s', transaction, user, symbol, quote, shares, moved))
   moved = before
-  remember(user, transaction, 'SOLD', symbol, proceeds, shares)
+  remember(user, transaction, '${HISTORY_CODES["SOLD"]}', symbol, proceeds, shares)
   return shares
 end
 

@@ -2,17 +2,28 @@
  * What DISPLAY_SUMMARY shows. The script gives the fields as they stand, as
  * putting them into words costs Redis many times what it costs a desk server.
  */
-const SUMMARY = /^"summary":"([^"]*)",?/;
 /** Of the latest changes of an account; more of them may stand in its history. */
 export const SHOWN_HISTORY = 5;
 
-/** Of the members of a reply's JSON object the `summary`, if there is one, in words. */
-export function expandSummary(members: string): string {
-  if (!members.startsWith('"summary"')) return members;
-  const [whole = "", text = ""] = SUMMARY.exec(members) ?? [];
-  const words = JSON.stringify(parseSummary(text)).slice(1, -1);
-  const rest = members.slice(whole.length);
-  return rest === "" ? words : `${words},${rest}`;
+/** What a history calls the changes of an account: each is read and written again with the next ones. */
+export const HISTORY_CODES: Readonly<Record<string, string>> = {
+  ADD: "A",
+  COMMIT_BUY: "B",
+  COMMIT_SELL: "S",
+  SET_BUY_AMOUNT: "BA",
+  SET_BUY_TRIGGER: "BT",
+  CANCEL_SET_BUY: "BC",
+  SET_SELL_AMOUNT: "SA",
+  SET_SELL_TRIGGER: "ST",
+  CANCEL_SET_SELL: "SC",
+  BOUGHT: "BF",
+  SOLD: "SF",
+};
+const HISTORY_NAMES = new Map(Object.entries(HISTORY_CODES).map(([name, code]) => [code, name]));
+
+/** The summary as members of a JSON object. */
+export function expandSummary(text: string): string {
+  return JSON.stringify(parseSummary(text)).slice(1, -1);
 }
 
 interface PendingOrder {
@@ -90,8 +101,9 @@ function parseSummary(text: string): Summary {
     sellTriggers,
     history: rowsOf(history)
       .slice(0, SHOWN_HISTORY)
-      .map(([transaction, command = "", symbol = "", ...rest]) => {
+      .map(([transaction, code = "", symbol = "", ...rest]) => {
         const [cents = 0, shares = 0, atMs = 0] = rest.map(Number);
+        const command = HISTORY_NAMES.get(code) ?? code;
         const of = symbol === "" ? null : symbol;
         return { transaction: Number(transaction), command, symbol: of, cents, shares, atMs };
       }),

@@ -7,7 +7,7 @@ import { QUOTED_COMMANDS, type DeskLine } from "../../domain/desk-command.ts";
 import { DESK_REFUSALS, type DeskRefusal } from "../../domain/desk-refusals.ts";
 import type { AccountId } from "../../domain/ids.ts";
 import type { ReadyCommand } from "../../redis/desk-execute.ts";
-import { expandSummary } from "../../redis/desk-summary.ts";
+import { DONE, expandReply } from "../../redis/desk-reply.ts";
 import type { PartitionMap } from "../../redis/keys.ts";
 import type { Lane } from "./lane.ts";
 import type { StockQuote, StockQuotes } from "./stock-quotes.ts";
@@ -136,10 +136,10 @@ function lineOf(n: number | null, reply: string | undefined): string {
   if (reply === undefined) return refusal(n, "OUTCOME_UNKNOWN");
   const blank = reply.indexOf(" ");
   const transaction = reply.slice(0, blank);
-  if (reply.charAt(blank + 1) !== "{") {
+  if (reply.charAt(blank + 1) !== DONE) {
     return refusal(n, reply.slice(blank + 1) as DeskRefusal, transaction);
   }
-  const members = expandSummary(reply.slice(blank + 2));
+  const members = expandReply(reply.slice(blank + 2));
   const comma = members === "" ? "" : ",";
   return `{"n":${n},"transaction":${transaction},"ok":true${comma}${members}}`;
 }

@@ -15,8 +15,8 @@ import {
 } from "../../redis/desk-audit.ts";
 import { executeCommands, type ReadyCommand } from "../../redis/desk-execute.ts";
 import { fireTriggers, type FireCursor } from "../../redis/desk-fire.ts";
+import { DONE, expandReply } from "../../redis/desk-reply.ts";
 import { MAX_HELD } from "../../redis/desk-state.ts";
-import { expandSummary } from "../../redis/desk-summary.ts";
 import { waitingTriggers } from "../../redis/desk-waiting.ts";
 import { DeskKeys } from "../../redis/keys.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
@@ -70,8 +70,8 @@ async function execute(
 
 function told(reply: string): Told {
   const [, number, rest = ""] = /^(\d+) (.*)$/.exec(reply) ?? [];
-  const said = rest.startsWith("{")
-    ? (JSON.parse(`{${expandSummary(rest.slice(1))}}`) as object)
+  const said = rest.startsWith(DONE)
+    ? (JSON.parse(`{${expandReply(rest.slice(1))}}`) as object)
     : { code: rest };
   return { transaction: Number(number), ...said };
 }
@@ -296,6 +296,37 @@ describe("the desk's commands", () => {
         { command: "COMMIT_BUY", symbol: "ABC", cents: 2_000, shares: 4 },
       ],
     });
+  });
+
+  test("the history tells each change by its name, the newest five in order, and stays short", async () => {
+    const changes: readonly (readonly [line: string, quoteCents?: number])[] = [
+      ["ADD,u,9000.00"],
+      ["COMMIT_BUY,u"],
+      ["COMMIT_SELL,u"],
+      ["SET_BUY_AMOUNT,u,ABC,30.00"],
+      ["SET_BUY_TRIGGER,u,ABC,2.00", 300],
+      ["CANCEL_SET_BUY,u,ABC"],
+      ["SET_SELL_AMOUNT,u,ABC,9.00", 300],
+      ["SET_SELL_TRIGGER,u,ABC,6.00", 300],
+      ["CANCEL_SET_SELL,u,ABC"],
+    ];
+    const [add, , buy] = await lines(["ADD,u,90.00"], ["BUY,u,ABC,9.00", 300], ["COMMIT_BUY,u"]);
+    const done = [
+      { transaction: buy!.transaction, command: "COMMIT_BUY" },
+      { transaction: add!.transaction, command: "ADD" },
+    ];
+    for (let round = 0; round < 4; round += 1) {
+      await lines(["BUY,u,ABC,9.00", 300], ["SELL,u,ABC,9.00", 300]);
+      for (const change of changes) {
+        const [told, summary] = await lines(change, ["DISPLAY_SUMMARY,u"]);
+        const [command = ""] = change[0].split(",");
+        done.unshift({ transaction: told!.transaction, command });
+        const history = summary!["history"] as object[];
+        expect(history).toMatchObject(done.slice(0, 5));
+      }
+    }
+    const { history } = new DeskKeys(1);
+    expect(await redis.send("HSTRLEN", [history, "u"])).toBeLessThan(300);
   });
 });
 
