@@ -1,4 +1,4 @@
-/** Plays a round: a few signals, its disaster in the middle of them, and one signal afterwards. */
+/** Plays a round: a few signals, its disaster in the middle of them, and one signal afterwards; closes on either side of it. */
 import { RegionKeys } from "../../redis/keys.ts";
 import { HOME } from "../support/copier.ts";
 import type { RoleProcess } from "../support/role.ts";
@@ -7,6 +7,7 @@ import type { Disaster, RoleName } from "./disaster.ts";
 import type { World } from "./world.ts";
 
 const SIGNALS = 3;
+const SYMBOL = "EUR/USD";
 /** After the dispatcher's grace. */
 const DISPATCHED_MS = 200;
 
@@ -29,10 +30,30 @@ export async function strike(world: World): Promise<boolean> {
     }
     await world.send();
   }
+  const lift = await closeFirst(world);
   const acceptedBytes = world.redis?.appendedBytes() ?? 0;
   const struck = await befall(world, disaster, processes, acceptedBytes);
+  await lift();
   await world.send();
+  if (world.plan.closes !== "none") await world.close({ symbol: SYMBOL });
   return struck;
+}
+
+/** Answers in how what holds the close is lifted. */
+async function closeFirst(world: World): Promise<() => Promise<void>> {
+  const [signal] = world.sent;
+  const { closes } = world.plan;
+  const lifted = async (): Promise<void> => {};
+  if (closes === "none" || signal === undefined) return lifted;
+  if (closes === "under way") {
+    await world.close({ signal });
+    return lifted;
+  }
+  // What is halted before it is sent is never opened, and leaves nothing to be held.
+  await booked(world);
+  const lift = await world.hold(closes.heldBy);
+  await world.close({ signal });
+  return lift;
 }
 
 function crashAt(disaster: Disaster, role: RoleName): string | undefined {

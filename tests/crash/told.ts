@@ -10,6 +10,8 @@ export interface Word {
   readonly kind: string;
   readonly reason?: string | undefined;
   readonly stakeCents?: number | undefined;
+  /** What a copy that was closed brought. */
+  readonly returnCents?: number | undefined;
 }
 
 export interface Told {
@@ -57,8 +59,15 @@ function recordedWord({ outcome, reason, stakeCents }: Partial<OrderRecord>): Wo
 
 /** What a follower knows at the end: what is certain before what is not. */
 export function lastWord({ words }: Told, follower: SubscriptionId): Word | undefined {
-  const all = words.get(follower) ?? [];
-  return all.find(({ kind }) => kind !== "unknown") ?? all.at(-1);
+  return lastOf(words.get(follower));
+}
+
+export function lastOf(all: readonly Word[] = []): Word | undefined {
+  return finalsOf(all)[0] ?? all.at(-1);
+}
+
+export function finalsOf(all: readonly Word[] = []): Word[] {
+  return all.filter(({ kind }) => kind !== "unknown");
 }
 
 export function textOf({ kind, reason }: Word): string {
