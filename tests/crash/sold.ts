@@ -5,7 +5,7 @@ import { isOverlooked } from "../fake-broker/venue.ts";
 import { followerOf } from "../support/copier.ts";
 import { ordersOf, type Closing } from "./closings.ts";
 import { mayLose, type Plan } from "./plan.ts";
-import { finalsOf, lastOf, lastWord, textOf, type Told } from "./told.ts";
+import { finalsOf, lastOf, textOf, type Told } from "./told.ts";
 import type { Verdict } from "./verdict.ts";
 import type { Hold } from "./world.ts";
 
@@ -110,7 +110,7 @@ export function mayWait(
   const [of, subscription] = order.split(".") as [SignalId, SubscriptionId];
   if (!pending.has(of)) return false;
   const opened = told.find(({ signal }) => signal === of);
-  if (opened && lastWord(opened, subscription)?.kind === "unknown") return true;
+  if (opened?.unsure.has(subscription)) return true;
   if (broker.lookUp !== "hint" || broker.closes === "once") return false;
   const isSold = sales.some(({ sold, close }) => sold === order && close === id);
   if (lastOf(words.get(order))) return !isSold || isOverlooked(order);

@@ -22,6 +22,8 @@ export interface Told {
   readonly enqueued: boolean;
   /** In the order of telling. */
   readonly words: ReadonlyMap<string, readonly Word[]>;
+  /** Who is unknown by the events alone: the records may keep an answer that a Redis has lost. */
+  readonly unsure: ReadonlySet<string>;
 }
 
 export async function readTold({ copier, records }: World, signal: SignalId): Promise<Told> {
@@ -38,6 +40,9 @@ export async function readTold({ copier, records }: World, signal: SignalId): Pr
       words.set(subscription, [...(words.get(subscription) ?? []), outcome]);
     }
   }
+  const unsure = new Set(
+    [...words].filter(([, told]) => lastOf(told)?.kind === "unknown").map(([who]) => who),
+  );
   for (const order of await records.orders.find({ where: { signal } })) {
     const word = recordedWord(order);
     const told = words.get(order.subscription) ?? [];
@@ -49,7 +54,7 @@ export async function readTold({ copier, records }: World, signal: SignalId): Pr
   const stored = parseStoredSignal(fields) !== undefined;
   const known = recorded?.acceptedAtMs !== undefined;
   const accepted = stored ? "in Redis" : known ? "in the records" : "nowhere";
-  return { signal, accepted, enqueued: marks.every((each) => each === 1), words };
+  return { signal, accepted, enqueued: marks.every((each) => each === 1), words, unsure };
 }
 
 /** A settlement that came before its order tells of no outcome yet. */
