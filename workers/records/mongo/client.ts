@@ -27,9 +27,9 @@ export function connectMongo(uri: string, limits: Limits = LIMITS): Mongo {
   let answeredAtMs = Date.now();
   /**
    * The driver writes to a socket and, told that it is full, waits for it to
-   * drain, without a limit and without looking whether it was closed. On Bun a
-   * socket that its peer has ended says so for a moment before it closes, and
-   * never drains. Where that befalls the connection that the driver watches its
+   * drain, without a limit and without looking whether it was closed. A socket
+   * that its peer has ended says so for a moment before it closes, and never
+   * drains. Where that befalls the connection that the driver watches its
    * server by, it never looks for the server again, and every call fails. So
    * another client takes its place, and all calls under way on the old one fail,
    * which their callers must expect anyway.
