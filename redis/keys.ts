@@ -208,6 +208,10 @@ export class RegionKeys {
   settlementCursor(broker: string): string {
     return `${this.#prefix}:settlements:${broker}`;
   }
+  /** STRING: from where to take them over again when a partition's Redis is another than it was. */
+  settlementRetreat(broker: string): string {
+    return `${this.#prefix}:settlements:${broker}:retreat`;
+  }
 }
 
 /** The channel that wakes those who watch a signal. The message says only that something moved. */

@@ -21,21 +21,31 @@ test("a worker killed or halted, a partition that moves: nothing is lost and not
     [
       on({ kind: "crash", role: "broker", at: "after-intend", nth: 2 }),
       on({ kind: "crash", role: "dispatch", at: "after-enqueue", nth: 2 }),
+      on(
+        { kind: "crash", role: "broker", at: "after-close-answer", nth: 1 },
+        { closes: "under way", durationSeconds: 60 },
+      ),
       on({ kind: "halt", at: "before-send", nth: 1, forMs: 2_500 }, { broker: FORGETS }),
-      on({ kind: "move a partition", partition: 1, afterMs: 0 }, { faults: { beforeMs: 300 } }),
+      on(
+        { kind: "move a partition", partition: 1, afterMs: 0 },
+        { closes: { heldBy: "broker:fake" }, durationSeconds: 60, faults: { beforeMs: 300 } },
+      ),
     ],
     SQLITE,
     AT_ONCE,
   );
   expect(played.flatMap(({ faults }) => faults)).toEqual([]);
   // On a machine with no time to spare the deadline may pass before there is a send to halt at.
-  expect(played.slice(0, 2).map(({ struck }) => struck)).toEqual([true, true]);
+  expect(played.slice(0, 3).map(({ struck }) => struck)).toEqual([true, true, true]);
 });
 
 test("a primary killed in mid-fan-out: nothing is doubled, and the reconciler names what went with it", async () => {
   const rounds = [SEES_ALL, FORGETS].flatMap((broker) => [
     on({ kind: "kill primary", of: "home", ahead: true, afterMs: 0 }, { broker }),
-    on({ kind: "kill primary", of: 3, ahead: true, afterMs: 100 }, { broker }),
+    on(
+      { kind: "kill primary", of: 3, ahead: true, afterMs: 100 },
+      { broker, closes: "under way", durationSeconds: 60 },
+    ),
   ]);
   const played = await play(rounds, SQLITE, AT_ONCE);
   expect(played.flatMap(({ faults }) => faults)).toEqual([]);

@@ -27,7 +27,12 @@ export type Disaster =
   /** The worker halts between its last check and the step; another takes its jobs; then it goes on. */
   | {
       readonly kind: "halt";
-      readonly at: "before-send" | "before-report" | "before-question";
+      readonly at:
+        | "before-send"
+        | "before-report"
+        | "before-question"
+        | "before-close-send"
+        | "before-close-report";
       readonly nth: number;
       readonly forMs: number;
     }
@@ -60,11 +65,17 @@ export type Disaster =
 /** Every point of these roles' own steps, and those of the loop that all of them read with. */
 export const POINTS: readonly (readonly [RoleName, CrashPoint])[] = [
   ...ROLES.flatMap((role) => CRASH_POINTS[role].map((at) => [role, at] as const)),
+  ...CRASH_POINTS.closing.map((at): [RoleName, CrashPoint] => ["broker", at]),
   ...CRASH_POINTS.consume.map((at): [RoleName, CrashPoint] => {
     // The worker's own scripts acknowledge what it reads; the recorder leaves that to the loop.
     return [at.endsWith("-acknowledge") ? "recorder" : "broker", at];
   }),
 ];
+
+/** Whether it strikes what closes: then something has to be closed before it. */
+export function strikesCloses(disaster: Disaster): boolean {
+  return "at" in disaster && (CRASH_POINTS.closing as readonly string[]).includes(disaster.at);
+}
 
 /** What a machine has to play with. */
 export interface Equipment {

@@ -1,9 +1,10 @@
 /** What a round does, drawn from its seed alone: the same seed and round plan the same faults. */
+import type { HaltScope } from "../../redis/halt.ts";
 import type { Capabilities } from "../../workers/brokers/port.ts";
 import { randomOf, type Faults } from "../fake-broker/settings.ts";
 import { PARTITIONS } from "../support/copier.ts";
 import type { Toxic } from "../support/toxiproxy.ts";
-import { POINTS, type Disaster, type Equipment } from "./disaster.ts";
+import { POINTS, strikesCloses, type Disaster, type Equipment } from "./disaster.ts";
 
 export interface Plan {
   readonly round: number;
@@ -13,8 +14,16 @@ export interface Plan {
   readonly broker: Omit<Capabilities, "inFlightMs">;
   readonly faults: Partial<Faults>;
   readonly durationSeconds: number;
+  readonly closes: Closes;
   readonly disaster: Disaster;
 }
+
+/**
+ * The first of what was opened is closed before the disaster, while opens are
+ * under way or under a halt that is lifted after it, and all that is open by
+ * then is closed at the end; or nothing is ever closed.
+ */
+export type Closes = "none" | "under way" | { readonly heldBy: HaltScope };
 
 /** Whether what Redis acknowledged last may be gone afterwards. */
 export function mayLose({ disaster, durability }: Plan): boolean {
@@ -59,10 +68,16 @@ export function planOf(
   const durability = pick(["everysec", "everysec", "always"] as const);
   const drawn = { afterMs: upTo(60), forMs: 200 + upTo(1_300), nth: 1 + upTo(4), share: random() };
   const onCluster = upTo(CLUSTER_EVERY) === 0 || cluster;
-  const common = { round, broker, faults, durability };
+  const common = { round, faults, durability };
   if (onCluster) {
     const disaster = pick([...anywhere(drawn, pick), ...onACluster(drawn, pick)]);
-    return { ...common, store: "cluster", durationSeconds, disaster };
+    return {
+      ...common,
+      store: "cluster",
+      durationSeconds,
+      disaster,
+      ...closing(disaster, broker, pick),
+    };
   }
   const disaster = pick([
     ...anywhere(drawn, pick),
@@ -72,7 +87,25 @@ export function planOf(
   ]);
   // Contracts that settle tell of signals that a cut took with all their traces.
   const isCut = disaster.kind === "cut Redis";
-  return { ...common, store: "redis", durationSeconds: isCut ? 1 : durationSeconds, disaster };
+  return {
+    ...{ ...common, store: "redis", durationSeconds: isCut ? 1 : durationSeconds, disaster },
+    ...closing(disaster, broker, pick),
+  };
+}
+
+function closing(
+  disaster: Disaster,
+  broker: Plan["broker"],
+  pick: Choose,
+): Pick<Plan, "closes" | "broker"> {
+  const some: readonly Closes[] = [
+    ...(["under way", "under way"] as const),
+    ...[{ heldBy: "broker:fake" } as const, { heldBy: "follower:follower-0007" } as const],
+  ];
+  return {
+    closes: strikesCloses(disaster) ? "under way" : pick<Closes>(["none", ...some]),
+    broker: pick([true, false]) ? { ...broker, closes: "once" } : broker,
+  };
 }
 
 interface Drawn {
@@ -94,6 +127,7 @@ function anywhere({ afterMs, forMs, nth }: Drawn, pick: Choose): Disaster[] {
     { kind: "kill worker", afterMs },
     { kind: "halt", at: pick(["before-send", "before-send", "before-report"]), nth, forMs },
     { kind: "halt", at: pick(["before-send", "before-question"]), nth, forMs: 2_000 + forMs },
+    { kind: "halt", at: pick(["before-close-send", "before-close-report"]), nth, forMs },
     { kind: "dead broker", afterMs, forMs },
   ];
 }

@@ -15,6 +15,8 @@ export const SEES_ALL: Kind = {
 };
 /** Promises nothing: what is not answered is asked about to the end. */
 export const SEES_LITTLE: Kind = { ...SEES_ALL, lookUp: "hint" };
+/** Takes a close once, however often it is sent. */
+export const SELLS_ONCE: Kind = { ...SEES_ALL, closes: "once" };
 /** Forgets an id once its contract is closed, and opens whatever comes. */
 export const FORGETS: Kind = {
   deduplicates: "open-orders",
@@ -28,6 +30,7 @@ const USUAL: Omit<Plan, "disaster" | "round"> = {
   broker: SEES_ALL,
   faults: {},
   durationSeconds: 1,
+  closes: "none",
 };
 
 export type Round = Partial<Omit<Plan, "round">> & { readonly disaster: Disaster };

@@ -9,7 +9,9 @@ import type { Difference, DifferenceKind } from "../../workers/reconcile/differe
 import type { Reconciliation } from "../../workers/reconcile/reconcile.ts";
 import type { BookLine } from "../fake-broker/book.ts";
 import { PARTITIONS } from "../support/copier.ts";
-import { lastWord, type Told } from "./told.ts";
+import { ordersOf, type Closing } from "./closings.ts";
+import type { Traded } from "./sold.ts";
+import { finalsOf, lastOf, lastWord, type Told } from "./told.ts";
 import type { World } from "./world.ts";
 
 /** What may be said of a channel whose Redis forgot some of its signals. */
@@ -18,22 +20,23 @@ const OF_A_LOG: ReadonlySet<DifferenceKind> = new Set([
   ...(["LINK_MISSING", "LINK_BROKEN", "LINK_WRONG"] as const),
 ]);
 
-export async function reconcilerFaults(
-  world: World,
-  followers: readonly SubscriptionId[],
-  told: readonly Told[],
-): Promise<string[]> {
+export async function reconcilerFaults(world: World, traded: Traded): Promise<string[]> {
+  const { followers, told, closings, book } = traded;
   const { differences } = await askReconciler(world);
-  const known = told.filter(({ accepted }) => accepted !== "nowhere");
-  const expected = new Set(known.flatMap((each) => expectedOf(each, followers, world.fake.book())));
-  const forgot = told.some(({ accepted }) => accepted !== "in Redis");
+  const isKnown = ({ accepted }: Pick<Told, "accepted">): boolean => accepted !== "nowhere";
+  const expected = new Set([
+    ...told.filter(isKnown).flatMap((each) => expectedOf(each, followers, book)),
+    ...closings.filter(isKnown).flatMap((each) => expectedOfClose(each, traded)),
+  ]);
+  const all = [...told, ...closings.map(({ id, accepted }) => ({ signal: id, accepted }))];
+  const forgot = all.some(({ accepted }) => accepted !== "in Redis");
   const named = new Set(differences.map(keyOf));
   const faults = [...expected]
     .filter((each) => !named.has(each))
     .map((each) => `the reconciler is silent about ${each}`);
 
   const lost = new Set<string>();
-  for (const { signal, accepted } of told) {
+  for (const { signal, accepted } of all) {
     if (accepted !== "nowhere") continue;
     lost.add(signal);
     const isNamed = differences.some((each) => each.signal === signal);
@@ -88,7 +91,7 @@ function expectedOf(
     const id = clientOrderId(signal, follower);
     const lines = book.filter((line) => line.clientOrderId === id);
     const last = lastWord(each, follower);
-    const final = (words.get(follower) ?? []).filter(({ kind }) => kind !== "unknown");
+    const final = finalsOf(words.get(follower));
     // Who the followers were is known by their routes alone, which only Redis has.
     if (!last) name("OUTCOME_MISSING", accepted === "in Redis" ? follower : undefined);
     if (final.length > 1) name("OUTCOME_TWICE", follower);
@@ -104,11 +107,35 @@ function expectedOf(
   return [...found];
 }
 
+/** The same of one close. */
+function expectedOfClose(close: Closing, { followers, sales }: Traded): string[] {
+  const { id: signal, accepted, copies, unqueued, words } = close;
+  const found = new Set<string>();
+  const name = (kind: DifferenceKind, subscription?: string): void => {
+    found.add(keyOf({ kind, signal, ...(subscription ? { subscription } : {}), detail: "" }));
+  };
+  if (accepted === "in Redis" && unqueued.length > 0) name("JOB_MISSING");
+  if (words.size < copies) name("CLOSE_WAITING");
+  for (const order of ordersOf(close, followers)) {
+    const follower = order.slice(order.indexOf(".") + 1);
+    const last = lastOf(words.get(order));
+    const sale = sales.find(({ sold }) => sold === order);
+    if (finalsOf(words.get(order)).length > 1) name("OUTCOME_TWICE", follower);
+    if (last?.kind === "unknown") name("UNKNOWN_TOO_LONG", follower);
+    if (last?.kind === "closed" && sale?.close !== signal) name("CLOSED_NOT_SOLD", follower);
+    if (last?.kind !== "closed" && sale?.close === signal) name("SOLD_NOT_CLOSED", follower);
+  }
+  return [...found];
+}
+
 /** Whether anything at all is left of a signal, for anyone to see that it once was. */
 export async function leftTraces({ copier, records }: World, signal: SignalId): Promise<boolean> {
   const streams = PARTITIONS.all().flatMap((partition) => {
     const [home, region] = [new HomeKeys(partition), new RegionKeys(partition)];
-    return [home.signals, home.links, region.jobs("fake"), region.events];
+    return [
+      ...[home.signals, home.links, region.events],
+      ...[region.jobs("fake"), region.closes("fake")],
+    ];
   });
   for (const stream of streams) {
     const entries = await copier.redis.send("XRANGE", [stream, "-", "+"]);

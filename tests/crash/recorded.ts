@@ -1,19 +1,21 @@
 /** The records at the end of a round hold what the events told, each copy once, with its link and its settlement. */
 import { returnCents } from "../../domain/contract.ts";
-import { clientOrderId, type SubscriptionId } from "../../domain/ids.ts";
-import type { BookLine } from "../fake-broker/book.ts";
+import { clientOrderId } from "../../domain/ids.ts";
+import type { BookLine, SaleLine } from "../fake-broker/book.ts";
+import type { OrderRecord } from "../../workers/records/port.ts";
 import { PAYOUT_BP } from "../fake-broker/venue.ts";
-import { mayLose } from "./plan.ts";
-import { lastWord, textOf, type Told } from "./told.ts";
+import { ordersOf, type Closing } from "./closings.ts";
+import type { Traded } from "./sold.ts";
+import { lastOf, lastWord, textOf } from "./told.ts";
 import { FOLLOWERS, type World } from "./world.ts";
 
-export async function recordFaults(
-  { plan, records, fake }: World,
-  followers: readonly SubscriptionId[],
-  told: readonly Told[],
-): Promise<string[]> {
+export async function recordFaults(world: World, traded: Traded): Promise<string[]> {
+  const { records } = world;
+  const { followers, told, closings, book } = traded;
   const faults: string[] = [];
-  const booked = new Map(fake.book().map((line) => [line.clientOrderId, line]));
+  for (const close of closings) faults.push(...(await closeFaults(world, traded, close)));
+  const booked = new Map(book.map((line) => [line.clientOrderId, line]));
+  const sold = new Map(traded.sales.map((sale) => [sale.sold, sale]));
   for (const each of told) {
     const { signal, accepted } = each;
     if (accepted !== "in Redis") continue;
@@ -37,8 +39,8 @@ export async function recordFaults(
       const stakeCents = last.stakeCents ?? order?.stakeCents;
       if (wrote !== textOf(last) || order?.stakeCents !== stakeCents) {
         faults.push(`recorded as ${wrote}, told as ${textOf(last)}: ${id}`);
-      } else if (last.kind === "placed" && !mayLose(plan)) {
-        const missing = settlementMissing(order, booked.get(id));
+      } else if (last.kind === "placed") {
+        const missing = settlementMissing(order, booked.get(id), sold.get(id));
         if (missing) faults.push(`recorded as placed, not as settled: ${id}`);
       }
     }
@@ -46,10 +48,41 @@ export async function recordFaults(
   return faults;
 }
 
+/** A close's copies are orders of their own. */
+async function closeFaults(
+  { records }: World,
+  { followers }: Traded,
+  close: Closing,
+): Promise<string[]> {
+  const { id, copies, accepted, words } = close;
+  if (accepted !== "in Redis") return [];
+  const faults: string[] = [];
+  const stored = await records.signals.get(id);
+  if (stored?.followers !== copies) faults.push(`not recorded: ${id}`);
+  if (stored?.linkHash === undefined) faults.push(`recorded without its link: ${id}`);
+  const orders = await records.orders.find({ where: { signal: id } });
+  const byId = new Map(orders.map((order) => [order._id, order]));
+  for (const order of ordersOf(close, followers)) {
+    const last = lastOf(words.get(order));
+    const wrote = byId.get(`${id}.${order}`);
+    byId.delete(`${id}.${order}`);
+    if (!last && !wrote) continue;
+    const text = wrote?.outcome && textOf({ ...wrote, kind: wrote.outcome });
+    const isSame = last && text === textOf(last) && wrote?.returnCents === last.returnCents;
+    if (!isSame || wrote?.closes !== order) {
+      faults.push(`recorded as ${text}, told as ${last && textOf(last)}: ${order} by ${id}`);
+    }
+  }
+  if (byId.size > 0) faults.push(`recorded for nobody: ${[...byId.keys()].join(", ")}`);
+  return faults;
+}
+
 function settlementMissing(
-  order: { readonly returnCents?: number } | undefined,
+  order: OrderRecord | undefined,
   line: BookLine | undefined,
+  sale: SaleLine | undefined,
 ): boolean {
+  if (sale) return order?.settlement !== "sold" || order.returnCents !== sale.returnCents;
   // A contract of a minute is open still.
   if (!line || line.expiresAtMs > Date.now()) return false;
   return order?.returnCents !== returnCents("won", line.stakeCents, PAYOUT_BP);

@@ -1,12 +1,14 @@
 /** One round: real processes, one disaster in the middle of a few fan-outs, and the verdict. */
 import { clientOrderId, type SubscriptionId } from "../../domain/ids.ts";
 import { followerOf } from "../support/copier.ts";
+import { ordersOf, readClosing, type Closing } from "./closings.ts";
 import type { Equipment } from "./disaster.ts";
 import type { Plan } from "./plan.ts";
 import { leftTraces, reconcilerFaults } from "./reconciled.ts";
 import { recordFaults } from "./recorded.ts";
+import { mayWait, type Traded } from "./sold.ts";
 import { passes, strike } from "./strike.ts";
-import { lastWord, readTold, type Told } from "./told.ts";
+import { lastOf, lastWord, readTold, type Told } from "./told.ts";
 import { judge, mayStayUnknown, type Verdict } from "./verdict.ts";
 import { FOLLOWERS, startWorld, type World } from "./world.ts";
 
@@ -32,27 +34,38 @@ export async function playRound(
     const followers = Array.from({ length: FOLLOWERS }, (_, index) => followerOf(index).id);
     await settled(world, followers);
     const recorded = await recordedAsTold(world, followers);
-    const told = await allTold(world);
-    const verdict = judge(plan, followers, told, world.fake.book());
-    const reconciled = await reconcilerFaults(world, followers, told);
+    const traded = await readTraded(world, followers);
+    const verdict = judge(traded);
+    const reconciled = await reconcilerFaults(world, traded);
     return { ...verdict, faults: [...verdict.faults, ...recorded, ...reconciled], struck };
   } finally {
     await world.stop();
   }
 }
 
-async function allTold(world: World): Promise<Told[]> {
-  return await Promise.all(world.sent.map((signal) => readTold(world, signal)));
+async function readTraded(world: World, followers: readonly SubscriptionId[]): Promise<Traded> {
+  const { plan, fake, holds } = world;
+  const told = await Promise.all(world.sent.map((signal) => readTold(world, signal)));
+  const closings = await Promise.all(world.closes.map((close) => readClosing(world, close)));
+  // Read last: what is told as placed or closed stands there by then.
+  return { plan, followers, told, closings, book: fake.book(), sales: fake.sales(), holds };
 }
 
 /** Waits until everyone was told all that can be known. */
 async function settled(world: World, followers: readonly SubscriptionId[]): Promise<void> {
   const patienceMs = world.plan.disaster.kind === "kill primary" ? LOST_MS : GIVE_UP_MS;
   await passes(async () => {
-    const told = await allTold(world);
-    const over = await Promise.all(told.map((each) => isOver(world, followers, each)));
-    return over.every(Boolean);
+    const traded = await readTraded(world, followers);
+    const over = await Promise.all(traded.told.map((each) => isOver(world, followers, each)));
+    return over.every(Boolean) && traded.closings.every((close) => isClosed(traded, close));
   }, patienceMs);
+}
+
+function isClosed(traded: Traded, close: Closing): boolean {
+  return ordersOf(close, traded.followers).every((order) => {
+    const last = lastOf(close.words.get(order));
+    return (last && last.kind !== "unknown") || mayWait(traded, close, order);
+  });
 }
 
 async function isOver(
@@ -82,7 +95,7 @@ async function recordedAsTold(
 ): Promise<string[]> {
   let faults: string[] = [];
   await passes(async () => {
-    faults = await recordFaults(world, followers, await allTold(world));
+    faults = await recordFaults(world, await readTraded(world, followers));
     return faults.length === 0;
   }, GIVE_UP_MS);
   return faults;

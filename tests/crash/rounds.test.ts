@@ -1,8 +1,9 @@
 /** A short run of the crash tests: each named point once, and each kind of disaster at the broker that forgives least. */
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { startMongo } from "../support/mongo.ts";
-import { equipmentWith, POINTS, type Disaster } from "./disaster.ts";
-import { FORGETS, play, SEES_ALL, SEES_LITTLE, type Round } from "./players.ts";
+import type { Toxic } from "../support/toxiproxy.ts";
+import { equipmentWith, POINTS, strikesCloses, type Disaster } from "./disaster.ts";
+import { FORGETS, play, SEES_ALL, SEES_LITTLE, SELLS_ONCE, type Round } from "./players.ts";
 
 setDefaultTimeout(120_000);
 
@@ -22,10 +23,12 @@ test("a process killed on either side of any durable step loses nothing and doub
   const rounds = POINTS.map(([role, at]): Round => {
     const asks = at.endsWith("-question");
     const nth = at.endsWith("-trim") ? TRIMMED : 1;
+    const disaster: Disaster = { kind: "crash", role, at, nth };
+    if (strikesCloses(disaster)) return { closes: "under way", durationSeconds: 60, disaster };
     return {
       broker: asks ? SEES_LITTLE : SEES_ALL,
       faults: asks ? { silent: 1 } : {},
-      disaster: { kind: "crash", role, at, nth },
+      disaster,
     };
   });
   const played = await play(rounds, sqlite);
@@ -64,6 +67,26 @@ test("a worker that is halted before it writes how its orders ended, and overtak
   );
   expect(played.flatMap(({ faults }) => faults)).toEqual([]);
   expect(played.map(({ struck }) => struck)).toEqual([true, true]);
+});
+
+test("what is closed is sold once and told so, whatever falls on the worker, the broker or Redis meanwhile, and nothing before a halt is lifted", async () => {
+  const halt = { kind: "halt", nth: 1, forMs: 1_500 } as const;
+  const rounds: readonly Round[] = [
+    { closes: "under way", disaster: { kind: "kill unanswered" } },
+    { closes: "under way", disaster: { ...halt, at: "before-close-send" } },
+    { closes: "under way", disaster: { ...halt, at: "before-close-report" }, broker: SELLS_ONCE },
+    { closes: "under way", disaster: { kind: "dead broker", afterMs: 0, forMs: 700 } },
+    { closes: { heldBy: "broker:fake" }, disaster: { kind: "kill worker", afterMs: 0 } },
+    { closes: { heldBy: "follower:follower-0007" }, disaster: { kind: "kill Redis", afterMs: 20 } },
+  ];
+  const played = await play(
+    rounds.map((round) => ({ durationSeconds: 60, faults: { resetAfter: 0.3 }, ...round })),
+    sqlite,
+  );
+  expect(played.flatMap(({ faults }) => faults)).toEqual([]);
+  expect(played.map(({ counts }) => (counts["close closed"] ?? 0) > 0)).toEqual(
+    rounds.map(() => true),
+  );
 });
 
 test.skipIf(!equipment.noteSyncs)(
@@ -105,16 +128,16 @@ test.skipIf(!equipment.toxiproxy)(
     const toxics = [
       { kind: "cut" },
       { kind: "silent" },
-      // A MongoDB that falls silent is a known fault still: docs/RELIABILITY.md.
       { kind: "slow", delayMs: 300 },
       { kind: "reset" },
     ] as const;
-    const spell = { afterMs: 0, forMs: 700 };
     const ways = [...(["broker", "redis"] as const), ...(mongo ? ["records" as const] : [])];
-    const rounds = toxics.map((toxic, index): Round => {
-      const to = ways[index % ways.length] ?? "redis";
-      return { durationSeconds: 60, disaster: { kind: "network", to, toxic, ...spell } };
-    });
+    const on = (to: (typeof ways)[number], toxic: Toxic, forMs = 700): Round => {
+      const disaster = { kind: "network", to, toxic, afterMs: 0, forMs } as const;
+      return { durationSeconds: 60, closes: "under way", disaster };
+    };
+    const rounds = toxics.map((toxic, index) => on(ways[index % ways.length] ?? "redis", toxic));
+    if (mongo) rounds.push(on("records", { kind: "silent" }, 1_500));
     const played = await play(rounds, equipment);
     expect(played.flatMap(({ faults }) => faults)).toEqual([]);
   },

@@ -1,12 +1,15 @@
-/** Plays a round: a few signals, its disaster in the middle of them, and one signal afterwards. */
+/** Plays a round: a few signals, its disaster in the middle of them, and one signal afterwards; closes on either side of it. */
 import { RegionKeys } from "../../redis/keys.ts";
-import { HOME } from "../support/copier.ts";
+import { HOME, PARTITIONS } from "../support/copier.ts";
 import type { RoleProcess } from "../support/role.ts";
 import { until } from "../support/wait.ts";
 import type { Disaster, RoleName } from "./disaster.ts";
 import type { World } from "./world.ts";
 
 const SIGNALS = 3;
+const SYMBOL = "EUR/USD";
+/** How long what is held is given to be tried; where nothing was opened, nothing is. */
+const HELD_MS = 3_000;
 /** After the dispatcher's grace. */
 const DISPATCHED_MS = 200;
 
@@ -29,10 +32,45 @@ export async function strike(world: World): Promise<boolean> {
     }
     await world.send();
   }
+  const lift = await closeFirst(world);
   const acceptedBytes = world.redis?.appendedBytes() ?? 0;
   const struck = await befall(world, disaster, processes, acceptedBytes);
+  await lift();
   await world.send();
+  if (world.plan.closes !== "none") await world.close({ symbol: SYMBOL });
   return struck;
+}
+
+/** Answers in how what holds the close is lifted. */
+async function closeFirst(world: World): Promise<() => Promise<void>> {
+  const [signal] = world.sent;
+  const { closes } = world.plan;
+  const lifted = async (): Promise<void> => {};
+  if (closes === "none" || signal === undefined) return lifted;
+  if (closes === "under way") {
+    await world.close({ signal });
+    return lifted;
+  }
+  // What is halted before it is sent is never opened, and leaves nothing to be held.
+  await booked(world);
+  const lift = await world.hold(closes.heldBy);
+  await world.close({ signal });
+  return async () => {
+    await passes(() => isPutOff(world), HELD_MS);
+    await lift();
+  };
+}
+
+/** Whether a worker has had a job that closes in hand, and could not do it. */
+async function isPutOff({ copier }: World): Promise<boolean> {
+  for (const partition of PARTITIONS.all()) {
+    const stream = new RegionKeys(partition).closes("fake");
+    const entries = await copier.redis.send("XRANGE", [stream, "-", "+"]);
+    for (const [, flat] of entries as [string, string[]][]) {
+      if (Number(flat[flat.indexOf("tries") + 1]) > 1) return true;
+    }
+  }
+  return false;
 }
 
 function crashAt(disaster: Disaster, role: RoleName): string | undefined {

@@ -10,6 +10,8 @@ export interface Word {
   readonly kind: string;
   readonly reason?: string | undefined;
   readonly stakeCents?: number | undefined;
+  /** What a copy that was closed brought. */
+  readonly returnCents?: number | undefined;
 }
 
 export interface Told {
@@ -20,6 +22,8 @@ export interface Told {
   readonly enqueued: boolean;
   /** In the order of telling. */
   readonly words: ReadonlyMap<string, readonly Word[]>;
+  /** Who is unknown by the events alone: the records may keep an answer that a Redis has lost. */
+  readonly unsure: ReadonlySet<string>;
 }
 
 export async function readTold({ copier, records }: World, signal: SignalId): Promise<Told> {
@@ -36,6 +40,9 @@ export async function readTold({ copier, records }: World, signal: SignalId): Pr
       words.set(subscription, [...(words.get(subscription) ?? []), outcome]);
     }
   }
+  const unsure = new Set(
+    [...words].filter(([, told]) => lastOf(told)?.kind === "unknown").map(([who]) => who),
+  );
   for (const order of await records.orders.find({ where: { signal } })) {
     const word = recordedWord(order);
     const told = words.get(order.subscription) ?? [];
@@ -47,7 +54,7 @@ export async function readTold({ copier, records }: World, signal: SignalId): Pr
   const stored = parseStoredSignal(fields) !== undefined;
   const known = recorded?.acceptedAtMs !== undefined;
   const accepted = stored ? "in Redis" : known ? "in the records" : "nowhere";
-  return { signal, accepted, enqueued: marks.every((each) => each === 1), words };
+  return { signal, accepted, enqueued: marks.every((each) => each === 1), words, unsure };
 }
 
 /** A settlement that came before its order tells of no outcome yet. */
@@ -57,8 +64,15 @@ function recordedWord({ outcome, reason, stakeCents }: Partial<OrderRecord>): Wo
 
 /** What a follower knows at the end: what is certain before what is not. */
 export function lastWord({ words }: Told, follower: SubscriptionId): Word | undefined {
-  const all = words.get(follower) ?? [];
-  return all.find(({ kind }) => kind !== "unknown") ?? all.at(-1);
+  return lastOf(words.get(follower));
+}
+
+export function lastOf(all: readonly Word[] = []): Word | undefined {
+  return finalsOf(all)[0] ?? all.at(-1);
+}
+
+export function finalsOf(all: readonly Word[] = []): Word[] {
+  return all.filter(({ kind }) => kind !== "unknown");
 }
 
 export function textOf({ kind, reason }: Word): string {

@@ -1,9 +1,9 @@
 /** The verdict of a round: the fake broker's own book against what every follower was told. */
-import { clientOrderId, type SubscriptionId } from "../../domain/ids.ts";
-import type { BookLine } from "../fake-broker/book.ts";
+import { clientOrderId } from "../../domain/ids.ts";
 import { isOverlooked } from "../fake-broker/venue.ts";
 import { mayLose, type Plan } from "./plan.ts";
-import { lastWord, textOf, type Told } from "./told.ts";
+import { judgeCloses, type Traded } from "./sold.ts";
+import { finalsOf, lastWord, textOf } from "./told.ts";
 
 export interface Verdict {
   /** What must never be. */
@@ -13,12 +13,8 @@ export interface Verdict {
   readonly counts: Readonly<Record<string, number>>;
 }
 
-export function judge(
-  plan: Plan,
-  followers: readonly SubscriptionId[],
-  told: readonly Told[],
-  book: readonly BookLine[],
-): Verdict {
+export function judge(traded: Traded): Verdict {
+  const { plan, followers, told, book } = traded;
   const { broker, disaster } = plan;
   const faults: string[] = [];
   const exceptions: string[] = [];
@@ -46,7 +42,7 @@ export function judge(
     if (accepted === "in Redis" && !each.enqueued) lost.push(`a job is gone: ${signal}`);
     for (const follower of followers) {
       const id = clientOrderId(signal, follower);
-      const final = (words.get(follower) ?? []).filter(({ kind }) => kind !== "unknown");
+      const final = finalsOf(words.get(follower));
       const lines = booked.get(id) ?? [];
       const last = lastWord(each, follower);
       const text = last ? textOf(last) : "nothing";
@@ -72,7 +68,12 @@ export function judge(
       }
     }
   }
-  return { faults, exceptions, counts };
+  const closes = judgeCloses(traded, late);
+  return {
+    faults: [...faults, ...closes.faults],
+    exceptions: [...exceptions, ...closes.exceptions],
+    counts: { ...counts, ...closes.counts },
+  };
 }
 
 /** Whether nobody can ever know: the look-up is but a hint, and does not show the order. */

@@ -3,7 +3,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { SignalId } from "../../domain/ids.ts";
+import type { CloseSignal } from "../../domain/signal.ts";
+import type { HaltAction, HaltScope } from "../../redis/halt.ts";
 import { RegionKeys } from "../../redis/keys.ts";
+import { writeHalt } from "../../workers/control/halts.ts";
 import { openRecords } from "../../workers/records/open.ts";
 import type { Records } from "../../workers/records/port.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
@@ -14,15 +17,33 @@ import type { TestMongo } from "../support/mongo.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { startRole, type RoleProcess } from "../support/role.ts";
 import { startToxiproxy, type Toxiproxy } from "../support/toxiproxy.ts";
+import { until } from "../support/wait.ts";
 import type { Equipment, RoleName } from "./disaster.ts";
 import type { Plan } from "./plan.ts";
 
 export const FOLLOWERS = 24;
 /** Shorter than a job may take, so that jobs are taken over while their first worker is still at it. */
 const RECLAIM_IDLE_MS = 700;
+/** What a cluster takes at the most until a replica has taken over. */
+const FAIL_OVER_MS = 30_000;
 
 const issuer = (await crypto.subtle.generateKey("Ed25519", true, ["sign"])) as CryptoKeyPair;
 const ISSUER_KEY = JSON.stringify(await crypto.subtle.exportKey("jwk", issuer.privateKey));
+
+export interface SentClose {
+  readonly id: SignalId;
+  /** How many copies it was answered to close. */
+  readonly copies: number;
+  /** What must be among the signals that it closes: all that could still be open, or the one that it names. */
+  readonly wanted: readonly SignalId[];
+}
+
+/** Within this time nothing of the scope may be sold that a close asks for which came after its beginning. */
+export interface Hold {
+  readonly scope: HaltScope;
+  readonly fromMs: number;
+  untilMs: number;
+}
 
 /** What a disaster has at hand. */
 export interface World {
@@ -38,9 +59,15 @@ export interface World {
   /** What leads to all of this, past every spoilt way. */
   readonly env: Readonly<Record<string, string>>;
   readonly sent: SignalId[];
+  readonly closes: SentClose[];
+  readonly holds: Hold[];
   start(role: RoleName, consumer: string, crashAt?: string): Promise<RoleProcess>;
   /** Sends a signal, as an edge that dies before it has dispatched; what goes unanswered was not accepted. */
   send(): Promise<void>;
+  /** The same for a close. */
+  close(what: Pick<CloseSignal, "symbol" | "signal">): Promise<void>;
+  /** Halts a scope everywhere; answers in how it is lifted. */
+  hold(scope: HaltScope): Promise<() => Promise<void>>;
   stop(): Promise<void>;
 }
 
@@ -90,8 +117,22 @@ export async function startWorld(
 
   const roles: RoleProcess[] = [];
   const sent: SignalId[] = [];
+  const closes: SentClose[] = [];
+  const holds: Hold[] = [];
+  const halt = async (scope: HaltScope, action: HaltAction): Promise<void> => {
+    const regions = new Map([["local", copier.redis]]);
+    const to = { home: copier.redis, regions, partitions: PARTITIONS };
+    await until(
+      "all partitions confirm",
+      async () => {
+        return (await writeHalt(to, scope, action)).silent.length === 0;
+      },
+      FAIL_OVER_MS,
+    );
+  };
   return {
-    ...{ plan, redis, cluster, fake, copier, toxiproxy, mongo, records, env, sent },
+    ...{ plan, redis, cluster, fake, copier, toxiproxy, mongo, records, env },
+    ...{ sent, closes, holds },
     async start(role, consumer, crashAt) {
       const process = await startRole(role, {
         ...env,
@@ -106,6 +147,20 @@ export async function startWorld(
       const { durationSeconds } = plan;
       const id = await copier.send({ durationSeconds }, false).catch(() => undefined);
       if (id !== undefined) sent.push(id);
+    },
+    async close(what) {
+      const wanted = what.signal === undefined ? [...sent] : [what.signal];
+      const acceptance = await copier.close(what, false).catch(() => undefined);
+      if (acceptance) closes.push({ id: acceptance.id, copies: acceptance.followers, wanted });
+    },
+    async hold(scope) {
+      await halt(scope, "halt");
+      const hold: Hold = { scope, fromMs: Date.now(), untilMs: Infinity };
+      holds.push(hold);
+      return async () => {
+        hold.untilMs = Date.now();
+        await halt(scope, "lift");
+      };
     },
     async stop() {
       await Promise.all(roles.map((role) => role.kill()));

@@ -132,12 +132,15 @@ export class Venue {
   }
 
   list(prefix: string): unknown[] {
-    return this.#book.startingWith(prefix).map((line) => ({
-      clientOrderId: line.clientOrderId,
-      account: line.account,
-      stakeCents: line.stakeCents,
-      openedAtMs: line.bookedAtMs,
-    }));
+    return this.#book.startingWith(prefix).map((line) => {
+      const { clientOrderId, account, stakeCents, bookedAtMs, expiresAtMs } = line;
+      const [sale] = this.#book.salesOf(clientOrderId);
+      const state = sale ? "sold" : Date.now() < expiresAtMs ? "open" : "won";
+      return {
+        ...{ clientOrderId, account, stakeCents, openedAtMs: bookedAtMs, state },
+        ...(sale ? { soldBy: sale.close } : {}),
+      };
+    });
   }
 
   #standing(id: string, now: number): BookLine | undefined {

@@ -61,11 +61,19 @@ async function startFirstOf(candidates: typeof CANDIDATES): Promise<TestMongo | 
   for (const [took, start] of candidates) {
     const server = await start();
     if (!server) continue;
+    await answers(server);
     console.log(`records are tested on MongoDB from ${took}`);
     return inOwnDatabase(server, took);
   }
   need("MongoDB", false, "no MONGODB_URI, mongod, download, or JDK and Maven");
   return undefined;
+}
+
+/** A server may take longer to come up on a busy machine than a worker waits for it. */
+async function answers({ uri }: Server): Promise<void> {
+  const client = new MongoClient(uri, { serverSelectionTimeoutMS: 60_000 });
+  await client.db("admin").command({ ping: 1 });
+  await client.close();
 }
 
 function inOwnDatabase(server: Server, took: string): TestMongo {
@@ -184,7 +192,6 @@ function succeeds(command: string[]): boolean {
   return Bun.spawnSync(command, { stdout: "ignore", stderr: "ignore" }).success;
 }
 
-/** The driver waits until the server answers, so nothing here does. */
 function launched(
   command: string[],
   port: number,

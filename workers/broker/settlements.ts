@@ -2,12 +2,16 @@
  * Follows a broker's settlements and puts them onto the events of their
  * accounts' partitions. One worker at a time does it, by a lease; the cursor
  * moves after the events are written, so one may be written twice and none is
- * missed: the recorder takes them idempotently.
+ * missed: the recorder takes them idempotently. Cursor and events may stand on
+ * different nodes, and one that takes over for another may not have been told of
+ * the last events: so whenever a partition's Redis is another than it was, they
+ * are taken over again from well before.
  */
 import { getLogger } from "@logtape/logtape";
 import { dayOf } from "../../domain/usage.ts";
 import type { SettlementsEvent } from "../../redis/events.ts";
 import { RegionKeys, type PartitionMap } from "../../redis/keys.ts";
+import { runSince } from "../../redis/run.ts";
 import { settleUsage } from "../../redis/usage.ts";
 import type { Broker, Settlement } from "../brokers/port.ts";
 import { crashPoint } from "../crash-point.ts";
@@ -51,11 +55,46 @@ async function holdLease({ redis, broker, consumer }: SettlementFollower): Promi
   return true;
 }
 
+/** A cursor that is at least this old, for what a replica was not told of. */
+const RETREAT_MS = 60_000;
+
+interface Retreat {
+  /** Since when each partition's Redis runs, as of the last take-over. */
+  readonly runs: string;
+  readonly cursor: string;
+  /** What comes in its place once this is old enough, and since when it stands here. */
+  readonly next: string;
+  readonly nextAtMs: number;
+}
+
+/** Where to go on from, and what to remember once that is done. */
+async function startOf({ redis, broker, partitions }: SettlementFollower): Promise<{
+  readonly after: string;
+  readonly retreat: Retreat;
+  readonly isMoved: boolean;
+}> {
+  const region = new RegionKeys(0);
+  const [cursor, text, ...since] = await Promise.all([
+    redis.send("GET", [region.settlementCursor(broker.name)]) as Promise<string | null>,
+    redis.send("GET", [region.settlementRetreat(broker.name)]) as Promise<string | null>,
+    ...partitions.all().map((partition) => run(redis, runSince, { partition })),
+  ]);
+  const [runs, now, after] = [since.join(), Date.now(), cursor ?? ""];
+  const fresh = { runs, next: after, nextAtMs: now };
+  const known = text === null ? { ...fresh, runs: "", cursor: "" } : (JSON.parse(text) as Retreat);
+  if (known.runs !== runs) {
+    return { after: known.cursor, retreat: { ...known, runs }, isMoved: true };
+  }
+  if (now < known.nextAtMs + RETREAT_MS) return { after, retreat: known, isMoved: false };
+  return { after, retreat: { ...fresh, cursor: known.next }, isMoved: true };
+}
+
 /** Whether the broker answered; it waits itself while there is nothing new. */
-async function takeOver({ redis, broker, partitions, stop }: SettlementFollower): Promise<boolean> {
-  const cursorKey = new RegionKeys(0).settlementCursor(broker.name);
-  const after = (await redis.send("GET", [cursorKey])) as string | null;
-  const reply = await broker.settlements(after ?? "", stop);
+async function takeOver(parts: SettlementFollower): Promise<boolean> {
+  const { redis, broker, partitions, stop } = parts;
+  const region = new RegionKeys(0);
+  const { after, retreat, isMoved } = await startOf(parts);
+  const reply = await broker.settlements(after, stop);
   if (reply.kind === "unanswered") return false;
   const { next, settlements } = reply.answers;
   const groups = Map.groupBy(settlements, ({ account }) => partitions.ofAccount(account));
@@ -80,8 +119,12 @@ async function takeOver({ redis, broker, partitions, stop }: SettlementFollower)
     crashPoint("after-settlement");
   }
   if (next !== after) {
-    await redis.send("SET", [cursorKey, next]);
+    await redis.send("SET", [region.settlementCursor(broker.name), next]);
     crashPoint("after-cursor");
+  }
+  // Last: whoever dies before it goes back once more.
+  if (isMoved) {
+    await redis.send("SET", [region.settlementRetreat(broker.name), JSON.stringify(retreat)]);
   }
   return true;
 }

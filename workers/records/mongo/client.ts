@@ -4,10 +4,14 @@
  */
 import { MongoClient, MongoServerError, type Db } from "mongodb";
 
-/** For each step of a call: to find a server, to get a connection, to be answered. */
-const STEP_LIMIT_MS = 4_000;
-/** For a call as a whole, whatever the driver thinks of it. */
-const CALL_LIMIT_MS = 8_000;
+export interface Limits {
+  /** For each step of a call: to find a server, to get a connection, to be answered. */
+  readonly stepMs: number;
+  /** For a call as a whole, whatever the driver thinks of it. */
+  readonly callMs: number;
+}
+
+const LIMITS: Limits = { stepMs: 4_000, callMs: 8_000 };
 const DATABASE = "fanfare";
 
 export interface Mongo {
@@ -18,20 +22,22 @@ export interface Mongo {
   close(): Promise<void>;
 }
 
-export function connectMongo(uri: string): Mongo {
-  let client = connectTo(uri);
+export function connectMongo(uri: string, limits: Limits = LIMITS): Mongo {
+  let client = connectTo(uri, limits);
   let answeredAtMs = Date.now();
   /**
-   * A connection that ends or falls silent while a command is being written can
-   * leave the driver waiting for good on Bun, past all its own limits, or keep
-   * it from ever finding its server again though that is there; closed, such a
-   * client does not always come back. So another takes its place, and all calls
-   * under way on the old one fail, which their callers must expect anyway.
+   * The driver writes to a socket and, told that it is full, waits for it to
+   * drain, without a limit and without looking whether it was closed. A socket
+   * that its peer has ended says so for a moment before it closes, and never
+   * drains. Where that befalls the connection that the driver watches its
+   * server by, it never looks for the server again, and every call fails. So
+   * another client takes its place, and all calls under way on the old one fail,
+   * which their callers must expect anyway.
    */
   function startAnew(wedged: MongoClient): void {
     // Of all calls that run into their limit, the first does it.
     if (wedged !== client) return;
-    client = connectTo(uri);
+    client = connectTo(uri, limits);
     // It has as long to be answered.
     answeredAtMs = Date.now();
     void wedged.close().catch(() => undefined);
@@ -45,14 +51,14 @@ export function connectMongo(uri: string): Mongo {
       const timer = setTimeout(() => {
         reject(new Error("the records did not answer in time"));
         startAnew(asked);
-      }, CALL_LIMIT_MS);
+      }, limits.callMs);
       try {
         const result = await Promise.race([asked.connect().then(call), limit]);
         answeredAtMs = Date.now();
         return result;
       } catch (error) {
-        if (error instanceof MongoServerError) answeredAtMs = Date.now();
-        else if (Date.now() - answeredAtMs > CALL_LIMIT_MS) startAnew(asked);
+        if (isAnswer(error)) answeredAtMs = Date.now();
+        else if (Date.now() - answeredAtMs > limits.callMs) startAnew(asked);
         throw error;
       } finally {
         clearTimeout(timer);
@@ -62,17 +68,22 @@ export function connectMongo(uri: string): Mongo {
   };
 }
 
-function connectTo(uri: string): MongoClient {
+/** A bulk write fails with a server's error whatever the reason was; only what a server said has its code. */
+function isAnswer(error: unknown): boolean {
+  return error instanceof MongoServerError && typeof error.code === "number";
+}
+
+function connectTo(uri: string, { stepMs }: Limits): MongoClient {
   return new MongoClient(uri, {
     appName: "fanfare",
-    serverSelectionTimeoutMS: STEP_LIMIT_MS,
-    connectTimeoutMS: STEP_LIMIT_MS,
-    waitQueueTimeoutMS: STEP_LIMIT_MS,
+    serverSelectionTimeoutMS: stepMs,
+    connectTimeoutMS: stepMs,
+    waitQueueTimeoutMS: stepMs,
     // The driver's own limit for one command: its `timeoutMS` has no effect any more.
-    socketTimeoutMS: STEP_LIMIT_MS,
+    socketTimeoutMS: stepMs,
     maxPoolSize: 16,
     ignoreUndefined: true,
-    writeConcern: { w: "majority", wtimeoutMS: STEP_LIMIT_MS },
+    writeConcern: { w: "majority", wtimeoutMS: stepMs },
     readConcern: { level: "majority" },
   });
 }

@@ -1,0 +1,118 @@
+/** The verdict of a round's closes: the sales on the fake broker's book against what every copy was told. */
+import type { SignalId, SubscriptionId } from "../../domain/ids.ts";
+import type { BookLine, SaleLine } from "../fake-broker/book.ts";
+import { isOverlooked } from "../fake-broker/venue.ts";
+import { followerOf } from "../support/copier.ts";
+import { ordersOf, type Closing } from "./closings.ts";
+import { mayLose, type Plan } from "./plan.ts";
+import { finalsOf, lastOf, textOf, type Told } from "./told.ts";
+import type { Verdict } from "./verdict.ts";
+import type { Hold } from "./world.ts";
+
+export interface Traded {
+  readonly plan: Plan;
+  readonly followers: readonly SubscriptionId[];
+  readonly told: readonly Told[];
+  readonly closings: readonly Closing[];
+  readonly book: readonly BookLine[];
+  readonly sales: readonly SaleLine[];
+  readonly holds: readonly Hold[];
+}
+
+export function judgeCloses(traded: Traded, late: ReadonlySet<string>): Verdict {
+  const { plan, followers, closings, sales } = traded;
+  const faults: string[] = [];
+  const exceptions: string[] = [];
+  const counts: Record<string, number> = {};
+  const lost = mayLose(plan) ? exceptions : faults;
+  judgeSales(traded, faults, lost);
+  for (const close of closings) {
+    if (close.accepted === "nowhere") {
+      lost.push(`a close was accepted and lost: ${close.id}`);
+      continue;
+    }
+    for (const each of close.wanted) {
+      if (!close.of.includes(each)) lost.push(`not closed by ${close.id}: ${each}`);
+    }
+    if (close.copies !== close.of.length * followers.length) {
+      lost.push(`${close.id} was answered to close ${close.copies} copies`);
+    }
+    if (close.accepted === "in Redis") {
+      for (const each of close.unqueued) lost.push(`a job of a close is gone: ${close.id} ${each}`);
+    }
+    for (const order of ordersOf(close, followers)) {
+      const name = `${order} by ${close.id}`;
+      const last = lastOf(close.words.get(order));
+      const finals = finalsOf(close.words.get(order));
+      const sale = sales.find(({ sold, close: by }) => sold === order && by === close.id);
+      const text = `close ${last ? textOf(last) : "nothing"}`;
+      counts[text] = (counts[text] ?? 0) + 1;
+      if (finals.length > 1) faults.push(`told ${finals.map(textOf).join(" and ")}: ${name}`);
+      if (!last || last.kind === "unknown") {
+        if (mayWait(traded, close, order)) continue;
+        const kept = close.accepted === "in Redis" && plan.disaster.kind !== "kill primary";
+        (kept ? faults : lost).push(`${text} to the end, ${sale ? "sold" : "not sold"}: ${name}`);
+      } else if (last.kind === "closed") {
+        if (!sale) faults.push(`told closed, not sold: ${name}`);
+        else if (sale.returnCents !== last.returnCents) {
+          faults.push(`told closed for ${last.returnCents}, sold for ${sale.returnCents}: ${name}`);
+        }
+      } else if (sale) faults.push(`told ${text}, but sold: ${name}`);
+      else if (isOpen(traded, order)) {
+        // An order that left late was not there yet when its close asked.
+        (late.has(order) ? exceptions : faults).push(`told ${text}, and is open: ${name}`);
+      }
+    }
+  }
+  return { faults, exceptions, counts };
+}
+
+function judgeSales({ plan, closings, sales, holds }: Traded, faults: string[], lost: string[]) {
+  for (const [order, all] of Map.groupBy(sales, ({ sold }) => sold)) {
+    if (all.length > 1) faults.push(`sold ${all.length} times: ${order}`);
+  }
+  for (const { sold, close: by, soldAtMs } of sales) {
+    const [signal = "", subscription = ""] = sold.split(".");
+    const close = closings.find(({ id }) => id === by);
+    const isCovered = close?.accepted === "nowhere" || close?.of.includes(signal as SignalId);
+    if (!isCovered) faults.push(`sold by ${by}, which does not close it: ${sold}`);
+    // A Redis that lost its tail may have lost the halt with it.
+    const held = holds.some(
+      ({ scope, fromMs, untilMs }) =>
+        soldAtMs >= fromMs && soldAtMs < untilMs && isHeldBy(scope, subscription),
+    );
+    if (held) (mayLose(plan) ? lost : faults).push(`sold under a halt: ${sold}`);
+  }
+}
+
+function isHeldBy(scope: Hold["scope"], subscription: string): boolean {
+  const follower = followerOf(Number(subscription.slice(-4))).follower;
+  return scope === `follower:${follower}` || scope === "broker:fake";
+}
+
+function isOpen({ book, sales }: Traded, order: string): boolean {
+  const isSold = sales.some(({ sold }) => sold === order);
+  const now = Date.now();
+  return !isSold && book.some((line) => line.clientOrderId === order && now < line.expiresAtMs);
+}
+
+/**
+ * Whether a copy of a close may have no final outcome for as long as a round
+ * lasts: its open is a question that is never answered, or the broker's silence
+ * about this close, or another that may be under way, proves nothing. It must
+ * be waiting then, not dropped.
+ */
+export function mayWait(
+  { plan: { broker }, told, closings, sales }: Traded,
+  { id, words, pending }: Closing,
+  order: string,
+): boolean {
+  const [of, subscription] = order.split(".") as [SignalId, SubscriptionId];
+  if (!pending.has(of)) return false;
+  const opened = told.find(({ signal }) => signal === of);
+  if (opened?.unsure.has(subscription)) return true;
+  if (broker.lookUp !== "hint" || broker.closes === "once") return false;
+  const isSold = sales.some(({ sold, close }) => sold === order && close === id);
+  if (lastOf(words.get(order))) return !isSold || isOverlooked(order);
+  return closings.some((other) => other.id !== id && other.of.includes(of));
+}

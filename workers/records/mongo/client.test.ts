@@ -1,0 +1,66 @@
+/** When a client is given up for another: a way that is cut, and a server that answers. */
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { startLink, type CuttableLink } from "../../../tests/support/cut.ts";
+import { startMongo } from "../../../tests/support/mongo.ts";
+import { until } from "../../../tests/support/wait.ts";
+import { connectMongo, type Mongo } from "./client.ts";
+import type { Stored } from "./collection.ts";
+
+setDefaultTimeout(30_000);
+
+const LIMITS = { stepMs: 300, callMs: 900 };
+
+const server = await startMongo();
+let link: CuttableLink;
+let mongo: Mongo;
+
+/** Whether it was written; `where` narrows which document of that id is meant. */
+async function write(_id: string, where = {}): Promise<boolean> {
+  const update = { $set: { seen: true } };
+  const one = { updateOne: { filter: { _id, ...where }, update, upsert: true } };
+  const call = () => mongo.db().collection<Stored>("things").bulkWrite([one], { ordered: false });
+  return await mongo.within(call).then(
+    () => true,
+    () => false,
+  );
+}
+
+describe.skipIf(server === undefined)("a client of MongoDB", () => {
+  beforeAll(async () => {
+    if (!server) return;
+    link = await startLink(server.port);
+    const uri = new URL(server.uri);
+    uri.hostname = "127.0.0.1";
+    uri.port = String(link.port);
+    // A replica set would name its members' own addresses, past the cut.
+    uri.searchParams.set("directConnection", "true");
+    uri.searchParams.delete("replicaSet");
+    mongo = connectMongo(uri.href, LIMITS);
+  });
+  afterAll(async () => {
+    await mongo.close();
+    await link.stop();
+    await server?.stop();
+  });
+
+  test("that none of its bulk writes is answered gives way to another, which writes once it can", async () => {
+    await until("it writes", () => write("before"));
+    const { client } = mongo.db();
+    link.cut();
+    await until("another has taken its place", async () => {
+      expect(await write("during")).toBe(false);
+      return mongo.db().client !== client;
+    });
+    link.mend();
+    await until("it writes", () => write("after"));
+  });
+
+  test("whose bulk writes the server refuses stays", async () => {
+    await until("it writes", () => write("refused"));
+    const { client } = mongo.db();
+    const untilMs = Date.now() + 2 * LIMITS.callMs;
+    // The document is there, and not so: making it anew would be a duplicate.
+    while (Date.now() < untilMs) expect(await write("refused", { seen: false })).toBe(false);
+    expect(mongo.db().client).toBe(client);
+  });
+});
