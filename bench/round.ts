@@ -73,6 +73,9 @@ export async function forget({ redis }: Copier, ids: readonly SignalId[]): Promi
   for (const partition of PARTITIONS.all()) {
     const desk = new DeskKeys(partition);
     await redis.send("UNLINK", [...ids.map((id) => desk.contracts(id)), desk.expiries]);
-    await redis.send("XTRIM", [new RegionKeys(partition).events, "MAXLEN", "0"]);
+    // Where a recorder runs, these are trimmed behind it.
+    for (const stream of [new RegionKeys(partition).events, desk.audit]) {
+      await redis.send("XTRIM", [stream, "MAXLEN", "0"]);
+    }
   }
 }

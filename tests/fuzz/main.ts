@@ -27,7 +27,7 @@ const CHECKS = [
   "response_schema_conformance",
 ];
 
-const seconds = process.argv[2] ?? "90";
+const seconds = process.argv[2] ?? "45";
 const folder = mkdtempSync(join(tmpdir(), "fanfare-fuzz-"));
 const port = String(await freePort());
 
