@@ -2,6 +2,8 @@
  * What DISPLAY_SUMMARY shows. The script gives the fields as they stand, as
  * putting them into words costs Redis many times what it costs a desk server.
  */
+import type { DeskSummary, PendingOrder, WaitingTrigger } from "../domain/desk-summary.ts";
+
 /** Of the latest changes of an account; more of them may stand in its history. */
 export const SHOWN_HISTORY = 5;
 
@@ -26,50 +28,12 @@ export function expandSummary(text: string): string {
   return JSON.stringify(parseSummary(text)).slice(1, -1);
 }
 
-interface PendingOrder {
-  readonly symbol: string;
-  readonly shares: number;
-  readonly priceCents: number;
-  readonly expiresAtMs: number;
-}
-
-interface WaitingTrigger {
-  readonly symbol: string;
-  readonly amountCents: number;
-  /** Null while only the amount is set. */
-  readonly priceCents: number | null;
-  /** Of a sell: the shares that are reserved for it. */
-  readonly shares?: number;
-}
-
-interface Summary {
-  readonly reservedCents: number;
-  readonly holdings: readonly {
-    readonly symbol: string;
-    readonly shares: number;
-    readonly reservedShares: number;
-  }[];
-  readonly pendingBuys: readonly PendingOrder[];
-  readonly pendingSells: readonly PendingOrder[];
-  readonly buyTriggers: readonly WaitingTrigger[];
-  readonly sellTriggers: readonly WaitingTrigger[];
-  /** The newest first. */
-  readonly history: readonly {
-    readonly transaction: number;
-    readonly command: string;
-    readonly symbol: string | null;
-    readonly cents: number;
-    readonly shares: number;
-    readonly atMs: number;
-  }[];
-}
-
 /** Reads `symbols|positions|buys|sells|history|atMs|pendingValidMs`, each as `DeskKeys` says. */
-function parseSummary(text: string): Summary {
+function parseSummary(text: string): DeskSummary {
   const [symbols = "", positions = "", buys = "", sells = "", history = "", at, valid] =
     text.split("|");
   const stands = positions.split(" ");
-  const holdings: Summary["holdings"][number][] = [];
+  const holdings: DeskSummary["holdings"][number][] = [];
   const buyTriggers: WaitingTrigger[] = [];
   const sellTriggers: WaitingTrigger[] = [];
   let reservedCents = 0;

@@ -1,48 +1,12 @@
 /** The desk as the page uses it: what it reads, and commands with a number in a session of this tab, so that trying again does nothing twice. */
 import type { DeskCommandName } from "../../domain/desk-command.ts";
 import type { DeskRefusal } from "../../domain/desk-refusals.ts";
+import type { DeskSummary } from "../../domain/desk-summary.ts";
 import type { Answer } from "./api.ts";
 
-export interface PendingOrder {
-  readonly symbol: string;
-  readonly shares: number;
-  readonly priceCents: number;
-  /** Epoch milliseconds by the desk's clock. */
-  readonly expiresAtMs: number;
-}
-
-export interface Trigger {
-  readonly symbol: string;
-  readonly amountCents: number;
-  /** Null while only the amount is set. */
-  readonly priceCents: number | null;
-  readonly shares?: number;
-}
-
-export interface Change {
-  readonly transaction: number;
-  readonly command: string;
-  readonly symbol: string | null;
-  readonly cents: number;
-  readonly shares: number;
-  readonly atMs: number;
-}
-
-export interface Summary {
+export interface Summary extends DeskSummary {
   readonly user: string;
   readonly balanceCents: number;
-  readonly reservedCents: number;
-  readonly holdings: readonly {
-    readonly symbol: string;
-    readonly shares: number;
-    readonly reservedShares: number;
-  }[];
-  /** Newest first: the first is what a commit or a cancel is about. */
-  readonly pendingBuys: readonly PendingOrder[];
-  readonly pendingSells: readonly PendingOrder[];
-  readonly buyTriggers: readonly Trigger[];
-  readonly sellTriggers: readonly Trigger[];
-  readonly history: readonly Change[];
   readonly prices: "simulated" | "real";
   /** The time at the desk when this was so. */
   readonly nowMs: number;

@@ -1,8 +1,8 @@
 /** What a change of the account was, in a sentence. */
-import type { Change } from "./desk-api.ts";
+import type { AccountChange } from "../../domain/desk-summary.ts";
 import { count, dollars } from "./wording.ts";
 
-export function changeWords({ command, symbol, cents, shares }: Change): string {
+export function changeWords({ command, symbol, cents, shares }: AccountChange): string {
   const what = `${count(shares)} ${symbol ?? ""}`;
   const money = dollars(cents);
   switch (command) {

@@ -5,6 +5,7 @@
  */
 import { MANY_USERS } from "../../redis/desk-audit.ts";
 import { DeskKeys } from "../../redis/keys.ts";
+import { fieldsOf } from "../consume/entries.ts";
 import type { Redis } from "../redis-client.ts";
 import type { AuditStore, StoredEntry } from "./port.ts";
 
@@ -53,14 +54,6 @@ export async function* auditOf(
 async function firstOf(redis: Redis, stream: string): Promise<string | undefined> {
   const [first] = (await redis.send("XRANGE", [stream, "-", "+", "COUNT", "1"])) as RawEntry[];
   return first?.[0];
-}
-
-function fieldsOf(flat: readonly string[]): ReadonlyMap<string, string> {
-  const fields = new Map<string, string>();
-  for (let index = 0; index + 1 < flat.length; index += 2) {
-    fields.set(flat[index] ?? "", flat[index + 1] ?? "");
-  }
-  return fields;
 }
 
 /** Whether an id of an entry comes after another. */

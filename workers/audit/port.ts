@@ -4,6 +4,7 @@
  * drivers. Of a user is noted in which minutes they did something, so that one
  * user's log is read without going through everybody's.
  */
+import { fieldsOf } from "../consume/entries.ts";
 
 /** An entry of `desk:{p}:audit`, as the stream carries it. */
 export interface StoredEntry {
@@ -71,12 +72,7 @@ export function pack(fields: ReadonlyMap<string, string>): Uint8Array<ArrayBuffe
 }
 
 export function unpack(body: Uint8Array): ReadonlyMap<string, string> {
-  const flat = JSON.parse(Bun.zstdDecompressSync(body).toString()) as string[];
-  const fields = new Map<string, string>();
-  for (let index = 0; index + 1 < flat.length; index += 2) {
-    fields.set(flat[index] ?? "", flat[index + 1] ?? "");
-  }
-  return fields;
+  return fieldsOf(JSON.parse(Bun.zstdDecompressSync(body).toString()) as string[]);
 }
 
 /** Which minutes of which users have been noted lately, so that each is written about once. */

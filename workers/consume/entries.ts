@@ -1,4 +1,6 @@
 /** Stream entries as Bun's client (RESP3) replies them. */
+import type { Redis } from "../redis-client.ts";
+
 export interface Entry {
   readonly id: string;
   /** Empty where the entry was deleted but is still pending. */
@@ -21,11 +23,32 @@ export function parseClaimed(raw: unknown): Entry[] {
 
 /** `XRANGE`: as the entries of one stream are within either of them. */
 export function parseEntries(entries: readonly RawEntry[]): Entry[] {
-  return entries.map(([id, flat]) => {
-    const fields = new Map<string, string>();
-    for (let index = 0; index + 1 < (flat?.length ?? 0); index += 2) {
-      fields.set(flat?.[index] ?? "", flat?.[index + 1] ?? "");
-    }
-    return { id, fields };
-  });
+  return entries.map(([id, flat]) => ({ id, fields: fieldsOf(flat ?? []) }));
+}
+
+/** `field, value, field, value …` by field. */
+export function fieldsOf(flat: readonly string[]): ReadonlyMap<string, string> {
+  const fields = new Map<string, string>();
+  for (let index = 0; index + 1 < flat.length; index += 2) {
+    fields.set(flat[index] ?? "", flat[index + 1] ?? "");
+  }
+  return fields;
+}
+
+const PAGE = 200;
+
+/** What a stream still holds from an id on, a page at a time: milliseconds, or `-` for its beginning. */
+export async function* entriesSince(
+  redis: Redis,
+  stream: string,
+  since: number | "-",
+  pageSize = PAGE,
+): AsyncIterable<Entry> {
+  for (let from = String(since); ;) {
+    const range = [stream, from, "+", "COUNT", String(pageSize)];
+    const page = parseEntries((await redis.send("XRANGE", range)) as RawEntry[]);
+    yield* page;
+    if (page.length < pageSize) return;
+    from = `(${page.at(-1)?.id ?? ""}`;
+  }
 }

@@ -10,7 +10,8 @@ import { parseCloseJob } from "../../redis/close-job.ts";
 import { parseJob } from "../../redis/job.ts";
 import { parseEvent, parseLink, parseSignalEntry } from "../recorder/parse.ts";
 import type { Told } from "./copies.ts";
-import { entriesSince, type Sources } from "./sources.ts";
+import { entriesSince } from "../consume/entries.ts";
+import type { Sources } from "./sources.ts";
 
 export interface Acceptance {
   readonly signal: AcceptedSignal;

@@ -1,7 +1,7 @@
 /** A partition's audit from both its places: all that is stored, and all that its stream holds, each entry once. */
 import { DeskKeys } from "../../redis/keys.ts";
 import { keyOf, PAGE, type AuditStore, type StoredEntry } from "../audit/port.ts";
-import { parseEntries } from "../consume/entries.ts";
+import { entriesSince } from "../consume/entries.ts";
 import type { Redis } from "../redis-client.ts";
 
 /**
@@ -35,12 +35,5 @@ function isBefore(one: StoredEntry, other: StoredEntry): boolean {
 
 export async function* streamed(redis: Redis, partition: number): AsyncGenerator<StoredEntry> {
   const stream = new DeskKeys(partition).audit;
-  for (let from = "-"; ;) {
-    const page = parseEntries(
-      (await redis.send("XRANGE", [stream, from, "+", "COUNT", String(PAGE)])) as never,
-    );
-    for (const { id, fields } of page) yield { partition, id, fields };
-    if (page.length < PAGE) return;
-    from = `(${page.at(-1)?.id ?? ""}`;
-  }
+  for await (const entry of entriesSince(redis, stream, "-", PAGE)) yield { partition, ...entry };
 }
