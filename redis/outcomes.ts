@@ -58,26 +58,60 @@ local function add_progress(key, live, placed, rejected, skipped, unknown, elaps
 end
 `;
 
-const reportLua = `
+/** `tell(unknown)`: the event, its counts, and what its orders give back, of `toldKeys` and `toldArgs`. */
+const TELL_LUA = `
 ${PROGRESS_LUA}
 ${RELEASE_LUA}
 ${FREE_PLACES_LUA}
-local entry, event, live = ARGV[1], ARGV[2], ARGV[3]
+local function tell(unknown)
+  redis.call('XADD', KEYS[2], '*', 'event', ARGV[2])
+  add_progress(KEYS[3], ARGV[3], ARGV[4], ARGV[5], ARGV[6], unknown, ARGV[7])
+  release_all(KEYS[5], KEYS[6], ARGV[8])
+  free_places(KEYS[7], ARGV[9])
+end
+`;
+
+function toldKeys(partition: number, { signal, broker, shard }: Job, stream: string): string[] {
+  const region = new RegionKeys(partition);
+  return [
+    region.job(signal.id, broker, shard),
+    region.events,
+    region.progress(signal.id),
+    stream,
+    ...usageKeys(partition, broker),
+    region.places(broker),
+  ];
+}
+
+function toldArgs({ entry, event, counts, released = [], freed = [] }: Reported): string[] {
+  return [
+    entry,
+    JSON.stringify(packOutcomes(event)),
+    liveChannel(event.signal),
+    String(counts.placed),
+    String(counts.rejected),
+    String(counts.skipped),
+    elapsedMs(event),
+    JSON.stringify(released),
+    JSON.stringify(freed),
+  ];
+}
+
+const reportLua = `
+${TELL_LUA}
+local unknown = tonumber(ARGV[10])
 local fresh = redis.call('HSETNX', KEYS[1], 'outcomes', 1)
 if fresh == 1 then
   redis.call('PEXPIRE', KEYS[1], ARGV[13])
-  redis.call('XADD', KEYS[2], '*', 'event', event)
-  add_progress(KEYS[3], live, ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8])
-  release_all(KEYS[6], KEYS[7], ARGV[11])
-  free_places(KEYS[8], ARGV[12])
-  if tonumber(ARGV[7]) > 0 then
+  tell(unknown)
+  if unknown > 0 then
     -- A Redis that lost its tail may have lost the intents, and the question is asked by them.
-    redis.call('HSETNX', KEYS[1], 'intents', ARGV[10])
-    redis.call('HSET', KEYS[1], 'unknown', ARGV[9])
-    redis.call('XADD', KEYS[5], '*', unpack(ARGV, 14))
+    redis.call('HSETNX', KEYS[1], 'intents', ARGV[12])
+    redis.call('HSET', KEYS[1], 'unknown', ARGV[11])
+    redis.call('XADD', KEYS[8], '*', unpack(ARGV, 14))
   end
 end
-redis.call('XACK', KEYS[4], 'workers', entry)
+redis.call('XACK', KEYS[4], 'workers', ARGV[1])
 return fresh
 `;
 
@@ -88,31 +122,16 @@ return fresh
 export const report: Script<ReportArgs, boolean> = {
   name: "report",
   lua: reportLua,
-  keys: ({ partition, job: { signal, broker, shard } }) => {
+  keys: ({ partition, job }) => {
     const region = new RegionKeys(partition);
-    return [
-      region.job(signal.id, broker, shard),
-      region.events,
-      region.progress(signal.id),
-      region.jobs(broker),
-      region.questions(broker),
-      ...usageKeys(partition, broker),
-      region.places(broker),
-    ];
+    const { broker } = job;
+    return [...toldKeys(partition, job, region.jobs(broker)), region.questions(broker)];
   },
-  args: ({ entry, event, counts, job, intents, released = [], freed = [] }) => [
-    entry,
-    JSON.stringify(packOutcomes(event)),
-    liveChannel(event.signal),
-    String(counts.placed),
-    String(counts.rejected),
-    String(counts.skipped),
-    String(counts.unknown),
-    elapsedMs(event),
-    JSON.stringify(unknownOf(event)),
-    JSON.stringify(unknownIntents(event, intents)),
-    JSON.stringify(released),
-    JSON.stringify(freed),
+  args: ({ job, intents, ...told }) => [
+    ...toldArgs(told),
+    String(told.counts.unknown),
+    JSON.stringify(unknownOf(told.event)),
+    JSON.stringify(unknownIntents(told.event, intents)),
     String(keptMs(job.signal)),
     ...jobFields(job),
   ],
@@ -120,19 +139,13 @@ export const report: Script<ReportArgs, boolean> = {
 };
 
 const answerLua = `
-${PROGRESS_LUA}
-${RELEASE_LUA}
-${FREE_PLACES_LUA}
-local entry, event, live, before, after = ARGV[1], ARGV[2], ARGV[3], ARGV[8], ARGV[9]
-redis.call('XACK', KEYS[4], 'workers', entry)
+${TELL_LUA}
+local before, after = ARGV[10], ARGV[11]
+redis.call('XACK', KEYS[4], 'workers', ARGV[1])
 if redis.call('HGET', KEYS[1], 'unknown') ~= before then return 0 end
 if after ~= before then
   if after == '[]' then redis.call('HDEL', KEYS[1], 'unknown') else redis.call('HSET', KEYS[1], 'unknown', after) end
-  redis.call('XADD', KEYS[2], '*', 'event', event)
-  local answered = tonumber(ARGV[4]) + tonumber(ARGV[5]) + tonumber(ARGV[6])
-  add_progress(KEYS[3], live, ARGV[4], ARGV[5], ARGV[6], -answered, ARGV[7])
-  release_all(KEYS[5], KEYS[6], ARGV[10])
-  free_places(KEYS[7], ARGV[11])
+  tell(-(tonumber(ARGV[4]) + tonumber(ARGV[5]) + tonumber(ARGV[6])))
 end
 if after ~= '[]' then redis.call('XADD', KEYS[4], '*', unpack(ARGV, 12)) end
 return 1
@@ -152,31 +165,14 @@ export interface AnswerArgs extends Reported {
 export const answer: Script<AnswerArgs, boolean> = {
   name: "answer",
   lua: answerLua,
-  keys: ({ partition, job: { signal, broker, shard } }) => {
-    const region = new RegionKeys(partition);
+  keys: ({ partition, job }) =>
+    toldKeys(partition, job, new RegionKeys(partition).questions(job.broker)),
+  args: ({ job, unknown, ...told }) => {
+    const answered = new Set(told.event.copies.map(([subscription]) => subscription));
     return [
-      region.job(signal.id, broker, shard),
-      region.events,
-      region.progress(signal.id),
-      region.questions(broker),
-      ...usageKeys(partition, broker),
-      region.places(broker),
-    ];
-  },
-  args: ({ entry, event, counts, job, unknown, released = [], freed = [] }) => {
-    const answered = new Set(event.copies.map(([subscription]) => subscription));
-    return [
-      entry,
-      JSON.stringify(packOutcomes(event)),
-      liveChannel(event.signal),
-      String(counts.placed),
-      String(counts.rejected),
-      String(counts.skipped),
-      elapsedMs(event),
+      ...toldArgs(told),
       JSON.stringify(unknown),
       JSON.stringify(unknown.filter((each) => !answered.has(each))),
-      JSON.stringify(released),
-      JSON.stringify(freed),
       ...jobFields(job),
     ];
   },
