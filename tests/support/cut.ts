@@ -5,6 +5,8 @@ export interface CuttableLink {
   readonly port: number;
   /** Ends what is connected and refuses what comes. */
   cut(): void;
+  /** How many connections were refused so far. */
+  refused(): number;
   mend(): void;
   stop(): Promise<void>;
 }
@@ -12,8 +14,10 @@ export interface CuttableLink {
 export async function startLink(toPort: number): Promise<CuttableLink> {
   const open = new Set<Socket>();
   let whole = true;
+  let refused = 0;
   const server = createServer((near) => {
     if (!whole) {
+      refused += 1;
       near.destroy();
       return;
     }
@@ -42,6 +46,7 @@ export async function startLink(toPort: number): Promise<CuttableLink> {
   return {
     port: address.port,
     cut,
+    refused: () => refused,
     mend() {
       whole = true;
     },

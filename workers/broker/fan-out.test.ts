@@ -265,13 +265,18 @@ describe("fan-out", () => {
     for (const scope of ["platform", "follower:follower-0007"] as const) {
       await startWorker();
       link.cut();
+      const before = link.refused();
       const id = await copier.send();
-      await until("intents are written", async () => {
+      // From then on no order leaves without a look at the halts.
+      await until("each partition has sent once", async () => {
         const keys = PARTITIONS.all().map((each) => new RegionKeys(each).job(id, "desk", 0));
-        return (await copier.redis.send("EXISTS", keys)) === PARTITIONS.count;
+        const written = await copier.redis.send("EXISTS", keys);
+        return written === PARTITIONS.count && link.refused() - before >= PARTITIONS.count;
       });
       const places = { home: copier.redis, regions: new Map([["local", copier.redis]]) };
       await writeHalt({ ...places, partitions: PARTITIONS }, scope, "halt");
+      // What had its look before the halt meets the cut link.
+      await Bun.sleep(100);
       link.mend();
       await complete(id);
       await writeHalt({ ...places, partitions: PARTITIONS }, scope, "lift");
