@@ -5,8 +5,10 @@
  */
 import { writeFileSync } from "node:fs";
 import { waitingTriggers } from "../redis/desk-waiting.ts";
-import { executeCommands, type ReadyCommand } from "../redis/desk-execute.ts";
-import { fireTriggers, type FireReply } from "../redis/desk-fire.ts";
+import { AccountBook } from "../workers/accounts/book.ts";
+import { executeCommands, type ReadyCommand } from "../workers/accounts/execute.ts";
+import { fireTriggers, type FireReply } from "../workers/accounts/fire.ts";
+import { DONE } from "../redis/desk-reply.ts";
 import { DeskKeys } from "../redis/keys.ts";
 import { startRedis } from "../tests/support/redis.ts";
 import { connectRedis, run as runScript, type Redis } from "../workers/redis-client.ts";
@@ -63,9 +65,10 @@ async function measure(count: number): Promise<Figures> {
   const server = await startRedis({ appendOnly: true });
   const redis = connectRedis(server.url);
   const users = Math.ceil(count / SYMBOLS);
-  await addUsers(redis, users);
+  const accounts = new AccountBook(redis, CALL);
+  await addUsers(redis, accounts, users);
   const before = await usedBytes(redis);
-  const setCpuMs = await cpuOf(redis, () => setAll(redis, users));
+  const setCpuMs = await cpuOf(redis, () => setAll(redis, accounts, users));
   await redis.send("DEL", [new DeskKeys(0).audit]);
   const triggers = Number(await redis.send("ZCARD", [new DeskKeys(0).buyTriggers]));
   const bytesEach = ((await usedBytes(redis)) - before) / triggers;
@@ -81,7 +84,7 @@ async function measure(count: number): Promise<Figures> {
     }
   });
   // One trigger each is lifted above the others, and met alone.
-  await execute(redis, FIRED, (nth) => [
+  await execute(accounts, FIRED, (nth) => [
     ready("SET_BUY_TRIGGER", `u${nth % users}`, symbolOf(Math.floor(nth / users)), 200 + nth),
   ]);
   const tookMs: number[] = [];
@@ -108,17 +111,17 @@ async function measure(count: number): Promise<Figures> {
   };
 }
 
-async function addUsers(redis: Redis, users: number): Promise<void> {
+async function addUsers(redis: Redis, accounts: AccountBook, users: number): Promise<void> {
   const cents = AMOUNT_CENTS * SYMBOLS * 2;
-  await execute(redis, users, (nth) => [ready("ADD", `u${nth}`, "", cents)]);
+  await execute(accounts, users, (nth) => [ready("ADD", `u${nth}`, "", cents)]);
   await redis.send("DEL", [new DeskKeys(0).audit]);
 }
 
-async function setAll(redis: Redis, users: number): Promise<void> {
+async function setAll(redis: Redis, accounts: AccountBook, users: number): Promise<void> {
   for (let of = 0; of < SYMBOLS; of += 1) {
     const symbol = symbolOf(of);
     showProgress(`setting triggers: ${of * users}`);
-    await execute(redis, users, (nth) => [
+    await execute(accounts, users, (nth) => [
       ready("SET_BUY_AMOUNT", `u${nth}`, symbol, AMOUNT_CENTS),
       ready("SET_BUY_TRIGGER", `u${nth}`, symbol, TRIGGER_CENTS),
     ]);
@@ -128,17 +131,15 @@ async function setAll(redis: Redis, users: number): Promise<void> {
 }
 
 async function execute(
-  redis: Redis,
+  accounts: AccountBook,
   users: number,
   commandsOf: (nth: number) => ReadyCommand[],
 ): Promise<void> {
   for (let start = 0; start < users; start += AT_ONCE) {
     const size = Math.min(AT_ONCE, users - start);
     const commands = Array.from({ length: size }, (_, index) => commandsOf(start + index)).flat();
-    const replies = await runScript(redis, executeCommands, {
-      ...{ ...CALL, pendingValidMs: 60_000, commands },
-    });
-    const refused = replies.find((reply) => !reply.includes("{"));
+    const replies = await executeCommands(accounts, commands, 60_000);
+    const refused = replies.find((reply) => !reply.includes(` ${DONE}`));
     if (refused !== undefined) throw new Error(`refused: ${refused}`);
   }
 }
@@ -150,7 +151,7 @@ function ready(name: string, user: string, symbol: string, cents: number): Ready
 
 function fire(redis: Redis, symbol: string, priceCents: number): Promise<FireReply> {
   const quote = { symbol, priceCents, sourceTimeMs: Date.now(), validMs: 60_000 };
-  return runScript(redis, fireTriggers, { ...CALL, ...quote });
+  return fireTriggers(redis, { ...CALL, ...quote });
 }
 
 function symbolOf(nth: number): string {

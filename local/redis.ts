@@ -35,6 +35,8 @@ export async function prepareRedis(options: {
       `dir "${dir}"`,
       "appendonly yes",
       `appendfsync ${options.durability}`,
+      // In a larger list, looking for a user costs more than a table's memory.
+      "hash-max-listpack-entries 32",
       'save ""',
       // Full memory is an error that is seen, not keys that vanish.
       "maxmemory-policy noeviction",

@@ -1,9 +1,10 @@
 /**
- * The desk's audit as its stream carries it: one entry a script call, which
+ * The desk's audit as its stream carries it: one entry an atomic step, which
  * holds what happened, a line an event, and how everything that changed stands
  * afterwards. The first makes the log, the second the accounts again.
  */
 import type { DeskRefusal } from "../domain/desk-refusals.ts";
+import type { Fired } from "../domain/desk-rules.ts";
 
 /** The hashes of a partition whose changes an entry repeats, as `field\nvalue\nfield\nvalue …`. */
 export const AUDITED_HASHES = [
@@ -82,6 +83,50 @@ export type AuditEvent = { readonly transaction: number; readonly user: string }
       readonly what: string;
     }
 );
+
+/** What the quote server answered, and what it is paid for. */
+export interface PaidAnswer {
+  readonly symbol: string;
+  readonly priceCents: number;
+  readonly quoteTimeMs: number;
+  readonly cryptokey: string;
+  /** In whose name it was asked. */
+  readonly user: string;
+}
+
+export interface CommandLine {
+  readonly name: string;
+  readonly user: string;
+  readonly symbol: string;
+  readonly cents: number;
+  readonly more?: { readonly file?: string };
+}
+
+/** The lines of `events`, as `AuditEvent` says. */
+export function commandEvent(
+  transaction: number,
+  { name, user, symbol, cents, more }: CommandLine,
+  refusal: DeskRefusal | "",
+  movedCents: readonly number[],
+): string {
+  let text = `c,${transaction},${name},${user},${symbol},${cents},${more?.file ?? ""},${refusal}`;
+  for (const moved of movedCents) text += `,${moved}`;
+  return text;
+}
+
+export function firedEvent(
+  side: "buy" | "sell",
+  { user, symbol, priceCents }: { user: string; symbol: string; priceCents: number },
+  { transaction, shares, movedCents }: Fired,
+): string {
+  const name = side === "buy" ? "SET_BUY_TRIGGER" : "SET_SELL_TRIGGER";
+  return ["f", transaction, name, user, symbol, priceCents, shares, ...movedCents].join(",");
+}
+
+export function paidEvent(transaction: number, answer: PaidAnswer): string {
+  const { user, symbol, priceCents, quoteTimeMs, cryptokey } = answer;
+  return `q,${transaction},${user},${symbol},${priceCents},${quoteTimeMs},${cryptokey}`;
+}
 
 /** Undefined for what is not an audit entry. */
 export function parseAuditEntry(fields: ReadonlyMap<string, string>): AuditEntry | undefined {

@@ -1,7 +1,6 @@
 /** Money into the desk's accounts. */
 import type { AccountId } from "../domain/ids.ts";
-import type { DeskCall } from "./desk-state.ts";
-import { auditArgs, auditKeys, AUDIT_MANY_LUA } from "./desk-transaction.ts";
+import { auditArgs, auditKeys, AUDIT_MANY_LUA, type DeskCall } from "./desk-transaction.ts";
 import { DeskKeys } from "./keys.ts";
 import { asInteger, LUA_NOW, type Script } from "./script.ts";
 

@@ -1,7 +1,8 @@
-/** Puts into the audit what no command's script does: answers of the quote server that came unasked or late, servers that come and go. */
-import type { PaidAnswer } from "./desk-execute.ts";
-import { deskCallArgs, DESK_STATE_LUA, deskStateKeys, type DeskCall } from "./desk-state.ts";
-import { asInteger, type Script } from "./script.ts";
+/** Puts into the audit what no command does: answers of the quote server that came unasked or late, servers that come and go. */
+import { paidEvent, type PaidAnswer } from "./desk-audit.ts";
+import type { DeskCall } from "./desk-transaction.ts";
+import { DeskKeys } from "./keys.ts";
+import { asInteger, LUA_NOW, type Script } from "./script.ts";
 
 export interface NoteArgs extends DeskCall {
   readonly note:
@@ -13,19 +14,22 @@ export interface NoteArgs extends DeskCall {
 export const noteInAudit: Script<NoteArgs, number> = {
   name: "note-in-audit",
   lua: `
-${DESK_STATE_LUA}
-local transaction = next_transaction()
-event(ARGV[5], string.format('%s,%d,%s', ARGV[4], transaction, ARGV[6]))
-finish()
+${LUA_NOW}
+local counted = redis.call('INCR', KEYS[1])
+redis.call('SET', KEYS[3], counted)
+local transaction = (counted - 1) * ARGV[1] + ARGV[2] + 1
+local event = string.gsub(ARGV[5], '^(%a),0,', function(kind) return string.format('%s,%d,', kind, transaction) end)
+redis.call('XADD', KEYS[2], '*', 'at', string.format('%d', now_ms()), 'server', ARGV[3], 'users', ARGV[4], 'events', event)
 return transaction
 `,
-  keys: deskStateKeys,
-  args: ({ note, ...call }) => [...deskCallArgs(call), ...lineOf(note)],
+  keys: ({ partition }) => {
+    const desk = new DeskKeys(partition);
+    return [desk.transactions, desk.audit, desk.audited];
+  },
+  args: ({ note, partitions, partition, server }) => [
+    ...[String(partitions), String(partition), server],
+    note.kind === "paid" ? note.answer.user : "",
+    note.kind === "paid" ? paidEvent(0, note.answer) : `s,0,${note.what}`,
+  ],
   reply: asInteger,
 };
-
-function lineOf(note: NoteArgs["note"]): [kind: string, user: string, rest: string] {
-  if (note.kind === "system") return ["s", "", note.what];
-  const { user, symbol, priceCents, quoteTimeMs, cryptokey } = note.answer;
-  return ["q", user, [user, symbol, priceCents, quoteTimeMs, cryptokey].join(",")];
-}

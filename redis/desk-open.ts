@@ -12,8 +12,7 @@ import {
   standingIn,
   type OpenedTerms,
 } from "./desk-books.ts";
-import type { DeskCall } from "./desk-state.ts";
-import { auditArgs, auditKeys, AUDIT_MANY_LUA } from "./desk-transaction.ts";
+import { auditArgs, auditKeys, AUDIT_MANY_LUA, type DeskCall } from "./desk-transaction.ts";
 import { DeskKeys } from "./keys.ts";
 import { asInteger, asList, asText, LUA_NOW, type Script } from "./script.ts";
 

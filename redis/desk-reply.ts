@@ -1,8 +1,8 @@
 /**
- * What a command is answered, as the script writes it and the desk server puts
- * it into words. A reply is made, remembered, audited and sent by Redis' one
- * thread, and read by a server, of which there may be several: so it is short.
+ * What a command is answered, as it is remembered, and as the desk server puts
+ * it into words. Redis' one thread writes and audits it, so it is short.
  */
+import type { Told } from "../domain/desk-rules.ts";
 import { expandSummary } from "./desk-summary.ts";
 
 /** Stands before the members of what was done; a refusal's code stands there without it. */
@@ -18,6 +18,21 @@ const NAMES: Readonly<Record<string, string>> = {
   f: '"fired":',
   b: '"balanceCents":',
 };
+
+/** What is told of a command that was done, and the balance of whoever has an account. */
+export function packReply(told: Told | string, balanceCents: number | undefined): string {
+  let text = typeof told === "string" ? told : "";
+  if (typeof told !== "string") {
+    const { symbol, shares, priceCents, quoteTimeMs, totalCents, fired } = told;
+    if (symbol !== undefined) text += `s${symbol},`;
+    if (shares !== undefined) text += `n${shares},`;
+    if (priceCents !== undefined) text += `p${priceCents},`;
+    if (quoteTimeMs !== undefined) text += `q${quoteTimeMs},`;
+    if (totalCents !== undefined) text += `t${totalCents},`;
+    if (fired !== undefined) text += `f${fired},`;
+  } else text += ",";
+  return balanceCents === undefined ? text.slice(0, -1) : `${text}b${balanceCents}`;
+}
 
 /** The members of a JSON object, of `letter value,letter value…` and, before them, a summary. */
 export function expandReply(packed: string): string {

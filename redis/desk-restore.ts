@@ -8,6 +8,7 @@ import { asInteger, asList, asText, type Script } from "./script.ts";
 
 /** How far a partition has come; both grow with whatever it does. */
 export interface DeskMark {
+  /** Of those that are audited. */
   readonly transactions: number;
   /** The newest entry of its audit's stream, or `0-0`. */
   readonly audit: string;
@@ -24,13 +25,13 @@ local function mark()
     local stream = redis.call('XINFO', 'STREAM', KEYS[2])
     for i = 1, #stream, 2 do if stream[i] == 'last-generated-id' then audit = stream[i + 1] end end
   end
-  return redis.call('GET', KEYS[1]) or '0', audit
+  return redis.call('GET', KEYS[1]) or redis.call('GET', KEYS[3]) or '0', audit
 end
 `;
 
 function markKeys(partition: number): string[] {
   const desk = new DeskKeys(partition);
-  return [desk.transactions, desk.audit];
+  return [desk.audited, desk.audit, desk.transactions];
 }
 
 export const deskMark: Script<PartitionArgs, DeskMark> = {

@@ -13,8 +13,7 @@ import {
   type Contract,
 } from "./desk-books.ts";
 import type { OrderColumns } from "./desk-open.ts";
-import type { DeskCall } from "./desk-state.ts";
-import { auditArgs, auditKeys, AUDIT_MANY_LUA } from "./desk-transaction.ts";
+import { auditArgs, auditKeys, AUDIT_MANY_LUA, type DeskCall } from "./desk-transaction.ts";
 import { DeskKeys } from "./keys.ts";
 import { asInteger, asList, LUA_NOW, type Script } from "./script.ts";
 

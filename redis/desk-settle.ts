@@ -5,8 +5,7 @@
 import type { SettlementKind } from "../domain/contract.ts";
 import type { AccountId, ClientOrderId } from "../domain/ids.ts";
 import { BOOKS_KEPT_MS } from "./desk-books.ts";
-import type { DeskCall } from "./desk-state.ts";
-import { auditArgs, auditKeys, AUDIT_MANY_LUA } from "./desk-transaction.ts";
+import { auditArgs, auditKeys, AUDIT_MANY_LUA, type DeskCall } from "./desk-transaction.ts";
 import { DeskKeys } from "./keys.ts";
 import { asInteger, LUA_NOW, type Script } from "./script.ts";
 

@@ -1,6 +1,6 @@
 /**
- * What DISPLAY_SUMMARY shows. The script gives the fields as they stand, as
- * putting them into words costs Redis many times what it costs a desk server.
+ * What DISPLAY_SUMMARY shows. It is remembered as the fields stand, and put into
+ * words by whoever sends it.
  */
 import type { DeskSummary, PendingOrder, WaitingTrigger } from "../domain/desk-summary.ts";
 

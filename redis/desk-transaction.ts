@@ -3,13 +3,21 @@
  * number, and its audit entry of one packed line, written with the change.
  */
 import { MANY_USERS } from "./desk-audit.ts";
-import type { DeskCall } from "./desk-state.ts";
 import { DeskKeys } from "./keys.ts";
+
+/** Who works on a desk partition, as whatever is audited is told. */
+export interface DeskCall {
+  readonly partition: number;
+  /** How many partitions there are: transaction numbers are interleaved by it. */
+  readonly partitions: number;
+  /** What the audit calls the server. */
+  readonly server: string;
+}
 
 /** The keys and arguments that `AUDIT_MANY_LUA` wants, after a script's own. */
 export function auditKeys({ partition }: Pick<DeskCall, "partition">): string[] {
   const desk = new DeskKeys(partition);
-  return [desk.transactions, desk.audit];
+  return [desk.audited, desk.transactions, desk.audit];
 }
 
 export function auditArgs({ server, partitions, partition }: DeskCall): string[] {
@@ -24,7 +32,9 @@ export function auditArgs({ server, partitions, partition }: DeskCall): string[]
 export const AUDIT_MANY_LUA = `
 local function audit_many(name, of, rows, changed, now, ...)
   local server, partitions, partition = ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV]
-  local transaction = (redis.call('INCR', KEYS[#KEYS - 1]) - 1) * partitions + partition + 1
+  local counted = redis.call('INCR', KEYS[#KEYS - 1])
+  redis.call('SET', KEYS[#KEYS - 2], counted)
+  local transaction = (counted - 1) * partitions + partition + 1
   local entry = {'XADD', KEYS[#KEYS], '*', 'at', string.format('%d', now), 'server', server, 'users', '${MANY_USERS}',
     'events', string.format('m,%d,%s,%s|', transaction, name, of) .. rows, ...}
   if #changed > 0 then

@@ -231,6 +231,10 @@ export class DeskKeys {
   get balances(): string {
     return `${this.#prefix}:balances`;
   }
+  /** HASH account → a text that every commit of commands or triggers renews: what is read before it and the same after it stands. */
+  get versions(): string {
+    return `${this.#prefix}:versions`;
+  }
   /** HASH of deposit ids that were applied. */
   get deposits(): string {
     return `${this.#prefix}:deposits`;
@@ -263,7 +267,7 @@ export class DeskKeys {
   get sells(): string {
     return `${this.#prefix}:sells`;
   }
-  /** HASH `user symbol` → shares and what is set for triggers, see `desk-state.ts`. */
+  /** HASH `user symbol` → shares and what is set for triggers, see `desk-fields.ts`. */
   get positions(): string {
     return `${this.#prefix}:positions`;
   }
@@ -287,11 +291,15 @@ export class DeskKeys {
   get sellTriggers(): string {
     return `${this.#prefix}:sell-triggers`;
   }
-  /** STRING (a number): how many transactions there have been. */
+  /** STRING (a number): how many of the transactions the audit tells of, by its highest number. */
+  get audited(): string {
+    return `${this.#prefix}:audited`;
+  }
+  /** STRING (a number): how many transactions there have been, or are reserved. */
   get transactions(): string {
     return `${this.#prefix}:transactions`;
   }
-  /** STREAM of audit entries, one a script call; group `recorder`. */
+  /** STREAM of audit entries, one an atomic step; group `recorder`. */
   get audit(): string {
     return `${this.#prefix}:audit`;
   }

@@ -6,9 +6,9 @@
 import { QUOTED_COMMANDS, type DeskLine } from "../../domain/desk-command.ts";
 import { DESK_REFUSALS, type DeskRefusal } from "../../domain/desk-refusals.ts";
 import type { AccountId } from "../../domain/ids.ts";
-import type { ReadyCommand } from "../../redis/desk-execute.ts";
 import { DONE, expandReply } from "../../redis/desk-reply.ts";
 import type { PartitionMap } from "../../redis/keys.ts";
+import type { ReadyCommand } from "../accounts/execute.ts";
 import type { Lane } from "./lane.ts";
 import type { StockQuote, StockQuotes } from "./stock-quotes.ts";
 

@@ -1,5 +1,5 @@
 /** The desk's scripts on a real Redis, held against the plain model and the table of DESK. */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { parseDeskLine, QUOTED_COMMANDS, type DeskCommand } from "../../domain/desk-command.ts";
 import { DeskModel } from "../../domain/desk-model.ts";
@@ -13,10 +13,11 @@ import {
   type AuditEntry,
   type AuditEvent,
 } from "../../redis/desk-audit.ts";
-import { executeCommands, type ReadyCommand } from "../../redis/desk-execute.ts";
-import { fireTriggers, type FireCursor } from "../../redis/desk-fire.ts";
+import { AccountBook } from "../accounts/book.ts";
+import { executeCommands, type ReadyCommand } from "../accounts/execute.ts";
+import { fireTriggers, type FireCursor } from "../accounts/fire.ts";
 import { DONE, expandReply } from "../../redis/desk-reply.ts";
-import { MAX_HELD } from "../../redis/desk-state.ts";
+import { MAX_HELD } from "../../domain/desk-account.ts";
 import { waitingTriggers } from "../../redis/desk-waiting.ts";
 import { DeskKeys } from "../../redis/keys.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
@@ -28,9 +29,13 @@ const FOREVER_MS = 1_000_000_000;
 
 let server: TestRedis;
 let redis: Redis;
+let accounts: AccountBook;
 beforeAll(async () => {
   server = await startRedis();
   redis = connectRedis(server.url);
+});
+beforeEach(() => {
+  accounts = new AccountBook(redis, CALL);
 });
 afterEach(async () => void (await redis.send("FLUSHALL", [])));
 afterAll(async () => {
@@ -64,7 +69,7 @@ async function execute(
   commands: readonly ReadyCommand[],
   pendingValidMs = 60_000,
 ): Promise<Told[]> {
-  const replies = await run(redis, executeCommands, { ...CALL, pendingValidMs, commands });
+  const replies = await executeCommands(accounts, commands, pendingValidMs);
   return replies.map(told);
 }
 
@@ -113,7 +118,7 @@ async function books(...users: string[]) {
 }
 
 const fire = (symbol: string, priceCents: number, sourceTimeMs = Date.now(), after?: FireCursor) =>
-  run(redis, fireTriggers, {
+  fireTriggers(redis, {
     ...{ ...CALL, symbol, priceCents, sourceTimeMs, validMs: 60_000 },
     ...(after ? { after } : {}),
   });
@@ -451,7 +456,7 @@ describe("triggers", () => {
       await redis.send("ZADD", [desk.buyTriggers, ...some.flatMap((each) => ["0", each])]);
     }
     expect(await calls(801)).toEqual(few.none);
-    expect(few.none).toEqual({ time: 1, get: 1, zrangebylex: 1, zrevrangebylex: 1 });
+    expect(few.none).toEqual({ zrangebylex: 1, zrevrangebylex: 1 });
     expect(await calls(800)).toEqual(few.one);
   });
 

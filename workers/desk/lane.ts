@@ -1,11 +1,12 @@
 /**
- * A partition's way into Redis: whatever is ready goes into one script call, in
- * order, and while that is under way the next one gathers. So a call holds the
- * more commands the busier the desk is, and none waits for a timer.
+ * A partition's way into Redis: whatever is ready is done and committed together,
+ * in order, and while that is under way the next batch gathers. So a commit holds
+ * the more commands the busier the desk is, and none waits for a timer.
  */
-import { executeCommands, MAX_COMMANDS, type ReadyCommand } from "../../redis/desk-execute.ts";
-import type { DeskCall } from "../../redis/desk-state.ts";
-import { run, type Redis } from "../redis-client.ts";
+import type { DeskCall } from "../../redis/desk-transaction.ts";
+import { AccountBook } from "../accounts/book.ts";
+import { executeCommands, MAX_COMMANDS, type ReadyCommand } from "../accounts/execute.ts";
+import type { Redis } from "../redis-client.ts";
 
 /** The text of `executeCommands`; undefined where Redis did not answer, so that nobody knows. */
 export type Done = (reply: string | undefined) => void;
@@ -20,6 +21,7 @@ export interface Lane {
 }
 
 export function lane({ redis, pendingValidMs, ...call }: LaneOptions): Lane {
+  const accounts = new AccountBook(redis, call);
   let commands: ReadyCommand[] = [];
   let dones: Done[] = [];
   let busy = false;
@@ -32,7 +34,7 @@ export function lane({ redis, pendingValidMs, ...call }: LaneOptions): Lane {
       dones = dones.slice(batch.length);
       let replies: readonly string[] | undefined;
       try {
-        replies = await run(redis, executeCommands, { ...call, pendingValidMs, commands: batch });
+        replies = await executeCommands(accounts, batch, pendingValidMs);
       } catch {
         // Done or not: each sender is told that it is not known.
       }

@@ -2,7 +2,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { AccountId } from "../../domain/ids.ts";
 import { centsOf } from "../../domain/quote.ts";
-import type { PaidAnswer } from "../../redis/desk-execute.ts";
+import type { PaidAnswer } from "../../redis/desk-audit.ts";
 import { noteInAudit } from "../../redis/desk-note.ts";
 import { PartitionMap } from "../../redis/keys.ts";
 import type { WorkerEnv } from "../env.ts";

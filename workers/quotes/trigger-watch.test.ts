@@ -3,7 +3,8 @@ import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import type { Quote } from "../../domain/quote.ts";
 import { takeQuote } from "../../redis/asked-quote.ts";
 import { eventsOf, parseAuditEntry, type AuditEvent } from "../../redis/desk-audit.ts";
-import { executeCommands, type ReadyCommand } from "../../redis/desk-execute.ts";
+import { AccountBook } from "../accounts/book.ts";
+import { executeCommands, type ReadyCommand } from "../accounts/execute.ts";
 import { askedQuoteKey, DeskKeys, PartitionMap } from "../../redis/keys.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { startPeer, type Peer } from "../../tests/support/tcp.ts";
@@ -83,8 +84,8 @@ async function wait(users: readonly string[]): Promise<void> {
       { name: "SET_BUY_AMOUNT", user, symbol: "ABC", cents: 1_000, ...plain },
       { name: "SET_BUY_TRIGGER", user, symbol: "ABC", cents: 300, ...quoted },
     ];
-    const call = { partition, partitions: 2, server: "d", pendingValidMs: 60_000 };
-    await run(redis, executeCommands, { ...call, commands });
+    const call = { partition, partitions: 2, server: "d" };
+    await executeCommands(new AccountBook(redis, call), commands, 60_000);
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Fires the desk's waiting triggers as quotes arrive: from the stream at once;
  * of a symbol that must be asked for, when somebody waits for it and the quote
- * that there was has run out. Each trigger is fired by one script, once, so any
+ * that there was has run out. Each trigger is fired in one step, once, so any
  * number of watches may look at the same desk. Each look compares what waits
  * with what quotes there are; nothing depends on having seen a trigger before.
  */
@@ -14,9 +14,9 @@ import {
   type Quote,
 } from "../../domain/quote.ts";
 import { storeQuote } from "../../redis/asked-quote.ts";
-import { fireTriggers, type FireCursor } from "../../redis/desk-fire.ts";
 import { waitingTriggers, type TriggerSide } from "../../redis/desk-waiting.ts";
 import type { PartitionMap } from "../../redis/keys.ts";
+import { fireTriggers, type FireCursor } from "../accounts/fire.ts";
 import { crashPoint } from "../crash-point.ts";
 import { run, type Redis } from "../redis-client.ts";
 import type { AskedQuote } from "./asked-quotes.ts";
@@ -76,7 +76,7 @@ export function triggerWatch(options: TriggerWatchOptions): TriggerWatch {
       do {
         crashPoint("before-fire");
         const args = { ...terms, partition, ...(after ? { after } : {}) };
-        const fired = await run(redis, fireTriggers, args);
+        const fired = await fireTriggers(redis, args);
         crashPoint("after-fire");
         after = fired.kind === "fired" ? fired.next : undefined;
       } while (after);

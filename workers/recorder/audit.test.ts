@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { parseAuditEntry, eventsOf } from "../../redis/desk-audit.ts";
-import { executeCommands } from "../../redis/desk-execute.ts";
+import { AccountBook } from "../accounts/book.ts";
+import { executeCommands } from "../accounts/execute.ts";
 import { DeskKeys } from "../../redis/keys.ts";
 import { deadLetters } from "../../redis/streams.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
@@ -12,7 +13,7 @@ import { until } from "../../tests/support/wait.ts";
 import { auditOf } from "../audit/merged.ts";
 import { openAudit } from "../audit/open.ts";
 import { readEnv } from "../env.ts";
-import { connectRedis, run, type Redis } from "../redis-client.ts";
+import { connectRedis, type Redis } from "../redis-client.ts";
 import { role } from "./role.ts";
 
 const STREAM = new DeskKeys(0).audit;
@@ -42,11 +43,11 @@ test("whatever was acknowledged is in the audit at any moment, while it is drain
     ...{ name: "ADD", user: "u", symbol: "", cents: 1, priceCents: 0, quoteTimeMs: 0 },
     ...{ session: "", n: 0 },
   };
-  let done = 0;
+  const accounts = new AccountBook(redis, { partition: 0, partitions: 1, server: "d" });
+  const done: number[] = [];
   const trade = async () => {
-    const call = { partition: 0, partitions: 1, server: "d", pendingValidMs: 1_000 };
-    await run(redis, executeCommands, { ...call, commands: [add, add, add] });
-    done += 3;
+    const replies = await executeCommands(accounts, [add, add, add], 1_000);
+    done.push(...replies.map((reply) => Number.parseInt(reply, 10)));
   };
   const transactions = async (user?: string): Promise<number[]> => {
     const found: number[] = [];
@@ -62,16 +63,13 @@ test("whatever was acknowledged is in the audit at any moment, while it is drain
   let trimmed = false;
   while (!trimmed) {
     for (let count = 0; count < 40; count += 1) await trade();
-    const before = done;
-    const found = await transactions("u");
-    expect(found).toEqual(Array.from(found, (_, index) => index + 1));
-    expect(found.length).toBeGreaterThanOrEqual(before);
-    trimmed = Number(await redis.send("XLEN", [STREAM])) < done / 3;
+    expect(await transactions("u")).toEqual(done);
+    trimmed = Number(await redis.send("XLEN", [STREAM])) < done.length / 3;
   }
   stop.abort();
   await recorder;
   await trade();
-  expect(await transactions()).toHaveLength(done);
+  expect(await transactions()).toHaveLength(done.length);
   expect(await transactions("nobody")).toEqual([]);
   await store.close();
 }, 30_000);

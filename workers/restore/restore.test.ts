@@ -3,12 +3,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
-import { executeCommands } from "../../redis/desk-execute.ts";
+import { AccountBook } from "../accounts/book.ts";
+import { executeCommands } from "../accounts/execute.ts";
 import { DeskKeys, PartitionMap } from "../../redis/keys.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import type { AuditStore } from "../audit/port.ts";
 import { openSqliteAudit } from "../audit/sqlite.ts";
-import { connectRedis, run, type Redis } from "../redis-client.ts";
+import { connectRedis, type Redis } from "../redis-client.ts";
 import { allEntries } from "./entries.ts";
 import { restorePartition, type Restored } from "./restore.ts";
 
@@ -37,9 +38,9 @@ afterAll(async () => {
 });
 
 async function add(user: string): Promise<void> {
-  const call = { partition: 1, partitions: 2, server: "d", pendingValidMs: 1_000 };
+  const call = { partition: 1, partitions: 2, server: "d" };
   const plain = { symbol: "", cents: 100, priceCents: 0, quoteTimeMs: 0, session: "", n: 0 };
-  await run(redis, executeCommands, { ...call, commands: [{ name: "ADD", user, ...plain }] });
+  await executeCommands(new AccountBook(redis, call), [{ name: "ADD", user, ...plain }], 1_000);
 }
 
 const restore = (from: AuditStore, force = false): Promise<Restored> =>

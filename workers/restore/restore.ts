@@ -138,6 +138,9 @@ async function write(
       ...swaps,
       ...(await followable(redis, desk, told.settlements)),
       ["SET", desk.transactions, String(counted)],
+      ["SET", desk.audited, String(counted)],
+      // Whoever knows an account as it was is to read it.
+      ["DEL", desk.versions],
       ["XADD", desk.audit, id, ...at, "events", `s,${number},restored`],
       ["XTRIM", desk.audit, "MINID", id],
     ],

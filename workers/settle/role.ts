@@ -4,7 +4,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { settleBatch } from "../../redis/desk-settle.ts";
-import type { DeskCall } from "../../redis/desk-state.ts";
+import type { DeskCall } from "../../redis/desk-transaction.ts";
 import { DeskKeys, PartitionMap } from "../../redis/keys.ts";
 import type { Role } from "../role.ts";
 import { connectRedis, run, type Redis } from "../redis-client.ts";

@@ -1,0 +1,307 @@
+/** What each of the desk's commands needs and does, see `docs/DESK.md`: the table of commands, in code. */
+import { MAX_HELD, type Account, type Order, type Position } from "./desk-account.ts";
+import type { DeskCommandName } from "./desk-command.ts";
+import type { DeskRefusal } from "./desk-refusals.ts";
+import { ASKED_QUOTE_VALID_MS } from "./quote.ts";
+
+/** Orders of a side that wait for their commit. */
+export const MAX_PENDING = 100;
+
+/** A command with the quote that it is done at. */
+export interface PricedCommand {
+  readonly symbol: string;
+  readonly cents: number;
+  /** Zeros where there is none. */
+  readonly priceCents: number;
+  readonly quoteTimeMs: number;
+}
+
+/** When a command is done, and under what number. */
+export interface Moment {
+  readonly transaction: number;
+  readonly atMs: number;
+  /** How long an order waits for its commit. */
+  readonly pendingValidMs: number;
+}
+
+/** What a sender is told beside the balance. */
+export interface Told {
+  readonly symbol?: string;
+  readonly shares?: number;
+  readonly priceCents?: number;
+  readonly quoteTimeMs?: number;
+  readonly totalCents?: number;
+  readonly fired?: number;
+}
+
+/** A change of the account that its history shows. */
+export interface Change {
+  readonly symbol: string;
+  readonly cents: number;
+  readonly shares: number;
+}
+
+/** A trigger that was met. */
+export interface Fired {
+  readonly transaction: number;
+  readonly shares: number;
+  readonly totalCents: number;
+  readonly movedCents: readonly number[];
+}
+
+export interface Done {
+  readonly told: Told;
+  readonly change?: Change;
+  /** What went into the free balance, or, below zero, out of it. */
+  readonly movedCents?: readonly number[];
+  readonly fired?: Fired;
+}
+
+type Rule = (account: Account, command: PricedCommand, moment: Moment) => DeskRefusal | Done;
+
+const AT_QUOTE: ReadonlySet<DeskCommandName> = new Set([
+  ...(["QUOTE", "BUY", "SELL"] as const),
+  ...(["SET_BUY_TRIGGER", "SET_SELL_AMOUNT", "SET_SELL_TRIGGER"] as const),
+]);
+const NOTHING: Done = { told: {} };
+
+/** Does a command, or says why not; what a refused one changes is what it consumes. */
+export function executeCommand(
+  account: Account,
+  name: DeskCommandName,
+  command: PricedCommand,
+  moment: Moment,
+): DeskRefusal | Done {
+  if (account.balanceCents === undefined && name !== "ADD" && name !== "DUMPLOG") {
+    return "USER_UNKNOWN";
+  }
+  const isOld = moment.atMs - command.quoteTimeMs > ASKED_QUOTE_VALID_MS;
+  if (AT_QUOTE.has(name) && (command.priceCents <= 0 || isOld)) return "QUOTE_UNAVAILABLE";
+  return RULES[name](account, command, moment);
+}
+
+const RULES: Readonly<Record<DeskCommandName, Rule>> = {
+  ADD(account, { cents }) {
+    if (!canTake(account, cents)) return "BALANCE_TOO_HIGH";
+    return {
+      told: {},
+      change: { symbol: "", cents, shares: 0 },
+      movedCents: [move(account, cents)],
+    };
+  },
+  QUOTE: (_, { symbol, priceCents, quoteTimeMs }) => ({
+    told: { symbol, priceCents, quoteTimeMs },
+  }),
+
+  BUY(account, command, moment) {
+    if (balanceOf(account) < command.cents) return "BALANCE_TOO_LOW";
+    const order = ordered(account.buys, command, moment);
+    if (typeof order === "string") return order;
+    account.buys = order.pending;
+    return order.done;
+  },
+  COMMIT_BUY(account, _, moment) {
+    const order = newest(account.buys, moment);
+    if (!order) return "BUY_NOT_PENDING";
+    account.buys = account.buys.slice(1);
+    const { symbol, shares } = order;
+    const totalCents = shares * order.priceCents;
+    if (balanceOf(account) < totalCents) return "BALANCE_TOO_LOW";
+    const position = account.position(symbol);
+    if (owned(position) + shares > MAX_HELD) return "SHARES_TOO_MANY";
+    position.shares += shares;
+    account.keep(symbol);
+    return traded(order, totalCents, move(account, -totalCents));
+  },
+  CANCEL_BUY(account, _, moment) {
+    const order = newest(account.buys, moment);
+    if (!order) return "BUY_NOT_PENDING";
+    account.buys = account.buys.slice(1);
+    return cancelled(order);
+  },
+
+  SELL(account, command, moment) {
+    const { symbol, cents, priceCents } = command;
+    if (account.position(symbol).shares * priceCents < cents) return "SHARES_TOO_FEW";
+    const order = ordered(account.sells, command, moment);
+    if (typeof order === "string") return order;
+    account.sells = order.pending;
+    return order.done;
+  },
+  COMMIT_SELL(account, _, moment) {
+    const order = newest(account.sells, moment);
+    if (!order) return "SELL_NOT_PENDING";
+    account.sells = account.sells.slice(1);
+    const { symbol, shares } = order;
+    const totalCents = shares * order.priceCents;
+    const position = account.position(symbol);
+    if (position.shares < shares) return "SHARES_TOO_FEW";
+    if (!canTake(account, totalCents)) return "BALANCE_TOO_HIGH";
+    position.shares -= shares;
+    account.keep(symbol);
+    return traded(order, totalCents, move(account, totalCents));
+  },
+  CANCEL_SELL(account, _, moment) {
+    const order = newest(account.sells, moment);
+    if (!order) return "SELL_NOT_PENDING";
+    account.sells = account.sells.slice(1);
+    return cancelled(order);
+  },
+
+  SET_BUY_AMOUNT(account, { symbol, cents }) {
+    const position = account.position(symbol);
+    const earlierCents = position.buyCents;
+    const freeCents = balanceOf(account) + earlierCents;
+    if (freeCents < cents) return "BALANCE_TOO_LOW";
+    if (freeCents - cents > MAX_HELD) return "BALANCE_TOO_HIGH";
+    clearBuy(position);
+    position.buyCents = cents;
+    account.keep(symbol);
+    const back = earlierCents > 0 ? [move(account, earlierCents)] : [];
+    const movedCents = [...back, move(account, -cents)];
+    return { told: {}, change: { symbol, cents, shares: 0 }, movedCents };
+  },
+  SET_BUY_TRIGGER(account, { symbol, cents, priceCents }, { transaction }) {
+    const position = account.position(symbol);
+    if (position.buyCents === 0) return "BUY_AMOUNT_NOT_SET";
+    if (cents > position.buyCents) return "PRICE_ABOVE_AMOUNT";
+    position.buyPriceCents = cents;
+    position.buyTransaction = transaction;
+    account.keep(symbol);
+    const fired = priceCents <= cents ? fireBuy(account, symbol, priceCents) : undefined;
+    return triggerSet({ symbol, cents, shares: 0 }, fired);
+  },
+  CANCEL_SET_BUY(account, { symbol }) {
+    const position = account.position(symbol);
+    const cents = position.buyCents;
+    if (cents === 0) return "BUY_AMOUNT_NOT_SET";
+    if (!canTake(account, cents)) return "BALANCE_TOO_HIGH";
+    clearBuy(position);
+    account.keep(symbol);
+    const change = { symbol, cents, shares: 0 };
+    return { told: { totalCents: cents }, change, movedCents: [move(account, cents)] };
+  },
+
+  SET_SELL_AMOUNT(account, { symbol, cents, priceCents }) {
+    const position = account.position(symbol);
+    if (owned(position) * priceCents < cents) return "SHARES_TOO_FEW";
+    clearSell(position);
+    position.sellCents = cents;
+    account.keep(symbol);
+    return { told: {}, change: { symbol, cents, shares: 0 } };
+  },
+  SET_SELL_TRIGGER(account, { symbol, cents, priceCents }, { transaction }) {
+    const position = account.position(symbol);
+    if (position.sellCents === 0) return "SELL_AMOUNT_NOT_SET";
+    if (cents > position.sellCents) return "PRICE_ABOVE_AMOUNT";
+    const shares = Math.floor(position.sellCents / cents);
+    if (owned(position) < shares) return "SHARES_TOO_FEW";
+    position.shares = owned(position) - shares;
+    position.reservedShares = shares;
+    position.sellPriceCents = cents;
+    position.sellTransaction = transaction;
+    account.keep(symbol);
+    const fired = priceCents >= cents ? fireSell(account, symbol, priceCents) : undefined;
+    return triggerSet({ symbol, cents, shares }, fired);
+  },
+  CANCEL_SET_SELL(account, { symbol, cents }) {
+    const position = account.position(symbol);
+    if (position.sellCents === 0) return "SELL_AMOUNT_NOT_SET";
+    const shares = position.reservedShares;
+    clearSell(position);
+    account.keep(symbol);
+    return { told: { shares }, change: { symbol, cents, shares } };
+  },
+
+  DUMPLOG: () => NOTHING,
+  DISPLAY_SUMMARY: () => NOTHING,
+};
+
+/** Buys for a trigger whose price was met; undefined where that would burst the account, so that it goes on waiting. */
+export function fireBuy(account: Account, symbol: string, priceCents: number): Fired | undefined {
+  const position = account.position(symbol);
+  const shares = Math.floor(position.buyCents / priceCents);
+  const totalCents = shares * priceCents;
+  const restCents = position.buyCents - totalCents;
+  if (owned(position) + shares > MAX_HELD || !canTake(account, restCents)) return undefined;
+  const transaction = position.buyTransaction;
+  clearBuy(position);
+  position.shares += shares;
+  account.keep(symbol);
+  const movedCents = restCents > 0 ? [move(account, restCents)] : [];
+  return { transaction, shares, totalCents, movedCents };
+}
+
+/** Sells, as `fireBuy` buys. */
+export function fireSell(account: Account, symbol: string, priceCents: number): Fired | undefined {
+  const position = account.position(symbol);
+  const { reservedShares: shares, sellTransaction: transaction } = position;
+  const totalCents = shares * priceCents;
+  if (!canTake(account, totalCents)) return undefined;
+  position.reservedShares = 0;
+  clearSell(position);
+  account.keep(symbol);
+  return { transaction, shares, totalCents, movedCents: [move(account, totalCents)] };
+}
+
+function balanceOf({ balanceCents = 0 }: Account): number {
+  return balanceCents;
+}
+
+function canTake(account: Account, cents: number): boolean {
+  return balanceOf(account) + cents <= MAX_HELD;
+}
+
+function move(account: Account, cents: number): number {
+  account.balanceCents = balanceOf(account) + cents;
+  return cents;
+}
+
+function owned({ shares, reservedShares }: Position): number {
+  return shares + reservedShares;
+}
+
+function ordered(
+  pending: readonly Order[],
+  { symbol, cents, priceCents }: PricedCommand,
+  { atMs, pendingValidMs }: Moment,
+): DeskRefusal | { readonly pending: readonly Order[]; readonly done: Done } {
+  if (priceCents > cents) return "QUOTE_ABOVE_AMOUNT";
+  const valid = pending.filter((order) => atMs - order.atMs < pendingValidMs);
+  if (valid.length >= MAX_PENDING) return "PENDING_TOO_MANY";
+  const shares = Math.floor(cents / priceCents);
+  const told = { symbol, shares, priceCents, totalCents: shares * priceCents };
+  return { pending: [{ symbol, shares, priceCents, atMs }, ...valid], done: { told } };
+}
+
+function newest([order]: readonly Order[], { atMs, pendingValidMs }: Moment): Order | undefined {
+  return order && atMs - order.atMs < pendingValidMs ? order : undefined;
+}
+
+function traded({ symbol, shares }: Order, totalCents: number, movedCents: number): Done {
+  const change = { symbol, cents: totalCents, shares };
+  return { told: { symbol, shares, totalCents }, change, movedCents: [movedCents] };
+}
+
+function cancelled({ symbol, shares, priceCents }: Order): Done {
+  return { told: { symbol, shares, totalCents: shares * priceCents } };
+}
+
+function triggerSet(change: Change, fired: Fired | undefined): Done {
+  return { told: { fired: fired?.shares ?? 0 }, change, ...(fired ? { fired } : {}) };
+}
+
+function clearBuy(position: Position): void {
+  position.buyCents = 0;
+  position.buyPriceCents = 0;
+  position.buyTransaction = 0;
+}
+
+/** What was reserved is free again. */
+function clearSell(position: Position): void {
+  position.shares = owned(position);
+  position.reservedShares = 0;
+  position.sellCents = 0;
+  position.sellPriceCents = 0;
+  position.sellTransaction = 0;
+}

@@ -1,0 +1,109 @@
+/**
+ * The desk's commands, many at once: each is checked, done, numbered and
+ * audited in the order given, all in one atomic step.
+ */
+import { executeCommand } from "../../domain/desk-rules.ts";
+import type { DeskCommandName } from "../../domain/desk-command.ts";
+import type { DeskRefusal } from "../../domain/desk-refusals.ts";
+import { commandEvent, firedEvent, paidEvent, type PaidAnswer } from "../../redis/desk-audit.ts";
+import type { AccountDraft } from "../../redis/desk-draft.ts";
+import { DONE, packReply } from "../../redis/desk-reply.ts";
+import { HISTORY_CODES } from "../../redis/desk-summary.ts";
+import type { AccountBook, Desk, DeskEvent } from "./book.ts";
+
+/** So many keep Redis from others for a few milliseconds at most. */
+export const MAX_COMMANDS = 512;
+
+/** One command, ready to be done, or to be audited as what was refused before it came here. */
+export interface ReadyCommand {
+  /** Of a refused line what looked like a name, or nothing. */
+  readonly name: DeskCommandName | (string & {});
+  readonly user: string;
+  readonly symbol: string;
+  readonly cents: number;
+  /** The quote it is to be done at; zeros for none. */
+  readonly priceCents: number;
+  readonly quoteTimeMs: number;
+  /** The sender's session and number in it, if it is to be done once; otherwise empty and 0. */
+  readonly session: string;
+  readonly n: number;
+  readonly more?: {
+    readonly file?: string;
+    readonly refusal?: DeskRefusal;
+    /** What the quote server answered, if this command is why it was asked. */
+    readonly paid?: PaidAnswer;
+  };
+}
+
+const NOTHING: readonly number[] = [];
+
+/**
+ * A text each, in their order: the transaction's number, a blank, and either a
+ * refusal's code or what `expandReply` puts into words. Rejects as Redis does.
+ */
+export async function executeCommands(
+  accounts: AccountBook,
+  commands: readonly ReadyCommand[],
+  pendingValidMs: number,
+): Promise<readonly string[]> {
+  const users = commands.map(({ user }) => user);
+  return await accounts.work(users, commands.length, (desk) => {
+    const call = { desk, pendingValidMs, events: [] };
+    return { result: commands.map((command) => once(call, command)), events: call.events };
+  });
+}
+
+interface Call {
+  readonly desk: Desk;
+  readonly pendingValidMs: number;
+  readonly events: DeskEvent[];
+}
+
+/** Does a command, unless its session has come to it already. */
+function once(call: Call, command: ReadyCommand): string {
+  const account = call.desk.account(command.user);
+  const { session, n, more } = command;
+  if (session === "" || command.user === "") return execute(call, account, command, more?.refusal);
+  const last = account.lastReply(session);
+  if (last !== undefined) {
+    const blank = last.indexOf(" ");
+    const lastN = Number(last.slice(0, blank));
+    if (n === lastN) return last.slice(blank + 1);
+    if (n < lastN) return execute(call, account, command, "COMMAND_OVERTAKEN");
+  }
+  const reply = execute(call, account, command, more?.refusal);
+  account.answer(session, `${n} ${reply}`);
+  return reply;
+}
+
+function execute(
+  { desk, pendingValidMs, events }: Call,
+  account: AccountDraft,
+  command: ReadyCommand,
+  refusal: DeskRefusal | undefined,
+): string {
+  const { atMs } = desk;
+  const { user, symbol, priceCents, more } = command;
+  // What no command is named like was refused before it came here.
+  const name = command.name as DeskCommandName;
+  const transaction = desk.nextTransaction();
+  const done =
+    refusal ?? executeCommand(account, name, command, { transaction, atMs, pendingValidMs });
+  const isDone = typeof done !== "string";
+  const movedCents = (isDone && done.movedCents) || NOTHING;
+  events.push({
+    account,
+    text: commandEvent(transaction, command, isDone ? "" : done, movedCents),
+  });
+  if (more?.paid) events.push({ account, text: paidEvent(transaction, more.paid) });
+  if (!isDone) return `${transaction} ${done}`;
+
+  if (done.change) account.remember(transaction, HISTORY_CODES[name] ?? "", done.change, atMs);
+  if (done.fired) {
+    const side = name === "SET_BUY_TRIGGER" ? "buy" : "sell";
+    events.push({ account, text: firedEvent(side, { user, symbol, priceCents }, done.fired) });
+    account.rememberFired(side, symbol, done.fired, atMs);
+  }
+  const told = name === "DISPLAY_SUMMARY" ? account.summary(atMs, pendingValidMs) : done.told;
+  return `${transaction} ${DONE}${packReply(told, account.balanceCents)}`;
+}

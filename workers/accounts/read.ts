@@ -1,0 +1,66 @@
+/**
+ * Reads accounts of a desk partition to work on. Their versions are read before
+ * everything else and compared when they are committed, so that what was read
+ * in between belongs together; transaction numbers are reserved after it, so
+ * that they are higher than those of all that had happened to the accounts.
+ */
+import { AccountDraft, wordsOf } from "../../redis/desk-draft.ts";
+import type { DeskCall } from "../../redis/desk-transaction.ts";
+import { DeskKeys } from "../../redis/keys.ts";
+import type { Redis } from "../redis-client.ts";
+
+export interface Reading {
+  readonly drafts: readonly AccountDraft[];
+  /** By the Redis' clock. */
+  readonly nowMs: number;
+  /** The first of the reserved transactions. */
+  readonly reserved: number;
+}
+
+/** Rejects as Redis does. */
+export async function readDrafts(
+  redis: Redis,
+  { partition, partitions }: DeskCall,
+  users: readonly string[],
+  reserve: number,
+): Promise<Reading> {
+  const keys = new DeskKeys(partition);
+  const fields = async (key: string, names: readonly string[]): Promise<string[]> => {
+    if (names.length === 0) return [];
+    const texts = (await redis.send("HMGET", [key, ...names])) as (string | null)[];
+    return texts.map((text) => text ?? "");
+  };
+  // One pipeline, in this order.
+  const [versions, balances, buys, sells, history, symbols, sessions, counted, time] =
+    await Promise.all([
+      fields(keys.versions, users),
+      fields(keys.balances, users),
+      fields(keys.buys, users),
+      fields(keys.sells, users),
+      fields(keys.history, users),
+      fields(keys.symbols, users),
+      fields(keys.sessions, users),
+      redis.send("INCRBY", [keys.transactions, String(reserve)]) as Promise<number>,
+      redis.send("TIME", []) as Promise<[string, string]>,
+    ]);
+  const named = (lists: readonly string[]): string[] =>
+    users.flatMap((user, index) => wordsOf(lists[index] ?? "").map((name) => `${user} ${name}`));
+  const [positions, replies] = await Promise.all([
+    fields(keys.positions, named(symbols)),
+    fields(keys.sessions, named(sessions)),
+  ]);
+  const drafts = users.map((user, index) => {
+    const of = (texts: readonly string[]): string => texts[index] ?? "";
+    return new AccountDraft(user, {
+      ...{ version: of(versions), balance: of(balances), buys: of(buys), sells: of(sells) },
+      ...{ history: of(history), symbols: of(symbols), sessions: of(sessions) },
+      positions: positions.splice(0, wordsOf(of(symbols)).length),
+      replies: replies.splice(0, wordsOf(of(sessions)).length),
+    });
+  });
+  return {
+    drafts,
+    nowMs: Number(time[0]) * 1_000 + Math.floor(Number(time[1]) / 1_000),
+    reserved: (counted - reserve) * partitions + partition + 1,
+  };
+}
