@@ -34,7 +34,8 @@ export async function playRound(
     const followers = Array.from({ length: FOLLOWERS }, (_, index) => followerOf(index).id);
     await settled(world, followers);
     const recorded = await recordedAsTold(world, followers);
-    const traded = await readTraded(world, followers);
+    // What was waiting for an answer when all was settled may have it by now, and go on.
+    const traded = await settled(world, followers);
     const verdict = judge(traded);
     const reconciled = await reconcilerFaults(world, traded);
     return { ...verdict, faults: [...verdict.faults, ...recorded, ...reconciled], struck };
@@ -51,14 +52,16 @@ async function readTraded(world: World, followers: readonly SubscriptionId[]): P
   return { plan, followers, told, closings, book: fake.book(), sales: fake.sales(), holds };
 }
 
-/** Waits until everyone was told all that can be known. */
-async function settled(world: World, followers: readonly SubscriptionId[]): Promise<void> {
+/** Waits until everyone was told all that can be known; answers in what was told then. */
+async function settled(world: World, followers: readonly SubscriptionId[]): Promise<Traded> {
   const patienceMs = world.plan.disaster.kind === "kill primary" ? LOST_MS : GIVE_UP_MS;
+  let traded = await readTraded(world, followers);
   await passes(async () => {
-    const traded = await readTraded(world, followers);
+    traded = await readTraded(world, followers);
     const over = await Promise.all(traded.told.map((each) => isOver(world, followers, each)));
     return over.every(Boolean) && traded.closings.every((close) => isClosed(traded, close));
   }, patienceMs);
+  return traded;
 }
 
 function isClosed(traded: Traded, close: Closing): boolean {

@@ -99,11 +99,9 @@ export class AccountBook {
     const isReserved =
       this.#left >= transactions && performance.now() - this.#reservedAtMs < RESERVED_VALID_MS;
     if (unknown.length === 0 && isReserved) return;
-    const { drafts, nowMs, reserved } = await readDrafts(
-      ...([this.#redis, this.#call, [...new Set(unknown)], transactions] as const),
-    );
-    for (const draft of drafts) this.#kept.set(draft.user, draft);
-    this.#heard(nowMs, reserved, transactions);
+    const read = await readDrafts(this.#redis, this.#call, [...new Set(unknown)], transactions);
+    for (const draft of read.drafts) this.#kept.set(draft.user, draft);
+    this.#heard(read.nowMs, read.reserved, transactions);
   }
 
   #desk(): Desk {
