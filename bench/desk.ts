@@ -59,9 +59,12 @@ export async function run(args: string[]): Promise<void> {
     const rate = Math.max(1, Math.round(full.transactionsPerSecond / 2));
     const paced = join(folder, "paced");
     await generateWorkload({ file: paced, users, commands: rate * pacedSeconds, seed });
+    // Other users, and as many commands: the first ones meet code that has not run yet.
+    const warmUp = join(folder, "warm-up");
+    await generateWorkload({ file: warmUp, users, commands: rate * pacedSeconds, seed: seed + 1 });
     showProgress(`${rate.toLocaleString("en")} commands a second`);
     const pace = ["--rate", String(rate)];
-    runs.push(await measure("at half that load", paced, options.connections, pace));
+    runs.push(await measure("at half that load", paced, options.connections, { pace, warmUp }));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -77,7 +80,7 @@ async function measure(
   workload: string,
   file: string,
   connections: string,
-  more: readonly string[] = [],
+  { pace = [], warmUp }: { readonly pace?: readonly string[]; readonly warmUp?: string } = {},
 ): Promise<Run> {
   const data = mkdtempSync(join(tmpdir(), "fanfare-bench-desk-"));
   const logs = join(data, "logs");
@@ -90,20 +93,24 @@ async function measure(
       const result = await supervisor.start(stage);
       if (!result.ok) throw new Error(result.why);
     }
+    const drive = (of: string, ...more: readonly string[]) =>
+      Bun.spawn(
+        [
+          ...[process.execPath, "--no-env-file", "workers/workload/command.ts", of],
+          ...["--url", services.urls.join(","), "--connections", connections, ...pace, ...more],
+        ],
+        {
+          cwd: ROOT,
+          env: { PATH: process.env["PATH"] ?? "", ...services.settings },
+          stdio: ["ignore", "ignore", "inherit"],
+        },
+      );
+    if (warmUp !== undefined && (await drive(warmUp).exited) !== 0) {
+      throw new Error("the run to warm up failed, or its books do not hold");
+    }
     const figuresFile = join(data, "figures.json");
     const before = takenBy(statuses);
-    const child = Bun.spawn(
-      [
-        ...[process.execPath, "--no-env-file", "workers/workload/command.ts", file],
-        ...["--url", services.urls.join(","), "--connections", connections],
-        ...["--json", figuresFile, ...more],
-      ],
-      {
-        cwd: ROOT,
-        env: { PATH: process.env["PATH"] ?? "", ...services.settings },
-        stdio: ["ignore", "ignore", "inherit"],
-      },
-    );
+    const child = drive(file, "--json", figuresFile);
     // The figures are there when the audit is drained; the proof that follows is not measured.
     while (!existsSync(figuresFile) && child.exitCode === null) await Bun.sleep(POLL_MS);
     const after = takenBy([...statuses, { name: "runner", pid: child.pid }]);
