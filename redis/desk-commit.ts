@@ -5,7 +5,7 @@
  */
 import type { Changes, AccountDraft } from "./desk-draft.ts";
 import { AUDITED_HASHES } from "./desk-audit.ts";
-import type { DeskCall } from "./desk-transaction.ts";
+import type { DeskCall, Reserved } from "./desk-transaction.ts";
 import { DeskKeys } from "./keys.ts";
 import { asInteger, asList, LUA_NOW, type Script } from "./script.ts";
 
@@ -27,12 +27,9 @@ export interface CommitArgs extends DeskCall {
   readonly reserve: number;
 }
 
-export interface CommitReply {
-  /** Otherwise nothing was. */
+export interface CommitReply extends Reserved {
+  /** Otherwise nothing was, and nothing is reserved. */
   readonly done: boolean;
-  readonly nowMs: number;
-  /** The first of those that were reserved. */
-  readonly reserved: number;
 }
 
 /** The hashes that are written, in the order of the keys. */
@@ -120,9 +117,29 @@ export const commitAccounts: Script<CommitArgs, CommitReply> = {
     }
     return [String(atMs), server, version, String(reserve), JSON.stringify(given)];
   },
-  reply(raw, { partition, partitions, reserve }) {
-    const [done, nowMs, counted] = asList(raw).map(asInteger);
-    const first = ((counted ?? 0) - reserve) * partitions + partition + 1;
-    return { done: done === 1, nowMs: nowMs ?? 0, reserved: first };
+  reply(raw, args) {
+    const [done, ...reserved] = asList(raw);
+    return { done: done === 1, ...reservedOf(reserved, args) };
   },
 };
+
+export interface ReserveArgs extends DeskCall {
+  readonly reserve: number;
+}
+
+/** Reserves transactions without a commit. */
+export const reserveTransactions: Script<ReserveArgs, Reserved> = {
+  name: "reserve-transactions",
+  lua: `${LUA_NOW}return {now_ms(), redis.call('INCRBY', KEYS[1], ARGV[1])}`,
+  keys: ({ partition }) => [new DeskKeys(partition).transactions],
+  args: ({ reserve }) => [String(reserve)],
+  reply: (raw, args) => reservedOf(asList(raw), args),
+};
+
+function reservedOf(
+  [nowMs, counted]: readonly unknown[],
+  { partition, partitions, reserve }: ReserveArgs,
+): Reserved {
+  const first = (asInteger(counted) - reserve) * partitions + partition + 1;
+  return { nowMs: asInteger(nowMs), first };
+}

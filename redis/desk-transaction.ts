@@ -14,6 +14,14 @@ export interface DeskCall {
   readonly server: string;
 }
 
+/** Transactions that are given to one server for what comes next. */
+export interface Reserved {
+  /** By the Redis' clock. */
+  readonly nowMs: number;
+  /** The first of them; the others follow in steps of `partitions`. */
+  readonly first: number;
+}
+
 /** The keys and arguments that `AUDIT_MANY_LUA` wants, after a script's own. */
 export function auditKeys({ partition }: Pick<DeskCall, "partition">): string[] {
   const desk = new DeskKeys(partition);

@@ -6,7 +6,7 @@
  */
 import { commitAccounts } from "../../redis/desk-commit.ts";
 import { noChanges, type AccountDraft } from "../../redis/desk-draft.ts";
-import type { DeskCall } from "../../redis/desk-transaction.ts";
+import type { DeskCall, Reserved } from "../../redis/desk-transaction.ts";
 import { run, type Redis } from "../redis-client.ts";
 import { readDrafts } from "./read.ts";
 
@@ -101,7 +101,7 @@ export class AccountBook {
     if (unknown.length === 0 && isReserved) return;
     const read = await readDrafts(this.#redis, this.#call, [...new Set(unknown)], transactions);
     for (const draft of read.drafts) this.#kept.set(draft.user, draft);
-    this.#heard(read.nowMs, read.reserved, transactions);
+    this.#heard(read, transactions);
   }
 
   #desk(): Desk {
@@ -131,23 +131,23 @@ export class AccountBook {
     const version = `${server}${commits.toString(36)}`;
     // The next piece of work is likely to be of the same size.
     const reserve = 2 * events.length;
-    const { done, nowMs, reserved } = await run(this.#redis, commitAccounts, {
+    const reply = await run(this.#redis, commitAccounts, {
       ...this.#call,
       ...{ version, accounts, changes, reserve, atMs, lastTransaction: this.#lastGiven },
       events: events.map(({ text }) => text),
     });
-    if (!done) {
+    if (!reply.done) {
       this.#left = 0;
       return false;
     }
-    this.#heard(nowMs, reserved, reserve);
+    this.#heard(reply, reserve);
     for (const account of accounts) account.committed(version);
     return true;
   }
 
-  #heard(nowMs: number, reserved: number, count: number): void {
+  #heard({ nowMs, first }: Reserved, count: number): void {
     this.#aheadMs = nowMs - Date.now();
-    this.#next = reserved;
+    this.#next = first;
     this.#left = count;
     this.#reservedAtMs = performance.now();
   }

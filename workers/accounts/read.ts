@@ -5,44 +5,41 @@
  * that they are higher than those of all that had happened to the accounts.
  */
 import { AccountDraft, wordsOf } from "../../redis/desk-draft.ts";
-import type { DeskCall } from "../../redis/desk-transaction.ts";
+import { reserveTransactions } from "../../redis/desk-commit.ts";
+import type { DeskCall, Reserved } from "../../redis/desk-transaction.ts";
 import { DeskKeys } from "../../redis/keys.ts";
-import type { Redis } from "../redis-client.ts";
+import { run, type Redis } from "../redis-client.ts";
 
-export interface Reading {
+export interface Reading extends Reserved {
   readonly drafts: readonly AccountDraft[];
-  /** By the Redis' clock. */
-  readonly nowMs: number;
-  /** The first of the reserved transactions. */
-  readonly reserved: number;
 }
 
 /** Rejects as Redis does. */
 export async function readDrafts(
   redis: Redis,
-  { partition, partitions }: DeskCall,
+  call: DeskCall,
   users: readonly string[],
   reserve: number,
 ): Promise<Reading> {
-  const keys = new DeskKeys(partition);
+  const keys = new DeskKeys(call.partition);
   const fields = async (key: string, names: readonly string[]): Promise<string[]> => {
     if (names.length === 0) return [];
     const texts = (await redis.send("HMGET", [key, ...names])) as (string | null)[];
     return texts.map((text) => text ?? "");
   };
-  // One pipeline, in this order.
-  const [versions, balances, buys, sells, history, symbols, sessions, counted, time] =
-    await Promise.all([
-      fields(keys.versions, users),
-      fields(keys.balances, users),
-      fields(keys.buys, users),
-      fields(keys.sells, users),
-      fields(keys.history, users),
-      fields(keys.symbols, users),
-      fields(keys.sessions, users),
-      redis.send("INCRBY", [keys.transactions, String(reserve)]) as Promise<number>,
-      redis.send("TIME", []) as Promise<[string, string]>,
-    ]);
+  const [versions, balances] = await Promise.all([
+    fields(keys.versions, users),
+    fields(keys.balances, users),
+  ]);
+  // Not in the same breath: a cluster that redirects one call may answer it after the others.
+  const [buys, sells, history, symbols, sessions, reserved] = await Promise.all([
+    fields(keys.buys, users),
+    fields(keys.sells, users),
+    fields(keys.history, users),
+    fields(keys.symbols, users),
+    fields(keys.sessions, users),
+    run(redis, reserveTransactions, { ...call, reserve }),
+  ]);
   const named = (lists: readonly string[]): string[] =>
     users.flatMap((user, index) => wordsOf(lists[index] ?? "").map((name) => `${user} ${name}`));
   const [positions, replies] = await Promise.all([
@@ -58,9 +55,5 @@ export async function readDrafts(
       replies: replies.splice(0, wordsOf(of(sessions)).length),
     });
   });
-  return {
-    drafts,
-    nowMs: Number(time[0]) * 1_000 + Math.floor(Number(time[1]) / 1_000),
-    reserved: (counted - reserve) * partitions + partition + 1,
-  };
+  return { drafts, ...reserved };
 }
