@@ -1,6 +1,6 @@
 /** What each of the desk's commands needs and does, see `docs/DESK.md`: the table of commands, in code. */
 import { MAX_HELD, type Account, type Order, type Position } from "./desk-account.ts";
-import type { DeskCommandName } from "./desk-command.ts";
+import { QUOTED_COMMANDS, type DeskCommandName } from "./desk-command.ts";
 import type { DeskRefusal } from "./desk-refusals.ts";
 import { ASKED_QUOTE_VALID_MS } from "./quote.ts";
 
@@ -59,10 +59,6 @@ export interface Done {
 
 type Rule = (account: Account, command: PricedCommand, moment: Moment) => DeskRefusal | Done;
 
-const AT_QUOTE: ReadonlySet<DeskCommandName> = new Set([
-  ...(["QUOTE", "BUY", "SELL"] as const),
-  ...(["SET_BUY_TRIGGER", "SET_SELL_AMOUNT", "SET_SELL_TRIGGER"] as const),
-]);
 const NOTHING: Done = { told: {} };
 
 /** Does a command, or says why not; what a refused one changes is what it consumes. */
@@ -76,7 +72,7 @@ export function executeCommand(
     return "USER_UNKNOWN";
   }
   const isOld = moment.atMs - command.quoteTimeMs > ASKED_QUOTE_VALID_MS;
-  if (AT_QUOTE.has(name) && (command.priceCents <= 0 || isOld)) return "QUOTE_UNAVAILABLE";
+  if (QUOTED_COMMANDS.has(name) && (command.priceCents <= 0 || isOld)) return "QUOTE_UNAVAILABLE";
   return RULES[name](account, command, moment);
 }
 
@@ -95,57 +91,45 @@ const RULES: Readonly<Record<DeskCommandName, Rule>> = {
 
   BUY(account, command, moment) {
     if (balanceOf(account) < command.cents) return "BALANCE_TOO_LOW";
-    const order = ordered(account.buys, command, moment);
-    if (typeof order === "string") return order;
-    account.buys = order.pending;
-    return order.done;
+    return order(account, "buys", command, moment);
   },
   COMMIT_BUY(account, _, moment) {
-    const order = newest(account.buys, moment);
-    if (!order) return "BUY_NOT_PENDING";
-    account.buys = account.buys.slice(1);
-    const { symbol, shares } = order;
-    const totalCents = shares * order.priceCents;
+    const taken = take(account, "buys", moment);
+    if (!taken) return "BUY_NOT_PENDING";
+    const { symbol, shares } = taken;
+    const totalCents = shares * taken.priceCents;
     if (balanceOf(account) < totalCents) return "BALANCE_TOO_LOW";
     const position = account.position(symbol);
     if (owned(position) + shares > MAX_HELD) return "SHARES_TOO_MANY";
     position.shares += shares;
     account.keep(symbol);
-    return traded(order, totalCents, move(account, -totalCents));
+    return traded(taken, totalCents, move(account, -totalCents));
   },
   CANCEL_BUY(account, _, moment) {
-    const order = newest(account.buys, moment);
-    if (!order) return "BUY_NOT_PENDING";
-    account.buys = account.buys.slice(1);
-    return cancelled(order);
+    const taken = take(account, "buys", moment);
+    return taken ? cancelled(taken) : "BUY_NOT_PENDING";
   },
 
   SELL(account, command, moment) {
     const { symbol, cents, priceCents } = command;
     if (account.position(symbol).shares * priceCents < cents) return "SHARES_TOO_FEW";
-    const order = ordered(account.sells, command, moment);
-    if (typeof order === "string") return order;
-    account.sells = order.pending;
-    return order.done;
+    return order(account, "sells", command, moment);
   },
   COMMIT_SELL(account, _, moment) {
-    const order = newest(account.sells, moment);
-    if (!order) return "SELL_NOT_PENDING";
-    account.sells = account.sells.slice(1);
-    const { symbol, shares } = order;
-    const totalCents = shares * order.priceCents;
+    const taken = take(account, "sells", moment);
+    if (!taken) return "SELL_NOT_PENDING";
+    const { symbol, shares } = taken;
+    const totalCents = shares * taken.priceCents;
     const position = account.position(symbol);
     if (position.shares < shares) return "SHARES_TOO_FEW";
     if (!canTake(account, totalCents)) return "BALANCE_TOO_HIGH";
     position.shares -= shares;
     account.keep(symbol);
-    return traded(order, totalCents, move(account, totalCents));
+    return traded(taken, totalCents, move(account, totalCents));
   },
   CANCEL_SELL(account, _, moment) {
-    const order = newest(account.sells, moment);
-    if (!order) return "SELL_NOT_PENDING";
-    account.sells = account.sells.slice(1);
-    return cancelled(order);
+    const taken = take(account, "sells", moment);
+    return taken ? cancelled(taken) : "SELL_NOT_PENDING";
   },
 
   SET_BUY_AMOUNT(account, { symbol, cents }) {
@@ -261,21 +245,28 @@ function owned({ shares, reservedShares }: Position): number {
   return shares + reservedShares;
 }
 
-function ordered(
-  pending: readonly Order[],
+type Pile = "buys" | "sells";
+
+function order(
+  account: Account,
+  pile: Pile,
   { symbol, cents, priceCents }: PricedCommand,
   { atMs, pendingValidMs }: Moment,
-): DeskRefusal | { readonly pending: readonly Order[]; readonly done: Done } {
+): DeskRefusal | Done {
   if (priceCents > cents) return "QUOTE_ABOVE_AMOUNT";
-  const valid = pending.filter((order) => atMs - order.atMs < pendingValidMs);
+  const valid = account[pile].filter((pending) => atMs - pending.atMs < pendingValidMs);
   if (valid.length >= MAX_PENDING) return "PENDING_TOO_MANY";
   const shares = Math.floor(cents / priceCents);
-  const told = { symbol, shares, priceCents, totalCents: shares * priceCents };
-  return { pending: [{ symbol, shares, priceCents, atMs }, ...valid], done: { told } };
+  account[pile] = [{ symbol, shares, priceCents, atMs }, ...valid];
+  return { told: { symbol, shares, priceCents, totalCents: shares * priceCents } };
 }
 
-function newest([order]: readonly Order[], { atMs, pendingValidMs }: Moment): Order | undefined {
-  return order && atMs - order.atMs < pendingValidMs ? order : undefined;
+/** Takes the newest off its pile, whatever then becomes of it; undefined where its time is over. */
+function take(account: Account, pile: Pile, { atMs, pendingValidMs }: Moment): Order | undefined {
+  const [newest, ...rest] = account[pile];
+  if (!newest || atMs - newest.atMs >= pendingValidMs) return undefined;
+  account[pile] = rest;
+  return newest;
 }
 
 function traded({ symbol, shares }: Order, totalCents: number, movedCents: number): Done {

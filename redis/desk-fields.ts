@@ -1,7 +1,9 @@
 /** How the desk's hashes hold an account: each field as text, and back. */
 import type { Order, Position } from "../domain/desk-account.ts";
 import type { Change } from "../domain/desk-rules.ts";
-import { SHOWN_HISTORY } from "./desk-summary.ts";
+
+/** Of the latest changes of an account; more of them may stand in its history. */
+export const SHOWN_HISTORY = 5;
 
 /** A longer history is cut down to what is shown: seldom enough to be cheap, and soon enough to stay short. */
 const LONG_HISTORY_CHARACTERS = 240;

@@ -2,10 +2,8 @@
  * What DISPLAY_SUMMARY shows. It is remembered as the fields stand, and put into
  * words by whoever sends it.
  */
+import { parseOrders, parsePosition, SHOWN_HISTORY } from "./desk-fields.ts";
 import type { DeskSummary, PendingOrder, WaitingTrigger } from "../domain/desk-summary.ts";
-
-/** Of the latest changes of an account; more of them may stand in its history. */
-export const SHOWN_HISTORY = 5;
 
 /** What a history calls the changes of an account: each is read and written again with the next ones. */
 export const HISTORY_CODES: Readonly<Record<string, string>> = {
@@ -38,11 +36,12 @@ function parseSummary(text: string): DeskSummary {
   const sellTriggers: WaitingTrigger[] = [];
   let reservedCents = 0;
   for (const [index, symbol] of symbols.split(" ").entries()) {
-    const numbers = (stands[index] ?? "").split(",").map(Number);
-    const [shares = 0, reservedShares = 0, buy = 0, buyPrice, , sell = 0, sellPrice] = numbers;
+    const { shares, reservedShares, ...set } = parsePosition(stands[index] ?? "");
+    const { buyCents: buy, buyPriceCents: buyPrice } = set;
+    const { sellCents: sell, sellPriceCents: sellPrice } = set;
     if (shares > 0 || reservedShares > 0) holdings.push({ symbol, shares, reservedShares });
     // A price of zero is none.
-    const priced = (amountCents: number, price = 0) => ({
+    const priced = (amountCents: number, price: number) => ({
       ...{ symbol, amountCents },
       priceCents: price > 0 ? price : null,
     });
@@ -51,10 +50,9 @@ function parseSummary(text: string): DeskSummary {
     reservedCents += buy;
   }
   const pending = (orders: string): PendingOrder[] =>
-    rowsOf(orders).flatMap(([symbol = "", shares, priceCents, atMs]) => {
-      const expiresAtMs = Number(atMs) + Number(valid);
-      if (expiresAtMs <= Number(at)) return [];
-      return [{ symbol, shares: Number(shares), priceCents: Number(priceCents), expiresAtMs }];
+    parseOrders(orders).flatMap(({ symbol, shares, priceCents, atMs }) => {
+      const expiresAtMs = atMs + Number(valid);
+      return expiresAtMs <= Number(at) ? [] : [{ symbol, shares, priceCents, expiresAtMs }];
     });
   return {
     reservedCents,

@@ -46,13 +46,15 @@ export async function readDrafts(
     fields(keys.positions, named(symbols)),
     fields(keys.sessions, named(sessions)),
   ]);
+  const positionOf = positions.values();
+  const replyOf = replies.values();
   const drafts = users.map((user, index) => {
     const of = (texts: readonly string[]): string => texts[index] ?? "";
     return new AccountDraft(user, {
       ...{ version: of(versions), balance: of(balances), buys: of(buys), sells: of(sells) },
       ...{ history: of(history), symbols: of(symbols), sessions: of(sessions) },
-      positions: positions.splice(0, wordsOf(of(symbols)).length),
-      replies: replies.splice(0, wordsOf(of(sessions)).length),
+      positions: wordsOf(of(symbols)).map(() => positionOf.next().value ?? ""),
+      replies: wordsOf(of(sessions)).map(() => replyOf.next().value ?? ""),
     });
   });
   return { drafts, ...reserved };

@@ -1,6 +1,7 @@
 /** What Redis should hold of a partition, key by key, and in how much it does not. */
 import { BOOKS_KEPT_MS } from "../../redis/desk-books.ts";
 import { AUDITED_HASHES } from "../../redis/desk-audit.ts";
+import { packTrigger } from "../../redis/desk-fields.ts";
 import { DeskKeys } from "../../redis/keys.ts";
 import type { Redis } from "../redis-client.ts";
 import type { Replay } from "./replay.ts";
@@ -43,7 +44,7 @@ function triggersOf(positions: ReadonlyMap<string, string>): {
   for (const [field, position] of positions) {
     const [user = "", symbol = ""] = field.split(" ");
     const [, , , buyPrice = "0", , , sellPrice = "0"] = position.split(",");
-    const named = (price: string): string => `${symbol} ${price.padStart(13, "0")} ${user}`;
+    const named = (price: string): string => packTrigger(symbol, Number(price), user);
     if (buyPrice !== "0") buys.set(named(buyPrice), "0");
     if (sellPrice !== "0") sells.set(named(sellPrice), "0");
   }
