@@ -35,7 +35,7 @@ const USUAL: Omit<Plan, "disaster" | "round"> = {
 
 export type Round = Partial<Omit<Plan, "round">> & { readonly disaster: Disaster };
 
-/** Answers in the order of the rounds. */
+/** Answers in the order of the rounds; where one cannot be played, once the others have ended and left nothing running. */
 export async function play(
   rounds: readonly Round[],
   equipment: Pick<Equipment, "mongo" | "noteSyncs">,
@@ -49,6 +49,7 @@ export async function play(
       played[round] = await playRound({ ...USUAL, ...changes, round }, SEED, equipment);
     }
   };
-  await Promise.all(Array.from({ length: atOnce }, player));
+  const players = await Promise.allSettled(Array.from({ length: atOnce }, player));
+  for (const each of players) if (each.status === "rejected") throw each.reason;
   return played;
 }

@@ -25,6 +25,7 @@ export async function strike(world: World): Promise<boolean> {
     recorder: await world.start("recorder", "one", crash("recorder")),
   };
   if (disaster.kind === "crash" && disaster.at.endsWith("-bury")) await sendNoJob(world);
+  if (disaster.kind === "cut Redis") await justSynced();
   for (let index = 0; index < SIGNALS; index += 1) {
     const isLast = index === SIGNALS - 1;
     if (disaster.kind === "kill primary" && disaster.ahead && isLast) {
@@ -180,6 +181,11 @@ async function befall(
 
 function keyAt(of: "home" | number): string {
   return of === "home" ? HOME.signals : new RegionKeys(of).events;
+}
+
+/** Under `everysec` a Redis syncs at the turn of a second: what comes after it is the tail that a cut may take. */
+async function justSynced(): Promise<void> {
+  await Bun.sleep(1_100 - (Date.now() % 1_000));
 }
 
 /** Something on a job stream that is no job, so that there is something to bury. */

@@ -22,6 +22,7 @@ import type { Equipment, RoleName } from "./disaster.ts";
 import type { Plan } from "./plan.ts";
 
 export const FOLLOWERS = 24;
+const DEADLINE_MS = 1_000;
 /** Shorter than a job may take, so that jobs are taken over while their first worker is still at it. */
 const RECLAIM_IDLE_MS = 700;
 /** What a cluster takes at the most until a replica has taken over. */
@@ -68,6 +69,8 @@ export interface World {
   close(what: Pick<CloseSignal, "symbol" | "signal">): Promise<void>;
   /** Halts a scope everywhere; answers in how it is lifted. */
   hold(scope: HaltScope): Promise<() => Promise<void>>;
+  /** Until the deadline of whatever was sent has passed. */
+  due(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -111,14 +114,22 @@ export async function startWorld(
 
   const records = await openRecords({ FANFARE_DATA: folder, MONGODB_URI: server?.uri });
   const deposit: FakeBroker["deposit"] = (...args) => fake.deposit(...args);
-  const copier = await startCopier({ redisUrl, deposit }, FOLLOWERS, { broker: "fake" });
+  const copier = await startCopier({ redisUrl, deposit }, FOLLOWERS, {
+    deadlineMs: DEADLINE_MS,
+    broker: "fake",
+  });
   await settleIn(copier);
   await recordChannel(records);
+  // What a cut takes is the round's, not what the round stands on.
+  if (redis && disaster.kind === "cut Redis") {
+    await until("all is synced", () => redis.syncedBytes() >= redis.appendedBytes());
+  }
 
   const roles: RoleProcess[] = [];
   const sent: SignalId[] = [];
   const closes: SentClose[] = [];
   const holds: Hold[] = [];
+  let sentMs = 0;
   const halt = async (scope: HaltScope, action: HaltAction): Promise<void> => {
     const regions = new Map([["local", copier.redis]]);
     const to = { home: copier.redis, regions, partitions: PARTITIONS };
@@ -147,6 +158,7 @@ export async function startWorld(
       const { durationSeconds } = plan;
       const id = await copier.send({ durationSeconds }, false).catch(() => undefined);
       if (id !== undefined) sent.push(id);
+      sentMs = Date.now();
     },
     async close(what) {
       const wanted = what.signal === undefined ? [...sent] : [what.signal];
@@ -161,6 +173,9 @@ export async function startWorld(
         hold.untilMs = Date.now();
         await halt(scope, "lift");
       };
+    },
+    async due() {
+      await Bun.sleep(Math.max(0, sentMs + DEADLINE_MS - Date.now()));
     },
     async stop() {
       await Promise.all(roles.map((role) => role.kill()));
@@ -205,7 +220,7 @@ async function settleIn({ redis }: Copier): Promise<void> {
 
 async function recordChannel({ channels }: Records): Promise<void> {
   await channels.insert({
-    ...{ _id: CHANNEL, name: "Demo", provider: PROVIDER, symbols: [], deadlineMs: 1_000 },
+    ...{ _id: CHANNEL, name: "Demo", provider: PROVIDER, symbols: [], deadlineMs: DEADLINE_MS },
     ...{ version: 1, grants: {}, outbox: false },
   });
 }

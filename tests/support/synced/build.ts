@@ -24,7 +24,8 @@ export function noting(file: string): Record<string, string> {
   return { LD_PRELOAD: LIBRARY, FANFARE_SYNCED: file };
 }
 
-/** Bytes that were synced for certain; 0 where nothing was yet. */
+/** Bytes that were synced for certain; 0 where nothing was yet, also where a Redis was killed as it made its first note. */
 export function notedBytes(file: string): number {
-  return existsSync(file) ? Number(readFileSync(file).readBigInt64LE()) : 0;
+  const note = existsSync(file) ? readFileSync(file) : Buffer.alloc(0);
+  return note.length === 0 ? 0 : Number(note.readBigInt64LE());
 }
