@@ -3,7 +3,8 @@ import { createMiddleware } from "hono/factory";
 import type { Edge, EdgeHono } from "./edge.ts";
 import { problemResponse } from "./problems.ts";
 import { failure, type Result } from "../domain/result.ts";
-import { bearerOf, type Caller, type Scope } from "./tokens.ts";
+import type { Scope } from "../domain/scope.ts";
+import { bearerOf, type Caller } from "./tokens.ts";
 
 export async function identify(edge: Edge, header: string | undefined): Promise<Result<Caller>> {
   const token = bearerOf(header);

@@ -11,9 +11,6 @@ const CLOCK_LEEWAY_MS = 60_000;
 /** Whoever sends much sends the same token: its signature is checked once. */
 const MAX_REMEMBERED = 1_000;
 
-export const SCOPES = ["signals:write", "signals:read", "desk:trade", "desk:admin"] as const;
-export type Scope = (typeof SCOPES)[number];
-
 export interface Caller {
   readonly person: PersonId;
   readonly scopes: ReadonlySet<string>;

@@ -17,6 +17,7 @@ const ROLES: Record<string, () => Promise<{ role: Role }>> = {
   reconcile: () => import("./reconcile/role.ts"),
   control: () => import("./control/role.ts"),
   settings: () => import("./settings/role.ts"),
+  token: () => import("./token/role.ts"),
 };
 
 const name = process.argv[2] ?? "";

@@ -11,8 +11,9 @@ import { ID_PATTERN } from "../../domain/ids.ts";
 import { problemResponse } from "./problems.ts";
 import { check, checkIdempotencyKey, readBody, readQuery } from "./request.ts";
 import { failure, type Failure } from "../../domain/result.ts";
+import type { Scope } from "../../domain/scope.ts";
 import { ProblemAnswer } from "./schemas.ts";
-import { bearerOf, type Caller, type Scope, type Tokens } from "./tokens.ts";
+import { bearerOf, type Caller, type Tokens } from "./tokens.ts";
 
 type Schema = v.GenericSchema;
 const Nothing = v.strictObject({});

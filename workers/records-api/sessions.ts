@@ -6,8 +6,8 @@ import { sentChannels } from "./access.ts";
 import type { Api } from "./api.ts";
 import { reply, serve, serveAnyone } from "./operation.ts";
 import { failure } from "../../domain/result.ts";
+import type { Scope } from "../../domain/scope.ts";
 import { PersonAnswer, SessionAnswer, SessionBody } from "./schemas.ts";
-import type { Scope } from "./tokens.ts";
 
 const OF_EVERYONE: readonly Scope[] = ["signals:read", "records:read", "records:write"];
 

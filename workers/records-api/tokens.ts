@@ -5,13 +5,11 @@
 import { calculateJwkThumbprint, errors, importJWK, jwtVerify, SignJWT, type JWK } from "jose";
 import { ID_PATTERN, type PersonId } from "../../domain/ids.ts";
 import { failure, success, type Result } from "../../domain/result.ts";
+import type { Scope } from "../../domain/scope.ts";
 
 export const SESSION_MS = 12 * 60 * 60 * 1000;
 const CLOCK_LEEWAY_MS = 60_000;
 const PARTY = "fanfare";
-
-export type Scope =
-  "signals:write" | "signals:read" | "records:read" | "records:write" | "desk:trade";
 
 export interface Caller {
   readonly person: PersonId;
