@@ -62,7 +62,7 @@ async function main({ port, data, durability, ...rest }: Settings): Promise<numb
     settings: { port, data, durability, ...rest },
     keys,
     redis,
-    ports: await freePorts(...INTERNAL_PORTS),
+    ports: await freePorts([port, redis.port], ...INTERNAL_PORTS),
   });
   const logs = join(data, "logs");
   mkdirSync(logs, { recursive: true });

@@ -31,13 +31,15 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** Different from each other, as long as nobody else takes one. */
+/** Different from each other and from those that were chosen before and nobody listens on yet, as long as nobody else takes one. */
 export async function freePorts<Name extends string>(
+  chosen: readonly number[],
   ...names: readonly Name[]
 ): Promise<Record<Name, number>> {
-  const ports = new Set<number>();
-  while (ports.size < names.length) ports.add(await freePort());
-  const each = [...ports];
+  const ports = new Set(chosen);
+  const before = ports.size;
+  while (ports.size < before + names.length) ports.add(await freePort());
+  const each = [...ports].slice(before);
   return Object.fromEntries(names.map((name, index) => [name, each[index]])) as Record<
     Name,
     number

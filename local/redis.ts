@@ -12,6 +12,7 @@ import type { Service } from "./process.ts";
 export interface LocalRedis {
   /** With its password: never shown. */
   readonly url: string;
+  readonly port: number;
   readonly service: Service;
 }
 
@@ -47,6 +48,7 @@ export async function prepareRedis(options: {
   const url = `redis://default:${options.password}@127.0.0.1:${port}`;
   return {
     url,
+    port,
     service: {
       name: "redis",
       command: ["redis-server", configuration],

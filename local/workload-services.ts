@@ -33,7 +33,7 @@ export async function workloadServices({
 }: WorkloadServicesOptions): Promise<WorkloadServices> {
   const secret = (): string => randomBytes(24).toString("base64url");
   const redis = await prepareRedis({ data, durability: "everysec", password: secret() });
-  const ports = await freePorts("asked", "streaming", "quotes", "desk1", "desk2");
+  const ports = await freePorts([redis.port], "asked", "streaming", "quotes", "desk1", "desk2");
   const settings = {
     FANFARE_REDIS_URL: redis.url,
     FANFARE_PARTITIONS: PARTITIONS,

@@ -3,6 +3,8 @@ import { MissingSetting, readEnv } from "./env.ts";
 import { configureLog } from "./log.ts";
 import type { Role } from "./role.ts";
 
+type Failure = NodeJS.ErrnoException & { readonly port?: number };
+
 const ROLES: Record<string, () => Promise<{ role: Role }>> = {
   broker: () => import("./broker/role.ts"),
   desk: () => import("./desk/role.ts"),
@@ -47,10 +49,11 @@ try {
     console.log("ready");
   });
 } catch (error) {
-  const { name: kind, message, stack = "" } = error as Error;
+  const { name: kind, message, stack = "", code = kind, port } = error as Failure;
+  const what = port === undefined ? code : `${code} on port ${port}`;
   // A library's message may hold an address with its password: where it came from has to do.
   const told =
-    error instanceof MissingSetting ? message : `${kind} ${stack.split("\n").at(1) ?? ""}`;
+    error instanceof MissingSetting ? message : `${what} ${stack.split("\n").at(1)?.trim() ?? ""}`;
   console.error(`${name} could not go on: ${told}`);
   process.exit(1);
 }

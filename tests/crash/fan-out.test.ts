@@ -39,7 +39,7 @@ let copier: Copier;
 let worker: RoleProcess | undefined;
 
 beforeAll(async () => {
-  desk = await startDesk();
+  desk = await startDesk("always");
   link = await startLink(Number(new URL(desk.url).port));
   copier = await startCopier(desk, FOLLOWERS);
 });

@@ -32,6 +32,11 @@ export function mayLose({ disaster, durability }: Plan): boolean {
   );
 }
 
+/** A killed Redis has lost what was not written, which under `everysec` is what a cut takes. */
+export function durabilityAt({ kind }: Disaster, usual: Plan["durability"]): Plan["durability"] {
+  return kind === "kill Redis" || kind === "forget the sending" ? "always" : usual;
+}
+
 /** One round in this many is played on a cluster, unless all are to be. */
 const CLUSTER_EVERY = 8;
 
@@ -68,11 +73,12 @@ export function planOf(
   const durability = pick(["everysec", "everysec", "always"] as const);
   const drawn = { afterMs: upTo(60), forMs: 200 + upTo(1_300), nth: 1 + upTo(4), share: random() };
   const onCluster = upTo(CLUSTER_EVERY) === 0 || cluster;
-  const common = { round, faults, durability };
+  const common = { round, faults };
   if (onCluster) {
     const disaster = pick([...anywhere(drawn, pick), ...onACluster(drawn, pick)]);
     return {
       ...common,
+      durability,
       store: "cluster",
       durationSeconds,
       disaster,
@@ -88,7 +94,8 @@ export function planOf(
   // Contracts that settle tell of signals that a cut took with all their traces.
   const isCut = disaster.kind === "cut Redis";
   return {
-    ...{ ...common, store: "redis", durationSeconds: isCut ? 1 : durationSeconds, disaster },
+    ...{ ...common, durability: durabilityAt(disaster, durability), store: "redis" },
+    ...{ durationSeconds: isCut ? 1 : durationSeconds, disaster },
     ...closing(disaster, broker, pick),
   };
 }

@@ -1,6 +1,6 @@
 /** Plays given disasters, a few rounds at once, at the brokers that forgive least. */
 import type { Disaster, Equipment } from "./disaster.ts";
-import type { Plan } from "./plan.ts";
+import { durabilityAt, type Plan } from "./plan.ts";
 import { playRound, type Played } from "./round.ts";
 
 const SEED = 5;
@@ -24,9 +24,8 @@ export const FORGETS: Kind = {
   validUntil: "ignored",
 };
 
-const USUAL: Omit<Plan, "disaster" | "round"> = {
+const USUAL: Omit<Plan, "disaster" | "durability" | "round"> = {
   store: "redis",
-  durability: "everysec",
   broker: SEES_ALL,
   faults: {},
   durationSeconds: 1,
@@ -46,7 +45,9 @@ export async function play(
   const player = async (): Promise<void> => {
     for (let next = waiting.shift(); next; next = waiting.shift()) {
       const [round, changes] = next;
-      played[round] = await playRound({ ...USUAL, ...changes, round }, SEED, equipment);
+      const durability = durabilityAt(changes.disaster, "everysec");
+      const plan = { ...USUAL, durability, ...changes, round };
+      played[round] = await playRound(plan, SEED, equipment);
     }
   };
   const players = await Promise.allSettled(Array.from({ length: atOnce }, player));

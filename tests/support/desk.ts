@@ -21,9 +21,9 @@ export interface DeskProcesses {
   stop(): Promise<void>;
 }
 
-/** On a Redis of its own. */
-export async function startDesk(): Promise<TestDesk> {
-  const redis = await startRedis({ appendOnly: true });
+/** On a Redis of its own; one that is to be killed keeps all that it acknowledged only under `always`. */
+export async function startDesk(durability: "everysec" | "always" = "everysec"): Promise<TestDesk> {
+  const redis = await startRedis({ appendOnly: true, durability });
   const desk = await startDeskOn(redis.url);
   return {
     ...desk,

@@ -9,7 +9,11 @@ import { noting, notedBytes } from "./synced/build.ts";
 export interface TestRedis {
   readonly url: string;
   readonly port: number;
-  /** `kill -9`, as a power cut of the process: the data stay for `restart`. */
+  /**
+   * `kill -9`: what it has written stays for `restart`. Under `everysec` that is not
+   * all it acknowledged, as a write waits while a sync is under way, for two seconds
+   * where the disk is slow.
+   */
   kill(): Promise<void>;
   /** The same port and data again. */
   restart(): Promise<void>;

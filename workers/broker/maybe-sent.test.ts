@@ -27,7 +27,7 @@ let desk: TestDesk;
 let copier: Copier;
 
 beforeAll(async () => {
-  desk = await startDesk();
+  desk = await startDesk("always");
   copier = await startCopier(desk, 0, { deadlineMs: 4_000 });
   const all = [ACTIVE, HALTED, PAUSED, LEFT];
   await desk.deposit(
