@@ -8,7 +8,6 @@ import { waitingTriggers } from "../redis/desk-waiting.ts";
 import { AccountBook } from "../workers/accounts/book.ts";
 import { executeCommands, type ReadyCommand } from "../workers/accounts/execute.ts";
 import { fireTriggers, type FireReply } from "../workers/accounts/fire.ts";
-import { DONE } from "../redis/desk-reply.ts";
 import { DeskKeys } from "../redis/keys.ts";
 import { startRedis } from "../tests/support/redis.ts";
 import { connectRedis, run as runScript, type Redis } from "../workers/redis-client.ts";
@@ -139,8 +138,8 @@ async function execute(
     const size = Math.min(AT_ONCE, users - start);
     const commands = Array.from({ length: size }, (_, index) => commandsOf(start + index)).flat();
     const replies = await executeCommands(accounts, commands, 60_000);
-    const refused = replies.find((reply) => !reply.includes(` ${DONE}`));
-    if (refused !== undefined) throw new Error(`refused: ${refused}`);
+    const refused = replies.find((reply) => reply.refusal);
+    if (refused !== undefined) throw new Error(`refused: ${refused.refusal}`);
   }
 }
 

@@ -1,4 +1,5 @@
 /** What DISPLAY_SUMMARY shows of an account beside its free balance. */
+import type { Account, Order, Position } from "./desk-account.ts";
 
 export interface PendingOrder {
   readonly symbol: string;
@@ -40,4 +41,46 @@ export interface DeskSummary {
   readonly sellTriggers: readonly WaitingTrigger[];
   /** Newest first. */
   readonly history: readonly AccountChange[];
+}
+
+/** What is summed up: the account, its positions in the order of their first trade, and its latest changes. */
+export interface Summed extends Pick<Account, "buys" | "sells"> {
+  readonly positions: Iterable<readonly [symbol: string, position: Position]>;
+  readonly history: readonly AccountChange[];
+}
+
+export function summaryOf(
+  { positions, buys, sells, history }: Summed,
+  { atMs, pendingValidMs }: { readonly atMs: number; readonly pendingValidMs: number },
+): DeskSummary {
+  const holdings: DeskSummary["holdings"][number][] = [];
+  const buyTriggers: WaitingTrigger[] = [];
+  const sellTriggers: WaitingTrigger[] = [];
+  let reservedCents = 0;
+  for (const [symbol, { shares, reservedShares, ...set }] of positions) {
+    if (shares > 0 || reservedShares > 0) holdings.push({ symbol, shares, reservedShares });
+    const { buyCents: amountCents, sellCents } = set;
+    reservedCents += amountCents;
+    if (amountCents > 0) {
+      buyTriggers.push({ symbol, amountCents, priceCents: priced(set.buyPriceCents) });
+    }
+    if (sellCents > 0) {
+      const priceCents = priced(set.sellPriceCents);
+      sellTriggers.push({ symbol, amountCents: sellCents, priceCents, shares: reservedShares });
+    }
+  }
+  const pending = (orders: readonly Order[]): PendingOrder[] =>
+    orders.flatMap(({ symbol, shares, priceCents, atMs: since }) => {
+      const expiresAtMs = since + pendingValidMs;
+      return expiresAtMs <= atMs ? [] : [{ symbol, shares, priceCents, expiresAtMs }];
+    });
+  return {
+    ...{ reservedCents, holdings, pendingBuys: pending(buys), pendingSells: pending(sells) },
+    ...{ buyTriggers, sellTriggers, history },
+  };
+}
+
+/** A price of zero is none. */
+function priced(cents: number): number | null {
+  return cents > 0 ? cents : null;
 }

@@ -10,7 +10,8 @@ import { workerService } from "./worker-service.ts";
 
 /** Longer than any run: what is pending waits for it, however slow the machine. */
 const NEVER_MS = "900000000000";
-const PARTITIONS = "4";
+/** Where one Redis serves all of them, more partitions are only smaller batches. */
+const PARTITIONS = "1";
 
 export interface WorkloadServicesOptions {
   readonly root: string;

@@ -5,15 +5,17 @@
  */
 import { noPosition, type Account, type Order, type Position } from "../domain/desk-account.ts";
 import type { Change, Fired } from "../domain/desk-rules.ts";
+import { summaryOf, type AccountChange, type DeskSummary } from "../domain/desk-summary.ts";
 import {
+  packChange,
   packOrders,
   packPosition,
   packTrigger,
+  parseHistory,
   parseOrders,
   parsePosition,
-  withChange,
+  SHOWN_HISTORY,
 } from "./desk-fields.ts";
-import { HISTORY_CODES } from "./desk-summary.ts";
 
 /** Sessions of a user whose last command is remembered. */
 export const MAX_SESSIONS = 4;
@@ -42,6 +44,12 @@ interface Held {
   /** What waits in the sorted sets. */
   buyPriceCents: number;
   sellPriceCents: number;
+}
+
+interface Remembered {
+  readonly change: AccountChange;
+  /** As it is stored. */
+  readonly row: string;
 }
 
 interface Session {
@@ -85,7 +93,8 @@ export class AccountDraft implements Account {
   #buys: readonly Order[];
   #sells: readonly Order[];
   #symbols: string;
-  #history: string;
+  /** The latest changes, newest first. */
+  #history: readonly Remembered[];
   readonly #positions = new Map<string, Held>();
   readonly #changedPositions: Held[] = [];
   #sessions: Session[];
@@ -103,7 +112,7 @@ export class AccountDraft implements Account {
     this.balanceCents = fields.balance === "" ? undefined : Number(fields.balance);
     this.#buys = parseOrders(fields.buys);
     this.#sells = parseOrders(fields.sells);
-    this.#history = fields.history;
+    this.#history = parseHistory(fields.history).map(remembered);
     this.#symbols = fields.symbols;
     for (const [index, symbol] of wordsOf(fields.symbols).entries()) {
       this.#hold(symbol, parsePosition(fields.positions[index] ?? ""), true);
@@ -153,15 +162,19 @@ export class AccountDraft implements Account {
     this.#symbolsChanged = true;
   }
 
-  remember(transaction: number, code: string, change: Change, atMs: number): void {
-    this.#history = withChange(this.#history, transaction, code, change, atMs);
+  /** `command` is what the history calls it. */
+  remember(transaction: number, command: string, change: Change, atMs: number): void {
+    const { symbol, cents, shares } = change;
+    const of = symbol === "" ? null : symbol;
+    const newest = remembered({ transaction, command, symbol: of, cents, shares, atMs });
+    this.#history = [newest, ...this.#history.slice(0, SHOWN_HISTORY - 1)];
     this.#historyChanged = true;
   }
 
   rememberFired(side: "buy" | "sell", symbol: string, fired: Fired, atMs: number): void {
     const { transaction, totalCents: cents, shares } = fired;
-    const code = HISTORY_CODES[side === "buy" ? "BOUGHT" : "SOLD"] ?? "";
-    this.remember(transaction, code, { symbol, cents, shares }, atMs);
+    const command = side === "buy" ? "BOUGHT" : "SOLD";
+    this.remember(transaction, command, { symbol, cents, shares }, atMs);
   }
 
   lastReply(session: string): string | undefined {
@@ -182,16 +195,17 @@ export class AccountDraft implements Account {
     this.#sessionsChanged = true;
   }
 
-  /** What DISPLAY_SUMMARY shows, as `desk-summary.ts` reads it. */
-  summary(atMs: number, pendingValidMs: number): string {
-    let positions = "";
-    // They came to be held in the order of their names.
-    for (const { position, isKnown, isChanged } of this.#positions.values()) {
-      if (!isKnown && !isChanged) continue;
-      positions += positions === "" ? packPosition(position) : ` ${packPosition(position)}`;
+  summary(moment: { readonly atMs: number; readonly pendingValidMs: number }): DeskSummary {
+    const history = this.#history.map(({ change }) => change);
+    const positions = this.#heldPositions();
+    return summaryOf({ positions, buys: this.#buys, sells: this.#sells, history }, moment);
+  }
+
+  /** In the order in which they came to be held. */
+  *#heldPositions(): Generator<readonly [symbol: string, position: Position]> {
+    for (const { symbol, position, isKnown, isChanged } of this.#positions.values()) {
+      if (isKnown || isChanged) yield [symbol, position];
     }
-    const orders = `${packOrders(this.#buys)}|${packOrders(this.#sells)}`;
-    return `|${this.#symbols}|${positions}|${orders}|${this.#history}|${atMs}|${pendingValidMs}`;
   }
 
   /** Adds to a commit whatever is not as it stands in Redis. */
@@ -202,7 +216,8 @@ export class AccountDraft implements Account {
     if (this.#buysChanged) changes.buys.push(user, packOrders(this.#buys));
     if (this.#sellsChanged) changes.sells.push(user, packOrders(this.#sells));
     if (this.#symbolsChanged) changes.symbols.push(user, this.#symbols);
-    if (this.#historyChanged) changes.history.push(user, this.#history);
+    if (this.#historyChanged)
+      changes.history.push(user, this.#history.map(({ row }) => row).join(""));
     if (this.#sessionsChanged) {
       changes.sessions.push(user, this.#sessions.map(({ name }) => name).join(" "));
     }
@@ -251,6 +266,10 @@ export class AccountDraft implements Account {
     }
     this.#changedPositions.length = 0;
   }
+}
+
+function remembered(change: AccountChange): Remembered {
+  return { change, row: packChange(change) };
 }
 
 /** The parts of a text with blanks between. */

@@ -1,12 +1,25 @@
 /** How the desk's hashes hold an account: each field as text, and back. */
 import type { Order, Position } from "../domain/desk-account.ts";
-import type { Change } from "../domain/desk-rules.ts";
+import type { AccountChange } from "../domain/desk-summary.ts";
 
-/** Of the latest changes of an account; more of them may stand in its history. */
+/** Of the latest changes of an account. */
 export const SHOWN_HISTORY = 5;
 
-/** A longer history is cut down to what is shown: seldom enough to be cheap, and soon enough to stay short. */
-const LONG_HISTORY_CHARACTERS = 240;
+/** What a history calls the changes of an account: all of it is written again with the next one. */
+const HISTORY_CODES: Readonly<Record<string, string>> = {
+  ADD: "A",
+  COMMIT_BUY: "B",
+  COMMIT_SELL: "S",
+  SET_BUY_AMOUNT: "BA",
+  SET_BUY_TRIGGER: "BT",
+  CANCEL_SET_BUY: "BC",
+  SET_SELL_AMOUNT: "SA",
+  SET_SELL_TRIGGER: "ST",
+  CANCEL_SET_SELL: "SC",
+  BOUGHT: "BF",
+  SOLD: "SF",
+};
+const HISTORY_NAMES = new Map(Object.entries(HISTORY_CODES).map(([name, code]) => [code, name]));
 
 /** `shares`, or, with something set for a trigger, all eight numbers in the order of `Position`. */
 export function packPosition(position: Position): string {
@@ -45,26 +58,28 @@ export function parseOrders(text: string): Order[] {
   });
 }
 
-/** The history with a change before all others: `transaction,code,symbol,cents,shares,atMs;` each. */
-export function withChange(
-  history: string,
-  transaction: number,
-  code: string,
-  { symbol, cents, shares }: Change,
-  atMs: number,
-): string {
-  const kept = history.length > LONG_HISTORY_CHARACTERS ? shortened(history) : history;
-  return `${transaction},${code},${symbol},${cents},${shares},${atMs};${kept}`;
+/** `transaction,code,symbol,cents,shares,atMs;` of a change. */
+export function packChange({
+  transaction,
+  command,
+  symbol,
+  cents,
+  shares,
+  atMs,
+}: AccountChange): string {
+  return `${transaction},${HISTORY_CODES[command] ?? ""},${symbol ?? ""},${cents},${shares},${atMs};`;
 }
 
-function shortened(history: string): string {
-  let end = -1;
-  for (let rows = 1; rows < SHOWN_HISTORY; rows += 1) {
-    const next = history.indexOf(";", end + 1);
-    if (next < 0) return history;
-    end = next;
-  }
-  return history.slice(0, end + 1);
+/** Of a history, which may hold more than is shown, as many as that. */
+export function parseHistory(text: string): AccountChange[] {
+  const rows = text.split(";", SHOWN_HISTORY).filter((row) => row !== "");
+  return rows.map((row) => {
+    const [transaction, code = "", symbol = "", ...numbers] = row.split(",");
+    const [cents = 0, shares = 0, atMs = 0] = numbers.map(Number);
+    const command = HISTORY_NAMES.get(code) ?? code;
+    const of = symbol === "" ? null : symbol;
+    return { transaction: Number(transaction), command, symbol: of, cents, shares, atMs };
+  });
 }
 
 /** A waiting trigger as the sorted set of its side holds it: ordered by symbol, then by price. */

@@ -4,11 +4,12 @@ import { commitAccounts } from "../../redis/desk-commit.ts";
 import { noChanges } from "../../redis/desk-draft.ts";
 import { deposit } from "../../redis/desk-deposit.ts";
 import { readAccounts } from "../../redis/desk-accounts.ts";
+import type { DeskRefusal } from "../../domain/desk-refusals.ts";
 import type { AccountId } from "../../domain/ids.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { connectRedis, run, type Redis } from "../redis-client.ts";
 import { AccountBook } from "./book.ts";
-import { executeCommands } from "./execute.ts";
+import { executeCommands, type Reply } from "./execute.ts";
 import { fireTriggers } from "./fire.ts";
 import { readDrafts } from "./read.ts";
 
@@ -41,7 +42,7 @@ afterAll(async () => {
 async function lines(
   at: AccountBook,
   ...commands: readonly (readonly [name: string, symbol?: string, cents?: number])[]
-): Promise<readonly string[]> {
+): Promise<readonly Reply[]> {
   const quote = { priceCents: 100, quoteTimeMs: Date.now(), session: "", n: 0 };
   return await executeCommands(
     at,
@@ -56,20 +57,26 @@ async function lines(
   );
 }
 
+const told = (members: string) =>
+  expect.objectContaining({ members: expect.stringContaining(members) });
+const refused = (refusal: DeskRefusal) => expect.objectContaining({ refusal });
+
 const books = async () => (await run(redis, readAccounts, { partition: 1, users: ["u"] }))[0];
 
 test("what one did without moving money is known to the other before it answers", async () => {
   await lines(other, ["QUOTE", "ABC"]);
-  expect(await lines(one, ["BUY", "ABC", 500])).toEqual([expect.stringContaining("=sABC,n5")]);
-  expect(await lines(other, ["COMMIT_BUY"])).toEqual([expect.stringContaining("=sABC,n5,t500")]);
-  expect(await lines(one, ["COMMIT_BUY"])).toEqual([expect.stringContaining("BUY_NOT_PENDING")]);
+  expect(await lines(one, ["BUY", "ABC", 500])).toEqual([told(`,"symbol":"ABC","shares":5,`)]);
+  expect(await lines(other, ["COMMIT_BUY"])).toEqual([
+    told(`,"symbol":"ABC","shares":5,"totalCents":500,`),
+  ]);
+  expect(await lines(one, ["COMMIT_BUY"])).toEqual([refused("BUY_NOT_PENDING")]);
 });
 
 test("numbers increase from command to command, at whichever server", async () => {
   const numbers: number[] = [];
   for (let count = 0; count < 20; count += 1) {
     const replies = await lines(count % 3 === 0 ? one : other, ["ADD", "", 1], ["QUOTE", "ABC"]);
-    numbers.push(...replies.map((reply) => Number.parseInt(reply, 10)));
+    numbers.push(...replies.map(({ transaction }) => transaction));
   }
   expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
   expect(new Set(numbers).size).toBe(40);
@@ -78,7 +85,7 @@ test("numbers increase from command to command, at whichever server", async () =
 test("money that comes from elsewhere is seen, and nothing of it overwritten", async () => {
   const deposits = [{ id: "d1", account: "u" as AccountId, amountCents: 7 }];
   await run(redis, deposit, { ...CALL, deposits });
-  expect(await lines(one, ["ADD", "", 1])).toEqual([expect.stringMatching(/b100008$/)]);
+  expect(await lines(one, ["ADD", "", 1])).toEqual([told(`,"balanceCents":100008`)]);
   expect((await books())?.balanceCents).toBe(100_008);
 });
 
@@ -104,9 +111,7 @@ test("a trigger that fired elsewhere is gone for whoever knew it waiting", async
   await lines(one, ["SET_BUY_AMOUNT", "ABC", 500], ["SET_BUY_TRIGGER", "ABC", 50]);
   const terms = { symbol: "ABC", priceCents: 50, sourceTimeMs: Date.now(), validMs: 60_000 };
   expect(await fireTriggers(redis, { ...CALL, ...terms })).toEqual({ kind: "fired", count: 1 });
-  expect(await lines(one, ["CANCEL_SET_BUY", "ABC"])).toEqual([
-    expect.stringContaining("BUY_AMOUNT_NOT_SET"),
-  ]);
+  expect(await lines(one, ["CANCEL_SET_BUY", "ABC"])).toEqual([refused("BUY_AMOUNT_NOT_SET")]);
   expect(await books()).toMatchObject({ shares: { ABC: 10 }, reservedCents: 0 });
 });
 

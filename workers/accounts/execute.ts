@@ -7,8 +7,7 @@ import type { DeskCommandName } from "../../domain/desk-command.ts";
 import type { DeskRefusal } from "../../domain/desk-refusals.ts";
 import { commandEvent, firedEvent, paidEvent, type PaidAnswer } from "../../redis/desk-audit.ts";
 import type { AccountDraft } from "../../redis/desk-draft.ts";
-import { DONE, packReply } from "../../redis/desk-reply.ts";
-import { HISTORY_CODES } from "../../redis/desk-summary.ts";
+import { DONE, membersOf, packReply, SUMMARY, unpackReply } from "../../redis/desk-reply.ts";
 import type { AccountBook, Desk, DeskEvent } from "./book.ts";
 
 /** So many keep Redis from others for a few milliseconds at most. */
@@ -37,15 +36,20 @@ export interface ReadyCommand {
 
 const NOTHING: readonly number[] = [];
 
-/**
- * A text each, in their order: the transaction's number, a blank, and either a
- * refusal's code or what `expandReply` puts into words. Rejects as Redis does.
- */
+/** What became of a command. */
+export interface Reply {
+  readonly transaction: number;
+  readonly refusal?: DeskRefusal;
+  /** What is told, as members of a JSON object, each after a comma. */
+  readonly members: string;
+}
+
+/** A reply each, in their order. Rejects as Redis does. */
 export async function executeCommands(
   accounts: AccountBook,
   commands: readonly ReadyCommand[],
   pendingValidMs: number,
-): Promise<readonly string[]> {
+): Promise<readonly Reply[]> {
   const users = commands.map(({ user }) => user);
   return await accounts.work(users, commands.length, (desk) => {
     const call = { desk, pendingValidMs, events: [] };
@@ -60,28 +64,52 @@ interface Call {
 }
 
 /** Does a command, unless its session has come to it already. */
-function once(call: Call, command: ReadyCommand): string {
+function once(call: Call, command: ReadyCommand): Reply {
   const account = call.desk.account(command.user);
   const { session, n, more } = command;
-  if (session === "" || command.user === "") return execute(call, account, command, more?.refusal);
-  const last = account.lastReply(session);
+  const isRemembered = session !== "" && command.user !== "";
+  const last = isRemembered ? account.lastReply(session) : undefined;
   if (last !== undefined) {
     const blank = last.indexOf(" ");
     const lastN = Number(last.slice(0, blank));
-    if (n === lastN) return last.slice(blank + 1);
-    if (n < lastN) return execute(call, account, command, "COMMAND_OVERTAKEN");
+    if (n === lastN) return again(call, account, last.slice(blank + 1));
+    if (n < lastN) return execute(call, account, command, "COMMAND_OVERTAKEN").reply;
   }
-  const reply = execute(call, account, command, more?.refusal);
-  account.answer(session, `${n} ${reply}`);
+  const { reply, packed } = execute(call, account, command, more?.refusal);
+  if (isRemembered) account.answer(session, `${n} ${reply.transaction} ${packed}`);
   return reply;
 }
 
+/** The reply to a command that was done, or refused, before. */
+function again(call: Call, account: AccountDraft, remembered: string): Reply {
+  const blank = remembered.indexOf(" ");
+  const transaction = Number(remembered.slice(0, blank));
+  const packed = remembered.slice(blank + 1);
+  if (!packed.startsWith(DONE)) {
+    return { transaction, refusal: packed as DeskRefusal, members: "" };
+  }
+  const isSummary = packed.startsWith(SUMMARY, DONE.length);
+  return {
+    transaction,
+    members: isSummary
+      ? summaryMembers(call, account)
+      : membersOf(unpackReply(packed.slice(DONE.length))),
+  };
+}
+
+interface Executed {
+  readonly reply: Reply;
+  /** The reply without its number, as it is remembered. */
+  readonly packed: string;
+}
+
 function execute(
-  { desk, pendingValidMs, events }: Call,
+  call: Call,
   account: AccountDraft,
   command: ReadyCommand,
   refusal: DeskRefusal | undefined,
-): string {
+): Executed {
+  const { desk, pendingValidMs, events } = call;
   const { atMs } = desk;
   const { user, symbol, priceCents, more } = command;
   // What no command is named like was refused before it came here.
@@ -96,14 +124,27 @@ function execute(
     text: commandEvent(transaction, command, isDone ? "" : done, movedCents),
   });
   if (more?.paid) events.push({ account, text: paidEvent(transaction, more.paid) });
-  if (!isDone) return `${transaction} ${done}`;
+  if (!isDone) return { reply: { transaction, refusal: done, members: "" }, packed: done };
 
-  if (done.change) account.remember(transaction, HISTORY_CODES[name] ?? "", done.change, atMs);
+  if (done.change) account.remember(transaction, name, done.change, atMs);
   if (done.fired) {
     const side = name === "SET_BUY_TRIGGER" ? "buy" : "sell";
     events.push({ account, text: firedEvent(side, { user, symbol, priceCents }, done.fired) });
     account.rememberFired(side, symbol, done.fired, atMs);
   }
-  const told = name === "DISPLAY_SUMMARY" ? account.summary(atMs, pendingValidMs) : done.told;
-  return `${transaction} ${DONE}${packReply(told, account.balanceCents)}`;
+  if (name === "DISPLAY_SUMMARY") {
+    const members = summaryMembers(call, account);
+    return { reply: { transaction, members }, packed: DONE + SUMMARY };
+  }
+  const answered = { told: done.told, balanceCents: account.balanceCents };
+  return {
+    reply: { transaction, members: membersOf(answered) },
+    packed: DONE + packReply(answered),
+  };
+}
+
+function summaryMembers({ desk, pendingValidMs }: Call, account: AccountDraft): string {
+  const summary = account.summary({ atMs: desk.atMs, pendingValidMs });
+  const { balanceCents } = account;
+  return `,${JSON.stringify(summary).slice(1, -1)}${membersOf({ told: {}, balanceCents })}`;
 }

@@ -6,10 +6,9 @@
 import { QUOTED_COMMANDS, type DeskLine } from "../../domain/desk-command.ts";
 import { DESK_REFUSALS, type DeskRefusal } from "../../domain/desk-refusals.ts";
 import type { AccountId } from "../../domain/ids.ts";
-import { DONE, expandReply } from "../../redis/desk-reply.ts";
 import type { PartitionMap } from "../../redis/keys.ts";
-import type { ReadyCommand } from "../accounts/execute.ts";
-import type { Lane } from "./lane.ts";
+import type { ReadyCommand, Reply } from "../accounts/execute.ts";
+import type { Done, Lane } from "./lane.ts";
 import type { StockQuote, StockQuotes } from "./stock-quotes.ts";
 
 /** A reply line, without its newline. */
@@ -93,61 +92,53 @@ export function deskCommands({
         ? {}
         : { more: { file, ...(quote?.paid ? { paid: quote.paid } : {}) } }),
     };
-    if (name === "DUMPLOG") put(ready, n, dumping(user, file, n, answer));
-    else if (SHOWS_PRICES.has(name)) put(ready, n, (reply) => answer(labelled(reply)));
-    else put(ready, n, answer);
+    if (name === "DUMPLOG") put(ready, (reply) => dumping(user, file, n, reply, answer));
+    else {
+      const shown = SHOWS_PRICES.has(name) ? `,"prices":"${prices}"` : "";
+      put(ready, (reply) => answer(lineOf(n, reply, shown)));
+    }
   }
 
   function audit({ n, code, read }: Refused, session: string, answer: Answer): void {
     const { name, user, symbol, cents, file } = read;
     const ready = { name, user, symbol, cents, priceCents: 0, quoteTimeMs: 0 };
     const once = { session: n === null ? "" : session, n: n ?? 0 };
-    put({ ...ready, ...once, more: { refusal: code, file } }, n, answer);
+    put({ ...ready, ...once, more: { refusal: code, file } }, (reply) => answer(lineOf(n, reply)));
   }
 
-  function put(ready: ReadyCommand, n: number | null, answer: Answer): void {
-    const lane = lanes[partitions.ofAccount(ready.user as AccountId)];
-    lane?.add(ready, (reply) => answer(lineOf(n, reply)));
+  function put(ready: ReadyCommand, done: Done): void {
+    lanes[partitions.ofAccount(ready.user as AccountId)]?.add(ready, done);
   }
 
-  function labelled(reply: string): string {
-    return reply.includes('"ok":true') ? withMember(reply, "prices", prices) : reply;
-  }
-
-  function dumping(user: string, file: string, n: number | null, answer: Answer): Answer {
-    return (reply) => {
-      if (!reply.includes('"ok":true')) {
-        answer(reply);
-        return;
-      }
-      void dump(user, file)
-        .catch(() => false)
-        .then((written) =>
-          answer(written ? withMember(reply, "file", file) : refusal(n, "DUMP_FAILED")),
-        );
-    };
+  function dumping(
+    user: string,
+    file: string,
+    n: number | null,
+    reply: Reply | undefined,
+    answer: Answer,
+  ): void {
+    if (!reply || reply.refusal) {
+      answer(lineOf(n, reply));
+      return;
+    }
+    void dump(user, file)
+      .catch(() => false)
+      .then((written) =>
+        answer(written ? lineOf(n, reply, `,"file":"${file}"`) : refusal(n, "DUMP_FAILED")),
+      );
   }
 
   return { submit };
 }
 
-/** The reply of `executeCommands` as the sender reads it. */
-function lineOf(n: number | null, reply: string | undefined): string {
+/** A reply as the sender reads it; `shown` is what is told beside it of a command that was done. */
+function lineOf(n: number | null, reply: Reply | undefined, shown = ""): string {
   if (reply === undefined) return refusal(n, "OUTCOME_UNKNOWN");
-  const blank = reply.indexOf(" ");
-  const transaction = reply.slice(0, blank);
-  if (reply.charAt(blank + 1) !== DONE) {
-    return refusal(n, reply.slice(blank + 1) as DeskRefusal, transaction);
-  }
-  const members = expandReply(reply.slice(blank + 2));
-  const comma = members === "" ? "" : ",";
-  return `{"n":${n},"transaction":${transaction},"ok":true${comma}${members}}`;
+  const { transaction, members } = reply;
+  if (reply.refusal) return refusal(n, reply.refusal, transaction);
+  return `{"n":${n},"transaction":${transaction},"ok":true${members}${shown}}`;
 }
 
-function refusal(n: number | null, code: DeskRefusal, transaction = "null"): string {
+function refusal(n: number | null, code: DeskRefusal, transaction: number | null = null): string {
   return `{"n":${n},"transaction":${transaction},"ok":false,"code":"${code}","message":"${DESK_REFUSALS[code]}"}`;
-}
-
-function withMember(reply: string, name: string, value: string): string {
-  return `${reply.slice(0, -1)},"${name}":"${value}"}`;
 }

@@ -14,9 +14,8 @@ import {
   type AuditEvent,
 } from "../../redis/desk-audit.ts";
 import { AccountBook } from "../accounts/book.ts";
-import { executeCommands, type ReadyCommand } from "../accounts/execute.ts";
+import { executeCommands, type ReadyCommand, type Reply } from "../accounts/execute.ts";
 import { fireTriggers, type FireCursor } from "../accounts/fire.ts";
-import { DONE, expandReply } from "../../redis/desk-reply.ts";
 import { MAX_HELD } from "../../domain/desk-account.ts";
 import { waitingTriggers } from "../../redis/desk-waiting.ts";
 import { DeskKeys } from "../../redis/keys.ts";
@@ -73,12 +72,9 @@ async function execute(
   return replies.map(told);
 }
 
-function told(reply: string): Told {
-  const [, number, rest = ""] = /^(\d+) (.*)$/.exec(reply) ?? [];
-  const said = rest.startsWith(DONE)
-    ? (JSON.parse(`{${expandReply(rest.slice(1))}}`) as object)
-    : { code: rest };
-  return { transaction: Number(number), ...said };
+function told({ transaction, refusal, members }: Reply): Told {
+  if (refusal) return { transaction, code: refusal };
+  return JSON.parse(`{"transaction":${transaction}${members}}`) as Told;
 }
 
 async function lines(
@@ -244,6 +240,52 @@ describe("the desk's commands", () => {
     // Of a user's sessions the newest are remembered.
     await execute(["a", "b", "c"].map((session) => add(1, session)));
     expect(await execute([add(7)])).toMatchObject([{ balanceCents: 700 }]);
+  });
+
+  test("what a command was answered is answered again, also by a server that reads it", async () => {
+    const sent: readonly (readonly [line: string, quoteCents?: number])[] = [
+      ["ADD,u,100.00"],
+      ["QUOTE,u,ABC", 500],
+      ["BUY,u,ABC,20.00", 500],
+      ["COMMIT_BUY,u"],
+      ["COMMIT_BUY,u"],
+      ["SELL,u,ABC,5.00", 500],
+      ["CANCEL_SELL,u"],
+      ["SET_BUY_AMOUNT,u,ABC,20.00"],
+      ["SET_BUY_TRIGGER,u,ABC,6.00", 500],
+      ["CANCEL_SET_SELL,u,ABC"],
+      ["DUMPLOG,u,log"],
+    ];
+    for (const [index, [line, quote]] of sent.entries()) {
+      const command = { ...ready(line, quote), session: "s", n: index + 1 };
+      const [first] = await execute([command]);
+      expect(await execute([command])).toEqual([first!]);
+      accounts = new AccountBook(redis, CALL);
+      expect(await execute([command])).toEqual([first!]);
+    }
+    expect(await audited()).toHaveLength(sent.length + 1);
+  });
+
+  test("a summary that is asked for again is the same transaction, and shows how the account stands then", async () => {
+    const summary = { ...ready("DISPLAY_SUMMARY,u"), session: "s", n: 1 };
+    await lines(["ADD,u,5.00"]);
+    const [first] = await execute([summary]);
+    expect(await execute([summary])).toEqual([first!]);
+    await lines(["ADD,u,2.00"]);
+    accounts = new AccountBook(redis, CALL);
+    expect(first).toMatchObject({ balanceCents: 500, history: [{ cents: 500 }] });
+    expect(await execute([summary])).toMatchObject([
+      {
+        transaction: first!.transaction,
+        balanceCents: 700,
+        history: [{ cents: 200 }, { cents: 500 }],
+      },
+    ]);
+    expect(await audited()).toMatchObject([
+      { name: "ADD" },
+      { name: "DISPLAY_SUMMARY" },
+      { name: "ADD" },
+    ]);
   });
 
   test("what was refused before it came here is audited under its user and changes nothing", async () => {

@@ -5,11 +5,16 @@
  */
 import type { DeskCall } from "../../redis/desk-transaction.ts";
 import { AccountBook } from "../accounts/book.ts";
-import { executeCommands, MAX_COMMANDS, type ReadyCommand } from "../accounts/execute.ts";
+import {
+  executeCommands,
+  MAX_COMMANDS,
+  type ReadyCommand,
+  type Reply,
+} from "../accounts/execute.ts";
 import type { Redis } from "../redis-client.ts";
 
-/** The text of `executeCommands`; undefined where Redis did not answer, so that nobody knows. */
-export type Done = (reply: string | undefined) => void;
+/** What became of a command; undefined where Redis did not answer, so that nobody knows. */
+export type Done = (reply: Reply | undefined) => void;
 
 export interface LaneOptions extends DeskCall {
   readonly redis: Redis;
@@ -32,7 +37,7 @@ export function lane({ redis, pendingValidMs, ...call }: LaneOptions): Lane {
       const waiting = dones.slice(0, batch.length);
       commands = commands.slice(batch.length);
       dones = dones.slice(batch.length);
-      let replies: readonly string[] | undefined;
+      let replies: readonly Reply[] | undefined;
       try {
         replies = await executeCommands(accounts, batch, pendingValidMs);
       } catch {

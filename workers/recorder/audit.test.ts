@@ -47,7 +47,7 @@ test("whatever was acknowledged is in the audit at any moment, while it is drain
   const done: number[] = [];
   const trade = async () => {
     const replies = await executeCommands(accounts, [add, add, add], 1_000);
-    done.push(...replies.map((reply) => Number.parseInt(reply, 10)));
+    done.push(...replies.map(({ transaction }) => transaction));
   };
   const transactions = async (user?: string): Promise<number[]> => {
     const found: number[] = [];
