@@ -46,6 +46,10 @@ beforeAll(async () => {
     FANFARE_ISSUER_KEY: JSON.stringify(await exportJWK(privateKey)),
   };
   survivor = await startRecords();
+  // Halted while it marks the channel, it would keep SQLite's lock from everyone.
+  await until("the channel is projected", async () => {
+    return (await records.channels.find({ where: { outbox: true } })).length === 0;
+  });
 });
 afterAll(async () => {
   await survivor.stop();
