@@ -118,7 +118,7 @@ export function servicesOf({ root, settings, keys, redis, ports }: Parts): Servi
       FANFARE_DEMO_PASSWORD: keys.demoPassword,
     }),
     roster: worker("roster", { ...store, ...records }),
-    settings: { ...store, ...records, ...desk },
+    settings: { ...store, ...records, ...desk, ...issuer },
     edge: (page) =>
       bun("edge", [join(root, "edge/entry-bun.ts")], {
         PORT: String(settings.port),
