@@ -111,7 +111,9 @@ export function serveDeskAccount(app: EdgeApp, edge: Edge): void {
     async (c) => {
       const sender = senderOf(c, edge);
       if (!sender.ok) return problemResponse(sender);
-      const user = userAskedFor(c, sender.value);
+      // Where nobody is named an administrator means all, whatever they are called themselves.
+      const isOfAll = sender.value.user === "" && c.req.query("user") === undefined;
+      const user = isOfAll ? success("") : userAskedFor(c, sender.value);
       if (!user.ok) return problemResponse(user);
       const name = user.value === "" ? "desk-log.xml" : `desk-log-${user.value}.xml`;
       const disposition = { "content-disposition": `attachment; filename="${name}"` };

@@ -260,6 +260,10 @@ describe.each(Object.entries(RUNTIMES))("on %s", (runtime, launch) => {
     expect(log.headers.get("content-type")).toBe("application/xml");
     expect(log.headers.get("content-disposition")).toInclude(`desk-log-${user}.xml`);
     expect((await log.text()).match(/<accountTransaction>/g)).toHaveLength(2);
+    // Also where an administrator could be a user of the desk themselves.
+    const boss = await bearer("boss", "desk:trade desk:admin");
+    const ofAll = await fetch(`${edge.url}/v1/desk/log`, { headers: boss });
+    expect(await ofAll.text()).toInclude(`<username>${user}</username>`);
   });
 
   test("the audit's pages hold each event once", async () => {
