@@ -1,9 +1,6 @@
 /** A binary option's end: strict rise or fall wins, a standstill is a loss for both; before it, it can be sold back. */
 import { shareOf } from "./money.ts";
-import type { ContractType } from "./signal.ts";
-
-export const SETTLEMENT_KINDS = ["won", "lost", "void", "sold"] as const;
-export type SettlementKind = (typeof SETTLEMENT_KINDS)[number];
+import type { ContractType, SettlementKind } from "./products/binary.ts";
 
 export function settle(
   contract: ContractType,

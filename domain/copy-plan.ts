@@ -5,7 +5,8 @@
  * `symbolMap` leads to, which are the broker's.
  */
 import { MAX_AMOUNT_CENTS, shareOf } from "./money.ts";
-import type { AcceptedOpen, ContractType } from "./signal.ts";
+import type { AcceptedOpen } from "./signal.ts";
+import type { ContractType } from "./products/binary.ts";
 
 export type Sizing =
   | { readonly kind: "fixed"; readonly stakeCents: number }

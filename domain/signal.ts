@@ -1,19 +1,10 @@
 /**
- * A signal: what a provider tells a channel to do. The first product is the
- * binary option: will the symbol stand strictly higher (CALL) or lower (PUT)
- * when the duration is over? A signal opens one for every follower, or closes
- * what earlier signals opened: sells it back before it expires.
+ * A signal: what a provider tells a channel to do. It opens a position for
+ * every follower, or closes what earlier signals opened: sells it back before
+ * it expires. The first product is the binary option (`products/binary.ts`).
  */
+import type { ContractType } from "./products/binary.ts";
 import type { AccountId, ChannelId, PersonId, SignalId, SubscriptionId } from "./ids.ts";
-
-export const CONTRACT_TYPES = ["CALL", "PUT"] as const;
-export type ContractType = (typeof CONTRACT_TYPES)[number];
-
-export const MIN_DURATION_SECONDS = 1;
-export const MAX_DURATION_SECONDS = 86_400;
-
-/** `EUR/USD`, `R_100`, `AAPL`. */
-export const SYMBOL_PATTERN = /^[A-Z0-9_]{1,12}(?:\/[A-Z0-9_]{1,12})?$/;
 
 export interface OpenSignal {
   /** What a signal does that does not say. */

@@ -3,13 +3,13 @@ import * as v from "valibot";
 import type { Fault } from "../domain/error-codes.ts";
 import { ID_PATTERN, type ChannelId, type SignalId } from "../domain/ids.ts";
 import { MAX_AMOUNT_CENTS } from "../domain/money.ts";
+import type { Signal } from "../domain/signal.ts";
+import { SYMBOL_PATTERN } from "../domain/instrument.ts";
 import {
   CONTRACT_TYPES,
   MAX_DURATION_SECONDS,
   MIN_DURATION_SECONDS,
-  SYMBOL_PATTERN,
-  type Signal,
-} from "../domain/signal.ts";
+} from "../domain/products/binary.ts";
 import { failure, type Result } from "../domain/result.ts";
 import { checkBody } from "./body.ts";
 

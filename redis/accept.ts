@@ -14,13 +14,13 @@ import type { ErrorCode } from "../domain/error-codes.ts";
 import type { PersonId, SignalId } from "../domain/ids.ts";
 import {
   canonicalBody,
-  MAX_DURATION_SECONDS,
   openForMs,
   openUntilMs,
   type AcceptedOpen,
   type AcceptedSignal,
   type Signal,
 } from "../domain/signal.ts";
+import { MAX_DURATION_SECONDS } from "../domain/products/binary.ts";
 import type { HomeKeys } from "./keys.ts";
 import { parseRoutes, type Route } from "./route.ts";
 import { asInteger, asList, asText, LUA_NOW, type Script } from "./script.ts";

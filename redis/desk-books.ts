@@ -2,9 +2,8 @@
  * The desk's books of binary contracts: how a contract stands on them and is
  * found again by its client order id.
  */
-import type { SettlementKind } from "../domain/contract.ts";
+import type { SettlementKind, ContractType } from "../domain/products/binary.ts";
 import type { AccountId, ClientOrderId, SignalId } from "../domain/ids.ts";
-import type { ContractType } from "../domain/signal.ts";
 import { DeskKeys } from "./keys.ts";
 import { asInteger, asList, asText, LUA_NOW, type Script } from "./script.ts";
 

@@ -4,7 +4,7 @@
  */
 import type { AccountId } from "../domain/ids.ts";
 import type { RejectReason } from "../domain/outcome.ts";
-import type { ContractType } from "../domain/signal.ts";
+import type { ContractType } from "../domain/products/binary.ts";
 import {
   BATCHES_LUA,
   BOOKS_KEPT_MS,

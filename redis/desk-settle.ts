@@ -2,7 +2,7 @@
  * Settling: contracts opened together settle together, at the first quote
  * whose source time is at or after their expiry.
  */
-import type { SettlementKind } from "../domain/contract.ts";
+import type { SettlementKind } from "../domain/products/binary.ts";
 import type { AccountId, ClientOrderId } from "../domain/ids.ts";
 import { BOOKS_KEPT_MS } from "./desk-books.ts";
 import { auditArgs, auditKeys, AUDIT_MANY_LUA, type DeskCall } from "./desk-transaction.ts";

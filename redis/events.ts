@@ -3,7 +3,7 @@
  * follower. Each entry has one field, `event`, with one of these as JSON;
  * outcomes as `packOutcomes` leaves them.
  */
-import type { SettlementKind } from "../domain/contract.ts";
+import type { SettlementKind } from "../domain/products/binary.ts";
 import type { AccountId, ClientOrderId, SignalId, SubscriptionId } from "../domain/ids.ts";
 import type { CloseOutcome, Outcome } from "../domain/outcome.ts";
 

@@ -1,11 +1,7 @@
 /** A job: one shard of one signal's followers, for the workers beside one broker. */
 import { isSignalId, ID_PATTERN } from "../domain/ids.ts";
-import {
-  CONTRACT_TYPES,
-  type AcceptedClose,
-  type AcceptedOpen,
-  type AcceptedSignal,
-} from "../domain/signal.ts";
+import type { AcceptedClose, AcceptedOpen, AcceptedSignal } from "../domain/signal.ts";
+import { CONTRACT_TYPES } from "../domain/products/binary.ts";
 
 export interface Job {
   readonly signal: AcceptedOpen;

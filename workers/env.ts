@@ -2,7 +2,7 @@
 import { hostname } from "node:os";
 import * as v from "valibot";
 import { ID_PATTERN } from "../domain/ids.ts";
-import { SYMBOL_PATTERN } from "../domain/signal.ts";
+import { SYMBOL_PATTERN } from "../domain/instrument.ts";
 
 const port = v.pipe(v.string(), v.regex(/^\d{1,5}$/, "a port number"), v.transform(Number));
 const url = (...protocols: string[]) =>

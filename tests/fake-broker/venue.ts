@@ -1,5 +1,6 @@
 /** What the fake broker does with orders: accounts, prices and contracts, by its kind of de-duplication. */
-import { returnCents, saleCents, type SettlementKind } from "../../domain/contract.ts";
+import { returnCents, saleCents } from "../../domain/contract.ts";
+import type { SettlementKind } from "../../domain/products/binary.ts";
 import type { RejectReason } from "../../domain/outcome.ts";
 import { Book, type BookLine } from "./book.ts";
 import type { FakeBrokerSettings } from "./settings.ts";

@@ -4,10 +4,9 @@
  * a caller could mistake for a refusal.
  */
 import type { AccountId, ClientOrderId, SignalId } from "../../domain/ids.ts";
-import type { SettlementKind } from "../../domain/contract.ts";
+import type { SettlementKind, ContractType } from "../../domain/products/binary.ts";
 import type { Order } from "../../domain/order.ts";
 import type { CloseOutcome, Outcome } from "../../domain/outcome.ts";
-import type { ContractType } from "../../domain/signal.ts";
 
 /**
  * What may be built on when an order goes unanswered. Whoever adds a broker

@@ -1,6 +1,6 @@
 /** Reads the entries of the three kinds of streams that are recorded. A text says why an entry is not one. */
 import * as v from "valibot";
-import { SETTLEMENT_KINDS } from "../../domain/contract.ts";
+import { SETTLEMENT_KINDS } from "../../domain/products/binary.ts";
 import { ID_PATTERN, isSignalId } from "../../domain/ids.ts";
 import type { AcceptedSignal } from "../../domain/signal.ts";
 import {

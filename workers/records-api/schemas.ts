@@ -5,7 +5,8 @@ import { ID_PATTERN } from "../../domain/ids.ts";
 import { MAX_AMOUNT_CENTS } from "../../domain/money.ts";
 import { OUTCOME_KINDS } from "../../domain/outcome.ts";
 import { PLAN_FIELDS } from "../../domain/plan-layer.ts";
-import { CONTRACT_TYPES, MAX_DURATION_SECONDS, SYMBOL_PATTERN } from "../../domain/signal.ts";
+import { SYMBOL_PATTERN } from "../../domain/instrument.ts";
+import { CONTRACT_TYPES, MAX_DURATION_SECONDS } from "../../domain/products/binary.ts";
 import { SUBSCRIPTION_STATES } from "../../domain/subscription.ts";
 
 /** The last millisecond of the year 9999. */

@@ -1,6 +1,6 @@
 /** What became of a signal's copies, added up from their orders. */
 import { OUTCOME_KINDS, type OutcomeCounts, type OutcomeKind } from "../../domain/outcome.ts";
-import type { SettlementKind } from "../../domain/contract.ts";
+import type { SettlementKind } from "../../domain/products/binary.ts";
 import type { Group, Records, SignalRecord } from "../records/port.ts";
 
 export interface Results {

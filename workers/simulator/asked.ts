@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { ID_PATTERN } from "../../domain/ids.ts";
-import { SYMBOL_PATTERN } from "../../domain/signal.ts";
+import { SYMBOL_PATTERN } from "../../domain/instrument.ts";
 import type { Prices } from "./prices.ts";
 import { noise } from "./walk.ts";
 

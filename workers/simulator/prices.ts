@@ -5,7 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import { formatMicros, parseMicros } from "../../domain/money.ts";
-import { SYMBOL_PATTERN } from "../../domain/signal.ts";
+import { SYMBOL_PATTERN } from "../../domain/instrument.ts";
 import { priceMicrosAt, STREAMED_SYMBOLS, walkOf } from "./walk.ts";
 
 /** The walk takes five steps a second. */

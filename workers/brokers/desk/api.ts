@@ -8,13 +8,13 @@ import {
   type SignalId,
 } from "../../../domain/ids.ts";
 import { MAX_AMOUNT_CENTS } from "../../../domain/money.ts";
+import { SYMBOL_PATTERN } from "../../../domain/instrument.ts";
 import {
   CONTRACT_TYPES,
   MAX_DURATION_SECONDS,
   MIN_DURATION_SECONDS,
-  SYMBOL_PATTERN,
-} from "../../../domain/signal.ts";
-import type { SettlementKind } from "../../../domain/contract.ts";
+  type SettlementKind,
+} from "../../../domain/products/binary.ts";
 import type { OpenedTerms } from "../../../redis/desk-books.ts";
 import type { BookedOrder, BrokerAnswer, CloseAnswer, CloseLookUp, LookUp } from "../port.ts";
 

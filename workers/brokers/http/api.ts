@@ -12,7 +12,7 @@
  *     GET  /settlements?after=
  */
 import * as v from "valibot";
-import { SETTLEMENT_KINDS } from "../../../domain/contract.ts";
+import { SETTLEMENT_KINDS } from "../../../domain/products/binary.ts";
 import type { AccountId, ClientOrderId, SignalId } from "../../../domain/ids.ts";
 import { REJECT_REASONS, type RejectReason } from "../../../domain/outcome.ts";
 import type { BrokerAnswer, CloseAnswer, CloseLookUp, LookUp, Settlement } from "../port.ts";
