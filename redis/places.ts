@@ -7,14 +7,30 @@
  *
  * An account's places are one packed text: `<client order id>@<since>,…`.
  */
-import { clientOrderId, type AccountId, type ClientOrderId } from "../domain/ids.ts";
-import type { SignalId } from "../domain/ids.ts";
+import {
+  clientOrderId,
+  type AccountId,
+  type ClientOrderId,
+  type SignalId,
+  type SubscriptionId,
+} from "../domain/ids.ts";
 import { ANSWER_TTL_MS } from "./accept.ts";
 import type { OutcomesEvent } from "./events.ts";
-import type { Intents } from "./intents.ts";
+
+/** An order of the intents, as far as it matters to its account's places. */
+type PlacedOrder = readonly [
+  SubscriptionId,
+  AccountId,
+  stakeCents: number,
+  terms?: { readonly askOnly?: unknown },
+];
 
 /** Orders that take a place; what may have been sent has one, also where there is none left. */
-export function placesArg(signal: SignalId, { orders }: Intents, most: number | undefined): string {
+export function placesArg(
+  signal: SignalId,
+  { orders }: { readonly orders: readonly PlacedOrder[] },
+  most: number | undefined,
+): string {
   if (most === undefined) return "[]";
   return JSON.stringify(
     orders.map(([subscription, account, , terms]) => [
@@ -27,7 +43,7 @@ export function placesArg(signal: SignalId, { orders }: Intents, most: number | 
 
 /** The orders that the event tells the end of. */
 export function freedOf(
-  { orders }: Intents,
+  { orders }: { readonly orders: readonly PlacedOrder[] },
   { signal, copies }: OutcomesEvent,
 ): [AccountId, ClientOrderId][] {
   const ended = new Set(

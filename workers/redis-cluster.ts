@@ -4,7 +4,7 @@
  * given the shapes of RESP3 here, as everything else expects them.
  */
 import { Cluster } from "ioredis";
-import type { Redis } from "./redis-client.ts";
+import type { Redis } from "./redis.ts";
 
 /** A call whose node was lost hangs rather than fails: after this long its fate is unknown to the caller. */
 const CALL_TIMEOUT_MS = 3_000;

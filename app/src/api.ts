@@ -1,19 +1,13 @@
 /**
  * The edge's API as the page uses it. Every answer that can be expected is a
- * value; nothing here throws. `lost` means that no answer came, or none of
- * ours: whether the request took effect is then not known, and no caller may
- * take it for a refusal.
+ * value; nothing here throws.
  */
 import type { Problem } from "../../domain/error-codes.ts";
 import type { OutcomeCounts } from "../../domain/outcome.ts";
 import type { OpenSignal } from "../../domain/signal.ts";
 
+import type { Answer } from "./answer.ts";
 import type { CommandReply, DeskApi } from "./desk-api.ts";
-
-export type Answer<T> =
-  | { readonly kind: "ok"; readonly value: T }
-  | { readonly kind: "problem"; readonly problem: Problem }
-  | { readonly kind: "lost" };
 
 export interface Session {
   readonly token: string;

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { problemOf, type ErrorCode } from "../../domain/error-codes.ts";
-import type { Answer } from "./api.ts";
+import type { Answer } from "./answer.ts";
 import { dropAttempt, isUnclear, keepAttempt, keptAttempt, type Attempt } from "./attempt.ts";
 
 const HOUR_MS = 60 * 60 * 1000;

@@ -3,7 +3,8 @@
  * over a reload of the page too, until the edge has said what became of it, so
  * that however often it is tried again the signal takes effect only once.
  */
-import type { Answer, SignalBody } from "./api.ts";
+import type { SignalBody } from "./api.ts";
+import type { Answer } from "./answer.ts";
 
 export interface Attempt {
   readonly key: string;

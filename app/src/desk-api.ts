@@ -2,7 +2,7 @@
 import type { DeskCommandName } from "../../domain/desk-command.ts";
 import type { DeskRefusal } from "../../domain/desk-refusals.ts";
 import type { DeskSummary } from "../../domain/desk-summary.ts";
-import type { Answer } from "./api.ts";
+import type { Answer } from "./answer.ts";
 
 export interface Summary extends DeskSummary {
   readonly user: string;

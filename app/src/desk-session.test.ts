@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { problemOf } from "../../domain/error-codes.ts";
-import type { Answer } from "./api.ts";
+import type { Answer } from "./answer.ts";
 import type { Command, CommandReply, DeskApi } from "./desk-api.ts";
 import { DeskSession } from "./desk-session.ts";
 

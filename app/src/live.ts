@@ -5,7 +5,8 @@
  */
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import type { Problem } from "../../domain/error-codes.ts";
-import type { Answer, Api, Progress } from "./api.ts";
+import type { Api, Progress } from "./api.ts";
+import type { Answer } from "./answer.ts";
 
 /** The edge tells the state at once; a feed that is silent for longer is held back by something in between. */
 const FIRST_EVENT_MS = 3_000;

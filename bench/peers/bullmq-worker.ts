@@ -1,6 +1,7 @@
 /** A BullMQ worker at its fastest setting: many jobs at once in one process. */
 import { Worker } from "bullmq";
-import { connectRedis, run } from "../../workers/redis-client.ts";
+import { connectRedis } from "../../workers/redis-client.ts";
+import { run } from "../../workers/redis.ts";
 import { debit } from "./debit.ts";
 
 const port = Number(process.argv[2]);

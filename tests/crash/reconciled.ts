@@ -10,7 +10,7 @@ import type { Reconciliation } from "../../workers/reconcile/reconcile.ts";
 import type { BookLine } from "../fake-broker/book.ts";
 import { PARTITIONS } from "../support/copier.ts";
 import { ordersOf, type Closing } from "./closings.ts";
-import type { Traded } from "./sold.ts";
+import type { Traded } from "./traded.ts";
 import { finalsOf, lastOf, lastWord, type Told } from "./told.ts";
 import type { World } from "./world.ts";
 

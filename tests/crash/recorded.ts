@@ -5,7 +5,7 @@ import type { BookLine, SaleLine } from "../fake-broker/book.ts";
 import type { OrderRecord } from "../../workers/records/port.ts";
 import { PAYOUT_BP } from "../fake-broker/venue.ts";
 import { ordersOf, type Closing } from "./closings.ts";
-import type { Traded } from "./sold.ts";
+import type { Traded } from "./traded.ts";
 import { lastOf, lastWord, textOf } from "./told.ts";
 import { FOLLOWERS, type World } from "./world.ts";
 

@@ -6,10 +6,11 @@ import type { Equipment } from "./disaster.ts";
 import type { Plan } from "./plan.ts";
 import { leftTraces, reconcilerFaults } from "./reconciled.ts";
 import { recordFaults } from "./recorded.ts";
-import { mayWait, type Traded } from "./sold.ts";
+import { mayWait } from "./sold.ts";
+import type { Traded, Verdict } from "./traded.ts";
 import { passes, strike } from "./strike.ts";
 import { lastOf, lastWord, readTold, type Told } from "./told.ts";
-import { judge, mayStayUnknown, type Verdict } from "./verdict.ts";
+import { judge, mayStayUnknown } from "./verdict.ts";
 import { FOLLOWERS, startWorld, type World } from "./world.ts";
 
 const GIVE_UP_MS = 30_000;

@@ -1,23 +1,12 @@
 /** The verdict of a round's closes: the sales on the fake broker's book against what every copy was told. */
 import type { SignalId, SubscriptionId } from "../../domain/ids.ts";
-import type { BookLine, SaleLine } from "../fake-broker/book.ts";
 import { isOverlooked } from "../fake-broker/venue.ts";
 import { followerOf } from "../support/copier.ts";
 import { ordersOf, type Closing } from "./closings.ts";
-import { mayLose, type Plan } from "./plan.ts";
-import { finalsOf, lastOf, textOf, type Told } from "./told.ts";
-import type { Verdict } from "./verdict.ts";
+import { mayLose } from "./plan.ts";
 import type { Hold } from "./world.ts";
-
-export interface Traded {
-  readonly plan: Plan;
-  readonly followers: readonly SubscriptionId[];
-  readonly told: readonly Told[];
-  readonly closings: readonly Closing[];
-  readonly book: readonly BookLine[];
-  readonly sales: readonly SaleLine[];
-  readonly holds: readonly Hold[];
-}
+import { finalsOf, lastOf, textOf } from "./told.ts";
+import type { Traded, Verdict } from "./traded.ts";
 
 export function judgeCloses(traded: Traded, late: ReadonlySet<string>): Verdict {
   const { plan, followers, closings, sales } = traded;

@@ -2,16 +2,9 @@
 import { clientOrderId } from "../../domain/ids.ts";
 import { isOverlooked } from "../fake-broker/venue.ts";
 import { mayLose, type Plan } from "./plan.ts";
-import { judgeCloses, type Traded } from "./sold.ts";
+import { judgeCloses } from "./sold.ts";
+import type { Traded, Verdict } from "./traded.ts";
 import { finalsOf, lastWord, textOf } from "./told.ts";
-
-export interface Verdict {
-  /** What must never be. */
-  readonly faults: readonly string[];
-  /** What may be in a round such as this, each by its name. */
-  readonly exceptions: readonly string[];
-  readonly counts: Readonly<Record<string, number>>;
-}
 
 export function judge(traded: Traded): Verdict {
   const { plan, followers, told, book } = traded;

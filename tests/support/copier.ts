@@ -43,7 +43,8 @@ import { seat } from "../../redis/seat.ts";
 import { SYSTEM_CLOCK } from "../../workers/clock.ts";
 import { Reach } from "../../workers/dispatch/reach.ts";
 import { complete } from "../../workers/dispatch/redispatch.ts";
-import { connectRedis, run, type Redis } from "../../workers/redis-client.ts";
+import { connectRedis } from "../../workers/redis-client.ts";
+import { run, type Redis } from "../../workers/redis.ts";
 import type { DeskProcesses } from "./desk.ts";
 
 export const PARTITIONS = new PartitionMap(4);

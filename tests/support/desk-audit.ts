@@ -6,7 +6,7 @@ import { eventsOf, parseAuditEntry, type AuditEvent } from "../../redis/desk-aud
 import { PartitionMap } from "../../redis/keys.ts";
 import { auditOf } from "../../workers/audit/merged.ts";
 import type { AuditStore } from "../../workers/audit/port.ts";
-import { run, type Redis } from "../../workers/redis-client.ts";
+import { run, type Redis } from "../../workers/redis.ts";
 
 export const PARTITIONS = new PartitionMap(4);
 

@@ -2,7 +2,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connectRedis, type Redis } from "../../workers/redis-client.ts";
+import { connectRedis } from "../../workers/redis-client.ts";
+import type { Redis } from "../../workers/redis.ts";
 import { freePort } from "./ports.ts";
 import { startRedis, type TestRedis } from "./redis.ts";
 import { startRole } from "./role.ts";

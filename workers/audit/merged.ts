@@ -6,7 +6,7 @@
 import { MANY_USERS } from "../../redis/desk-audit.ts";
 import { DeskKeys } from "../../redis/keys.ts";
 import { fieldsOf } from "../consume/entries.ts";
-import type { Redis } from "../redis-client.ts";
+import type { Redis } from "../redis.ts";
 import type { AuditStore, StoredEntry } from "./port.ts";
 
 const COUNT = "200";

@@ -5,7 +5,7 @@
  */
 import { lease } from "../../redis/rate.ts";
 import type { Clock } from "../clock.ts";
-import { run, type Redis } from "../redis-client.ts";
+import { run, type Redis } from "../redis.ts";
 
 /** A tenth of a second at a time. */
 const SLICES_PER_SECOND = 10;

@@ -16,7 +16,7 @@ import type { CloseAnswer, CloseLookUp } from "../brokers/port.ts";
 import type { Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
 import { crashPoint } from "../crash-point.ts";
-import { run } from "../redis-client.ts";
+import { run } from "../redis.ts";
 import type { FanOut } from "./fan-out.ts";
 import { isHeld } from "./hold.ts";
 import { positionsOf, type Position } from "./positions.ts";

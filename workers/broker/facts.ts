@@ -11,7 +11,7 @@ import type { RosterMember } from "../../redis/roster.ts";
 import { parseUsages } from "../../redis/usage.ts";
 import type { Answered, Broker } from "../brokers/port.ts";
 import type { Clock } from "../clock.ts";
-import type { Redis } from "../redis-client.ts";
+import type { Redis } from "../redis.ts";
 
 /** Between two attempts to ask a broker that does not answer. */
 const PAUSE_MS = 25;

@@ -12,7 +12,7 @@ import type { Layers } from "../../redis/layers.ts";
 import type { Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
 import { crashPoint } from "../crash-point.ts";
-import { run, type Redis } from "../redis-client.ts";
+import { run, type Redis } from "../redis.ts";
 import { batchesOf, inOrder } from "./batches.ts";
 import { decideAll, snapshotOf, type Decided } from "./decisions.ts";
 import { factsOf } from "./facts.ts";

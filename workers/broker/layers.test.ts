@@ -23,7 +23,7 @@ import { until } from "../../tests/support/wait.ts";
 import { readEnv } from "../env.ts";
 import type { Records, SubscriptionRecord } from "../records/port.ts";
 import { openSqliteRecords } from "../records/sqlite/open.ts";
-import { run } from "../redis-client.ts";
+import { run } from "../redis.ts";
 import { checkRoster } from "../roster/check.ts";
 import { flushOutbox, projectSettingsNow } from "../roster/outbox.ts";
 import { connectTargets, type Targets } from "../roster/projector.ts";

@@ -13,7 +13,7 @@ import { freedOf } from "../../redis/places.ts";
 import type { Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
 import { crashPoint } from "../crash-point.ts";
-import { run } from "../redis-client.ts";
+import { run } from "../redis.ts";
 import { batchesOf, inOrder } from "./batches.ts";
 import { outcomesEvent, type FanOut } from "./fan-out.ts";
 import { ask } from "./place.ts";

@@ -15,7 +15,7 @@ import { runSince } from "../../redis/run.ts";
 import { settleUsage } from "../../redis/usage.ts";
 import type { Broker, Settlement } from "../brokers/port.ts";
 import { crashPoint } from "../crash-point.ts";
-import { run, type Redis } from "../redis-client.ts";
+import { run, type Redis } from "../redis.ts";
 
 export interface SettlementFollower {
   readonly redis: Redis;

@@ -3,7 +3,8 @@ import { deadLetters, GROUPS, MAX_DEAD_LETTERS } from "../../redis/streams.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";
 import { SYSTEM_CLOCK } from "../clock.ts";
-import { connectRedis, type Redis } from "../redis-client.ts";
+import { connectRedis } from "../redis-client.ts";
+import type { Redis } from "../redis.ts";
 import { consume, type Consumption } from "./consume.ts";
 
 let server: TestRedis;

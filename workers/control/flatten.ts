@@ -22,7 +22,7 @@ import { routeField, type Route } from "../../redis/route.ts";
 import { SYSTEM_CLOCK } from "../clock.ts";
 import { Reach } from "../dispatch/reach.ts";
 import { complete } from "../dispatch/redispatch.ts";
-import { run } from "../redis-client.ts";
+import { run } from "../redis.ts";
 import type { Places } from "./halts.ts";
 
 export type Flattened = { readonly channel: ChannelId } & (

@@ -4,7 +4,8 @@ import type { ChainLink } from "../../redis/events.ts";
 import { HomeKeys } from "../../redis/keys.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import type { Entry } from "../consume/entries.ts";
-import { connectRedis, type Redis } from "../redis-client.ts";
+import { connectRedis } from "../redis-client.ts";
+import type { Redis } from "../redis.ts";
 import { chain } from "./chain.ts";
 
 const HOME = new HomeKeys(0);

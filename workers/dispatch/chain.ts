@@ -12,7 +12,7 @@ import { HomeKeys } from "../../redis/keys.ts";
 import type { Verdict } from "../consume/consume.ts";
 import type { Entry } from "../consume/entries.ts";
 import { crashPoint } from "../crash-point.ts";
-import { run, type Redis } from "../redis-client.ts";
+import { run, type Redis } from "../redis.ts";
 
 /** What the first link goes on from. */
 export const FIRST_HASH = "0".repeat(64);

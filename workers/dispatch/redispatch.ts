@@ -19,7 +19,7 @@ import type { Script } from "../../redis/script.ts";
 import type { SignalId } from "../../domain/ids.ts";
 import { crashPoint } from "../crash-point.ts";
 import type { Clock } from "../clock.ts";
-import { run, type Redis } from "../redis-client.ts";
+import { run, type Redis } from "../redis.ts";
 import { Reach } from "./reach.ts";
 
 const GRACE_MS = 200;

@@ -4,7 +4,8 @@ import { TICKS_KEPT_MS } from "../../redis/desk-quotes.ts";
 import { DeskKeys, PartitionMap } from "../../redis/keys.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";
-import { connectRedis, type Redis } from "../redis-client.ts";
+import { connectRedis } from "../redis-client.ts";
+import type { Redis } from "../redis.ts";
 import { deskWriter } from "./desk-writer.ts";
 
 const NOW = 1_800_000_000_000;

@@ -6,7 +6,7 @@ import type { PaidAnswer } from "../../redis/desk-audit.ts";
 import { noteInAudit } from "../../redis/desk-note.ts";
 import { PartitionMap } from "../../redis/keys.ts";
 import type { WorkerEnv } from "../env.ts";
-import { run, type Redis } from "../redis-client.ts";
+import { run, type Redis } from "../redis.ts";
 import type { QuotedAnswer } from "./asked-quotes.ts";
 
 export function paidAnswer({ quote, cryptokey, user }: QuotedAnswer): PaidAnswer {

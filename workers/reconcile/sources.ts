@@ -3,7 +3,7 @@ import type { PartitionMap } from "../../redis/keys.ts";
 import type { Broker } from "../brokers/port.ts";
 import type { Clock } from "../clock.ts";
 import type { Records } from "../records/port.ts";
-import type { Redis } from "../redis-client.ts";
+import type { Redis } from "../redis.ts";
 
 export interface Sources {
   readonly home: Redis;

@@ -13,7 +13,8 @@ import { until } from "../../tests/support/wait.ts";
 import { auditOf } from "../audit/merged.ts";
 import { openAudit } from "../audit/open.ts";
 import { readEnv } from "../env.ts";
-import { connectRedis, type Redis } from "../redis-client.ts";
+import { connectRedis } from "../redis-client.ts";
+import type { Redis } from "../redis.ts";
 import { role } from "./role.ts";
 
 const STREAM = new DeskKeys(0).audit;

@@ -2,7 +2,7 @@
 import { DeskKeys } from "../../redis/keys.ts";
 import { keyOf, PAGE, type AuditStore, type StoredEntry } from "../audit/port.ts";
 import { entriesSince } from "../consume/entries.ts";
-import type { Redis } from "../redis-client.ts";
+import type { Redis } from "../redis.ts";
 
 /**
  * In order. Unlike the audit as it is read beside a whole Redis, nothing is taken

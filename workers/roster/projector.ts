@@ -26,7 +26,8 @@ import type {
   SubscriptionRecord,
 } from "../records/port.ts";
 import { crashPoint } from "../crash-point.ts";
-import { connectRedis, run, type Redis } from "../redis-client.ts";
+import { connectRedis } from "../redis-client.ts";
+import { run, type Redis } from "../redis.ts";
 
 /** The Redis servers that hold projections. */
 export interface Targets {

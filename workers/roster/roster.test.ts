@@ -24,7 +24,7 @@ import { chain, FIRST_HASH, linkHash } from "../dispatch/chain.ts";
 import { readEnv } from "../env.ts";
 import type { ChannelRecord, Records, SubscriptionRecord } from "../records/port.ts";
 import { openSqliteRecords } from "../records/sqlite/open.ts";
-import { run } from "../redis-client.ts";
+import { run } from "../redis.ts";
 import { checkRoster } from "./check.ts";
 import { flushOutbox, followOutbox, projectNow } from "./outbox.ts";
 import { recordSettings } from "./settings.ts";

@@ -1,45 +1,27 @@
 /** Streams and consumer groups, with ids, pending entries and deliveries as Redis 7.0 keeps them. */
-import { integer, OK, Pairs, RedisError, unsupported, type Call, type Command } from "./values.ts";
-import type { Reply } from "./values.ts";
+import {
+  integer,
+  OK,
+  Pairs,
+  RedisError,
+  unsupported,
+  type Call,
+  type Command,
+  type ConsumerGroup,
+  type PendingEntry,
+  type Reply,
+  type Stream,
+  type StreamEntry,
+  type StreamId,
+} from "./values.ts";
 
-export interface Id {
-  readonly ms: number;
-  readonly seq: number;
-}
+const ZERO: StreamId = { ms: 0, seq: 0 };
+const LAST: StreamId = { ms: Number.POSITIVE_INFINITY, seq: Number.POSITIVE_INFINITY };
 
-interface Entry {
-  readonly id: Id;
-  readonly flat: readonly string[];
-}
+export const idText = ({ ms, seq }: StreamId): string => `${ms}-${seq}`;
+const compare = (a: StreamId, b: StreamId): number => a.ms - b.ms || a.seq - b.seq;
 
-interface Pending {
-  readonly id: Id;
-  consumer: string;
-  deliveredAtMs: number;
-  deliveries: number;
-}
-
-interface Group {
-  lastId: Id;
-  /** By the id's text. */
-  readonly pending: Map<string, Pending>;
-  readonly consumers: Set<string>;
-}
-
-export interface Stream {
-  readonly kind: "stream";
-  entries: Entry[];
-  lastId: Id;
-  readonly groups: Map<string, Group>;
-}
-
-const ZERO: Id = { ms: 0, seq: 0 };
-const LAST: Id = { ms: Number.POSITIVE_INFINITY, seq: Number.POSITIVE_INFINITY };
-
-export const idText = ({ ms, seq }: Id): string => `${ms}-${seq}`;
-const compare = (a: Id, b: Id): number => a.ms - b.ms || a.seq - b.seq;
-
-function parseId(text: string | undefined, missingSeq = 0): Id {
+function parseId(text: string | undefined, missingSeq = 0): StreamId {
   const found = /^(\d+)(?:-(\d+))?$/.exec(text ?? "");
   if (!found) throw new RedisError("ERR Invalid stream ID specified as stream command argument");
   return { ms: Number(found[1]), seq: found[2] === undefined ? missingSeq : Number(found[2]) };
@@ -54,18 +36,18 @@ function createStream(call: Call, key: string): Stream {
   return stream;
 }
 
-const entryReply = ({ id, flat }: Entry): Reply => [idText(id), flat];
-const entryOf = (stream: Stream, id: Id): Entry | undefined =>
+const entryReply = ({ id, flat }: StreamEntry): Reply => [idText(id), flat];
+const entryOf = (stream: Stream, id: StreamId): StreamEntry | undefined =>
   stream.entries.find((entry) => compare(entry.id, id) === 0);
 
 /** In the order of ids, of one consumer or of all. */
-function pendingOf(group: Group, consumer?: string): Pending[] {
+function pendingOf(group: ConsumerGroup, consumer?: string): PendingEntry[] {
   return [...group.pending.values()]
     .filter((each) => consumer === undefined || each.consumer === consumer)
     .sort((a, b) => compare(a.id, b.id));
 }
 
-function drop(stream: Stream, goes: (entry: Entry) => boolean): number {
+function drop(stream: Stream, goes: (entry: StreamEntry) => boolean): number {
   const before = stream.entries.length;
   stream.entries = stream.entries.filter((entry) => !goes(entry));
   return before - stream.entries.length;
@@ -79,7 +61,7 @@ const xadd: Command = (call, [key = "", id = "", ...flat]) => {
   if (id === "0-0") throw new RedisError("ERR The ID specified in XADD must be greater than 0-0");
   const known = streamAt(call, key);
   const last = known?.lastId ?? ZERO;
-  let next: Id;
+  let next: StreamId;
   if (id === "*") {
     const ms = Math.max(call.nowMs, last.ms);
     next = { ms, seq: ms === last.ms ? last.seq + 1 : 0 };
@@ -98,7 +80,7 @@ const xadd: Command = (call, [key = "", id = "", ...flat]) => {
   return idText(next);
 };
 
-function rangeBound(text: string | undefined, missingSeq: number): Id {
+function rangeBound(text: string | undefined, missingSeq: number): StreamId {
   if (text === "-") return ZERO;
   if (text === "+") return LAST;
   return parseId(text, missingSeq);
@@ -125,7 +107,8 @@ const xgroup: Command = (call, [what = "", key = "", name = "", id, ...options])
     );
   }
   const stream = known ?? createStream(call, key);
-  if (stream.groups.has(name)) throw new RedisError("BUSYGROUP Consumer Group name already exists");
+  if (stream.groups.has(name))
+    throw new RedisError("BUSYGROUP Consumer Group name already exists");
   const lastId = id === "$" ? stream.lastId : parseId(id);
   stream.groups.set(name, { lastId, pending: new Map(), consumers: new Set() });
   call.changed = true;

@@ -3,8 +3,6 @@
  * the project uses: what is missing throws, so that a new command cannot be
  * simulated by accident.
  */
-import type { Stream } from "./streams.ts";
-
 export type Value =
   | { readonly kind: "string"; text: string }
   | { readonly kind: "hash"; readonly fields: Map<string, string> }
@@ -12,6 +10,37 @@ export type Value =
   | { readonly kind: "zset"; readonly scores: Map<string, number> }
   | { readonly kind: "list"; readonly items: string[] }
   | Stream;
+
+export interface StreamId {
+  readonly ms: number;
+  readonly seq: number;
+}
+
+export interface StreamEntry {
+  readonly id: StreamId;
+  readonly flat: readonly string[];
+}
+
+export interface PendingEntry {
+  readonly id: StreamId;
+  consumer: string;
+  deliveredAtMs: number;
+  deliveries: number;
+}
+
+export interface ConsumerGroup {
+  lastId: StreamId;
+  /** By the id's text. */
+  readonly pending: Map<string, PendingEntry>;
+  readonly consumers: Set<string>;
+}
+
+export interface Stream {
+  readonly kind: "stream";
+  entries: StreamEntry[];
+  lastId: StreamId;
+  readonly groups: Map<string, ConsumerGroup>;
+}
 
 export type Kind = Value["kind"];
 
