@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { fairnessOf } from "./fairness.ts";
+import { fairnessOf, rotate } from "./fairness.ts";
 import { asId, type SubscriptionId } from "./ids.ts";
 
 const ALL = Array.from({ length: 100 }, (_, n) => asId<SubscriptionId>(`sub-${n}`));
@@ -38,4 +38,16 @@ test("those who are served at the same moment have the same rank, and all at onc
   expect(followers[99]?.meanRank).toBeCloseTo(0.75, 2);
   const { dispersion } = fairnessOf([[ALL]]);
   expect(dispersion).toBe(0);
+});
+
+/** As many as a shard of a roster holds. */
+const SHARD = Array.from({ length: 512 }, (_, n) => asId<SubscriptionId>(`sub-${n}`));
+
+test("a full shard's order evens out within fifty signals, wherever they begin (P8)", () => {
+  for (const first of [1, 1_000, 1_000_000]) {
+    const served = Array.from({ length: 50 }, (_, n) => rotate(SHARD, first + n));
+    expect(fairnessOf(served).dispersion).toBeLessThan(0.1);
+    expect(served.every((each) => each.length === SHARD.length)).toBe(true);
+  }
+  expect(rotate([], 7)).toEqual([]);
 });

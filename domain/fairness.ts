@@ -1,10 +1,23 @@
 /**
- * How evenly the turn of being served goes round (P8). In each signal every
- * follower has a rank: 0 for who is served first, 1 for who is served last.
+ * The order of service of a signal, and how evenly it goes round (P8). In each
+ * signal every follower has a rank: 0 for who is served first, 1 for who is served last.
  * Over many signals a fair order gives everyone the same mean rank, one half;
  * a fixed order gives each follower their own rank again and again.
  */
 import type { SubscriptionId } from "./ids.ts";
+
+const GOLDEN_SECTION = (Math.sqrt(5) - 1) / 2;
+
+/**
+ * P8: who is served first changes with each signal of a channel. It starts a
+ * golden section further each time, so that the starts lie evenly after any
+ * number of signals; one place further would take as many signals as there are
+ * items to go round once.
+ */
+export function rotate<T>(items: readonly T[], by: number): T[] {
+  const start = Math.floor(((by * GOLDEN_SECTION) % 1) * items.length);
+  return [...items.slice(start), ...items.slice(0, start)];
+}
 
 export interface FollowerRanks {
   readonly subscription: SubscriptionId;

@@ -6,7 +6,8 @@
 import type { AcceptedOpen, AcceptedSignal } from "../domain/signal.ts";
 import { ANSWER_TTL_MS } from "./accept.ts";
 import { RegionKeys } from "./keys.ts";
-import { rotate, type Route } from "./route.ts";
+import type { Route } from "./route.ts";
+import { rotate } from "../domain/fairness.ts";
 import { GROUPS } from "./streams.ts";
 import { asInteger, LUA_NOW, type Script } from "./script.ts";
 

@@ -44,19 +44,6 @@ export function parseRoutes(flat: readonly string[]): Route[] {
   return routes;
 }
 
-const GOLDEN_SECTION = (Math.sqrt(5) - 1) / 2;
-
-/**
- * P8: who is served first changes with each signal of a channel. It starts a
- * golden section further each time, so that the starts lie evenly after any
- * number of signals; one place further would take as many signals as there are
- * items to go round once.
- */
-export function rotate<T>(items: readonly T[], by: number): T[] {
-  const start = Math.floor(((by * GOLDEN_SECTION) % 1) * items.length);
-  return [...items.slice(start), ...items.slice(0, start)];
-}
-
 export interface RouteArgs {
   readonly home: HomeKeys;
   readonly channel: ChannelId;

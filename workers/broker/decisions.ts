@@ -3,7 +3,7 @@ import { decide, type Facts } from "../../domain/decide.ts";
 import type { IntendedOrder, Intents } from "../../redis/intents.ts";
 import type { Halts } from "../../redis/halt.ts";
 import type { Job } from "../../redis/job.ts";
-import { rotate } from "../../redis/route.ts";
+import { rotate } from "../../domain/fairness.ts";
 import { wasSeated, type RosterMember } from "../../redis/roster.ts";
 import type { OrderReservation } from "../../redis/usage.ts";
 import { stopOf } from "./hold.ts";
