@@ -75,11 +75,11 @@ export default {
     },
     onlyIn("edge", ["@upstash"], "The connectionless client is the edge's alone."),
     onlyIn(
-      "workers/(records|audit)/mongo",
+      "workers/(records/mongo|audit/mongo|desk/audit/mongo|runtime/mongo)",
       ["mongodb"],
       "Everything else knows the ports of records and audit.",
     ),
-    onlyIn("workers/redis-cluster", ["ioredis"], "Everything else knows one interface of a Redis."),
+    onlyIn("workers/(runtime/)?redis-cluster", ["ioredis"], "Everything else knows one interface of a Redis."),
     onlyIn("app", ["vue", "bootstrap"], "Only the app is a page."),
     {
       name: "no-cycles",

@@ -1,7 +1,14 @@
 /** What users have at the desk, read straight from the books of a partition. */
-import type { DeskBooks } from "../domain/desk-model.ts";
 import { DeskKeys } from "./keys.ts";
 import { asList, asText, type Script } from "./script.ts";
+
+/** What a user ends with. Zeros are left out of the maps. */
+export interface DeskBooks {
+  readonly balanceCents: number;
+  readonly reservedCents: number;
+  readonly shares: Readonly<Record<string, number>>;
+  readonly reservedShares: Readonly<Record<string, number>>;
+}
 
 export interface AccountsArgs {
   readonly partition: number;

@@ -5,7 +5,7 @@
  */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { parseDeskLine } from "../../domain/desk-command.ts";
-import { DeskModel } from "../../domain/desk-model.ts";
+import { DeskModel } from "../support/desk-model.ts";
 import { askedQuoteKey } from "../../redis/keys.ts";
 import type { AuditStore } from "../../workers/audit/port.ts";
 import { openSqliteAudit } from "../../workers/audit/sqlite.ts";

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import fc from "fast-check";
 import { parseDeskLine, type DeskCommand } from "../../domain/desk-command.ts";
-import { DeskModel } from "../../domain/desk-model.ts";
+import { DeskModel } from "../support/desk-model.ts";
 import { formatCents } from "../../domain/money.ts";
 import { openSqliteAudit } from "../../workers/audit/sqlite.ts";
 import { auditEvents, booksOf, sumsOf } from "../support/desk-audit.ts";

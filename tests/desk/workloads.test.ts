@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "bun:test";
 import { isBlank, parseDeskLine, type DeskLine } from "../../domain/desk-command.ts";
-import { DeskModel } from "../../domain/desk-model.ts";
+import { DeskModel } from "../support/desk-model.ts";
 import type { AccountId } from "../../domain/ids.ts";
 import { readAccounts } from "../../redis/desk-accounts.ts";
 import { PartitionMap } from "../../redis/keys.ts";

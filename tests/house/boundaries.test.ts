@@ -59,7 +59,7 @@ test("every forbidden import is found, and named by its rule", async () => {
     "edge/app.ts: edge-imports",
     "redis/keys.ts: redis-is-text",
     "workers/main.ts: only-in-edge",
-    "workers/main.ts: only-in-workers-records-audit-mongo",
+    "workers/main.ts: only-in-workers-records-mongo-audit-mongo-desk-audit-mongo-runtime-mongo",
     "workers/main.ts: tests-are-not-imported",
     "workers/main.ts: workers-imports",
     "workers/one.ts: no-cycles",

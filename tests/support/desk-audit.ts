@@ -1,7 +1,6 @@
 /** What the audit of a desk says, read from its store and its streams. */
 import type { AccountId } from "../../domain/ids.ts";
-import type { DeskBooks } from "../../domain/desk-model.ts";
-import { readAccounts } from "../../redis/desk-accounts.ts";
+import { type DeskBooks, readAccounts } from "../../redis/desk-accounts.ts";
 import { eventsOf, parseAuditEntry, type AuditEvent } from "../../redis/desk-audit.ts";
 import { PartitionMap } from "../../redis/keys.ts";
 import { auditOf } from "../../workers/audit/merged.ts";

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { parseDeskLine, QUOTED_COMMANDS, type DeskCommand } from "../../domain/desk-command.ts";
-import { DeskModel } from "../../domain/desk-model.ts";
+import { DeskModel } from "../../tests/support/desk-model.ts";
 import { readAccounts } from "../../redis/desk-accounts.ts";
 import {
   AUDITED_HASHES,

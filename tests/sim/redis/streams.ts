@@ -107,8 +107,7 @@ const xgroup: Command = (call, [what = "", key = "", name = "", id, ...options])
     );
   }
   const stream = known ?? createStream(call, key);
-  if (stream.groups.has(name))
-    throw new RedisError("BUSYGROUP Consumer Group name already exists");
+  if (stream.groups.has(name)) throw new RedisError("BUSYGROUP Consumer Group name already exists");
   const lastId = id === "$" ? stream.lastId : parseId(id);
   stream.groups.set(name, { lastId, pending: new Map(), consumers: new Set() });
   call.changed = true;

@@ -2,8 +2,9 @@
  * The desk's rules as plainly as they can be written, over maps in memory: what
  * the real desk is compared with. It decides nothing in production.
  */
-import type { DeskCommand } from "./desk-command.ts";
-import type { DeskRefusal } from "./desk-refusals.ts";
+import type { DeskCommand } from "../../domain/desk-command.ts";
+import type { DeskRefusal } from "../../domain/desk-refusals.ts";
+import type { DeskBooks } from "../../redis/desk-accounts.ts";
 
 /** No account holds more cents, and no position more shares. */
 const MAX_HELD = 1_000_000_000_000_000;
@@ -29,14 +30,6 @@ interface Account {
   readonly buys: Order[];
   readonly sells: Order[];
   readonly positions: Map<string, Position>;
-}
-
-/** What a user ends with. Zeros are left out of the maps. */
-export interface DeskBooks {
-  readonly balanceCents: number;
-  readonly reservedCents: number;
-  readonly shares: Readonly<Record<string, number>>;
-  readonly reservedShares: Readonly<Record<string, number>>;
 }
 
 export type ModelReply =
