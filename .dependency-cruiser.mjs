@@ -79,7 +79,11 @@ export default {
       ["mongodb"],
       "Everything else knows the ports of records and audit.",
     ),
-    onlyIn("workers/(runtime/)?redis-cluster", ["ioredis"], "Everything else knows one interface of a Redis."),
+    onlyIn(
+      "workers/(runtime/)?redis-cluster",
+      ["ioredis"],
+      "Everything else knows one interface of a Redis.",
+    ),
     onlyIn("app", ["vue", "bootstrap"], "Only the app is a page."),
     {
       name: "no-cycles",

@@ -3,7 +3,7 @@
  * called in it. More at once than can be served in time are refused at once.
  */
 import { signalIdIn, type PersonId } from "../domain/ids.ts";
-import { canonicalBody, type Signal } from "../domain/signal.ts";
+import { canonicalBody, type Signal } from "../domain/copier/signal.ts";
 import { accept, type Acceptance, type AcceptReply } from "../redis/accept.ts";
 import { HomeKeys } from "../redis/keys.ts";
 import type { Edge } from "./edge.ts";

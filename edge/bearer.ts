@@ -3,7 +3,7 @@ import { createMiddleware } from "hono/factory";
 import type { Edge, EdgeHono } from "./edge.ts";
 import { problemResponse } from "./problems.ts";
 import { failure, type Result } from "../domain/result.ts";
-import type { Scope } from "../domain/scope.ts";
+import type { Scope } from "../domain/permission.ts";
 import { bearerOf, type Caller } from "./tokens.ts";
 
 export async function identify(edge: Edge, header: string | undefined): Promise<Result<Caller>> {

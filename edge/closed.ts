@@ -1,5 +1,5 @@
 /** The signals that a close closes, as their home partition keeps them: where their copies are. */
-import type { AcceptedClose } from "../domain/signal.ts";
+import type { AcceptedClose } from "../domain/copier/signal.ts";
 import { success, type Result } from "../domain/result.ts";
 import { HomeKeys } from "../redis/keys.ts";
 import { parseStoredSignal, STORED_SIGNAL_FIELDS, type StoredSignal } from "../redis/progress.ts";

@@ -6,7 +6,7 @@
  * job stands already.
  */
 import type { SignalId } from "../domain/ids.ts";
-import type { AcceptedClose } from "../domain/signal.ts";
+import type { AcceptedClose } from "../domain/copier/signal.ts";
 import { dispatchesOf, enqueue, type EnqueueReply } from "../redis/enqueue.ts";
 import { closeDispatchesOf, enqueueClose } from "../redis/enqueue-close.ts";
 import type { Script } from "../redis/script.ts";

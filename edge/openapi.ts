@@ -5,7 +5,7 @@ import type { Hono } from "hono";
 import { describeRoute, generateSpecs, type DescribeRouteOptions } from "hono-openapi";
 import type { GenericSchema } from "valibot";
 import { ERRORS, type ErrorCode } from "../domain/error-codes.ts";
-import type { Scope } from "../domain/scope.ts";
+import type { Scope } from "../domain/permission.ts";
 
 type JsonSchema = Readonly<Record<string, unknown>>;
 type Content = Readonly<Record<string, { readonly schema: JsonSchema }>>;

@@ -3,7 +3,7 @@ import * as v from "valibot";
 import type { Fault } from "../domain/error-codes.ts";
 import { ID_PATTERN, type ChannelId, type SignalId } from "../domain/ids.ts";
 import { MAX_AMOUNT_CENTS } from "../domain/money.ts";
-import type { Signal } from "../domain/signal.ts";
+import type { Signal } from "../domain/copier/signal.ts";
 import { SYMBOL_PATTERN } from "../domain/instrument.ts";
 import {
   CONTRACT_TYPES,

@@ -19,7 +19,7 @@ import {
   type AcceptedOpen,
   type AcceptedSignal,
   type Signal,
-} from "../domain/signal.ts";
+} from "../domain/copier/signal.ts";
 import { MAX_DURATION_SECONDS } from "../domain/products/binary.ts";
 import type { HomeKeys } from "./keys.ts";
 import { parseRoutes, type Route } from "./route.ts";

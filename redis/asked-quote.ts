@@ -3,7 +3,7 @@
  * long as it is valid, by the clock of that Redis, and whoever asks the source
  * holds a lease, so that a quote is paid for once.
  */
-import { ASKED_QUOTE_VALID_MS, type Quote } from "../domain/quote.ts";
+import { ASKED_QUOTE_VALID_MS, type Quote } from "../domain/desk/quote.ts";
 import { parseStoredQuote } from "./desk-quotes.ts";
 import { askedQuoteKey, askingKey } from "./keys.ts";
 import { asInteger, asList, asText, LUA_NOW, type Script } from "./script.ts";

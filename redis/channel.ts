@@ -1,6 +1,6 @@
 /** A channel's settings and grants, as its home partition holds them for the acceptance. */
-import type { Channel } from "../domain/channel.ts";
-import type { Grant } from "../domain/grant.ts";
+import type { Channel } from "../domain/copier/channel.ts";
+import type { Grant } from "../domain/copier/grant.ts";
 import type { PersonId } from "../domain/ids.ts";
 import type { HomeKeys } from "./keys.ts";
 import { asInteger, type Script } from "./script.ts";

@@ -1,6 +1,6 @@
 /** A job that closes: one shard of what one signal opened, for the workers beside one broker. */
 import { ID_PATTERN, isSignalId, type AccountId, type SubscriptionId } from "../domain/ids.ts";
-import type { AcceptedClose, AcceptedOpen } from "../domain/signal.ts";
+import type { AcceptedClose, AcceptedOpen } from "../domain/copier/signal.ts";
 import { parseSignal } from "./job.ts";
 
 /** As much of a close as its jobs need: which signals it closes is said by the jobs themselves. */

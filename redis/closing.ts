@@ -7,7 +7,7 @@
  * nothing: that is the fence.
  */
 import type { SubscriptionId } from "../domain/ids.ts";
-import type { OutcomeCounts } from "../domain/outcome.ts";
+import type { OutcomeCounts } from "../domain/copier/outcome.ts";
 import { ANSWER_TTL_MS, keptMs } from "./accept.ts";
 import { closeJobFields, type CloseJob } from "./close-job.ts";
 import { packClosures, type ClosuresEvent } from "./events.ts";

@@ -3,8 +3,8 @@
  * holds what happened, a line an event, and how everything that changed stands
  * afterwards. The first makes the log, the second the accounts again.
  */
-import type { DeskRefusal } from "../domain/desk-refusals.ts";
-import type { Fired } from "../domain/desk-rules.ts";
+import type { DeskRefusal } from "../domain/desk/refusals.ts";
+import type { Fired } from "../domain/desk/rules.ts";
 
 /** The hashes of a partition whose changes an entry repeats, as `field\nvalue\nfield\nvalue …`. */
 export const AUDITED_HASHES = [

@@ -1,11 +1,11 @@
 /**
  * An account as a desk server read it, and what becomes of it there until it is
- * committed: `domain/desk-rules.ts` changes it, `desk-commit.ts` writes what
+ * committed: `domain/desk/rules.ts` changes it, `desk-commit.ts` writes what
  * changed, and the events that say why, if nobody has changed it meanwhile.
  */
-import { noPosition, type Account, type Order, type Position } from "../domain/desk-account.ts";
-import type { Change, Fired } from "../domain/desk-rules.ts";
-import { summaryOf, type AccountChange, type DeskSummary } from "../domain/desk-summary.ts";
+import { noPosition, type Account, type Order, type Position } from "../domain/desk/account.ts";
+import type { Change, Fired } from "../domain/desk/rules.ts";
+import { summaryOf, type AccountChange, type DeskSummary } from "../domain/desk/summary.ts";
 import {
   packChange,
   packOrders,

@@ -1,6 +1,6 @@
 /** How the desk's hashes hold an account: each field as text, and back. */
-import type { Order, Position } from "../domain/desk-account.ts";
-import type { AccountChange } from "../domain/desk-summary.ts";
+import type { Order, Position } from "../domain/desk/account.ts";
+import type { AccountChange } from "../domain/desk/summary.ts";
 
 /** Of the latest changes of an account. */
 export const SHOWN_HISTORY = 5;

@@ -3,7 +3,7 @@
  * streamed quote, with the stake taken in the same step.
  */
 import type { AccountId } from "../domain/ids.ts";
-import type { RejectReason } from "../domain/outcome.ts";
+import type { RejectReason } from "../domain/copier/outcome.ts";
 import type { ContractType } from "../domain/products/binary.ts";
 import {
   BATCHES_LUA,

@@ -4,7 +4,7 @@
  * on. Writing the same quotes again changes nothing, so several servers may
  * follow the same stream.
  */
-import type { Quote } from "../domain/quote.ts";
+import type { Quote } from "../domain/desk/quote.ts";
 import type { DeskKeys } from "./keys.ts";
 import { asInteger, type Script } from "./script.ts";
 

@@ -2,7 +2,7 @@
  * What a command is answered, as it is remembered until the next one, and as the
  * members of a JSON object. Redis' one thread writes and audits it, so it is short.
  */
-import type { Told } from "../domain/desk-rules.ts";
+import type { Told } from "../domain/desk/rules.ts";
 
 /** Stands before what was told of a command that was done; a refusal's code stands there without it. */
 export const DONE = "=";

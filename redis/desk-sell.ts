@@ -1,6 +1,6 @@
 /**
  * Selling contracts back before they expire: at the newest streamed quote, for
- * what the house's rule says (`domain/contract.ts`), each once, with the money
+ * what the house's rule says (`domain/desk/contract.ts`), each once, with the money
  * paid in the same step. What one call sells of another's batch leaves it for a
  * batch of its own, so that settling never meets it.
  */

@@ -4,7 +4,7 @@
  * have streams of their own, so that a close which is held stands in no open's
  * way, and room for twice as many.
  */
-import type { AcceptedClose, AcceptedOpen } from "../domain/signal.ts";
+import type { AcceptedClose, AcceptedOpen } from "../domain/copier/signal.ts";
 import { ANSWER_TTL_MS } from "./accept.ts";
 import type { CloseHead, OnlyCopies } from "./close-job.ts";
 import { LUA_IS_FULL, MAX_JOBS_WAITING, type EnqueueReply } from "./enqueue.ts";

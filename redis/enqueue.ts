@@ -3,11 +3,11 @@
  * once however often the dispatch is repeated. A stream that is too far behind
  * takes none, so that the signal stays undispatched and is tried again.
  */
-import type { AcceptedOpen, AcceptedSignal } from "../domain/signal.ts";
+import type { AcceptedOpen, AcceptedSignal } from "../domain/copier/signal.ts";
 import { ANSWER_TTL_MS } from "./accept.ts";
 import { RegionKeys } from "./keys.ts";
 import type { Route } from "./route.ts";
-import { rotate } from "../domain/fairness.ts";
+import { rotate } from "../domain/copier/fairness.ts";
 import { GROUPS } from "./streams.ts";
 import { asInteger, LUA_NOW, type Script } from "./script.ts";
 

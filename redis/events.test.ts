@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { asId, signalIdIn, type AccountId, type SubscriptionId } from "../domain/ids.ts";
-import type { Outcome } from "../domain/outcome.ts";
+import type { Outcome } from "../domain/copier/outcome.ts";
 import { packOutcomes, unpackOutcomes, type CopyOutcome, type OutcomesEvent } from "./events.ts";
 
 test("packed outcomes tell of each copy what they were packed of, whatever is among them", () => {

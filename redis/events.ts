@@ -5,7 +5,7 @@
  */
 import type { SettlementKind } from "../domain/products/binary.ts";
 import type { AccountId, ClientOrderId, SignalId, SubscriptionId } from "../domain/ids.ts";
-import type { CloseOutcome, Outcome } from "../domain/outcome.ts";
+import type { CloseOutcome, Outcome } from "../domain/copier/outcome.ts";
 
 /** P10, epoch milliseconds. */
 interface Times {

@@ -4,8 +4,8 @@
  * knows that its orders may have been sent.
  */
 import type { AccountId, SubscriptionId } from "../domain/ids.ts";
-import type { OrderTerms } from "../domain/order.ts";
-import type { SkipReason } from "../domain/outcome.ts";
+import type { OrderTerms } from "../domain/copier/order.ts";
+import type { SkipReason } from "../domain/copier/outcome.ts";
 import { keptMs } from "./accept.ts";
 import { RegionKeys } from "./keys.ts";
 import type { Job } from "./job.ts";

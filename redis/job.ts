@@ -1,6 +1,6 @@
 /** A job: one shard of one signal's followers, for the workers beside one broker. */
 import { isSignalId, ID_PATTERN } from "../domain/ids.ts";
-import type { AcceptedClose, AcceptedOpen, AcceptedSignal } from "../domain/signal.ts";
+import type { AcceptedClose, AcceptedOpen, AcceptedSignal } from "../domain/copier/signal.ts";
 import { CONTRACT_TYPES } from "../domain/products/binary.ts";
 
 export interface Job {

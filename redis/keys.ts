@@ -188,7 +188,7 @@ export class RegionKeys {
   rosterShard(channel: ChannelId, broker: string, shard: number): string {
     return `${this.#prefix}:roster:${broker}:${channel}:${shard}`;
   }
-  /** HASH subscription → packed usage (`domain/usage.ts`), of followers with caps. */
+  /** HASH subscription → packed usage (`domain/copier/caps.ts`), of followers with caps. */
   usage(broker: string): string {
     return `${this.#prefix}:usage:${broker}`;
   }

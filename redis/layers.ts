@@ -7,10 +7,10 @@
  * it last read, and the script that writes the intents compares the version,
  * as it does for the halts.
  */
-import type { PauseScope } from "../domain/copy-plan.ts";
-import { foldScopes, type LayeredPlan, type ScopeSettings } from "../domain/plan-layer.ts";
-import type { SettingsScope } from "../domain/settings-scope.ts";
-import type { AcceptedSignal } from "../domain/signal.ts";
+import type { PauseScope } from "../domain/copier/plan.ts";
+import { foldScopes, type LayeredPlan, type ScopeSettings } from "../domain/copier/plan-layer.ts";
+import type { SettingsScope } from "../domain/copier/setting.ts";
+import type { AcceptedSignal } from "../domain/copier/signal.ts";
 import { RegionKeys } from "./keys.ts";
 import { asInteger, asList, LUA_NOW, type Script } from "./script.ts";
 

@@ -10,7 +10,7 @@ import {
   type ClientOrderId,
   type SubscriptionId,
 } from "../domain/ids.ts";
-import type { OutcomeCounts } from "../domain/outcome.ts";
+import type { OutcomeCounts } from "../domain/copier/outcome.ts";
 import { ANSWER_TTL_MS, keptMs } from "./accept.ts";
 import { packOutcomes, type OutcomesEvent } from "./events.ts";
 import type { IntendedOrder, Intents } from "./intents.ts";

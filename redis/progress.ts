@@ -1,6 +1,6 @@
 /** How far a signal's fan-out is: what `GET /v1/signals/:id` answers and the live feed repeats. */
-import type { OutcomeCounts } from "../domain/outcome.ts";
-import type { AcceptedSignal } from "../domain/signal.ts";
+import type { OutcomeCounts } from "../domain/copier/outcome.ts";
+import type { AcceptedSignal } from "../domain/copier/signal.ts";
 import { asList, asText } from "./script.ts";
 import { parseRoutes, type Route } from "./route.ts";
 

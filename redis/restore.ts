@@ -1,5 +1,5 @@
 /** Brings a channel's log at home back to where the records saw it, after its Redis lost a part. */
-import type { AcceptedSignal } from "../domain/signal.ts";
+import type { AcceptedSignal } from "../domain/copier/signal.ts";
 import type { ChannelId } from "../domain/ids.ts";
 import type { HomeKeys } from "./keys.ts";
 import { asInteger, type Script } from "./script.ts";

@@ -8,10 +8,10 @@
  * milliseconds of Redis' clock: a roster rebuilt after a loss goes on above the
  * versions that routes elsewhere still name.
  */
-import type { Follower } from "../domain/decide.ts";
+import type { Follower } from "../domain/copier/decide.ts";
 import type { AccountId, PersonId, SubscriptionId } from "../domain/ids.ts";
-import type { LayeredPlan } from "../domain/plan-layer.ts";
-import type { SubscriptionState } from "../domain/subscription.ts";
+import type { LayeredPlan } from "../domain/copier/plan-layer.ts";
+import type { SubscriptionState } from "../domain/copier/subscription.ts";
 
 /** Large enough to make a job worth its round trips, small enough to read and answer in a few milliseconds. */
 export const SHARD_SIZE = 512;

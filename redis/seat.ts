@@ -1,6 +1,6 @@
 /** Seats: joining, changing and leaving a roster, in one step on its region partition. */
 import type { ChannelId } from "../domain/ids.ts";
-import type { Subscription } from "../domain/subscription.ts";
+import type { Subscription } from "../domain/copier/subscription.ts";
 import { RegionKeys } from "./keys.ts";
 import { SHARD_SIZE, type RowPayload } from "./roster.ts";
 import type { Route } from "./route.ts";

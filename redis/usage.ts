@@ -6,10 +6,10 @@
  * there is the one who changes the usage: so each of these happens once,
  * however often and in whatever order it is told.
  *
- * The packed text of a usage is that of `domain/usage.ts`.
+ * The packed text of a usage is that of `domain/copier/caps.ts`.
  */
 import type { ClientOrderId, SubscriptionId } from "../domain/ids.ts";
-import type { Reservation } from "../domain/decide.ts";
+import type { Reservation } from "../domain/copier/decide.ts";
 import { RegionKeys } from "./keys.ts";
 import { asInteger, asList, asText, type Script } from "./script.ts";
 

@@ -2,9 +2,9 @@
  * `npm run docs` writes `docs/failure-modes.md` from the tables of the domain:
  * what can go wrong has one home, and the page cannot fall behind it.
  */
-import { DESK_REFUSALS } from "../domain/desk-refusals.ts";
+import { DESK_REFUSALS } from "../domain/desk/refusals.ts";
 import { ERRORS } from "../domain/error-codes.ts";
-import { REJECT_REASONS, SKIP_REASONS } from "../domain/outcome.ts";
+import { REJECT_REASONS, SKIP_REASONS } from "../domain/copier/outcome.ts";
 
 export const FAILURE_MODES_PATH = "docs/failure-modes.md";
 
@@ -27,8 +27,8 @@ function reasons(
 export function failureModes(): string {
   return `# Failure modes
 
-Written by \`npm run docs\` from \`domain/error-codes.ts\`, \`domain/outcome.ts\` and
-\`domain/desk-refusals.ts\`; change those.
+Written by \`npm run docs\` from \`domain/error-codes.ts\`, \`domain/copier/outcome.ts\` and
+\`domain/desk/refusals.ts\`; change those.
 
 ## What a caller can be told
 

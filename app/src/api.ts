@@ -3,8 +3,8 @@
  * value; nothing here throws.
  */
 import type { Problem } from "../../domain/error-codes.ts";
-import type { OutcomeCounts } from "../../domain/outcome.ts";
-import type { OpenSignal } from "../../domain/signal.ts";
+import type { OutcomeCounts } from "../../domain/copier/outcome.ts";
+import type { OpenSignal } from "../../domain/copier/signal.ts";
 
 import type { Answer } from "./answer.ts";
 import type { CommandReply, DeskApi } from "./desk-api.ts";

@@ -1,5 +1,5 @@
 /** What a change of the account was, in a sentence. */
-import type { AccountChange } from "../../domain/desk-summary.ts";
+import type { AccountChange } from "../../domain/desk/summary.ts";
 import { count, dollars } from "./wording.ts";
 
 export function changeWords({ command, symbol, cents, shares }: AccountChange): string {

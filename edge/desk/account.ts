@@ -1,8 +1,8 @@
 /** What a day trader reads: the summary of the account, a quote, and the audit, as JSON in pages or as the XML log. */
 import type { Context } from "hono";
-import { formatDeskLine, type DeskCommandName } from "../../domain/desk-command.ts";
+import { formatDeskLine, type DeskCommandName } from "../../domain/desk/command.ts";
 import type { ErrorCode } from "../../domain/error-codes.ts";
-import { ASKED_QUOTE_VALID_MS } from "../../domain/quote.ts";
+import { ASKED_QUOTE_VALID_MS } from "../../domain/desk/quote.ts";
 import { failure, success, type Result } from "../../domain/result.ts";
 import { requireScope } from "../bearer.ts";
 import type { Edge, EdgeApp, EdgeHono } from "../edge.ts";

@@ -4,8 +4,8 @@
  * replies to those before them have been taken, so nothing piles up here.
  */
 import type { Context } from "hono";
-import { formatDeskLine, isBlank } from "../../domain/desk-command.ts";
-import { lineCutter } from "../../domain/desk-lines.ts";
+import { formatDeskLine, isBlank } from "../../domain/desk/command.ts";
+import { lineCutter } from "../../domain/desk/lines.ts";
 import { failure } from "../../domain/result.ts";
 import { requireScope } from "../bearer.ts";
 import { checkBody, mediaTypeOf, readJson } from "../body.ts";

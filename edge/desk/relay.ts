@@ -5,9 +5,9 @@
  * the lines change nothing, or they have a session and numbers, by which the
  * desk knows them again. Otherwise the sender is told that it is not known.
  */
-import { isRepeatable, parseDeskLine } from "../../domain/desk-command.ts";
-import { lineCutter } from "../../domain/desk-lines.ts";
-import { DESK_REFUSALS, type DeskRefusal } from "../../domain/desk-refusals.ts";
+import { isRepeatable, parseDeskLine } from "../../domain/desk/command.ts";
+import { lineCutter } from "../../domain/desk/lines.ts";
+import { DESK_REFUSALS, type DeskRefusal } from "../../domain/desk/refusals.ts";
 import type { DeskServer, DeskServers, Later } from "./servers.ts";
 
 /** A chunk is as much as the desk does in one step. */

@@ -1,7 +1,7 @@
 /** The desk's shapes as the edge takes and answers them; money in whole cents, times in epoch milliseconds. */
 import * as v from "valibot";
-import { DESK_COMMANDS, DESK_USER_PATTERN } from "../../domain/desk-command.ts";
-import { DESK_REFUSALS, type DeskRefusal } from "../../domain/desk-refusals.ts";
+import { DESK_COMMANDS, DESK_USER_PATTERN } from "../../domain/desk/command.ts";
+import { DESK_REFUSALS, type DeskRefusal } from "../../domain/desk/refusals.ts";
 import { MAX_AMOUNT_CENTS } from "../../domain/money.ts";
 import { matching, wholeNumber } from "../schemas.ts";
 

@@ -1,6 +1,6 @@
 /** Who may command whom at the desk: everybody their own user, and an administrator any. */
 import type { Context } from "hono";
-import { DESK_USER_PATTERN, deskUserOf } from "../../domain/desk-command.ts";
+import { DESK_USER_PATTERN, deskUserOf } from "../../domain/desk/command.ts";
 import { ID_PATTERN } from "../../domain/ids.ts";
 import { failure, success, type Result } from "../../domain/result.ts";
 import type { Edge, EdgeHono } from "../edge.ts";

@@ -3,8 +3,8 @@
  * its lines go on a chunk at a time, so it outlives the server that answered
  * last. Replies come in the order of their lines.
  */
-import { isBlank } from "../../domain/desk-command.ts";
-import { lineCutter } from "../../domain/desk-lines.ts";
+import { isBlank } from "../../domain/desk/command.ts";
+import { lineCutter } from "../../domain/desk/lines.ts";
 import { requireScope } from "../bearer.ts";
 import type { Edge, EdgeApp } from "../edge.ts";
 import { log } from "../log.ts";

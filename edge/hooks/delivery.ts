@@ -1,5 +1,5 @@
 /** What each kind of hook makes of a request: a signal and the key under which the same delivery is known again. */
-import type { Signal } from "../../domain/signal.ts";
+import type { Signal } from "../../domain/copier/signal.ts";
 import type { Hook } from "../../redis/hook.ts";
 import { failure, type Failure } from "../../domain/result.ts";
 

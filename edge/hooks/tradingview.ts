@@ -6,7 +6,7 @@
 import type { Fault } from "../../domain/error-codes.ts";
 import type { HomeKeys } from "../../redis/keys.ts";
 import type { Hook } from "../../redis/hook.ts";
-import { canonicalBody, type Signal } from "../../domain/signal.ts";
+import { canonicalBody, type Signal } from "../../domain/copier/signal.ts";
 import { parseCents } from "../../domain/money.ts";
 import type { InferOutput } from "valibot";
 import { sha256Hex } from "../digest.ts";

@@ -4,7 +4,7 @@
  * the plain model, the books and the audit.
  */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { parseDeskLine } from "../../domain/desk-command.ts";
+import { parseDeskLine } from "../../domain/desk/command.ts";
 import { DeskModel } from "../support/desk-model.ts";
 import { askedQuoteKey } from "../../redis/keys.ts";
 import type { AuditStore } from "../../workers/audit/port.ts";

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { SignalId } from "../../domain/ids.ts";
-import type { CloseSignal } from "../../domain/signal.ts";
+import type { CloseSignal } from "../../domain/copier/signal.ts";
 import type { HaltAction, HaltScope } from "../../redis/halt.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import { writeHalt } from "../../workers/control/halts.ts";

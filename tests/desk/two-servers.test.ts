@@ -1,7 +1,7 @@
 /** Two desk servers in front of the same books: what many users do at both ends as the plain model says. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import fc from "fast-check";
-import { parseDeskLine, type DeskCommand } from "../../domain/desk-command.ts";
+import { parseDeskLine, type DeskCommand } from "../../domain/desk/command.ts";
 import { DeskModel } from "../support/desk-model.ts";
 import { formatCents } from "../../domain/money.ts";
 import { openSqliteAudit } from "../../workers/audit/sqlite.ts";

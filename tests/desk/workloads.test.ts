@@ -6,7 +6,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "bun:test";
-import { isBlank, parseDeskLine, type DeskLine } from "../../domain/desk-command.ts";
+import { isBlank, parseDeskLine, type DeskLine } from "../../domain/desk/command.ts";
 import { DeskModel } from "../support/desk-model.ts";
 import type { AccountId } from "../../domain/ids.ts";
 import { readAccounts } from "../../redis/desk-accounts.ts";

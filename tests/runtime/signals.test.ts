@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { setHalt, type HaltAction } from "../../redis/halt.ts";
 import type { SignalId } from "../../domain/ids.ts";
-import { canonicalBody } from "../../domain/signal.ts";
+import { canonicalBody } from "../../domain/copier/signal.ts";
 import { MAX_UNDER_WAY } from "../../edge/accept.ts";
 import { MAX_UNDISPATCHED } from "../../redis/accept.ts";
 import { dispatchesOf, enqueue, MAX_JOBS_WAITING } from "../../redis/enqueue.ts";

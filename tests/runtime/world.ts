@@ -10,7 +10,7 @@ import {
   type SignalId,
   type SubscriptionId,
 } from "../../domain/ids.ts";
-import type { Subscription } from "../../domain/subscription.ts";
+import type { Subscription } from "../../domain/copier/subscription.ts";
 import { startBridge } from "../../local/bridge.ts";
 import type { Hook } from "../../redis/hook.ts";
 import { HomeKeys, hookKey, liveChannel, PartitionMap, RegionKeys } from "../../redis/keys.ts";

@@ -5,8 +5,8 @@ import {
   type PersonId,
   type SubscriptionId,
 } from "../../domain/ids.ts";
-import { canonicalBody, type AcceptedClose, type Signal } from "../../domain/signal.ts";
-import type { Subscription } from "../../domain/subscription.ts";
+import { canonicalBody, type AcceptedClose, type Signal } from "../../domain/copier/signal.ts";
+import type { Subscription } from "../../domain/copier/subscription.ts";
 import { accept } from "../../redis/accept.ts";
 import { dispatchesOf, enqueue } from "../../redis/enqueue.ts";
 import { closeDispatchesOf, enqueueClose } from "../../redis/enqueue-close.ts";

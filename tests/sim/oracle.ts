@@ -1,5 +1,9 @@
 /** What a bystander knows: each acceptance as it took effect, with everyone who was on the roster at that moment. */
-import { openUntilMs, type AcceptedClose, type AcceptedSignal } from "../../domain/signal.ts";
+import {
+  openUntilMs,
+  type AcceptedClose,
+  type AcceptedSignal,
+} from "../../domain/copier/signal.ts";
 import type { SignalId } from "../../domain/ids.ts";
 import { accept } from "../../redis/accept.ts";
 import { HomeKeys, RegionKeys, type PartitionMap } from "../../redis/keys.ts";

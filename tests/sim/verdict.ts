@@ -1,6 +1,6 @@
 /** The verdict: what every signal must have come to, from the events in Redis and from the broker's own book. */
 import { clientOrderId, type SubscriptionId } from "../../domain/ids.ts";
-import type { CloseOutcome, Outcome } from "../../domain/outcome.ts";
+import type { CloseOutcome, Outcome } from "../../domain/copier/outcome.ts";
 import { HomeKeys, RegionKeys, type PartitionMap } from "../../redis/keys.ts";
 import {
   unpackClosures,

@@ -16,8 +16,8 @@ import {
   type CloseSignal,
   type OpenSignal,
   type Signal,
-} from "../../domain/signal.ts";
-import type { Subscription } from "../../domain/subscription.ts";
+} from "../../domain/copier/signal.ts";
+import type { Subscription } from "../../domain/copier/subscription.ts";
 import { accept, HOUSE, type Acceptance } from "../../redis/accept.ts";
 import { parseBucket } from "../../redis/desk-books.ts";
 import {

@@ -2,8 +2,8 @@
  * The desk's rules as plainly as they can be written, over maps in memory: what
  * the real desk is compared with. It decides nothing in production.
  */
-import type { DeskCommand } from "../../domain/desk-command.ts";
-import type { DeskRefusal } from "../../domain/desk-refusals.ts";
+import type { DeskCommand } from "../../domain/desk/command.ts";
+import type { DeskRefusal } from "../../domain/desk/refusals.ts";
 import type { DeskBooks } from "../../redis/desk-accounts.ts";
 
 /** No account holds more cents, and no position more shares. */

@@ -4,7 +4,7 @@ import { commitAccounts } from "../../redis/desk-commit.ts";
 import { noChanges } from "../../redis/desk-draft.ts";
 import { deposit } from "../../redis/desk-deposit.ts";
 import { readAccounts } from "../../redis/desk-accounts.ts";
-import type { DeskRefusal } from "../../domain/desk-refusals.ts";
+import type { DeskRefusal } from "../../domain/desk/refusals.ts";
 import type { AccountId } from "../../domain/ids.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { connectRedis } from "../redis-client.ts";

@@ -2,9 +2,9 @@
  * The desk's commands, many at once: each is checked, done, numbered and
  * audited in the order given, all in one atomic step.
  */
-import { executeCommand } from "../../domain/desk-rules.ts";
-import type { DeskCommandName } from "../../domain/desk-command.ts";
-import type { DeskRefusal } from "../../domain/desk-refusals.ts";
+import { executeCommand } from "../../domain/desk/rules.ts";
+import type { DeskCommandName } from "../../domain/desk/command.ts";
+import type { DeskRefusal } from "../../domain/desk/refusals.ts";
 import { commandEvent, firedEvent, paidEvent, type PaidAnswer } from "../../redis/desk-audit.ts";
 import type { AccountDraft } from "../../redis/desk-draft.ts";
 import { DONE, membersOf, packReply, SUMMARY, unpackReply } from "../../redis/desk-reply.ts";

@@ -3,8 +3,8 @@
  * transaction that set it. Waiting triggers stand ordered by symbol and price,
  * so a quote looks at those that it meets and at no other.
  */
-import { fireBuy, fireSell } from "../../domain/desk-rules.ts";
-import type { Quote } from "../../domain/quote.ts";
+import { fireBuy, fireSell } from "../../domain/desk/rules.ts";
+import type { Quote } from "../../domain/desk/quote.ts";
 import { firedEvent } from "../../redis/desk-audit.ts";
 import type { AccountDraft } from "../../redis/desk-draft.ts";
 import { packTrigger } from "../../redis/desk-fields.ts";

@@ -1,9 +1,9 @@
 /** Plans as whole processes carry them out, on the real desk: what its books say is the verdict. */
 import { afterAll, afterEach, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import type { CopyPlan } from "../../domain/copy-plan.ts";
+import type { CopyPlan } from "../../domain/copier/plan.ts";
 import type { SignalId } from "../../domain/ids.ts";
-import type { OpenSignal } from "../../domain/signal.ts";
-import { parseUsage } from "../../domain/usage.ts";
+import type { OpenSignal } from "../../domain/copier/signal.ts";
+import { parseUsage } from "../../domain/copier/caps.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import {
   followerOf,

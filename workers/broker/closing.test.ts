@@ -8,7 +8,7 @@ import {
   setDefaultTimeout,
   test,
 } from "bun:test";
-import { saleCents } from "../../domain/contract.ts";
+import { saleCents } from "../../domain/desk/contract.ts";
 import type { SignalId } from "../../domain/ids.ts";
 import { parseBucket, type Contract } from "../../redis/desk-books.ts";
 import { DeskKeys, RegionKeys } from "../../redis/keys.ts";

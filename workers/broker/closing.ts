@@ -3,9 +3,9 @@
  * yet (its open has no outcome, a halt holds it, the broker does not answer)
  * goes to the end of the stream and comes again, for as long as it takes.
  */
-import { countOutcomes, type CloseOutcome } from "../../domain/outcome.ts";
+import { countOutcomes, type CloseOutcome } from "../../domain/copier/outcome.ts";
 import type { SubscriptionId } from "../../domain/ids.ts";
-import { openUntilMs } from "../../domain/signal.ts";
+import { openUntilMs } from "../../domain/copier/signal.ts";
 import { parseCloseJob, type CloseJob } from "../../redis/close-job.ts";
 import { moveClosing, noteSent, type ClosingState } from "../../redis/closing.ts";
 import type { ClosuresEvent, CopyClosure } from "../../redis/events.ts";

@@ -1,9 +1,9 @@
 /** What is decided for all of a shard, and what it takes of its followers' caps. */
-import { decide, type Facts } from "../../domain/decide.ts";
+import { decide, type Facts } from "../../domain/copier/decide.ts";
 import type { IntendedOrder, Intents } from "../../redis/intents.ts";
 import type { Halts } from "../../redis/halt.ts";
 import type { Job } from "../../redis/job.ts";
-import { rotate } from "../../domain/fairness.ts";
+import { rotate } from "../../domain/copier/fairness.ts";
 import { wasSeated, type RosterMember } from "../../redis/roster.ts";
 import type { OrderReservation } from "../../redis/usage.ts";
 import { stopOf } from "./hold.ts";

@@ -3,8 +3,8 @@
  * the broker, usage of those with caps. A shard whose plans ask for nothing
  * costs nothing.
  */
-import { brokerSymbol, isCapped } from "../../domain/copy-plan.ts";
-import type { Facts } from "../../domain/decide.ts";
+import { brokerSymbol, isCapped } from "../../domain/copier/plan.ts";
+import type { Facts } from "../../domain/copier/decide.ts";
 import type { Job } from "../../redis/job.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import type { RosterMember } from "../../redis/roster.ts";

@@ -8,7 +8,7 @@ import {
   setDefaultTimeout,
   test,
 } from "bun:test";
-import { fairnessOf } from "../../domain/fairness.ts";
+import { fairnessOf } from "../../domain/copier/fairness.ts";
 import { asId, type AccountId, type SignalId, type SubscriptionId } from "../../domain/ids.ts";
 import { dispatchesOf, enqueue } from "../../redis/enqueue.ts";
 import { RegionKeys } from "../../redis/keys.ts";

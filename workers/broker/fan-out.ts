@@ -1,6 +1,6 @@
 /** One job from its stream to its outcomes: decide → intend → place → report. */
-import type { Facts } from "../../domain/decide.ts";
-import { countOutcomes } from "../../domain/outcome.ts";
+import type { Facts } from "../../domain/copier/decide.ts";
+import { countOutcomes } from "../../domain/copier/outcome.ts";
 import type { CopyOutcome, OutcomesEvent } from "../../redis/events.ts";
 import { intend, type IntendReply, type Intents } from "../../redis/intents.ts";
 import { releasedOf, report } from "../../redis/outcomes.ts";

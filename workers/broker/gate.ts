@@ -8,7 +8,7 @@
  * just compared them.
  */
 import type { PersonId, SubscriptionId } from "../../domain/ids.ts";
-import type { SkipReason } from "../../domain/outcome.ts";
+import type { SkipReason } from "../../domain/copier/outcome.ts";
 import type { Job } from "../../redis/job.ts";
 import type { RosterMember } from "../../redis/roster.ts";
 import type { Broker, OrderBatch } from "../brokers/port.ts";

@@ -1,6 +1,6 @@
 /** What a halt or a drain keeps from leaving, order by order. */
 import type { PersonId } from "../../domain/ids.ts";
-import type { SkipReason } from "../../domain/outcome.ts";
+import type { SkipReason } from "../../domain/copier/outcome.ts";
 import { haltScopes, standing, type Halts } from "../../redis/halt.ts";
 import type { CloseJob } from "../../redis/close-job.ts";
 import type { Job } from "../../redis/job.ts";

@@ -4,8 +4,8 @@
  * Nothing here is trusted: the script that writes the intents compares the
  * version. Where no layer stands, a shard's members are taken as they are.
  */
-import { layUnder, type LayeredPlan } from "../../domain/plan-layer.ts";
-import type { AcceptedSignal } from "../../domain/signal.ts";
+import { layUnder, type LayeredPlan } from "../../domain/copier/plan-layer.ts";
+import type { AcceptedSignal } from "../../domain/copier/signal.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import { layerFields, parseLayers, type Layers } from "../../redis/layers.ts";
 import type { RosterMember } from "../../redis/roster.ts";

@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import type { PlanLayer } from "../../domain/plan-layer.ts";
-import type { SettingsScope } from "../../domain/settings-scope.ts";
-import type { OpenSignal } from "../../domain/signal.ts";
+import type { PlanLayer } from "../../domain/copier/plan-layer.ts";
+import type { SettingsScope } from "../../domain/copier/setting.ts";
+import type { OpenSignal } from "../../domain/copier/signal.ts";
 import { setLayer } from "../../redis/layers.ts";
 import {
   CHANNEL,

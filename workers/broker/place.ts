@@ -4,7 +4,7 @@
  * twice; everywhere else, and after the deadline, the broker is only asked.
  * What it cannot say stays `unknown`.
  */
-import type { Outcome } from "../../domain/outcome.ts";
+import type { Outcome } from "../../domain/copier/outcome.ts";
 import type { Broker, Capabilities, LookUp, OrderBatch } from "../brokers/port.ts";
 import type { Clock } from "../clock.ts";
 import { crashPoint } from "../crash-point.ts";

@@ -3,7 +3,7 @@
  * put to the broker until it says what became of them; nothing is ever sent
  * again. One that it cannot answer yet makes room for those behind it.
  */
-import { countOutcomes, type Outcome } from "../../domain/outcome.ts";
+import { countOutcomes, type Outcome } from "../../domain/copier/outcome.ts";
 import type { CopyOutcome } from "../../redis/events.ts";
 import { answer, releasedOf } from "../../redis/outcomes.ts";
 import { parseStoredJob, STORED_JOB_FIELDS, type Intents } from "../../redis/intents.ts";

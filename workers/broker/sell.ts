@@ -6,7 +6,7 @@
  * its way any more.
  */
 import type { SubscriptionId } from "../../domain/ids.ts";
-import { openUntilMs, type AcceptedOpen } from "../../domain/signal.ts";
+import { openUntilMs, type AcceptedOpen } from "../../domain/copier/signal.ts";
 import type { CloseJob } from "../../redis/close-job.ts";
 import { CLOCK_SKEW_MS } from "../../redis/run.ts";
 import type { Broker, CloseAnswer, CloseBatch, CloseLookUp } from "../brokers/port.ts";

@@ -8,7 +8,7 @@
  * are taken over again from well before.
  */
 import { getLogger } from "@logtape/logtape";
-import { dayOf } from "../../domain/usage.ts";
+import { dayOf } from "../../domain/copier/caps.ts";
 import type { SettlementsEvent } from "../../redis/events.ts";
 import { RegionKeys, type PartitionMap } from "../../redis/keys.ts";
 import { runSince } from "../../redis/run.ts";

@@ -1,7 +1,7 @@
 /** Reserving, giving back and settling on a real Redis, against a plain model, in whatever order they come. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import fc from "fast-check";
-import { decide, type Reservation } from "../../domain/decide.ts";
+import { decide, type Reservation } from "../../domain/copier/decide.ts";
 import {
   asId,
   signalIdIn,
@@ -11,9 +11,9 @@ import {
   type PersonId,
   type SubscriptionId,
 } from "../../domain/ids.ts";
-import { countOutcomes, type Outcome } from "../../domain/outcome.ts";
-import type { AcceptedSignal } from "../../domain/signal.ts";
-import { DAY_MS, parseUsage } from "../../domain/usage.ts";
+import { countOutcomes, type Outcome } from "../../domain/copier/outcome.ts";
+import type { AcceptedSignal } from "../../domain/copier/signal.ts";
+import { DAY_MS, parseUsage } from "../../domain/copier/caps.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { connectRedis } from "../redis-client.ts";
 import { run } from "../redis.ts";

@@ -5,8 +5,8 @@
  */
 import type { AccountId, ClientOrderId, SignalId } from "../../domain/ids.ts";
 import type { SettlementKind, ContractType } from "../../domain/products/binary.ts";
-import type { Order } from "../../domain/order.ts";
-import type { CloseOutcome, Outcome } from "../../domain/outcome.ts";
+import type { Order } from "../../domain/copier/order.ts";
+import type { CloseOutcome, Outcome } from "../../domain/copier/outcome.ts";
 
 /**
  * What may be built on when an order goes unanswered. Whoever adds a broker

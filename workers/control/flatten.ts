@@ -5,7 +5,7 @@
  * what is open by then, which is what the first could not.
  */
 import { signalIdIn, type ChannelId, type PersonId, type SignalId } from "../../domain/ids.ts";
-import { canonicalBody, type CloseSignal, type PlacedCopy } from "../../domain/signal.ts";
+import { canonicalBody, type CloseSignal, type PlacedCopy } from "../../domain/copier/signal.ts";
 import { accept, HOUSE, type Acceptance, type AcceptReply } from "../../redis/accept.ts";
 import type { HaltScope } from "../../redis/halt.ts";
 import { HomeKeys, RegionKeys } from "../../redis/keys.ts";

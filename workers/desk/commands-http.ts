@@ -5,8 +5,8 @@
  * and given up when it has not read for half a minute. A desk that stops takes no
  * more, answers what it took, and ends.
  */
-import { isBlank, parseDeskLine, spokenBy } from "../../domain/desk-command.ts";
-import { lineCutter } from "../../domain/desk-lines.ts";
+import { isBlank, parseDeskLine, spokenBy } from "../../domain/desk/command.ts";
+import { lineCutter } from "../../domain/desk/lines.ts";
 import type { DeskCommands } from "./commands.ts";
 
 /** Lines of one request that are taken but whose replies have not been read. */

@@ -4,7 +4,7 @@
  * is which. A desk that stops takes no more, answers what it took, and closes.
  */
 import type { ServerWebSocket, WebSocketHandler } from "bun";
-import { isBlank, parseDeskLine } from "../../domain/desk-command.ts";
+import { isBlank, parseDeskLine } from "../../domain/desk/command.ts";
 import type { DeskCommands } from "./commands.ts";
 
 export interface CommandSocket {

@@ -3,8 +3,8 @@
  * done in the order they came; a user whose command waits for a quote holds up
  * nobody else. Nothing is kept here that another server would miss.
  */
-import { QUOTED_COMMANDS, type DeskLine } from "../../domain/desk-command.ts";
-import { DESK_REFUSALS, type DeskRefusal } from "../../domain/desk-refusals.ts";
+import { QUOTED_COMMANDS, type DeskLine } from "../../domain/desk/command.ts";
+import { DESK_REFUSALS, type DeskRefusal } from "../../domain/desk/refusals.ts";
 import type { AccountId } from "../../domain/ids.ts";
 import type { PartitionMap } from "../../redis/keys.ts";
 import type { ReadyCommand, Reply } from "../accounts/execute.ts";

@@ -1,7 +1,7 @@
 /** The desk's scripts on a real Redis, held against the plain model and the table of DESK. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { parseDeskLine, QUOTED_COMMANDS, type DeskCommand } from "../../domain/desk-command.ts";
+import { parseDeskLine, QUOTED_COMMANDS, type DeskCommand } from "../../domain/desk/command.ts";
 import { DeskModel } from "../../tests/support/desk-model.ts";
 import { readAccounts } from "../../redis/desk-accounts.ts";
 import {
@@ -16,7 +16,7 @@ import {
 import { AccountBook } from "../accounts/book.ts";
 import { executeCommands, type ReadyCommand, type Reply } from "../accounts/execute.ts";
 import { fireTriggers, type FireCursor } from "../accounts/fire.ts";
-import { MAX_HELD } from "../../domain/desk-account.ts";
+import { MAX_HELD } from "../../domain/desk/account.ts";
 import { waitingTriggers } from "../../redis/desk-waiting.ts";
 import { DeskKeys } from "../../redis/keys.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";

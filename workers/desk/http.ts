@@ -9,7 +9,7 @@ import { bearerAuth } from "hono/bearer-auth";
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import * as v from "valibot";
-import { DESK_USER_PATTERN } from "../../domain/desk-command.ts";
+import { DESK_USER_PATTERN } from "../../domain/desk/command.ts";
 import { problemOf, type ErrorCode, type Fault } from "../../domain/error-codes.ts";
 import { DeskKeys, type PartitionMap } from "../../redis/keys.ts";
 import { ID_PATTERN, type AccountId } from "../../domain/ids.ts";

@@ -3,8 +3,8 @@
  * cannot say is left out: commands that are none, symbols of more than three
  * letters, servers that came and went.
  */
-import { DESK_COMMANDS } from "../../domain/desk-command.ts";
-import { DESK_REFUSALS } from "../../domain/desk-refusals.ts";
+import { DESK_COMMANDS } from "../../domain/desk/command.ts";
+import { DESK_REFUSALS } from "../../domain/desk/refusals.ts";
 import { formatCents } from "../../domain/money.ts";
 import { eventsOf, parseAuditEntry, type AuditEvent } from "../../redis/desk-audit.ts";
 import type { StoredEntry } from "../audit/port.ts";

@@ -1,5 +1,5 @@
 /** The quotes that a desk server trades stocks at: its own copy of the shared cache, and the way to get what is not in it. */
-import { ASKED_QUOTE_VALID_MS, centsOf, STREAMED_QUOTE_VALID_MS } from "../../domain/quote.ts";
+import { ASKED_QUOTE_VALID_MS, centsOf, STREAMED_QUOTE_VALID_MS } from "../../domain/desk/quote.ts";
 import type { PaidAnswer } from "../../redis/desk-audit.ts";
 import type { AskedQuote, QuotedAnswer } from "../quotes/asked-quotes.ts";
 import { paidAnswer } from "../quotes/paid.ts";

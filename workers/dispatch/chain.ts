@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { CompactSign, importJWK, type JWK } from "jose";
-import type { AcceptedSignal } from "../../domain/signal.ts";
+import type { AcceptedSignal } from "../../domain/copier/signal.ts";
 import { link, type EntryLink } from "../../redis/dispatch.ts";
 import type { ChainLink } from "../../redis/events.ts";
 import { HomeKeys } from "../../redis/keys.ts";

@@ -9,7 +9,7 @@ import {
 } from "bun:test";
 import { compactVerify, exportJWK, generateKeyPair, type JWK } from "jose";
 import { signalIdIn, type SignalId } from "../../domain/ids.ts";
-import type { AcceptedSignal } from "../../domain/signal.ts";
+import type { AcceptedSignal } from "../../domain/copier/signal.ts";
 import type { ChainLink } from "../../redis/events.ts";
 import { overdue } from "../../redis/dispatch.ts";
 import { MAX_JOBS_WAITING } from "../../redis/enqueue.ts";

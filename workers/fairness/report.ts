@@ -1,11 +1,11 @@
 /** How evenly a channel's followers were served over many signals, and who of them was served worst. */
-import { fairnessOf, type FollowerRanks } from "../../domain/fairness.ts";
+import { fairnessOf, type FollowerRanks } from "../../domain/copier/fairness.ts";
 import type { SubscriptionId } from "../../domain/ids.ts";
 import type { Service } from "./service.ts";
 
 export interface FairnessReport {
   readonly signals: number;
-  /** 1 where the order never changes, near 0 where it evens out: see `domain/fairness.ts`. */
+  /** 1 where the order never changes, near 0 where it evens out: see `domain/copier/fairness.ts`. */
   readonly dispersion: number;
   /** Between the first and the last answer of a signal. */
   readonly spreadMs: { readonly median: number; readonly worst: number };

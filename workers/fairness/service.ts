@@ -5,7 +5,7 @@
  * have one answer, and count as served at the same moment.
  */
 import type { SubscriptionId } from "../../domain/ids.ts";
-import type { Served } from "../../domain/fairness.ts";
+import type { Served } from "../../domain/copier/fairness.ts";
 import type { OrderRecord, Records } from "../records/port.ts";
 
 /** One signal. */

@@ -6,7 +6,7 @@
  * price.
  */
 import { getLogger } from "@logtape/logtape";
-import type { Quote } from "../../domain/quote.ts";
+import type { Quote } from "../../domain/desk/quote.ts";
 import { releaseAsking, storeQuote, takeQuote } from "../../redis/asked-quote.ts";
 import { PAID_QUOTES_KEY } from "../../redis/keys.ts";
 import { run, type Redis } from "../redis.ts";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
-import type { Quote } from "../../domain/quote.ts";
+import type { Quote } from "../../domain/desk/quote.ts";
 import { TICKS_KEPT_MS } from "../../redis/desk-quotes.ts";
 import { DeskKeys, PartitionMap } from "../../redis/keys.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";

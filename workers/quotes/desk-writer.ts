@@ -4,7 +4,7 @@
  * contract may have to settle on one of them.
  */
 import { getLogger } from "@logtape/logtape";
-import type { Quote } from "../../domain/quote.ts";
+import type { Quote } from "../../domain/desk/quote.ts";
 import { writeDeskQuotes } from "../../redis/desk-quotes.ts";
 import { DeskKeys, type PartitionMap } from "../../redis/keys.ts";
 import { run, type Redis } from "../redis.ts";

@@ -5,7 +5,11 @@
  */
 import { problemOf, type ErrorCode } from "../../domain/error-codes.ts";
 import { formatMicros } from "../../domain/money.ts";
-import { ASKED_SYMBOL_PATTERN, STREAMED_QUOTE_VALID_MS, type Quote } from "../../domain/quote.ts";
+import {
+  ASKED_SYMBOL_PATTERN,
+  STREAMED_QUOTE_VALID_MS,
+  type Quote,
+} from "../../domain/desk/quote.ts";
 import type { AskedQuote } from "./asked-quotes.ts";
 
 export interface QuotesApi {

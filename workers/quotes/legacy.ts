@@ -4,7 +4,7 @@
  * come in pieces, without their newline, as garbage or not at all; each of
  * these is an answer of its own here, and none is ever a price.
  */
-import { parseAnswer } from "../../domain/quote.ts";
+import { parseAnswer } from "../../domain/desk/quote.ts";
 import { addressOf, discard, type Answer, type AskedSource } from "./port.ts";
 
 /** Longer than any answer; whoever sends more is not a quote server. */

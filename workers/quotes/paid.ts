@@ -1,7 +1,7 @@
 /** Answers that were paid for, as the desk's audit knows them. */
 import { getLogger } from "@logtape/logtape";
 import type { AccountId } from "../../domain/ids.ts";
-import { centsOf } from "../../domain/quote.ts";
+import { centsOf } from "../../domain/desk/quote.ts";
 import type { PaidAnswer } from "../../redis/desk-audit.ts";
 import { noteInAudit } from "../../redis/desk-note.ts";
 import { PartitionMap } from "../../redis/keys.ts";

@@ -3,7 +3,7 @@
  * says which one serves which symbols; that a price is simulated is a label of
  * the configuration, never a difference in the code.
  */
-import type { Quote } from "../../domain/quote.ts";
+import type { Quote } from "../../domain/desk/quote.ts";
 
 export type Answer =
   | {

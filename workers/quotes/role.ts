@@ -5,7 +5,7 @@
  * symbol at a time, and a trigger fires once.
  */
 import { PartitionMap } from "../../redis/keys.ts";
-import type { Quote } from "../../domain/quote.ts";
+import type { Quote } from "../../domain/desk/quote.ts";
 import { armCrashPoint } from "../crash-point.ts";
 import type { Role } from "../role.ts";
 import { connectRedis } from "../redis-client.ts";

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "bun:test";
-import type { Quote } from "../../domain/quote.ts";
+import type { Quote } from "../../domain/desk/quote.ts";
 import { freePort } from "../../tests/support/ports.ts";
 import { startRole, type RoleProcess } from "../../tests/support/role.ts";
 import { startPeer, type Peer } from "../../tests/support/tcp.ts";

@@ -6,7 +6,7 @@
  * time in the future counts as now: taken as it is, it would freeze its symbol.
  */
 import { getLogger } from "@logtape/logtape";
-import { parseTick, type Quote } from "../../domain/quote.ts";
+import { parseTick, type Quote } from "../../domain/desk/quote.ts";
 import { addressOf, discard, type StreamingSource } from "./port.ts";
 
 const MAX_LINE_BYTES = 256;

@@ -1,6 +1,6 @@
 /** Watches on a real Redis, with a quote server of the test's own behind the asked quotes. */
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import type { Quote } from "../../domain/quote.ts";
+import type { Quote } from "../../domain/desk/quote.ts";
 import { takeQuote } from "../../redis/asked-quote.ts";
 import { eventsOf, parseAuditEntry, type AuditEvent } from "../../redis/desk-audit.ts";
 import { AccountBook } from "../accounts/book.ts";

@@ -12,7 +12,7 @@ import {
   centsOf,
   STREAMED_QUOTE_VALID_MS,
   type Quote,
-} from "../../domain/quote.ts";
+} from "../../domain/desk/quote.ts";
 import { storeQuote } from "../../redis/asked-quote.ts";
 import { waitingTriggers, type TriggerSide } from "../../redis/desk-waiting.ts";
 import type { PartitionMap } from "../../redis/keys.ts";

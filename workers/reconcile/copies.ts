@@ -4,7 +4,7 @@
  * broker's own list.
  */
 import type { SignalId, SubscriptionId } from "../../domain/ids.ts";
-import type { Outcome } from "../../domain/outcome.ts";
+import type { Outcome } from "../../domain/copier/outcome.ts";
 import type { BookedOrder } from "../brokers/port.ts";
 import type { Difference, DifferenceKind } from "./differences.ts";
 

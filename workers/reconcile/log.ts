@@ -2,7 +2,7 @@
  * A channel's log held against itself: numbers without gaps, links that go on
  * from one another, and a Redis that stands no lower than the records (P7).
  */
-import type { AcceptedSignal } from "../../domain/signal.ts";
+import type { AcceptedSignal } from "../../domain/copier/signal.ts";
 import { FIRST_HASH, linkHash } from "../dispatch/chain.ts";
 import type { Difference, DifferenceKind } from "./differences.ts";
 

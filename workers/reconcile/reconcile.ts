@@ -5,7 +5,7 @@
  * for people to see.
  */
 import type { ChannelId, SignalId } from "../../domain/ids.ts";
-import type { AcceptedSignal } from "../../domain/signal.ts";
+import type { AcceptedSignal } from "../../domain/copier/signal.ts";
 import { HomeKeys } from "../../redis/keys.ts";
 import type { SignalRecord } from "../records/port.ts";
 import { compareClose } from "./closes.ts";

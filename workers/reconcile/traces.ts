@@ -3,7 +3,7 @@
  * and outcomes in the regions. Read before the records: what leaves a stream
  * is in the records by then.
  */
-import type { AcceptedSignal } from "../../domain/signal.ts";
+import type { AcceptedSignal } from "../../domain/copier/signal.ts";
 import { HomeKeys, RegionKeys } from "../../redis/keys.ts";
 import { clientOrderId } from "../../domain/ids.ts";
 import { parseCloseJob } from "../../redis/close-job.ts";

@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { SETTLEMENT_KINDS } from "../../domain/products/binary.ts";
 import { ID_PATTERN, isSignalId } from "../../domain/ids.ts";
-import type { AcceptedSignal } from "../../domain/signal.ts";
+import type { AcceptedSignal } from "../../domain/copier/signal.ts";
 import {
   unpackClosures,
   unpackOutcomes,

@@ -4,8 +4,8 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { asId, clientOrderId, type AccountId, type SubscriptionId } from "../../domain/ids.ts";
-import type { CloseOutcome, Outcome } from "../../domain/outcome.ts";
-import type { AcceptedSignal } from "../../domain/signal.ts";
+import type { CloseOutcome, Outcome } from "../../domain/copier/outcome.ts";
+import type { AcceptedSignal } from "../../domain/copier/signal.ts";
 import {
   packClosures,
   type ClosuresEvent,

@@ -11,7 +11,7 @@ import { ID_PATTERN } from "../../domain/ids.ts";
 import { problemResponse } from "./problems.ts";
 import { check, checkIdempotencyKey, readBody, readQuery } from "./request.ts";
 import { failure, type Failure } from "../../domain/result.ts";
-import type { Scope } from "../../domain/scope.ts";
+import type { Scope } from "../../domain/permission.ts";
 import { ProblemAnswer } from "./schemas.ts";
 import { bearerOf, type Caller, type Tokens } from "./tokens.ts";
 

@@ -3,11 +3,11 @@ import * as v from "valibot";
 import type { ErrorCode } from "../../domain/error-codes.ts";
 import { ID_PATTERN } from "../../domain/ids.ts";
 import { MAX_AMOUNT_CENTS } from "../../domain/money.ts";
-import { OUTCOME_KINDS } from "../../domain/outcome.ts";
-import { PLAN_FIELDS } from "../../domain/plan-layer.ts";
+import { OUTCOME_KINDS } from "../../domain/copier/outcome.ts";
+import { PLAN_FIELDS } from "../../domain/copier/plan-layer.ts";
 import { SYMBOL_PATTERN } from "../../domain/instrument.ts";
 import { CONTRACT_TYPES, MAX_DURATION_SECONDS } from "../../domain/products/binary.ts";
-import { SUBSCRIPTION_STATES } from "../../domain/subscription.ts";
+import { SUBSCRIPTION_STATES } from "../../domain/copier/subscription.ts";
 
 /** The last millisecond of the year 9999. */
 const MAX_TIME_MS = 253_402_300_799_999;
@@ -59,7 +59,7 @@ const symbols = v.pipe(
 );
 const WHOLE_BP = 10_000;
 
-/** What each of these does is said in `domain/copy-plan.ts` and `domain/plan-layer.ts`. */
+/** What each of these does is said in `domain/copier/plan.ts` and `domain/copier/plan-layer.ts`. */
 const Plan = v.strictObject({
   sizing: v.exactOptional(
     v.variant(

@@ -1,12 +1,12 @@
 /** Signing in, and who one is. */
 import type { Hono } from "hono";
-import { deskUserOf } from "../../domain/desk-command.ts";
+import { deskUserOf } from "../../domain/desk/command.ts";
 import { asId, type PersonId } from "../../domain/ids.ts";
 import { sentChannels } from "./access.ts";
 import type { Api } from "./api.ts";
 import { reply, serve, serveAnyone } from "./operation.ts";
 import { failure } from "../../domain/result.ts";
-import type { Scope } from "../../domain/scope.ts";
+import type { Scope } from "../../domain/permission.ts";
 import { PersonAnswer, SessionAnswer, SessionBody } from "./schemas.ts";
 
 const OF_EVERYONE: readonly Scope[] = ["signals:read", "records:read", "records:write"];

@@ -12,7 +12,7 @@ import {
   parseSettingsScope,
   SETTINGS_SCOPE_PATTERN,
   type SettingsScope,
-} from "../../domain/settings-scope.ts";
+} from "../../domain/copier/setting.ts";
 import type { Records, SettingsRecord } from "../records/port.ts";
 import { noSettings, recordSettings } from "../roster/settings.ts";
 import type { Api } from "./api.ts";

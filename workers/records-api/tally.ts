@@ -1,5 +1,9 @@
 /** What became of a signal's copies, added up from their orders. */
-import { OUTCOME_KINDS, type OutcomeCounts, type OutcomeKind } from "../../domain/outcome.ts";
+import {
+  OUTCOME_KINDS,
+  type OutcomeCounts,
+  type OutcomeKind,
+} from "../../domain/copier/outcome.ts";
 import type { SettlementKind } from "../../domain/products/binary.ts";
 import type { Group, Records, SignalRecord } from "../records/port.ts";
 

@@ -5,7 +5,7 @@
 import { calculateJwkThumbprint, errors, importJWK, jwtVerify, SignJWT, type JWK } from "jose";
 import { ID_PATTERN, type PersonId } from "../../domain/ids.ts";
 import { failure, success, type Result } from "../../domain/result.ts";
-import type { Scope } from "../../domain/scope.ts";
+import type { Scope } from "../../domain/permission.ts";
 
 export const SESSION_MS = 12 * 60 * 60 * 1000;
 const CLOCK_LEEWAY_MS = 60_000;

@@ -3,11 +3,11 @@
  * two drivers (MongoDB, SQLite). Every write is idempotent and bulk; nothing
  * needs a transaction over several documents.
  */
-import type { Channel } from "../../domain/channel.ts";
-import type { Grant } from "../../domain/grant.ts";
+import type { Channel } from "../../domain/copier/channel.ts";
+import type { Grant } from "../../domain/copier/grant.ts";
 import type { PersonId } from "../../domain/ids.ts";
-import type { ScopeSettings } from "../../domain/plan-layer.ts";
-import type { Subscription } from "../../domain/subscription.ts";
+import type { ScopeSettings } from "../../domain/copier/plan-layer.ts";
+import type { Subscription } from "../../domain/copier/subscription.ts";
 import type { Hook } from "../../redis/hook.ts";
 
 /** A document's `_id` is deterministic, so that writing it again changes nothing. */

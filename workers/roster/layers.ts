@@ -1,5 +1,5 @@
 /** The layers of every region partition against the recorded settings, both ways. */
-import type { SettingsScope } from "../../domain/settings-scope.ts";
+import type { SettingsScope } from "../../domain/copier/setting.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import { setLayer } from "../../redis/layers.ts";
 import { chunks } from "../records/chunks.ts";

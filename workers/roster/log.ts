@@ -1,6 +1,6 @@
 /** A channel's log in Redis, held against the records: what was numbered once is never numbered again. */
 import type { ChannelId, SignalId } from "../../domain/ids.ts";
-import type { AcceptedSignal } from "../../domain/signal.ts";
+import type { AcceptedSignal } from "../../domain/copier/signal.ts";
 import { HomeKeys } from "../../redis/keys.ts";
 import { restoreLog } from "../../redis/restore.ts";
 import type { Records, SignalRecord } from "../records/port.ts";

@@ -7,7 +7,7 @@ import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
 import { asId, type AccountId, type ChannelId, type PersonId } from "../../domain/ids.ts";
 import type { SubscriptionId } from "../../domain/ids.ts";
-import type { Subscription } from "../../domain/subscription.ts";
+import type { Subscription } from "../../domain/copier/subscription.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import { parseRosterShard, wasSeated } from "../../redis/roster.ts";
 import { prune } from "../../redis/prune.ts";

@@ -6,9 +6,9 @@
  * version never overwrites a newer.
  */
 import type { ChannelId, HookId, SubscriptionId } from "../../domain/ids.ts";
-import { foldScopes, layUnder, type LayeredPlan } from "../../domain/plan-layer.ts";
-import type { SettingsScope } from "../../domain/settings-scope.ts";
-import type { Subscription } from "../../domain/subscription.ts";
+import { foldScopes, layUnder, type LayeredPlan } from "../../domain/copier/plan-layer.ts";
+import type { SettingsScope } from "../../domain/copier/setting.ts";
+import type { Subscription } from "../../domain/copier/subscription.ts";
 import { projectHook } from "../../redis/hook.ts";
 import { HomeKeys, hookKey, PartitionMap } from "../../redis/keys.ts";
 import { projectChannel } from "../../redis/channel.ts";

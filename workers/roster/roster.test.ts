@@ -12,7 +12,7 @@ import {
   type PersonId,
   type SubscriptionId,
 } from "../../domain/ids.ts";
-import type { SubscriptionState } from "../../domain/subscription.ts";
+import type { SubscriptionState } from "../../domain/copier/subscription.ts";
 import { ANSWER_TTL_MS } from "../../redis/accept.ts";
 import { HomeKeys, hookKey, RegionKeys } from "../../redis/keys.ts";
 import { parseRosterShard, SHARD_SIZE, wasSeated } from "../../redis/roster.ts";

@@ -5,8 +5,8 @@
  * of it raises the version of each of their subscriptions: they go into the
  * outbox, and an older projection never overwrites it.
  */
-import type { ScopeSettings } from "../../domain/plan-layer.ts";
-import { parseSettingsScope, type SettingsScope } from "../../domain/settings-scope.ts";
+import type { ScopeSettings } from "../../domain/copier/plan-layer.ts";
+import { parseSettingsScope, type SettingsScope } from "../../domain/copier/setting.ts";
 import { chunks } from "../records/chunks.ts";
 import type { Records, SettingsRecord } from "../records/port.ts";
 import { projectLayers, type Targets } from "./projector.ts";

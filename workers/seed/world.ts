@@ -10,7 +10,7 @@ import {
   type PersonId,
   type SubscriptionId,
 } from "../../domain/ids.ts";
-import { DEFAULT_DEADLINE_MS } from "../../domain/channel.ts";
+import { DEFAULT_DEADLINE_MS } from "../../domain/copier/channel.ts";
 import type { Records, SubscriptionRecord } from "../records/port.ts";
 import { hashPassword } from "../records-api/sign-in.ts";
 import type { DemoSecrets } from "./secrets.ts";

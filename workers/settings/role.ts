@@ -12,7 +12,7 @@
  */
 import { setTimeout } from "node:timers/promises";
 import * as v from "valibot";
-import { parseSettingsScope, type SettingsScope } from "../../domain/settings-scope.ts";
+import { parseSettingsScope, type SettingsScope } from "../../domain/copier/setting.ts";
 import { openRecords } from "../records/open.ts";
 import type { Records, SettingsRecord } from "../records/port.ts";
 import { SettingsBody } from "../records-api/schemas.ts";

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync, mkdtempSync, rmSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { parseAnswer } from "../../domain/quote.ts";
+import { parseAnswer } from "../../domain/desk/quote.ts";
 import { freePort } from "../../tests/support/ports.ts";
 import { startRole, type RoleProcess } from "../../tests/support/role.ts";
 import { exchange } from "../../tests/support/tcp.ts";

@@ -8,7 +8,7 @@
  * Ends with 2 where the words cannot be read.
  */
 import { ID_PATTERN, type PersonId } from "../../domain/ids.ts";
-import { SCOPES, type Scope } from "../../domain/scope.ts";
+import { SCOPES, type Scope } from "../../domain/permission.ts";
 import { required } from "../env.ts";
 import { createTokens } from "../records-api/tokens.ts";
 import type { Role } from "../role.ts";

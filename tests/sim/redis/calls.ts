@@ -6,7 +6,12 @@ import type {
   SignalId,
   SubscriptionId,
 } from "../../../domain/ids.ts";
-import type { AcceptedOpen, CloseSignal, OpenSignal, Signal } from "../../../domain/signal.ts";
+import type {
+  AcceptedOpen,
+  CloseSignal,
+  OpenSignal,
+  Signal,
+} from "../../../domain/copier/signal.ts";
 import { accept } from "../../../redis/accept.ts";
 import { link, overdue } from "../../../redis/dispatch.ts";
 import { enqueue } from "../../../redis/enqueue.ts";

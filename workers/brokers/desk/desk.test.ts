@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { returnCents, saleCents, settle } from "../../../domain/contract.ts";
+import { returnCents, saleCents, settle } from "../../../domain/desk/contract.ts";
 import { asId, type AccountId, type SignalId } from "../../../domain/ids.ts";
 import { parseBucket } from "../../../redis/desk-books.ts";
 import { openContracts } from "../../../redis/desk-open.ts";

@@ -14,7 +14,7 @@
 import * as v from "valibot";
 import { SETTLEMENT_KINDS } from "../../../domain/products/binary.ts";
 import type { AccountId, ClientOrderId, SignalId } from "../../../domain/ids.ts";
-import { REJECT_REASONS, type RejectReason } from "../../../domain/outcome.ts";
+import { REJECT_REASONS, type RejectReason } from "../../../domain/copier/outcome.ts";
 import type { BrokerAnswer, CloseAnswer, CloseLookUp, LookUp, Settlement } from "../port.ts";
 
 const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0));

@@ -17,7 +17,7 @@
  *
  * A pause is no field of the plan: nothing below can override it.
  */
-import { PAUSE_SCOPES, type CopyPlan, type PauseScope } from "./copy-plan.ts";
+import { PAUSE_SCOPES, type CopyPlan, type PauseScope } from "./plan.ts";
 
 type Settings = Omit<CopyPlan, "pausedBy">;
 export type PlanField = keyof Settings;

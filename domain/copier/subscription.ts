@@ -1,5 +1,5 @@
 /** A follower's standing wish that a channel be copied into one of their broker accounts. */
-import type { AccountId, ChannelId, PersonId, SubscriptionId } from "./ids.ts";
+import type { AccountId, ChannelId, PersonId, SubscriptionId } from "../ids.ts";
 import type { PlanLayer } from "./plan-layer.ts";
 
 export const SUBSCRIPTION_STATES = ["active", "paused", "left"] as const;

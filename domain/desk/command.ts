@@ -4,8 +4,8 @@
  * blanks at the end. Anything else is refused by a code, together with what of
  * it could be read, so that the audit can tell who sent what.
  */
-import { formatCents, MAX_AMOUNT_CENTS } from "./money.ts";
-import type { DeskRefusal } from "./desk-refusals.ts";
+import { formatCents, MAX_AMOUNT_CENTS } from "../money.ts";
+import type { DeskRefusal } from "./refusals.ts";
 
 /** What each command takes, in this order. */
 const ARGUMENTS = {

@@ -1,5 +1,5 @@
 /** A channel: where a provider's signals go in, and what holds for all of them. */
-import type { ChannelId, PersonId } from "./ids.ts";
+import type { ChannelId, PersonId } from "../ids.ts";
 
 /** The fan-out's deadline where a channel sets none. */
 export const DEFAULT_DEADLINE_MS = 1_000;

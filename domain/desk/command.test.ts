@@ -7,7 +7,7 @@ import {
   MAX_LINE_BYTES,
   parseDeskLine,
   spokenBy,
-} from "./desk-command.ts";
+} from "./command.ts";
 
 describe("a line of the desk", () => {
   test.each([

@@ -4,7 +4,7 @@
  * revision that each change raises, so that who decided on one text can tell
  * whether it still stands.
  */
-import type { CopyPlan } from "./copy-plan.ts";
+import type { CopyPlan } from "./plan.ts";
 import type { SkipReason } from "./outcome.ts";
 
 export const DAY_MS = 86_400_000;

@@ -6,13 +6,13 @@ import {
   oldestAtMs,
   stakeOf,
   type CopyPlan,
-} from "./copy-plan.ts";
-import { clientOrderId, type AccountId, type SubscriptionId } from "./ids.ts";
+} from "./plan.ts";
+import { clientOrderId, type AccountId, type SubscriptionId } from "../ids.ts";
 import type { Order, OrderTerms } from "./order.ts";
 import type { SkipReason } from "./outcome.ts";
 import type { AcceptedOpen } from "./signal.ts";
 import type { SubscriptionState } from "./subscription.ts";
-import { brokenCap, dayOf, formatUsage, parseUsage, usageOn, withStake } from "./usage.ts";
+import { brokenCap, dayOf, formatUsage, parseUsage, usageOn, withStake } from "./caps.ts";
 
 /** What the roster knows of a subscription. */
 export interface Follower {

@@ -3,7 +3,7 @@
  * source's clock. Lines from outside become a quote or nothing: a price that
  * is not a positive decimal is never rounded, guessed or filled in.
  */
-import { parseMicros } from "./money.ts";
+import { parseMicros } from "../money.ts";
 
 export interface Quote {
   readonly symbol: string;

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { fairnessOf, rotate } from "./fairness.ts";
-import { asId, type SubscriptionId } from "./ids.ts";
+import { asId, type SubscriptionId } from "../ids.ts";
 
 const ALL = Array.from({ length: 100 }, (_, n) => asId<SubscriptionId>(`sub-${n}`));
 const from = (start: number) => [...ALL.slice(start), ...ALL.slice(0, start)];

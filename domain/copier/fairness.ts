@@ -4,7 +4,7 @@
  * Over many signals a fair order gives everyone the same mean rank, one half;
  * a fixed order gives each follower their own rank again and again.
  */
-import type { SubscriptionId } from "./ids.ts";
+import type { SubscriptionId } from "../ids.ts";
 
 const GOLDEN_SECTION = (Math.sqrt(5) - 1) / 2;
 

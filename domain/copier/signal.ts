@@ -3,8 +3,8 @@
  * every follower, or closes what earlier signals opened: sells it back before
  * it expires. The first product is the binary option (`products/binary.ts`).
  */
-import type { ContractType } from "./products/binary.ts";
-import type { AccountId, ChannelId, PersonId, SignalId, SubscriptionId } from "./ids.ts";
+import type { ContractType } from "../products/binary.ts";
+import type { AccountId, ChannelId, PersonId, SignalId, SubscriptionId } from "../ids.ts";
 
 export interface OpenSignal {
   /** What a signal does that does not say. */

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { CopyPlan } from "./copy-plan.ts";
+import type { CopyPlan } from "./plan.ts";
 import { decide, type Decision, type Facts, type Follower } from "./decide.ts";
-import { asId, signalIdIn, type AccountId, type PersonId, type SubscriptionId } from "./ids.ts";
-import { MAX_AMOUNT_CENTS } from "./money.ts";
+import { asId, signalIdIn, type AccountId, type PersonId, type SubscriptionId } from "../ids.ts";
+import { MAX_AMOUNT_CENTS } from "../money.ts";
 import type { AcceptedOpen } from "./signal.ts";
-import { DAY_MS, formatUsage, parseUsage, type Usage } from "./usage.ts";
+import { DAY_MS, formatUsage, parseUsage, type Usage } from "./caps.ts";
 
 const NOW_MS = 20_000 * DAY_MS + 5_000;
 const ACCOUNT = asId<AccountId>("acct");

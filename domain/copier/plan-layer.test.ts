@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { PAUSE_SCOPES, type Sizing } from "./copy-plan.ts";
+import { PAUSE_SCOPES, type Sizing } from "./plan.ts";
 import {
   foldScopes,
   inherit,

@@ -1,6 +1,6 @@
 /** A binary option's end: strict rise or fall wins, a standstill is a loss for both; before it, it can be sold back. */
-import { shareOf } from "./money.ts";
-import type { ContractType, SettlementKind } from "./products/binary.ts";
+import { shareOf } from "../money.ts";
+import type { ContractType, SettlementKind } from "../products/binary.ts";
 
 export function settle(
   contract: ContractType,

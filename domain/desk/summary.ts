@@ -1,5 +1,5 @@
 /** What DISPLAY_SUMMARY shows of an account beside its free balance. */
-import type { Account, Order, Position } from "./desk-account.ts";
+import type { Account, Order, Position } from "./account.ts";
 
 export interface PendingOrder {
   readonly symbol: string;

@@ -1,6 +1,6 @@
 /** An order: one follower's copy of a signal, ready to be sent to a broker. */
-import type { AccountId, ClientOrderId, SubscriptionId } from "./ids.ts";
-import type { ContractType } from "./products/binary.ts";
+import type { AccountId, ClientOrderId, SubscriptionId } from "../ids.ts";
+import type { ContractType } from "../products/binary.ts";
 
 export interface Order {
   readonly clientOrderId: ClientOrderId;

@@ -1,7 +1,7 @@
 /** What each of the desk's commands needs and does, see `docs/DESK.md`: the table of commands, in code. */
-import { MAX_HELD, type Account, type Order, type Position } from "./desk-account.ts";
-import { QUOTED_COMMANDS, type DeskCommandName } from "./desk-command.ts";
-import type { DeskRefusal } from "./desk-refusals.ts";
+import { MAX_HELD, type Account, type Order, type Position } from "./account.ts";
+import { QUOTED_COMMANDS, type DeskCommandName } from "./command.ts";
+import type { DeskRefusal } from "./refusals.ts";
 import { ASKED_QUOTE_VALID_MS } from "./quote.ts";
 
 /** Orders of a side that wait for their commit. */

@@ -1,5 +1,5 @@
 /** What settings hold for: everything, or one provider's, channel's or follower's copies. */
-import type { PauseScope } from "./copy-plan.ts";
+import type { PauseScope } from "./plan.ts";
 
 export type SettingsScope = "platform" | `${Exclude<PauseScope, "platform">}:${string}`;
 

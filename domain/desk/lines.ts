@@ -1,5 +1,5 @@
 /** Cuts what comes in pieces into lines. A line beyond the limit is cut to just above it, so that nothing grows with what is sent. */
-import { MAX_LINE_BYTES } from "./desk-command.ts";
+import { MAX_LINE_BYTES } from "./command.ts";
 
 export interface Lines {
   /** The lines that this piece completes. Bytes are taken as they are, one a character: what is not ASCII is refused anyway. */

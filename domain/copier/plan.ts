@@ -4,9 +4,9 @@
  * sent. Symbols are the channel's own names, but for those that
  * `symbolMap` leads to, which are the broker's.
  */
-import { MAX_AMOUNT_CENTS, shareOf } from "./money.ts";
+import { MAX_AMOUNT_CENTS, shareOf } from "../money.ts";
 import type { AcceptedOpen } from "./signal.ts";
-import type { ContractType } from "./products/binary.ts";
+import type { ContractType } from "../products/binary.ts";
 
 export type Sizing =
   | { readonly kind: "fixed"; readonly stakeCents: number }
