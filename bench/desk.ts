@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { Supervisor } from "../local/supervisor.ts";
 import type { Status } from "../local/process.ts";
 import { workloadServices } from "../local/workload-services.ts";
-import type { Figures } from "../workers/workload/report.ts";
+import type { Figures } from "../workers/commands/workload/report.ts";
 import { numbersOf, optionsOf } from "./arguments.ts";
 import { generateWorkload } from "./desk-workload.ts";
 import { showProgress, table } from "./figures.ts";
@@ -96,7 +96,7 @@ async function measure(
     const drive = (of: string, ...more: readonly string[]) =>
       Bun.spawn(
         [
-          ...[process.execPath, "--no-env-file", "workers/workload/command.ts", of],
+          ...[process.execPath, "--no-env-file", "workers/commands/workload/command.ts", of],
           ...["--url", services.urls.join(","), "--connections", connections, ...pace, ...more],
         ],
         {

@@ -14,7 +14,7 @@ import { Supervisor } from "./supervisor.ts";
 import { workloadServices } from "./workload-services.ts";
 
 const ROOT = join(import.meta.dirname, "..");
-const COMMAND = "workers/workload/command.ts";
+const COMMAND = "workers/commands/workload/command.ts";
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 type Settings = Readonly<Record<string, string>>;

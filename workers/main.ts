@@ -11,15 +11,15 @@ const ROLES: Record<string, () => Promise<{ role: Role }>> = {
   settle: () => import("./settle/role.ts"),
   dispatch: () => import("./dispatch/role.ts"),
   recorder: () => import("./recorder/role.ts"),
-  records: () => import("./records-api/role.ts"),
+  records: () => import("./api/role.ts"),
   quotes: () => import("./quotes/role.ts"),
   simulator: () => import("./simulator/role.ts"),
-  seed: () => import("./seed/role.ts"),
-  roster: () => import("./roster/role.ts"),
+  seed: () => import("./commands/seed/seed.ts"),
+  roster: () => import("./commands/roster.ts"),
   reconcile: () => import("./reconcile/role.ts"),
-  control: () => import("./control/role.ts"),
-  settings: () => import("./settings/role.ts"),
-  token: () => import("./token/role.ts"),
+  control: () => import("./commands/control/control.ts"),
+  settings: () => import("./commands/settings.ts"),
+  token: () => import("./commands/token.ts"),
 };
 
 const name = process.argv[2] ?? "";

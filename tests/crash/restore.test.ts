@@ -99,8 +99,8 @@ async function sellSome(bucket: string): Promise<number> {
   return sold;
 }
 
-const restore = (...words: string[]) => call("workers/restore/command.ts", ...words);
-const prove = () => call("workers/prove/command.ts");
+const restore = (...words: string[]) => call("workers/commands/restore.ts", ...words);
+const prove = () => call("workers/commands/prove.ts");
 
 async function call(...words: string[]): Promise<{ code: number; said: string }> {
   const command = [process.execPath, "--no-env-file", ...words];

@@ -6,7 +6,7 @@ import type { SignalId } from "../../domain/ids.ts";
 import type { CloseSignal } from "../../domain/copier/signal.ts";
 import type { HaltAction, HaltScope } from "../../redis/halt.ts";
 import { RegionKeys } from "../../redis/keys.ts";
-import { writeHalt } from "../../workers/control/halts.ts";
+import { writeHalt } from "../../workers/commands/control/halts.ts";
 import { openRecords } from "../../workers/records/open.ts";
 import type { Records } from "../../workers/records/port.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";

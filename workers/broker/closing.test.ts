@@ -30,7 +30,7 @@ import { startRedis } from "../../tests/support/redis.ts";
 import { startRole, type RoleProcess } from "../../tests/support/role.ts";
 import { until } from "../../tests/support/wait.ts";
 import type { Capabilities } from "../brokers/port.ts";
-import { writeHalt } from "../control/halts.ts";
+import { writeHalt } from "../commands/control/halts.ts";
 import { SYSTEM_CLOCK } from "../clock.ts";
 import { Reach } from "../dispatch/reach.ts";
 import { complete as dispatch } from "../dispatch/redispatch.ts";

@@ -30,7 +30,7 @@ import { startLink, type CuttableLink } from "../../tests/support/cut.ts";
 import { startDesk, type TestDesk } from "../../tests/support/desk.ts";
 import { startRole, type RoleProcess } from "../../tests/support/role.ts";
 import { until } from "../../tests/support/wait.ts";
-import { writeHalt } from "../control/halts.ts";
+import { writeHalt } from "../commands/control/halts.ts";
 import { run } from "../redis.ts";
 
 setDefaultTimeout(20_000);

@@ -13,7 +13,7 @@ import {
 import { startDesk, type TestDesk } from "../../tests/support/desk.ts";
 import { startRole } from "../../tests/support/role.ts";
 import { until } from "../../tests/support/wait.ts";
-import { writeHalt } from "../control/halts.ts";
+import { writeHalt } from "../commands/control/halts.ts";
 
 setDefaultTimeout(30_000);
 

@@ -34,7 +34,7 @@ afterAll(async () => {
 });
 
 async function command(...words: string[]): Promise<{ code: number; told: string }> {
-  const child = Bun.spawn([process.execPath, "workers/fairness/command.ts", ...words], {
+  const child = Bun.spawn([process.execPath, "workers/commands/fairness.ts", ...words], {
     env: { ...process.env, ...desk.env, FANFARE_DATA: folder },
     stdout: "pipe",
     stderr: "pipe",

@@ -461,7 +461,7 @@ describe("npm run reconcile", () => {
     changes: Readonly<Record<string, string>>,
     ...words: string[]
   ): Promise<{ code: number; printed: string }> {
-    const child = Bun.spawn([process.execPath, "workers/reconcile/command.ts", ...words], {
+    const child = Bun.spawn([process.execPath, "workers/commands/reconcile.ts", ...words], {
       env: { PATH: process.env["PATH"] ?? "", ...env, ...changes },
       stdout: "pipe",
       stderr: "pipe",

@@ -1,5 +1,5 @@
 /** What became of the lines: counts by command, errors by reason, latencies. */
-import { DESK_COMMANDS, QUOTED_COMMANDS } from "../../domain/desk/command.ts";
+import { DESK_COMMANDS, QUOTED_COMMANDS } from "../../../domain/desk/command.ts";
 import { Latencies } from "./latencies.ts";
 
 export interface CommandCount {

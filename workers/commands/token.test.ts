@@ -2,7 +2,7 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import type { JWK } from "jose";
 import type { PersonId } from "../../domain/ids.ts";
-import { createTokens } from "../records-api/tokens.ts";
+import { createTokens } from "../api/tokens.ts";
 
 setDefaultTimeout(20_000);
 

@@ -9,10 +9,10 @@ import {
   type ChannelId,
   type PersonId,
   type SubscriptionId,
-} from "../../domain/ids.ts";
-import { DEFAULT_DEADLINE_MS } from "../../domain/copier/channel.ts";
-import type { Records, SubscriptionRecord } from "../records/port.ts";
-import { hashPassword } from "../records-api/sign-in.ts";
+} from "../../../domain/ids.ts";
+import { DEFAULT_DEADLINE_MS } from "../../../domain/copier/channel.ts";
+import type { Records, SubscriptionRecord } from "../../records/port.ts";
+import { hashPassword } from "../../api/sign-in.ts";
 import type { DemoSecrets } from "./secrets.ts";
 
 export const DEMO_PROVIDER = asId<PersonId>("demo-provider");

@@ -1,8 +1,8 @@
 /** What the users of a run end with, as `--books` writes it: zeros are left out of the maps. */
-import type { AccountId } from "../../domain/ids.ts";
-import { readAccounts } from "../../redis/desk-accounts.ts";
-import type { PartitionMap } from "../../redis/keys.ts";
-import { run, type Redis } from "../redis.ts";
+import type { AccountId } from "../../../domain/ids.ts";
+import { readAccounts } from "../../../redis/desk-accounts.ts";
+import type { PartitionMap } from "../../../redis/keys.ts";
+import { run, type Redis } from "../../redis.ts";
 
 export interface WrittenBooks {
   readonly balance: number;

@@ -8,7 +8,7 @@ import { PartitionMap } from "../../redis/keys.ts";
 import { openAudit } from "../audit/open.ts";
 import { readEnv } from "../env.ts";
 import { connectRedis } from "../redis-client.ts";
-import { linesOf, proveBooks } from "./prove.ts";
+import { linesOf, proveBooks } from "../prove/prove.ts";
 
 async function main(): Promise<number> {
   const env = readEnv(process.env);

@@ -3,7 +3,7 @@
  * so that it is done once however often it is sent, and under the user whose
  * commands it must stay in order with.
  */
-import { isBlank, MAX_LINE_BYTES } from "../../domain/desk/command.ts";
+import { isBlank, MAX_LINE_BYTES } from "../../../domain/desk/command.ts";
 
 export interface WorkloadLine {
   /** Its place among the lines of the file that say something, from 1. */

@@ -2,7 +2,7 @@
  * Funds the demo accounts and the day trader at the desk. Deposits have ids, and
  * the trader's ADD a number, so each is booked once however often it is sent.
  */
-import type { AccountId } from "../../domain/ids.ts";
+import type { AccountId } from "../../../domain/ids.ts";
 
 export interface Desk {
   readonly url: string;

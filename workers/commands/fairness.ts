@@ -6,8 +6,8 @@
 import { parseArgs } from "node:util";
 import { readEnv } from "../env.ts";
 import { openRecords } from "../records/open.ts";
-import { reportOf, textOf } from "./report.ts";
-import { servicesOf, type Service } from "./service.ts";
+import { reportOf, textOf } from "../fairness/report.ts";
+import { servicesOf, type Service } from "../fairness/service.ts";
 
 const USAGE = "usage: npm run fairness -- [--channel demo] [--signals 100] [--json FILE]";
 /** Lines of followers; the file has all. */

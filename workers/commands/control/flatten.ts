@@ -4,11 +4,11 @@
  * alone, so that it works while the records are away. Given again, it closes
  * what is open by then, which is what the first could not.
  */
-import { signalIdIn, type ChannelId, type PersonId, type SignalId } from "../../domain/ids.ts";
-import { canonicalBody, type CloseSignal, type PlacedCopy } from "../../domain/copier/signal.ts";
-import { accept, HOUSE, type Acceptance, type AcceptReply } from "../../redis/accept.ts";
-import type { HaltScope } from "../../redis/halt.ts";
-import { HomeKeys, RegionKeys } from "../../redis/keys.ts";
+import { signalIdIn, type ChannelId, type PersonId, type SignalId } from "../../../domain/ids.ts";
+import { canonicalBody, type CloseSignal, type PlacedCopy } from "../../../domain/copier/signal.ts";
+import { accept, HOUSE, type Acceptance, type AcceptReply } from "../../../redis/accept.ts";
+import type { HaltScope } from "../../../redis/halt.ts";
+import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
 import {
   parseStoredSignal,
   PROGRESS_FIELDS,
@@ -16,13 +16,13 @@ import {
   sumProgress,
   type Progress,
   type StoredSignal,
-} from "../../redis/progress.ts";
-import { parseRosterShard } from "../../redis/roster.ts";
-import { routeField, type Route } from "../../redis/route.ts";
-import { SYSTEM_CLOCK } from "../clock.ts";
-import { Reach } from "../dispatch/reach.ts";
-import { complete } from "../dispatch/redispatch.ts";
-import { run } from "../redis.ts";
+} from "../../../redis/progress.ts";
+import { parseRosterShard } from "../../../redis/roster.ts";
+import { routeField, type Route } from "../../../redis/route.ts";
+import { SYSTEM_CLOCK } from "../../clock.ts";
+import { Reach } from "../../dispatch/reach.ts";
+import { complete } from "../../dispatch/redispatch.ts";
+import { run } from "../../redis.ts";
 import type { Places } from "./halts.ts";
 
 export type Flattened = { readonly channel: ChannelId } & (

@@ -3,15 +3,15 @@
  * each confirms it. Where one does not, the halt stands everywhere else, and
  * the same command again does what is left.
  */
-import { HomeKeys, RegionKeys, type PartitionMap } from "../../redis/keys.ts";
+import { HomeKeys, RegionKeys, type PartitionMap } from "../../../redis/keys.ts";
 import {
   parseHalts,
   setHalt,
   type HaltAction,
   type HaltScope,
   type HaltState,
-} from "../../redis/halt.ts";
-import { run, type Redis } from "../redis.ts";
+} from "../../../redis/halt.ts";
+import { run, type Redis } from "../../redis.ts";
 
 export interface Places {
   readonly home: Redis;

@@ -9,7 +9,7 @@ import { PartitionMap } from "../../redis/keys.ts";
 import { openAudit } from "../audit/open.ts";
 import { readEnv, type WorkerEnv } from "../env.ts";
 import { connectRedis } from "../redis-client.ts";
-import { restorePartition, type Restored } from "./restore.ts";
+import { restorePartition, type Restored } from "../restore/restore.ts";
 
 const USAGE = "usage: npm run desk:restore [-- --force]";
 const ANSWER_MS = 5_000;

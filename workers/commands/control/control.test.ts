@@ -8,23 +8,23 @@ import {
   setDefaultTimeout,
   test,
 } from "bun:test";
-import { asId, type PersonId, type SignalId, type SubscriptionId } from "../../domain/ids.ts";
-import type { HaltScope } from "../../redis/halt.ts";
-import { dispatchesOf, enqueue } from "../../redis/enqueue.ts";
-import { CLOCK_SKEW_MS } from "../../redis/run.ts";
-import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../redis/progress.ts";
+import { asId, type PersonId, type SignalId, type SubscriptionId } from "../../../domain/ids.ts";
+import type { HaltScope } from "../../../redis/halt.ts";
+import { dispatchesOf, enqueue } from "../../../redis/enqueue.ts";
+import { CLOCK_SKEW_MS } from "../../../redis/run.ts";
+import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../../redis/progress.ts";
 import {
   followerOf,
   HOME,
   readOutcomes,
   startCopier,
   type Copier,
-} from "../../tests/support/copier.ts";
-import { startDesk, type TestDesk } from "../../tests/support/desk.ts";
-import { startRedis } from "../../tests/support/redis.ts";
-import { startRole, type RoleProcess } from "../../tests/support/role.ts";
-import { until } from "../../tests/support/wait.ts";
-import { run } from "../redis.ts";
+} from "../../../tests/support/copier.ts";
+import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
+import { startRedis } from "../../../tests/support/redis.ts";
+import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
+import { until } from "../../../tests/support/wait.ts";
+import { run } from "../../redis.ts";
 
 setDefaultTimeout(60_000);
 

@@ -1,9 +1,9 @@
 /** The demo hooks, one of each kind: `demo-tv` and `demo-std`, with one secret. */
 import { createHash } from "node:crypto";
 import { compactDecrypt, CompactEncrypt } from "jose";
-import { asId, type ChannelId, type HookId, type PersonId } from "../../domain/ids.ts";
-import type { Hook } from "../../redis/hook.ts";
-import type { HookRecord, Records } from "../records/port.ts";
+import { asId, type ChannelId, type HookId, type PersonId } from "../../../domain/ids.ts";
+import type { Hook } from "../../../redis/hook.ts";
+import type { HookRecord, Records } from "../../records/port.ts";
 
 /** Where the hooks lead, and in whose name. */
 interface Aim {

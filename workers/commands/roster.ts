@@ -1,8 +1,8 @@
 /** One-shot: checks the roster against the records, rebuilds what is missing, and ends. */
 import type { Role } from "../role.ts";
 import { openRecords } from "../records/open.ts";
-import { checkRoster } from "./check.ts";
-import { connectTargets } from "./projector.ts";
+import { checkRoster } from "../roster/check.ts";
+import { connectTargets } from "../roster/projector.ts";
 
 export const role: Role = async (env, _stop, ready) => {
   const records = await openRecords(env);

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { MAX_LINE_BYTES, parseDeskLine } from "../../domain/desk/command.ts";
+import { MAX_LINE_BYTES, parseDeskLine } from "../../../domain/desk/command.ts";
 import { workloadLine } from "./line.ts";
 
 test.each([

@@ -1,10 +1,10 @@
 /** One-shot: the demo world in records, at the desk and in Redis. Running it again is harmless. */
 import { getLogger } from "@logtape/logtape";
-import { required } from "../env.ts";
-import type { Role } from "../role.ts";
-import { openRecords } from "../records/open.ts";
-import { checkRoster } from "../roster/check.ts";
-import { connectTargets } from "../roster/projector.ts";
+import { required } from "../../env.ts";
+import type { Role } from "../../role.ts";
+import { openRecords } from "../../records/open.ts";
+import { checkRoster } from "../../roster/check.ts";
+import { connectTargets } from "../../roster/projector.ts";
 import { fundAccounts, fundTrader } from "./deposits.ts";
 import { seedHooks } from "./hooks.ts";
 import { openDemoSecrets } from "./secrets.ts";

@@ -1,10 +1,10 @@
 /** Flattening as it is given: by the command, on a system at work. The verdict is read from the desk's books. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import type { SignalId } from "../../domain/ids.ts";
-import { readBooks, startCopier, followerOf, type Copier } from "../../tests/support/copier.ts";
-import { startDesk, type TestDesk } from "../../tests/support/desk.ts";
-import { startRole, type RoleProcess } from "../../tests/support/role.ts";
-import { until } from "../../tests/support/wait.ts";
+import type { SignalId } from "../../../domain/ids.ts";
+import { readBooks, startCopier, followerOf, type Copier } from "../../../tests/support/copier.ts";
+import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
+import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
+import { until } from "../../../tests/support/wait.ts";
 
 setDefaultTimeout(60_000);
 

@@ -10,7 +10,7 @@
 import { ID_PATTERN, type PersonId } from "../../domain/ids.ts";
 import { SCOPES, type Scope } from "../../domain/permission.ts";
 import { required } from "../env.ts";
-import { createTokens } from "../records-api/tokens.ts";
+import { createTokens } from "../api/tokens.ts";
 import type { Role } from "../role.ts";
 
 const USAGE = `usage: token <person> <scope> [<scope> …]

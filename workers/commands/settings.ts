@@ -15,7 +15,7 @@ import * as v from "valibot";
 import { parseSettingsScope, type SettingsScope } from "../../domain/copier/setting.ts";
 import { openRecords } from "../records/open.ts";
 import type { Records, SettingsRecord } from "../records/port.ts";
-import { SettingsBody } from "../records-api/schemas.ts";
+import { SettingsBody } from "../api/schemas.ts";
 import type { Role } from "../role.ts";
 import { projectSettingsNow } from "../roster/outbox.ts";
 import { connectTargets } from "../roster/projector.ts";

@@ -7,11 +7,11 @@
  */
 import { randomBytes } from "node:crypto";
 import { statSync } from "node:fs";
-import { PartitionMap } from "../../redis/keys.ts";
-import { openAudit } from "../audit/open.ts";
-import { readEnv, required, type WorkerEnv } from "../env.ts";
-import { linesOf, proveBooks } from "../prove/prove.ts";
-import { connectRedis } from "../redis-client.ts";
+import { PartitionMap } from "../../../redis/keys.ts";
+import { openAudit } from "../../audit/open.ts";
+import { readEnv, required, type WorkerEnv } from "../../env.ts";
+import { linesOf, proveBooks } from "../../prove/prove.ts";
+import { connectRedis } from "../../redis-client.ts";
 import { optionsOf, type WorkloadOptions } from "./arguments.ts";
 import { booksOf } from "./books.ts";
 import { auditDrained } from "./drained.ts";
