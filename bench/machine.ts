@@ -1,7 +1,7 @@
 /** What the figures were measured on, and what a process takes of it. */
 import { existsSync, readFileSync } from "node:fs";
 import { arch, cpus, loadavg, platform, release, totalmem } from "node:os";
-import type { Redis } from "../workers/redis.ts";
+import type { Redis } from "../workers/runtime/redis.ts";
 
 export function machine(): Readonly<Record<string, string | number>> {
   const [cpu] = cpus();

@@ -3,7 +3,7 @@ import type { SignalId } from "../domain/ids.ts";
 import { DeskKeys, RegionKeys } from "../redis/keys.ts";
 import { PARTITIONS, readBooks, readEvents, type Copier } from "../tests/support/copier.ts";
 import { until } from "../tests/support/wait.ts";
-import type { Redis } from "../workers/redis.ts";
+import type { Redis } from "../workers/runtime/redis.ts";
 import { quantile } from "./figures.ts";
 import { redisCpuMs } from "./machine.ts";
 

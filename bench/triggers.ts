@@ -10,8 +10,8 @@ import { executeCommands, type ReadyCommand } from "../workers/accounts/execute.
 import { fireTriggers, type FireReply } from "../workers/accounts/fire.ts";
 import { DeskKeys } from "../redis/keys.ts";
 import { startRedis } from "../tests/support/redis.ts";
-import { connectRedis } from "../workers/redis-client.ts";
-import { run as runScript, type Redis } from "../workers/redis.ts";
+import { connectRedis } from "../workers/runtime/redis-client.ts";
+import { run as runScript, type Redis } from "../workers/runtime/redis.ts";
 import { numbersOf, optionsOf } from "./arguments.ts";
 import { median, showProgress, table } from "./figures.ts";
 import { machine, redisCpuMs } from "./machine.ts";

@@ -1,7 +1,7 @@
 /** `main.ts <role>`: one process, one role. Prints `ready` on its standard output once it serves; SIGTERM and SIGINT drain it. */
-import { MissingSetting, readEnv } from "./env.ts";
-import { configureLog } from "./log.ts";
-import type { Role } from "./role.ts";
+import { MissingSetting, readEnv } from "./runtime/env.ts";
+import { configureLog } from "./runtime/log.ts";
+import type { Role } from "./runtime/role.ts";
 
 type Failure = NodeJS.ErrnoException & { readonly port?: number };
 

@@ -1,7 +1,7 @@
 /** A BullMQ worker at its fastest setting: many jobs at once in one process. */
 import { Worker } from "bullmq";
-import { connectRedis } from "../../workers/redis-client.ts";
-import { run } from "../../workers/redis.ts";
+import { connectRedis } from "../../workers/runtime/redis-client.ts";
+import { run } from "../../workers/runtime/redis.ts";
 import { debit } from "./debit.ts";
 
 const port = Number(process.argv[2]);

@@ -5,8 +5,8 @@
  */
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";
-import { connectRedis } from "../../workers/redis-client.ts";
-import type { Redis } from "../../workers/redis.ts";
+import { connectRedis } from "../../workers/runtime/redis-client.ts";
+import type { Redis } from "../../workers/runtime/redis.ts";
 import { Queue } from "bullmq";
 import { median } from "../figures.ts";
 import { balancesOf } from "./debit.ts";

@@ -1,7 +1,7 @@
 /** The plain design: takes one entry, does it, acknowledges it, takes the next. */
-import { parseRead } from "../../workers/consume/entries.ts";
-import { connectRedis } from "../../workers/redis-client.ts";
-import { run } from "../../workers/redis.ts";
+import { parseRead } from "../../workers/runtime/entries.ts";
+import { connectRedis } from "../../workers/runtime/redis-client.ts";
+import { run } from "../../workers/runtime/redis.ts";
 import { debit } from "./debit.ts";
 
 const redis = connectRedis(`redis://127.0.0.1:${process.argv[2]}`);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { HomeKeys } from "../../redis/keys.ts";
 import { parseRoutes } from "../../redis/route.ts";
-import { readEnv } from "../../workers/env.ts";
+import { readEnv } from "../../workers/runtime/env.ts";
 import type { Records } from "../../workers/records/port.ts";
 import { openSqliteRecords } from "../../workers/records/sqlite/open.ts";
 import { checkRoster } from "../../workers/roster/check.ts";

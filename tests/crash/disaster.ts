@@ -1,5 +1,5 @@
 /** What can befall a round, and what of it this machine can play. */
-import { CRASH_POINTS, type CrashPoint } from "../../workers/crash-point.ts";
+import { CRASH_POINTS, type CrashPoint } from "../../workers/runtime/crash-point.ts";
 import { canNoteSyncs } from "../support/synced/build.ts";
 import type { TestMongo } from "../support/mongo.ts";
 import { hasToxiproxy, type Toxic } from "../support/toxiproxy.ts";

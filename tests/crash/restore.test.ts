@@ -7,7 +7,7 @@ import { DeskKeys } from "../../redis/keys.ts";
 import type { AuditStore } from "../../workers/audit/port.ts";
 import { openSqliteAudit } from "../../workers/audit/sqlite.ts";
 import { connectDesk } from "../../workers/brokers/desk/desk.ts";
-import { run } from "../../workers/redis.ts";
+import { run } from "../../workers/runtime/redis.ts";
 import { auditEvents, booksOf, PARTITIONS, sumsOf } from "../support/desk-audit.ts";
 import { freePort } from "../support/ports.ts";
 import { startRole, type RoleProcess } from "../support/role.ts";

@@ -5,8 +5,8 @@ import { eventsOf, parseAuditEntry, type AuditEvent } from "../../redis/desk-aud
 import { DeskKeys, PartitionMap } from "../../redis/keys.ts";
 import { auditOf } from "../../workers/audit/merged.ts";
 import type { AuditStore } from "../../workers/audit/port.ts";
-import { connectRedis } from "../../workers/redis-client.ts";
-import type { Redis } from "../../workers/redis.ts";
+import { connectRedis } from "../../workers/runtime/redis-client.ts";
+import type { Redis } from "../../workers/runtime/redis.ts";
 import { startDesk, type TestDesk } from "../support/desk.ts";
 import { sendLines } from "../support/trading-desk.ts";
 import { until } from "../support/wait.ts";

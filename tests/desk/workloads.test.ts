@@ -11,7 +11,7 @@ import { DeskModel } from "../support/desk-model.ts";
 import type { AccountId } from "../../domain/ids.ts";
 import { readAccounts } from "../../redis/desk-accounts.ts";
 import { PartitionMap } from "../../redis/keys.ts";
-import { run } from "../../workers/redis.ts";
+import { run } from "../../workers/runtime/redis.ts";
 import { openDeskSocket } from "../support/desk-socket.ts";
 import { need } from "../support/needs.ts";
 import { startTradingDesk } from "../support/trading-desk.ts";

@@ -5,7 +5,7 @@ import { MAX_UNDISPATCHED } from "../../redis/accept.ts";
 import { parseCloseJob, type CloseJob } from "../../redis/close-job.ts";
 import { setHalt, type HaltAction } from "../../redis/halt.ts";
 import { HomeKeys, RegionKeys } from "../../redis/keys.ts";
-import { run } from "../../workers/redis.ts";
+import { run } from "../../workers/runtime/redis.ts";
 import { until } from "../support/wait.ts";
 import { connect, SIGNAL, signed } from "./client.ts";
 import { onEachRuntime } from "./harness.ts";

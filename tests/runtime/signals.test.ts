@@ -9,7 +9,7 @@ import { MAX_UNDISPATCHED } from "../../redis/accept.ts";
 import { dispatchesOf, enqueue, MAX_JOBS_WAITING } from "../../redis/enqueue.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../redis/progress.ts";
-import { run } from "../../workers/redis.ts";
+import { run } from "../../workers/runtime/redis.ts";
 import { until } from "../support/wait.ts";
 import { answerOf, HOOK_SIGNAL, SIGNAL } from "./client.ts";
 import { expectProblem, HOME, onEachRuntime } from "./harness.ts";

@@ -6,8 +6,8 @@ import { openStore, type Store } from "../../edge/store.ts";
 import { startBridge, type Bridge } from "../../local/bridge.ts";
 import { HomeKeys } from "../../redis/keys.ts";
 import type { Script } from "../../redis/script.ts";
-import { connectRedis } from "../../workers/redis-client.ts";
-import type { Redis } from "../../workers/redis.ts";
+import { connectRedis } from "../../workers/runtime/redis-client.ts";
+import type { Redis } from "../../workers/runtime/redis.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 
 const append: Script<string, number> = {

@@ -17,8 +17,8 @@ import { HomeKeys, hookKey, liveChannel, PartitionMap, RegionKeys } from "../../
 import { projectChannel } from "../../redis/channel.ts";
 import { route } from "../../redis/route.ts";
 import { seat } from "../../redis/seat.ts";
-import { connectRedis } from "../../workers/redis-client.ts";
-import { run, type Redis } from "../../workers/redis.ts";
+import { connectRedis } from "../../workers/runtime/redis-client.ts";
+import { run, type Redis } from "../../workers/runtime/redis.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import type { Settings } from "./launch.ts";
 

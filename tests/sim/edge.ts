@@ -16,7 +16,7 @@ import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../redis/progress.ts
 import { projectChannel } from "../../redis/channel.ts";
 import { route } from "../../redis/route.ts";
 import { seat } from "../../redis/seat.ts";
-import { run, type Redis } from "../../workers/redis.ts";
+import { run, type Redis } from "../../workers/runtime/redis.ts";
 import type { Random } from "./random.ts";
 import type { Process } from "./scheduler.ts";
 

@@ -4,7 +4,7 @@
  * run from a macrotask, as microtasks cannot be drained from inside of one.
  */
 import { drainMicrotasks } from "bun:jsc";
-import type { Clock } from "../../workers/clock.ts";
+import type { Clock } from "../../workers/runtime/clock.ts";
 
 interface Due {
   readonly atUs: number;

@@ -40,11 +40,11 @@ import {
 import { projectChannel } from "../../redis/channel.ts";
 import { route } from "../../redis/route.ts";
 import { seat } from "../../redis/seat.ts";
-import { SYSTEM_CLOCK } from "../../workers/clock.ts";
+import { SYSTEM_CLOCK } from "../../workers/runtime/clock.ts";
 import { Reach } from "../../workers/dispatch/reach.ts";
 import { complete } from "../../workers/dispatch/redispatch.ts";
-import { connectRedis } from "../../workers/redis-client.ts";
-import { run, type Redis } from "../../workers/redis.ts";
+import { connectRedis } from "../../workers/runtime/redis-client.ts";
+import { run, type Redis } from "../../workers/runtime/redis.ts";
 import type { DeskProcesses } from "./desk.ts";
 
 export const PARTITIONS = new PartitionMap(4);

@@ -5,7 +5,7 @@ import { eventsOf, parseAuditEntry, type AuditEvent } from "../../redis/desk-aud
 import { PartitionMap } from "../../redis/keys.ts";
 import { auditOf } from "../../workers/audit/merged.ts";
 import type { AuditStore } from "../../workers/audit/port.ts";
-import { run, type Redis } from "../../workers/redis.ts";
+import { run, type Redis } from "../../workers/runtime/redis.ts";
 
 export const PARTITIONS = new PartitionMap(4);
 

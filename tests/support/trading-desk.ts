@@ -2,8 +2,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connectRedis } from "../../workers/redis-client.ts";
-import type { Redis } from "../../workers/redis.ts";
+import { connectRedis } from "../../workers/runtime/redis-client.ts";
+import type { Redis } from "../../workers/runtime/redis.ts";
 import { freePort } from "./ports.ts";
 import { startRedis, type TestRedis } from "./redis.ts";
 import { startRole } from "./role.ts";

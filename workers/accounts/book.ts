@@ -7,7 +7,7 @@
 import { commitAccounts } from "../../redis/desk-commit.ts";
 import { noChanges, type AccountDraft } from "../../redis/desk-draft.ts";
 import type { DeskCall, Reserved } from "../../redis/desk-transaction.ts";
-import { run, type Redis } from "../redis.ts";
+import { run, type Redis } from "../runtime/redis.ts";
 import { readDrafts } from "./read.ts";
 
 /** Accounts that are kept: at least so many that were wanted last, and at most twice as many. */

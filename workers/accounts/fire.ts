@@ -10,7 +10,7 @@ import type { AccountDraft } from "../../redis/desk-draft.ts";
 import { packTrigger } from "../../redis/desk-fields.ts";
 import type { DeskCall } from "../../redis/desk-transaction.ts";
 import { DeskKeys } from "../../redis/keys.ts";
-import type { Redis } from "../redis.ts";
+import type { Redis } from "../runtime/redis.ts";
 import { AccountBook, type Desk, type DeskEvent, type Work } from "./book.ts";
 
 /** Triggers of each side a call. */

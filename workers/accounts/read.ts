@@ -8,7 +8,7 @@ import { AccountDraft, wordsOf } from "../../redis/desk-draft.ts";
 import { reserveTransactions } from "../../redis/desk-commit.ts";
 import type { DeskCall, Reserved } from "../../redis/desk-transaction.ts";
 import { DeskKeys } from "../../redis/keys.ts";
-import { run, type Redis } from "../redis.ts";
+import { run, type Redis } from "../runtime/redis.ts";
 
 export interface Reading extends Reserved {
   readonly drafts: readonly AccountDraft[];

@@ -17,10 +17,10 @@ import { HomeKeys, PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import { freePort } from "../../tests/support/ports.ts";
 import { startRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";
-import { readEnv } from "../env.ts";
+import { readEnv } from "../runtime/env.ts";
 import { openRecords } from "../records/open.ts";
 import type { OrderRecord, Records, SubscriptionRecord } from "../records/port.ts";
-import { connectRedis } from "../redis-client.ts";
+import { connectRedis } from "../runtime/redis-client.ts";
 import { role } from "./role.ts";
 import { hashPassword } from "./sign-in.ts";
 

@@ -3,9 +3,9 @@
  * it at the start, each change as it comes.
  */
 import { getLogger } from "@logtape/logtape";
-import { armCrashPoint } from "../crash-point.ts";
-import { required } from "../env.ts";
-import type { Role } from "../role.ts";
+import { armCrashPoint } from "../runtime/crash-point.ts";
+import { required } from "../runtime/env.ts";
+import type { Role } from "../runtime/role.ts";
 import { openRecords } from "../records/open.ts";
 import { checkRoster } from "../roster/check.ts";
 import { followOutbox, projectNow, projectSettingsNow } from "../roster/outbox.ts";

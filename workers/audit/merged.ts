@@ -5,8 +5,8 @@
  */
 import { MANY_USERS } from "../../redis/desk-audit.ts";
 import { DeskKeys } from "../../redis/keys.ts";
-import { fieldsOf } from "../consume/entries.ts";
-import type { Redis } from "../redis.ts";
+import { fieldsOf } from "../runtime/entries.ts";
+import type { Redis } from "../runtime/redis.ts";
 import type { AuditStore, StoredEntry } from "./port.ts";
 
 const COUNT = "200";

@@ -1,7 +1,7 @@
 /** The audit in MongoDB, which may be a server of its own. What a call has resolved for, a majority holds. */
 import { Binary, MongoBulkWriteError } from "mongodb";
 import { MANY_USERS } from "../../redis/desk-audit.ts";
-import { connectMongo } from "../records/mongo/client.ts";
+import { connectMongo } from "../runtime/mongo.ts";
 import {
   boundsOf,
   idOf,

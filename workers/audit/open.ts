@@ -1,5 +1,5 @@
 /** The audit that the configuration names: a MongoDB of its own, or where the records are. */
-import type { WorkerEnv } from "../env.ts";
+import type { WorkerEnv } from "../runtime/env.ts";
 import type { AuditStore } from "./port.ts";
 
 export async function openAudit(

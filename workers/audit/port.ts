@@ -4,7 +4,7 @@
  * drivers. Of a user is noted in which minutes they did something, so that one
  * user's log is read without going through everybody's.
  */
-import { fieldsOf } from "../consume/entries.ts";
+import { fieldsOf } from "../runtime/entries.ts";
 
 /** An entry of `desk:{p}:audit`, as the stream carries it. */
 export interface StoredEntry {

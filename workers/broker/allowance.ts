@@ -4,8 +4,8 @@
  * on top of what the others were given since.
  */
 import { lease } from "../../redis/rate.ts";
-import type { Clock } from "../clock.ts";
-import { run, type Redis } from "../redis.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { run, type Redis } from "../runtime/redis.ts";
 
 /** A tenth of a second at a time. */
 const SLICES_PER_SECOND = 10;

@@ -31,7 +31,7 @@ import { startRole, type RoleProcess } from "../../tests/support/role.ts";
 import { until } from "../../tests/support/wait.ts";
 import type { Capabilities } from "../brokers/port.ts";
 import { writeHalt } from "../commands/control/halts.ts";
-import { SYSTEM_CLOCK } from "../clock.ts";
+import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { Reach } from "../dispatch/reach.ts";
 import { complete as dispatch } from "../dispatch/redispatch.ts";
 import { PAYOUT_BP } from "../desk/contracts.ts";

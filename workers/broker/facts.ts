@@ -10,8 +10,8 @@ import { RegionKeys } from "../../redis/keys.ts";
 import type { RosterMember } from "../../redis/roster.ts";
 import { parseUsages } from "../../redis/usage.ts";
 import type { Answered, Broker } from "../brokers/port.ts";
-import type { Clock } from "../clock.ts";
-import type { Redis } from "../redis.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Redis } from "../runtime/redis.ts";
 
 /** Between two attempts to ask a broker that does not answer. */
 const PAUSE_MS = 25;

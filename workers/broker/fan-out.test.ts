@@ -31,7 +31,7 @@ import { startDesk, type TestDesk } from "../../tests/support/desk.ts";
 import { startRole, type RoleProcess } from "../../tests/support/role.ts";
 import { until } from "../../tests/support/wait.ts";
 import { writeHalt } from "../commands/control/halts.ts";
-import { run } from "../redis.ts";
+import { run } from "../runtime/redis.ts";
 
 setDefaultTimeout(20_000);
 

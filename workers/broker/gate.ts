@@ -12,7 +12,7 @@ import type { SkipReason } from "../../domain/copier/outcome.ts";
 import type { Job } from "../../redis/job.ts";
 import type { RosterMember } from "../../redis/roster.ts";
 import type { Broker, OrderBatch } from "../brokers/port.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { Allowance } from "./allowance.ts";
 import type { HaltCache } from "./halt-cache.ts";
 import { stopOf } from "./hold.ts";

@@ -4,7 +4,7 @@
  */
 import { parseHalts, type Halts } from "../../redis/halt.ts";
 import { RegionKeys } from "../../redis/keys.ts";
-import type { Redis } from "../redis.ts";
+import type { Redis } from "../runtime/redis.ts";
 
 export class HaltCache {
   readonly #redis: Redis;

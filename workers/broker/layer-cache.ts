@@ -9,7 +9,7 @@ import type { AcceptedSignal } from "../../domain/copier/signal.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import { layerFields, parseLayers, type Layers } from "../../redis/layers.ts";
 import type { RosterMember } from "../../redis/roster.ts";
-import type { Redis } from "../redis.ts";
+import type { Redis } from "../runtime/redis.ts";
 
 /** About a kilobyte each; of more channels than this at once, the longest unused is read again. */
 const MAX_CACHED = 10_000;

@@ -20,10 +20,10 @@ import {
 import { startDesk, type TestDesk } from "../../tests/support/desk.ts";
 import { startRole, type RoleProcess } from "../../tests/support/role.ts";
 import { until } from "../../tests/support/wait.ts";
-import { readEnv } from "../env.ts";
+import { readEnv } from "../runtime/env.ts";
 import type { Records, SubscriptionRecord } from "../records/port.ts";
 import { openSqliteRecords } from "../records/sqlite/open.ts";
-import { run } from "../redis.ts";
+import { run } from "../runtime/redis.ts";
 import { checkRoster } from "../roster/check.ts";
 import { flushOutbox, projectSettingsNow } from "../roster/outbox.ts";
 import { connectTargets, type Targets } from "../roster/projector.ts";

@@ -6,8 +6,8 @@
  */
 import type { Outcome } from "../../domain/copier/outcome.ts";
 import type { Broker, Capabilities, LookUp, OrderBatch } from "../brokers/port.ts";
-import type { Clock } from "../clock.ts";
-import { crashPoint } from "../crash-point.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { crashPoint } from "../runtime/crash-point.ts";
 
 export interface Placement {
   readonly outcomes: readonly Outcome[];

@@ -10,10 +10,10 @@ import { parseStoredJob, STORED_JOB_FIELDS, type Intents } from "../../redis/int
 import { parseJob } from "../../redis/job.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import { freedOf } from "../../redis/places.ts";
-import type { Verdict } from "../consume/consume.ts";
-import type { Entry } from "../consume/entries.ts";
-import { crashPoint } from "../crash-point.ts";
-import { run } from "../redis.ts";
+import type { Verdict } from "../runtime/consume.ts";
+import type { Entry } from "../runtime/entries.ts";
+import { crashPoint } from "../runtime/crash-point.ts";
+import { run } from "../runtime/redis.ts";
 import { batchesOf, inOrder } from "./batches.ts";
 import { outcomesEvent, type FanOut } from "./fan-out.ts";
 import { ask } from "./place.ts";

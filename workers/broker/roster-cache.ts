@@ -6,7 +6,7 @@
 import type { Job } from "../../redis/job.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import { parseRosterShard, type RosterMember } from "../../redis/roster.ts";
-import type { Redis } from "../redis.ts";
+import type { Redis } from "../runtime/redis.ts";
 
 /** A shard as jobs name it, with the version that they need at least. */
 type ShardName = Pick<Job, "broker" | "shard" | "version"> & {

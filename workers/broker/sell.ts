@@ -10,7 +10,7 @@ import { openUntilMs, type AcceptedOpen } from "../../domain/copier/signal.ts";
 import type { CloseJob } from "../../redis/close-job.ts";
 import { CLOCK_SKEW_MS } from "../../redis/run.ts";
 import type { Broker, CloseAnswer, CloseBatch, CloseLookUp } from "../brokers/port.ts";
-import { crashPoint } from "../crash-point.ts";
+import { crashPoint } from "../runtime/crash-point.ts";
 import type { GateParts } from "./gate.ts";
 import { isHeld } from "./hold.ts";
 import type { Position } from "./positions.ts";

@@ -14,8 +14,8 @@ import { RegionKeys, type PartitionMap } from "../../redis/keys.ts";
 import { runSince } from "../../redis/run.ts";
 import { settleUsage } from "../../redis/usage.ts";
 import type { Broker, Settlement } from "../brokers/port.ts";
-import { crashPoint } from "../crash-point.ts";
-import { run, type Redis } from "../redis.ts";
+import { crashPoint } from "../runtime/crash-point.ts";
+import { run, type Redis } from "../runtime/redis.ts";
 
 export interface SettlementFollower {
   readonly redis: Redis;

@@ -1,5 +1,5 @@
 /** The broker that the configuration names. */
-import { required, type WorkerEnv } from "../env.ts";
+import { required, type WorkerEnv } from "../runtime/env.ts";
 import { connectDesk } from "./desk/desk.ts";
 import { connectHttp } from "./http/http.ts";
 import { LEAST_CAPABLE, type Broker, type Capabilities } from "./port.ts";

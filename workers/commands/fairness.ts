@@ -4,7 +4,7 @@
  * with 0, or with 2 where there is nothing to tell.
  */
 import { parseArgs } from "node:util";
-import { readEnv } from "../env.ts";
+import { readEnv } from "../runtime/env.ts";
 import { openRecords } from "../records/open.ts";
 import { reportOf, textOf } from "../fairness/report.ts";
 import { servicesOf, type Service } from "../fairness/service.ts";

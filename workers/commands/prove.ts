@@ -6,8 +6,8 @@
  */
 import { PartitionMap } from "../../redis/keys.ts";
 import { openAudit } from "../audit/open.ts";
-import { readEnv } from "../env.ts";
-import { connectRedis } from "../redis-client.ts";
+import { readEnv } from "../runtime/env.ts";
+import { connectRedis } from "../runtime/redis-client.ts";
 import { linesOf, proveBooks } from "../prove/prove.ts";
 
 async function main(): Promise<number> {

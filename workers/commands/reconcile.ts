@@ -5,7 +5,7 @@
  */
 import { parseArgs } from "node:util";
 import { isSignalId } from "../../domain/ids.ts";
-import { MissingSetting, readEnv } from "../env.ts";
+import { MissingSetting, readEnv } from "../runtime/env.ts";
 import { openSources } from "../reconcile/connect.ts";
 import { reconcile, type Scope } from "../reconcile/reconcile.ts";
 import { tableOf } from "../reconcile/report.ts";

@@ -7,8 +7,8 @@
 import { parseArgs } from "node:util";
 import { PartitionMap } from "../../redis/keys.ts";
 import { openAudit } from "../audit/open.ts";
-import { readEnv, type WorkerEnv } from "../env.ts";
-import { connectRedis } from "../redis-client.ts";
+import { readEnv, type WorkerEnv } from "../runtime/env.ts";
+import { connectRedis } from "../runtime/redis-client.ts";
 import { restorePartition, type Restored } from "../restore/restore.ts";
 
 const USAGE = "usage: npm run desk:restore [-- --force]";

@@ -1,5 +1,5 @@
 /** One-shot: checks the roster against the records, rebuilds what is missing, and ends. */
-import type { Role } from "../role.ts";
+import type { Role } from "../runtime/role.ts";
 import { openRecords } from "../records/open.ts";
 import { checkRoster } from "../roster/check.ts";
 import { connectTargets } from "../roster/projector.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import { startRedis } from "../../tests/support/redis.ts";
-import { connectRedis } from "../redis-client.ts";
+import { connectRedis } from "../runtime/redis-client.ts";
 
 setDefaultTimeout(20_000);
 

@@ -16,7 +16,7 @@ import { parseSettingsScope, type SettingsScope } from "../../domain/copier/sett
 import { openRecords } from "../records/open.ts";
 import type { Records, SettingsRecord } from "../records/port.ts";
 import { SettingsBody } from "../api/schemas.ts";
-import type { Role } from "../role.ts";
+import type { Role } from "../runtime/role.ts";
 import { projectSettingsNow } from "../roster/outbox.ts";
 import { connectTargets } from "../roster/projector.ts";
 import { noSettings, recordSettings } from "../roster/settings.ts";

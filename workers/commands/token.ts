@@ -9,9 +9,9 @@
  */
 import { ID_PATTERN, type PersonId } from "../../domain/ids.ts";
 import { SCOPES, type Scope } from "../../domain/permission.ts";
-import { required } from "../env.ts";
+import { required } from "../runtime/env.ts";
 import { createTokens } from "../api/tokens.ts";
-import type { Role } from "../role.ts";
+import type { Role } from "../runtime/role.ts";
 
 const USAGE = `usage: token <person> <scope> [<scope> …]
 A person is an id, and a scope one of ${SCOPES.join(", ")}.`;

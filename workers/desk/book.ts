@@ -2,7 +2,7 @@
 import { parseBucket } from "../../redis/desk-books.ts";
 import { DeskKeys, type PartitionMap } from "../../redis/keys.ts";
 import type { ContractsAnswer } from "../brokers/desk/api.ts";
-import type { Redis } from "../redis.ts";
+import type { Redis } from "../runtime/redis.ts";
 
 export async function listContracts(
   redis: Redis,

@@ -6,7 +6,7 @@ import type { AccountId } from "../../domain/ids.ts";
 import { DeskKeys, type PartitionMap } from "../../redis/keys.ts";
 import type { OpenAnswer, OrderBatchBody } from "../brokers/desk/api.ts";
 import type { BrokerAnswer, LookUp } from "../brokers/port.ts";
-import { run, type Redis } from "../redis.ts";
+import { run, type Redis } from "../runtime/redis.ts";
 
 /** What a winning contract pays on top of its stake: 85 %. */
 export const PAYOUT_BP = 8_500;

@@ -5,7 +5,7 @@ import type { AccountId } from "../../domain/ids.ts";
 import type { PartitionMap } from "../../redis/keys.ts";
 import { auditOf } from "../audit/merged.ts";
 import type { AuditStore } from "../audit/port.ts";
-import type { Redis } from "../redis.ts";
+import type { Redis } from "../runtime/redis.ts";
 import { LOG_HEAD, LOG_TAIL, logOf } from "./log-xml.ts";
 
 export interface LogSource {

@@ -21,8 +21,8 @@ import { waitingTriggers } from "../../redis/desk-waiting.ts";
 import { DeskKeys } from "../../redis/keys.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";
-import { connectRedis } from "../redis-client.ts";
-import { run, type Redis } from "../redis.ts";
+import { connectRedis } from "../runtime/redis-client.ts";
+import { run, type Redis } from "../runtime/redis.ts";
 
 const CALL = { partition: 1, partitions: 4, server: "d1" };
 const FOREVER_MS = 1_000_000_000;

@@ -29,7 +29,7 @@ import { streamLog, type LogSource } from "./dump.ts";
 import { eventsAfter, isEventCursor } from "./events.ts";
 import { findSold, sell } from "./sales.ts";
 import { isCursor, settlementsAfter } from "./settlements.ts";
-import type { Redis } from "../redis.ts";
+import type { Redis } from "../runtime/redis.ts";
 
 /** A thousand orders with the longest ids. */
 const MAX_BODY_BYTES = 512 * 1024;

@@ -11,7 +11,7 @@ import {
   type ReadyCommand,
   type Reply,
 } from "../accounts/execute.ts";
-import type { Redis } from "../redis.ts";
+import type { Redis } from "../runtime/redis.ts";
 
 /** What became of a command; undefined where Redis did not answer, so that nobody knows. */
 export type Done = (reply: Reply | undefined) => void;

@@ -5,7 +5,7 @@ import type { SignalId } from "../../domain/ids.ts";
 import type { PartitionMap } from "../../redis/keys.ts";
 import type { CloseBatchBody } from "../brokers/desk/api.ts";
 import type { CloseAnswer, CloseLookUp } from "../brokers/port.ts";
-import { run, type Redis } from "../redis.ts";
+import { run, type Redis } from "../runtime/redis.ts";
 import { spread } from "./contracts.ts";
 
 export async function sell(

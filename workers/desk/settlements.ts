@@ -2,7 +2,7 @@
 import type { SettledContract } from "../../redis/desk-settle.ts";
 import { DeskKeys, type PartitionMap } from "../../redis/keys.ts";
 import type { SettlementsAnswer } from "../brokers/desk/api.ts";
-import type { Redis } from "../redis.ts";
+import type { Redis } from "../runtime/redis.ts";
 
 /** Entries a partition and answer; an entry holds as many contracts as were opened together. */
 const ENTRIES = 20;

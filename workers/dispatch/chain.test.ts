@@ -3,9 +3,9 @@ import { asId, signalIdIn, type ChannelId } from "../../domain/ids.ts";
 import type { ChainLink } from "../../redis/events.ts";
 import { HomeKeys } from "../../redis/keys.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
-import type { Entry } from "../consume/entries.ts";
-import { connectRedis } from "../redis-client.ts";
-import type { Redis } from "../redis.ts";
+import type { Entry } from "../runtime/entries.ts";
+import { connectRedis } from "../runtime/redis-client.ts";
+import type { Redis } from "../runtime/redis.ts";
 import { chain } from "./chain.ts";
 
 const HOME = new HomeKeys(0);

@@ -9,10 +9,10 @@ import type { AcceptedSignal } from "../../domain/copier/signal.ts";
 import { link, type EntryLink } from "../../redis/dispatch.ts";
 import type { ChainLink } from "../../redis/events.ts";
 import { HomeKeys } from "../../redis/keys.ts";
-import type { Verdict } from "../consume/consume.ts";
-import type { Entry } from "../consume/entries.ts";
-import { crashPoint } from "../crash-point.ts";
-import { run, type Redis } from "../redis.ts";
+import type { Verdict } from "../runtime/consume.ts";
+import type { Entry } from "../runtime/entries.ts";
+import { crashPoint } from "../runtime/crash-point.ts";
+import { run, type Redis } from "../runtime/redis.ts";
 
 /** What the first link goes on from. */
 export const FIRST_HASH = "0".repeat(64);

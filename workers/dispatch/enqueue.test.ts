@@ -3,8 +3,8 @@ import { asId, signalIdIn, type ChannelId, type PersonId } from "../../domain/id
 import { enqueue } from "../../redis/enqueue.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import { startRedis } from "../../tests/support/redis.ts";
-import { connectRedis } from "../redis-client.ts";
-import { run } from "../redis.ts";
+import { connectRedis } from "../runtime/redis-client.ts";
+import { run } from "../runtime/redis.ts";
 
 test("a dispatch repeated, in whole or in part, enqueues each shard's job once", async () => {
   const server = await startRedis();

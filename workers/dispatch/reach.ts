@@ -4,7 +4,7 @@
  * region that was given up is left alone for a moment, so that the many calls
  * which wait for it do not each take their time with it.
  */
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../runtime/clock.ts";
 
 const ANSWER_MS = 1_000;
 const AWAY_MS = 1_000;

@@ -17,9 +17,9 @@ import {
 } from "../../redis/progress.ts";
 import type { Script } from "../../redis/script.ts";
 import type { SignalId } from "../../domain/ids.ts";
-import { crashPoint } from "../crash-point.ts";
-import type { Clock } from "../clock.ts";
-import { run, type Redis } from "../redis.ts";
+import { crashPoint } from "../runtime/crash-point.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { run, type Redis } from "../runtime/redis.ts";
 import { Reach } from "./reach.ts";
 
 const GRACE_MS = 200;

@@ -2,12 +2,12 @@
 import type { JWK } from "jose";
 import { HomeKeys, PartitionMap } from "../../redis/keys.ts";
 import { GROUPS } from "../../redis/streams.ts";
-import { SYSTEM_CLOCK } from "../clock.ts";
-import { consume } from "../consume/consume.ts";
-import { armCrashPoint } from "../crash-point.ts";
-import { regionRedisUrls, required } from "../env.ts";
-import type { Role } from "../role.ts";
-import { connectRedis } from "../redis-client.ts";
+import { SYSTEM_CLOCK } from "../runtime/clock.ts";
+import { consume } from "../runtime/consume.ts";
+import { armCrashPoint } from "../runtime/crash-point.ts";
+import { regionRedisUrls, required } from "../runtime/env.ts";
+import type { Role } from "../runtime/role.ts";
+import { connectRedis } from "../runtime/redis-client.ts";
 import { chain, signer } from "./chain.ts";
 import { redispatch } from "./redispatch.ts";
 

@@ -9,7 +9,7 @@ import { DeskKeys, type PartitionMap } from "../../redis/keys.ts";
 import { asList, asText, type Script } from "../../redis/script.ts";
 import { auditOf, isAfter, nextOf } from "../audit/merged.ts";
 import type { AuditStore } from "../audit/port.ts";
-import { run, type Redis } from "../redis.ts";
+import { run, type Redis } from "../runtime/redis.ts";
 
 export interface Difference {
   readonly account: string;

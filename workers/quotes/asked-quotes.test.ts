@@ -4,8 +4,8 @@ import { freePort } from "../../tests/support/ports.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { startPeer, type Peer } from "../../tests/support/tcp.ts";
 import { until } from "../../tests/support/wait.ts";
-import { connectRedis } from "../redis-client.ts";
-import type { Redis } from "../redis.ts";
+import { connectRedis } from "../runtime/redis-client.ts";
+import type { Redis } from "../runtime/redis.ts";
 import { askedQuotes } from "./asked-quotes.ts";
 import { legacySource } from "./legacy.ts";
 

@@ -4,8 +4,8 @@ import { TICKS_KEPT_MS } from "../../redis/desk-quotes.ts";
 import { DeskKeys, PartitionMap } from "../../redis/keys.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";
-import { connectRedis } from "../redis-client.ts";
-import type { Redis } from "../redis.ts";
+import { connectRedis } from "../runtime/redis-client.ts";
+import type { Redis } from "../runtime/redis.ts";
 import { deskWriter } from "./desk-writer.ts";
 
 const NOW = 1_800_000_000_000;

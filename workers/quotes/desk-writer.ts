@@ -7,7 +7,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Quote } from "../../domain/desk/quote.ts";
 import { writeDeskQuotes } from "../../redis/desk-quotes.ts";
 import { DeskKeys, type PartitionMap } from "../../redis/keys.ts";
-import { run, type Redis } from "../redis.ts";
+import { run, type Redis } from "../runtime/redis.ts";
 
 /** At five symbols and five quotes a second of each, over six minutes. */
 const MAX_WAITING = 10_000;

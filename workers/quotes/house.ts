@@ -1,6 +1,6 @@
 /** The asked quotes as the house asks for them: one source, hedged and guarded, for every role that needs a quote. */
-import type { WorkerEnv } from "../env.ts";
-import type { Redis } from "../redis.ts";
+import type { WorkerEnv } from "../runtime/env.ts";
+import type { Redis } from "../runtime/redis.ts";
 import { askedQuotes, type AskedQuotesOptions } from "./asked-quotes.ts";
 import { breaker } from "./breaker.ts";
 import { legacySource } from "./legacy.ts";

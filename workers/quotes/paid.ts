@@ -5,8 +5,8 @@ import { centsOf } from "../../domain/desk/quote.ts";
 import type { PaidAnswer } from "../../redis/desk-audit.ts";
 import { noteInAudit } from "../../redis/desk-note.ts";
 import { PartitionMap } from "../../redis/keys.ts";
-import type { WorkerEnv } from "../env.ts";
-import { run, type Redis } from "../redis.ts";
+import type { WorkerEnv } from "../runtime/env.ts";
+import { run, type Redis } from "../runtime/redis.ts";
 import type { QuotedAnswer } from "./asked-quotes.ts";
 
 export function paidAnswer({ quote, cryptokey, user }: QuotedAnswer): PaidAnswer {

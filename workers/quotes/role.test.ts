@@ -5,8 +5,8 @@ import { freePort } from "../../tests/support/ports.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { startRole, type RoleProcess } from "../../tests/support/role.ts";
 import { until } from "../../tests/support/wait.ts";
-import { connectRedis } from "../redis-client.ts";
-import type { Redis } from "../redis.ts";
+import { connectRedis } from "../runtime/redis-client.ts";
+import type { Redis } from "../runtime/redis.ts";
 
 const SYMBOLS = ["EUR/USD", "GBP/USD", "USD/JPY", "BTC/USD", "R_100"];
 const PARTITIONS = [0, 1, 2];

@@ -6,9 +6,9 @@
  */
 import { PartitionMap } from "../../redis/keys.ts";
 import type { Quote } from "../../domain/desk/quote.ts";
-import { armCrashPoint } from "../crash-point.ts";
-import type { Role } from "../role.ts";
-import { connectRedis } from "../redis-client.ts";
+import { armCrashPoint } from "../runtime/crash-point.ts";
+import type { Role } from "../runtime/role.ts";
+import { connectRedis } from "../runtime/redis-client.ts";
 import { deskWriter } from "./desk-writer.ts";
 import { ASK_TIMEOUT_MS, houseQuotes } from "./house.ts";
 import { serveQuotes } from "./http.ts";

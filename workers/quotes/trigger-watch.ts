@@ -17,8 +17,8 @@ import { storeQuote } from "../../redis/asked-quote.ts";
 import { waitingTriggers, type TriggerSide } from "../../redis/desk-waiting.ts";
 import type { PartitionMap } from "../../redis/keys.ts";
 import { fireTriggers, type FireCursor } from "../accounts/fire.ts";
-import { crashPoint } from "../crash-point.ts";
-import { run, type Redis } from "../redis.ts";
+import { crashPoint } from "../runtime/crash-point.ts";
+import { run, type Redis } from "../runtime/redis.ts";
 import type { AskedQuote } from "./asked-quotes.ts";
 
 export interface TriggerWatchOptions {

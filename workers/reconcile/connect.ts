@@ -3,10 +3,10 @@ import { PartitionMap } from "../../redis/keys.ts";
 import { connectBroker } from "../brokers/connect.ts";
 import { connectDesk } from "../brokers/desk/desk.ts";
 import type { Broker } from "../brokers/port.ts";
-import { SYSTEM_CLOCK } from "../clock.ts";
-import { regionRedisUrls, type WorkerEnv } from "../env.ts";
+import { SYSTEM_CLOCK } from "../runtime/clock.ts";
+import { regionRedisUrls, type WorkerEnv } from "../runtime/env.ts";
 import { openRecords } from "../records/open.ts";
-import { connectRedis } from "../redis-client.ts";
+import { connectRedis } from "../runtime/redis-client.ts";
 import type { Sources } from "./sources.ts";
 
 export interface OpenSources extends Sources {

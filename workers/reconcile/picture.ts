@@ -13,7 +13,7 @@ import { parseRosterShard, wasSeated } from "../../redis/roster.ts";
 import type { Route } from "../../redis/route.ts";
 import type { BookedOrder } from "../brokers/port.ts";
 import type { OrderRecord } from "../records/port.ts";
-import type { Redis } from "../redis.ts";
+import type { Redis } from "../runtime/redis.ts";
 import type { ShardPicture, SignalPicture, Told } from "./copies.ts";
 import type { Sources } from "./sources.ts";
 

@@ -38,7 +38,7 @@ import { freePort } from "../../tests/support/ports.ts";
 import { startRole, type RoleProcess } from "../../tests/support/role.ts";
 import { until } from "../../tests/support/wait.ts";
 import { connectDesk } from "../brokers/desk/desk.ts";
-import { SYSTEM_CLOCK } from "../clock.ts";
+import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import type { Records } from "../records/port.ts";
 import { openSqliteRecords } from "../records/sqlite/open.ts";
 import { reconcile } from "./reconcile.ts";

@@ -1,6 +1,6 @@
 /** Compares the last minutes each minute, and logs each difference once. It mends nothing. */
 import { getLogger } from "@logtape/logtape";
-import type { Role } from "../role.ts";
+import type { Role } from "../runtime/role.ts";
 import { openSources } from "./connect.ts";
 import type { Difference } from "./differences.ts";
 import { reconcile } from "./reconcile.ts";

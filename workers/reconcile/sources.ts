@@ -1,9 +1,9 @@
 /** Where the reconciler reads: every Redis, the records, and each broker. It writes to none of them. */
 import type { PartitionMap } from "../../redis/keys.ts";
 import type { Broker } from "../brokers/port.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { Records } from "../records/port.ts";
-import type { Redis } from "../redis.ts";
+import type { Redis } from "../runtime/redis.ts";
 
 export interface Sources {
   readonly home: Redis;

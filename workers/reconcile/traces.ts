@@ -10,7 +10,7 @@ import { parseCloseJob } from "../../redis/close-job.ts";
 import { parseJob } from "../../redis/job.ts";
 import { parseEvent, parseLink, parseSignalEntry } from "../recorder/parse.ts";
 import type { Told } from "./copies.ts";
-import { entriesSince } from "../consume/entries.ts";
+import { entriesSince } from "../runtime/entries.ts";
 import type { Sources } from "./sources.ts";
 
 export interface Acceptance {

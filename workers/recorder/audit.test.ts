@@ -12,9 +12,9 @@ import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";
 import { auditOf } from "../audit/merged.ts";
 import { openAudit } from "../audit/open.ts";
-import { readEnv } from "../env.ts";
-import { connectRedis } from "../redis-client.ts";
-import type { Redis } from "../redis.ts";
+import { readEnv } from "../runtime/env.ts";
+import { connectRedis } from "../runtime/redis-client.ts";
+import type { Redis } from "../runtime/redis.ts";
 import { role } from "./role.ts";
 
 const STREAM = new DeskKeys(0).audit;

@@ -1,7 +1,7 @@
 /** Writes the entries of one partition's audit stream to the audit's store, each as it is. */
 import { parseAuditEntry } from "../../redis/desk-audit.ts";
 import type { AuditStore } from "../audit/port.ts";
-import type { Consumption } from "../consume/consume.ts";
+import type { Consumption } from "../runtime/consume.ts";
 
 export function recordAudit(store: AuditStore, partition: number): Consumption["handle"] {
   return async (entries) => {

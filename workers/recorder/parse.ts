@@ -15,7 +15,7 @@ import {
   type SettlementsEvent,
 } from "../../redis/events.ts";
 import { parseSignal } from "../../redis/job.ts";
-import type { Entry } from "../consume/entries.ts";
+import type { Entry } from "../runtime/entries.ts";
 
 const id = v.pipe(v.string(), v.regex(ID_PATTERN));
 const signalId = v.pipe(v.string(), v.check(isSignalId));

@@ -12,9 +12,9 @@ import type {
   OutcomesEvent,
   SettlementsEvent,
 } from "../../redis/events.ts";
-import type { Verdict } from "../consume/consume.ts";
-import type { Entry } from "../consume/entries.ts";
-import { crashPoint } from "../crash-point.ts";
+import type { Verdict } from "../runtime/consume.ts";
+import type { Entry } from "../runtime/entries.ts";
+import { crashPoint } from "../runtime/crash-point.ts";
 import type { OrderRecord, Part, Records } from "../records/port.ts";
 import { parseEvent, parseLink, parseSignalEntry } from "./parse.ts";
 

@@ -19,11 +19,11 @@ import { startLink } from "../../tests/support/cut.ts";
 import { startMongo } from "../../tests/support/mongo.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";
-import { parseRead } from "../consume/entries.ts";
-import { readEnv, type WorkerEnv } from "../env.ts";
+import { parseRead } from "../runtime/entries.ts";
+import { readEnv, type WorkerEnv } from "../runtime/env.ts";
 import { openRecords } from "../records/open.ts";
 import type { Records } from "../records/port.ts";
-import { connectRedis } from "../redis-client.ts";
+import { connectRedis } from "../runtime/redis-client.ts";
 import { recordEvents } from "./record.ts";
 import { role } from "./role.ts";
 

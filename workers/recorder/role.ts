@@ -7,14 +7,14 @@
 import { constants, setPriority } from "node:os";
 import { DeskKeys, HomeKeys, PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import { GROUPS } from "../../redis/streams.ts";
-import { SYSTEM_CLOCK } from "../clock.ts";
-import { consume, type Consumption } from "../consume/consume.ts";
-import { armCrashPoint } from "../crash-point.ts";
-import { regionRedisUrls } from "../env.ts";
-import type { Role } from "../role.ts";
+import { SYSTEM_CLOCK } from "../runtime/clock.ts";
+import { consume, type Consumption } from "../runtime/consume.ts";
+import { armCrashPoint } from "../runtime/crash-point.ts";
+import { regionRedisUrls } from "../runtime/env.ts";
+import type { Role } from "../runtime/role.ts";
 import { openAudit } from "../audit/open.ts";
 import { openRecords } from "../records/open.ts";
-import { connectRedis } from "../redis-client.ts";
+import { connectRedis } from "../runtime/redis-client.ts";
 import { recordAudit } from "./audit.ts";
 import { recordEvents, recordLinks, recordSignals } from "./record.ts";
 

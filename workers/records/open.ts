@@ -1,5 +1,5 @@
 /** The records that the configuration names: MongoDB where it has a URI, SQLite in the data folder otherwise. */
-import type { WorkerEnv } from "../env.ts";
+import type { WorkerEnv } from "../runtime/env.ts";
 import type { Records } from "./port.ts";
 
 export async function openRecords(

@@ -1,8 +1,8 @@
 /** A partition's audit from both its places: all that is stored, and all that its stream holds, each entry once. */
 import { DeskKeys } from "../../redis/keys.ts";
 import { keyOf, PAGE, type AuditStore, type StoredEntry } from "../audit/port.ts";
-import { entriesSince } from "../consume/entries.ts";
-import type { Redis } from "../redis.ts";
+import { entriesSince } from "../runtime/entries.ts";
+import type { Redis } from "../runtime/redis.ts";
 
 /**
  * In order. Unlike the audit as it is read beside a whole Redis, nothing is taken

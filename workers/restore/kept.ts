@@ -3,7 +3,7 @@ import { BOOKS_KEPT_MS } from "../../redis/desk-books.ts";
 import { AUDITED_HASHES } from "../../redis/desk-audit.ts";
 import { packTrigger } from "../../redis/desk-fields.ts";
 import { DeskKeys } from "../../redis/keys.ts";
-import type { Redis } from "../redis.ts";
+import type { Redis } from "../runtime/redis.ts";
 import type { Replay } from "./replay.ts";
 
 export interface Kept {

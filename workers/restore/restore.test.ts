@@ -9,8 +9,8 @@ import { DeskKeys, PartitionMap } from "../../redis/keys.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import type { AuditStore } from "../audit/port.ts";
 import { openSqliteAudit } from "../audit/sqlite.ts";
-import { connectRedis } from "../redis-client.ts";
-import type { Redis } from "../redis.ts";
+import { connectRedis } from "../runtime/redis-client.ts";
+import type { Redis } from "../runtime/redis.ts";
 import { allEntries } from "./entries.ts";
 import { restorePartition, type Restored } from "./restore.ts";
 

@@ -14,7 +14,7 @@ import {
 } from "../../redis/desk-restore.ts";
 import { isAfter, nextOf } from "../audit/merged.ts";
 import { PAGE, type AuditStore, type StoredEntry } from "../audit/port.ts";
-import { run, type Redis } from "../redis.ts";
+import { run, type Redis } from "../runtime/redis.ts";
 import { allEntries, streamed } from "./entries.ts";
 import { differencesOf, keptOf, type Kept } from "./kept.ts";
 import { replay, type Replay, type SettlementsEntry } from "./replay.ts";

@@ -25,7 +25,7 @@ import {
   type Targets,
 } from "./projector.ts";
 import { pruneRosters } from "./prune.ts";
-import type { Redis } from "../redis.ts";
+import type { Redis } from "../runtime/redis.ts";
 
 export interface RosterCheck {
   readonly channels: number;

@@ -4,7 +4,7 @@ import { RegionKeys } from "../../redis/keys.ts";
 import { setLayer } from "../../redis/layers.ts";
 import { chunks } from "../records/chunks.ts";
 import type { Records } from "../records/port.ts";
-import { run, type Redis } from "../redis.ts";
+import { run, type Redis } from "../runtime/redis.ts";
 import { markProjected } from "./outbox.ts";
 import { projectLayers, type Targets } from "./projector.ts";
 import { followerOf, projectSettings } from "./settings.ts";

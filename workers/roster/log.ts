@@ -4,7 +4,7 @@ import type { AcceptedSignal } from "../../domain/copier/signal.ts";
 import { HomeKeys } from "../../redis/keys.ts";
 import { restoreLog } from "../../redis/restore.ts";
 import type { Records, SignalRecord } from "../records/port.ts";
-import { run } from "../redis.ts";
+import { run } from "../runtime/redis.ts";
 import type { Targets } from "./projector.ts";
 
 /** More than the recorder is ever ahead of what a Redis that lost its tail still has. */

@@ -13,8 +13,8 @@ import { parseRosterShard, wasSeated } from "../../redis/roster.ts";
 import { prune } from "../../redis/prune.ts";
 import { seat } from "../../redis/seat.ts";
 import { startRedis } from "../../tests/support/redis.ts";
-import { connectRedis } from "../redis-client.ts";
-import { run } from "../redis.ts";
+import { connectRedis } from "../runtime/redis-client.ts";
+import { run } from "../runtime/redis.ts";
 
 setDefaultTimeout(60_000);
 

@@ -14,7 +14,7 @@ import type {
   SettingsRecord,
   SubscriptionRecord,
 } from "../records/port.ts";
-import { crashPoint } from "../crash-point.ts";
+import { crashPoint } from "../runtime/crash-point.ts";
 import { projectChannels, projectHooks, projectSubscriptions, type Targets } from "./projector.ts";
 import { followerOf, projectSettings } from "./settings.ts";
 

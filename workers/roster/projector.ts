@@ -17,7 +17,7 @@ import { route } from "../../redis/route.ts";
 import { seat } from "../../redis/seat.ts";
 import { SHARD_SIZE } from "../../redis/roster.ts";
 import type { Route } from "../../redis/route.ts";
-import { regionRedisUrls, type WorkerEnv } from "../env.ts";
+import { regionRedisUrls, type WorkerEnv } from "../runtime/env.ts";
 import type {
   ChannelRecord,
   HookRecord,
@@ -25,9 +25,9 @@ import type {
   SettingsRecord,
   SubscriptionRecord,
 } from "../records/port.ts";
-import { crashPoint } from "../crash-point.ts";
-import { connectRedis } from "../redis-client.ts";
-import { run, type Redis } from "../redis.ts";
+import { crashPoint } from "../runtime/crash-point.ts";
+import { connectRedis } from "../runtime/redis-client.ts";
+import { run, type Redis } from "../runtime/redis.ts";
 
 /** The Redis servers that hold projections. */
 export interface Targets {

@@ -4,7 +4,7 @@ import { ANSWER_TTL_MS } from "../../redis/accept.ts";
 import { HomeKeys } from "../../redis/keys.ts";
 import { prune } from "../../redis/prune.ts";
 import { parseRoute } from "../../redis/route.ts";
-import { run } from "../redis.ts";
+import { run } from "../runtime/redis.ts";
 import type { Targets } from "./projector.ts";
 
 /** Answers how many rows went. */

@@ -6,9 +6,9 @@ import { getLogger } from "@logtape/logtape";
 import { settleBatch } from "../../redis/desk-settle.ts";
 import type { DeskCall } from "../../redis/desk-transaction.ts";
 import { DeskKeys, PartitionMap } from "../../redis/keys.ts";
-import type { Role } from "../role.ts";
-import { connectRedis } from "../redis-client.ts";
-import { run, type Redis } from "../redis.ts";
+import type { Role } from "../runtime/role.ts";
+import { connectRedis } from "../runtime/redis-client.ts";
+import { run, type Redis } from "../runtime/redis.ts";
 
 const PAUSE_MS = 100;
 /** Batches looked at together; the next ones follow at once. */

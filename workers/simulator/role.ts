@@ -1,5 +1,5 @@
 /** The simulated quote server: a process of its own that is asked and streams, in the protocols of the real ones. */
-import type { Role } from "../role.ts";
+import type { Role } from "../runtime/role.ts";
 import { legacyLatencyMs, listenAsked } from "./asked.ts";
 import { fixedPrices, STEP_MS, walkingPrices } from "./prices.ts";
 import { listenStreaming } from "./streaming.ts";

@@ -1,8 +1,8 @@
 /** The simulated Redis against the real one: the same calls, the same replies, the same data afterwards. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { accept } from "../../../redis/accept.ts";
-import { connectRedis } from "../../../workers/redis-client.ts";
-import type { Redis } from "../../../workers/redis.ts";
+import { connectRedis } from "../../../workers/runtime/redis-client.ts";
+import type { Redis } from "../../../workers/runtime/redis.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
 import { Random } from "../random.ts";
 import { randomCall } from "./calls.ts";

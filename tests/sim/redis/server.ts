@@ -3,7 +3,7 @@
  * commands in flight, blocking reads, and a restart that may lose the tail of
  * what was written since the last `fsync`.
  */
-import type { Redis } from "../../../workers/redis.ts";
+import type { Redis } from "../../../workers/runtime/redis.ts";
 import type { Random } from "../random.ts";
 import type { Process, Scheduler } from "../scheduler.ts";
 import { clientReply, Engine } from "./engine.ts";

@@ -10,8 +10,8 @@ import { DeskKeys, PartitionMap } from "../../../redis/keys.ts";
 import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
 import { startRedis } from "../../../tests/support/redis.ts";
 import { until } from "../../../tests/support/wait.ts";
-import { connectRedis } from "../../redis-client.ts";
-import { run } from "../../redis.ts";
+import { connectRedis } from "../../runtime/redis-client.ts";
+import { run } from "../../runtime/redis.ts";
 import { conformance } from "../conformance.ts";
 import { connectDesk } from "./desk.ts";
 

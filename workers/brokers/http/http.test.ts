@@ -13,7 +13,7 @@ import {
 } from "../../../tests/support/fake-broker.ts";
 import { until } from "../../../tests/support/wait.ts";
 import { place } from "../../broker/place.ts";
-import { SYSTEM_CLOCK } from "../../clock.ts";
+import { SYSTEM_CLOCK } from "../../runtime/clock.ts";
 import { conformance } from "../conformance.ts";
 import type { Capabilities, OrderBatch } from "../port.ts";
 

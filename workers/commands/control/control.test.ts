@@ -24,7 +24,7 @@ import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
 import { startRedis } from "../../../tests/support/redis.ts";
 import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
 import { until } from "../../../tests/support/wait.ts";
-import { run } from "../../redis.ts";
+import { run } from "../../runtime/redis.ts";
 
 setDefaultTimeout(60_000);
 

@@ -18,9 +18,9 @@ import {
   type HaltState,
 } from "../../../redis/halt.ts";
 import { PartitionMap } from "../../../redis/keys.ts";
-import { regionRedisUrls } from "../../env.ts";
-import type { Role } from "../../role.ts";
-import { connectRedis } from "../../redis-client.ts";
+import { regionRedisUrls } from "../../runtime/env.ts";
+import type { Role } from "../../runtime/role.ts";
+import { connectRedis } from "../../runtime/redis-client.ts";
 import { flatten, progressOf, type Flattened } from "./flatten.ts";
 import { readHalts, writeHalt, type Places, type Standing, type Written } from "./halts.ts";
 

@@ -19,10 +19,10 @@ import {
 } from "../../../redis/progress.ts";
 import { parseRosterShard } from "../../../redis/roster.ts";
 import { routeField, type Route } from "../../../redis/route.ts";
-import { SYSTEM_CLOCK } from "../../clock.ts";
+import { SYSTEM_CLOCK } from "../../runtime/clock.ts";
 import { Reach } from "../../dispatch/reach.ts";
 import { complete } from "../../dispatch/redispatch.ts";
-import { run } from "../../redis.ts";
+import { run } from "../../runtime/redis.ts";
 import type { Places } from "./halts.ts";
 
 export type Flattened = { readonly channel: ChannelId } & (

@@ -11,7 +11,7 @@ import {
   type HaltScope,
   type HaltState,
 } from "../../../redis/halt.ts";
-import { run, type Redis } from "../../redis.ts";
+import { run, type Redis } from "../../runtime/redis.ts";
 
 export interface Places {
   readonly home: Redis;

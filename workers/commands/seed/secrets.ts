@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
-import type { WorkerEnv } from "../../env.ts";
+import type { WorkerEnv } from "../../runtime/env.ts";
 
 export const DEMO_EMAIL = "demo@fanfare.local";
 

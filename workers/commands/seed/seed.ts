@@ -1,7 +1,7 @@
 /** One-shot: the demo world in records, at the desk and in Redis. Running it again is harmless. */
 import { getLogger } from "@logtape/logtape";
-import { required } from "../../env.ts";
-import type { Role } from "../../role.ts";
+import { required } from "../../runtime/env.ts";
+import type { Role } from "../../runtime/role.ts";
 import { openRecords } from "../../records/open.ts";
 import { checkRoster } from "../../roster/check.ts";
 import { connectTargets } from "../../roster/projector.ts";

@@ -2,7 +2,7 @@
 import type { AccountId } from "../../../domain/ids.ts";
 import { readAccounts } from "../../../redis/desk-accounts.ts";
 import type { PartitionMap } from "../../../redis/keys.ts";
-import { run, type Redis } from "../../redis.ts";
+import { run, type Redis } from "../../runtime/redis.ts";
 
 export interface WrittenBooks {
   readonly balance: number;

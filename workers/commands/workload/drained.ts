@@ -1,7 +1,7 @@
 /** Whether all of the desk's audit has left its streams for the audit store. */
 import { DeskKeys, type PartitionMap } from "../../../redis/keys.ts";
 import { asText, type Script } from "../../../redis/script.ts";
-import { run, type Redis } from "../../redis.ts";
+import { run, type Redis } from "../../runtime/redis.ts";
 
 const POLL_MS = 5;
 const PATIENCE_MS = 120_000;

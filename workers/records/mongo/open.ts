@@ -5,7 +5,7 @@
  */
 import type { Db } from "mongodb";
 import { COLLECTION_NAMES, INDEXES, type CollectionName, type Records } from "../port.ts";
-import { connectMongo } from "./client.ts";
+import { connectMongo } from "../../runtime/mongo.ts";
 import { mongoCollection, type Stored } from "./collection.ts";
 
 /** The database is that of the URI, or `fanfare`. */

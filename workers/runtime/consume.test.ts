@@ -2,9 +2,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { deadLetters, GROUPS, MAX_DEAD_LETTERS } from "../../redis/streams.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";
-import { SYSTEM_CLOCK } from "../clock.ts";
-import { connectRedis } from "../redis-client.ts";
-import type { Redis } from "../redis.ts";
+import { SYSTEM_CLOCK } from "./clock.ts";
+import { connectRedis } from "./redis-client.ts";
+import type { Redis } from "./redis.ts";
 import { consume, type Consumption } from "./consume.ts";
 
 let server: TestRedis;

@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";
-import { SYSTEM_CLOCK } from "../clock.ts";
-import { connectRedis } from "../redis-client.ts";
-import type { Redis } from "../redis.ts";
+import { SYSTEM_CLOCK } from "./clock.ts";
+import { connectRedis } from "./redis-client.ts";
+import type { Redis } from "./redis.ts";
 import { consume } from "./consume.ts";
 import { Slots } from "./slots.ts";
 

@@ -1,10 +1,10 @@
 /** When a client is given up for another: a way that is cut, and a server that answers. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { startLink, type CuttableLink } from "../../../tests/support/cut.ts";
-import { startMongo } from "../../../tests/support/mongo.ts";
-import { until } from "../../../tests/support/wait.ts";
-import { connectMongo, type Mongo } from "./client.ts";
-import type { Stored } from "./collection.ts";
+import { startLink, type CuttableLink } from "../../tests/support/cut.ts";
+import { startMongo } from "../../tests/support/mongo.ts";
+import { until } from "../../tests/support/wait.ts";
+import { connectMongo, type Mongo } from "./mongo.ts";
+import type { Stored } from "../records/mongo/collection.ts";
 
 setDefaultTimeout(30_000);
 

@@ -1,5 +1,5 @@
 /** Stream entries as Bun's client (RESP3) replies them. */
-import type { Redis } from "../redis.ts";
+import type { Redis } from "./redis.ts";
 
 export interface Entry {
   readonly id: string;

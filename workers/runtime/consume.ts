@@ -6,9 +6,9 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { bury, trim } from "../../redis/streams.ts";
-import type { Clock } from "../clock.ts";
-import { crashPoint } from "../crash-point.ts";
-import { run, type Redis } from "../redis.ts";
+import type { Clock } from "./clock.ts";
+import { crashPoint } from "./crash-point.ts";
+import { run, type Redis } from "./redis.ts";
 import { parseClaimed, parseRead, type Entry } from "./entries.ts";
 import type { Slots } from "./slots.ts";
 

@@ -1,8 +1,8 @@
 /** The workers' configuration: parsed once, all faults together. Every name stands in `.env.example`. */
 import { hostname } from "node:os";
 import * as v from "valibot";
-import { ID_PATTERN } from "../domain/ids.ts";
-import { SYMBOL_PATTERN } from "../domain/instrument.ts";
+import { ID_PATTERN } from "../../domain/ids.ts";
+import { SYMBOL_PATTERN } from "../../domain/instrument.ts";
 
 const port = v.pipe(v.string(), v.regex(/^\d{1,5}$/, "a port number"), v.transform(Number));
 const url = (...protocols: string[]) =>
@@ -102,7 +102,7 @@ export const WorkerSchema = v.object({
     v.pipe(v.string(), v.regex(/^\d{1,7}$/, "milliseconds"), v.transform(Number)),
     "10000",
   ),
-  /** For crash tests alone: `<point>:<n>:<kill or stop>`, see workers/crash-point.ts. */
+  /** For crash tests alone: `<point>:<n>:<kill or stop>`, see workers/runtime/crash-point.ts. */
   FANFARE_CRASH_AT: v.optional(
     v.pipe(v.string(), v.regex(/^[a-z-]+:\d+:(?:kill|stop)$/, "a crash point")),
   ),

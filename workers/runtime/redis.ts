@@ -1,6 +1,6 @@
 /** A Redis as the workers know it, and how a script is run there. */
 import { createHash } from "node:crypto";
-import type { Script } from "../redis/script.ts";
+import type { Script } from "../../redis/script.ts";
 
 /**
  * All that a worker asks of a Redis. Replies are of the shapes of RESP3, as
