@@ -5,7 +5,7 @@
  */
 import { createWriteStream } from "node:fs";
 import { once } from "node:events";
-import { noise, walkOf } from "../workers/simulator/walk.ts";
+import { noise, walkOf } from "../workers/desk/simulator/walk.ts";
 
 export interface GeneratedWorkload {
   readonly file: string;

@@ -3,7 +3,7 @@
  * holds each call back for as long as its orders take, eight at a time, as a
  * broker works off one connection's orders. The books are the desk's.
  */
-import type { OrderBatchBody } from "../workers/brokers/desk/api.ts";
+import type { OrderBatchBody } from "../workers/venues/desk/api.ts";
 
 const ORDER_MS = 20;
 const AT_ONCE = 8;

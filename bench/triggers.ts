@@ -4,10 +4,10 @@
  * same with a thousand beside it, as most figures should not differ.
  */
 import { writeFileSync } from "node:fs";
-import { waitingTriggers } from "../redis/desk-waiting.ts";
-import { AccountBook } from "../workers/accounts/book.ts";
-import { executeCommands, type ReadyCommand } from "../workers/accounts/execute.ts";
-import { fireTriggers, type FireReply } from "../workers/accounts/fire.ts";
+import { waitingTriggers } from "../workers/desk/stored/waiting.ts";
+import { AccountBook } from "../workers/desk/accounts/book.ts";
+import { executeCommands, type ReadyCommand } from "../workers/desk/accounts/execute.ts";
+import { fireTriggers, type FireReply } from "../workers/desk/accounts/fire.ts";
 import { DeskKeys } from "../redis/keys.ts";
 import { startRedis } from "../tests/support/redis.ts";
 import { connectRedis } from "../workers/runtime/redis-client.ts";

@@ -7,13 +7,13 @@ type Failure = NodeJS.ErrnoException & { readonly port?: number };
 
 const ROLES: Record<string, () => Promise<{ role: Role }>> = {
   broker: () => import("./broker/role.ts"),
-  desk: () => import("./desk/role.ts"),
-  settle: () => import("./settle/role.ts"),
+  desk: () => import("./desk/server/role.ts"),
+  settle: () => import("./desk/settle/role.ts"),
   dispatch: () => import("./dispatch/role.ts"),
   recorder: () => import("./recorder/role.ts"),
   records: () => import("./api/role.ts"),
-  quotes: () => import("./quotes/role.ts"),
-  simulator: () => import("./simulator/role.ts"),
+  quotes: () => import("./desk/quotes/role.ts"),
+  simulator: () => import("./desk/simulator/role.ts"),
   seed: () => import("./commands/seed/seed.ts"),
   roster: () => import("./commands/roster.ts"),
   reconcile: () => import("./reconcile/role.ts"),

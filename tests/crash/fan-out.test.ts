@@ -21,7 +21,7 @@ import {
   startCopier,
   type Copier,
 } from "../support/copier.ts";
-import { parseBucket } from "../../redis/desk-books.ts";
+import { parseBucket } from "../../workers/desk/stored/books.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import { startLink, type CuttableLink } from "../support/cut.ts";
 import { startDesk, type TestDesk } from "../support/desk.ts";

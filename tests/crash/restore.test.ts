@@ -1,11 +1,11 @@
 /** The desk's Redis is lost, wholly or in part, and its accounts are rebuilt from their audit by the command that people call. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { AccountId, SubscriptionId } from "../../domain/ids.ts";
-import { bucketOf } from "../../redis/desk-books.ts";
-import { sellContracts } from "../../redis/desk-sell.ts";
+import { bucketOf } from "../../workers/desk/stored/books.ts";
+import { sellContracts } from "../../workers/desk/stored/sell.ts";
 import { DeskKeys } from "../../redis/keys.ts";
-import type { AuditStore } from "../../workers/audit/port.ts";
-import { openSqliteAudit } from "../../workers/audit/sqlite.ts";
+import type { AuditStore } from "../../workers/desk/audit/port.ts";
+import { openSqliteAudit } from "../../workers/desk/audit/sqlite.ts";
 import { connectDesk } from "../../workers/brokers/desk/desk.ts";
 import { run } from "../../workers/runtime/redis.ts";
 import { auditEvents, booksOf, PARTITIONS, sumsOf } from "../support/desk-audit.ts";

@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { MongoClient } from "mongodb";
 import { HomeKeys } from "../../redis/keys.ts";
-import { openAudit } from "../../workers/audit/open.ts";
-import type { AuditStore } from "../../workers/audit/port.ts";
+import { openAudit } from "../../workers/desk/audit/open.ts";
+import type { AuditStore } from "../../workers/desk/audit/port.ts";
 import { startLink, type CuttableLink } from "../support/cut.ts";
 import { auditEvents, booksOf, sumsOf } from "../support/desk-audit.ts";
 import { startAuditMongo, startMongo } from "../support/mongo.ts";

@@ -1,10 +1,10 @@
 /** Contracts and stocks share one ledger and one audit: every cent of every account is told by its events. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { AccountId, SignalId, SubscriptionId } from "../../domain/ids.ts";
-import { eventsOf, parseAuditEntry, type AuditEvent } from "../../redis/desk-audit.ts";
+import { eventsOf, parseAuditEntry, type AuditEvent } from "../../workers/desk/stored/audit.ts";
 import { DeskKeys, PartitionMap } from "../../redis/keys.ts";
-import { auditOf } from "../../workers/audit/merged.ts";
-import type { AuditStore } from "../../workers/audit/port.ts";
+import { auditOf } from "../../workers/desk/audit/merged.ts";
+import type { AuditStore } from "../../workers/desk/audit/port.ts";
 import { connectRedis } from "../../workers/runtime/redis-client.ts";
 import type { Redis } from "../../workers/runtime/redis.ts";
 import { startDesk, type TestDesk } from "../support/desk.ts";

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { parseDeskLine, type DeskCommand } from "../../domain/desk/command.ts";
 import { DeskModel } from "../support/desk-model.ts";
 import { formatCents } from "../../domain/money.ts";
-import { openSqliteAudit } from "../../workers/audit/sqlite.ts";
+import { openSqliteAudit } from "../../workers/desk/audit/sqlite.ts";
 import { auditEvents, booksOf, sumsOf } from "../support/desk-audit.ts";
 import { openDeskSocket, type DeskSocket } from "../support/desk-socket.ts";
 import { sendLines, startTradingDesk, type TradingDesk } from "../support/trading-desk.ts";

@@ -9,7 +9,7 @@ import { describe, expect, test } from "bun:test";
 import { isBlank, parseDeskLine, type DeskLine } from "../../domain/desk/command.ts";
 import { DeskModel } from "../support/desk-model.ts";
 import type { AccountId } from "../../domain/ids.ts";
-import { readAccounts } from "../../redis/desk-accounts.ts";
+import { readAccounts } from "../../workers/desk/stored/accounts.ts";
 import { PartitionMap } from "../../redis/keys.ts";
 import { run } from "../../workers/runtime/redis.ts";
 import { openDeskSocket } from "../support/desk-socket.ts";

@@ -19,7 +19,7 @@ import {
 } from "../../domain/copier/signal.ts";
 import type { Subscription } from "../../domain/copier/subscription.ts";
 import { accept, HOUSE, type Acceptance } from "../../redis/accept.ts";
-import { parseBucket } from "../../redis/desk-books.ts";
+import { parseBucket } from "../../workers/desk/stored/books.ts";
 import {
   unpackOutcomes,
   unpackClosures,

@@ -1,10 +1,10 @@
 /** What the audit of a desk says, read from its store and its streams. */
 import type { AccountId } from "../../domain/ids.ts";
-import { type DeskBooks, readAccounts } from "../../redis/desk-accounts.ts";
-import { eventsOf, parseAuditEntry, type AuditEvent } from "../../redis/desk-audit.ts";
+import { type DeskBooks, readAccounts } from "../../workers/desk/stored/accounts.ts";
+import { eventsOf, parseAuditEntry, type AuditEvent } from "../../workers/desk/stored/audit.ts";
 import { PartitionMap } from "../../redis/keys.ts";
-import { auditOf } from "../../workers/audit/merged.ts";
-import type { AuditStore } from "../../workers/audit/port.ts";
+import { auditOf } from "../../workers/desk/audit/merged.ts";
+import type { AuditStore } from "../../workers/desk/audit/port.ts";
 import { run, type Redis } from "../../workers/runtime/redis.ts";
 
 export const PARTITIONS = new PartitionMap(4);

@@ -4,7 +4,7 @@
  */
 import type { DeskCommand } from "../../domain/desk/command.ts";
 import type { DeskRefusal } from "../../domain/desk/refusals.ts";
-import type { DeskBooks } from "../../redis/desk-accounts.ts";
+import type { DeskBooks } from "../../workers/desk/stored/accounts.ts";
 
 /** No account holds more cents, and no position more shares. */
 const MAX_HELD = 1_000_000_000_000_000;

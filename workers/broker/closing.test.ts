@@ -10,7 +10,7 @@ import {
 } from "bun:test";
 import { saleCents } from "../../domain/desk/contract.ts";
 import type { SignalId } from "../../domain/ids.ts";
-import { parseBucket, type Contract } from "../../redis/desk-books.ts";
+import { parseBucket, type Contract } from "../desk/stored/books.ts";
 import { DeskKeys, RegionKeys } from "../../redis/keys.ts";
 import type { HaltAction, HaltScope } from "../../redis/halt.ts";
 import { CLOCK_SKEW_MS } from "../../redis/run.ts";
@@ -34,7 +34,7 @@ import { writeHalt } from "../commands/control/halts.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { Reach } from "../dispatch/reach.ts";
 import { complete as dispatch } from "../dispatch/redispatch.ts";
-import { PAYOUT_BP } from "../desk/contracts.ts";
+import { PAYOUT_BP } from "../desk/server/contracts.ts";
 
 setDefaultTimeout(30_000);
 

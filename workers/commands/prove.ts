@@ -5,10 +5,10 @@
  * proven.
  */
 import { PartitionMap } from "../../redis/keys.ts";
-import { openAudit } from "../audit/open.ts";
+import { openAudit } from "../desk/audit/open.ts";
 import { readEnv } from "../runtime/env.ts";
 import { connectRedis } from "../runtime/redis-client.ts";
-import { linesOf, proveBooks } from "../prove/prove.ts";
+import { linesOf, proveBooks } from "../desk/prove/prove.ts";
 
 async function main(): Promise<number> {
   const env = readEnv(process.env);

@@ -6,10 +6,10 @@
  */
 import { parseArgs } from "node:util";
 import { PartitionMap } from "../../redis/keys.ts";
-import { openAudit } from "../audit/open.ts";
+import { openAudit } from "../desk/audit/open.ts";
 import { readEnv, type WorkerEnv } from "../runtime/env.ts";
 import { connectRedis } from "../runtime/redis-client.ts";
-import { restorePartition, type Restored } from "../restore/restore.ts";
+import { restorePartition, type Restored } from "../desk/restore/restore.ts";
 
 const USAGE = "usage: npm run desk:restore [-- --force]";
 const ANSWER_MS = 5_000;

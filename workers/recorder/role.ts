@@ -12,10 +12,10 @@ import { consume, type Consumption } from "../runtime/consume.ts";
 import { armCrashPoint } from "../runtime/crash-point.ts";
 import { regionRedisUrls } from "../runtime/env.ts";
 import type { Role } from "../runtime/role.ts";
-import { openAudit } from "../audit/open.ts";
+import { openAudit } from "../desk/audit/open.ts";
 import { openRecords } from "../records/open.ts";
 import { connectRedis } from "../runtime/redis-client.ts";
-import { recordAudit } from "./audit.ts";
+import { recordAudit } from "../desk/audit/record.ts";
 import { recordEvents, recordLinks, recordSignals } from "./record.ts";
 
 /** Entries a write. An entry of `events` is a whole shard, so a write is of some thousand orders. */

@@ -3,7 +3,7 @@
  * each client order id once, enforces `validUntilMs` itself and answers for
  * certain what it never opened.
  */
-import { bucketOf, nameOf } from "../../../redis/desk-books.ts";
+import { bucketOf, nameOf } from "../../desk/stored/books.ts";
 import type { Answered, BookedOrder, Broker, CloseBatch, OrderBatch } from "../port.ts";
 import type {
   CloseBatchAnswer,
@@ -15,7 +15,7 @@ import type {
   OrderBatchBody,
   SettlementsAnswer,
   ValuesAnswer,
-} from "./api.ts";
+} from "../../venues/desk/api.ts";
 
 /** Of a bulk open or look-up, which the desk does in milliseconds. */
 const CALL_TIMEOUT_MS = 2_000;

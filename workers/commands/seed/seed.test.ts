@@ -8,7 +8,7 @@ import { asId, type ChannelId, type HookId } from "../../../domain/ids.ts";
 import { HomeKeys, hookKey, PartitionMap } from "../../../redis/keys.ts";
 import { freePort } from "../../../tests/support/ports.ts";
 import { startRedis } from "../../../tests/support/redis.ts";
-import { role as desk } from "../../desk/role.ts";
+import { role as desk } from "../../desk/server/role.ts";
 import { readEnv } from "../../runtime/env.ts";
 import { openRecords } from "../../records/open.ts";
 import { connectRedis } from "../../runtime/redis-client.ts";

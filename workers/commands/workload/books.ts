@@ -1,6 +1,6 @@
 /** What the users of a run end with, as `--books` writes it: zeros are left out of the maps. */
 import type { AccountId } from "../../../domain/ids.ts";
-import { readAccounts } from "../../../redis/desk-accounts.ts";
+import { readAccounts } from "../../desk/stored/accounts.ts";
 import type { PartitionMap } from "../../../redis/keys.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 

@@ -8,9 +8,9 @@
 import { randomBytes } from "node:crypto";
 import { statSync } from "node:fs";
 import { PartitionMap } from "../../../redis/keys.ts";
-import { openAudit } from "../../audit/open.ts";
+import { openAudit } from "../../desk/audit/open.ts";
 import { readEnv, required, type WorkerEnv } from "../../runtime/env.ts";
-import { linesOf, proveBooks } from "../../prove/prove.ts";
+import { linesOf, proveBooks } from "../../desk/prove/prove.ts";
 import { connectRedis } from "../../runtime/redis-client.ts";
 import { optionsOf, type WorkloadOptions } from "./arguments.ts";
 import { booksOf } from "./books.ts";

@@ -1,0 +1,150 @@
+/**
+ * The desk's commands, many at once: each is checked, done, numbered and
+ * audited in the order given, all in one atomic step.
+ */
+import { executeCommand } from "../../../domain/desk/rules.ts";
+import type { DeskCommandName } from "../../../domain/desk/command.ts";
+import type { DeskRefusal } from "../../../domain/desk/refusals.ts";
+import { commandEvent, firedEvent, paidEvent, type PaidAnswer } from "../stored/audit.ts";
+import type { AccountDraft } from "../stored/draft.ts";
+import { DONE, membersOf, packReply, SUMMARY, unpackReply } from "../stored/reply.ts";
+import type { AccountBook, Desk, DeskEvent } from "./book.ts";
+
+/** So many keep Redis from others for a few milliseconds at most. */
+export const MAX_COMMANDS = 512;
+
+/** One command, ready to be done, or to be audited as what was refused before it came here. */
+export interface ReadyCommand {
+  /** Of a refused line what looked like a name, or nothing. */
+  readonly name: DeskCommandName | (string & {});
+  readonly user: string;
+  readonly symbol: string;
+  readonly cents: number;
+  /** The quote it is to be done at; zeros for none. */
+  readonly priceCents: number;
+  readonly quoteTimeMs: number;
+  /** The sender's session and number in it, if it is to be done once; otherwise empty and 0. */
+  readonly session: string;
+  readonly n: number;
+  readonly more?: {
+    readonly file?: string;
+    readonly refusal?: DeskRefusal;
+    /** What the quote server answered, if this command is why it was asked. */
+    readonly paid?: PaidAnswer;
+  };
+}
+
+const NOTHING: readonly number[] = [];
+
+/** What became of a command. */
+export interface Reply {
+  readonly transaction: number;
+  readonly refusal?: DeskRefusal;
+  /** What is told, as members of a JSON object, each after a comma. */
+  readonly members: string;
+}
+
+/** A reply each, in their order. Rejects as Redis does. */
+export async function executeCommands(
+  accounts: AccountBook,
+  commands: readonly ReadyCommand[],
+  pendingValidMs: number,
+): Promise<readonly Reply[]> {
+  const users = commands.map(({ user }) => user);
+  return await accounts.work(users, commands.length, (desk) => {
+    const call = { desk, pendingValidMs, events: [] };
+    return { result: commands.map((command) => once(call, command)), events: call.events };
+  });
+}
+
+interface Call {
+  readonly desk: Desk;
+  readonly pendingValidMs: number;
+  readonly events: DeskEvent[];
+}
+
+/** Does a command, unless its session has come to it already. */
+function once(call: Call, command: ReadyCommand): Reply {
+  const account = call.desk.account(command.user);
+  const { session, n, more } = command;
+  const isRemembered = session !== "" && command.user !== "";
+  const last = isRemembered ? account.lastReply(session) : undefined;
+  if (last !== undefined) {
+    const blank = last.indexOf(" ");
+    const lastN = Number(last.slice(0, blank));
+    if (n === lastN) return again(call, account, last.slice(blank + 1));
+    if (n < lastN) return execute(call, account, command, "COMMAND_OVERTAKEN").reply;
+  }
+  const { reply, packed } = execute(call, account, command, more?.refusal);
+  if (isRemembered) account.answer(session, `${n} ${reply.transaction} ${packed}`);
+  return reply;
+}
+
+/** The reply to a command that was done, or refused, before. */
+function again(call: Call, account: AccountDraft, remembered: string): Reply {
+  const blank = remembered.indexOf(" ");
+  const transaction = Number(remembered.slice(0, blank));
+  const packed = remembered.slice(blank + 1);
+  if (!packed.startsWith(DONE)) {
+    return { transaction, refusal: packed as DeskRefusal, members: "" };
+  }
+  const isSummary = packed.startsWith(SUMMARY, DONE.length);
+  return {
+    transaction,
+    members: isSummary
+      ? summaryMembers(call, account)
+      : membersOf(unpackReply(packed.slice(DONE.length))),
+  };
+}
+
+interface Executed {
+  readonly reply: Reply;
+  /** The reply without its number, as it is remembered. */
+  readonly packed: string;
+}
+
+function execute(
+  call: Call,
+  account: AccountDraft,
+  command: ReadyCommand,
+  refusal: DeskRefusal | undefined,
+): Executed {
+  const { desk, pendingValidMs, events } = call;
+  const { atMs } = desk;
+  const { user, symbol, priceCents, more } = command;
+  // What no command is named like was refused before it came here.
+  const name = command.name as DeskCommandName;
+  const transaction = desk.nextTransaction();
+  const done =
+    refusal ?? executeCommand(account, name, command, { transaction, atMs, pendingValidMs });
+  const isDone = typeof done !== "string";
+  const movedCents = (isDone && done.movedCents) || NOTHING;
+  events.push({
+    account,
+    text: commandEvent(transaction, command, isDone ? "" : done, movedCents),
+  });
+  if (more?.paid) events.push({ account, text: paidEvent(transaction, more.paid) });
+  if (!isDone) return { reply: { transaction, refusal: done, members: "" }, packed: done };
+
+  if (done.change) account.remember(transaction, name, done.change, atMs);
+  if (done.fired) {
+    const side = name === "SET_BUY_TRIGGER" ? "buy" : "sell";
+    events.push({ account, text: firedEvent(side, { user, symbol, priceCents }, done.fired) });
+    account.rememberFired(side, symbol, done.fired, atMs);
+  }
+  if (name === "DISPLAY_SUMMARY") {
+    const members = summaryMembers(call, account);
+    return { reply: { transaction, members }, packed: DONE + SUMMARY };
+  }
+  const answered = { told: done.told, balanceCents: account.balanceCents };
+  return {
+    reply: { transaction, members: membersOf(answered) },
+    packed: DONE + packReply(answered),
+  };
+}
+
+function summaryMembers({ desk, pendingValidMs }: Call, account: AccountDraft): string {
+  const summary = account.summary({ atMs: desk.atMs, pendingValidMs });
+  const { balanceCents } = account;
+  return `,${JSON.stringify(summary).slice(1, -1)}${membersOf({ told: {}, balanceCents })}`;
+}

@@ -1,0 +1,120 @@
+/**
+ * Fires the triggers of one symbol that a quote meets, each once and under the
+ * transaction that set it. Waiting triggers stand ordered by symbol and price,
+ * so a quote looks at those that it meets and at no other.
+ */
+import { fireBuy, fireSell } from "../../../domain/desk/rules.ts";
+import type { Quote } from "../../../domain/desk/quote.ts";
+import { firedEvent } from "../stored/audit.ts";
+import type { AccountDraft } from "../stored/draft.ts";
+import { packTrigger } from "../stored/fields.ts";
+import type { DeskCall } from "../stored/transaction.ts";
+import { DeskKeys } from "../../../redis/keys.ts";
+import type { Redis } from "../../runtime/redis.ts";
+import { AccountBook, type Desk, type DeskEvent, type Work } from "./book.ts";
+
+/** Triggers of each side a call. */
+const FIRED_AT_ONCE = 200;
+
+/** The last trigger of each side that a call looked at: empty before the first, `-` when there are no more. */
+export interface FireCursor {
+  readonly buys: string;
+  readonly sells: string;
+}
+
+export interface FireArgs extends DeskCall {
+  readonly symbol: string;
+  readonly priceCents: number;
+  readonly sourceTimeMs: Quote["sourceTimeMs"];
+  /** How old the quote may be. */
+  readonly validMs: number;
+  readonly after?: FireCursor;
+}
+
+export type FireReply =
+  /** `next`: more may be met; call again from there. */
+  | { readonly kind: "fired"; readonly count: number; readonly next?: FireCursor }
+  | { readonly kind: "stale" };
+
+/** Triggers as their sorted sets hold them: first what is met first. */
+interface Met {
+  readonly buys: readonly string[];
+  readonly sells: readonly string[];
+}
+
+/** Rejects as Redis does: what was fired then is seen at the next look. */
+export async function fireTriggers(redis: Redis, args: FireArgs): Promise<FireReply> {
+  if (args.priceCents <= 0) return { kind: "stale" };
+  const met = await metBy(redis, args);
+  const users = [...met.buys, ...met.sells].map(userOf);
+  if (users.length === 0) return { kind: "fired", count: 0 };
+  return await new AccountBook(redis, args).work(users, 0, (desk) => fireAll(met, desk, args));
+}
+
+/** A buy waits for the quote to come down to its price, a sell for it to rise to it. */
+async function metBy(
+  redis: Redis,
+  { partition, symbol, priceCents, after = { buys: "", sells: "" } }: FireArgs,
+): Promise<Met> {
+  const keys = new DeskKeys(partition);
+  const limit = ["LIMIT", "0", String(FIRED_AT_ONCE)];
+  const price = packTrigger(symbol, priceCents, "").trimEnd();
+  async function side(
+    [command, key]: readonly [command: string, key: string],
+    cursor: string,
+    [from, to]: readonly [from: string, to: string],
+  ): Promise<string[]> {
+    if (cursor === "-") return [];
+    const start = cursor === "" ? from : `(${cursor}`;
+    return (await redis.send(command, [key, start, to, ...limit])) as string[];
+  }
+  const [buys, sells] = await Promise.all([
+    side(["ZRANGEBYLEX", keys.buyTriggers], after.buys, [`[${price}`, `(${symbol} ~`]),
+    side(["ZREVRANGEBYLEX", keys.sellTriggers], after.sells, [`(${price}~`, `[${symbol} `]),
+  ]);
+  return { buys, sells };
+}
+
+function fireAll(
+  met: Met,
+  { atMs, account }: Desk,
+  { symbol, priceCents, sourceTimeMs, validMs }: FireArgs,
+): Work<FireReply> {
+  if (atMs - sourceTimeMs > validMs) return { result: { kind: "stale" }, events: [] };
+  const events: DeskEvent[] = [];
+  for (const side of ["buy", "sell"] as const) {
+    for (const trigger of side === "buy" ? met.buys : met.sells) {
+      const user = userOf(trigger);
+      const of = account(user);
+      if (!waits(of, side, symbol, trigger)) continue;
+      // One that cannot fire now, as it would burst its account, is passed by: those behind it are not kept waiting.
+      const fired = (side === "buy" ? fireBuy : fireSell)(of, symbol, priceCents);
+      if (!fired) continue;
+      events.push({ account: of, text: firedEvent(side, { user, symbol, priceCents }, fired) });
+      of.rememberFired(side, symbol, fired, atMs);
+    }
+  }
+  const next = { buys: cursorOf(met.buys), sells: cursorOf(met.sells) };
+  const isLast = next.buys === "-" && next.sells === "-";
+  return { result: { kind: "fired", count: events.length, ...(isLast ? {} : { next }) }, events };
+}
+
+/** Whether it is still as it was when it was found: it may have fired since, or been set anew. */
+function waits(
+  account: AccountDraft,
+  side: "buy" | "sell",
+  symbol: string,
+  trigger: string,
+): boolean {
+  const { buyPriceCents, sellPriceCents } = account.position(symbol);
+  const priceCents = side === "buy" ? buyPriceCents : sellPriceCents;
+  return priceCents > 0 && packTrigger(symbol, priceCents, account.user) === trigger;
+}
+
+function userOf(trigger: string): string {
+  return trigger.slice(trigger.lastIndexOf(" ") + 1);
+}
+
+function cursorOf(triggers: readonly string[]): string {
+  return triggers.length === FIRED_AT_ONCE ? (triggers.at(-1) ?? "-") : "-";
+}

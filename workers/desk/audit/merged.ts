@@ -1,0 +1,70 @@
+/**
+ * The audit as it stands at this moment: what is stored, and after it what the
+ * stream still holds. An entry leaves the stream only once it is stored, so
+ * everything below the stream's first entry is in the store.
+ */
+import { MANY_USERS } from "../stored/audit.ts";
+import { DeskKeys } from "../../../redis/keys.ts";
+import { fieldsOf } from "../../runtime/entries.ts";
+import type { Redis } from "../../runtime/redis.ts";
+import type { AuditStore, StoredEntry } from "./port.ts";
+
+const COUNT = "200";
+
+type RawEntry = [id: string, flat: string[]];
+
+/** In order; of one user only what may concern them, which includes others' entries. */
+export async function* auditOf(
+  store: AuditStore,
+  redis: Redis,
+  partition: number,
+  user?: string,
+  from = "0-0",
+): AsyncGenerator<StoredEntry> {
+  const stream = new DeskKeys(partition).audit;
+  const only = user === undefined ? {} : { user };
+  const [last] = (await redis.send("XREVRANGE", [stream, "+", "-", "COUNT", "1"])) as RawEntry[];
+  for (;;) {
+    const first = await firstOf(redis, stream);
+    if (first === undefined) {
+      yield* store.read({ partition, from, ...only });
+      return;
+    }
+    if (isAfter(first, from)) {
+      yield* store.read({ partition, from, before: first, ...only });
+      from = first;
+    }
+    const range = [stream, from, last?.[0] ?? "+", "COUNT", COUNT];
+    const found = (await redis.send("XRANGE", range)) as RawEntry[];
+    // Trimmed in between: what is missing here is stored by now.
+    if ((await firstOf(redis, stream)) !== first) continue;
+    for (const [id, flat] of found) {
+      const fields = fieldsOf(flat);
+      const users = (fields.get("users") ?? "").split(" ");
+      if (user === undefined || users.includes(user) || users.includes(MANY_USERS)) {
+        yield { partition, id, fields };
+      }
+    }
+    const newest = found.at(-1)?.[0];
+    if (newest === undefined || newest === last?.[0]) return;
+    from = nextOf(newest);
+  }
+}
+
+async function firstOf(redis: Redis, stream: string): Promise<string | undefined> {
+  const [first] = (await redis.send("XRANGE", [stream, "-", "+", "COUNT", "1"])) as RawEntry[];
+  return first?.[0];
+}
+
+/** Whether an id of an entry comes after another. */
+export function isAfter(id: string, other: string): boolean {
+  const [ms = 0, sequence = 0] = id.split("-").map(Number);
+  const [otherMs = 0, otherSequence = 0] = other.split("-").map(Number);
+  return ms === otherMs ? sequence > otherSequence : ms > otherMs;
+}
+
+/** The smallest id after this one. */
+export function nextOf(id: string): string {
+  const [ms = "0", sequence = "0"] = id.split("-");
+  return `${ms}-${Number(sequence) + 1}`;
+}

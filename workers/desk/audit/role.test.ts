@@ -1,0 +1,91 @@
+/** The desk's audit on its way from the streams into its store. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { parseAuditEntry, eventsOf } from "../stored/audit.ts";
+import { AccountBook } from "../accounts/book.ts";
+import { executeCommands } from "../accounts/execute.ts";
+import { DeskKeys } from "../../../redis/keys.ts";
+import { deadLetters } from "../../../redis/streams.ts";
+import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
+import { until } from "../../../tests/support/wait.ts";
+import { auditOf } from "./merged.ts";
+import { openAudit } from "./open.ts";
+import { readEnv } from "../../runtime/env.ts";
+import { connectRedis } from "../../runtime/redis-client.ts";
+import type { Redis } from "../../runtime/redis.ts";
+import { role } from "../../recorder/role.ts";
+
+const STREAM = new DeskKeys(0).audit;
+const folder = mkdtempSync(join(tmpdir(), "fanfare-audit-"));
+
+let server: TestRedis;
+let redis: Redis;
+beforeAll(async () => {
+  server = await startRedis();
+  redis = connectRedis(server.url);
+});
+afterAll(async () => {
+  redis.close();
+  await server.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test("whatever was acknowledged is in the audit at any moment, while it is drained and trimmed", async () => {
+  const env = readEnv({
+    FANFARE_REDIS_URL: server.url,
+    FANFARE_DATA: folder,
+    FANFARE_PARTITIONS: "1",
+  });
+  if (!env.ok) throw new Error(env.faults.join());
+  const store = await openAudit(env.value);
+  const add = {
+    ...{ name: "ADD", user: "u", symbol: "", cents: 1, priceCents: 0, quoteTimeMs: 0 },
+    ...{ session: "", n: 0 },
+  };
+  const accounts = new AccountBook(redis, { partition: 0, partitions: 1, server: "d" });
+  const done: number[] = [];
+  const trade = async () => {
+    const replies = await executeCommands(accounts, [add, add, add], 1_000);
+    done.push(...replies.map(({ transaction }) => transaction));
+  };
+  const transactions = async (user?: string): Promise<number[]> => {
+    const found: number[] = [];
+    for await (const { fields } of auditOf(store, redis, 0, user)) {
+      for (const { transaction } of eventsOf(parseAuditEntry(fields)!)) found.push(transaction);
+    }
+    return found;
+  };
+
+  await trade();
+  const stop = new AbortController();
+  const recorder = role(env.value, stop.signal, () => {});
+  let trimmed = false;
+  while (!trimmed) {
+    for (let count = 0; count < 40; count += 1) await trade();
+    expect(await transactions("u")).toEqual(done);
+    trimmed = Number(await redis.send("XLEN", [STREAM])) < done.length / 3;
+  }
+  stop.abort();
+  await recorder;
+  await trade();
+  expect(await transactions()).toHaveLength(done.length);
+  expect(await transactions("nobody")).toEqual([]);
+  await store.close();
+}, 30_000);
+
+test("an entry that is none is buried, and the next one stored", async () => {
+  const env = readEnv({
+    FANFARE_REDIS_URL: server.url,
+    FANFARE_DATA: folder,
+    FANFARE_PARTITIONS: "1",
+  });
+  if (!env.ok) throw new Error(env.faults.join());
+  await redis.send("XADD", [STREAM, "*", "nothing", "of ours"]);
+  const stop = new AbortController();
+  const recorder = role(env.value, stop.signal, () => {});
+  await until("it is buried", async () => (await redis.send("XLEN", [deadLetters(STREAM)])) === 1);
+  stop.abort();
+  await recorder;
+});

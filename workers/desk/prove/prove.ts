@@ -1,0 +1,155 @@
+/**
+ * Proves the desk's books from its audit: of every account the audit's account
+ * events must add up to the balance. It may run beside a desk at work: balances
+ * are read together with the place that the audit had reached, and the events
+ * are added up to that place exactly.
+ */
+import { eventsOf } from "../stored/audit.ts";
+import { DeskKeys, type PartitionMap } from "../../../redis/keys.ts";
+import { asList, asText, type Script } from "../../../redis/script.ts";
+import { auditOf, isAfter, nextOf } from "../audit/merged.ts";
+import type { AuditStore } from "../audit/port.ts";
+import { run, type Redis } from "../../runtime/redis.ts";
+
+export interface Difference {
+  readonly account: string;
+  /** Undefined where there is no such account. */
+  readonly balanceCents: number | undefined;
+  readonly auditedCents: number;
+}
+
+export interface Proof {
+  readonly accounts: number;
+  readonly events: number;
+  readonly differences: readonly Difference[];
+}
+
+const ACCOUNTS_AT_ONCE = "500";
+
+interface Marked {
+  readonly cursor: string;
+  /** The newest entry of the audit when the balances were these. */
+  readonly mark: string;
+  readonly balances: readonly (readonly [account: string, cents: number])[];
+}
+
+/** A page of accounts with their balances, and where the audit stood, at one moment. */
+const balancesAt: Script<{ readonly partition: number; readonly cursor: string }, Marked> = {
+  name: "balances-at",
+  lua: `
+local page = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
+local mark = '0-0'
+if redis.call('EXISTS', KEYS[2]) == 1 then
+  local stream = redis.call('XINFO', 'STREAM', KEYS[2])
+  for i = 1, #stream, 2 do if stream[i] == 'last-generated-id' then mark = stream[i + 1] end end
+end
+return {page[1], mark, page[2]}
+`,
+  keys: ({ partition }) => {
+    const desk = new DeskKeys(partition);
+    return [desk.balances, desk.audit];
+  },
+  args: ({ cursor }) => [cursor, ACCOUNTS_AT_ONCE],
+  reply(raw) {
+    const [cursor, mark, page] = asList(raw);
+    const flat = asList(page).map(asText);
+    const balances: [string, number][] = [];
+    for (let index = 0; index + 1 < flat.length; index += 2) {
+      balances.push([flat[index] ?? "", Number(flat[index + 1])]);
+    }
+    return { cursor: asText(cursor), mark: asText(mark), balances };
+  },
+};
+
+export async function proveBooks(
+  redis: Redis,
+  store: AuditStore,
+  partitions: PartitionMap,
+): Promise<Proof> {
+  let accounts = 0;
+  let events = 0;
+  const differences: Difference[] = [];
+  for (const partition of partitions.all()) {
+    const sums = new Sums(redis, store, partition);
+    const seen = new Set<string>();
+    let cursor = "0";
+    do {
+      const page = await run(redis, balancesAt, { partition, cursor });
+      await sums.addUpTo(page.mark);
+      for (const [account, balanceCents] of page.balances) {
+        if (seen.has(account)) continue;
+        seen.add(account);
+        const auditedCents = sums.of(account);
+        if (auditedCents !== balanceCents)
+          differences.push({ account, balanceCents, auditedCents });
+      }
+      ({ cursor } = page);
+    } while (cursor !== "0");
+    for (const [account, auditedCents] of sums) {
+      if (!seen.has(account)) differences.push({ account, balanceCents: undefined, auditedCents });
+    }
+    accounts += seen.size;
+    events += sums.events;
+  }
+  return { accounts, events, differences };
+}
+
+/** What a partition's audit says has moved, up to a place that only goes forward. */
+class Sums {
+  readonly #redis: Redis;
+  readonly #store: AuditStore;
+  readonly #partition: number;
+  readonly #cents = new Map<string, number>();
+  #reached = "0-0";
+  events = 0;
+
+  constructor(redis: Redis, store: AuditStore, partition: number) {
+    this.#redis = redis;
+    this.#store = store;
+    this.#partition = partition;
+  }
+
+  of(account: string): number {
+    return this.#cents.get(account) ?? 0;
+  }
+
+  [Symbol.iterator](): IterableIterator<[string, number]> {
+    return this.#cents.entries();
+  }
+
+  async addUpTo(mark: string): Promise<void> {
+    if (!isAfter(mark, this.#reached)) return;
+    const from = nextOf(this.#reached);
+    const entries = auditOf(this.#store, this.#redis, this.#partition, undefined, from);
+    for await (const { id, fields } of entries) {
+      if (isAfter(id, mark)) break;
+      this.#add(fields.get("events") ?? "");
+      this.#reached = id;
+    }
+    this.#reached = mark;
+  }
+
+  #add(events: string): void {
+    for (const event of eventsOf({ events })) {
+      if (!("movedCents" in event)) continue;
+      for (const cents of event.movedCents) {
+        this.#cents.set(event.user, this.of(event.user) + cents);
+        this.events += 1;
+      }
+    }
+  }
+}
+
+/** A line each that differs, and one that sums up. */
+export function linesOf({ accounts, events, differences }: Proof): string[] {
+  const told = (value: number): string => value.toLocaleString("en");
+  return [
+    ...differences.map(
+      ({ account, balanceCents, auditedCents }) =>
+        `${account}: the audit adds up to ${auditedCents} cents, the balance is ${balanceCents ?? "none"}`,
+    ),
+    differences.length === 0
+      ? `books proven: ${told(events)} account events add up to the balances of ${told(accounts)} accounts`
+      : `books NOT proven: ${told(differences.length)} of ${told(accounts)} accounts differ`,
+  ];
+}

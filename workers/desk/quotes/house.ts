@@ -1,0 +1,42 @@
+/** The asked quotes as the house asks for them: one source, hedged and guarded, for every role that needs a quote. */
+import type { WorkerEnv } from "../../runtime/env.ts";
+import type { Redis } from "../../runtime/redis.ts";
+import { askedQuotes, type AskedQuotesOptions } from "./asked-quotes.ts";
+import { breaker } from "./breaker.ts";
+import { legacySource } from "./legacy.ts";
+
+/** Quotes that no user asked for are asked for in the house's name. */
+export const HOUSE_USER = "fanfare";
+/** The legacy server answers within about four seconds, or not at all. */
+export const ASK_TIMEOUT_MS = 5_000;
+/** It answers in about ten milliseconds two times in three, and in seconds otherwise. */
+const HEDGE_AFTER_MS = 50;
+const FAILURES = 5;
+const PAUSE_MS = 1_000;
+
+export function houseQuotes(
+  redis: Redis,
+  env: Pick<WorkerEnv, "FANFARE_QUOTES_ASKED" | "FANFARE_QUOTES_SYMBOLS">,
+  onPaid?: AskedQuotesOptions["onPaid"],
+): ReturnType<typeof askedQuotes> {
+  const source = legacySource({
+    url: env.FANFARE_QUOTES_ASKED,
+    user: HOUSE_USER,
+    timeoutMs: ASK_TIMEOUT_MS,
+  });
+  const guarded = breaker(source, { failures: FAILURES, pauseMs: PAUSE_MS, now: Date.now });
+  const streamed = new Set(env.FANFARE_QUOTES_SYMBOLS);
+  return askedQuotes({
+    redis,
+    source: {
+      // What is streamed is in the cache while the stream lives, and else not to be had.
+      ask: async (symbol, user) =>
+        streamed.has(symbol) ? { kind: "refused" } : await guarded.ask(symbol, user),
+    },
+    timeoutMs: ASK_TIMEOUT_MS,
+    now: Date.now,
+    token: () => crypto.randomUUID(),
+    hedgeAfterMs: HEDGE_AFTER_MS,
+    ...(onPaid ? { onPaid } : {}),
+  });
+}

@@ -1,0 +1,159 @@
+/**
+ * What a partition's audit says of it: how every account stood after the last
+ * entry, what waits, what contracts there are. Entries repeat all that they
+ * changed, so replaying is remembering the last of each.
+ */
+import { BOOKS_KEPT_MS } from "../stored/books.ts";
+import {
+  AUDITED_HASHES,
+  changesOf,
+  eventsOf,
+  parseAuditEntry,
+  type AuditEntry,
+  type AuditedHash,
+  type AuditEvent,
+} from "../stored/audit.ts";
+import type { SettledContract } from "../stored/settle.ts";
+import type { StoredEntry } from "../audit/port.ts";
+
+/** Contracts that were opened in one call: their field in the bucket is `head|rows`. */
+interface OpenedTogether {
+  readonly head: string;
+  readonly rows: string;
+}
+
+/** An entry of `DeskKeys.settlements`. */
+export interface SettlementsEntry {
+  readonly id: string;
+  readonly settled: readonly SettledContract[];
+  readonly closePriceMicros: string;
+  readonly settledAtMs: number;
+}
+
+export interface Replay {
+  /** How many transactions the partition must have counted to have given the highest of these numbers. */
+  readonly transactions: number;
+  readonly lastId: string;
+  readonly hashes: Readonly<Record<AuditedHash, Map<string, string>>>;
+  /** Deposit → account. */
+  readonly deposits: ReadonlyMap<string, string>;
+  /** By `field bucket symbol`. */
+  readonly contracts: ReadonlyMap<string, OpenedTogether>;
+  readonly settlements: readonly SettlementsEntry[];
+  /** Accounts whose events do not add up to their balance: parts of the audit contradict each other. */
+  readonly contradicted: readonly string[];
+}
+
+export interface ReplayOptions {
+  readonly partition: number;
+  readonly partitions: number;
+  /** What is older than the books are kept is left out of contracts and settlements. */
+  readonly nowMs: number;
+}
+
+export async function replay(
+  entries: AsyncIterable<StoredEntry>,
+  { partition, partitions, nowMs }: ReplayOptions,
+): Promise<Replay> {
+  const hashes = Object.fromEntries(
+    AUDITED_HASHES.map((name) => [name, new Map<string, string>()]),
+  ) as Record<AuditedHash, Map<string, string>>;
+  const deposits = new Map<string, string>();
+  const contracts = new Map<string, OpenedTogether>();
+  const settlements: SettlementsEntry[] = [];
+  const sums = new Map<string, number>();
+  let highest = 0;
+  let lastId = "0-0";
+
+  for await (const { id, fields } of entries) {
+    const entry = parseAuditEntry(fields);
+    if (!entry) continue;
+    lastId = id;
+    for (const [name, text] of entry.changed) {
+      for (const [field, value] of changesOf(text)) hashes[name].set(field, value);
+    }
+    const events = [...eventsOf(entry)];
+    for (const event of events) {
+      highest = Math.max(highest, event.transaction);
+      for (const cents of "movedCents" in event ? event.movedCents : []) {
+        sums.set(event.user, (sums.get(event.user) ?? 0) + cents);
+      }
+      if (event.kind === "account" && event.name === "DEPOSIT") deposits.set(event.id, event.user);
+    }
+    if (entry.atMs > nowMs - BOOKS_KEPT_MS) {
+      const settled = keepContracts(entry, events, contracts);
+      if (settled) settlements.push({ id, ...settled });
+    }
+  }
+
+  forgetSessions(hashes.sessions);
+  return {
+    transactions: highest === 0 ? 0 : (highest - partition - 1) / partitions + 1,
+    lastId,
+    hashes,
+    deposits,
+    contracts,
+    settlements,
+    contradicted: [...new Set([...hashes.balances.keys(), ...sums.keys()])].filter(
+      (user) => (sums.get(user) ?? 0) !== Number(hashes.balances.get(user) ?? "0"),
+    ),
+  };
+}
+
+/** Notes what an entry opened, settled or sold; answers what of it went to those who follow settlements. */
+function keepContracts(
+  entry: AuditEntry,
+  events: readonly AuditEvent[],
+  contracts: Map<string, OpenedTogether>,
+): Omit<SettlementsEntry, "id"> | undefined {
+  let settled: SettledContract[] | undefined;
+  for (const [name, text] of changesOf(entry.contracts)) {
+    const [head = "", told] = text.split("|");
+    const isOpen = head.startsWith("open,");
+    const rows = told ?? (isOpen ? stakesOf(entry) : contracts.get(name)?.rows);
+    // Of contracts whose opening is not in the audit nobody knows whose they are.
+    if (rows === undefined) continue;
+    contracts.set(name, { head, rows });
+    if (!isOpen) settled = settledOf(name, head, rows, events);
+  }
+  const { closePriceMicros, atMs } = entry;
+  return settled && { settled, closePriceMicros, settledAtMs: atMs };
+}
+
+/** The rows of the event that opened them. */
+function stakesOf({ events }: AuditEntry): string {
+  return /\|(.*)$/m.exec(events)?.[1] ?? "";
+}
+
+function settledOf(
+  name: string,
+  head: string,
+  rows: string,
+  events: readonly AuditEvent[],
+): SettledContract[] {
+  const returned = new Map(
+    events.map((event) => [
+      event.kind === "account" ? event.id : "",
+      "movedCents" in event ? (event.movedCents[0] ?? 0) : 0,
+    ]),
+  );
+  const [, bucket = ""] = name.split(" ");
+  return rows
+    .split(";")
+    .slice(0, -1)
+    .map((row) => {
+      const [own = "", account = ""] = row.split(",");
+      const id = own === "" ? bucket : `${bucket}.${own}`;
+      const [kind = ""] = head.split(",");
+      return [id, account, kind, returned.get(id) ?? 0] as unknown as SettledContract;
+    });
+}
+
+/** A session that its user's newer ones have pushed out is not brought back. */
+function forgetSessions(sessions: Map<string, string>): void {
+  for (const field of sessions.keys()) {
+    const [user = "", session] = field.split(" ");
+    if (session === undefined) continue;
+    if (!(sessions.get(user) ?? "").split(" ").includes(session)) sessions.delete(field);
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * Rebuilds the desk's partitions from its audit: balances, positions, pending
+ * orders, triggers, sessions, deposits, contracts with what is due, settlements
+ * that may not have been followed, and the number of transactions. A partition
+ * that stands as its audit says is left alone, so it may be run again at any
+ * time. What the audit does not know of is never overwritten unasked.
+ */
+import { DeskKeys, type PartitionMap } from "../../../redis/keys.ts";
+import { deskMark, whileUnmoved, type DeskMark, type RedisCommand } from "../stored/restore.ts";
+import { isAfter, nextOf } from "../audit/merged.ts";
+import { PAGE, type AuditStore, type StoredEntry } from "../audit/port.ts";
+import { run, type Redis } from "../../runtime/redis.ts";
+import { allEntries, streamed } from "./entries.ts";
+import { differencesOf, keptOf, type Kept } from "./kept.ts";
+import { replay, type Replay, type SettlementsEntry } from "./replay.ts";
+
+/** Numbers that were given and lost with Redis are never given again: more than it can do while nothing is drained. */
+const NUMBERS_SKIPPED = 100_000_000;
+/** Fields a command. */
+const AT_ONCE = 500;
+/** What was prepared and then left is forgotten after this. */
+const PREPARED_MS = 3_600_000;
+
+export interface RestoreOptions {
+  readonly redis: Redis;
+  readonly store: AuditStore;
+  readonly partitions: PartitionMap;
+  /** What the audit calls whoever restored. */
+  readonly server: string;
+  readonly nowMs: number;
+  /** Overwrites also what the audit does not know of, and takes the last word where it contradicts itself. */
+  readonly force: boolean;
+}
+
+export type Restored = { readonly partition: number } & (
+  | { readonly kind: "intact" }
+  | {
+      readonly kind: "restored";
+      readonly accounts: number;
+      /** Fields that were missing, other, or too many. */
+      readonly differences: number;
+      /** The newest moment that the audit has. */
+      readonly untilMs: number;
+    }
+  /** Redis has counted further than the audit. */
+  | { readonly kind: "newer"; readonly transactions: number; readonly audited: number }
+  /** Events and balances of the audit do not fit: after a loss the desk went on before it was restored. */
+  | { readonly kind: "contradicted"; readonly accounts: readonly string[] }
+  /** The desk has worked meanwhile. */
+  | { readonly kind: "moved" }
+);
+
+export async function restorePartition(
+  options: RestoreOptions,
+  partition: number,
+): Promise<Restored> {
+  const { redis, store, partitions, nowMs, force } = options;
+  const mark = await run(redis, deskMark, { partition });
+  const told = await replay(allEntries(store, redis, partition), {
+    ...{ partition, partitions: partitions.count, nowMs },
+  });
+  if (mark.transactions > told.transactions && !force) {
+    const { transactions } = mark;
+    return { partition, kind: "newer", transactions, audited: told.transactions };
+  }
+  const kept = keptOf(partition, told, nowMs);
+  const differences = await differencesOf(redis, kept);
+  if (differences === 0 && mark.transactions >= told.transactions) {
+    return { partition, kind: "intact" };
+  }
+  if (told.contradicted.length > 0 && !force) {
+    return { partition, kind: "contradicted", accounts: told.contradicted };
+  }
+  await storeStream(options, partition);
+  const done = await write(options, partition, mark, told, kept);
+  if (!done) return { partition, kind: "moved" };
+  return {
+    ...{ partition, kind: "restored", differences },
+    accounts: told.hashes.balances.size,
+    untilMs: Number(told.lastId.split("-")[0]),
+  };
+}
+
+/** Then the stream can begin anew: what a reader finds below its first entry is in the store, as it must be. */
+async function storeStream({ redis, store }: RestoreOptions, partition: number): Promise<void> {
+  let page: StoredEntry[] = [];
+  for await (const entry of streamed(redis, partition)) {
+    if (page.push(entry) < PAGE) continue;
+    await store.append(page);
+    page = [];
+  }
+  await store.append(page);
+}
+
+/** Everything is prepared under other names, and takes the place of what is there in one step. */
+async function write(
+  { redis, partitions, server, nowMs }: RestoreOptions,
+  partition: number,
+  mark: DeskMark,
+  told: Replay,
+  kept: readonly Kept[],
+): Promise<boolean> {
+  const desk = new DeskKeys(partition);
+  const swaps: RedisCommand[] = [];
+  const restorer = crypto.randomUUID();
+  for (const { key, kind, fields, untilMs } of kept) {
+    if (fields.size === 0) {
+      swaps.push(["DEL", key]);
+      continue;
+    }
+    const prepared = desk.prepared(key, restorer);
+    const flat = [...fields].map(([field, value]) =>
+      kind === "zset" ? [value, field] : [field, value],
+    );
+    for (let start = 0; start < flat.length; start += AT_ONCE) {
+      const some = flat.slice(start, start + AT_ONCE).flat();
+      await redis.send(kind === "zset" ? "ZADD" : "HSET", [prepared, ...some]);
+      if (start === 0) await redis.send("PEXPIRE", [prepared, String(PREPARED_MS)]);
+    }
+    const keep: RedisCommand =
+      untilMs === undefined ? ["PERSIST", key] : ["PEXPIREAT", key, String(untilMs)];
+    swaps.push(["RENAME", prepared, key], keep);
+  }
+
+  const counted = Math.max(mark.transactions, told.transactions) + NUMBERS_SKIPPED;
+  const number = (counted - 1) * partitions.count + partition + 1;
+  const at = ["at", String(nowMs), "server", server, "users", ""];
+  // The stream goes on behind what is stored, whatever the clock says.
+  const id = nextOf(isAfter(told.lastId, mark.audit) ? told.lastId : mark.audit);
+  return await run(redis, whileUnmoved, {
+    ...{ partition, mark },
+    commands: [
+      ...swaps,
+      ...(await followable(redis, desk, told.settlements)),
+      ["SET", desk.transactions, String(counted)],
+      ["SET", desk.audited, String(counted)],
+      // Whoever knows an account as it was is to read it.
+      ["DEL", desk.versions],
+      ["XADD", desk.audit, id, ...at, "events", `s,${number},restored`],
+      ["XTRIM", desk.audit, "MINID", id],
+    ],
+  });
+}
+
+/** Settlements that are newer than what the stream of them still has. */
+async function followable(
+  redis: Redis,
+  { settlements }: DeskKeys,
+  found: readonly SettlementsEntry[],
+): Promise<RedisCommand[]> {
+  const [last] = (await redis.send("XREVRANGE", [settlements, "+", "-", "COUNT", "1"])) as [
+    string,
+    unknown,
+  ][];
+  return found
+    .filter(({ id }) => last === undefined || isAfter(id, last[0]))
+    .map(({ id, settled, closePriceMicros, settledAtMs }) => [
+      ...(["XADD", settlements, id, "settled", JSON.stringify(settled)] as const),
+      ...["closePriceMicros", closePriceMicros, "settledAtMs", String(settledAtMs)],
+    ]);
+}

@@ -1,0 +1,37 @@
+/** The desk's own books, shown: every contract of a bucket, a page a partition. */
+import { parseBucket } from "../stored/books.ts";
+import { DeskKeys, type PartitionMap } from "../../../redis/keys.ts";
+import type { ContractsAnswer } from "../../venues/desk/api.ts";
+import type { Redis } from "../../runtime/redis.ts";
+
+export async function listContracts(
+  redis: Redis,
+  partitions: PartitionMap,
+  bucket: string,
+  partition: number,
+): Promise<ContractsAnswer> {
+  const key = new DeskKeys(partition).contracts(bucket);
+  const rows: Record<string, string> = {};
+  // In steps, so that whoever trades meanwhile does not wait for a whole bucket.
+  for (let cursor = "0"; ;) {
+    const scan = [key, cursor, "COUNT", "100"];
+    const [next, flat] = (await redis.send("HSCAN", scan)) as [string, string[]];
+    for (let index = 0; index + 1 < flat.length; index += 2) {
+      rows[flat[index] ?? ""] = flat[index + 1] ?? "";
+    }
+    if (next === "0") break;
+    cursor = next;
+  }
+  const contracts = parseBucket(bucket, rows).map(
+    ({ clientOrderId, account, stakeCents, state, sale, terms: { openedAtMs } }) => ({
+      clientOrderId,
+      account,
+      stakeCents,
+      openedAtMs,
+      state,
+      ...(sale ? { soldBy: sale.close } : {}),
+    }),
+  );
+  const next = partition + 1;
+  return { next: next < partitions.count ? String(next) : null, contracts };
+}

@@ -1,0 +1,180 @@
+/** Opening and finding contracts: a call's orders go to their accounts' partitions, each in one script. */
+import { findContracts, type Contract } from "../stored/books.ts";
+import { deposit, type DepositArgs } from "../stored/deposit.ts";
+import { openContracts, type OpenReply, type OrderColumns } from "../stored/open.ts";
+import type { AccountId } from "../../../domain/ids.ts";
+import { DeskKeys, type PartitionMap } from "../../../redis/keys.ts";
+import type { OpenAnswer, OrderBatchBody } from "../../venues/desk/api.ts";
+import type { BrokerAnswer, LookUp } from "../../brokers/port.ts";
+import { run, type Redis } from "../../runtime/redis.ts";
+
+/** What a winning contract pays on top of its stake: 85 %. */
+export const PAYOUT_BP = 8_500;
+
+export async function open(
+  redis: Redis,
+  partitions: PartitionMap,
+  server: string,
+  batch: OrderBatchBody,
+): Promise<OpenAnswer> {
+  const { symbol, contract, durationSeconds, validUntilMs } = batch;
+  if (new Set(batch.orders.names).size < batch.orders.names.length) {
+    return { answers: await openDistinct(redis, partitions, server, batch) };
+  }
+  const act = (partition: number, orders: OrderColumns): Promise<OpenReply> =>
+    run(redis, openContracts, {
+      partition,
+      partitions: partitions.count,
+      server,
+      symbol,
+      contract,
+      durationMs: durationSeconds * 1000,
+      validUntilMs,
+      payoutBp: PAYOUT_BP,
+      orders,
+    });
+  const only = onlyPartitionOf(batch.orders, partitions);
+  if (only !== undefined) {
+    const reply = await act(only, batch.orders);
+    return reply.kind === "all-opened"
+      ? { opened: reply.terms }
+      : { answers: answersOf(reply, batch.orders) };
+  }
+  const answers = await spread(batch.orders, partitions, async (partition, orders) =>
+    answersOf(await act(partition, orders), orders),
+  );
+  return { answers };
+}
+
+/** The same id more than once in a call is one order, the first. */
+async function openDistinct(
+  redis: Redis,
+  partitions: PartitionMap,
+  server: string,
+  batch: OrderBatchBody,
+): Promise<BrokerAnswer[]> {
+  const { names } = batch.orders;
+  const firsts = [...names.keys()].filter((index) => names.indexOf(names[index] ?? "") === index);
+  const orders = columnsAt(batch.orders, firsts);
+  const reply = await open(redis, partitions, server, { ...batch, orders });
+  const answers =
+    "opened" in reply
+      ? answersOf({ kind: "all-opened", terms: reply.opened }, orders)
+      : reply.answers;
+  return names.flatMap((name) => answers[orders.names.indexOf(name)] ?? []);
+}
+
+export async function lookUp(
+  redis: Redis,
+  partitions: PartitionMap,
+  batch: OrderBatchBody,
+): Promise<LookUp[]> {
+  return await spread(batch.orders, partitions, async (partition, { bucket, shard, names }) => {
+    const args = { partition, bucket, shard, names };
+    const { nowMs, found } = await run(redis, findContracts, args);
+    const missing: LookUp = { kind: nowMs > batch.validUntilMs ? "absent" : "pending" };
+    return found.map((each) => (each ? placed(each) : missing));
+  });
+}
+
+/** What is free in each account, in their order; null for an account that is not known. */
+export async function balancesOf(
+  redis: Redis,
+  partitions: PartitionMap,
+  accounts: readonly AccountId[],
+): Promise<(number | null)[]> {
+  const found = new Map<AccountId, number>();
+  const groups = Map.groupBy(accounts, (account) => partitions.ofAccount(account));
+  await Promise.all(
+    [...groups].map(async ([partition, group]) => {
+      const key = new DeskKeys(partition).balances;
+      const values = (await redis.send("HMGET", [key, ...group])) as (string | null)[];
+      for (const [index, account] of group.entries()) {
+        const value = values[index] ?? null;
+        if (value !== null) found.set(account, Number(value));
+      }
+    }),
+  );
+  return accounts.map((account) => found.get(account) ?? null);
+}
+
+export async function depositAll(
+  redis: Redis,
+  partitions: PartitionMap,
+  server: string,
+  deposits: DepositArgs["deposits"],
+): Promise<number> {
+  const groups = Map.groupBy(deposits, ({ account }) => partitions.ofAccount(account));
+  const applied = await Promise.all(
+    [...groups].map(([partition, group]) =>
+      run(redis, deposit, { partition, partitions: partitions.count, server, deposits: group }),
+    ),
+  );
+  return applied.reduce((sum, each) => sum + each, 0);
+}
+
+function answersOf(reply: OpenReply, { stakesCents }: OrderColumns): BrokerAnswer[] {
+  if (reply.kind === "all-opened") {
+    return stakesCents.map((stakeCents) => placed({ stakeCents, terms: reply.terms }));
+  }
+  return reply.opened.map((each, index) =>
+    each.kind === "opened"
+      ? placed(each)
+      : { kind: "rejected", stakeCents: stakesCents[index] ?? 0, reason: each.reason },
+  );
+}
+
+function placed({ stakeCents, terms }: Pick<Contract, "stakeCents" | "terms">): BrokerAnswer {
+  return { kind: "placed", stakeCents, ...terms };
+}
+
+/** A shard's accounts are of one partition wherever copier and desk are cut alike. */
+function onlyPartitionOf(
+  { accounts: [first, ...others] }: OrderColumns,
+  partitions: PartitionMap,
+): number | undefined {
+  if (first === undefined) return undefined;
+  const partition = partitions.ofAccount(first);
+  return others.every((account) => partitions.ofAccount(account) === partition)
+    ? partition
+    : undefined;
+}
+
+/** Does each partition's orders in one go and puts the answers back into the order of the batch. */
+export async function spread<T>(
+  orders: OrderColumns,
+  partitions: PartitionMap,
+  act: (partition: number, orders: OrderColumns) => Promise<T[]>,
+): Promise<T[]> {
+  const { accounts } = orders;
+  const groups = Map.groupBy(accounts.keys(), (index) => {
+    const account = accounts[index];
+    return account === undefined ? 0 : partitions.ofAccount(account);
+  });
+  const answers = new Array<T>(accounts.length);
+  await Promise.all(
+    [...groups].map(async ([partition, indexes]) => {
+      const answered = await act(partition, columnsAt(orders, indexes));
+      for (const [place, index] of indexes.entries()) {
+        const answer = answered[place];
+        if (answer !== undefined) answers[index] = answer;
+      }
+    }),
+  );
+  return answers;
+}
+
+function columnsAt(
+  { bucket, shard, names, accounts, stakesCents }: OrderColumns,
+  indexes: readonly number[],
+): OrderColumns {
+  const pick = <Each>(column: readonly Each[]): Each[] =>
+    indexes.flatMap((index) => column[index] ?? []);
+  return {
+    bucket,
+    shard,
+    names: pick(names),
+    accounts: pick(accounts),
+    stakesCents: pick(stakesCents),
+  };
+}

@@ -1,0 +1,61 @@
+/**
+ * A partition's way into Redis: whatever is ready is done and committed together,
+ * in order, and while that is under way the next batch gathers. So a commit holds
+ * the more commands the busier the desk is, and none waits for a timer.
+ */
+import type { DeskCall } from "../stored/transaction.ts";
+import { AccountBook } from "../accounts/book.ts";
+import {
+  executeCommands,
+  MAX_COMMANDS,
+  type ReadyCommand,
+  type Reply,
+} from "../accounts/execute.ts";
+import type { Redis } from "../../runtime/redis.ts";
+
+/** What became of a command; undefined where Redis did not answer, so that nobody knows. */
+export type Done = (reply: Reply | undefined) => void;
+
+export interface LaneOptions extends DeskCall {
+  readonly redis: Redis;
+  readonly pendingValidMs: number;
+}
+
+export interface Lane {
+  add(command: ReadyCommand, done: Done): void;
+}
+
+export function lane({ redis, pendingValidMs, ...call }: LaneOptions): Lane {
+  const accounts = new AccountBook(redis, call);
+  let commands: ReadyCommand[] = [];
+  let dones: Done[] = [];
+  let busy = false;
+
+  async function work(): Promise<void> {
+    while (commands.length > 0) {
+      const batch = commands.length <= MAX_COMMANDS ? commands : commands.slice(0, MAX_COMMANDS);
+      const waiting = dones.slice(0, batch.length);
+      commands = commands.slice(batch.length);
+      dones = dones.slice(batch.length);
+      let replies: readonly Reply[] | undefined;
+      try {
+        replies = await executeCommands(accounts, batch, pendingValidMs);
+      } catch {
+        // Done or not: each sender is told that it is not known.
+      }
+      for (const [index, done] of waiting.entries()) done(replies?.[index]);
+    }
+    busy = false;
+  }
+
+  return {
+    add(command, done) {
+      commands.push(command);
+      dones.push(done);
+      if (busy) return;
+      busy = true;
+      // After what else this turn of the event loop brings.
+      setImmediate(() => void work());
+    },
+  };
+}

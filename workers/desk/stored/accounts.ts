@@ -1,0 +1,60 @@
+/** What users have at the desk, read straight from the books of a partition. */
+import { DeskKeys } from "../../../redis/keys.ts";
+import { asList, asText, type Script } from "../../../redis/script.ts";
+
+/** What a user ends with. Zeros are left out of the maps. */
+export interface DeskBooks {
+  readonly balanceCents: number;
+  readonly reservedCents: number;
+  readonly shares: Readonly<Record<string, number>>;
+  readonly reservedShares: Readonly<Record<string, number>>;
+}
+
+export interface AccountsArgs {
+  readonly partition: number;
+  readonly users: readonly string[];
+}
+
+const lua = `
+local replies = {}
+for i, balance in ipairs(redis.call('HMGET', KEYS[1], unpack(ARGV))) do
+  local flat = {}
+  for symbol in string.gmatch(redis.call('HGET', KEYS[3], ARGV[i]) or '', '%u+') do
+    flat[#flat + 1] = symbol
+    flat[#flat + 1] = redis.call('HGET', KEYS[2], ARGV[i] .. ' ' .. symbol) or '0'
+  end
+  replies[i] = {balance or '', flat}
+end
+return replies
+`;
+
+/** A few hundred users a call, in their order; undefined for one that is not known. */
+export const readAccounts: Script<AccountsArgs, readonly (DeskBooks | undefined)[]> = {
+  name: "read-accounts",
+  lua,
+  keys: ({ partition }) => {
+    const desk = new DeskKeys(partition);
+    return [desk.balances, desk.positions, desk.symbols];
+  },
+  args: ({ users }) => [...users],
+  reply: (raw) =>
+    asList(raw).map((each) => {
+      const [balance, flat] = asList(each);
+      return asText(balance) === ""
+        ? undefined
+        : booksOf(Number(balance), asList(flat).map(asText));
+    }),
+};
+
+function booksOf(balanceCents: number, flat: readonly string[]): DeskBooks {
+  const shares: Record<string, number> = {};
+  const reservedShares: Record<string, number> = {};
+  let reservedCents = 0;
+  for (let index = 0; index + 1 < flat.length; index += 2) {
+    const [free = 0, reserved = 0, buyCents = 0] = (flat[index + 1] ?? "").split(",").map(Number);
+    if (free > 0) shares[flat[index] ?? ""] = free;
+    if (reserved > 0) reservedShares[flat[index] ?? ""] = reserved;
+    reservedCents += buyCents;
+  }
+  return { balanceCents, reservedCents, shares, reservedShares };
+}

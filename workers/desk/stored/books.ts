@@ -1,0 +1,160 @@
+/**
+ * The desk's books of binary contracts: how a contract stands on them and is
+ * found again by its client order id.
+ */
+import type { SettlementKind, ContractType } from "../../../domain/products/binary.ts";
+import type { AccountId, ClientOrderId, SignalId } from "../../../domain/ids.ts";
+import { DeskKeys } from "../../../redis/keys.ts";
+import { asInteger, asList, asText, LUA_NOW, type Script } from "../../../redis/script.ts";
+
+/** DESK: a quote that is bought or sold at is at most this old. */
+export const QUOTE_VALID_MS = 1_000;
+
+/** How long a contract is kept on the books and its settlement can be followed. */
+export const BOOKS_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
+
+/** One hash of contracts per prefix of the client order ids, so that a group opens and is asked for in one call. */
+export function bucketOf(id: ClientOrderId): string {
+  const dot = id.lastIndexOf(".");
+  return dot < 0 ? id : id.slice(0, dot);
+}
+
+/** What of a client order id tells it apart within its bucket. */
+export function nameOf(id: ClientOrderId, bucket: string): string {
+  return id.slice(bucket.length + 1);
+}
+
+function idOf(name: string, bucket: string): ClientOrderId {
+  return (name === "" ? bucket : `${bucket}.${name}`) as ClientOrderId;
+}
+
+/** What all contracts have in common that were opened in one call. */
+export interface OpenedTerms {
+  readonly openPriceMicros: number;
+  readonly openedAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/*
+ * The hash of a bucket has one field for each call that opened something:
+ * `<shard>#<number>` → `state,contract,payoutBp,openPrice,openedAt,expiresAt,symbol|`
+ * and then `name,account,stake;` for each contract. What is sold back leaves it
+ * for a field of its own, with `,close,price,soldAt` after the symbol and the
+ * return after each stake. What is the same for a whole
+ * shard is thus written once, and a shard that nobody has sent yet is known to
+ * hold none of its orders by one look. Who sends says which shard an order is
+ * of, and always the same: it is looked for there alone.
+ */
+
+/** A contract as it stands on the books. */
+export interface Contract {
+  readonly clientOrderId: ClientOrderId;
+  readonly account: AccountId;
+  readonly stakeCents: number;
+  readonly state: "open" | SettlementKind;
+  readonly contract: ContractType;
+  readonly payoutBp: number;
+  readonly terms: OpenedTerms;
+  /** Only of one that was sold back. */
+  readonly sale?: Sale;
+}
+
+export interface Sale {
+  /** What closed it. */
+  readonly close: SignalId;
+  readonly returnCents: number;
+  readonly closePriceMicros: number;
+  readonly closedAtMs: number;
+}
+
+/** Reads what one call opened, by name. */
+function parseBatch(text: string, bucket: string): Map<string, Contract> {
+  const [head = "", orders = ""] = text.split("|");
+  const [state, contract, payoutBp, openPriceMicros, openedAtMs, expiresAtMs, , ...sold] =
+    head.split(",");
+  const [close, closePriceMicros, closedAtMs] = sold;
+  const terms = {
+    openPriceMicros: Number(openPriceMicros),
+    openedAtMs: Number(openedAtMs),
+    expiresAtMs: Number(expiresAtMs),
+  };
+  const contracts = new Map<string, Contract>();
+  for (const order of orders.split(";").slice(0, -1)) {
+    const [name = "", account = "", stakeCents, returnCents] = order.split(",");
+    contracts.set(name, {
+      clientOrderId: idOf(name, bucket),
+      account: account as AccountId,
+      stakeCents: Number(stakeCents),
+      state: state as Contract["state"],
+      contract: contract as ContractType,
+      payoutBp: Number(payoutBp),
+      terms,
+      ...(close === undefined
+        ? {}
+        : {
+            sale: {
+              close: close as SignalId,
+              returnCents: Number(returnCents),
+              closePriceMicros: Number(closePriceMicros),
+              closedAtMs: Number(closedAtMs),
+            },
+          }),
+    });
+  }
+  return contracts;
+}
+
+/** Reads a bucket from its `HGETALL`, as an object or as field, value, field, value …. */
+export function parseBucket(bucket: string, raw: unknown): Contract[] {
+  const batches = Array.isArray(raw)
+    ? raw.map(String).filter((_, index) => index % 2 === 1)
+    : Object.values(raw as Record<string, string>);
+  return batches.flatMap((text) => [...parseBatch(text, bucket).values()]);
+}
+
+/** Gives what the calls for one shard of a bucket opened, a text each, from number 0. */
+export const BATCHES_LUA = `
+local function batches_of(key, shard)
+  local batches = {}
+  while true do
+    local text = redis.call('HGET', key, shard .. '#' .. #batches)
+    if not text then return batches end
+    batches[#batches + 1] = text
+  end
+end
+`;
+
+/** Finds each name's contract among what a shard's calls opened. */
+export function standingIn(
+  bucket: string,
+  batches: readonly unknown[],
+): ReadonlyMap<string, Contract> {
+  return new Map(batches.flatMap((text) => [...parseBatch(asText(text), bucket)]));
+}
+
+export interface FindArgs {
+  readonly partition: number;
+  readonly bucket: string;
+  readonly shard: number;
+  readonly names: readonly string[];
+}
+
+/** Asks the books, with the time at which they answer: after an order's valid-until, absent is for good. */
+export const findContracts: Script<
+  FindArgs,
+  { readonly nowMs: number; readonly found: (Contract | undefined)[] }
+> = {
+  name: "find-contracts",
+  lua: `
+${LUA_NOW}
+${BATCHES_LUA}
+return {now_ms(), batches_of(KEYS[1], ARGV[1])}
+`,
+  keys: ({ partition, bucket }) => [new DeskKeys(partition).contracts(bucket)],
+  args: ({ shard }) => [String(shard)],
+  reply(raw, { names, bucket }) {
+    const [nowMs, batches] = asList(raw);
+    const standing = standingIn(bucket, asList(batches));
+    return { nowMs: asInteger(nowMs), found: names.map((name) => standing.get(name)) };
+  },
+};

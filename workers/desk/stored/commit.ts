@@ -1,0 +1,147 @@
+/**
+ * Commits what a desk server did to accounts, with the audit of it, in one
+ * atomic step: only where each stands as it was read, so that whoever was
+ * quicker is not undone. Of whoever was slower nothing is done: it reads again.
+ */
+import type { Changes, AccountDraft } from "./draft.ts";
+import { AUDITED_HASHES } from "./audit.ts";
+import type { DeskCall, Reserved } from "./transaction.ts";
+import { DeskKeys } from "../../../redis/keys.ts";
+import { asInteger, asList, LUA_NOW, type Script } from "../../../redis/script.ts";
+
+/** What was decided by a time that is longer ago than this is decided again. */
+const DECISION_VALID_MS = 1_000;
+
+export interface CommitArgs extends DeskCall {
+  /** By the Redis' clock, when it was decided. */
+  readonly atMs: number;
+  /** The accounts' next version: given to no other commit. */
+  readonly version: string;
+  readonly accounts: readonly AccountDraft[];
+  readonly changes: Changes;
+  /** Lines, see `desk-audit.ts`. */
+  readonly events: readonly string[];
+  /** The highest number among the events', or 0. */
+  readonly lastTransaction: number;
+  /** How many transactions are reserved for what comes next. */
+  readonly reserve: number;
+}
+
+export interface CommitReply extends Reserved {
+  /** Otherwise nothing was, and nothing is reserved. */
+  readonly done: boolean;
+}
+
+/** The hashes that are written, in the order of the keys. */
+const WRITTEN = [...AUDITED_HASHES, "history"] as const;
+
+/*
+ * Redis' thread is what a desk waits for, so it only compares, passes on what it
+ * is given, and puts no text together but the entry's. All is one list, read here
+ * for less than what it costs a server to send each text of it by itself.
+ */
+const lua = `
+${LUA_NOW}
+local now = now_ms()
+local function not_done() return {0, now, 0} end
+local at, server, version, reserve, events = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[6]
+if math.abs(now - at) > ${DECISION_VALID_MS} then return not_done() end
+local given = cjson.decode(ARGV[5])
+local count, lasting = tonumber(given[1]), tonumber(given[2])
+local versions = redis.call('HMGET', KEYS[1], unpack(given, 3, 2 + count))
+local balances = redis.call('HMGET', KEYS[2], unpack(given, 3, 2 + count))
+for i = 1, count do
+  if (versions[i] or '') ~= given[2 + count + i] or (balances[i] or '') ~= given[2 + 2 * count + i] then return not_done() end
+end
+local from = 3 + 3 * count
+local highest = tonumber(given[from + 1])
+local entry = {KEYS[11], '*', 'at', at, 'server', server, 'users', given[from], 'events', events}
+from = from + 2
+local function section(command, key, audited)
+  local first, last = from + 1, from + given[from]
+  from = last + 1
+  if first > last then return end
+  redis.call(command, key, unpack(given, first, last))
+  if audited then
+    entry[#entry + 1] = audited
+    entry[#entry + 1] = table.concat(given, '\\n', first, last)
+  end
+end
+section('HDEL', KEYS[${2 + WRITTEN.indexOf("sessions")}])
+${WRITTEN.map((name, index) => `section('HSET', KEYS[${index + 2}], ${name === "history" ? "nil" : `'${name}'`})`).join("\n")}
+section('ZREM', KEYS[9])
+section('ZREM', KEYS[10])
+section('ZADD', KEYS[9])
+section('ZADD', KEYS[10])
+if lasting > 0 then
+  local flat = {}
+  for i = 1, lasting do flat[2 * i - 1], flat[2 * i] = given[2 + i], version end
+  redis.call('HSET', KEYS[1], unpack(flat))
+end
+redis.call('XADD', unpack(entry))
+if highest > tonumber(redis.call('GET', KEYS[13]) or '0') then redis.call('SET', KEYS[13], string.format('%d', highest)) end
+return {1, now, redis.call('INCRBY', KEYS[12], reserve)}
+`;
+
+export const commitAccounts: Script<CommitArgs, CommitReply> = {
+  name: "commit-accounts",
+  lua,
+  keys: ({ partition }) => {
+    const desk = new DeskKeys(partition);
+    const hashes = WRITTEN.map((name) => desk[name]);
+    const sets = [desk.buyTriggers, desk.sellTriggers];
+    return [desk.versions, ...hashes, ...sets, desk.audit, desk.transactions, desk.audited];
+  },
+  args({ server, partition, partitions, atMs, version, accounts, reserve, ...work }) {
+    const { changes, events, lastTransaction } = work;
+    // A name that nobody has added money to leaves no version behind.
+    const lasting = accounts.filter(({ balanceCents }) => balanceCents !== undefined);
+    const all =
+      lasting.length === accounts.length
+        ? accounts
+        : [...lasting, ...accounts.filter(({ balanceCents }) => balanceCents === undefined)];
+    const given: (string | number)[] = [all.length, lasting.length];
+    for (const { user } of all) given.push(user);
+    for (const { version: read } of all) given.push(read);
+    for (const { balance } of all) given.push(balance);
+    const highest = (lastTransaction - partition - 1) / partitions + 1;
+    given.push(all.map(({ user }) => user).join(" "), highest);
+    const { forgotten, unsetBuys, unsetSells, setBuys, setSells } = changes;
+    for (const section of [
+      forgotten,
+      ...WRITTEN.map((name) => changes[name]),
+      ...[unsetBuys, unsetSells, setBuys, setSells],
+    ]) {
+      given.push(section.length);
+      for (const text of section) given.push(text);
+    }
+    // Names, symbols, sessions and numbers: there is nothing to escape, and looking for it costs more than the rest.
+    const list = `["${given.join('","')}"]`;
+    return [String(atMs), server, version, String(reserve), list, events.join("\n")];
+  },
+  reply(raw, args) {
+    const [done, ...reserved] = asList(raw);
+    return { done: done === 1, ...reservedOf(reserved, args) };
+  },
+};
+
+export interface ReserveArgs extends DeskCall {
+  readonly reserve: number;
+}
+
+/** Reserves transactions without a commit. */
+export const reserveTransactions: Script<ReserveArgs, Reserved> = {
+  name: "reserve-transactions",
+  lua: `${LUA_NOW}return {now_ms(), redis.call('INCRBY', KEYS[1], ARGV[1])}`,
+  keys: ({ partition }) => [new DeskKeys(partition).transactions],
+  args: ({ reserve }) => [String(reserve)],
+  reply: (raw, args) => reservedOf(asList(raw), args),
+};
+
+function reservedOf(
+  [nowMs, counted]: readonly unknown[],
+  { partition, partitions, reserve }: ReserveArgs,
+): Reserved {
+  const first = (asInteger(counted) - reserve) * partitions + partition + 1;
+  return { nowMs: asInteger(nowMs), first };
+}

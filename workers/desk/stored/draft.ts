@@ -1,0 +1,283 @@
+/**
+ * An account as a desk server read it, and what becomes of it there until it is
+ * committed: `domain/desk/rules.ts` changes it, `desk-commit.ts` writes what
+ * changed, and the events that say why, if nobody has changed it meanwhile.
+ */
+import {
+  noPosition,
+  type Account,
+  type Order,
+  type Position,
+} from "../../../domain/desk/account.ts";
+import type { Change, Fired } from "../../../domain/desk/rules.ts";
+import { summaryOf, type AccountChange, type DeskSummary } from "../../../domain/desk/summary.ts";
+import {
+  packChange,
+  packOrders,
+  packPosition,
+  packTrigger,
+  parseHistory,
+  parseOrders,
+  parsePosition,
+  SHOWN_HISTORY,
+} from "./fields.ts";
+
+/** Sessions of a user whose last command is remembered. */
+export const MAX_SESSIONS = 4;
+
+/** An account's fields in the hashes of its partition; empty where there are none. */
+export interface AccountFields {
+  readonly version: string;
+  readonly balance: string;
+  readonly buys: string;
+  readonly sells: string;
+  readonly history: string;
+  readonly symbols: string;
+  /** In the order of `symbols`. */
+  readonly positions: readonly string[];
+  readonly sessions: string;
+  /** In the order of `sessions`. */
+  readonly replies: readonly string[];
+}
+
+interface Held {
+  readonly symbol: string;
+  readonly position: Position;
+  /** Whether there is a field of it. */
+  isKnown: boolean;
+  isChanged: boolean;
+  /** What waits in the sorted sets. */
+  buyPriceCents: number;
+  sellPriceCents: number;
+}
+
+interface Remembered {
+  readonly change: AccountChange;
+  /** As it is stored. */
+  readonly row: string;
+}
+
+interface Session {
+  readonly name: string;
+  /** What its last command was answered, after its number in the session and a blank. */
+  reply: string;
+  isChanged: boolean;
+}
+
+/** What a commit writes: of each hash field, value, field, value …; of the waiting triggers their texts, each that is set after a score. */
+export interface Changes {
+  readonly balances: string[];
+  readonly positions: string[];
+  readonly buys: string[];
+  readonly sells: string[];
+  readonly symbols: string[];
+  readonly sessions: string[];
+  readonly history: string[];
+  /** Fields of `sessions`. */
+  readonly forgotten: string[];
+  readonly unsetBuys: string[];
+  readonly unsetSells: string[];
+  readonly setBuys: string[];
+  readonly setSells: string[];
+}
+
+export function noChanges(): Changes {
+  return {
+    ...{ balances: [], positions: [], buys: [], sells: [], symbols: [], sessions: [] },
+    ...{ history: [], forgotten: [] },
+    ...{ unsetBuys: [], unsetSells: [], setBuys: [], setSells: [] },
+  };
+}
+
+export class AccountDraft implements Account {
+  readonly user: string;
+  balanceCents: number | undefined;
+  /** As they stand in Redis, as far as this server knows. */
+  version: string;
+  balance: string;
+  #buys: readonly Order[];
+  #sells: readonly Order[];
+  #symbols: string;
+  /** The latest changes, newest first. */
+  #history: readonly Remembered[];
+  readonly #positions = new Map<string, Held>();
+  readonly #changedPositions: Held[] = [];
+  #sessions: Session[];
+  readonly #forgotten: string[] = [];
+  #buysChanged = false;
+  #sellsChanged = false;
+  #symbolsChanged = false;
+  #historyChanged = false;
+  #sessionsChanged = false;
+
+  constructor(user: string, fields: AccountFields) {
+    this.user = user;
+    this.version = fields.version;
+    this.balance = fields.balance;
+    this.balanceCents = fields.balance === "" ? undefined : Number(fields.balance);
+    this.#buys = parseOrders(fields.buys);
+    this.#sells = parseOrders(fields.sells);
+    this.#history = parseHistory(fields.history).map(remembered);
+    this.#symbols = fields.symbols;
+    for (const [index, symbol] of wordsOf(fields.symbols).entries()) {
+      this.#hold(symbol, parsePosition(fields.positions[index] ?? ""), true);
+    }
+    this.#sessions = wordsOf(fields.sessions).map((name, index) => {
+      return { name, reply: fields.replies[index] ?? "", isChanged: false };
+    });
+  }
+
+  get buys(): readonly Order[] {
+    return this.#buys;
+  }
+  set buys(orders: readonly Order[]) {
+    this.#buys = orders;
+    this.#buysChanged = true;
+  }
+  get sells(): readonly Order[] {
+    return this.#sells;
+  }
+  set sells(orders: readonly Order[]) {
+    this.#sells = orders;
+    this.#sellsChanged = true;
+  }
+
+  #hold(symbol: string, position: Position, isKnown: boolean): Held {
+    const { buyPriceCents, sellPriceCents } = position;
+    const held = { symbol, position, isKnown, isChanged: false, buyPriceCents, sellPriceCents };
+    this.#positions.set(symbol, held);
+    return held;
+  }
+
+  position(symbol: string): Position {
+    const held = this.#positions.get(symbol) ?? this.#hold(symbol, noPosition(), false);
+    return held.position;
+  }
+
+  keep(symbol: string): void {
+    const held = this.#positions.get(symbol);
+    if (!held || held.isChanged) return;
+    held.isChanged = true;
+    this.#changedPositions.push(held);
+    if (held.isKnown) return;
+    // The last of those that are held.
+    this.#positions.delete(symbol);
+    this.#positions.set(symbol, held);
+    this.#symbols = this.#symbols === "" ? symbol : `${this.#symbols} ${symbol}`;
+    this.#symbolsChanged = true;
+  }
+
+  /** `command` is what the history calls it. */
+  remember(transaction: number, command: string, change: Change, atMs: number): void {
+    const { symbol, cents, shares } = change;
+    const of = symbol === "" ? null : symbol;
+    const newest = remembered({ transaction, command, symbol: of, cents, shares, atMs });
+    this.#history = [newest, ...this.#history.slice(0, SHOWN_HISTORY - 1)];
+    this.#historyChanged = true;
+  }
+
+  rememberFired(side: "buy" | "sell", symbol: string, fired: Fired, atMs: number): void {
+    const { transaction, totalCents: cents, shares } = fired;
+    const command = side === "buy" ? "BOUGHT" : "SOLD";
+    this.remember(transaction, command, { symbol, cents, shares }, atMs);
+  }
+
+  lastReply(session: string): string | undefined {
+    for (const each of this.#sessions) if (each.name === session) return each.reply;
+    return undefined;
+  }
+
+  /** Of a user the newest sessions are kept. */
+  answer(name: string, reply: string): void {
+    for (const each of this.#sessions) {
+      if (each.name !== name) continue;
+      each.reply = reply;
+      each.isChanged = true;
+      return;
+    }
+    this.#sessions = [{ name, reply, isChanged: true }, ...this.#sessions];
+    for (const old of this.#sessions.splice(MAX_SESSIONS)) this.#forgotten.push(old.name);
+    this.#sessionsChanged = true;
+  }
+
+  summary(moment: { readonly atMs: number; readonly pendingValidMs: number }): DeskSummary {
+    const history = this.#history.map(({ change }) => change);
+    const positions = this.#heldPositions();
+    return summaryOf({ positions, buys: this.#buys, sells: this.#sells, history }, moment);
+  }
+
+  /** In the order in which they came to be held. */
+  *#heldPositions(): Generator<readonly [symbol: string, position: Position]> {
+    for (const { symbol, position, isKnown, isChanged } of this.#positions.values()) {
+      if (isKnown || isChanged) yield [symbol, position];
+    }
+  }
+
+  /** Adds to a commit whatever is not as it stands in Redis. */
+  addTo(changes: Changes): void {
+    const { user } = this;
+    const balance = this.balanceCents === undefined ? "" : String(this.balanceCents);
+    if (balance !== this.balance) changes.balances.push(user, balance);
+    if (this.#buysChanged) changes.buys.push(user, packOrders(this.#buys));
+    if (this.#sellsChanged) changes.sells.push(user, packOrders(this.#sells));
+    if (this.#symbolsChanged) changes.symbols.push(user, this.#symbols);
+    if (this.#historyChanged)
+      changes.history.push(user, this.#history.map(({ row }) => row).join(""));
+    if (this.#sessionsChanged) {
+      changes.sessions.push(user, this.#sessions.map(({ name }) => name).join(" "));
+    }
+    for (const { name, reply, isChanged } of this.#sessions) {
+      if (isChanged) changes.sessions.push(`${user} ${name}`, reply);
+    }
+    for (const name of this.#forgotten) changes.forgotten.push(`${user} ${name}`);
+    for (const held of this.#changedPositions) {
+      const { symbol, position } = held;
+      changes.positions.push(`${user} ${symbol}`, packPosition(position));
+      const { buyPriceCents: buy, sellPriceCents: sell } = position;
+      if (held.buyPriceCents !== buy) {
+        if (held.buyPriceCents > 0) {
+          changes.unsetBuys.push(packTrigger(symbol, held.buyPriceCents, user));
+        }
+        if (buy > 0) changes.setBuys.push("0", packTrigger(symbol, buy, user));
+      }
+      if (held.sellPriceCents !== sell) {
+        if (held.sellPriceCents > 0) {
+          changes.unsetSells.push(packTrigger(symbol, held.sellPriceCents, user));
+        }
+        if (sell > 0) changes.setSells.push("0", packTrigger(symbol, sell, user));
+      }
+    }
+  }
+
+  /** What was changed stands in Redis now. */
+  committed(version: string): void {
+    // A name that nobody has added money to leaves no version behind.
+    if (this.balanceCents !== undefined) {
+      this.version = version;
+      this.balance = String(this.balanceCents);
+    }
+    this.#buysChanged = false;
+    this.#sellsChanged = false;
+    this.#symbolsChanged = false;
+    this.#historyChanged = false;
+    this.#sessionsChanged = false;
+    this.#forgotten.length = 0;
+    for (const each of this.#sessions) each.isChanged = false;
+    for (const held of this.#changedPositions) {
+      held.isKnown = true;
+      held.isChanged = false;
+      held.buyPriceCents = held.position.buyPriceCents;
+      held.sellPriceCents = held.position.sellPriceCents;
+    }
+    this.#changedPositions.length = 0;
+  }
+}
+
+function remembered(change: AccountChange): Remembered {
+  return { change, row: packChange(change) };
+}
+
+/** The parts of a text with blanks between. */
+export function wordsOf(text: string): string[] {
+  return text === "" ? [] : text.split(" ");
+}

@@ -1,0 +1,107 @@
+/**
+ * Selling contracts back before they expire: at the newest streamed quote, for
+ * what the house's rule says (`domain/desk/contract.ts`), each once, with the money
+ * paid in the same step. What one call sells of another's batch leaves it for a
+ * batch of its own, so that settling never meets it.
+ */
+import type { SignalId } from "../../../domain/ids.ts";
+import { BATCHES_LUA, BOOKS_KEPT_MS, QUOTE_VALID_MS, standingIn, type Contract } from "./books.ts";
+import type { OrderColumns } from "./open.ts";
+import { auditArgs, auditKeys, AUDIT_MANY_LUA, type DeskCall } from "./transaction.ts";
+import { DeskKeys } from "../../../redis/keys.ts";
+import { asInteger, asList, LUA_NOW, type Script } from "../../../redis/script.ts";
+
+export interface SellArgs extends DeskCall {
+  /** What closes them: what it sold before, it has sold. */
+  readonly close: SignalId;
+  readonly orders: Pick<OrderColumns, "bucket" | "shard" | "names">;
+}
+
+const lua = `
+${LUA_NOW}
+${BATCHES_LUA}
+${AUDIT_MANY_LUA}
+local close, bucket, shard, now = ARGV[1], ARGV[2], ARGV[3], now_ms()
+local wanted = {}
+for _, name in ipairs(cjson.decode(ARGV[4])) do wanted[name] = true end
+local batches = batches_of(KEYS[3], shard)
+for number = 1, #batches do
+  local head, orders = string.match(batches[number], '^(.-)|(.*)$')
+  local contract, payout, open, opened_at, expires_at, symbol = string.match(head, '^open,(%a+),(%d+),(%d+),(%d+),(%d+),(%S+)$')
+  local expires = tonumber(expires_at)
+  local price, source_time = string.match(contract and redis.call('HGET', KEYS[1], symbol) or '', '^(%d+),(%d+)')
+  -- What has expired settles.
+  if price and now < expires and now - tonumber(source_time) <= ${QUOTE_VALID_MS} then
+    local in_the_money
+    if contract == 'CALL' then in_the_money = tonumber(price) > tonumber(open)
+    else in_the_money = tonumber(price) < tonumber(open) end
+    local share = math.floor((expires - now) * 10000 / (2 * (expires - tonumber(opened_at))))
+    if in_the_money then share = 10000 - share end
+    local kept, sold, settled, returns, rows = {}, {}, {}, {}, {}
+    for order in string.gmatch(orders, '[^;]*;') do
+      local name, account, cents = string.match(order, '^([^,]*),([^,]*),(%d+);$')
+      if wanted[name] then
+        -- Each product in two parts, so that it stays exact for every amount.
+        local stake = tonumber(cents)
+        local won = stake + math.floor(stake / 10000) * payout + math.floor((stake % 10000) * payout / 10000)
+        local returned = math.floor(won / 10000) * share + math.floor((won % 10000) * share / 10000)
+        returns[account] = (returns[account] or 0) + returned
+        sold[#sold + 1] = string.format('%s,%s,%s,%d;', name, account, cents, returned)
+        rows[#rows + 1] = string.format('%s,%s,%d;', name, account, returned)
+        settled[#settled + 1] = {name == '' and bucket or bucket .. '.' .. name, account, 'sold', returned}
+      else
+        kept[#kept + 1] = order
+      end
+    end
+    if #sold > 0 then
+      local field, next_field = shard .. '#' .. (number - 1), shard .. '#' .. #batches
+      batches[number] = head .. '|' .. table.concat(kept)
+      batches[#batches + 1] = string.format('sold,%s,%s,%s,%s,%s,%s,%s,%s,%d|', contract, payout, open, opened_at, expires_at, symbol, close, price, now) .. table.concat(sold)
+      redis.call('HSET', KEYS[3], field, batches[number], next_field, batches[#batches])
+      local of = ' ' .. bucket .. ' ' .. symbol
+      if #kept == 0 then redis.call('ZREM', KEYS[4], field .. of) end
+      local changed = {}
+      for account, cents in pairs(returns) do
+        local balance = redis.call('HINCRBY', KEYS[2], account, string.format('%d', cents))
+        changed[#changed + 1] = account
+        changed[#changed + 1] = string.format('%d', balance)
+      end
+      local contracts = table.concat({field .. of, batches[number], next_field .. of, batches[#batches]}, '\\n')
+      audit_many('RETURN', bucket, table.concat(rows), changed, now, 'contracts', contracts, 'closePriceMicros', price)
+      redis.call('XADD', KEYS[5], 'MINID', '~', string.format('%d', now - ${BOOKS_KEPT_MS}), '*', 'settled', cjson.encode(settled), 'closePriceMicros', price, 'settledAtMs', string.format('%d', now))
+    end
+  end
+end
+return {now, batches}
+`;
+
+export interface SellReply {
+  readonly nowMs: number;
+  /** Each as it stands after the call, in the order of the names. */
+  readonly contracts: readonly (Contract | undefined)[];
+}
+
+/** What stands open after it had no quote to be sold at. */
+export const sellContracts: Script<SellArgs, SellReply> = {
+  name: "sell-contracts",
+  lua,
+  keys: ({ partition, orders: { bucket } }) => {
+    const desk = new DeskKeys(partition);
+    return [
+      ...[desk.quotes, desk.balances, desk.contracts(bucket), desk.expiries, desk.settlements],
+      ...auditKeys({ partition }),
+    ];
+  },
+  args: ({ close, orders: { bucket, shard, names }, ...call }) => [
+    close,
+    bucket,
+    String(shard),
+    JSON.stringify(names),
+    ...auditArgs(call),
+  ],
+  reply(raw, { orders: { bucket, names } }) {
+    const [nowMs, batches] = asList(raw);
+    const standing = standingIn(bucket, asList(batches));
+    return { nowMs: asInteger(nowMs), contracts: names.map((name) => standing.get(name)) };
+  },
+};

@@ -1,0 +1,115 @@
+/**
+ * Settling: contracts opened together settle together, at the first quote
+ * whose source time is at or after their expiry.
+ */
+import type { SettlementKind } from "../../../domain/products/binary.ts";
+import type { AccountId, ClientOrderId } from "../../../domain/ids.ts";
+import { BOOKS_KEPT_MS } from "./books.ts";
+import { auditArgs, auditKeys, AUDIT_MANY_LUA, type DeskCall } from "./transaction.ts";
+import { DeskKeys } from "../../../redis/keys.ts";
+import { asInteger, LUA_NOW, type Script } from "../../../redis/script.ts";
+
+/** DESK: without a quote within this long after the expiry, a contract is void. */
+export const VOID_AFTER_MS = 60_000;
+
+/** A member of `DeskKeys.expiries`: what one call opened. */
+interface BatchName {
+  /** Its field in the bucket's hash. */
+  readonly field: string;
+  readonly bucket: string;
+  readonly symbol: string;
+}
+
+function parseBatchName(name: string): BatchName {
+  const [field = "", bucket = "", symbol = ""] = name.split(" ");
+  return { field, bucket, symbol };
+}
+
+export interface SettleArgs extends DeskCall {
+  /** A member of `DeskKeys.expiries`. */
+  readonly name: string;
+}
+
+const settleLua = `
+${LUA_NOW}
+${AUDIT_MANY_LUA}
+local name, field, bucket, now = ARGV[1], ARGV[2], ARGV[3], now_ms()
+local expires = tonumber(redis.call('ZSCORE', KEYS[4], name))
+if not expires or now < expires then return 0 end
+-- The newest at one instant is no better known than the oldest: ties go by their text, on every server alike.
+local tick = redis.call('ZRANGEBYSCORE', KEYS[1], string.format('%d', expires), string.format('%d', expires + ${VOID_AFTER_MS}), 'LIMIT', 0, 1)[1]
+if not tick and now < expires + ${VOID_AFTER_MS} then return -1 end
+local close = tick and tonumber(string.match(tick, ',(%d+)$'))
+
+local settled = {}
+local contract, payout, open, rest =
+  string.match(redis.call('HGET', KEYS[2], field) or '', '^open,(%a+),(%d+),(%d+),(.*)$')
+if contract then
+  local kind, returns, rows = 'void', {}, {}
+  if close then
+    local won
+    if contract == 'CALL' then won = close > tonumber(open) else won = close < tonumber(open) end
+    kind = won and 'won' or 'lost'
+  end
+  for order, account, cents in string.gmatch(string.match(rest, '|(.*)$'), '([^,]*),([^,]*),(%d+);') do
+    local stake, returned = tonumber(cents), 0
+    if kind == 'void' then returned = stake
+    elseif kind == 'won' then
+      -- In two parts, so that the product stays exact for every amount.
+      returned = stake + math.floor(stake / 10000) * payout + math.floor((stake % 10000) * payout / 10000)
+    end
+    if returned > 0 then
+      returns[account] = (returns[account] or 0) + returned
+      rows[#rows + 1] = string.format('%s,%s,%d;', order, account, returned)
+    end
+    settled[#settled + 1] = {order == '' and bucket or bucket .. '.' .. order, account, kind, returned}
+  end
+  local text = kind .. ',' .. contract .. ',' .. payout .. ',' .. open .. ',' .. rest
+  redis.call('HSET', KEYS[2], field, text)
+  local changed = {}
+  for account, cents in pairs(returns) do
+    local balance = redis.call('HINCRBY', KEYS[3], account, string.format('%d', cents))
+    changed[#changed + 1] = account
+    changed[#changed + 1] = string.format('%d', balance)
+  end
+  close = close and string.format('%d', close) or ''
+  audit_many('RETURN', bucket, table.concat(rows), changed, now, 'contracts', name .. '\\n' .. string.match(text, '^[^|]*'), 'closePriceMicros', close)
+  redis.call('XADD', KEYS[5], 'MINID', '~', string.format('%d', now - ${BOOKS_KEPT_MS}), '*', 'settled', cjson.encode(settled), 'closePriceMicros', close, 'settledAtMs', string.format('%d', now))
+end
+redis.call('ZREM', KEYS[4], name)
+return #settled
+`;
+
+/** Settles what one call opened, once it is due. Replies how many contracts; `waiting` while the quote to settle at is not there yet. */
+export const settleBatch: Script<SettleArgs, number | "waiting"> = {
+  name: "settle-batch",
+  lua: settleLua,
+  keys: ({ partition, name }) => {
+    const desk = new DeskKeys(partition);
+    const { bucket, symbol } = parseBatchName(name);
+    return [
+      desk.ticks(symbol),
+      desk.contracts(bucket),
+      desk.balances,
+      desk.expiries,
+      desk.settlements,
+      ...auditKeys({ partition }),
+    ];
+  },
+  args: ({ name, ...call }) => {
+    const { field, bucket } = parseBatchName(name);
+    return [name, field, bucket, ...auditArgs(call)];
+  },
+  reply(raw) {
+    const settled = asInteger(raw);
+    return settled < 0 ? "waiting" : settled;
+  },
+};
+
+/** An entry of the desk's `settlements` stream: its field `settled` holds these as JSON. */
+export type SettledContract = readonly [
+  ClientOrderId,
+  AccountId,
+  SettlementKind,
+  returnCents: number,
+];

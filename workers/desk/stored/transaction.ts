@@ -1,0 +1,54 @@
+/**
+ * A transaction that moves many accounts at once, such as a shard's stakes: its
+ * number, and its audit entry of one packed line, written with the change.
+ */
+import { MANY_USERS } from "./audit.ts";
+import { DeskKeys } from "../../../redis/keys.ts";
+
+/** Who works on a desk partition, as whatever is audited is told. */
+export interface DeskCall {
+  readonly partition: number;
+  /** How many partitions there are: transaction numbers are interleaved by it. */
+  readonly partitions: number;
+  /** What the audit calls the server. */
+  readonly server: string;
+}
+
+/** Transactions that are given to one server for what comes next. */
+export interface Reserved {
+  /** By the Redis' clock. */
+  readonly nowMs: number;
+  /** The first of them; the others follow in steps of `partitions`. */
+  readonly first: number;
+}
+
+/** The keys and arguments that `AUDIT_MANY_LUA` wants, after a script's own. */
+export function auditKeys({ partition }: Pick<DeskCall, "partition">): string[] {
+  const desk = new DeskKeys(partition);
+  return [desk.audited, desk.transactions, desk.audit];
+}
+
+export function auditArgs({ server, partitions, partition }: DeskCall): string[] {
+  return [server, String(partitions), String(partition)];
+}
+
+/**
+ * `audit_many(name, of, rows, changed, now, …)`: `rows` is `id,account,cents;` of
+ * each, `of` what their ids begin with, or nothing; `changed` the balances as they
+ * now stand, account and cents by turns; more fields of the entry may follow.
+ */
+export const AUDIT_MANY_LUA = `
+local function audit_many(name, of, rows, changed, now, ...)
+  local server, partitions, partition = ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV]
+  local counted = redis.call('INCR', KEYS[#KEYS - 1])
+  redis.call('SET', KEYS[#KEYS - 2], counted)
+  local transaction = (counted - 1) * partitions + partition + 1
+  local entry = {'XADD', KEYS[#KEYS], '*', 'at', string.format('%d', now), 'server', server, 'users', '${MANY_USERS}',
+    'events', string.format('m,%d,%s,%s|', transaction, name, of) .. rows, ...}
+  if #changed > 0 then
+    entry[#entry + 1] = 'balances'
+    entry[#entry + 1] = table.concat(changed, '\\n')
+  end
+  redis.call(unpack(entry))
+end
+`;
