@@ -68,7 +68,7 @@ export class HomeKeys {
   get undispatched(): string {
     return `${this.#prefix}:undispatched`;
   }
-  /** HASH scope → `halt` or `drain`, and `version`; see `redis/halt.ts`. */
+  /** HASH scope → `halt` or `drain`, and `version`; see `workers/copier/stored/halt.ts`. */
   get halts(): string {
     return `${this.#prefix}:halts`;
   }
@@ -130,7 +130,7 @@ export class RegionKeys {
   get halts(): string {
     return `${this.#prefix}:halts`;
   }
-  /** HASH scope → `version,settings` (JSON) of platform, providers and channels, and `version`; see `redis/layers.ts`. */
+  /** HASH scope → `version,settings` (JSON) of platform, providers and channels, and `version`; see `workers/copier/stored/layers.ts`. */
   get layers(): string {
     return `${this.#prefix}:layers`;
   }
@@ -146,7 +146,7 @@ export class RegionKeys {
   closes(broker: string): string {
     return `${this.#prefix}:closes:${broker}`;
   }
-  /** HASH of one such job: `state` (JSON), see `redis/closing.ts`. */
+  /** HASH of one such job: `state` (JSON), see `workers/copier/stored/closing.ts`. */
   closing(close: SignalId, of: SignalId, broker: string, shard: number): string {
     return `${this.#prefix}:closing:${close}:${of}:${broker}:${shard}`;
   }

@@ -6,17 +6,17 @@ import type { Role } from "./runtime/role.ts";
 type Failure = NodeJS.ErrnoException & { readonly port?: number };
 
 const ROLES: Record<string, () => Promise<{ role: Role }>> = {
-  broker: () => import("./broker/role.ts"),
+  broker: () => import("./copier/place/role.ts"),
   desk: () => import("./desk/server/role.ts"),
   settle: () => import("./desk/settle/role.ts"),
-  dispatch: () => import("./dispatch/role.ts"),
-  recorder: () => import("./recorder/role.ts"),
+  dispatch: () => import("./copier/dispatch/role.ts"),
+  recorder: () => import("./copier/recorder/role.ts"),
   records: () => import("./api/role.ts"),
   quotes: () => import("./desk/quotes/role.ts"),
   simulator: () => import("./desk/simulator/role.ts"),
   seed: () => import("./commands/seed/seed.ts"),
   roster: () => import("./commands/roster.ts"),
-  reconcile: () => import("./reconcile/role.ts"),
+  reconcile: () => import("./copier/reconcile/role.ts"),
   control: () => import("./commands/control/control.ts"),
   settings: () => import("./commands/settings.ts"),
   token: () => import("./commands/token.ts"),

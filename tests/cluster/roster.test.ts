@@ -8,8 +8,8 @@ import { parseRoutes } from "../../redis/route.ts";
 import { readEnv } from "../../workers/runtime/env.ts";
 import type { Records } from "../../workers/records/port.ts";
 import { openSqliteRecords } from "../../workers/records/sqlite/open.ts";
-import { checkRoster } from "../../workers/roster/check.ts";
-import { connectTargets, type Targets } from "../../workers/roster/projector.ts";
+import { checkRoster } from "../../workers/copier/roster/check.ts";
+import { connectTargets, type Targets } from "../../workers/copier/roster/projector.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
 import {
   CHANNEL,

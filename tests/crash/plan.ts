@@ -1,6 +1,6 @@
 /** What a round does, drawn from its seed alone: the same seed and round plan the same faults. */
-import type { HaltScope } from "../../redis/halt.ts";
-import type { Capabilities } from "../../workers/brokers/port.ts";
+import type { HaltScope } from "../../workers/copier/stored/halt.ts";
+import type { Capabilities } from "../../workers/copier/brokers/port.ts";
 import { randomOf, type Faults } from "../fake-broker/settings.ts";
 import { PARTITIONS } from "../support/copier.ts";
 import type { Toxic } from "../support/toxiproxy.ts";

@@ -5,8 +5,8 @@
 import { join } from "node:path";
 import { clientOrderId, type SignalId, type SubscriptionId } from "../../domain/ids.ts";
 import { HomeKeys, RegionKeys } from "../../redis/keys.ts";
-import type { Difference, DifferenceKind } from "../../workers/reconcile/differences.ts";
-import type { Reconciliation } from "../../workers/reconcile/reconcile.ts";
+import type { Difference, DifferenceKind } from "../../workers/copier/reconcile/differences.ts";
+import type { Reconciliation } from "../../workers/copier/reconcile/reconcile.ts";
 import type { BookLine } from "../fake-broker/book.ts";
 import { PARTITIONS } from "../support/copier.ts";
 import { ordersOf, type Closing } from "./closings.ts";

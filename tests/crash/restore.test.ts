@@ -6,7 +6,7 @@ import { sellContracts } from "../../workers/desk/stored/sell.ts";
 import { DeskKeys } from "../../redis/keys.ts";
 import type { AuditStore } from "../../workers/desk/audit/port.ts";
 import { openSqliteAudit } from "../../workers/desk/audit/sqlite.ts";
-import { connectDesk } from "../../workers/brokers/desk/desk.ts";
+import { connectDesk } from "../../workers/copier/brokers/desk/desk.ts";
 import { run } from "../../workers/runtime/redis.ts";
 import { auditEvents, booksOf, PARTITIONS, sumsOf } from "../support/desk-audit.ts";
 import { freePort } from "../support/ports.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { SignalId } from "../../domain/ids.ts";
 import type { CloseSignal } from "../../domain/copier/signal.ts";
-import type { HaltAction, HaltScope } from "../../redis/halt.ts";
+import type { HaltAction, HaltScope } from "../../workers/copier/stored/halt.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import { writeHalt } from "../../workers/commands/control/halts.ts";
 import { openRecords } from "../../workers/records/open.ts";

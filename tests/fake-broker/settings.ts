@@ -1,5 +1,5 @@
 /** What kind of broker the fake one is, and what goes wrong at it. */
-import type { Capabilities } from "../../workers/brokers/port.ts";
+import type { Capabilities } from "../../workers/copier/brokers/port.ts";
 
 /** How it is built; told on its command line as one JSON. */
 export interface FakeBrokerSettings extends Omit<Capabilities, "inFlightMs"> {

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import type { ChannelId, SignalId } from "../../domain/ids.ts";
 import { MAX_UNDISPATCHED } from "../../redis/accept.ts";
 import { parseCloseJob, type CloseJob } from "../../redis/close-job.ts";
-import { setHalt, type HaltAction } from "../../redis/halt.ts";
+import { setHalt, type HaltAction } from "../../workers/copier/stored/halt.ts";
 import { HomeKeys, RegionKeys } from "../../redis/keys.ts";
 import { run } from "../../workers/runtime/redis.ts";
 import { until } from "../support/wait.ts";

@@ -1,7 +1,7 @@
 /** Signals by POST: accepted once, dispatched once, and refused by name. On each runtime, on a real Redis behind the bridge. */
 import { expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { setHalt, type HaltAction } from "../../redis/halt.ts";
+import { setHalt, type HaltAction } from "../../workers/copier/stored/halt.ts";
 import type { SignalId } from "../../domain/ids.ts";
 import { canonicalBody } from "../../domain/copier/signal.ts";
 import { MAX_UNDER_WAY } from "../../edge/accept.ts";

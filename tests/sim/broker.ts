@@ -16,7 +16,7 @@ import type {
   CloseLookUp,
   LookUp,
   OrderBatch,
-} from "../../workers/brokers/port.ts";
+} from "../../workers/copier/brokers/port.ts";
 import type { Random } from "./random.ts";
 import type { Process, Scheduler } from "./scheduler.ts";
 

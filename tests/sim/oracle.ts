@@ -7,7 +7,7 @@ import {
 import type { SignalId } from "../../domain/ids.ts";
 import { accept } from "../../redis/accept.ts";
 import { HomeKeys, RegionKeys, type PartitionMap } from "../../redis/keys.ts";
-import { parseRosterShard } from "../../redis/roster.ts";
+import { parseRosterShard } from "../../workers/copier/stored/roster.ts";
 import { parseRoutes } from "../../redis/route.ts";
 import { shaOf } from "./redis/lua.ts";
 import type { Observed, RedisServer } from "./redis/server.ts";

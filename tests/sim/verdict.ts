@@ -8,8 +8,8 @@ import {
   type ChainLink,
   type PackedClosures,
   type PackedOutcomes,
-} from "../../redis/events.ts";
-import { FIRST_HASH, linkHash } from "../../workers/dispatch/chain.ts";
+} from "../../workers/copier/stored/events.ts";
+import { FIRST_HASH, linkHash } from "../../workers/copier/dispatch/chain.ts";
 import type { SimulatedBroker } from "./broker.ts";
 import { CHANNEL } from "./edge.ts";
 import type { Acceptance, Oracle } from "./oracle.ts";

@@ -1,16 +1,16 @@
 /** The workers as their roles start them, each in a process that can die, with the simulation's network and time. */
 import { GROUPS } from "../../redis/streams.ts";
 import { HomeKeys, RegionKeys, type PartitionMap } from "../../redis/keys.ts";
-import { closeShard } from "../../workers/broker/closing.ts";
-import { fanOut, type FanOut } from "../../workers/broker/fan-out.ts";
-import { HaltCache } from "../../workers/broker/halt-cache.ts";
-import { LayerCache } from "../../workers/broker/layer-cache.ts";
-import { answerQuestion } from "../../workers/broker/questions.ts";
-import { RosterCache } from "../../workers/broker/roster-cache.ts";
+import { closeShard } from "../../workers/copier/place/closing.ts";
+import { fanOut, type FanOut } from "../../workers/copier/place/fan-out.ts";
+import { HaltCache } from "../../workers/copier/place/halt-cache.ts";
+import { LayerCache } from "../../workers/copier/place/layer-cache.ts";
+import { answerQuestion } from "../../workers/copier/place/questions.ts";
+import { RosterCache } from "../../workers/copier/place/roster-cache.ts";
 import { consume, type Verdict } from "../../workers/runtime/consume.ts";
 import type { Entry } from "../../workers/runtime/entries.ts";
-import { chain } from "../../workers/dispatch/chain.ts";
-import { redispatch } from "../../workers/dispatch/redispatch.ts";
+import { chain } from "../../workers/copier/dispatch/chain.ts";
+import { redispatch } from "../../workers/copier/dispatch/redispatch.ts";
 import type { SimulatedBroker } from "./broker.ts";
 import type { RedisServer } from "./redis/server.ts";
 import type { Process } from "./scheduler.ts";
@@ -21,7 +21,7 @@ export interface Surroundings {
   readonly partitions: PartitionMap;
 }
 
-/** As in `workers/broker/role.ts`. */
+/** As in `workers/copier/place/role.ts`. */
 const JOBS_AT_ONCE = 8;
 const QUESTIONS_AT_ONCE = 2;
 const CLOSES_AT_ONCE = 4;

@@ -1,17 +1,17 @@
 /** One seed's world: what there is, what happens in it, and what goes wrong. */
-import type { Capabilities } from "../../workers/brokers/port.ts";
+import type { Capabilities } from "../../workers/copier/brokers/port.ts";
 import { accept } from "../../redis/accept.ts";
-import { link, overdue } from "../../redis/dispatch.ts";
+import { link, overdue } from "../../workers/copier/dispatch/undispatched.ts";
 import { enqueue } from "../../redis/enqueue.ts";
-import { answer, report } from "../../redis/outcomes.ts";
+import { answer, report } from "../../workers/copier/stored/outcomes.ts";
 import { enqueueClose } from "../../redis/enqueue-close.ts";
-import { moveClosing, noteSent } from "../../redis/closing.ts";
-import { runSince } from "../../redis/run.ts";
-import { intend } from "../../redis/intents.ts";
-import { setLayer } from "../../redis/layers.ts";
+import { moveClosing, noteSent } from "../../workers/copier/stored/closing.ts";
+import { runSince } from "../../workers/copier/stored/run.ts";
+import { intend } from "../../workers/copier/stored/intents.ts";
+import { setLayer } from "../../workers/copier/stored/layers.ts";
 import { PartitionMap } from "../../redis/keys.ts";
 import { route } from "../../redis/route.ts";
-import { seat } from "../../redis/seat.ts";
+import { seat } from "../../workers/copier/roster/seat.ts";
 import { bury, trim } from "../../redis/streams.ts";
 import { SimulatedBroker } from "./broker.ts";
 import {

@@ -28,7 +28,7 @@ import {
   type PackedClosures,
   type PackedOutcomes,
   type SettlementsEvent,
-} from "../../redis/events.ts";
+} from "../../workers/copier/stored/events.ts";
 import { DeskKeys, HomeKeys, PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import {
   parseStoredSignal,
@@ -37,12 +37,12 @@ import {
   sumProgress,
   type Progress,
 } from "../../redis/progress.ts";
-import { projectChannel } from "../../redis/channel.ts";
+import { projectChannel } from "../../workers/copier/roster/channel.ts";
 import { route } from "../../redis/route.ts";
-import { seat } from "../../redis/seat.ts";
+import { seat } from "../../workers/copier/roster/seat.ts";
 import { SYSTEM_CLOCK } from "../../workers/runtime/clock.ts";
-import { Reach } from "../../workers/dispatch/reach.ts";
-import { complete } from "../../workers/dispatch/redispatch.ts";
+import { Reach } from "../../workers/copier/dispatch/reach.ts";
+import { complete } from "../../workers/copier/dispatch/redispatch.ts";
 import { connectRedis } from "../../workers/runtime/redis-client.ts";
 import { run, type Redis } from "../../workers/runtime/redis.ts";
 import type { DeskProcesses } from "./desk.ts";

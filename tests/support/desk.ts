@@ -1,6 +1,6 @@
 /** The desk as it runs: Redis, simulated quotes, desk server and settler, each a process of its own. */
-import { connectDesk } from "../../workers/brokers/desk/desk.ts";
-import type { Broker } from "../../workers/brokers/port.ts";
+import { connectDesk } from "../../workers/copier/brokers/desk/desk.ts";
+import type { Broker } from "../../workers/copier/brokers/port.ts";
 import { freePort } from "./ports.ts";
 import { startRedis, type TestRedis } from "./redis.ts";
 import { startRole, type RoleProcess } from "./role.ts";

@@ -14,7 +14,7 @@ import {
   type SettingsScope,
 } from "../../domain/copier/setting.ts";
 import type { Records, SettingsRecord } from "../records/port.ts";
-import { noSettings, recordSettings } from "../roster/settings.ts";
+import { noSettings, recordSettings } from "../copier/roster/settings.ts";
 import type { Api } from "./api.ts";
 import { reply, serve } from "./operation.ts";
 import { SettingsAnswer, SettingsBody } from "./schemas.ts";

@@ -6,8 +6,8 @@
 import { parseArgs } from "node:util";
 import { readEnv } from "../runtime/env.ts";
 import { openRecords } from "../records/open.ts";
-import { reportOf, textOf } from "../fairness/report.ts";
-import { servicesOf, type Service } from "../fairness/service.ts";
+import { reportOf, textOf } from "../copier/fairness/report.ts";
+import { servicesOf, type Service } from "../copier/fairness/service.ts";
 
 const USAGE = "usage: npm run fairness -- [--channel demo] [--signals 100] [--json FILE]";
 /** Lines of followers; the file has all. */

@@ -6,10 +6,10 @@
 import { parseArgs } from "node:util";
 import { isSignalId } from "../../domain/ids.ts";
 import { MissingSetting, readEnv } from "../runtime/env.ts";
-import { openSources } from "../reconcile/connect.ts";
-import { reconcile, type Scope } from "../reconcile/reconcile.ts";
-import { tableOf } from "../reconcile/report.ts";
-import type { Sources } from "../reconcile/sources.ts";
+import { openSources } from "../copier/reconcile/connect.ts";
+import { reconcile, type Scope } from "../copier/reconcile/reconcile.ts";
+import { tableOf } from "../copier/reconcile/report.ts";
+import type { Sources } from "../copier/reconcile/sources.ts";
 
 const USAGE = `usage: npm run reconcile -- [--since 1h] [--signal ID] [--json FILE] [--grace 10s] [--unknown 1m]
 A time is a number with ms, s, m, h or d.`;

@@ -17,9 +17,9 @@ import { openRecords } from "../records/open.ts";
 import type { Records, SettingsRecord } from "../records/port.ts";
 import { SettingsBody } from "../api/schemas.ts";
 import type { Role } from "../runtime/role.ts";
-import { projectSettingsNow } from "../roster/outbox.ts";
-import { connectTargets } from "../roster/projector.ts";
-import { noSettings, recordSettings } from "../roster/settings.ts";
+import { projectSettingsNow } from "../copier/roster/outbox.ts";
+import { connectTargets } from "../copier/roster/projector.ts";
+import { noSettings, recordSettings } from "../copier/roster/settings.ts";
 
 const USAGE = `usage: settings <scope> [<plan and pause as JSON>]
 A scope is platform, or provider:<id>, channel:<id> or follower:<id>.`;

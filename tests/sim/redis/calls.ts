@@ -13,22 +13,26 @@ import type {
   Signal,
 } from "../../../domain/copier/signal.ts";
 import { accept } from "../../../redis/accept.ts";
-import { link, overdue } from "../../../redis/dispatch.ts";
+import { link, overdue } from "../../../workers/copier/dispatch/undispatched.ts";
 import { enqueue } from "../../../redis/enqueue.ts";
 import type { CloseJob } from "../../../redis/close-job.ts";
-import { moveClosing, noteSent, type ClosingState } from "../../../redis/closing.ts";
+import {
+  moveClosing,
+  noteSent,
+  type ClosingState,
+} from "../../../workers/copier/stored/closing.ts";
 import { enqueueClose } from "../../../redis/enqueue-close.ts";
-import type { ClosuresEvent, OutcomesEvent } from "../../../redis/events.ts";
-import { answer, report } from "../../../redis/outcomes.ts";
-import { intend } from "../../../redis/intents.ts";
-import { setLayer } from "../../../redis/layers.ts";
-import { setHalt } from "../../../redis/halt.ts";
+import type { ClosuresEvent, OutcomesEvent } from "../../../workers/copier/stored/events.ts";
+import { answer, report } from "../../../workers/copier/stored/outcomes.ts";
+import { intend } from "../../../workers/copier/stored/intents.ts";
+import { setLayer } from "../../../workers/copier/stored/layers.ts";
+import { setHalt } from "../../../workers/copier/stored/halt.ts";
 import type { Job } from "../../../redis/job.ts";
 import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
-import { projectChannel } from "../../../redis/channel.ts";
+import { projectChannel } from "../../../workers/copier/roster/channel.ts";
 import { route } from "../../../redis/route.ts";
-import { runSince } from "../../../redis/run.ts";
-import { seat } from "../../../redis/seat.ts";
+import { runSince } from "../../../workers/copier/stored/run.ts";
+import { seat } from "../../../workers/copier/roster/seat.ts";
 import type { Script } from "../../../redis/script.ts";
 import { bury, trim } from "../../../redis/streams.ts";
 import type { Random } from "../random.ts";

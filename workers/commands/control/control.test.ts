@@ -9,9 +9,9 @@ import {
   test,
 } from "bun:test";
 import { asId, type PersonId, type SignalId, type SubscriptionId } from "../../../domain/ids.ts";
-import type { HaltScope } from "../../../redis/halt.ts";
+import type { HaltScope } from "../../copier/stored/halt.ts";
 import { dispatchesOf, enqueue } from "../../../redis/enqueue.ts";
-import { CLOCK_SKEW_MS } from "../../../redis/run.ts";
+import { CLOCK_SKEW_MS } from "../../copier/stored/run.ts";
 import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../../redis/progress.ts";
 import {
   followerOf,

@@ -16,7 +16,7 @@ import {
   type HaltAction,
   type HaltScope,
   type HaltState,
-} from "../../../redis/halt.ts";
+} from "../../copier/stored/halt.ts";
 import { PartitionMap } from "../../../redis/keys.ts";
 import { regionRedisUrls } from "../../runtime/env.ts";
 import type { Role } from "../../runtime/role.ts";

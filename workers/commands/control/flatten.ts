@@ -7,7 +7,7 @@
 import { signalIdIn, type ChannelId, type PersonId, type SignalId } from "../../../domain/ids.ts";
 import { canonicalBody, type CloseSignal, type PlacedCopy } from "../../../domain/copier/signal.ts";
 import { accept, HOUSE, type Acceptance, type AcceptReply } from "../../../redis/accept.ts";
-import type { HaltScope } from "../../../redis/halt.ts";
+import type { HaltScope } from "../../copier/stored/halt.ts";
 import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
 import {
   parseStoredSignal,
@@ -17,11 +17,11 @@ import {
   type Progress,
   type StoredSignal,
 } from "../../../redis/progress.ts";
-import { parseRosterShard } from "../../../redis/roster.ts";
+import { parseRosterShard } from "../../copier/stored/roster.ts";
 import { routeField, type Route } from "../../../redis/route.ts";
 import { SYSTEM_CLOCK } from "../../runtime/clock.ts";
-import { Reach } from "../../dispatch/reach.ts";
-import { complete } from "../../dispatch/redispatch.ts";
+import { Reach } from "../../copier/dispatch/reach.ts";
+import { complete } from "../../copier/dispatch/redispatch.ts";
 import { run } from "../../runtime/redis.ts";
 import type { Places } from "./halts.ts";
 

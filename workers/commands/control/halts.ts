@@ -10,7 +10,7 @@ import {
   type HaltAction,
   type HaltScope,
   type HaltState,
-} from "../../../redis/halt.ts";
+} from "../../copier/stored/halt.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 
 export interface Places {

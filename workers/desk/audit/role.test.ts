@@ -15,7 +15,7 @@ import { openAudit } from "./open.ts";
 import { readEnv } from "../../runtime/env.ts";
 import { connectRedis } from "../../runtime/redis-client.ts";
 import type { Redis } from "../../runtime/redis.ts";
-import { role } from "../../recorder/role.ts";
+import { role } from "../../copier/recorder/role.ts";
 
 const STREAM = new DeskKeys(0).audit;
 const folder = mkdtempSync(join(tmpdir(), "fanfare-audit-"));

@@ -5,7 +5,7 @@ import { openContracts, type OpenReply, type OrderColumns } from "../stored/open
 import type { AccountId } from "../../../domain/ids.ts";
 import { DeskKeys, type PartitionMap } from "../../../redis/keys.ts";
 import type { OpenAnswer, OrderBatchBody } from "../../venues/desk/api.ts";
-import type { BrokerAnswer, LookUp } from "../../brokers/port.ts";
+import type { BrokerAnswer, LookUp } from "../../copier/brokers/port.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 
 /** What a winning contract pays on top of its stake: 85 %. */

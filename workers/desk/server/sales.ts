@@ -4,7 +4,7 @@ import { sellContracts } from "../stored/sell.ts";
 import type { SignalId } from "../../../domain/ids.ts";
 import type { PartitionMap } from "../../../redis/keys.ts";
 import type { CloseBatchBody } from "../../venues/desk/api.ts";
-import type { CloseAnswer, CloseLookUp } from "../../brokers/port.ts";
+import type { CloseAnswer, CloseLookUp } from "../../copier/brokers/port.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 import { spread } from "./contracts.ts";
 

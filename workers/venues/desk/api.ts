@@ -22,7 +22,7 @@ import type {
   CloseAnswer,
   CloseLookUp,
   LookUp,
-} from "../../brokers/port.ts";
+} from "../../copier/brokers/port.ts";
 
 /** Orders of one call: a shard, with room to spare. */
 export const MAX_ORDERS = 1_000;

@@ -1,0 +1,78 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { asId, signalIdIn, type ChannelId } from "../../../domain/ids.ts";
+import type { ChainLink } from "../stored/events.ts";
+import { HomeKeys } from "../../../redis/keys.ts";
+import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
+import type { Entry } from "../../runtime/entries.ts";
+import { connectRedis } from "../../runtime/redis-client.ts";
+import type { Redis } from "../../runtime/redis.ts";
+import { chain } from "./chain.ts";
+
+const HOME = new HomeKeys(0);
+const sign = (hash: string) => Promise.resolve(`signed ${hash}`);
+let server: TestRedis;
+let redis: Redis;
+
+beforeAll(async () => {
+  server = await startRedis();
+  redis = connectRedis(server.url);
+});
+afterAll(async () => {
+  redis.close();
+  await server.stop();
+});
+
+function entryOf(channel: ChannelId, sequence: number): Entry {
+  const id = signalIdIn(0, String(sequence).padStart(32, "0"));
+  const signal = JSON.stringify({ id, channel, sequence, acceptedAtMs: sequence });
+  const fields = new Map([
+    ["signal", signal],
+    ["sha256", "a".repeat(64)],
+  ]);
+  return { id: `${sequence}-0`, fields };
+}
+
+async function linksOf(channel: ChannelId): Promise<ChainLink[]> {
+  const entries = (await redis.send("XRANGE", [HOME.links, "-", "+"])) as [string, string[]][];
+  return entries
+    .map(([, flat]) => JSON.parse(flat[1] ?? "") as ChainLink)
+    .filter((link) => link.channel === channel);
+}
+
+test("two workers that each hold what the other waits for link everything, in order", async () => {
+  const channel = asId<ChannelId>("shared");
+  const entries = [1, 2, 3, 4].map((sequence) => entryOf(channel, sequence));
+  const [one, two] = [entries.filter((_, n) => n % 2 === 0), entries.filter((_, n) => n % 2 === 1)];
+  for (let round = 0; round < 2; round += 1) {
+    for (const each of [one, two]) {
+      await chain(redis, 0, sign, each).catch((error: unknown) => {
+        expect(String(error)).toContain("not linked yet");
+      });
+    }
+  }
+  expect((await linksOf(channel)).map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4]);
+  expect(await chain(redis, 0, sign, entries)).toEqual(["done", "done", "done", "done"]);
+});
+
+test("a batch of several channels is linked with one signature for each, on its last link", async () => {
+  const channels = ["left", "right"].map((each) => asId<ChannelId>(each));
+  const entries = [1, 2, 3].flatMap((n) => channels.map((channel) => entryOf(channel, n)));
+  expect(new Set(await chain(redis, 0, sign, entries))).toEqual(new Set(["acked"]));
+  for (const channel of channels) {
+    const links = await linksOf(channel);
+    expect(links.map(({ signature }) => signature)).toEqual([
+      ...[undefined, undefined],
+      `signed ${links[2]?.linkHash}`,
+    ]);
+    expect(links[1]?.previousHash).toBe(links[0]?.linkHash);
+  }
+});
+
+test("what is no signal is told apart, and holds nothing up", async () => {
+  const channel = asId<ChannelId>("mixed");
+  const broken: Entry = { id: "9-9", fields: new Map([["signal", "{"]]) };
+  expect(await chain(redis, 0, sign, [broken, entryOf(channel, 1)])).toEqual([
+    { dead: "not an accepted signal" },
+    "acked",
+  ]);
+});

@@ -1,0 +1,139 @@
+/**
+ * Links each channel's log into a hash chain, in order, just behind
+ * acceptance (P7). The last link of each batch is signed: a signed head proves
+ * every signal before it.
+ */
+import { createHash } from "node:crypto";
+import { CompactSign, importJWK, type JWK } from "jose";
+import type { AcceptedSignal } from "../../../domain/copier/signal.ts";
+import { link, type EntryLink } from "./undispatched.ts";
+import type { ChainLink } from "../stored/events.ts";
+import { HomeKeys } from "../../../redis/keys.ts";
+import type { Verdict } from "../../runtime/consume.ts";
+import type { Entry } from "../../runtime/entries.ts";
+import { crashPoint } from "../../runtime/crash-point.ts";
+import { run, type Redis } from "../../runtime/redis.ts";
+
+/** What the first link goes on from. */
+export const FIRST_HASH = "0".repeat(64);
+
+export type Sign = (hash: string) => Promise<string>;
+
+/** Signs heads with the issuer's Ed25519 key; a compact JWS whose payload is the hash. */
+export async function signer(issuerKey: JWK): Promise<Sign> {
+  const key = await importJWK(issuerKey, "EdDSA");
+  const header = { alg: "EdDSA", ...(issuerKey.kid ? { kid: issuerKey.kid } : {}) };
+  return (hash) =>
+    new CompactSign(new TextEncoder().encode(hash)).setProtectedHeader(header).sign(key);
+}
+
+export function linkHash(
+  previousHash: string,
+  signal: Pick<AcceptedSignal, "sequence" | "id" | "acceptedAtMs">,
+  bodySha256: string,
+): string {
+  const { sequence, id, acceptedAtMs } = signal;
+  return createHash("sha256")
+    .update([previousHash, sequence, id, acceptedAtMs, bodySha256].join("\n"))
+    .digest("hex");
+}
+
+/** The last link of a channel's chain, with its text in Redis: what the next one is compared and set with. */
+interface Head {
+  readonly sequence: number;
+  readonly hash: string;
+  readonly text: string | null;
+}
+
+/** Entries in the order of acceptance. Rejects where another worker is at the same channel; they are tried again. */
+export async function chain(
+  redis: Redis,
+  partition: number,
+  sign: Sign,
+  entries: readonly Entry[],
+): Promise<Verdict[]> {
+  const home = new HomeKeys(partition);
+  const accepted = entries.map(acceptedOf);
+  const byChannel = Map.groupBy(
+    accepted.filter((each) => each !== undefined),
+    ({ signal }) => signal.channel,
+  );
+  const linked = new Set<string>();
+  let gap = false;
+  for (const [channel, each] of byChannel) {
+    const head = await readHead(redis, home.chainHead(channel));
+    const { links, newHead, complete } = await linksOn(head, each, sign);
+    gap ||= !complete;
+    if (links.length === 0) continue;
+    const moved = { home, channel, head: head.text, newHead, links };
+    crashPoint("before-link");
+    const isLinked = await run(redis, link, moved);
+    crashPoint("after-link");
+    if (!isLinked) throw new Error("the chain has moved");
+    for (const { entry } of links) linked.add(entry);
+  }
+  // What stands before the gap is linked all the same: the worker that has what is missing may wait for it.
+  if (gap) throw new Error("a signal before is not linked yet");
+  return entries.map(({ id }, index) => {
+    if (accepted[index] === undefined) return { dead: "not an accepted signal" };
+    return linked.has(id) ? "acked" : "done";
+  });
+}
+
+interface Accepted {
+  readonly entry: Entry;
+  readonly signal: AcceptedSignal;
+  readonly bodySha256: string;
+}
+
+interface Links {
+  readonly links: readonly EntryLink[];
+  readonly newHead: string;
+  /** False where a signal comes after one that is neither linked nor here. */
+  readonly complete: boolean;
+}
+
+/** The links of one channel's signals that follow its head without a gap, the last of them signed. */
+async function linksOn(head: Head, accepted: readonly Accepted[], sign: Sign): Promise<Links> {
+  let { sequence, hash } = head;
+  const made: { readonly entry: string; readonly link: ChainLink }[] = [];
+  let complete = true;
+  for (const { entry, signal, bodySha256 } of accepted) {
+    if (signal.sequence <= sequence) continue;
+    // A signal that was put back after a loss says after which it comes, as the one between may be gone.
+    complete = Number(entry.fields.get("after") ?? signal.sequence - 1) <= sequence;
+    if (!complete) break;
+    const previousHash = hash;
+    ({ sequence } = signal);
+    hash = linkHash(previousHash, signal, bodySha256);
+    const { id, channel } = signal;
+    const link = { signal: id, channel, sequence, previousHash, linkHash: hash };
+    made.push({ entry: entry.id, link });
+  }
+  const signature = made.length > 0 ? await sign(hash) : undefined;
+  const links = made.map(({ entry, link }, index) => ({
+    entry,
+    link: JSON.stringify(index === made.length - 1 ? { ...link, signature } : link),
+  }));
+  return { links, newHead: JSON.stringify({ sequence, hash }), complete };
+}
+
+function acceptedOf(entry: Entry): Accepted | undefined {
+  const signal = parseSignal(entry);
+  const bodySha256 = entry.fields.get("sha256");
+  return signal && bodySha256 !== undefined ? { entry, signal, bodySha256 } : undefined;
+}
+
+function parseSignal(entry: Entry): AcceptedSignal | undefined {
+  try {
+    return JSON.parse(entry.fields.get("signal") ?? "") as AcceptedSignal;
+  } catch {
+    return undefined;
+  }
+}
+
+async function readHead(redis: Redis, key: string): Promise<Head> {
+  const text = (await redis.send("GET", [key])) as string | null;
+  if (text === null) return { sequence: 0, hash: FIRST_HASH, text };
+  return { ...(JSON.parse(text) as Omit<Head, "text">), text };
+}

@@ -1,0 +1,113 @@
+/**
+ * Completes what an edge began: every accepted signal that not all regions
+ * have confirmed is dispatched again. Enqueueing is idempotent, so it does no
+ * harm where the edge was merely slow. However many wait for a region that is
+ * away, all take turns: each pass goes on where the one before ended, and looks
+ * at the newest as well, which may yet be in time.
+ */
+import { getLogger } from "@logtape/logtape";
+import { HomeKeys } from "../../../redis/keys.ts";
+import { overdue } from "./undispatched.ts";
+import { dispatchesOf, enqueue, type EnqueueReply } from "../../../redis/enqueue.ts";
+import { closeDispatchesOf, enqueueClose } from "../../../redis/enqueue-close.ts";
+import {
+  parseStoredSignal,
+  STORED_SIGNAL_FIELDS,
+  type StoredSignal,
+} from "../../../redis/progress.ts";
+import type { Script } from "../../../redis/script.ts";
+import type { SignalId } from "../../../domain/ids.ts";
+import { crashPoint } from "../../runtime/crash-point.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { run, type Redis } from "../../runtime/redis.ts";
+import { Reach } from "./reach.ts";
+
+const GRACE_MS = 200;
+const PAUSE_MS = 100;
+const LIMIT = 100;
+
+export interface Redispatch {
+  readonly home: Redis;
+  readonly regions: ReadonlyMap<string, Redis>;
+  readonly partition: number;
+  readonly clock: Clock;
+  readonly stop: AbortSignal;
+}
+
+export async function redispatch(parts: Redispatch): Promise<void> {
+  const { home, partition, clock, stop } = parts;
+  const log = getLogger(["fanfare", "dispatch"]).with({ partition });
+  const keys = new HomeKeys(partition);
+  const reach = new Reach(clock);
+  let skip = 0;
+  while (!stop.aborted) {
+    try {
+      const which = { home: keys, graceMs: GRACE_MS, skip, limit: LIMIT };
+      const { oldest, newest } = await run(home, overdue, which);
+      const ids = [...new Set([...oldest, ...newest])];
+      const results = await Promise.allSettled(
+        ids.map((id) => complete({ ...parts, reach }, keys, id)),
+      );
+      const left = results.map(({ status }) => status === "rejected");
+      const failed = left.filter(Boolean).length;
+      if (failed > 0) log.warn("{failed} signals could not be dispatched yet", { failed });
+      // Those that are done are gone from the set, and are not to be skipped.
+      skip = oldest.length < LIMIT ? 0 : skip + left.slice(0, oldest.length).filter(Boolean).length;
+      if (oldest.length < LIMIT || failed > 0) await clock.sleep(PAUSE_MS);
+    } catch {
+      log.warn("the home store does not answer, trying again");
+      await clock.sleep(PAUSE_MS);
+    }
+  }
+}
+
+/** Dispatches one accepted signal, whatever of it stands already. Rejects where a region does not confirm. */
+export async function complete(
+  { home, regions, reach }: Pick<Redispatch, "home" | "regions"> & { readonly reach: Reach },
+  keys: HomeKeys,
+  id: SignalId,
+): Promise<void> {
+  const stored = await readStored(home, keys, id);
+  if (stored?.signal.action === "close") {
+    const { closes } = stored.signal;
+    const closed = await Promise.all(closes.map((each) => readStored(home, keys, each)));
+    const known = closed.filter((each) => each !== undefined);
+    await enqueueAll(regions, reach, enqueueClose, closeDispatchesOf(stored.signal, known));
+  } else if (stored) {
+    await enqueueAll(regions, reach, enqueue, dispatchesOf(stored.signal, stored.routes));
+  }
+  crashPoint("before-confirm");
+  await home.send("ZREM", [keys.undispatched, id]);
+  crashPoint("after-confirm");
+}
+
+async function readStored(
+  home: Redis,
+  keys: HomeKeys,
+  id: SignalId,
+): Promise<StoredSignal | undefined> {
+  return parseStoredSignal(await home.send("HMGET", [keys.signal(id), ...STORED_SIGNAL_FIELDS]));
+}
+
+async function enqueueAll<Args>(
+  regions: Redispatch["regions"],
+  reach: Reach,
+  script: Script<Args, EnqueueReply>,
+  dispatches: readonly { readonly region: string; readonly enqueue: Args }[],
+): Promise<void> {
+  const enqueued = await Promise.allSettled(
+    dispatches.map(async (dispatch) => {
+      const region = regions.get(dispatch.region);
+      if (!region) throw new Error("a route names a region that is not configured");
+      crashPoint("before-enqueue");
+      const { kind } = await reach.call(dispatch.region, () =>
+        run(region, script, dispatch.enqueue),
+      );
+      crashPoint("after-enqueue");
+      if (kind === "full") throw new Error("a job stream is full");
+    }),
+  );
+  // One region that is away keeps the signal listed, and keeps none of the others from their jobs.
+  if (enqueued.some(({ status }) => status === "rejected"))
+    throw new Error("not all have their jobs");
+}

@@ -1,0 +1,234 @@
+/**
+ * One job that closes, from its stream to its outcomes. What cannot be closed
+ * yet (its open has no outcome, a halt holds it, the broker does not answer)
+ * goes to the end of the stream and comes again, for as long as it takes.
+ */
+import { countOutcomes, type CloseOutcome } from "../../../domain/copier/outcome.ts";
+import type { SubscriptionId } from "../../../domain/ids.ts";
+import { openUntilMs } from "../../../domain/copier/signal.ts";
+import { parseCloseJob, type CloseJob } from "../../../redis/close-job.ts";
+import { moveClosing, noteSent, type ClosingState } from "../stored/closing.ts";
+import type { ClosuresEvent, CopyClosure } from "../stored/events.ts";
+import { parseStoredJob, STORED_JOB_FIELDS } from "../stored/intents.ts";
+import { RegionKeys } from "../../../redis/keys.ts";
+import { CLOCK_SKEW_MS, runSince } from "../stored/run.ts";
+import type { CloseAnswer, CloseLookUp } from "../brokers/port.ts";
+import type { Verdict } from "../../runtime/consume.ts";
+import type { Entry } from "../../runtime/entries.ts";
+import { crashPoint } from "../../runtime/crash-point.ts";
+import { run } from "../../runtime/redis.ts";
+import type { FanOut } from "./fan-out.ts";
+import { isHeld } from "./hold.ts";
+import { positionsOf, type Position } from "./positions.ts";
+import { aloneForMs, askThenSell, findSold, isCloseRepeatable, sell, type Sale } from "./sell.ts";
+
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 1_000;
+/** How long a broker may leave a close unanswered that cannot be repeated before it is told as unknown. */
+const UNKNOWN_AFTER_MS = 1_000;
+
+export async function closeShard(parts: FanOut, entry: Entry): Promise<Verdict> {
+  const job = parseCloseJob(entry.fields);
+  if (typeof job === "string") return { dead: job };
+  const { clock } = parts;
+  // Entries stand in the order in which they were put off: none behind this one is due much earlier.
+  if (job.notBeforeMs > clock.nowMs()) await clock.sleep(job.notBeforeMs - clock.nowMs());
+  const standing = await readStanding(parts, job);
+  const { state, left, positions, isOpenTold } = standing;
+  // The first move tells of everyone, even of nobody.
+  if (state.turn > 0 && left.length === 0) return "done";
+  const decidedAtMs = clock.nowMs();
+  const isPast = decidedAtMs > openUntilMs(job.of);
+  if (!isOpenTold && !isPast && job.count > 0) {
+    const nothing = { decidedAtMs, outcomes: new Map(), sale: NOTHING_SOLD };
+    return await move(parts, job, entry, standing, nothing);
+  }
+
+  const outcomes = new Map<SubscriptionId, CloseOutcome>();
+  const asked: Position[] = [];
+  for (const subscription of left) {
+    const position = positions.get(subscription);
+    if (!position || position.isNever) outcomes.set(subscription, NOT_OPEN);
+    else asked.push(position);
+  }
+  const step = await sellOrAsk(parts, job, standing, asked);
+  // Another worker has moved the job on.
+  if (step === undefined) return "acked";
+  const { sale, sentBeforeMs = decidedAtMs } = step;
+  for (const { subscription, stakeCents } of asked) {
+    const isMaybeOpen = standing.unknown.has(subscription) && !isPast;
+    const outcome = outcomeOf(sale.answers.get(subscription), isMaybeOpen);
+    if (outcome) outcomes.set(subscription, outcome);
+    else if (
+      !isCloseRepeatable(parts.broker) &&
+      sale.inDoubt.has(subscription) &&
+      clock.nowMs() > sentBeforeMs + UNKNOWN_AFTER_MS &&
+      !state.unknown.includes(subscription)
+    ) {
+      outcomes.set(subscription, { kind: "unknown", stakeCents });
+    }
+  }
+  return await move(parts, job, entry, step.standing, { ...step, decidedAtMs, outcomes });
+}
+
+const NOT_OPEN: CloseOutcome = { kind: "skipped", reason: "NOT_OPEN" };
+
+interface Standing {
+  /** The text of the state; empty before the first move. */
+  readonly text: string;
+  readonly state: ClosingState;
+  readonly left: readonly SubscriptionId[];
+  readonly positions: ReadonlyMap<SubscriptionId, Position>;
+  /** Whether the outcomes of the opening job stand, and who of them is unknown still. */
+  readonly isOpenTold: boolean;
+  readonly unknown: ReadonlySet<SubscriptionId>;
+}
+
+async function readStanding(
+  { redis, roster, partition }: FanOut,
+  job: CloseJob,
+): Promise<Standing> {
+  const { close, of, broker, shard } = job;
+  const region = new RegionKeys(partition);
+  const opened = region.job(of.id, broker, shard);
+  const closing = region.closing(close.id, of.id, broker, shard);
+  const [fields, stored, { members }] = await Promise.all([
+    // In one read: whose fate is unknown stands from the moment on at which the outcomes do.
+    redis.send("HMGET", [opened, ...STORED_JOB_FIELDS, "outcomes"]) as Promise<(string | null)[]>,
+    redis.send("HGET", [closing, "state"]) as Promise<string | null>,
+    roster.shardOf(partition, { signal: of, broker, shard, version: job.version }),
+  ]);
+  const intended = parseStoredJob(fields);
+  const positions = positionsOf(job, intended?.intents, members);
+  const text = stored ?? "";
+  const state: ClosingState =
+    text === "" ? { turn: 0, left: null, unknown: [] } : (JSON.parse(text) as ClosingState);
+  const left = state.left ?? [...positions.keys()];
+  const unknown = new Set(intended?.unknown ?? []);
+  return { text, state, left, positions, isOpenTold: (fields.at(-1) ?? null) !== null, unknown };
+}
+
+interface Step {
+  readonly sale: Sale;
+  /** As it is now. */
+  readonly standing: Standing;
+  /** When what is in doubt was sent. */
+  readonly sentBeforeMs?: number;
+}
+
+/** Undefined where another worker has moved the job on. */
+async function sellOrAsk(
+  parts: FanOut,
+  job: CloseJob,
+  standing: Standing,
+  positions: readonly Position[],
+): Promise<Step | undefined> {
+  const { redis, broker, halts, partition, clock } = parts;
+  if (isCloseRepeatable(broker)) return { sale: await sell(parts, job, positions), standing };
+  const { text: before, state } = standing;
+  const since = await run(redis, runSince, { partition });
+  // What was noted before this run of Redis, by this close or another, may be lost: then something
+  // may have been sent until the run began.
+  const knownSinceMs = Math.max(job.of.acceptedAtMs - CLOCK_SKEW_MS, state.sureAtMs ?? 0);
+  const isOlder = knownSinceMs <= since;
+  const sentBeforeMs = state.sentAtMs ?? (isOlder ? since : undefined);
+  if (sentBeforeMs !== undefined) {
+    return { sale: await findSold(parts, job, positions, sentBeforeMs), standing, sentBeforeMs };
+  }
+  const now = await halts.of(partition, true);
+  const free = positions.filter(({ follower }) => !isHeld(now, job, follower));
+  if (free.length === 0) return { sale: NOTHING_SOLD, standing };
+  // Noted first: whoever finds the note takes the close for sent.
+  const sentAtMs = clock.nowMs();
+  const after = { ...state, turn: state.turn + 1, sentAtMs };
+  const aloneMs = aloneForMs(broker, job.of, sentAtMs);
+  const reply = await run(redis, noteSent, { partition, job, before, after, aloneMs });
+  if (reply === "moved") return undefined;
+  if (reply === "another") return { sale: NOTHING_SOLD, standing };
+  const noted = { ...standing, text: JSON.stringify(after), state: after };
+  const sale = await askThenSell(parts, job, free, sentAtMs);
+  return { sale, standing: noted, sentBeforeMs: sentAtMs };
+}
+
+/** Undefined where nothing is certain yet: the position stands, or may be opened still. */
+function outcomeOf(
+  answer: CloseAnswer | CloseLookUp | undefined,
+  isMaybeOpen: boolean,
+): CloseOutcome | undefined {
+  if (answer?.kind === "not-open") return isMaybeOpen ? undefined : NOT_OPEN;
+  return answer === undefined || answer.kind === "open" ? undefined : answer;
+}
+
+const NOTHING_SOLD: Sale = {
+  ...{ answers: new Map(), inDoubt: new Set<SubscriptionId>() },
+  ...{ sentAtMs: null, answeredAtMs: null, retryAfterMs: 0 },
+};
+
+interface Moved {
+  readonly decidedAtMs: number;
+  readonly outcomes: ReadonlyMap<SubscriptionId, CloseOutcome>;
+  readonly sale: Sale;
+  readonly sentBeforeMs?: number;
+}
+
+/** Tells what has ended, and puts the job off where something is left. */
+async function move(
+  { redis, partition, clock }: FanOut,
+  job: CloseJob,
+  entry: Entry,
+  { text: before, state, left: wanted, positions }: Standing,
+  { decidedAtMs, outcomes, sale, sentBeforeMs }: Moved,
+): Promise<Verdict> {
+  const isFinal = (subscription: SubscriptionId): boolean =>
+    (outcomes.get(subscription)?.kind ?? "unknown") !== "unknown";
+  const left = wanted.filter((each) => !isFinal(each));
+  const newlyUnknown = left.filter((each) => outcomes.has(each));
+  const unknown = [...state.unknown.filter((each) => !isFinal(each)), ...newlyUnknown];
+  const isInDoubt = left.some((each) => sale.inDoubt.has(each));
+  const after: ClosingState = {
+    turn: state.turn + 1,
+    left: outcomes.size === 0 ? state.left : left,
+    unknown,
+    ...(sentBeforeMs !== undefined && isInDoubt ? { sentAtMs: sentBeforeMs } : {}),
+    ...(sentBeforeMs !== undefined && !isInDoubt ? { sureAtMs: clock.nowMs() } : {}),
+  };
+  const counts = countOutcomes(outcomes.values());
+  const answered = state.unknown.filter(isFinal).length;
+  const copies = [...outcomes].map(([subscription, outcome]): CopyClosure => [
+    subscription,
+    // Whoever has an outcome is one of the positions.
+    positions.get(subscription)?.account ?? ("" as Position["account"]),
+    outcome,
+  ]);
+  const told =
+    copies.length === 0
+      ? {}
+      : {
+          told: {
+            event: closuresEvent(job, decidedAtMs, sale, copies),
+            counts: { ...counts, unknown: counts.unknown - answered },
+          },
+        };
+  const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** job.tries, LONGEST_PAUSE_MS);
+  const againAtMs = clock.nowMs() + Math.max(pauseMs, Math.min(sale.retryAfterMs, 60_000));
+  crashPoint("before-close-report");
+  await run(redis, moveClosing, {
+    ...{ partition, job, before, after, entry: entry.id, ...told },
+    ...(left.length > 0 ? { againAtMs } : {}),
+  });
+  crashPoint("after-close-report");
+  return "acked";
+}
+
+function closuresEvent(
+  { close, of, broker, shard, dispatchedAtMs }: CloseJob,
+  decidedAtMs: number,
+  { sentAtMs, answeredAtMs }: Sale,
+  copies: readonly CopyClosure[],
+): ClosuresEvent {
+  return {
+    ...{ kind: "closures", signal: close.id, of: of.id, broker, shard },
+    ...{ acceptedAtMs: close.acceptedAtMs, dispatchedAtMs, decidedAtMs, sentAtMs, answeredAtMs },
+    copies,
+  };
+}

@@ -1,0 +1,61 @@
+/** What is decided for all of a shard, and what it takes of its followers' caps. */
+import { decide, type Facts } from "../../../domain/copier/decide.ts";
+import type { IntendedOrder, Intents } from "../stored/intents.ts";
+import type { Halts } from "../stored/halt.ts";
+import type { Job } from "../../../redis/job.ts";
+import { rotate } from "../../../domain/copier/fairness.ts";
+import { wasSeated, type RosterMember } from "../stored/roster.ts";
+import type { OrderReservation } from "../stored/caps.ts";
+import { stopOf } from "./hold.ts";
+
+/** P5 and P8: who was there at the acceptance, another first from signal to signal. */
+export function snapshotOf(
+  { version, signal }: Job,
+  members: readonly RosterMember[],
+): RosterMember[] {
+  return rotate(
+    members.filter((member) => wasSeated(member, version)),
+    signal.sequence,
+  );
+}
+
+export interface Decided {
+  readonly intents: Intents;
+  readonly reservations: readonly OrderReservation[];
+}
+
+export function decideAll(
+  job: Job,
+  snapshot: readonly RosterMember[],
+  halts: Halts,
+  facts: Facts,
+): Decided {
+  const orders: IntendedOrder[] = [];
+  const skips: Intents["skips"][number][] = [];
+  const reservations: OrderReservation[] = [];
+  for (const member of snapshot) {
+    const { subscription, account } = member;
+    const decision = decide(job.signal, member, facts);
+    if (decision.kind === "skip") {
+      skips.push([subscription, account, decision.reason]);
+      continue;
+    }
+    const stop = stopOf(halts, job, member.follower);
+    if (stop && facts.maybeSent !== true) {
+      skips.push([subscription, account, stop]);
+      continue;
+    }
+    const { order, terms, reservation, askOnly = stop } = decision;
+    if (reservation) reservations.push({ ...reservation, ...order });
+    if (reservation || terms || askOnly) {
+      const care = {
+        ...(reservation ? { reserved: true as const } : {}),
+        ...(askOnly && { askOnly }),
+      };
+      orders.push([subscription, account, order.stakeCents, { ...terms, ...care }]);
+    } else {
+      orders.push([subscription, account, order.stakeCents]);
+    }
+  }
+  return { intents: { decidedAtMs: facts.nowMs, orders, skips }, reservations };
+}

@@ -1,0 +1,72 @@
+/**
+ * What stands above a channel's subscriptions, as this worker last read it from
+ * each partition, and the members of a shard with that laid over their plans.
+ * Nothing here is trusted: the script that writes the intents compares the
+ * version. Where no layer stands, a shard's members are taken as they are.
+ */
+import { layUnder, type LayeredPlan } from "../../../domain/copier/plan-layer.ts";
+import type { AcceptedSignal } from "../../../domain/copier/signal.ts";
+import { RegionKeys } from "../../../redis/keys.ts";
+import { layerFields, parseLayers, type Layers } from "../stored/layers.ts";
+import type { RosterMember } from "../stored/roster.ts";
+import type { Redis } from "../../runtime/redis.ts";
+
+/** About a kilobyte each; of more channels than this at once, the longest unused is read again. */
+const MAX_CACHED = 10_000;
+
+interface Folded {
+  readonly upper: LayeredPlan;
+  readonly members: readonly RosterMember[];
+}
+
+export class LayerCache {
+  readonly #redis: Redis;
+  /** In order of last use. */
+  readonly #layers = new Map<string, Layers>();
+  /** The newest version of each partition that any channel's read has shown. */
+  readonly #versions = new Map<number, string>();
+  /** Goes with the shard that the roster cache drops. */
+  readonly #folded = new WeakMap<readonly RosterMember[], Folded>();
+
+  constructor(redis: Redis) {
+    this.#redis = redis;
+  }
+
+  /** As last read; `fresh` reads them again. */
+  async of(partition: number, signal: AcceptedSignal, fresh = false): Promise<Layers> {
+    const key = `${partition} ${signal.provider} ${signal.channel}`;
+    const cached = this.#layers.get(key);
+    const isNewest = cached !== undefined && cached.version === this.#versions.get(partition);
+    const layers =
+      isNewest && !fresh ? cached : sameAs(cached, await this.#read(partition, signal));
+    this.#layers.delete(key);
+    this.#layers.set(key, layers);
+    const [oldest] = this.#layers.keys();
+    if (this.#layers.size > MAX_CACHED && oldest !== undefined) this.#layers.delete(oldest);
+    return layers;
+  }
+
+  async #read(partition: number, signal: AcceptedSignal): Promise<Layers> {
+    const key = new RegionKeys(partition).layers;
+    const layers = parseLayers(await this.#redis.send("HMGET", [key, ...layerFields(signal)]));
+    this.#versions.set(partition, layers.version);
+    return layers;
+  }
+
+  /** Folded once for each shard and layer. */
+  membersUnder({ upper }: Layers, members: readonly RosterMember[]): readonly RosterMember[] {
+    if (!upper) return members;
+    const known = this.#folded.get(members);
+    if (known?.upper === upper) return known.members;
+    const folded = members.map((each) => ({ ...each, plan: layUnder(upper, each.plan) }));
+    this.#folded.set(members, { upper, members: folded });
+    return folded;
+  }
+}
+
+/** A version also moves for other channels: what says the same stays the same, so that nothing is folded anew. */
+function sameAs(cached: Layers | undefined, read: Layers): Layers {
+  return cached && Bun.deepEquals(cached.upper, read.upper)
+    ? { ...read, upper: cached.upper }
+    : read;
+}

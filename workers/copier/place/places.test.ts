@@ -1,0 +1,166 @@
+/** A broker that takes one unanswered order of an account at a time, and two workers beside it. */
+import { afterAll, afterEach, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import type { SignalId } from "../../../domain/ids.ts";
+import { RegionKeys } from "../../../redis/keys.ts";
+import {
+  followerOf,
+  PARTITIONS,
+  readOutcomes,
+  startCopier,
+  type Copier,
+} from "../../../tests/support/copier.ts";
+import {
+  isOverlooked,
+  startFakeBroker,
+  type FakeBroker,
+} from "../../../tests/support/fake-broker.ts";
+import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
+import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
+import { until } from "../../../tests/support/wait.ts";
+
+setDefaultTimeout(30_000);
+
+const FOLLOWERS = 24;
+const SIGNALS = 6;
+
+let redis: TestRedis;
+let broker: FakeBroker;
+let copier: Copier;
+let workers: RoleProcess[] = [];
+
+beforeAll(async () => {
+  redis = await startRedis();
+  // Its look-up overlooks a third of all orders, which so stay unknown for good.
+  broker = await startFakeBroker({ deduplicates: "none", lookUp: "hint", validUntil: "enforced" });
+  const { deposit } = broker;
+  copier = await startCopier({ redisUrl: redis.url, deposit }, FOLLOWERS, { broker: "fake" });
+  await startWorkers();
+  await kinds(await copier.send());
+  await stopWorkers();
+  const seenAtMs = Date.now();
+  // Signals of a Redis' first second are taken as ones that may have been sent.
+  await until("a second has passed", () => Date.now() > seenAtMs + 1_100);
+});
+afterEach(async () => {
+  await broker.misbehave({});
+  await stopWorkers();
+});
+afterAll(async () => {
+  copier.stop();
+  await broker.stop();
+  await redis.stop();
+});
+
+async function stopWorkers(): Promise<void> {
+  await Promise.all(workers.map((worker) => worker.stop()));
+  workers = [];
+}
+
+async function startWorkers(ordersPerAccount?: number): Promise<void> {
+  const { FANFARE_BROKER_CAPABILITIES: told = "{}", ...env } = broker.env();
+  const capabilities = { ...(JSON.parse(told) as object), ordersPerAccount };
+  workers = await Promise.all(
+    ["one", "two"].map((name) =>
+      startRole("broker", {
+        ...env,
+        ...{ FANFARE_REDIS_URL: redis.url, FANFARE_PARTITIONS: "4", FANFARE_CONSUMER: name },
+        FANFARE_BROKER_CAPABILITIES: JSON.stringify(capabilities),
+      }),
+    ),
+  );
+}
+
+/** What it came to, subscription → the last word. */
+async function kinds(id: SignalId): Promise<ReadonlyMap<string, string>> {
+  await until("it is complete", async () => (await copier.progress(id)).status === "complete");
+  const outcomes = await readOutcomes(copier.redis, id);
+  return new Map([...outcomes].map(([subscription, told]) => [subscription, told.at(-1) ?? ""]));
+}
+
+function countOf(told: ReadonlyMap<string, string>): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const kind of told.values()) counts[kind] = (counts[kind] ?? 0) + 1;
+  return counts;
+}
+
+/** Accounts that have a place taken, in all partitions. */
+async function placesTaken(): Promise<number> {
+  const counts = await Promise.all(
+    PARTITIONS.all().map((each) =>
+      copier.redis.send("HLEN", [new RegionKeys(each).places("fake")]),
+    ),
+  );
+  return (counts as number[]).reduce((sum, each) => sum + each, 0);
+}
+
+async function sendMany(): Promise<ReadonlyMap<string, string>[]> {
+  await broker.misbehave({ afterMs: 200 });
+  await broker.crowd();
+  const ids = await Promise.all(Array.from({ length: SIGNALS }, () => copier.send()));
+  return await Promise.all(ids.map(kinds));
+}
+
+test("the broker never has more orders of an account before it than it takes, and the rest are skipped for that", async () => {
+  await startWorkers(1);
+  const all = await sendMany();
+  expect(await broker.crowd()).toBe(1);
+  const counts = all.map(countOf);
+  const sum = (kind: string) => counts.reduce((total, each) => total + (each[kind] ?? 0), 0);
+  expect(sum("placed")).toBeGreaterThanOrEqual(FOLLOWERS);
+  expect(sum("skipped: ACCOUNT_BUSY")).toBeGreaterThan(0);
+  expect(sum("placed") + sum("skipped: ACCOUNT_BUSY")).toBe(SIGNALS * FOLLOWERS);
+  // All of them are answered.
+  expect(await placesTaken()).toBe(0);
+  await broker.misbehave({});
+  expect(countOf(await kinds(await copier.send()))).toEqual({ placed: FOLLOWERS });
+});
+
+test("it would have, and takes no places, where it does not care", async () => {
+  await startWorkers();
+  const all = await sendMany();
+  expect(await broker.crowd()).toBeGreaterThan(1);
+  for (const each of all) expect(countOf(each)).toEqual({ placed: FOLLOWERS });
+  expect(await placesTaken()).toBe(0);
+});
+
+test("an order that stays unknown keeps its place, and no other follower's", async () => {
+  await startWorkers(1);
+  await broker.misbehave({ silent: 1 });
+  const id = await copier.send();
+  const first = await kinds(id);
+  const unknown = [...first.keys()].filter((each) => isOverlooked(`${id}.${each}`));
+  expect(unknown.length).toBeGreaterThan(0);
+  expect(unknown.length).toBeLessThan(FOLLOWERS);
+  await until("only they hold one", async () => (await placesTaken()) === unknown.length);
+  expect(countOf(await kinds(id))).toEqual({
+    placed: FOLLOWERS - unknown.length,
+    unknown: unknown.length,
+  });
+  await broker.misbehave({});
+  const second = await kinds(await copier.send());
+  for (const [subscription, kind] of second) {
+    expect([subscription, kind]).toEqual([
+      subscription,
+      unknown.includes(subscription) ? "skipped: ACCOUNT_BUSY" : "placed",
+    ]);
+  }
+});
+
+test("a place that nobody can give back any more is free after a day", async () => {
+  for (const partition of PARTITIONS.all()) {
+    await copier.redis.send("DEL", [new RegionKeys(partition).places("fake")]);
+  }
+  const [kept, forgotten] = [followerOf(0), followerOf(1)];
+  const hoursAgo = (hours: number) => Date.now() - hours * 3_600_000;
+  for (const [{ account }, sinceMs] of [
+    [kept, hoursAgo(23)],
+    [forgotten, hoursAgo(25)],
+  ] as const) {
+    const key = new RegionKeys(PARTITIONS.ofAccount(account)).places("fake");
+    await copier.redis.send("HSET", [key, account, `s0_lost.sub@${sinceMs}`]);
+  }
+  await startWorkers(1);
+  const told = await kinds(await copier.send());
+  expect(told.get(kept.id)).toBe("skipped: ACCOUNT_BUSY");
+  expect(told.get(forgotten.id)).toBe("placed");
+});

@@ -1,0 +1,65 @@
+/**
+ * Whose positions a job may have to close, and how they were opened: everyone
+ * who was on the shard's roster at the opening signal's acceptance, by the
+ * roster and by what was intended. Either may have been lost, and neither is
+ * needed to ask a broker to close an order that may be open.
+ */
+import {
+  clientOrderId,
+  type AccountId,
+  type PersonId,
+  type SubscriptionId,
+} from "../../../domain/ids.ts";
+import type { CloseJob } from "../../../redis/close-job.ts";
+import type { Intents } from "../stored/intents.ts";
+import { wasSeated, type RosterMember } from "../stored/roster.ts";
+import type { ClosingOrder } from "../brokers/port.ts";
+
+export interface Position extends ClosingOrder {
+  readonly subscription: SubscriptionId;
+  /** Undefined where the roster has forgotten who it was. */
+  readonly follower: PersonId | undefined;
+  /** The broker's name of what was bought. */
+  readonly symbol: string;
+  /** Whether it is certain that nothing was ever sent for it. */
+  readonly isNever: boolean;
+}
+
+export function positionsOf(
+  { of, version, count, only }: CloseJob,
+  intents: Intents | undefined,
+  members: readonly RosterMember[],
+): Map<SubscriptionId, Position> {
+  const positions = new Map<SubscriptionId, Position>();
+  const followers = new Map(members.map(({ subscription, follower }) => [subscription, follower]));
+  const put = (
+    subscription: SubscriptionId,
+    account: AccountId,
+    how: Partial<Position> = {},
+  ): void => {
+    positions.set(subscription, {
+      ...{ clientOrderId: clientOrderId(of.id, subscription), subscription, account },
+      follower: followers.get(subscription),
+      ...{ stakeCents: 0, symbol: of.symbol, isNever: false },
+      ...how,
+    });
+  };
+  // Where no route led here, nobody was copied.
+  if (count > 0) {
+    for (const member of members) {
+      if (wasSeated(member, version)) put(member.subscription, member.account);
+    }
+    for (const [subscription, account] of intents?.skips ?? []) {
+      put(subscription, account, { isNever: true });
+    }
+    for (const [subscription, account, stakeCents, terms] of intents?.orders ?? []) {
+      put(subscription, account, { stakeCents, symbol: terms?.symbol ?? of.symbol });
+    }
+  }
+  if (!only) return positions;
+  for (const [subscription, account] of only) {
+    if (!positions.has(subscription)) put(subscription, account, { isNever: true });
+  }
+  const wanted = new Set(only.map(([subscription]) => subscription));
+  return new Map([...positions].filter(([subscription]) => wanted.has(subscription)));
+}

@@ -1,0 +1,86 @@
+/**
+ * Roster shards as this worker last read them. A job names the version it
+ * needs; a shard is read again only when that is newer, or when the script
+ * that writes the intents says that the shard has changed since.
+ */
+import type { Job } from "../../../redis/job.ts";
+import { RegionKeys } from "../../../redis/keys.ts";
+import { parseRosterShard, type RosterMember } from "../stored/roster.ts";
+import type { Redis } from "../../runtime/redis.ts";
+
+/** A shard as jobs name it, with the version that they need at least. */
+type ShardName = Pick<Job, "broker" | "shard" | "version"> & {
+  readonly signal: Pick<Job["signal"], "channel">;
+};
+
+export interface RosterShard {
+  readonly version: number;
+  readonly members: readonly RosterMember[];
+}
+
+/**
+ * About 300 bytes a member: 300 MB where a million follow. Shards come round in the same order with
+ * each signal, so a cache that holds fewer than there are holds none that is asked for next.
+ */
+const MAX_MEMBERS = 1_000_000;
+
+export class RosterCache {
+  readonly #redis: Redis;
+  /** In order of last use. */
+  readonly #shards = new Map<string, RosterShard>();
+  #members = 0;
+
+  constructor(redis: Redis) {
+    this.#redis = redis;
+  }
+
+  /** At least as new as the job's version; `fresh` reads it again in any case. */
+  async shardOf(partition: number, job: ShardName, fresh = false): Promise<RosterShard> {
+    const region = new RegionKeys(partition);
+    const head = region.rosterHead(job.signal.channel, job.broker);
+    const key = `${head}:${job.shard}`;
+    const cached = this.#shards.get(key);
+    this.#drop(key);
+    const shard =
+      cached !== undefined && !fresh && cached.version >= job.version
+        ? cached
+        : await this.#read(
+            head,
+            region.rosterShard(job.signal.channel, job.broker, job.shard),
+            job,
+          );
+    this.#keep(key, shard);
+    return shard;
+  }
+
+  async #read(head: string, rows: string, job: ShardName): Promise<RosterShard> {
+    // The version goes first: rows that are newer than it are found out when the intents are written.
+    const [version, flat] = await Promise.all([
+      this.#redis.send("HGET", [head, `version:${job.shard}`]) as Promise<string | null>,
+      this.#redis.send("HGETALL", [rows]) as Promise<Record<string, string>>,
+    ]);
+    const shard = {
+      version: Number(version ?? 0),
+      members: parseRosterShard(Object.entries(flat).flat()),
+    };
+    if (shard.version < job.version) {
+      throw new Error("the roster is older than the job: it is being rebuilt");
+    }
+    return shard;
+  }
+
+  #keep(key: string, shard: RosterShard): void {
+    this.#drop(key);
+    this.#shards.set(key, shard);
+    this.#members += shard.members.length;
+    for (const [oldest] of this.#shards) {
+      if (this.#members <= MAX_MEMBERS || oldest === key) break;
+      this.#drop(oldest);
+    }
+  }
+
+  #drop(key: string): void {
+    this.#members -= this.#shards.get(key)?.members.length ?? 0;
+    this.#shards.delete(key);
+  }
+}

@@ -1,0 +1,231 @@
+/** Reserving, giving back and settling on a real Redis, against a plain model, in whatever order they come. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import fc from "fast-check";
+import { decide, type Reservation } from "../../../domain/copier/decide.ts";
+import {
+  asId,
+  signalIdIn,
+  type AccountId,
+  type ChannelId,
+  type ClientOrderId,
+  type PersonId,
+  type SubscriptionId,
+} from "../../../domain/ids.ts";
+import { countOutcomes, type Outcome } from "../../../domain/copier/outcome.ts";
+import type { AcceptedSignal } from "../../../domain/copier/signal.ts";
+import { DAY_MS, parseUsage } from "../../../domain/copier/caps.ts";
+import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
+import { connectRedis } from "../../runtime/redis-client.ts";
+import { run } from "../../runtime/redis.ts";
+import { intend, type Intents } from "../stored/intents.ts";
+import { releasedOf, report } from "../stored/outcomes.ts";
+import type { OutcomesEvent } from "../stored/events.ts";
+import type { Job } from "../../../redis/job.ts";
+import { RegionKeys } from "../../../redis/keys.ts";
+import { settleUsage } from "../stored/caps.ts";
+
+let server: TestRedis;
+beforeAll(async () => {
+  server = await startRedis();
+});
+afterAll(async () => {
+  await server.stop();
+});
+
+const partition = 0;
+const broker = "desk";
+const region = new RegionKeys(partition);
+const subscription = asId<SubscriptionId>("sub");
+const account = asId<AccountId>("acct");
+const channel = asId<ChannelId>("demo");
+const person = asId<PersonId>("someone");
+const START_MS = 20_000 * DAY_MS;
+
+interface Sent {
+  readonly job: Job;
+  readonly intents: Intents;
+  readonly id: ClientOrderId;
+  readonly stakeCents: number;
+  readonly day: number;
+}
+
+const step = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constant("intend" as const), stale: fc.boolean() }),
+  },
+  fc.record({ kind: fc.constant("reject" as const), which: fc.nat(20) }),
+  fc.record({
+    kind: fc.constant("settle" as const),
+    which: fc.nat(20),
+    returnCents: fc.integer({ min: 0, max: 200 }),
+  }),
+  fc.record({
+    kind: fc.constant("fill" as const),
+    which: fc.nat(20),
+    stakeCents: fc.integer({ min: 1, max: 100 }),
+  }),
+  fc.record({ kind: fc.constant("midnight" as const) }),
+);
+
+test("the usage is that of a plain model, and no cap is exceeded, in any order and told any number of times", async () => {
+  const redis = connectRedis(server.url);
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+      await redis.send("FLUSHALL", []);
+      await redis.send("HSET", [region.rosterHead(channel, broker), "version:0", "1"]);
+      const plan = {
+        sizing: { kind: "fixed" as const, stakeCents: 100 },
+        ...{ maxDayStakeCents: 450, maxOpen: 3, maxDayLossCents: 150 },
+      };
+      const model = { day: 0, staked: 0, open: 0, loss: 0 };
+      const held = new Map<ClientOrderId, Sent>();
+      const sent: Sent[] = [];
+      const reported = new Set<ClientOrderId>();
+      let nowMs = START_MS;
+      let previous = "";
+      const read = async (): Promise<string> =>
+        ((await redis.send("HGET", [region.usage(broker), subscription])) as string | null) ?? "";
+
+      for (const each of steps) {
+        const day = Math.floor(nowMs / DAY_MS);
+        if (each.kind === "midnight") nowMs += DAY_MS;
+        if (each.kind === "intend") {
+          const current = await read();
+          const job = jobOf(sent.length, nowMs);
+          const decision = decide(
+            job.signal,
+            {
+              subscription,
+              account,
+              state: "active",
+              expiresAtMs: nowMs + 1,
+              plan,
+              follower: person,
+            } as never,
+            { nowMs, usages: new Map([[subscription, each.stale ? previous : current]]) },
+          );
+          previous = current;
+          if (decision.kind === "skip") continue;
+          const { stakeCents, clientOrderId: id } = decision.order;
+          const reservation = decision.reservation as Reservation;
+          const intents: Intents = {
+            decidedAtMs: nowMs,
+            orders: [[subscription, account, stakeCents, { reserved: true }]],
+            skips: [],
+          };
+          const reservations = [{ ...reservation, subscription, clientOrderId: id, stakeCents }];
+          const args = {
+            partition,
+            job,
+            shardVersion: 1,
+            haltsVersion: "0",
+            layersVersion: "0",
+            // The days of this test are long past, and of no Redis' run.
+            older: true,
+            intents,
+            reservations,
+          };
+          const reply = await run(redis, intend, args);
+          if (reservation.before !== current) {
+            expect(reply).toEqual({
+              kind: "overtaken",
+              usages: new Map([[subscription, current]]),
+            });
+            continue;
+          }
+          expect(reply.kind).toBe("new");
+          if (model.day < day) Object.assign(model, { day, staked: 0, loss: 0 });
+          model.staked += stakeCents;
+          model.open += 1;
+          const order = { job, intents, id, stakeCents, day };
+          held.set(id, order);
+          sent.push(order);
+        }
+        const target = "which" in each ? sent[each.which] : undefined;
+        const isFirst = target !== undefined && !reported.has(target.id);
+        const holds = target && held.get(target.id);
+        if (each.kind === "reject" && target) {
+          const { stakeCents } = target;
+          await tell(redis, target, { kind: "rejected", stakeCents, reason: "REFUSED" });
+          reported.add(target.id);
+          if (isFirst && holds) {
+            held.delete(target.id);
+            model.open -= 1;
+            if (target.day === model.day) model.staked -= target.stakeCents;
+          }
+        }
+        if (each.kind === "fill" && target) {
+          const { stakeCents } = each;
+          const terms = { openPriceMicros: 1, openedAtMs: nowMs, expiresAtMs: nowMs };
+          await tell(redis, target, { kind: "placed", stakeCents, ...terms });
+          reported.add(target.id);
+          if (isFirst && holds) {
+            held.set(target.id, { ...target, stakeCents });
+            if (target.day === model.day) model.staked -= target.stakeCents - stakeCents;
+          }
+        }
+        if (each.kind === "settle" && target) {
+          const settled = [{ clientOrderId: target.id, returnCents: each.returnCents, day }];
+          const changed = await run(redis, settleUsage, { partition, broker, settled });
+          expect(changed).toBe(holds ? 1 : 0);
+          if (holds) {
+            held.delete(target.id);
+            if (model.day < day) Object.assign(model, { day, staked: 0, loss: 0 });
+            model.open -= 1;
+            model.loss += holds.stakeCents - each.returnCents;
+          }
+        }
+        const usage = parseUsage(await read());
+        expect(usage).toMatchObject({
+          ...{ day: model.day, stakedCents: model.staked },
+          ...{ open: model.open, lossCents: model.loss },
+        });
+        expect(usage.open).toBeLessThanOrEqual(plan.maxOpen);
+        expect(usage.stakedCents).toBeLessThanOrEqual(plan.maxDayStakeCents);
+        expect(await redis.send("HLEN", [region.reserved(broker)])).toBe(held.size);
+      }
+    }),
+    { numRuns: 60 },
+  );
+  redis.close();
+});
+
+function jobOf(sequence: number, nowMs: number): Job {
+  const signal: AcceptedSignal = {
+    id: signalIdIn(0, String(sequence).padStart(32, "0")),
+    channel,
+    sender: person,
+    provider: person,
+    symbol: "EUR/USD",
+    contract: "CALL",
+    stakeCents: 100,
+    durationSeconds: 60,
+    sequence,
+    acceptedAtMs: nowMs,
+    deadlineMs: nowMs + 1_000,
+  };
+  return { signal, broker, shard: 0, version: 1, count: 1, dispatchedAtMs: nowMs };
+}
+
+async function tell(
+  redis: ReturnType<typeof connectRedis>,
+  { job, intents }: Sent,
+  outcome: Outcome,
+): Promise<void> {
+  const event: OutcomesEvent = {
+    kind: "outcomes",
+    signal: job.signal.id,
+    broker,
+    shard: 0,
+    acceptedAtMs: job.signal.acceptedAtMs,
+    dispatchedAtMs: job.dispatchedAtMs,
+    decidedAtMs: intents.decidedAtMs,
+    sentAtMs: null,
+    answeredAtMs: null,
+    copies: [[subscription, account, outcome]],
+  };
+  const counts = countOutcomes([outcome]);
+  const released = releasedOf(intents, event);
+  await run(redis, report, { partition, job, released, entry: "1-1", counts, event });
+}

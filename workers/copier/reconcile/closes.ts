@@ -1,0 +1,123 @@
+/**
+ * One close's copies, compared both ways: those that it may have to close with
+ * their outcomes, and the outcomes with what each broker's own list says of the
+ * positions.
+ */
+import type { SignalId } from "../../../domain/ids.ts";
+import { closeDispatchesOf } from "../../../redis/enqueue-close.ts";
+import { RegionKeys } from "../../../redis/keys.ts";
+import type { OrderRecord } from "../../records/port.ts";
+import type { Difference, DifferenceKind } from "./differences.ts";
+import { readStored, type Known } from "./picture.ts";
+import type { Sources } from "./sources.ts";
+
+type KnownClose = Known & { readonly closes: readonly SignalId[] };
+type Name = (kind: DifferenceKind, detail: string, subscription?: string) => void;
+
+/** `told` are the kinds of outcomes in the events that are still kept, by the order that was to be closed. */
+export async function compareClose(
+  sources: Sources,
+  close: KnownClose,
+  told: ReadonlyMap<string, readonly string[]>,
+  unknownBeforeMs: number,
+): Promise<Difference[]> {
+  const differences: Difference[] = [];
+  const { id: signal, channel, followers, acceptedAtMs } = close;
+  const name: Name = (kind, detail, subscription) => {
+    const whose = subscription === undefined ? {} : { subscription };
+    differences.push({ kind, channel, signal, ...whose, detail });
+  };
+  await compareJobs(sources, close, name);
+  const outcomes = await outcomesOf(sources, close, told, name);
+  if (outcomes.size < followers) {
+    name("CLOSE_WAITING", `${outcomes.size} outcomes of ${followers} copies`);
+  } else if (outcomes.size > followers) {
+    name("OUTCOME_OF_NOBODY", `${outcomes.size} outcomes of ${followers} copies`);
+  }
+  if (acceptedAtMs <= unknownBeforeMs) {
+    for (const [order, kind] of outcomes) {
+      if (kind === "unknown") name("UNKNOWN_TOO_LONG", order, subscriptionOf(order));
+    }
+  }
+  await compareBooks(sources, close, outcomes, name);
+  return differences;
+}
+
+/** The jobs that the accepted close stands for; nothing once Redis has forgotten it. */
+async function compareJobs(
+  sources: Sources,
+  { id, closes }: KnownClose,
+  name: Name,
+): Promise<void> {
+  const stored = await readStored(sources, id);
+  if (stored?.signal.action !== "close") return;
+  const closed = await Promise.all(closes.map((each) => readStored(sources, each)));
+  const known = closed.filter((each) => each !== undefined);
+  for (const { region, enqueue } of closeDispatchesOf(stored.signal, known)) {
+    const { partition, broker, jobs } = enqueue;
+    const key = new RegionKeys(partition).enqueued(id);
+    const fields = jobs.map(({ of, shard }) => `${of.id}/${broker}/${shard}`);
+    const found = await sources.regions.get(region)?.send("HMGET", [key, ...fields]);
+    for (const [index, field] of fields.entries()) {
+      if (((found as (string | null)[] | undefined)?.[index] ?? null) === null) {
+        name("JOB_MISSING", field);
+      }
+    }
+  }
+}
+
+/** One outcome an order, a final one before an unknown; names those that have more than one final. */
+async function outcomesOf(
+  { records }: Sources,
+  { id }: KnownClose,
+  told: ReadonlyMap<string, readonly string[]>,
+  name: Name,
+): Promise<Map<string, string>> {
+  const outcomes = new Map<string, string>();
+  for (const order of await records.orders.find({ where: { signal: id } })) {
+    const { closes, outcome } = order as Partial<OrderRecord>;
+    if (closes !== undefined && outcome !== undefined) outcomes.set(closes, outcome);
+  }
+  for (const [order, kinds] of told) {
+    const recorded = outcomes.get(order);
+    const finals = new Set(kinds.filter((kind) => kind !== "unknown"));
+    if (recorded !== undefined && recorded !== "unknown") finals.add(recorded);
+    const isTwice = finals.size > 1 || kinds.filter((kind) => kind !== "unknown").length > 1;
+    if (isTwice) name("OUTCOME_TWICE", kinds.join(", then "), subscriptionOf(order));
+    const [final = "unknown"] = finals;
+    outcomes.set(order, final);
+  }
+  return outcomes;
+}
+
+async function compareBooks(
+  { brokers }: Sources,
+  { id, closes }: KnownClose,
+  outcomes: ReadonlyMap<string, string>,
+  name: Name,
+): Promise<void> {
+  for (const [broker, { list }] of brokers) {
+    for (const of of closes) {
+      const listed = await list(of);
+      if (listed.kind === "unanswered") {
+        name("BROKER_SILENT", broker);
+        continue;
+      }
+      for (const { clientOrderId: order, state, soldBy } of listed.answers) {
+        const isClosed = outcomes.get(order) === "closed";
+        const isOpen = state === "open" || (state !== undefined && state !== "sold");
+        const isOthers = soldBy !== undefined && soldBy !== id;
+        if (isClosed && (isOpen || isOthers)) {
+          name("CLOSED_NOT_SOLD", `${broker}: ${soldBy ?? state}`, subscriptionOf(order));
+        } else if (!isClosed && soldBy === id) {
+          const said = outcomes.get(order) ?? "no outcome";
+          name("SOLD_NOT_CLOSED", `${broker}: ${said}`, subscriptionOf(order));
+        }
+      }
+    }
+  }
+}
+
+function subscriptionOf(order: string): string {
+  return order.slice(order.indexOf(".") + 1);
+}

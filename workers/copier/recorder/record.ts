@@ -1,0 +1,126 @@
+/**
+ * Writes entries of the streams to the records, each kind in bulk. Every write
+ * may be repeated, in any order, and ends the same: an `unknown` outcome is
+ * written only where no outcome stands, all others always, so that an unknown
+ * one which was resolved never comes back.
+ */
+import { clientOrderId } from "../../../domain/ids.ts";
+import type {
+  ClosuresEvent,
+  CopyClosure,
+  CopyOutcome,
+  OutcomesEvent,
+  SettlementsEvent,
+} from "../stored/events.ts";
+import type { Verdict } from "../../runtime/consume.ts";
+import type { Entry } from "../../runtime/entries.ts";
+import { crashPoint } from "../../runtime/crash-point.ts";
+import type { OrderRecord, Part, Records } from "../../records/port.ts";
+import { parseEvent, parseLink, parseSignalEntry } from "./parse.ts";
+
+type Handle = (entries: readonly Entry[]) => Promise<readonly Verdict[]>;
+
+export function recordSignals({ signals }: Pick<Records, "signals">): Handle {
+  return bulk(parseSignalEntry, async (entries) => {
+    await signals.merge(
+      entries.map(({ signal: { id, ...signal }, sha256, followers }) => ({
+        ...signal,
+        _id: id,
+        sha256,
+        followers,
+      })),
+    );
+  });
+}
+
+export function recordLinks({ signals }: Pick<Records, "signals">): Handle {
+  return bulk(parseLink, async (links) => {
+    await signals.merge(
+      links.map(({ signal, previousHash, linkHash, signature }) => ({
+        _id: signal,
+        previousHash,
+        linkHash,
+        ...(signature === undefined ? {} : { signature }),
+      })),
+    );
+  });
+}
+
+export function recordEvents({ orders }: Pick<Records, "orders">, now: () => number): Handle {
+  return bulk(parseEvent, async (events) => {
+    const recordedAtMs = now();
+    const unknown: Part<OrderRecord>[] = [];
+    const certain: Part<OrderRecord>[] = [];
+    const settled: Part<OrderRecord>[] = [];
+    for (const event of events) {
+      if (event.kind === "settlements") {
+        settled.push(...settlementsOf(event));
+        continue;
+      }
+      for (const copy of event.copies) {
+        const order = orderOf(event, copy, recordedAtMs);
+        (order.outcome === "unknown" ? unknown : certain).push(order);
+      }
+    }
+    await orders.merge(certain);
+    crashPoint("between-records");
+    await orders.mergeWhereAbsent("outcome", unknown);
+    await orders.merge(settled);
+  });
+}
+
+function bulk<T>(
+  parse: (entry: Entry) => T | string,
+  write: (parsed: T[]) => Promise<void>,
+): Handle {
+  return async (entries) => {
+    const parsed: T[] = [];
+    const verdicts = entries.map((entry): Verdict => {
+      const each = parse(entry);
+      if (typeof each === "string") return { dead: each };
+      parsed.push(each);
+      return "done";
+    });
+    crashPoint("before-record");
+    await write(parsed);
+    crashPoint("after-record");
+    return verdicts;
+  };
+}
+
+/** A close is an order of its own, as one close may be of several of a follower's orders. */
+function orderOf(
+  event: OutcomesEvent | ClosuresEvent,
+  [subscription, account, { kind, ...outcome }]: CopyOutcome | CopyClosure,
+  recordedAtMs: number,
+): OrderRecord {
+  const { signal, broker, acceptedAtMs, dispatchedAtMs, decidedAtMs, sentAtMs, answeredAtMs } =
+    event;
+  // A skipped copy was never sent, whatever happened to the others of its shard.
+  const sent = kind !== "skipped";
+  const closes = event.kind === "closures" && clientOrderId(event.of, subscription);
+  return {
+    _id: closes ? `${signal}.${closes}` : clientOrderId(signal, subscription),
+    ...(closes ? { closes } : {}),
+    signal,
+    subscription,
+    account,
+    broker,
+    outcome: kind,
+    ...outcome,
+    acceptedAtMs,
+    dispatchedAtMs,
+    decidedAtMs,
+    ...(sent && sentAtMs !== null ? { sentAtMs } : {}),
+    ...(sent && answeredAtMs !== null ? { answeredAtMs } : {}),
+    recordedAtMs,
+  };
+}
+
+function settlementsOf(event: SettlementsEvent): Part<OrderRecord>[] {
+  return event.settlements.map(({ clientOrderId: id, kind, ...settlement }) => {
+    const [signal = "", subscription = ""] = id.split(".");
+    // Both halves of the id, so that a settlement which comes first is found where its order will be.
+    return { _id: id, signal, subscription, settlement: kind, ...settlement };
+  });
+}

@@ -1,0 +1,221 @@
+/**
+ * The roster against the records, both ways: what the records have and Redis
+ * lacks is projected; a seat that the records do not know is left; a route that
+ * does not name its shard as it stands is written again; a log that stands
+ * behind its record is raised. Afterwards Redis holds what the records say,
+ * whatever was lost there.
+ */
+import { getLogger } from "@logtape/logtape";
+import type { ChannelId, SubscriptionId } from "../../../domain/ids.ts";
+import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
+import { parseRosterShard, wasSeated, type RosterMember } from "../stored/roster.ts";
+import { parseRoutes, type Route } from "../../../redis/route.ts";
+import { chunks } from "../../records/chunks.ts";
+import type { Records, SubscriptionRecord } from "../../records/port.ts";
+import { checkLayers } from "./layers.ts";
+import { mendLog } from "./log.ts";
+import {
+  projectChannels,
+  projectHooks,
+  projectRoster,
+  projectSubscriptions,
+  rosterOf,
+  writeRoutes,
+  type Roster,
+  type Targets,
+} from "./projector.ts";
+import { pruneRosters } from "./prune.ts";
+import type { Redis } from "../../runtime/redis.ts";
+
+export interface RosterCheck {
+  readonly channels: number;
+  readonly hooks: number;
+  readonly settings: number;
+  readonly subscriptions: number;
+  /** How many of these were not in Redis, or older there. */
+  readonly projected: number;
+  /** Seats and layers that the records do not know. */
+  readonly left: number;
+  /** Routes that did not name their shard as it stands. */
+  readonly rerouted: number;
+  /** Rows of who left long ago. */
+  readonly pruned: number;
+  /** Channels whose log in Redis stood behind the records. */
+  readonly restored: number;
+}
+
+export async function checkRoster(records: Records, targets: Targets): Promise<RosterCheck> {
+  let projected = 0;
+  const channels: ChannelId[] = [];
+  for await (const some of chunks(records.channels.each({}))) {
+    channels.push(...some.map(({ _id }) => _id as ChannelId));
+    projected += await projectChannels(targets, some);
+  }
+  let hooks = 0;
+  for await (const some of chunks(records.hooks.each({}))) {
+    hooks += some.length;
+    projected += await projectHooks(targets, some);
+  }
+  const layers = await checkLayers(records, targets);
+  projected += layers.projected;
+  let subscriptions = 0;
+  const known: Known = new Map();
+  let underWay: Promise<number> = Promise.resolve(0);
+  for await (const some of chunks(records.subscriptions.each({}))) {
+    subscriptions += some.length;
+    for (const each of some) remember(known, targets, each);
+    // The next are read while these are written.
+    projected += await underWay;
+    underWay = projectSubscriptions(records, targets, some);
+    // It is awaited a chunk later; a failure in between is not one that nobody handles.
+    underWay.catch(() => undefined);
+  }
+  projected += await underWay;
+  let left = layers.dropped;
+  for (const [region, redis] of targets.regions)
+    left += await leaveStrangers(records, targets, known, region, redis);
+  let rerouted = 0;
+  let pruned = 0;
+  let restored = 0;
+  for (const channel of channels) {
+    rerouted += await mendRoutes(targets, channel);
+    pruned += await pruneRosters(targets, channel);
+    if (await mendLog(records, targets, channel)) restored += 1;
+  }
+
+  const { settings } = layers;
+  const walked = { channels: channels.length, hooks, settings, subscriptions };
+  const check = { ...walked, projected, left, rerouted, pruned, restored };
+  getLogger(["fanfare", "roster"]).info(
+    "roster checked: {channels} channels, {hooks} hooks, {settings} settings, {subscriptions} subscriptions; {projected} projected, {left} left, {rerouted} rerouted, {pruned} pruned, {restored} restored",
+    check,
+  );
+  return check;
+}
+
+/** Roster → the subscriptions that the records have in it. */
+type Known = Map<string, Set<string>>;
+
+function remember(known: Known, { partitions }: Targets, record: SubscriptionRecord): void {
+  const key = keyOf(rosterOf(partitions, record));
+  const ids = known.get(key) ?? new Set();
+  known.set(key, ids.add(record._id));
+}
+
+function keyOf({ region, broker, partition, channel }: Roster): string {
+  return `${region}/${broker}/${partition}/${channel}`;
+}
+
+async function leaveStrangers(
+  records: Records,
+  targets: Targets,
+  known: Known,
+  region: string,
+  redis: Redis,
+): Promise<number> {
+  let left = 0;
+  for await (const key of rosterKeys(redis)) {
+    const found = RegionKeys.rosterOf(key);
+    if (!found) continue;
+    const roster: Roster = { region, ...found };
+    for await (const seats of scan(redis, "HSCAN", [key], ["COUNT", "1000"])) {
+      left += await leaveStrangersOf(records, targets, known, roster, redis, seats);
+    }
+  }
+  return left;
+}
+
+/** On every node of a cluster: a scan sees its own alone. */
+async function* rosterKeys(redis: Redis): AsyncIterable<string> {
+  const pattern = ["MATCH", "region:*:seats", "COUNT", "1000"];
+  for (const node of (await redis.primaries?.()) ?? [redis]) {
+    for await (const keys of scan(node, "SCAN", [], pattern)) yield* keys;
+  }
+}
+
+async function leaveStrangersOf(
+  records: Records,
+  targets: Targets,
+  known: Known,
+  roster: Roster,
+  redis: Redis,
+  /** Subscription, shard, subscription, shard … */
+  seats: readonly string[],
+): Promise<number> {
+  const shardOf = new Map<string, string>();
+  const ours = known.get(keyOf(roster));
+  for (let index = 0; index + 1 < seats.length; index += 2) {
+    const id = seats[index] ?? "";
+    if (ours?.has(id) !== true) shardOf.set(id, seats[index + 1] ?? "");
+  }
+  if (shardOf.size === 0) return 0;
+  // Asked again: they may have subscribed since the records were read.
+  const found = await records.subscriptions.find({ where: { _id: [...shardOf.keys()] } });
+  for (const record of found) {
+    if (keyOf(rosterOf(targets.partitions, record)) === keyOf(roster)) shardOf.delete(record._id);
+  }
+  const strangers: RosterMember[] = [];
+  const keys = new RegionKeys(roster.partition);
+  for (const [subscription, shard] of shardOf) {
+    const shardKey = keys.rosterShard(roster.channel, roster.broker, Number(shard));
+    const row = await redis.send("HGET", [shardKey, subscription]);
+    if (typeof row !== "string") continue;
+    const [member] = parseRosterShard([subscription, row]);
+    if (member && wasSeated(member, Number.MAX_SAFE_INTEGER)) strangers.push(member);
+  }
+  if (strangers.length === 0) return 0;
+  return await projectRoster(
+    targets,
+    roster,
+    strangers.map(({ subscription, account, expiresAtMs, plan, subscriptionVersion }) => ({
+      id: subscription as SubscriptionId,
+      channel: roster.channel,
+      // Nobody the records know; the roster does not keep it.
+      follower: "nobody" as never,
+      account,
+      broker: roster.broker,
+      region: roster.region,
+      state: "left" as const,
+      expiresAtMs,
+      plan,
+      version: subscriptionVersion + 1,
+    })),
+  );
+}
+
+/** A shard that is gone is routed with nobody in it, above the version that its route still names. */
+async function mendRoutes(targets: Targets, channel: ChannelId): Promise<number> {
+  const { home, regions, partitions } = targets;
+  const key = new HomeKeys(partitions.ofChannel(channel)).routes(channel);
+  const stored = (await home.send("HGETALL", [key])) as Record<string, string>;
+  const mended: Route[] = [];
+  for (const route of parseRoutes(Object.entries(stored).flat())) {
+    const head = new RegionKeys(route.partition).rosterHead(channel, route.broker);
+    const fields = [`version:${route.shard}`, `count:${route.shard}`];
+    const [version = null, count = null] = ((await regions
+      .get(route.region)
+      ?.send("HMGET", [head, ...fields])) ?? []) as (string | null)[];
+    if (version === null) mended.push({ ...route, version: route.version + 1, count: 0 });
+    else if (Number(version) !== route.version || Number(count) !== route.count) {
+      mended.push({ ...route, version: Number(version), count: Number(count) });
+    }
+  }
+  return await writeRoutes(targets, channel, mended);
+}
+
+async function* scan(
+  redis: Pick<Redis, "send">,
+  command: "SCAN" | "HSCAN",
+  before: readonly string[],
+  after: readonly string[],
+): AsyncIterable<string[]> {
+  let cursor = "0";
+  do {
+    const [next, found] = (await redis.send(command, [...before, cursor, ...after])) as [
+      string,
+      string[],
+    ];
+    cursor = next;
+    yield found;
+  } while (cursor !== "0");
+}

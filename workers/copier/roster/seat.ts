@@ -1,0 +1,156 @@
+/** Seats: joining, changing and leaving a roster, in one step on its region partition. */
+import type { ChannelId } from "../../../domain/ids.ts";
+import type { Subscription } from "../../../domain/copier/subscription.ts";
+import { RegionKeys } from "../../../redis/keys.ts";
+import { SHARD_SIZE, type RowPayload } from "../stored/roster.ts";
+import type { Route } from "../../../redis/route.ts";
+import { asInteger, asList, LUA_NOW, type Script } from "../../../redis/script.ts";
+
+/** A row remembers its last comings and goings: more than anybody has in the life of a job. */
+const MAX_TURNS = 64;
+
+export interface SeatArgs {
+  readonly partition: number;
+  readonly broker: string;
+  readonly channel: ChannelId;
+  /** All of this channel, broker and partition. At most a few hundred at once. */
+  readonly subscriptions: readonly Subscription[];
+  /** Other than `SHARD_SIZE` where a test wants many shards of a few. */
+  readonly shardSize?: number;
+}
+
+export interface SeatReply {
+  /** How many rows were new or newer. */
+  readonly changed: number;
+  /**
+   * Every shard that one of these sits in, with the version and count that its
+   * route must name: also where nothing changed, as an earlier change may have
+   * been cut off before its route was written.
+   */
+  readonly shards: readonly Pick<Route, "shard" | "version" | "count">[];
+}
+
+const seatLua = `
+${LUA_NOW}
+local size, prefix = tonumber(ARGV[1]), KEYS[1] .. ':'
+local changed, moved, touched = 0, {}, {}
+local version = math.max(tonumber(redis.call('HGET', KEYS[1], 'version') or '0') + 1, now_ms())
+local version_text = string.format('%d', version)
+
+-- How many sit in a shard, and how many rows it has, those of who left included.
+local counts, rows = {}, {}
+local function count_of(shard)
+  if not counts[shard] then counts[shard] = tonumber(redis.call('HGET', KEYS[1], 'count:' .. shard) or '0') end
+  return counts[shard]
+end
+local function rows_of(shard)
+  if not rows[shard] then rows[shard] = redis.call('HLEN', prefix .. shard) end
+  return rows[shard]
+end
+
+-- Newcomers fill one shard after the other. When it is full, the one that has emptied most takes them, if half of it is free; only then is another opened.
+local open = redis.call('HGET', KEYS[1], 'open') or '0'
+local function open_shard()
+  if count_of(open) < size and rows_of(open) < 1.75 * size then return open end
+  local last, least = tonumber(redis.call('HGET', KEYS[1], 'last') or open), nil
+  for shard = 0, last do
+    local name = string.format('%d', shard)
+    local count = count_of(name)
+    if count <= size / 2 and (not least or count < least) and rows_of(name) <= 1.25 * size then
+      open, least = name, count
+    end
+  end
+  if not least then
+    open = string.format('%d', last + 1)
+    redis.call('HSET', KEYS[1], 'last', open)
+  end
+  redis.call('HSET', KEYS[1], 'open', open)
+  return open
+end
+
+-- No job lives long enough to name a version from before this many comings and goings.
+local function add_turn(turns)
+  turns[#turns + 1] = version_text
+  if #turns > ${MAX_TURNS} then table.remove(turns, 1) table.remove(turns, 1) end
+end
+
+local ids, seats = {}, {}
+for i = 2, #ARGV, 4 do ids[#ids + 1] = ARGV[i] end
+for i, shard in ipairs(redis.call('HMGET', KEYS[2], unpack(ids))) do seats[ids[i]] = shard or nil end
+for i = 2, #ARGV, 4 do
+  local subscription, sub_version, wanted, payload = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2] == '1', ARGV[i + 3]
+  local shard = seats[subscription]
+  local turns, known = {}, 0
+  if shard then
+    local row = redis.call('HGET', prefix .. shard, subscription)
+    local row_version, row_turns = string.match(row, '^%[(%d+),%[([%d,]*)%],')
+    known = tonumber(row_version)
+    for turn in string.gmatch(row_turns, '%d+') do turns[#turns + 1] = turn end
+  end
+  local seated = #turns % 2 == 1
+  if sub_version > known and (shard or wanted) then
+    if wanted and not seated then
+      if not shard then
+        shard = open_shard()
+        rows[shard] = rows_of(shard) + 1
+        seats[subscription] = shard
+        redis.call('HSET', KEYS[2], subscription, shard)
+      end
+      add_turn(turns)
+      counts[shard] = count_of(shard) + 1
+    elseif seated and not wanted then
+      add_turn(turns)
+      counts[shard] = count_of(shard) - 1
+    end
+    redis.call('HSET', prefix .. shard, subscription,
+      string.format('[%d,[%s],%s]', sub_version, table.concat(turns, ','), payload))
+    moved[shard] = true
+    changed = changed + 1
+  end
+  if shard then touched[shard] = true end
+end
+
+local reply = {changed}
+if changed > 0 then redis.call('HSET', KEYS[1], 'version', version_text) end
+for shard in pairs(moved) do
+  redis.call('HSET', KEYS[1], 'version:' .. shard, version_text, 'count:' .. shard, count_of(shard))
+end
+for shard in pairs(touched) do
+  local head = redis.call('HMGET', KEYS[1], 'version:' .. shard, 'count:' .. shard)
+  reply[#reply + 1] = {shard, head[1], head[2] or 0}
+end
+return reply
+`;
+
+/** Joins, changes and leaves, in one step; an older version of a subscription changes nothing. */
+export const seat: Script<SeatArgs, SeatReply> = {
+  name: "seat",
+  lua: seatLua,
+  keys: ({ partition, channel, broker }) => {
+    const region = new RegionKeys(partition);
+    return [region.rosterHead(channel, broker), region.rosterSeats(channel, broker)];
+  },
+  args: ({ subscriptions, shardSize = SHARD_SIZE }) => [
+    String(shardSize),
+    ...subscriptions.flatMap((each) => {
+      const { account, state, expiresAtMs, plan, follower } = each;
+      const payload: RowPayload = [account, state, expiresAtMs, plan, follower];
+      return [
+        each.id,
+        String(each.version),
+        each.state === "left" ? "0" : "1",
+        JSON.stringify(payload),
+      ];
+    }),
+  ],
+  reply(raw) {
+    const [changed, ...shards] = asList(raw);
+    return {
+      changed: asInteger(changed),
+      shards: shards.map((each) => {
+        const [shard, version, count] = asList(each).map(asInteger);
+        return { shard: shard ?? 0, version: version ?? 0, count: count ?? 0 };
+      }),
+    };
+  },
+};

@@ -1,0 +1,92 @@
+/**
+ * Settings of the platform, of providers and of channels, as every region
+ * partition holds its own copy: what they say holds for the very next signal,
+ * however many follow. A job reads the three that concern it.
+ *
+ * The version moves with every change. A worker decides under the layers that
+ * it last read, and the script that writes the intents compares the version,
+ * as it does for the halts.
+ */
+import type { PauseScope } from "../../../domain/copier/plan.ts";
+import {
+  foldScopes,
+  type LayeredPlan,
+  type ScopeSettings,
+} from "../../../domain/copier/plan-layer.ts";
+import type { SettingsScope } from "../../../domain/copier/setting.ts";
+import type { AcceptedSignal } from "../../../domain/copier/signal.ts";
+import { RegionKeys } from "../../../redis/keys.ts";
+import { asInteger, asList, LUA_NOW, type Script } from "../../../redis/script.ts";
+
+/** What stands above every subscription of a channel. */
+export interface Layers {
+  /** `0` where none was ever set. */
+  readonly version: string;
+  /** Undefined where all of them say nothing. */
+  readonly upper: LayeredPlan | undefined;
+}
+
+const KINDS = ["platform", "provider", "channel"] as const satisfies readonly PauseScope[];
+
+/** Fields to `HMGET` of a partition's `layers`. */
+export function layerFields({
+  provider,
+  channel,
+}: Pick<AcceptedSignal, "provider" | "channel">): string[] {
+  return ["version", "platform", `provider:${provider}`, `channel:${channel}`];
+}
+
+export function parseLayers(raw: unknown): Layers {
+  const [version, ...texts] = asList(raw) as (string | null)[];
+  const scopes = Object.fromEntries(
+    KINDS.flatMap((kind, index) => {
+      const settings = parseSettings(texts[index]);
+      return settings ? [[kind, settings]] : [];
+    }),
+  );
+  const upper = foldScopes(scopes);
+  return { version: version ?? "0", upper: Object.keys(upper).length > 0 ? upper : undefined };
+}
+
+function parseSettings(text: string | null | undefined): ScopeSettings | undefined {
+  if (text === null || text === undefined) return undefined;
+  return JSON.parse(text.slice(text.indexOf(",") + 1)) as ScopeSettings;
+}
+
+export interface SetLayerArgs {
+  readonly partition: number;
+  readonly scope: SettingsScope;
+  /** Of the settings; an older one never overwrites a newer. */
+  readonly version: number;
+  /** Absent: nobody knows the scope any more. */
+  readonly settings?: ScopeSettings;
+}
+
+const lua = `
+${LUA_NOW}
+local scope, wanted, settings = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local known = tonumber(string.match(redis.call('HGET', KEYS[1], scope) or '', '^(%d+),') or '0')
+if settings == '' then
+  if known == 0 or known > wanted then return 0 end
+  redis.call('HDEL', KEYS[1], scope)
+else
+  if known >= wanted then return 0 end
+  redis.call('HSET', KEYS[1], scope, ARGV[2] .. ',' .. settings)
+end
+local version = math.max(tonumber(redis.call('HGET', KEYS[1], 'version') or '0') + 1, now_ms())
+redis.call('HSET', KEYS[1], 'version', string.format('%d', version))
+return 1
+`;
+
+/** Sets what a scope says in one partition; replies whether that was news. */
+export const setLayer: Script<SetLayerArgs, boolean> = {
+  name: "set-layer",
+  lua,
+  keys: ({ partition }) => [new RegionKeys(partition).layers],
+  args: ({ scope, version, settings }) => [
+    scope,
+    String(version),
+    settings ? JSON.stringify({ plan: settings.plan, paused: settings.paused }) : "",
+  ],
+  reply: (raw) => asInteger(raw) === 1,
+};

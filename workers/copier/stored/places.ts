@@ -1,0 +1,114 @@
+/**
+ * How many orders of one account may be unanswered at a broker at once, counted
+ * exactly by all workers of a region partition: an order takes a place in the
+ * step that writes its intent and gives it back in the step that writes how it
+ * ended. One that stays unknown keeps its place until it is answered, or until
+ * its intent is forgotten and nobody can answer it any more.
+ *
+ * An account's places are one packed text: `<client order id>@<since>,…`.
+ */
+import {
+  clientOrderId,
+  type AccountId,
+  type ClientOrderId,
+  type SignalId,
+  type SubscriptionId,
+} from "../../../domain/ids.ts";
+import { ANSWER_TTL_MS } from "../../../redis/accept.ts";
+import type { OutcomesEvent } from "./events.ts";
+
+/** An order of the intents, as far as it matters to its account's places. */
+type PlacedOrder = readonly [
+  SubscriptionId,
+  AccountId,
+  stakeCents: number,
+  terms?: { readonly askOnly?: unknown },
+];
+
+/** Orders that take a place; what may have been sent has one, also where there is none left. */
+export function placesArg(
+  signal: SignalId,
+  { orders }: { readonly orders: readonly PlacedOrder[] },
+  most: number | undefined,
+): string {
+  if (most === undefined) return "[]";
+  return JSON.stringify(
+    orders.map(([subscription, account, , terms]) => [
+      account,
+      clientOrderId(signal, subscription),
+      terms?.askOnly === undefined ? 1 : 0,
+    ]),
+  );
+}
+
+/** The orders that the event tells the end of. */
+export function freedOf(
+  { orders }: { readonly orders: readonly PlacedOrder[] },
+  { signal, copies }: OutcomesEvent,
+): [AccountId, ClientOrderId][] {
+  const ended = new Set(
+    copies.flatMap(([subscription, , { kind }]) => (kind === "unknown" ? [] : [subscription])),
+  );
+  return orders.flatMap(([subscription, account]) =>
+    ended.has(subscription) ? [[account, clientOrderId(signal, subscription)]] : [],
+  );
+}
+
+/**
+ * `crowded(key, most, wanted, now)` answers whose subscriptions find no place,
+ * and what to write where none does: account, text, account, text ….
+ */
+export const TAKE_PLACES_LUA = `
+local function crowded(key, most, text, now)
+  local without, writes = {}, {}
+  if text == '[]' then return without, writes end
+  local wanted, accounts, places, held = cjson.decode(text), {}, {}, {}
+  for _, each in ipairs(wanted) do
+    if not places[each[1]] then
+      accounts[#accounts + 1] = each[1]
+      places[each[1]] = {}
+    end
+  end
+  for i, stored in ipairs(redis.call('HMGET', key, unpack(accounts))) do
+    for id, since in string.gmatch(stored or '', '([^@,]+)@(%d+)') do
+      if now - tonumber(since) < ${ANSWER_TTL_MS} then
+        table.insert(places[accounts[i]], id .. '@' .. since)
+        held[id] = true
+      end
+    end
+  end
+  for _, each in ipairs(wanted) do
+    local account, id, checked = each[1], each[2], each[3] == 1
+    if not held[id] then
+      if checked and #places[account] >= most then
+        without[#without + 1] = string.match(id, '([^.]*)$')
+      else
+        table.insert(places[account], string.format('%s@%d', id, now))
+      end
+    end
+  end
+  for _, account in ipairs(accounts) do
+    writes[#writes + 1] = account
+    writes[#writes + 1] = table.concat(places[account], ',')
+  end
+  return without, writes
+end
+`;
+
+/** `free_places(key, freed)` gives back what is still held; a second time it changes nothing. */
+export const FREE_PLACES_LUA = `
+local function free_places(key, text)
+  if text == '[]' then return end
+  for _, each in ipairs(cjson.decode(text)) do
+    local account, id = each[1], each[2]
+    local stored = redis.call('HGET', key, account)
+    if stored then
+      local left = {}
+      for place in string.gmatch(stored, '[^,]+') do
+        if string.match(place, '^([^@]+)@') ~= id then left[#left + 1] = place end
+      end
+      if #left == 0 then redis.call('HDEL', key, account) else redis.call('HSET', key, account, table.concat(left, ',')) end
+    end
+  end
+end
+`;

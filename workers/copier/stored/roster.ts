@@ -1,0 +1,57 @@
+/**
+ * The roster: who follows a channel with which plan, cut into shards of a few
+ * hundred, per broker and region partition. Each change raises the roster's
+ * version; a row keeps the versions at which its subscription joined and left,
+ * so a job that names a version finds exactly those who were there, and
+ * nobody is ever moved or deleted from under it: a row goes only once no job
+ * can name it, and a shard that has emptied takes newcomers again. Versions are at least the
+ * milliseconds of Redis' clock: a roster rebuilt after a loss goes on above the
+ * versions that routes elsewhere still name.
+ */
+import type { Follower } from "../../../domain/copier/decide.ts";
+import type { AccountId, PersonId, SubscriptionId } from "../../../domain/ids.ts";
+import type { LayeredPlan } from "../../../domain/copier/plan-layer.ts";
+import type { SubscriptionState } from "../../../domain/copier/subscription.ts";
+
+/** Large enough to make a job worth its round trips, small enough to read and answer in a few milliseconds. */
+export const SHARD_SIZE = 512;
+
+export interface RosterMember extends Follower {
+  readonly follower: PersonId;
+  /** The subscription's own over the follower's; what stands above those is laid over it by the worker. */
+  readonly plan: LayeredPlan;
+  readonly subscriptionVersion: number;
+  /** Roster versions at which this subscription joined, left, joined again …, ascending. */
+  readonly turns: readonly number[];
+}
+
+/** What a subscription's row holds besides the versions that the script keeps. */
+export type RowPayload = readonly [AccountId, SubscriptionState, number, LayeredPlan, PersonId];
+type Row = readonly [version: number, turns: readonly number[], payload: RowPayload];
+
+export function parseRosterShard(flat: readonly string[]): RosterMember[] {
+  const members: RosterMember[] = [];
+  for (let index = 0; index + 1 < flat.length; index += 2) {
+    const [subscriptionVersion, turns, payload] = JSON.parse(flat[index + 1] ?? "") as Row;
+    const [account, state, expiresAtMs, plan, follower] = payload;
+    const subscription = flat[index] as SubscriptionId;
+    members.push({
+      subscription,
+      account,
+      follower,
+      state,
+      expiresAtMs,
+      plan,
+      subscriptionVersion,
+      turns,
+    });
+  }
+  return members.sort((a, b) => (a.subscription < b.subscription ? -1 : 1));
+}
+
+/** Whether a member belongs to the snapshot that a job of this roster version names. */
+export function wasSeated(member: RosterMember, version: number): boolean {
+  let turns = 0;
+  for (const turn of member.turns) if (turn <= version) turns += 1;
+  return turns % 2 === 1;
+}
