@@ -1,7 +1,7 @@
 /** The desk's Redis is lost, wholly or in part, and its accounts are rebuilt from their audit by the command that people call. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { AccountId, SubscriptionId } from "../../domain/ids.ts";
-import { bucketOf } from "../../workers/desk/stored/books.ts";
+import { bucketOf } from "../../workers/venues/desk/api.ts";
 import { sellContracts } from "../../workers/desk/stored/sell.ts";
 import { DeskKeys } from "../../redis/keys.ts";
 import type { AuditStore } from "../../workers/desk/audit/port.ts";

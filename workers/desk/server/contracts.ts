@@ -5,7 +5,7 @@ import { openContracts, type OpenReply, type OrderColumns } from "../stored/open
 import type { AccountId } from "../../../domain/ids.ts";
 import { DeskKeys, type PartitionMap } from "../../../redis/keys.ts";
 import type { OpenAnswer, OrderBatchBody } from "../../venues/desk/api.ts";
-import type { BrokerAnswer, LookUp } from "../../copier/brokers/port.ts";
+import type { OrderAnswer, OrderLookUp } from "../../venues/desk/api.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 
 /** What a winning contract pays on top of its stake: 85 %. */
@@ -52,7 +52,7 @@ async function openDistinct(
   partitions: PartitionMap,
   server: string,
   batch: OrderBatchBody,
-): Promise<BrokerAnswer[]> {
+): Promise<OrderAnswer[]> {
   const { names } = batch.orders;
   const firsts = [...names.keys()].filter((index) => names.indexOf(names[index] ?? "") === index);
   const orders = columnsAt(batch.orders, firsts);
@@ -68,11 +68,11 @@ export async function lookUp(
   redis: Redis,
   partitions: PartitionMap,
   batch: OrderBatchBody,
-): Promise<LookUp[]> {
+): Promise<OrderLookUp[]> {
   return await spread(batch.orders, partitions, async (partition, { bucket, shard, names }) => {
     const args = { partition, bucket, shard, names };
     const { nowMs, found } = await run(redis, findContracts, args);
-    const missing: LookUp = { kind: nowMs > batch.validUntilMs ? "absent" : "pending" };
+    const missing: OrderLookUp = { kind: nowMs > batch.validUntilMs ? "absent" : "pending" };
     return found.map((each) => (each ? placed(each) : missing));
   });
 }
@@ -113,7 +113,7 @@ export async function depositAll(
   return applied.reduce((sum, each) => sum + each, 0);
 }
 
-function answersOf(reply: OpenReply, { stakesCents }: OrderColumns): BrokerAnswer[] {
+function answersOf(reply: OpenReply, { stakesCents }: OrderColumns): OrderAnswer[] {
   if (reply.kind === "all-opened") {
     return stakesCents.map((stakeCents) => placed({ stakeCents, terms: reply.terms }));
   }
@@ -124,7 +124,7 @@ function answersOf(reply: OpenReply, { stakesCents }: OrderColumns): BrokerAnswe
   );
 }
 
-function placed({ stakeCents, terms }: Pick<Contract, "stakeCents" | "terms">): BrokerAnswer {
+function placed({ stakeCents, terms }: Pick<Contract, "stakeCents" | "terms">): OrderAnswer {
   return { kind: "placed", stakeCents, ...terms };
 }
 

@@ -4,7 +4,7 @@ import { sellContracts } from "../stored/sell.ts";
 import type { SignalId } from "../../../domain/ids.ts";
 import type { PartitionMap } from "../../../redis/keys.ts";
 import type { CloseBatchBody } from "../../venues/desk/api.ts";
-import type { CloseAnswer, CloseLookUp } from "../../copier/brokers/port.ts";
+import type { SaleAnswer, SaleLookUp } from "../../venues/desk/api.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 import { spread } from "./contracts.ts";
 
@@ -13,11 +13,11 @@ export async function sell(
   partitions: PartitionMap,
   server: string,
   { close, orders }: CloseBatchBody,
-): Promise<CloseAnswer[]> {
+): Promise<SaleAnswer[]> {
   return await spread(orders, partitions, async (partition, some) => {
     const call = { partition, partitions: partitions.count, server };
     const reply = await run(redis, sellContracts, { ...call, close, orders: some });
-    return reply.contracts.map((each, index): CloseAnswer => {
+    return reply.contracts.map((each, index): SaleAnswer => {
       const found = foundOf(each, close, reply.nowMs);
       const stakeCents = some.stakesCents[index] ?? 0;
       return found.kind === "open"
@@ -31,7 +31,7 @@ export async function findSold(
   redis: Redis,
   partitions: PartitionMap,
   { close, orders }: CloseBatchBody,
-): Promise<CloseLookUp[]> {
+): Promise<SaleLookUp[]> {
   return await spread(orders, partitions, async (partition, { bucket, shard, names }) => {
     const args = { partition, bucket, shard, names };
     const { nowMs, found } = await run(redis, findContracts, args);
@@ -40,7 +40,7 @@ export async function findSold(
 }
 
 /** What another close sold, and what has expired, is not open. */
-function foundOf(contract: Contract | undefined, close: SignalId, nowMs: number): CloseLookUp {
+function foundOf(contract: Contract | undefined, close: SignalId, nowMs: number): SaleLookUp {
   if (contract?.sale && contract.sale.close === close) {
     const { returnCents, closePriceMicros, closedAtMs } = contract.sale;
     const { stakeCents } = contract;

@@ -3,6 +3,7 @@
  * found again by its client order id.
  */
 import type { SettlementKind, ContractType } from "../../../domain/products/binary.ts";
+import type { OpenedTerms } from "../../venues/desk/api.ts";
 import type { AccountId, ClientOrderId, SignalId } from "../../../domain/ids.ts";
 import { DeskKeys } from "../../../redis/keys.ts";
 import { asInteger, asList, asText, LUA_NOW, type Script } from "../../../redis/script.ts";
@@ -13,26 +14,8 @@ export const QUOTE_VALID_MS = 1_000;
 /** How long a contract is kept on the books and its settlement can be followed. */
 export const BOOKS_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
 
-/** One hash of contracts per prefix of the client order ids, so that a group opens and is asked for in one call. */
-export function bucketOf(id: ClientOrderId): string {
-  const dot = id.lastIndexOf(".");
-  return dot < 0 ? id : id.slice(0, dot);
-}
-
-/** What of a client order id tells it apart within its bucket. */
-export function nameOf(id: ClientOrderId, bucket: string): string {
-  return id.slice(bucket.length + 1);
-}
-
 function idOf(name: string, bucket: string): ClientOrderId {
   return (name === "" ? bucket : `${bucket}.${name}`) as ClientOrderId;
-}
-
-/** What all contracts have in common that were opened in one call. */
-export interface OpenedTerms {
-  readonly openPriceMicros: number;
-  readonly openedAtMs: number;
-  readonly expiresAtMs: number;
 }
 
 /*

@@ -3,15 +3,10 @@
  * streamed quote, with the stake taken in the same step.
  */
 import type { AccountId } from "../../../domain/ids.ts";
-import type { RejectReason } from "../../../domain/copier/outcome.ts";
+import type { RefusalReason } from "../../venues/desk/api.ts";
 import type { ContractType } from "../../../domain/products/binary.ts";
-import {
-  BATCHES_LUA,
-  BOOKS_KEPT_MS,
-  QUOTE_VALID_MS,
-  standingIn,
-  type OpenedTerms,
-} from "./books.ts";
+import { BATCHES_LUA, BOOKS_KEPT_MS, QUOTE_VALID_MS, standingIn } from "./books.ts";
+import type { OpenedTerms } from "../../venues/desk/api.ts";
 import { auditArgs, auditKeys, AUDIT_MANY_LUA, type DeskCall } from "./transaction.ts";
 import { DeskKeys } from "../../../redis/keys.ts";
 import { asInteger, asList, asText, LUA_NOW, type Script } from "../../../redis/script.ts";
@@ -46,7 +41,7 @@ export type OpenReply =
 
 export type Opened =
   | { readonly kind: "opened"; readonly stakeCents: number; readonly terms: OpenedTerms }
-  | { readonly kind: "rejected"; readonly reason: RejectReason };
+  | { readonly kind: "rejected"; readonly reason: RefusalReason };
 
 const openLua = `
 ${LUA_NOW}
@@ -176,7 +171,7 @@ export const openContracts: Script<OpenArgs, OpenReply> = {
     const reasons = new Map(
       asList(refused).map((each) => {
         const [place, reason] = asList(each);
-        return [asInteger(place) - 1, asText(reason) as RejectReason];
+        return [asInteger(place) - 1, asText(reason) as RefusalReason];
       }),
     );
     const standing = standingIn(bucket, asList(batches));

@@ -1,4 +1,7 @@
-/** What the desk's HTTP interface takes and answers: the contract between the desk and whoever trades there. */
+/**
+ * What the desk's HTTP interface for contracts takes and answers: all that the
+ * desk and those who trade there share.
+ */
 import * as v from "valibot";
 import {
   ID_PATTERN,
@@ -15,14 +18,74 @@ import {
   MIN_DURATION_SECONDS,
   type SettlementKind,
 } from "../../../domain/products/binary.ts";
-import type { OpenedTerms } from "../../desk/stored/books.ts";
-import type {
-  BookedOrder,
-  BrokerAnswer,
-  CloseAnswer,
-  CloseLookUp,
-  LookUp,
-} from "../../copier/brokers/port.ts";
+
+/** What all contracts have in common that were opened in one call. Times are epoch milliseconds of the desk's clock. */
+export interface OpenedTerms {
+  readonly openPriceMicros: number;
+  readonly openedAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** Why the desk refuses an order. */
+export type RefusalReason =
+  "ACCOUNT_UNKNOWN" | "BALANCE_TOO_LOW" | "QUOTE_STALE" | "PAST_VALID_UNTIL";
+
+interface Refused {
+  readonly kind: "rejected";
+  readonly stakeCents: number;
+  readonly reason: RefusalReason;
+}
+
+interface Sold {
+  readonly kind: "closed";
+  readonly stakeCents: number;
+  readonly returnCents: number;
+  readonly closePriceMicros: number;
+  readonly closedAtMs: number;
+}
+
+export type OrderAnswer =
+  ({ readonly kind: "placed"; readonly stakeCents: number } & OpenedTerms) | Refused;
+
+export type OrderLookUp =
+  | OrderAnswer
+  /** Never opened, and never will be: its valid-until has passed. */
+  | { readonly kind: "absent" }
+  /** Not on the books yet. */
+  | { readonly kind: "pending" };
+
+export type SaleAnswer =
+  | Sold
+  | Refused
+  /** Never opened, expired, or sold by another close. */
+  | { readonly kind: "not-open" };
+
+export type SaleLookUp = Exclude<SaleAnswer, Refused> | { readonly kind: "open" };
+
+/** A contract on the desk's books. */
+export interface BookedContract {
+  readonly clientOrderId: ClientOrderId;
+  readonly account: AccountId;
+  readonly stakeCents: number;
+  readonly openedAtMs: number;
+  readonly state: "open" | SettlementKind;
+  /** What sold it back. */
+  readonly soldBy?: SignalId;
+}
+
+/**
+ * The part of a client order id before its last dot: orders of one signal share
+ * it, so it is sent once a call, and the desk keeps one hash of contracts for it.
+ */
+export function bucketOf(id: ClientOrderId): string {
+  const dot = id.lastIndexOf(".");
+  return dot < 0 ? id : id.slice(0, dot);
+}
+
+/** The part of a client order id that tells it apart within its bucket. */
+export function nameOf(id: ClientOrderId, bucket: string): string {
+  return id.slice(bucket.length + 1);
+}
 
 /** Orders of one call: a shard, with room to spare. */
 export const MAX_ORDERS = 1_000;
@@ -112,25 +175,25 @@ export interface ValuesAnswer {
 
 export type OpenAnswer =
   /** Each order was opened by this call, at these terms and for the stake it asked for. */
-  { readonly opened: OpenedTerms } | { readonly answers: readonly BrokerAnswer[] };
+  { readonly opened: OpenedTerms } | { readonly answers: readonly OrderAnswer[] };
 
 export interface LookUpAnswer {
-  readonly answers: readonly LookUp[];
+  readonly answers: readonly OrderLookUp[];
 }
 
 export interface CloseBatchAnswer {
-  readonly answers: readonly CloseAnswer[];
+  readonly answers: readonly SaleAnswer[];
 }
 
 export interface ClosedAnswer {
-  readonly answers: readonly CloseLookUp[];
+  readonly answers: readonly SaleLookUp[];
 }
 
 /** One page of the contracts whose client order ids start alike. */
 export interface ContractsAnswer {
   /** Where the next page begins; null after the last. */
   readonly next: string | null;
-  readonly contracts: readonly BookedOrder[];
+  readonly contracts: readonly BookedContract[];
 }
 
 export interface SettlementsAnswer {

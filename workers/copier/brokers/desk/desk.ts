@@ -3,45 +3,18 @@
  * each client order id once, enforces `validUntilMs` itself and answers for
  * certain what it never opened.
  */
-import { bucketOf, nameOf } from "../../../desk/stored/books.ts";
-import type { Answered, BookedOrder, Broker, CloseBatch, OrderBatch } from "../port.ts";
-import type {
-  CloseBatchAnswer,
-  CloseBatchBody,
-  ClosedAnswer,
-  ContractsAnswer,
-  LookUpAnswer,
-  OpenAnswer,
-  OrderBatchBody,
-  SettlementsAnswer,
-  ValuesAnswer,
+import {
+  bucketOf,
+  nameOf,
+  type CloseBatchBody,
+  type ContractsAnswer,
+  type OrderBatchBody,
 } from "../../../venues/desk/api.ts";
-
-/** Of a bulk open or look-up, which the desk does in milliseconds. */
-const CALL_TIMEOUT_MS = 2_000;
-/** Longer than the desk holds an empty answer back. */
-const SETTLEMENTS_TIMEOUT_MS = 10_000;
+import { CALL_TIMEOUT_MS, deskClient } from "../../../venues/desk/client.ts";
+import type { Answered, BookedOrder, Broker, CloseBatch, OrderBatch } from "../port.ts";
 
 export function connectDesk(url: string, token: string): Broker {
-  /** Anything but a 200 may have been booked: unanswered. */
-  async function call<T>(path: string, giveUp: AbortSignal, body?: object): Promise<Answered<T>> {
-    try {
-      const response = await fetch(`${url}${path}`, {
-        method: body ? "POST" : "GET",
-        headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-        ...(body ? { body: JSON.stringify(body) } : {}),
-        signal: giveUp,
-      });
-      if (response.status !== 200) {
-        await response.body?.cancel();
-        return { kind: "unanswered" };
-      }
-      return { kind: "answered", answers: (await response.json()) as T };
-    } catch {
-      return { kind: "unanswered" };
-    }
-  }
-
+  const desk = deskClient(url, token);
   return {
     name: "desk",
     capabilities: {
@@ -52,7 +25,7 @@ export function connectDesk(url: string, token: string): Broker {
       closes: "once",
     },
     async open(batch) {
-      const reply = await call<OpenAnswer>("/v1/contracts", callTimeout(), bodyOf(batch));
+      const reply = await desk.open(bodyOf(batch));
       if (reply.kind === "unanswered") return reply;
       const { answers } = reply;
       if ("answers" in answers) return sized({ ...reply, answers }, batch.orders.length);
@@ -63,52 +36,36 @@ export function connectDesk(url: string, token: string): Broker {
       };
     },
     async lookUp(batch) {
-      const path = "/v1/contracts/lookup";
-      const reply = await call<LookUpAnswer>(path, callTimeout(), bodyOf(batch));
-      return sized(reply, batch.orders.length);
+      return sized(await desk.lookUp(bodyOf(batch)), batch.orders.length);
     },
     async close(batch) {
-      const path = "/v1/contracts/close";
-      const reply = await call<CloseBatchAnswer>(path, callTimeout(), closeBodyOf(batch));
-      return sized(reply, batch.orders.length);
+      return sized(await desk.close(closeBodyOf(batch)), batch.orders.length);
     },
     async findClosed(batch) {
-      const path = "/v1/contracts/closed";
-      const reply = await call<ClosedAnswer>(path, callTimeout(), closeBodyOf(batch));
-      return sized(reply, batch.orders.length);
+      return sized(await desk.findClosed(closeBodyOf(batch)), batch.orders.length);
     },
     async balances(accounts) {
-      const path = "/v1/balances";
-      return sized(await call<ValuesAnswer>(path, callTimeout(), { accounts }), accounts.length);
+      return sized(await desk.balances(accounts), accounts.length);
     },
     async payoutsBp(symbols) {
-      const path = "/v1/payouts";
-      return sized(await call<ValuesAnswer>(path, callTimeout(), { symbols }), symbols.length);
+      return sized(await desk.payouts(symbols), symbols.length);
     },
     async list(signal) {
       const found: BookedOrder[] = [];
       let after: string | null = "0";
       while (after !== null) {
-        const path: string = `/v1/contracts?bucket=${signal}&after=${after}`;
-        const reply: Answered<ContractsAnswer> = await call(path, callTimeout());
+        const reply: Answered<ContractsAnswer> = await desk.contracts(signal, after);
         if (reply.kind === "unanswered") return reply;
         found.push(...reply.answers.contracts);
         after = reply.answers.next;
       }
       return { kind: "answered", answers: found };
     },
-
-    async settlements(after, stop) {
-      const path = `/v1/settlements?after=${encodeURIComponent(after)}`;
-      const giveUp = AbortSignal.any([stop, AbortSignal.timeout(SETTLEMENTS_TIMEOUT_MS)]);
-      return await call<SettlementsAnswer>(path, giveUp);
-    },
+    settlements: (after, stop) => desk.settlements(after, stop),
   };
 }
 
-const callTimeout = (): AbortSignal => AbortSignal.timeout(CALL_TIMEOUT_MS);
-
-/** An answer that does not speak of everything that was asked is none. */
+/** A reply with the wrong number of answers counts as no reply. */
 function sized<T>(
   reply: Answered<{ readonly answers: readonly T[] }>,
   count: number,
