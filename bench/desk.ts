@@ -1,7 +1,7 @@
 /**
  * `npm run bench -- desk`: the workload runner on the real file of 45 users and
  * on a drawn one of a thousand users and a million commands, each on a desk of
- * its own: Redis with an append-only file, two desk servers, the recorder, and
+ * its own: Redis with an append-only file, two desk servers, the audit role, and
  * the quote server as slow as the real one. The figure counts only replies
  * that were received, over the time until all of the audit was on disk.
  */
@@ -23,7 +23,7 @@ const DEFAULTS = {
   ...{ users: "1000", commands: "1000000", seed: "1", connections: "16" },
   ...{ "paced-seconds": "10", json: "" },
 };
-const KINDS = ["redis", "desk", "recorder", "simulator", "quotes", "runner"] as const;
+const KINDS = ["redis", "desk", "audit", "simulator", "quotes", "runner"] as const;
 const POLL_MS = 20;
 
 interface Run extends Figures {

@@ -1,6 +1,7 @@
 /** One fan-out, measured from its acceptance; the verdict is read from the desk's own books. */
 import type { SignalId } from "../domain/ids.ts";
-import { DeskKeys, RegionKeys } from "../redis/keys.ts";
+import { RegionKeys } from "../redis/keys.ts";
+import { DeskKeys } from "../workers/desk/stored/keys.ts";
 import { PARTITIONS, readBooks, readEvents, type Copier } from "../tests/support/copier.ts";
 import { until } from "../tests/support/wait.ts";
 import type { Redis } from "../workers/runtime/redis.ts";

@@ -8,7 +8,7 @@ import { waitingTriggers } from "../workers/desk/stored/waiting.ts";
 import { AccountBook } from "../workers/desk/accounts/book.ts";
 import { executeCommands, type ReadyCommand } from "../workers/desk/accounts/execute.ts";
 import { fireTriggers, type FireReply } from "../workers/desk/accounts/fire.ts";
-import { DeskKeys } from "../redis/keys.ts";
+import { DeskKeys } from "../workers/desk/stored/keys.ts";
 import { startRedis } from "../tests/support/redis.ts";
 import { connectRedis } from "../workers/runtime/redis-client.ts";
 import { run as runScript, type Redis } from "../workers/runtime/redis.ts";

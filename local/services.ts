@@ -101,6 +101,7 @@ export function servicesOf({ root, settings, keys, redis, ports }: Parts): Servi
         deskServer("desk"),
         deskServer("desk2"),
         worker("recorder", { ...store, ...records }),
+        worker("audit", { ...store, ...records }),
         worker("records", {
           ...{ ...store, ...records, ...issuer, ...seal },
           FANFARE_RECORDS_PORT: String(ports.records),

@@ -1,6 +1,6 @@
 /**
  * A desk of its own for a run: Redis, the simulated quote server, two desk
- * servers, the quotes and the recorder, on data that go with it.
+ * servers, the quotes and the audit, on data that go with it.
  */
 import { randomBytes } from "node:crypto";
 import { freePorts } from "./ports.ts";
@@ -66,7 +66,7 @@ export async function workloadServices({
       ],
       [
         worker("quotes", "quotes", { FANFARE_QUOTES_PORT: String(ports.quotes) }),
-        worker("recorder", "recorder", {}),
+        worker("audit", "audit", {}),
         desk("desk1"),
         desk("desk2"),
       ],

@@ -1,7 +1,7 @@
 /**
- * The partition map and every key, in one place. All keys of a partition carry
- * its number as their hash tag, so a script that stays inside one partition
- * touches one slot of a Redis Cluster.
+ * The partition map and every key of home and region partitions. All keys of a
+ * partition carry its number as their hash tag, so a script that stays inside
+ * one partition touches one slot of a Redis Cluster.
  *
  * Home partitions go by channel; region and desk partitions by broker account.
  * Nothing else knows how many there are.
@@ -218,106 +218,3 @@ export class RegionKeys {
 export function liveChannel(signal: SignalId): string {
   return `live:${signal}`;
 }
-
-/** Keys of one desk partition: the house broker's own books. */
-export class DeskKeys {
-  readonly #prefix: string;
-
-  constructor(partition: number) {
-    this.#prefix = `desk:{${partition}}`;
-  }
-
-  /** HASH account → free balance in cents. */
-  get balances(): string {
-    return `${this.#prefix}:balances`;
-  }
-  /** HASH account → a text that every commit of commands or triggers renews: what is read before it and the same after it stands. */
-  get versions(): string {
-    return `${this.#prefix}:versions`;
-  }
-  /** HASH of deposit ids that were applied. */
-  get deposits(): string {
-    return `${this.#prefix}:deposits`;
-  }
-  /** HASH symbol → `priceMicros,sourceTimeMs`: the newest streamed quote. */
-  get quotes(): string {
-    return `${this.#prefix}:quotes`;
-  }
-  /** ZSET of `sourceTimeMs,priceMicros` by source time: the streamed quotes of the last minutes. */
-  ticks(symbol: string): string {
-    return `${this.#prefix}:ticks:${symbol}`;
-  }
-  /** HASH of contracts, packed by the call that opened them; one hash per prefix of the client order ids. */
-  contracts(bucket: string): string {
-    return `${this.#prefix}:contracts:${bucket}`;
-  }
-  /** ZSET `field bucket symbol` → expiry in ms: contracts that were opened together settle together. */
-  get expiries(): string {
-    return `${this.#prefix}:expiries`;
-  }
-  /** STREAM of settlements, for the copier to follow. */
-  get settlements(): string {
-    return `${this.#prefix}:settlements`;
-  }
-  /** HASH user → pending buys, newest first: `symbol,shares,priceCents,atMs;` each. */
-  get buys(): string {
-    return `${this.#prefix}:buys`;
-  }
-  /** HASH user → pending sells, as `buys`. */
-  get sells(): string {
-    return `${this.#prefix}:sells`;
-  }
-  /** HASH `user symbol` → shares and what is set for triggers, see `desk-fields.ts`. */
-  get positions(): string {
-    return `${this.#prefix}:positions`;
-  }
-  /** HASH user → the symbols of which a position was ever held, with blanks between. */
-  get symbols(): string {
-    return `${this.#prefix}:symbols`;
-  }
-  /** HASH user → the last few changes of the account, newest first. */
-  get history(): string {
-    return `${this.#prefix}:history`;
-  }
-  /** HASH user → the last command of each of the last sessions, with its reply. */
-  get sessions(): string {
-    return `${this.#prefix}:sessions`;
-  }
-  /** ZSET, all scores 0, of waiting buy triggers: `symbol priceCents user`, ordered by their text. */
-  get buyTriggers(): string {
-    return `${this.#prefix}:buy-triggers`;
-  }
-  /** ZSET of waiting sell triggers, as `buyTriggers`. */
-  get sellTriggers(): string {
-    return `${this.#prefix}:sell-triggers`;
-  }
-  /** STRING (a number): how many of the transactions the audit tells of, by its highest number. */
-  get audited(): string {
-    return `${this.#prefix}:audited`;
-  }
-  /** STRING (a number): how many transactions there have been, or are reserved. */
-  get transactions(): string {
-    return `${this.#prefix}:transactions`;
-  }
-  /** STREAM of audit entries, one an atomic step; group `recorder`. */
-  get audit(): string {
-    return `${this.#prefix}:audit`;
-  }
-  /** What is to take a key's place, while one of those who restore it writes it. */
-  prepared(key: string, restorer: string): string {
-    return `${this.#prefix}:prepared:${restorer}:${key.slice(this.#prefix.length + 1)}`;
-  }
-}
-
-/** STRING (`priceMicros,sourceTimeMs`) of an asked quote, shared by all servers. */
-export function askedQuoteKey(symbol: string): string {
-  return `quotes:{${symbol}}:asked`;
-}
-
-/** STRING (a token): which server is asking for this symbol right now. */
-export function askingKey(symbol: string): string {
-  return `quotes:{${symbol}}:asking`;
-}
-
-/** STRING (a number): how many quotes were asked and paid for. */
-export const PAID_QUOTES_KEY = "quotes:paid";

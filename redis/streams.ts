@@ -12,7 +12,6 @@ export const GROUPS = {
   jobs: ["workers"],
   questions: ["workers"],
   closes: ["workers"],
-  audit: ["recorder"],
 } as const;
 
 export interface TrimArgs {

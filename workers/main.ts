@@ -8,6 +8,7 @@ type Failure = NodeJS.ErrnoException & { readonly port?: number };
 const ROLES: Record<string, () => Promise<{ role: Role }>> = {
   broker: () => import("./copier/place/role.ts"),
   desk: () => import("./desk/server/role.ts"),
+  audit: () => import("./desk/audit/role.ts"),
   settle: () => import("./desk/settle/role.ts"),
   dispatch: () => import("./copier/dispatch/role.ts"),
   recorder: () => import("./copier/recorder/role.ts"),

@@ -6,7 +6,7 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { parseDeskLine } from "../../domain/desk/command.ts";
 import { DeskModel } from "../support/desk-model.ts";
-import { askedQuoteKey } from "../../redis/keys.ts";
+import { askedQuoteKey } from "../../workers/desk/stored/keys.ts";
 import type { AuditStore } from "../../workers/desk/audit/port.ts";
 import { openSqliteAudit } from "../../workers/desk/audit/sqlite.ts";
 import { auditEvents, booksOf, sumsOf } from "../support/desk-audit.ts";

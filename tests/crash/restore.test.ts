@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { AccountId, SubscriptionId } from "../../domain/ids.ts";
 import { bucketOf } from "../../workers/venues/desk/api.ts";
 import { sellContracts } from "../../workers/desk/stored/sell.ts";
-import { DeskKeys } from "../../redis/keys.ts";
+import { DeskKeys } from "../../workers/desk/stored/keys.ts";
 import type { AuditStore } from "../../workers/desk/audit/port.ts";
 import { openSqliteAudit } from "../../workers/desk/audit/sqlite.ts";
 import { connectDesk } from "../../workers/copier/brokers/desk/desk.ts";
@@ -27,26 +27,26 @@ const LONG = `s0_${"2".repeat(32)}`;
 
 let desk: TradingDesk;
 let store: AuditStore;
-let recorder: RoleProcess;
+let auditRole: RoleProcess;
 let roles: RoleProcess[] = [];
 
 beforeAll(async () => {
   desk = await startTradingDesk({
-    ...{ servers: 1, prices: { ABC: "5.00" }, durability: "always", recorder: false },
+    ...{ servers: 1, prices: { ABC: "5.00" }, durability: "always", audit: false },
   });
   store = openSqliteAudit(desk.data);
-  await startRecorder();
+  await startAudit();
   const own = { ...desk.env, FANFARE_QUOTES_PORT: String(await freePort()) };
   roles = [await startRole("quotes", own), await startRole("settle", own)];
 });
 afterAll(async () => {
-  await Promise.all([recorder, ...roles].map((role) => role.stop()));
+  await Promise.all([auditRole, ...roles].map((role) => role.stop()));
   await store.close();
   await desk.stop();
 });
 
-async function startRecorder(): Promise<void> {
-  recorder = await startRole("recorder", { ...desk.env, FANFARE_CONSUMER: "recorder" });
+async function startAudit(): Promise<void> {
+  auditRole = await startRole("audit", { ...desk.env, FANFARE_CONSUMER: "audit" });
 }
 
 const send = (lines: readonly string[], session?: string): Promise<DeskReply[]> =>
@@ -109,7 +109,7 @@ async function call(...words: string[]): Promise<{ code: number; said: string }>
   return { code: await child.exited, said };
 }
 
-/** All that the recorder has to write is written. */
+/** All that the audit role has to write is written. */
 async function drained(): Promise<void> {
   for (const partition of PARTITIONS.all()) {
     const { audit } = new DeskKeys(partition);
@@ -209,7 +209,7 @@ test("desk:prove holds after a loss, contracts and sales included, and names wha
 });
 
 test("restoring what stands as its audit says changes nothing, drained or not", async () => {
-  await recorder.stop();
+  await auditRole.stop();
   await send(USERS.map((user) => `ADD,${user},1.00`));
   const before = await standing();
   const counters = () =>
@@ -221,7 +221,7 @@ test("restoring what stands as its audit says changes nothing, drained or not", 
   expect([code, said.match(/stands as its audit says/g)?.length]).toEqual([0, PARTITIONS.count]);
   expect(await standing()).toEqual(before);
   expect(await counters()).toEqual(counted);
-  await startRecorder();
+  await startAudit();
   await drained();
 });
 
@@ -244,7 +244,7 @@ test("a Redis that lost its tail gets back what was drained of it; what was not 
   await drained();
   const books = await booksOf(desk.client, USERS);
   const drainedState = await standing();
-  await recorder.stop();
+  await auditRole.stop();
   const undrained = await send(USERS.map((user) => `ADD,${user},9.00`));
   for (const role of roles) await role.stop();
   await desk.redis.kill();
@@ -256,7 +256,7 @@ test("a Redis that lost its tail gets back what was drained of it; what was not 
   expect(await restore()).toMatchObject({ code: 0 });
   expect(await booksOf(desk.client, USERS)).toEqual(books);
   expect(await standing()).toEqual(drainedState);
-  await startRecorder();
+  await startAudit();
   const after = await send(USERS.map((user) => `ADD,${user},1.00`));
   await expectProven();
   const numbers = transactionsOf([...lost, ...undrained, ...after]);
@@ -267,7 +267,7 @@ test("a Redis that lost its tail gets back what was drained of it; what was not 
 test("what the audit does not know of is not overwritten, unless it is asked for", async () => {
   await drained();
   const older = await booksOf(desk.client, USERS);
-  await recorder.stop();
+  await auditRole.stop();
   await send(USERS.map((user) => `ADD,${user},3.00`));
   const newer = await booksOf(desk.client, USERS);
   for (const partition of PARTITIONS.all()) {
@@ -278,7 +278,7 @@ test("what the audit does not know of is not overwritten, unless it is asked for
   expect(await booksOf(desk.client, USERS)).toEqual(newer);
   expect(await restore("--force")).toMatchObject({ code: 0 });
   expect(await booksOf(desk.client, USERS)).toEqual(older);
-  await startRecorder();
+  await startAudit();
   await expectProven();
 });
 

@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { AccountId, SignalId, SubscriptionId } from "../../domain/ids.ts";
 import { eventsOf, parseAuditEntry, type AuditEvent } from "../../workers/desk/stored/audit.ts";
-import { DeskKeys, PartitionMap } from "../../redis/keys.ts";
+import { PartitionMap } from "../../redis/keys.ts";
+import { DeskKeys } from "../../workers/desk/stored/keys.ts";
 import { auditOf } from "../../workers/desk/audit/merged.ts";
 import type { AuditStore } from "../../workers/desk/audit/port.ts";
 import { connectRedis } from "../../workers/runtime/redis-client.ts";

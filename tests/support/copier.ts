@@ -29,7 +29,8 @@ import {
   type PackedOutcomes,
   type SettlementsEvent,
 } from "../../workers/copier/stored/events.ts";
-import { DeskKeys, HomeKeys, PartitionMap, RegionKeys } from "../../redis/keys.ts";
+import { HomeKeys, PartitionMap, RegionKeys } from "../../redis/keys.ts";
+import { DeskKeys } from "../../workers/desk/stored/keys.ts";
 import {
   parseStoredSignal,
   PROGRESS_FIELDS,

@@ -1,4 +1,4 @@
-/** The day-trading desk as it runs: Redis, the simulated quote server, desk servers and the recorder, each a process of its own. */
+/** The day-trading desk as it runs: Redis, the simulated quote server, desk servers and the audit role, each a process of its own. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -38,7 +38,7 @@ export interface TradingDeskOptions {
   /** `SYM` → price; other symbols walk. */
   readonly prices?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
-  readonly recorder?: boolean;
+  readonly audit?: boolean;
   /** `always` where a killed Redis must not have lost anything that was answered. */
   readonly durability?: "everysec" | "always";
 }
@@ -73,9 +73,9 @@ export async function startTradingDesk(options: TradingDeskOptions): Promise<Tra
   };
   const simulator = await startRole("simulator", env);
   const stops = [() => simulator.stop()];
-  if (options.recorder !== false) {
-    const recorder = await startRole("recorder", { ...env, FANFARE_CONSUMER: "recorder" });
-    stops.push(() => recorder.stop());
+  if (options.audit !== false) {
+    const drain = await startRole("audit", { ...env, FANFARE_CONSUMER: "audit" });
+    stops.push(() => drain.stop());
   }
 
   const servers: DeskServer[] = [];

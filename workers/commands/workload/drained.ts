@@ -1,11 +1,12 @@
 /** Whether all of the desk's audit has left its streams for the audit store. */
-import { DeskKeys, type PartitionMap } from "../../../redis/keys.ts";
+import type { PartitionMap } from "../../../redis/keys.ts";
+import { AUDIT_GROUPS } from "../../desk/stored/audit.ts";
+import { DeskKeys } from "../../desk/stored/keys.ts";
 import { asText, type Script } from "../../../redis/script.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 
 const POLL_MS = 5;
 const PATIENCE_MS = 120_000;
-const GROUP = "recorder";
 
 const lua = `
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'yes' end
@@ -23,7 +24,7 @@ const isDrained: Script<{ readonly partition: number }, boolean> = {
   name: "is-drained",
   lua,
   keys: ({ partition }) => [new DeskKeys(partition).audit],
-  args: () => [GROUP],
+  args: () => [AUDIT_GROUPS[0]],
   reply: (raw) => asText(raw) === "yes",
 };
 

@@ -11,7 +11,8 @@ import {
 import { saleCents } from "../../../domain/desk/contract.ts";
 import type { SignalId } from "../../../domain/ids.ts";
 import { parseBucket, type Contract } from "../../desk/stored/books.ts";
-import { DeskKeys, RegionKeys } from "../../../redis/keys.ts";
+import { RegionKeys } from "../../../redis/keys.ts";
+import { DeskKeys } from "../../desk/stored/keys.ts";
 import type { HaltAction, HaltScope } from "../stored/halt.ts";
 import { CLOCK_SKEW_MS } from "../stored/run.ts";
 import { deadLetters } from "../../../redis/streams.ts";

@@ -23,7 +23,8 @@ import {
   type PackedOutcomes,
   type SettlementsEvent,
 } from "../stored/events.ts";
-import { DeskKeys, HomeKeys, RegionKeys } from "../../../redis/keys.ts";
+import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
+import { DeskKeys } from "../../desk/stored/keys.ts";
 import {
   CHANNEL,
   followerOf,

@@ -1,25 +1,23 @@
 /**
  * The recorder: follows the home's `signals` and `links` and the regions'
- * `events` into the records, and the desk's `audit` into its store. It is
- * behind, never in the way: while the records are cut off the streams keep what
- * is not yet written, and nothing is acknowledged or trimmed before it is.
+ * `events` into the records. It is behind, never in the way: while the records
+ * are cut off the streams keep what is not yet written, and nothing is
+ * acknowledged or trimmed before it is.
  */
 import { constants, setPriority } from "node:os";
-import { DeskKeys, HomeKeys, PartitionMap, RegionKeys } from "../../../redis/keys.ts";
+import { HomeKeys, PartitionMap, RegionKeys } from "../../../redis/keys.ts";
 import { GROUPS } from "../../../redis/streams.ts";
 import { SYSTEM_CLOCK } from "../../runtime/clock.ts";
 import { consume, type Consumption } from "../../runtime/consume.ts";
 import { armCrashPoint } from "../../runtime/crash-point.ts";
 import { regionRedisUrls } from "../../runtime/env.ts";
 import type { Role } from "../../runtime/role.ts";
-import { openAudit } from "../../desk/audit/open.ts";
 import { openRecords } from "../../records/open.ts";
 import { connectRedis } from "../../runtime/redis-client.ts";
-import { recordAudit } from "../../desk/audit/record.ts";
 import { recordEvents, recordLinks, recordSignals } from "./record.ts";
 
 /** Entries a write. An entry of `events` is a whole shard, so a write is of some thousand orders. */
-const BATCH = { signals: 500, links: 500, events: 16, audit: 200 } as const;
+const BATCH = { signals: 500, links: 500, events: 16 } as const;
 /** Each write waits for the disk, or for a majority: one of many entries costs hardly more than one of one. */
 const GATHER_MS = 50;
 const GROUP = "recorder";
@@ -30,7 +28,7 @@ export const role: Role = async (env, stop, ready) => {
   // On one machine with those who trade it takes the time that they leave.
   setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
   armCrashPoint(env.FANFARE_CRASH_AT);
-  const [records, audit] = await Promise.all([openRecords(env), openAudit(env)]);
+  const records = await openRecords(env);
   const partitions = new PartitionMap(env.FANFARE_PARTITIONS).all();
   const storeAt = (url: string) => ({ redis: connectRedis(url), connect: () => connectRedis(url) });
   const home = storeAt(env.FANFARE_REDIS_URL);
@@ -59,11 +57,6 @@ export const role: Role = async (env, stop, ready) => {
     return [
       follow("signals", { ...home, stream: keys.signals, handle: recordSignals(records) }),
       follow("links", { ...home, stream: keys.links, handle: recordLinks(records) }),
-      follow("audit", {
-        ...home,
-        stream: new DeskKeys(partition).audit,
-        handle: recordAudit(audit, partition),
-      }),
       ...regions.map((region) =>
         follow("events", { ...region, stream: events, handle: recordEvents(records, Date.now) }),
       ),
@@ -72,5 +65,5 @@ export const role: Role = async (env, stop, ready) => {
   ready();
   await Promise.all(loops);
   for (const { redis } of [home, ...regions]) redis.close();
-  await Promise.all([records.close(), audit.close()]);
+  await records.close();
 };

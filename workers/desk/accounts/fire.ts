@@ -9,7 +9,7 @@ import { firedEvent } from "../stored/audit.ts";
 import type { AccountDraft } from "../stored/draft.ts";
 import { packTrigger } from "../stored/fields.ts";
 import type { DeskCall } from "../stored/transaction.ts";
-import { DeskKeys } from "../../../redis/keys.ts";
+import { DeskKeys } from "../stored/keys.ts";
 import type { Redis } from "../../runtime/redis.ts";
 import { AccountBook, type Desk, type DeskEvent, type Work } from "./book.ts";
 

@@ -7,7 +7,7 @@
 import { AccountDraft, wordsOf } from "../stored/draft.ts";
 import { reserveTransactions } from "../stored/commit.ts";
 import type { DeskCall, Reserved } from "../stored/transaction.ts";
-import { DeskKeys } from "../../../redis/keys.ts";
+import { DeskKeys } from "../stored/keys.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 
 export interface Reading extends Reserved {

@@ -4,7 +4,7 @@
  * everything below the stream's first entry is in the store.
  */
 import { MANY_USERS } from "../stored/audit.ts";
-import { DeskKeys } from "../../../redis/keys.ts";
+import { DeskKeys } from "../stored/keys.ts";
 import { fieldsOf } from "../../runtime/entries.ts";
 import type { Redis } from "../../runtime/redis.ts";
 import type { AuditStore, StoredEntry } from "./port.ts";

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { parseAuditEntry, eventsOf } from "../stored/audit.ts";
 import { AccountBook } from "../accounts/book.ts";
 import { executeCommands } from "../accounts/execute.ts";
-import { DeskKeys } from "../../../redis/keys.ts";
+import { DeskKeys } from "../stored/keys.ts";
 import { deadLetters } from "../../../redis/streams.ts";
 import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
 import { until } from "../../../tests/support/wait.ts";
@@ -15,7 +15,7 @@ import { openAudit } from "./open.ts";
 import { readEnv } from "../../runtime/env.ts";
 import { connectRedis } from "../../runtime/redis-client.ts";
 import type { Redis } from "../../runtime/redis.ts";
-import { role } from "../../copier/recorder/role.ts";
+import { role } from "./role.ts";
 
 const STREAM = new DeskKeys(0).audit;
 const folder = mkdtempSync(join(tmpdir(), "fanfare-audit-"));

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { PartitionMap } from "../../../redis/keys.ts";
-import { DeskKeys } from "../../../redis/keys.ts";
+import { DeskKeys } from "../stored/keys.ts";
 import type { AccountId } from "../../../domain/ids.ts";
 import {
   sendLines,

@@ -5,7 +5,8 @@
  * are added up to that place exactly.
  */
 import { eventsOf } from "../stored/audit.ts";
-import { DeskKeys, type PartitionMap } from "../../../redis/keys.ts";
+import type { PartitionMap } from "../../../redis/keys.ts";
+import { DeskKeys } from "../stored/keys.ts";
 import { asList, asText, type Script } from "../../../redis/script.ts";
 import { auditOf, isAfter, nextOf } from "../audit/merged.ts";
 import type { AuditStore } from "../audit/port.ts";

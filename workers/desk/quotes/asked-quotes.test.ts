@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
-import { askedQuoteKey, askingKey, PAID_QUOTES_KEY } from "../../../redis/keys.ts";
+import { askedQuoteKey, askingKey, PAID_QUOTES_KEY } from "../stored/keys.ts";
 import { freePort } from "../../../tests/support/ports.ts";
 import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
 import { startPeer, type Peer } from "../../../tests/support/tcp.ts";

@@ -8,7 +8,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Quote } from "../../../domain/desk/quote.ts";
 import { releaseAsking, storeQuote, takeQuote } from "../stored/asked-quote.ts";
-import { PAID_QUOTES_KEY } from "../../../redis/keys.ts";
+import { PAID_QUOTES_KEY } from "../stored/keys.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 import { askHedged } from "./hedge.ts";
 import type { Answer, AskedSource } from "./port.ts";

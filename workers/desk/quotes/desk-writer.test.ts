@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import type { Quote } from "../../../domain/desk/quote.ts";
 import { TICKS_KEPT_MS } from "../stored/quotes.ts";
-import { DeskKeys, PartitionMap } from "../../../redis/keys.ts";
+import { PartitionMap } from "../../../redis/keys.ts";
+import { DeskKeys } from "../stored/keys.ts";
 import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
 import { until } from "../../../tests/support/wait.ts";
 import { connectRedis } from "../../runtime/redis-client.ts";

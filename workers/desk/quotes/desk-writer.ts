@@ -6,7 +6,8 @@
 import { getLogger } from "@logtape/logtape";
 import type { Quote } from "../../../domain/desk/quote.ts";
 import { writeDeskQuotes } from "../stored/quotes.ts";
-import { DeskKeys, type PartitionMap } from "../../../redis/keys.ts";
+import type { PartitionMap } from "../../../redis/keys.ts";
+import { DeskKeys } from "../stored/keys.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 
 /** At five symbols and five quotes a second of each, over six minutes. */

@@ -1,5 +1,5 @@
 /** A partition's audit from both its places: all that is stored, and all that its stream holds, each entry once. */
-import { DeskKeys } from "../../../redis/keys.ts";
+import { DeskKeys } from "../stored/keys.ts";
 import { keyOf, PAGE, type AuditStore, type StoredEntry } from "../audit/port.ts";
 import { entriesSince } from "../../runtime/entries.ts";
 import type { Redis } from "../../runtime/redis.ts";

@@ -2,7 +2,7 @@
 import { BOOKS_KEPT_MS } from "../stored/books.ts";
 import { AUDITED_HASHES } from "../stored/audit.ts";
 import { packTrigger } from "../stored/fields.ts";
-import { DeskKeys } from "../../../redis/keys.ts";
+import { DeskKeys } from "../stored/keys.ts";
 import type { Redis } from "../../runtime/redis.ts";
 import type { Replay } from "./replay.ts";
 

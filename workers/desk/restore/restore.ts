@@ -5,7 +5,8 @@
  * that stands as its audit says is left alone, so it may be run again at any
  * time. What the audit does not know of is never overwritten unasked.
  */
-import { DeskKeys, type PartitionMap } from "../../../redis/keys.ts";
+import type { PartitionMap } from "../../../redis/keys.ts";
+import { DeskKeys } from "../stored/keys.ts";
 import { deskMark, whileUnmoved, type DeskMark, type RedisCommand } from "../stored/restore.ts";
 import { isAfter, nextOf } from "../audit/merged.ts";
 import { PAGE, type AuditStore, type StoredEntry } from "../audit/port.ts";

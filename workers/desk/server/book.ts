@@ -1,6 +1,7 @@
 /** The desk's own books, shown: every contract of a bucket, a page a partition. */
 import { parseBucket } from "../stored/books.ts";
-import { DeskKeys, type PartitionMap } from "../../../redis/keys.ts";
+import type { PartitionMap } from "../../../redis/keys.ts";
+import { DeskKeys } from "../stored/keys.ts";
 import type { ContractsAnswer } from "../../venues/desk/api.ts";
 import type { Redis } from "../../runtime/redis.ts";
 

@@ -18,7 +18,7 @@ import { executeCommands, type ReadyCommand, type Reply } from "../accounts/exec
 import { fireTriggers, type FireCursor } from "../accounts/fire.ts";
 import { MAX_HELD } from "../../../domain/desk/account.ts";
 import { waitingTriggers } from "../stored/waiting.ts";
-import { DeskKeys } from "../../../redis/keys.ts";
+import { DeskKeys } from "../stored/keys.ts";
 import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
 import { until } from "../../../tests/support/wait.ts";
 import { connectRedis } from "../../runtime/redis-client.ts";

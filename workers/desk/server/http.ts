@@ -11,7 +11,8 @@ import { HTTPException } from "hono/http-exception";
 import * as v from "valibot";
 import { DESK_USER_PATTERN } from "../../../domain/desk/command.ts";
 import { problemOf, type ErrorCode, type Fault } from "../../../domain/error-codes.ts";
-import { DeskKeys, type PartitionMap } from "../../../redis/keys.ts";
+import type { PartitionMap } from "../../../redis/keys.ts";
+import { DeskKeys } from "../stored/keys.ts";
 import { ID_PATTERN, type AccountId } from "../../../domain/ids.ts";
 import {
   BalancesSchema,

@@ -1,6 +1,7 @@
 /** Settlements in the order they happened, for whoever follows them with a cursor. */
 import type { SettledContract } from "../stored/settle.ts";
-import { DeskKeys, type PartitionMap } from "../../../redis/keys.ts";
+import type { PartitionMap } from "../../../redis/keys.ts";
+import { DeskKeys } from "../stored/keys.ts";
 import type { SettlementsAnswer } from "../../venues/desk/api.ts";
 import type { Redis } from "../../runtime/redis.ts";
 

@@ -5,7 +5,8 @@
 import { getLogger } from "@logtape/logtape";
 import { settleBatch } from "../stored/settle.ts";
 import type { DeskCall } from "../stored/transaction.ts";
-import { DeskKeys, PartitionMap } from "../../../redis/keys.ts";
+import { PartitionMap } from "../../../redis/keys.ts";
+import { DeskKeys } from "../stored/keys.ts";
 import type { Role } from "../../runtime/role.ts";
 import { connectRedis } from "../../runtime/redis-client.ts";
 import { run, type Redis } from "../../runtime/redis.ts";

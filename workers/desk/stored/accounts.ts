@@ -1,5 +1,5 @@
 /** What users have at the desk, read straight from the books of a partition. */
-import { DeskKeys } from "../../../redis/keys.ts";
+import { DeskKeys } from "./keys.ts";
 import { asList, asText, type Script } from "../../../redis/script.ts";
 
 /** What a user ends with. Zeros are left out of the maps. */

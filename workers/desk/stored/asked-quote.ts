@@ -5,7 +5,7 @@
  */
 import { ASKED_QUOTE_VALID_MS, type Quote } from "../../../domain/desk/quote.ts";
 import { parseStoredQuote } from "./quotes.ts";
-import { askedQuoteKey, askingKey } from "../../../redis/keys.ts";
+import { askedQuoteKey, askingKey } from "./keys.ts";
 import { asInteger, asList, asText, LUA_NOW, type Script } from "../../../redis/script.ts";
 
 export interface TakeQuoteArgs {

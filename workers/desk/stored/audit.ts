@@ -6,6 +6,9 @@
 import type { DeskRefusal } from "../../../domain/desk/refusals.ts";
 import type { Fired } from "../../../domain/desk/rules.ts";
 
+/** The consumer groups of the audit streams. The name is from when the recorder drained them. */
+export const AUDIT_GROUPS = ["recorder"] as const;
+
 /** The hashes of a partition whose changes an entry repeats, as `field\nvalue\nfield\nvalue …`. */
 export const AUDITED_HASHES = [
   "balances",

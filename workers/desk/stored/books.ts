@@ -5,7 +5,7 @@
 import type { SettlementKind, ContractType } from "../../../domain/products/binary.ts";
 import type { OpenedTerms } from "../../venues/desk/api.ts";
 import type { AccountId, ClientOrderId, SignalId } from "../../../domain/ids.ts";
-import { DeskKeys } from "../../../redis/keys.ts";
+import { DeskKeys } from "./keys.ts";
 import { asInteger, asList, asText, LUA_NOW, type Script } from "../../../redis/script.ts";
 
 /** DESK: a quote that is bought or sold at is at most this old. */

@@ -6,7 +6,7 @@
 import type { Changes, AccountDraft } from "./draft.ts";
 import { AUDITED_HASHES } from "./audit.ts";
 import type { DeskCall, Reserved } from "./transaction.ts";
-import { DeskKeys } from "../../../redis/keys.ts";
+import { DeskKeys } from "./keys.ts";
 import { asInteger, asList, LUA_NOW, type Script } from "../../../redis/script.ts";
 
 /** What was decided by a time that is longer ago than this is decided again. */

@@ -1,7 +1,7 @@
 /** Money into the desk's accounts. */
 import type { AccountId } from "../../../domain/ids.ts";
 import { auditArgs, auditKeys, AUDIT_MANY_LUA, type DeskCall } from "./transaction.ts";
-import { DeskKeys } from "../../../redis/keys.ts";
+import { DeskKeys } from "./keys.ts";
 import { asInteger, LUA_NOW, type Script } from "../../../redis/script.ts";
 
 export interface DepositArgs extends DeskCall {

@@ -1,7 +1,7 @@
 /** Puts into the audit what no command does: answers of the quote server that came unasked or late, servers that come and go. */
 import { paidEvent, type PaidAnswer } from "./audit.ts";
 import type { DeskCall } from "./transaction.ts";
-import { DeskKeys } from "../../../redis/keys.ts";
+import { DeskKeys } from "./keys.ts";
 import { asInteger, LUA_NOW, type Script } from "../../../redis/script.ts";
 
 export interface NoteArgs extends DeskCall {

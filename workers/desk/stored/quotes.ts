@@ -5,7 +5,7 @@
  * follow the same stream.
  */
 import type { Quote } from "../../../domain/desk/quote.ts";
-import type { DeskKeys } from "../../../redis/keys.ts";
+import type { DeskKeys } from "./keys.ts";
 import { asInteger, type Script } from "../../../redis/script.ts";
 
 /** Ticks are kept this much longer than the newest one of their symbol. */

@@ -3,7 +3,7 @@
  * keys; what touches those is done only while the partition stands where it
  * stood when its audit was read, so that nothing that happened since is undone.
  */
-import { DeskKeys } from "../../../redis/keys.ts";
+import { DeskKeys } from "./keys.ts";
 import { asInteger, asList, asText, type Script } from "../../../redis/script.ts";
 
 /** How far a partition has come; both grow with whatever it does. */

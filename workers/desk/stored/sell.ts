@@ -8,7 +8,7 @@ import type { SignalId } from "../../../domain/ids.ts";
 import { BATCHES_LUA, BOOKS_KEPT_MS, QUOTE_VALID_MS, standingIn, type Contract } from "./books.ts";
 import type { OrderColumns } from "./open.ts";
 import { auditArgs, auditKeys, AUDIT_MANY_LUA, type DeskCall } from "./transaction.ts";
-import { DeskKeys } from "../../../redis/keys.ts";
+import { DeskKeys } from "./keys.ts";
 import { asInteger, asList, LUA_NOW, type Script } from "../../../redis/script.ts";
 
 export interface SellArgs extends DeskCall {

@@ -6,7 +6,7 @@ import type { SettlementKind } from "../../../domain/products/binary.ts";
 import type { AccountId, ClientOrderId } from "../../../domain/ids.ts";
 import { BOOKS_KEPT_MS } from "./books.ts";
 import { auditArgs, auditKeys, AUDIT_MANY_LUA, type DeskCall } from "./transaction.ts";
-import { DeskKeys } from "../../../redis/keys.ts";
+import { DeskKeys } from "./keys.ts";
 import { asInteger, LUA_NOW, type Script } from "../../../redis/script.ts";
 
 /** DESK: without a quote within this long after the expiry, a contract is void. */

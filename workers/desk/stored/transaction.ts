@@ -3,7 +3,7 @@
  * number, and its audit entry of one packed line, written with the change.
  */
 import { MANY_USERS } from "./audit.ts";
-import { DeskKeys } from "../../../redis/keys.ts";
+import { DeskKeys } from "./keys.ts";
 
 /** Who works on a desk partition, as whatever is audited is told. */
 export interface DeskCall {

@@ -2,7 +2,7 @@
  * What waits at the desk: of each symbol the trigger that is met first. A symbol
  * is looked up by itself; what else waits for it is not gone through.
  */
-import { DeskKeys } from "../../../redis/keys.ts";
+import { DeskKeys } from "./keys.ts";
 import { asInteger, asList, asText, type Script } from "../../../redis/script.ts";
 
 /** Symbols a call. */
