@@ -10,7 +10,7 @@ interface Entry {
 /** Every setting of every deployable's `env.ts`, with the default that stands in its schema. */
 async function settings(): Promise<Map<string, string | undefined>> {
   const found = new Map<string, string | undefined>();
-  for (const path of new Bun.Glob("{edge,workers/runtime,local}/env.ts").scanSync(".")) {
+  for (const path of ["edge/env.ts", "workers/runtime/env.ts", "local/env.ts"]) {
     const module = (await import(`../../${path}`)) as Record<string, { entries?: unknown }>;
     for (const { entries } of Object.values(module)) {
       for (const [name, entry] of Object.entries((entries ?? {}) as Record<string, Entry>)) {
