@@ -1,6 +1,6 @@
 /** What each kind of hook makes of a request: a signal and the key under which the same delivery is known again. */
 import type { Signal } from "../../domain/copier/signal.ts";
-import type { Hook } from "../../redis/hook.ts";
+import type { Hook } from "../../domain/copier/hook.ts";
 import { failure, type Failure } from "../../domain/result.ts";
 
 export interface Delivery {

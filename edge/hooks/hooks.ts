@@ -1,7 +1,7 @@
 /** `POST /hooks/:hook`: signals from senders of webhooks, each by the proof that its kind has to offer. */
 import type { HookId } from "../../domain/ids.ts";
 import { ID_PATTERN } from "../../domain/ids.ts";
-import type { Hook } from "../../redis/hook.ts";
+import type { Hook } from "../../domain/copier/hook.ts";
 import { HomeKeys, hookKey } from "../../redis/keys.ts";
 import { mediaTypeOf, readBytes } from "../body.ts";
 import type { Edge, EdgeApp } from "../edge.ts";

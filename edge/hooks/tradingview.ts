@@ -5,7 +5,7 @@
  */
 import type { Fault } from "../../domain/error-codes.ts";
 import type { HomeKeys } from "../../redis/keys.ts";
-import type { Hook } from "../../redis/hook.ts";
+import type { Hook } from "../../domain/copier/hook.ts";
 import { canonicalBody, type Signal } from "../../domain/copier/signal.ts";
 import { parseCents } from "../../domain/money.ts";
 import type { InferOutput } from "valibot";

@@ -12,7 +12,7 @@ import {
 } from "../../domain/ids.ts";
 import type { Subscription } from "../../domain/copier/subscription.ts";
 import { startBridge } from "../../local/bridge.ts";
-import type { Hook } from "../../redis/hook.ts";
+import type { Hook } from "../../domain/copier/hook.ts";
 import { HomeKeys, hookKey, liveChannel, PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import { projectChannel } from "../../workers/copier/roster/channel.ts";
 import { route } from "../../redis/route.ts";

@@ -8,7 +8,7 @@ import type { Grant } from "../../domain/copier/grant.ts";
 import type { PersonId } from "../../domain/ids.ts";
 import type { ScopeSettings } from "../../domain/copier/plan-layer.ts";
 import type { Subscription } from "../../domain/copier/subscription.ts";
-import type { Hook } from "../../redis/hook.ts";
+import type { Hook } from "../../domain/copier/hook.ts";
 
 /** A document's `_id` is deterministic, so that writing it again changes nothing. */
 export interface Document {

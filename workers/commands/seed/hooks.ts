@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { compactDecrypt, CompactEncrypt } from "jose";
 import { asId, type ChannelId, type HookId, type PersonId } from "../../../domain/ids.ts";
-import type { Hook } from "../../../redis/hook.ts";
+import type { Hook } from "../../../domain/copier/hook.ts";
 import type { HookRecord, Records } from "../../records/port.ts";
 
 /** Where the hooks lead, and in whose name. */

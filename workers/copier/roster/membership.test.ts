@@ -10,7 +10,7 @@ import type { SubscriptionId } from "../../../domain/ids.ts";
 import type { Subscription } from "../../../domain/copier/subscription.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import { parseRosterShard, wasSeated } from "../stored/roster.ts";
-import { prune } from "./prune-script.ts";
+import { prune } from "./prune.ts";
 import { seat } from "./seat.ts";
 import { startRedis } from "../../../tests/support/redis.ts";
 import { connectRedis } from "../../runtime/redis-client.ts";

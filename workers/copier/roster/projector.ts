@@ -9,7 +9,7 @@ import type { ChannelId, HookId, SubscriptionId } from "../../../domain/ids.ts";
 import { foldScopes, layUnder, type LayeredPlan } from "../../../domain/copier/plan-layer.ts";
 import type { SettingsScope } from "../../../domain/copier/setting.ts";
 import type { Subscription } from "../../../domain/copier/subscription.ts";
-import { projectHook } from "../../../redis/hook.ts";
+import { projectHook } from "./hook.ts";
 import { HomeKeys, hookKey, PartitionMap } from "../../../redis/keys.ts";
 import { projectChannel } from "./channel.ts";
 import { setLayer } from "../stored/layers.ts";

@@ -1,11 +1,66 @@
 /** Forgets who left long ago, shard by shard, once no job can name the roster as it was with them. */
 import type { ChannelId } from "../../../domain/ids.ts";
 import { ANSWER_TTL_MS } from "../../../redis/accept.ts";
-import { HomeKeys } from "../../../redis/keys.ts";
-import { prune } from "./prune-script.ts";
+import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
 import { parseRoute } from "../../../redis/route.ts";
 import { run } from "../../runtime/redis.ts";
 import type { Targets } from "./projector.ts";
+import { asInteger, LUA_NOW, type Script } from "../../../redis/script.ts";
+
+export interface PruneArgs {
+  readonly partition: number;
+  readonly broker: string;
+  readonly channel: ChannelId;
+  readonly shard: number;
+  /** The version that the channel's route names now. */
+  readonly routed: number;
+  /** How long after its acceptance a signal may still be copied. */
+  readonly keptMs: number;
+}
+
+const pruneLua = `
+${LUA_NOW}
+local shard, routed, kept, now = ARGV[1], ARGV[2], tonumber(ARGV[3]), now_ms()
+local rows, removed = KEYS[1] .. ':' .. shard, 0
+local below, noted_at = string.match(redis.call('HGET', KEYS[1], 'noted:' .. shard) or '', '^(%d+),(%d+)$')
+if below and now - tonumber(noted_at) < kept then return 0 end
+if below then
+  below = tonumber(below)
+  local flat = redis.call('HGETALL', rows)
+  for i = 1, #flat, 2 do
+    local version, found, payload = string.match(flat[i + 1], '^%[(%d+),%[([%d,]*)%],(.*)%]$')
+    local turns, first = {}, 1
+    for turn in string.gmatch(found, '%d+') do turns[#turns + 1] = turn end
+    while turns[first + 1] and tonumber(turns[first + 1]) <= below do first = first + 2 end
+    if first > #turns then
+      redis.call('HDEL', rows, flat[i])
+      redis.call('HDEL', KEYS[2], flat[i])
+      removed = removed + 1
+    elseif first > 1 then
+      redis.call('HSET', rows, flat[i], string.format('[%s,[%s],%s]', version, table.concat(turns, ',', first), payload))
+    end
+  end
+end
+redis.call('HSET', KEYS[1], 'noted:' .. shard, string.format('%s,%d', routed, now))
+return removed
+`;
+
+/**
+ * Forgets comings and goings that no job can name any more, and the rows of
+ * those who have nothing else left. It notes which version the route names;
+ * once that note is `keptMs` old, every job that named an older one is over.
+ * Replies how many rows went.
+ */
+export const prune: Script<PruneArgs, number> = {
+  name: "prune",
+  lua: pruneLua,
+  keys: ({ partition, channel, broker }) => {
+    const region = new RegionKeys(partition);
+    return [region.rosterHead(channel, broker), region.rosterSeats(channel, broker)];
+  },
+  args: ({ shard, routed, keptMs }) => [String(shard), String(routed), String(keptMs)],
+  reply: asInteger,
+};
 
 /** Answers how many rows went. */
 export async function pruneRosters(
