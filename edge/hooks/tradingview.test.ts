@@ -42,18 +42,65 @@ test("a symbol is matched to the channel's spelling of it, with or without an ex
   }
 });
 
-test("a delivery is known by its header, else by id and time, else for a minute by its body", async () => {
-  const body = "symbol=R_100,contract=CALL,stake=5,duration=30";
-  const alert = `${body} id=a time=2026-01-31T11:59:30Z`;
-  expect(await read(alert, { "idempotency-key": "k" })).toMatchObject({
-    value: { idempotencyKey: "hook:tv:key:k" },
-  });
-  expect(await read(alert)).toMatchObject({
-    value: { idempotencyKey: "hook:tv:alert:a@2026-01-31T11:59:30Z" },
-  });
-  const first = await read(body);
-  expect(first).toMatchObject({ value: { answerTtlMs: 60_000 } });
-  expect(await read(`${body} id=a`)).toEqual(first);
+const ALERT = "symbol=R_100,contract=CALL,stake=5,duration=30";
+const TIME = "2026-01-31T11:59:30Z";
+
+async function keyOf(body: string, headers?: Record<string, string>): Promise<string> {
+  const delivery = await read(body, headers);
+  if (!delivery.ok) throw new Error(`refused: ${delivery.code}`);
+  return delivery.value.idempotencyKey;
+}
+
+test("an idempotency key in the header is the delivery's identity", async () => {
+  expect(await keyOf(`${ALERT} id=a time=${TIME}`, { "idempotency-key": "k" })).toBe(
+    "hook:tv:key:k",
+  );
+});
+
+test("another id, another time or another signal is another alert", async () => {
+  const first = `${ALERT} id=a time=${TIME}`;
+  const others = [
+    `${ALERT} id=b time=${TIME}`,
+    `${ALERT} time=${TIME}`,
+    `${ALERT} id=a time=2026-01-31T11:59:31Z`,
+    `${ALERT} id=a`,
+    ALERT,
+    ...[
+      ["R_100", "EURUSD"],
+      ["CALL", "PUT"],
+      ["stake=5", "stake=6"],
+      ["duration=30", "duration=31"],
+    ].map(([from = "", to = ""]) => first.replace(from, to)),
+    `action=close symbol=R_100 id=a time=${TIME}`,
+  ];
+  const keys = await Promise.all([first, ...others].map((each) => keyOf(each)));
+  expect(new Set(keys).size).toBe(1 + others.length);
+});
+
+test("the same alert is one identity in JSON, in text and in any spelling of its values", async () => {
+  const facts = { symbol: "EURUSD", contract: "CALL", durationSeconds: 30, id: "a" };
+  const spellings = [
+    `symbol=FX:EURUSD contract=CALL stake=5 duration=30 id=a time=${TIME}`,
+    `id=a, time=2026-01-31T11:59:30.000Z, duration=30, action=open, channel=demo, stakeCents=500, contract=CALL, symbol=EUR/USD`,
+    JSON.stringify({ ...facts, stake: "5.00", time: TIME }),
+    JSON.stringify({ ...facts, stakeCents: 500, time: "2026-01-31T11:59:30.0Z" }),
+  ];
+  const keys = await Promise.all(spellings.map((each) => keyOf(each)));
+  expect(new Set(keys).size).toBe(1);
+});
+
+test("an alert without a time is known again for a minute, one with a time for as long as any key", async () => {
+  for (const untimed of [ALERT, `${ALERT} id=a`]) {
+    expect(await read(untimed)).toMatchObject({ value: { answerTtlMs: 60_000 } });
+  }
+  const timed = await read(`${ALERT} time=${TIME}`);
+  expect(timed.ok && timed.value.answerTtlMs).toBeUndefined();
+});
+
+test("an identity is as short for the longest id as for none", async () => {
+  const long = await keyOf(`${ALERT} id=${"x".repeat(64)} time=${TIME}`);
+  expect(long).toHaveLength((await keyOf(ALERT)).length);
+  expect(long.length).toBeLessThanOrEqual(255);
 });
 
 test("an alert is stale after a minute, and five seconds before its time", async () => {

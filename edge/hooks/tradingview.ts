@@ -1,7 +1,8 @@
 /**
  * TradingView: it signs nothing, so the secret is the last part of the URL; it
  * sends JSON or text, resends without a delivery id, and spells a pair without
- * its slash.
+ * its slash. Two deliveries are the same alert when they have the same id, the
+ * same time and the same signal.
  */
 import type { Fault } from "../../domain/error-codes.ts";
 import type { HomeKeys } from "../../redis/keys.ts";
@@ -22,8 +23,11 @@ type Body = OpenBody | InferOutput<typeof TradingViewBody.close>;
 
 const MAX_AGE_MS = 60_000;
 const MAX_AHEAD_MS = 5_000;
-/** Without an id and a time, the same body within this is the same alert, resent. */
-const SAME_BODY_MS = 60_000;
+/**
+ * How long an alert without a time is known again. TradingView resends for about
+ * twenty seconds; later the same id and signal are the alert's next firing.
+ */
+const UNTIMED_TTL_MS = 60_000;
 
 export async function readTradingView(
   hook: TradingViewHook,
@@ -37,25 +41,32 @@ export async function readTradingView(
   const fields = readFields(request);
   const body = fields.ok ? checkSignal(TradingViewBody, fields.value) : fields;
   if (!body.ok) return body;
-  const { id, time, channel } = body.value;
+  const { time, channel } = body.value;
   const wrongChannel = channelFault(hook, channel);
   if (wrongChannel) return wrongChannel;
   if (time !== undefined && !isFresh(time, nowMs)) return failure("WEBHOOK_STALE");
   const read = await signalIn(hook, body.value, channelSymbols);
   if (!read.ok) return read;
   const signal = read.value;
-  const known = `hook:${hook.id}`;
   const chosen = request.headers.get("idempotency-key");
-  if (chosen !== null) return success({ signal, idempotencyKey: `${known}:key:${chosen}` });
-  if (id !== undefined && time !== undefined) {
-    return success({ signal, idempotencyKey: `${known}:alert:${id}@${time}` });
+  if (chosen !== null) {
+    return success({ signal, idempotencyKey: `hook:${hook.id}:key:${chosen}` });
   }
-  const hash = await sha256Hex(canonicalBody(signal));
   return success({
     signal,
-    idempotencyKey: `${known}:body:${hash}`,
-    answerTtlMs: SAME_BODY_MS,
+    idempotencyKey: `hook:${hook.id}:alert:${await alertDigest(body.value, signal)}`,
+    ...(time === undefined ? { answerTtlMs: UNTIMED_TTL_MS } : {}),
   });
+}
+
+/**
+ * The identity of an alert. One alert on a watch list fires for several symbols
+ * in the same second with the same id, so the signal belongs to it. Text and JSON
+ * that mean the same have the same digest, and it is as long for any id.
+ */
+async function alertDigest({ id, time }: Body, signal: Signal): Promise<string> {
+  const timeMs = time === undefined ? null : Date.parse(time);
+  return await sha256Hex(JSON.stringify([id ?? null, timeMs, canonicalBody(signal)]));
 }
 
 async function signalIn(
