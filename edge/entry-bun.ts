@@ -37,6 +37,7 @@ const app = createApp(openEdge(env.value, stop.signal, sha256), {
 });
 
 const server = Bun.serve<SocketEvents>({
+  ...(env.value.HOST === undefined ? {} : { hostname: env.value.HOST }),
   port: env.value.PORT,
   // Longer than a stream of events may be still.
   idleTimeout: 120,

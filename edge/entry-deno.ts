@@ -12,7 +12,7 @@ declare const Deno: {
   exit(code: number): never;
   addSignalListener(signal: "SIGTERM" | "SIGINT", handler: () => void): void;
   serve(
-    options: { readonly port: number; readonly onListen: () => void },
+    options: { readonly hostname?: string; readonly port: number; readonly onListen: () => void },
     handler: (request: Request) => Response | Promise<Response>,
   ): { shutdown(): Promise<void> };
   upgradeWebSocket(request: Request): { readonly response: Response; readonly socket: WebSocket };
@@ -53,6 +53,7 @@ const app = createApp(openEdge(env.value, stop.signal), {
 
 const server = Deno.serve(
   {
+    ...(env.value.HOST === undefined ? {} : { hostname: env.value.HOST }),
     port: env.value.PORT,
     onListen() {
       console.log("ready");

@@ -30,6 +30,19 @@ test("all faults and unknown names are reported together", () => {
   });
 });
 
+test("the address to listen at is an IP address, and every one of the machine unless set", () => {
+  const readHost = (source: Record<string, string>) => {
+    const env = readEnv({ ...GOOD, ...source });
+    return env.ok ? env.value.HOST : env.faults;
+  };
+  expect(readHost({})).toBeUndefined();
+  expect(readHost({ HOST: "192.0.2.2" })).toBe("192.0.2.2");
+  expect(readHost({ HOST: "::" })).toBe("::");
+  expect(readHost({ HOST: "my-machine" })).toEqual([
+    "HOST must be an IP address such as 127.0.0.1, or 0.0.0.0",
+  ]);
+});
+
 test("a private key among the issuer's keys is refused", () => {
   const key = '{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA","d":"AA"}]}';
   expect(readEnv({ ...GOOD, FANFARE_ISSUER_KEYS: key })).toMatchObject({ ok: false });

@@ -43,6 +43,8 @@ const publicKey = v.pipe(
 );
 
 export const EdgeSchema = v.object({
+  /** The address that the Bun and Deno entries listen at; every address of the machine unless set. */
+  HOST: v.optional(v.pipe(v.string(), v.ip("an IP address such as 127.0.0.1, or 0.0.0.0"))),
   /** Where the Bun and Deno entries listen. */
   PORT: v.optional(
     v.pipe(v.string(), v.regex(/^\d{1,5}$/, "a port number"), v.transform(Number)),
@@ -126,6 +128,7 @@ export function readEnv(source: Readonly<Record<string, unknown>>): EnvResult {
 /** What the log may show of the settings: addresses, never tokens or keys. */
 export function summaryOf(env: EdgeEnv): Record<string, unknown> {
   return {
+    host: env.HOST ?? null,
     port: env.PORT,
     home: new URL(env.FANFARE_HOME_URL).host,
     regions: Object.entries(env.FANFARE_REGIONS).map(

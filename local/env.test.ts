@@ -5,7 +5,7 @@ test("without settings everything has its default", () => {
   expect(readSettings({}, "/home/of/it")).toEqual({
     ok: true,
     value: {
-      ...{ port: 8787, data: "/home/of/it/.data", durability: "everysec" },
+      ...{ host: undefined, port: 8787, data: "/home/of/it/.data", durability: "everysec" },
       mongodbUri: undefined,
       auditMongodbUri: undefined,
     },
@@ -13,10 +13,14 @@ test("without settings everything has its default", () => {
 });
 
 test("all faults are told together, unknown names among them", () => {
-  const source = { PORT: "99999", FANFARE_DURABILITY: "maybe", FANFARE_DATE: "x", OTHER: "y" };
+  const source = {
+    ...{ HOST: "my-machine", PORT: "99999", FANFARE_DURABILITY: "maybe" },
+    ...{ FANFARE_DATE: "x", OTHER: "y" },
+  };
   expect(readSettings(source, "/")).toEqual({
     ok: false,
     faults: [
+      "HOST must be an IP address of this machine, 127.0.0.1 for this machine alone, or 0.0.0.0 for all",
       "PORT must be a port number",
       "FANFARE_DURABILITY must be everysec or always",
       "FANFARE_DATE is not a setting of npm start",
@@ -31,6 +35,12 @@ test.each([
   const settings = readSettings({ MONGODB_URI }, "/");
   if (!settings.ok) throw new Error("valid settings were refused");
   expect(summaryOf(settings.value)).toEndWith(expected);
+});
+
+test("the summary says where the edge listens if that is not everywhere", () => {
+  const settings = readSettings({ HOST: "192.0.2.2" }, "/");
+  if (!settings.ok) throw new Error("valid settings were refused");
+  expect(summaryOf(settings.value)).toStartWith("port 8787 at 192.0.2.2, ");
 });
 
 test("an audit with a server of its own is told beside the records", () => {

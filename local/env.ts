@@ -8,6 +8,13 @@ const mongodbUri = v.pipe(
 );
 
 export const LocalSchema = v.object({
+  /** The address that the edge listens at; every address of this machine unless set. */
+  HOST: v.optional(
+    v.pipe(
+      v.string(),
+      v.ip("an IP address of this machine, 127.0.0.1 for this machine alone, or 0.0.0.0 for all"),
+    ),
+  ),
   /** Where the edge listens. */
   PORT: v.optional(
     v.pipe(
@@ -33,6 +40,7 @@ export const LocalSchema = v.object({
 });
 
 export interface Settings {
+  readonly host: string | undefined;
   readonly port: number;
   /** Absolute. */
   readonly data: string;
@@ -59,10 +67,12 @@ export function readSettings(
     }
   }
   if (faults.length > 0 || !parsed.success) return { ok: false, faults };
-  const { PORT, FANFARE_DATA, FANFARE_DURABILITY, MONGODB_URI, AUDIT_MONGODB_URI } = parsed.output;
+  const { HOST, PORT, FANFARE_DATA, FANFARE_DURABILITY, MONGODB_URI, AUDIT_MONGODB_URI } =
+    parsed.output;
   return {
     ok: true,
     value: {
+      host: HOST,
       port: PORT,
       data: resolve(root, FANFARE_DATA),
       durability: FANFARE_DURABILITY,
@@ -74,12 +84,13 @@ export function readSettings(
 
 /** One line for people; a password inside an address is not in it. */
 export function summaryOf(settings: Settings): string {
-  const { port, data, durability } = settings;
+  const { host, port, data, durability } = settings;
   const store = (uri: string | undefined): string =>
     uri === undefined ? "SQLite" : `MongoDB at ${hostsOf(uri)}`;
   const apart = settings.auditMongodbUri;
   const audit = apart === undefined ? "" : `, audit in ${store(apart)}`;
-  return `port ${port}, data in ${data}, Redis fsync ${durability}, records in ${store(settings.mongodbUri)}${audit}`;
+  const at = host === undefined ? "" : ` at ${host}`;
+  return `port ${port}${at}, data in ${data}, Redis fsync ${durability}, records in ${store(settings.mongodbUri)}${audit}`;
 }
 
 /** A list of hosts is no URL that can be parsed, so the user part is cut off by its last @. */

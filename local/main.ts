@@ -5,12 +5,13 @@
  */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { addressesOf, addressFault } from "./addresses.ts";
 import { readSettings, summaryOf, type Settings } from "./env.ts";
 import { demoToken, openKeys } from "./keys.ts";
 import { noteProcesses, stopLeftovers } from "./leftovers.ts";
 import { takeLock } from "./lock.ts";
 import { preparePage } from "./page.ts";
-import { freePorts, isFree } from "./ports.ts";
+import { freePorts } from "./ports.ts";
 import type { StartResult } from "./process.ts";
 import { installRedis } from "./redis-install.ts";
 import { prepareRedis } from "./redis.ts";
@@ -33,21 +34,22 @@ function fail(message: string, exitCode = 1): never {
   process.exit(exitCode);
 }
 
-const settings = readSettings(process.env, ROOT);
-if (!settings.ok) fail(settings.faults.map((each) => `configuration: ${each}`).join("\n"), 2);
-process.exit(await main(settings.value));
+const read = readSettings(process.env, ROOT);
+if (!read.ok) fail(read.faults.map((each) => `configuration: ${each}`).join("\n"), 2);
+process.exit(await main(read.value));
 
-async function main({ port, data, durability, ...rest }: Settings): Promise<number> {
+async function main(settings: Settings): Promise<number> {
+  const { host, port, data, durability } = settings;
   const startedMs = performance.now();
-  say(`Fanfare: ${summaryOf({ port, data, durability, ...rest })}`);
+  say(`Fanfare: ${summaryOf(settings)}`);
   mkdirSync(data, { recursive: true, mode: 0o700 });
   const lock = takeLock(data);
   if (!lock.ok) fail(`Fanfare already runs on ${data} (process ${lock.pid}).`);
   if (lock.afterCrash) await stopLeftovers(data, say);
-  for (const host of ["0.0.0.0", "127.0.0.1"]) {
-    if (await isFree(port, host)) continue;
+  const fault = await addressFault(host, port);
+  if (fault) {
     lock.release();
-    fail(`Port ${port} is taken: stop what listens there, or set PORT to another.`);
+    fail(fault.message, fault.exitCode);
   }
   const installed = installRedis(say);
   if (!installed.ok) {
@@ -59,7 +61,7 @@ async function main({ port, data, durability, ...rest }: Settings): Promise<numb
   const redis = await prepareRedis({ data, durability, password: keys.redisPassword });
   const services = servicesOf({
     root: ROOT,
-    settings: { port, data, durability, ...rest },
+    settings,
     keys,
     redis,
     ports: await freePorts([port, redis.port], ...INTERNAL_PORTS),
@@ -98,7 +100,7 @@ async function main({ port, data, durability, ...rest }: Settings): Promise<numb
     noteRunning(data, services.settings);
     say(
       await invitation({
-        port,
+        ...addressesOf(host, port),
         logs,
         token: await demoToken(keys, "demo-provider", Date.now()),
         traderToken: await demoToken(keys, "daytrader", Date.now()),
@@ -140,14 +142,16 @@ async function stopAtSignal(supervisor: Supervisor): Promise<void> {
 }
 
 async function invitation(facts: {
-  port: number;
+  home: string;
+  elsewhere: readonly string[];
   logs: string;
   token: string;
   traderToken: string;
   password: string;
   seconds: number;
 }): Promise<string> {
-  const home = `http://127.0.0.1:${facts.port}`;
+  const { home, elsewhere } = facts;
+  const network = elsewhere.map((each) => `\n  in the network ${each}`).join("");
   const signal = {
     ...{ channel: "demo", symbol: "EUR/USD", contract: "CALL" },
     ...{ stakeCents: 500, durationSeconds: 10 },
@@ -158,7 +162,7 @@ async function invitation(facts: {
     "[3] COMMIT_BUY,daytrader",
   ];
   return `
-Ready in ${facts.seconds.toFixed(1)} s: ${home}
+Ready in ${facts.seconds.toFixed(1)} s: ${home}${network}
   sign in with   demo@fanfare.local   ${facts.password}
   as day trader  trader@fanfare.local   ${facts.password}
   API document   ${home}/openapi.json

@@ -1,19 +1,24 @@
-/** Ports for what listens on this machine only, and whether one is taken. */
+/** Ports for what listens on this machine only, and whether something can listen at an address. */
 import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 
-export async function isFree(port: number, host: string): Promise<boolean> {
+/** The system's code for why nothing can listen there, such as `EADDRINUSE`, or nothing. */
+export async function listenFault(port: number, host: string): Promise<string | undefined> {
   const server = createServer();
   return await new Promise((resolve) => {
-    server.once("error", () => {
-      resolve(false);
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      resolve(error.code ?? error.name);
     });
     server.listen({ port, host, exclusive: true }, () => {
       server.close(() => {
-        resolve(true);
+        resolve(undefined);
       });
     });
   });
+}
+
+export async function isFree(port: number, host: string): Promise<boolean> {
+  return (await listenFault(port, host)) === undefined;
 }
 
 /**

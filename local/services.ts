@@ -122,6 +122,7 @@ export function servicesOf({ root, settings, keys, redis, ports }: Parts): Servi
     settings: { ...store, ...records, ...desk, ...issuer },
     edge: (page) =>
       bun("edge", [join(root, "edge/entry-bun.ts")], {
+        ...(settings.host === undefined ? {} : { HOST: settings.host }),
         PORT: String(settings.port),
         FANFARE_HOME_URL: loopback(ports.bridge),
         FANFARE_HOME_TOKEN: keys.bridgeToken,
