@@ -5,6 +5,7 @@
  */
 import type { Problem } from "../../domain/error-codes.ts";
 import type { Command, CommandReply, DeskApi } from "./desk-api.ts";
+import { randomId } from "./random-id.ts";
 
 export type Outcome =
   | { readonly kind: "done"; readonly reply: CommandReply }
@@ -19,7 +20,7 @@ const PAUSE_MS = 500;
 
 export class DeskSession {
   readonly #desk: DeskApi;
-  readonly #name = crypto.randomUUID();
+  readonly #name = randomId();
   readonly #pauseMs: number;
   #n = 0;
   #unclear: Command | undefined;

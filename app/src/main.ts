@@ -3,5 +3,9 @@ import { createApp } from "vue";
 import "bootstrap/dist/css/bootstrap.min.css";
 import "./style.css";
 import App from "./App.vue";
+import { showFaults } from "./fault.ts";
 
-createApp(App).mount("#app");
+const app = createApp(App);
+const note = document.getElementById("fault");
+if (note) showFaults(app, note);
+app.mount("#app");

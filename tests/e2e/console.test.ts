@@ -1,48 +1,42 @@
 /** The page as a provider uses it, in a real browser on the whole system. `UPDATE_SCREENSHOTS=1` renews those in `docs/`. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import type { Browser, Page } from "playwright-core";
-import { need } from "../support/needs.ts";
+import type { Page } from "playwright-core";
 import { until } from "../support/wait.ts";
-import { findChromium, launchBrowser } from "./browser.ts";
-import { startSystem, type System } from "./system.ts";
+import {
+  hasBrowser,
+  openStage,
+  screenshot,
+  signIn,
+  START_TIMEOUT_MS,
+  TEST_TIMEOUT_MS,
+  type Stage,
+} from "./stage.ts";
+import type { System } from "./system.ts";
 
 const FOLLOWERS = "1,000";
 /** Of all the tests here together. */
 const SENT = 3;
-const START_TIMEOUT_MS = 180_000;
-const TEST_TIMEOUT_MS = 60_000;
 
-const chromium = findChromium();
-const runs = need("Chromium", chromium !== undefined, "not installed");
-
-describe.skipIf(!runs)("the console", () => {
+describe.skipIf(!hasBrowser)("the console", () => {
+  let stage: Stage;
   let system: System;
-  let browser: Browser;
   let page: Page;
-  const complaints: string[] = [];
+  let complaints: string[];
 
   beforeAll(async () => {
-    system = await startSystem();
-    browser = await launchBrowser(chromium ?? "");
-    page = await browser.newPage({ viewport: { width: 1280, height: 720 } });
-    page.on("console", (message) => {
-      if (message.type() === "error" || message.type() === "warning") {
-        complaints.push(message.text());
-      }
-    });
-    page.on("pageerror", (error) => complaints.push(error.message));
+    stage = await openStage();
+    ({ system, page, complaints } = stage);
   }, START_TIMEOUT_MS);
 
   afterAll(async () => {
-    await browser?.close();
-    await system?.stop();
+    await stage?.close();
   }, TEST_TIMEOUT_MS);
 
   test(
     "a wrong password is refused in the edge's own words",
     async () => {
       await page.goto(system.url);
-      await signIn(page, system.email, "not the password");
+      await signIn(page, { ...system, password: "not the password" });
       await page.getByRole("alert").getByText("E-mail and password do not match.").waitFor();
       // A browser reports each answer of 400 and above by itself.
       expect(complaints.splice(0).filter((each) => !each.includes("401"))).toEqual([]);
@@ -53,7 +47,7 @@ describe.skipIf(!runs)("the console", () => {
   test(
     "a double click sends one signal, which reaches every follower",
     async () => {
-      await signIn(page, system.email, system.password);
+      await signIn(page, system);
       await page.getByRole("button", { name: "10 s", exact: true }).click();
       // As slowly as a hand: the answer to the first click is there before the second.
       await page.getByRole("button", { name: "Send CALL" }).dblclick({ delay: 60 });
@@ -164,12 +158,6 @@ async function untilComplete(page: Page, contract: "CALL" | "PUT"): Promise<void
   expect(await read(fanOut.locator("[data-outcome=placed]"))).toBe(FOLLOWERS);
 }
 
-async function signIn(page: Page, email: string, password: string): Promise<void> {
-  await page.getByLabel("E-mail").fill(email);
-  await page.getByLabel("Password").fill(password);
-  await page.getByRole("button", { name: "Sign in" }).click();
-}
-
 async function read(locator: ReturnType<Page["locator"]>): Promise<string> {
   return (await locator.innerText()).trim();
 }
@@ -179,9 +167,4 @@ function countSettled(results: string): number {
   return [...results.matchAll(/([\d,]+) (?:won|lost|void)/g)]
     .map((each) => Number((each[1] ?? "").replaceAll(",", "")))
     .reduce((sum, each) => sum + each, 0);
-}
-
-async function screenshot(page: Page, path: string): Promise<void> {
-  if (process.env["UPDATE_SCREENSHOTS"] !== "1") return;
-  await page.screenshot({ path, fullPage: true, animations: "disabled" });
 }

@@ -1,39 +1,32 @@
 /** The desk's page as a day trader uses it, in a real browser on the whole system. `UPDATE_SCREENSHOTS=1` renews those in `docs/`. */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import type { Browser, Page } from "playwright-core";
-import { need } from "../support/needs.ts";
+import type { Page } from "playwright-core";
 import { until } from "../support/wait.ts";
-import { findChromium, launchBrowser } from "./browser.ts";
-import { startSystem, type System } from "./system.ts";
+import {
+  hasBrowser,
+  openStage,
+  screenshot,
+  signIn,
+  START_TIMEOUT_MS,
+  TEST_TIMEOUT_MS,
+  type Stage,
+} from "./stage.ts";
+import type { System } from "./system.ts";
 
-const START_TIMEOUT_MS = 180_000;
-const TEST_TIMEOUT_MS = 60_000;
-
-const chromium = findChromium();
-const runs = need("Chromium", chromium !== undefined, "not installed");
-
-describe.skipIf(!runs)("the desk", () => {
+describe.skipIf(!hasBrowser)("the desk", () => {
+  let stage: Stage;
   let system: System;
-  let browser: Browser;
   let page: Page;
-  const complaints: string[] = [];
+  let complaints: string[];
 
   beforeAll(async () => {
-    system = await startSystem();
-    browser = await launchBrowser(chromium ?? "");
-    page = await browser.newPage({ viewport: { width: 1280, height: 720 } });
-    page.on("console", (message) => {
-      if (message.type() === "error" || message.type() === "warning") {
-        complaints.push(message.text());
-      }
-    });
-    page.on("pageerror", (error) => complaints.push(error.message));
+    stage = await openStage();
+    ({ system, page, complaints } = stage);
   }, START_TIMEOUT_MS);
 
   afterAll(async () => {
-    await browser?.close();
-    await system?.stop();
+    await stage?.close();
   }, TEST_TIMEOUT_MS);
 
   const balance = async (): Promise<string> =>
@@ -44,9 +37,7 @@ describe.skipIf(!runs)("the desk", () => {
     "a day trader signs in with a real deposit on the account, and a price says that it is simulated",
     async () => {
       await page.goto(system.url);
-      await page.getByLabel("E-mail").fill(system.trader.email);
-      await page.getByLabel("Password").fill(system.trader.password);
-      await page.getByRole("button", { name: "Sign in" }).click();
+      await signIn(page, system.trader);
       await page.getByText("Added $10,000.00").waitFor();
       expect(await balance()).toBe("$10,000.00");
       await page.getByLabel("Symbol").first().fill("abc");
@@ -191,8 +182,3 @@ describe.skipIf(!runs)("the desk", () => {
     TEST_TIMEOUT_MS,
   );
 });
-
-async function screenshot(page: Page, path: string): Promise<void> {
-  if (process.env["UPDATE_SCREENSHOTS"] !== "1") return;
-  await page.screenshot({ path, fullPage: true, animations: "disabled" });
-}

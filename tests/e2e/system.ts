@@ -13,6 +13,7 @@ export interface Person {
 }
 
 export interface System extends Person {
+  /** As it was printed. */
   readonly url: string;
   readonly trader: Person;
   /** `kill -9`, by the name of its status line. */
@@ -20,13 +21,17 @@ export interface System extends Person {
   stop(): Promise<void>;
 }
 
-export async function startSystem(): Promise<System> {
+/** `settings` beside the port and the data folder, which are the system's own. */
+export async function startSystem(settings: Record<string, string> = {}): Promise<System> {
   const port = await freePort();
   const data = mkdtempSync(join(tmpdir(), "fanfare-e2e-"));
   const child = Bun.spawn([process.execPath, "local/main.ts"], {
     cwd: join(import.meta.dir, "../.."),
     // The page is to be built as a user's is, not as a test's.
-    env: { ...process.env, NODE_ENV: undefined, PORT: String(port), FANFARE_DATA: data },
+    env: {
+      ...{ ...process.env, NODE_ENV: undefined, HOST: undefined, ...settings },
+      ...{ PORT: String(port), FANFARE_DATA: data },
+    },
     stdout: "pipe",
     stderr: "pipe",
   });
@@ -53,7 +58,7 @@ export async function startSystem(): Promise<System> {
       START_TIMEOUT_MS,
     );
     return {
-      url: `http://127.0.0.1:${port}`,
+      url: /^Ready in .*: (\S+)$/m.exec(printed)?.[1] ?? "",
       ...signInOf("sign in with", printed),
       trader: signInOf("as day trader", printed),
       kill(name) {
