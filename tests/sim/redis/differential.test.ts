@@ -1,9 +1,7 @@
 /** The simulated Redis against the real one: the same calls, the same replies, the same data afterwards. */
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { accept } from "../../../redis/accept.ts";
-import { connectRedis } from "../../../workers/runtime/redis-client.ts";
-import type { Redis } from "../../../workers/runtime/redis.ts";
-import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { openRedis } from "../../support/own-redis.ts";
 import { Random } from "../random.ts";
 import { randomCall } from "./calls.ts";
 import { clientReply, Engine } from "./engine.ts";
@@ -16,17 +14,7 @@ const CALLS = 60;
 
 type Send = (command: string, args: string[]) => Promise<unknown>;
 
-let server: TestRedis;
-let client: Redis;
-
-beforeAll(async () => {
-  server = await startRedis();
-  client = connectRedis(server.url);
-});
-afterAll(async () => {
-  client.close();
-  await server.stop();
-});
+const { redis: client } = await openRedis();
 
 /**
  * Both keep the time of the machine, a moment apart: what is a time of now

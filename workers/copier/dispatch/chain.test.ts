@@ -1,26 +1,15 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { asId, signalIdIn, type ChannelId } from "../../../domain/ids.ts";
 import type { ChainLink } from "../stored/events.ts";
 import { HomeKeys } from "../../../redis/keys.ts";
-import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
+import { openRedis } from "../../../tests/support/own-redis.ts";
 import type { Entry } from "../../runtime/entries.ts";
-import { connectRedis } from "../../runtime/redis-client.ts";
-import type { Redis } from "../../runtime/redis.ts";
 import { chain } from "./chain.ts";
 
 const HOME = new HomeKeys(0);
 const sign = (hash: string) => Promise.resolve(`signed ${hash}`);
-let server: TestRedis;
-let redis: Redis;
 
-beforeAll(async () => {
-  server = await startRedis();
-  redis = connectRedis(server.url);
-});
-afterAll(async () => {
-  redis.close();
-  await server.stop();
-});
+const { redis } = await openRedis();
 
 function entryOf(channel: ChannelId, sequence: number): Entry {
   const id = signalIdIn(0, String(sequence).padStart(32, "0"));

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { afterAll, afterEach, expect, test } from "bun:test";
 import { asId, clientOrderId, type AccountId, type SubscriptionId } from "../../../domain/ids.ts";
 import type { CloseOutcome, Outcome } from "../../../domain/copier/outcome.ts";
 import type { AcceptedSignal } from "../../../domain/copier/signal.ts";
@@ -17,32 +17,24 @@ import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
 import { deadLetters } from "../../../redis/streams.ts";
 import { startLink } from "../../../tests/support/cut.ts";
 import { startMongo } from "../../../tests/support/mongo.ts";
-import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
+import { openRedis } from "../../../tests/support/own-redis.ts";
 import { until } from "../../../tests/support/wait.ts";
 import { parseRead } from "../../runtime/entries.ts";
 import { readEnv, type WorkerEnv } from "../../runtime/env.ts";
 import { openRecords } from "../../records/open.ts";
 import type { Records } from "../../records/port.ts";
-import { connectRedis } from "../../runtime/redis-client.ts";
 import { recordEvents } from "./record.ts";
 import { role } from "./role.ts";
 
-let server: TestRedis;
-let redis: ReturnType<typeof connectRedis>;
 const folders: string[] = [];
 const stops: (() => Promise<void>)[] = [];
 
-beforeAll(async () => {
-  server = await startRedis();
-  redis = connectRedis(server.url);
-});
+const { server, redis } = await openRedis();
 afterEach(async () => {
   for (const stop of stops.splice(0).reverse()) await stop();
   await redis.send("FLUSHALL", []);
 });
-afterAll(async () => {
-  redis.close();
-  await server.stop();
+afterAll(() => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 

@@ -3,7 +3,7 @@
  * again and is forgotten, a job that names a shard and a version finds exactly
  * those who sat there then.
  */
-import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
 import { asId, type AccountId, type ChannelId, type PersonId } from "../../../domain/ids.ts";
 import type { SubscriptionId } from "../../../domain/ids.ts";
@@ -12,18 +12,12 @@ import { RegionKeys } from "../../../redis/keys.ts";
 import { parseRosterShard, wasSeated } from "../stored/roster.ts";
 import { prune } from "./prune.ts";
 import { seat } from "./seat.ts";
-import { startRedis } from "../../../tests/support/redis.ts";
-import { connectRedis } from "../../runtime/redis-client.ts";
+import { openRedis } from "../../../tests/support/own-redis.ts";
 import { run } from "../../runtime/redis.ts";
 
 setDefaultTimeout(60_000);
 
-const server = await startRedis();
-const redis = connectRedis(server.url);
-afterAll(async () => {
-  redis.close();
-  await server.stop();
-});
+const { redis } = await openRedis();
 
 const SIZE = 4;
 const roster = { partition: 0, broker: "desk", channel: asId<ChannelId>("demo") };

@@ -1,14 +1,13 @@
 /** Two desk servers that both know the same accounts. */
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, test } from "bun:test";
 import { commitAccounts } from "../stored/commit.ts";
 import { noChanges } from "../stored/draft.ts";
 import { deposit } from "../stored/deposit.ts";
 import { readAccounts } from "../stored/accounts.ts";
 import type { DeskRefusal } from "../../../domain/desk/refusals.ts";
 import type { AccountId } from "../../../domain/ids.ts";
-import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
-import { connectRedis } from "../../runtime/redis-client.ts";
-import { run, type Redis } from "../../runtime/redis.ts";
+import { openRedis } from "../../../tests/support/own-redis.ts";
+import { run } from "../../runtime/redis.ts";
 import { AccountBook } from "./book.ts";
 import { executeCommands, type Reply } from "./execute.ts";
 import { fireTriggers } from "./fire.ts";
@@ -17,14 +16,9 @@ import { readDrafts } from "./read.ts";
 const CALL = { partition: 1, partitions: 4, server: "d" };
 const PENDING_MS = 60_000;
 
-let server: TestRedis;
-let redis: Redis;
 let one: AccountBook;
 let other: AccountBook;
-beforeAll(async () => {
-  server = await startRedis();
-  redis = connectRedis(server.url);
-});
+const { redis } = await openRedis();
 beforeEach(async () => {
   one = new AccountBook(redis, CALL);
   other = new AccountBook(redis, CALL);
@@ -34,10 +28,6 @@ beforeEach(async () => {
   await lines(one, ["DISPLAY_SUMMARY"]);
 });
 afterEach(async () => void (await redis.send("FLUSHALL", [])));
-afterAll(async () => {
-  redis.close();
-  await server.stop();
-});
 
 /** What each command of the one user is answered, at a quote of 1.00. */
 async function lines(

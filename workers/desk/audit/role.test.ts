@@ -2,33 +2,24 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 import { parseAuditEntry, eventsOf } from "../stored/audit.ts";
 import { AccountBook } from "../accounts/book.ts";
 import { executeCommands } from "../accounts/execute.ts";
 import { DeskKeys } from "../stored/keys.ts";
 import { deadLetters } from "../../../redis/streams.ts";
-import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
+import { openRedis } from "../../../tests/support/own-redis.ts";
 import { until } from "../../../tests/support/wait.ts";
 import { auditOf } from "./merged.ts";
 import { openAudit } from "./open.ts";
 import { readEnv } from "../../runtime/env.ts";
-import { connectRedis } from "../../runtime/redis-client.ts";
-import type { Redis } from "../../runtime/redis.ts";
 import { role } from "./role.ts";
 
 const STREAM = new DeskKeys(0).audit;
 const folder = mkdtempSync(join(tmpdir(), "fanfare-audit-"));
 
-let server: TestRedis;
-let redis: Redis;
-beforeAll(async () => {
-  server = await startRedis();
-  redis = connectRedis(server.url);
-});
-afterAll(async () => {
-  redis.close();
-  await server.stop();
+const { server, redis } = await openRedis();
+afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 

@@ -1,7 +1,7 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, test } from "bun:test";
 import { askedQuoteKey, askingKey, PAID_QUOTES_KEY } from "../stored/keys.ts";
 import { freePort } from "../../../tests/support/ports.ts";
-import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
+import { openRedis } from "../../../tests/support/own-redis.ts";
 import { startPeer, type Peer } from "../../../tests/support/tcp.ts";
 import { until } from "../../../tests/support/wait.ts";
 import { connectRedis } from "../../runtime/redis-client.ts";
@@ -9,24 +9,15 @@ import type { Redis } from "../../runtime/redis.ts";
 import { askedQuotes } from "./asked-quotes.ts";
 import { legacySource } from "./legacy.ts";
 
-let server: TestRedis;
-let redis: Redis;
 let peer: Peer | undefined;
 let clients: Redis[] = [];
 
-beforeAll(async () => {
-  server = await startRedis();
-  redis = connectRedis(server.url);
-});
+const { server, redis } = await openRedis();
 beforeEach(async () => void (await redis.send("FLUSHALL", [])));
 afterEach(() => {
   peer?.stop();
   for (const client of clients) client.close();
   clients = [];
-});
-afterAll(async () => {
-  redis.close();
-  await server.stop();
 });
 
 /** One server of the quotes role, with a connection of its own. */

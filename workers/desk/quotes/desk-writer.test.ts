@@ -1,29 +1,18 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
+import { beforeEach, expect, test } from "bun:test";
 import type { Quote } from "../../../domain/desk/quote.ts";
 import { TICKS_KEPT_MS } from "../stored/quotes.ts";
 import { PartitionMap } from "../../../redis/keys.ts";
+import { openRedis } from "../../../tests/support/own-redis.ts";
 import { DeskKeys } from "../stored/keys.ts";
-import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
 import { until } from "../../../tests/support/wait.ts";
 import { connectRedis } from "../../runtime/redis-client.ts";
-import type { Redis } from "../../runtime/redis.ts";
 import { deskWriter } from "./desk-writer.ts";
 
 const NOW = 1_800_000_000_000;
 const desk = new DeskKeys(1);
 
-let server: TestRedis;
-let redis: Redis;
-
-beforeAll(async () => {
-  server = await startRedis();
-  redis = connectRedis(server.url);
-});
+const { server, redis } = await openRedis();
 beforeEach(async () => void (await redis.send("FLUSHALL", [])));
-afterAll(async () => {
-  redis.close();
-  await server.stop();
-});
 
 const quote = (sourceTimeMs: number, priceMicros: number, symbol = "R_100"): Quote => ({
   symbol,

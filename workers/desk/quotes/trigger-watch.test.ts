@@ -1,13 +1,13 @@
 /** Watches on a real Redis, with a quote server of the test's own behind the asked quotes. */
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { afterEach, expect, test } from "bun:test";
 import type { Quote } from "../../../domain/desk/quote.ts";
 import { takeQuote } from "../stored/asked-quote.ts";
 import { eventsOf, parseAuditEntry, type AuditEvent } from "../stored/audit.ts";
 import { AccountBook } from "../accounts/book.ts";
 import { executeCommands, type ReadyCommand } from "../accounts/execute.ts";
 import { PartitionMap } from "../../../redis/keys.ts";
-import { askedQuoteKey, DeskKeys } from "../stored/keys.ts";
-import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
+import { openRedis } from "../../../tests/support/own-redis.ts";
+import { DeskKeys, askedQuoteKey } from "../stored/keys.ts";
 import { startPeer, type Peer } from "../../../tests/support/tcp.ts";
 import { until } from "../../../tests/support/wait.ts";
 import { connectRedis } from "../../runtime/redis-client.ts";
@@ -19,19 +19,10 @@ import { triggerWatch, type TriggerWatch } from "./trigger-watch.ts";
 const partitions = new PartitionMap(2);
 const stopping: (() => Promise<void>)[] = [];
 
-let server: TestRedis;
-let redis: Redis;
-beforeAll(async () => {
-  server = await startRedis();
-  redis = connectRedis(server.url);
-});
+const { server, redis } = await openRedis();
 afterEach(async () => {
   await Promise.all(stopping.splice(0).map((stop) => stop()));
   await redis.send("FLUSHALL", []);
-});
-afterAll(async () => {
-  redis.close();
-  await server.stop();
 });
 
 /** Answers with this price; with none it hangs up. */

@@ -2,29 +2,22 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, test } from "bun:test";
 import { AccountBook } from "../accounts/book.ts";
 import { executeCommands } from "../accounts/execute.ts";
 import { PartitionMap } from "../../../redis/keys.ts";
+import { openRedis } from "../../../tests/support/own-redis.ts";
 import { DeskKeys } from "../stored/keys.ts";
-import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
 import type { AuditStore } from "../audit/port.ts";
 import { openSqliteAudit } from "../audit/sqlite.ts";
-import { connectRedis } from "../../runtime/redis-client.ts";
-import type { Redis } from "../../runtime/redis.ts";
 import { allEntries } from "./entries.ts";
 import { restorePartition, type Restored } from "./restore.ts";
 
 const desk = new DeskKeys(1);
 
-let server: TestRedis;
-let redis: Redis;
 let folder: string;
 let store: AuditStore;
-beforeAll(async () => {
-  server = await startRedis();
-  redis = connectRedis(server.url);
-});
+const { redis } = await openRedis();
 beforeEach(async () => {
   await redis.send("FLUSHALL", []);
   folder = mkdtempSync(join(tmpdir(), "fanfare-restore-"));
@@ -33,10 +26,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await store.close();
   rmSync(folder, { recursive: true, force: true });
-});
-afterAll(async () => {
-  redis.close();
-  await server.stop();
 });
 
 async function add(user: string): Promise<void> {
