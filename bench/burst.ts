@@ -4,11 +4,10 @@
  * how long until the last answer, and how many copies came too late.
  */
 import type { SignalId } from "../domain/ids.ts";
-import { until } from "../tests/support/wait.ts";
 import { numbersOf, optionsOf } from "./arguments.ts";
 import { startHouse, type House } from "./bed.ts";
 import { quantile, showProgress, table } from "./figures.ts";
-import { machine } from "./machine.ts";
+import { writeReport } from "./report.ts";
 import { forget, readAnswers } from "./round.ts";
 
 const DEFAULTS = { signals: "10", followers: "10000", rounds: "3", json: "" };
@@ -62,10 +61,7 @@ export async function run(args: string[]): Promise<void> {
     console.log(`${placed} orders placed, the last of them after ${Math.round(each.lastMs)} ms`);
     console.log(table(["signal", "placed", "too late", "others", "first(ms)", "last(ms)"], rows));
   }
-  if (options.json !== "") {
-    const report = { machine: machine(), signals, followers, bursts };
-    await Bun.write(options.json, `${JSON.stringify(report, null, 2)}\n`);
-  }
+  await writeReport(options.json, { signals, followers, bursts });
 }
 
 async function burst({ copier, post }: House, signals: number): Promise<Burst> {
@@ -85,11 +81,7 @@ async function burst({ copier, post }: House, signals: number): Promise<Burst> {
   const shares: Share[] = [];
   let lastAtMs = 0;
   for (const { id, acceptedAt } of accepted) {
-    await until(
-      "every follower has an outcome",
-      async () => (await copier.progress(id)).status === "complete",
-      60_000,
-    );
+    await copier.complete(id, 60_000);
     const { placed, outcomes, afterMs } = await readAnswers(copier.redis, id);
     const [firstMs, lastMs] =
       afterMs.length > 0 ? [quantile(afterMs, 0), quantile(afterMs, 1)] : [null, null];

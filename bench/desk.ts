@@ -15,7 +15,8 @@ import type { Figures } from "../workers/commands/workload/report.ts";
 import { numbersOf, optionsOf } from "./arguments.ts";
 import { generateWorkload } from "./desk-workload.ts";
 import { showProgress, table } from "./figures.ts";
-import { cpuMs, machine, peakMb } from "./machine.ts";
+import { cpuMs, peakMb } from "./machine.ts";
+import { writeReport } from "./report.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const REAL_FILE = join(ROOT, "../shared/data/daytrading/45User_testWorkLoad");
@@ -70,10 +71,7 @@ export async function run(args: string[]): Promise<void> {
   }
   showProgress("");
   console.log(tableOf(runs));
-  if (options.json !== "") {
-    const report = { desk: runs, machine: machine() };
-    await Bun.write(options.json, `${JSON.stringify(report, null, 2)}\n`);
-  }
+  await writeReport(options.json, { desk: runs });
 }
 
 async function measure(

@@ -7,7 +7,7 @@
 import { numbersOf, optionsOf } from "./arguments.ts";
 import { startHouse, type House } from "./bed.ts";
 import { quantile, showProgress, table } from "./figures.ts";
-import { machine } from "./machine.ts";
+import { writeReport } from "./report.ts";
 
 const DEFAULTS = { rate: "500", seconds: "10", followers: "1", json: "" };
 const WARM_UP_SECONDS = 3;
@@ -53,9 +53,7 @@ export async function run(args: string[]): Promise<void> {
     ...processes.map((name) => cpuMs[name]?.toFixed(2) ?? ""),
   ]);
   console.log(`\nCPU ms a signal\n${table(["signals/s", ...processes], shares)}`);
-  if (options.json !== "") {
-    await Bun.write(options.json, JSON.stringify({ machine: machine(), followers, edge: loads }));
-  }
+  await writeReport(options.json, { followers, edge: loads });
 }
 
 /** Sends at the times of a fixed schedule and waits for every answer. */

@@ -6,10 +6,11 @@ import { startRole } from "../tests/support/role.ts";
 import { numbersOf, optionsOf } from "./arguments.ts";
 import { startBed } from "./bed.ts";
 import { median, showProgress, table } from "./figures.ts";
-import { machine, rssMb } from "./machine.ts";
+import { rssMb } from "./machine.ts";
 import { measureBullMq, measurePlain } from "./peers/jobs.ts";
 import { measureXadd } from "./peers/xadd.ts";
-import { fanOutOnce, type Round } from "./round.ts";
+import { writeReport } from "./report.ts";
+import { fanOutRounds, type Round } from "./round.ts";
 
 /** Of one number of followers: medians, but for `placed`, the least. */
 interface FanOutFigures {
@@ -75,18 +76,14 @@ export async function run(args: string[]): Promise<void> {
       ],
     )}`,
   );
-  if (options.json !== "") {
-    const report = {
-      fanout: figures.map(({ everysec }) => withoutCpu(everysec)),
-      bullmq,
-      plain,
-      xadd,
-      always: figures.map(({ always }) => withoutCpu(always)),
-      redisCpuMs: figures.map(({ everysec }) => everysec.redisCpuMs),
-      machine: machine(),
-    };
-    await Bun.write(options.json, `${JSON.stringify(report, null, 2)}\n`);
-  }
+  await writeReport(options.json, {
+    fanout: figures.map(({ everysec }) => withoutCpu(everysec)),
+    bullmq,
+    plain,
+    xadd,
+    always: figures.map(({ always }) => withoutCpu(always)),
+    redisCpuMs: figures.map(({ everysec }) => everysec.redisCpuMs),
+  });
 }
 
 function withoutCpu({ redisCpuMs: _, ...rest }: FanOutFigures): Omit<FanOutFigures, "redisCpuMs"> {
@@ -100,15 +97,11 @@ async function measure(followers: number, rounds: number): Promise<Figures> {
   const measured: Partial<Figures> = {};
   for (const durability of DURABILITIES) {
     await copier.redis.send("CONFIG", ["SET", "appendfsync", durability]);
-    const all: Round[] = [];
     let mostMb = 0;
-    // The first one warms up.
-    for (let round = 0; round <= rounds; round += 1) {
-      showProgress(`${followers} followers, ${durability}: fan-out ${round} of ${rounds}`);
-      const each = await fanOutOnce(copier);
+    const title = `${followers} followers, ${durability}`;
+    const all = await fanOutRounds(copier, rounds, title, () => {
       mostMb = Math.max(mostMb, rssMb(worker.pid));
-      if (round > 0) all.push(each);
-    }
+    });
     measured[durability] = figuresOf(followers, all, mostMb);
   }
   await worker.stop();

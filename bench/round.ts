@@ -3,9 +3,8 @@ import type { SignalId } from "../domain/ids.ts";
 import { RegionKeys } from "../redis/keys.ts";
 import { DeskKeys } from "../workers/desk/stored/keys.ts";
 import { PARTITIONS, readBooks, readEvents, type Copier } from "../tests/support/copier.ts";
-import { until } from "../tests/support/wait.ts";
 import type { Redis } from "../workers/runtime/redis.ts";
-import { quantile } from "./figures.ts";
+import { quantile, showProgress } from "./figures.ts";
 import { redisCpuMs } from "./machine.ts";
 
 export interface Round {
@@ -21,15 +20,11 @@ export interface Round {
 /** Far longer than any measurement: no contract settles in the middle of one. */
 const DURATION_SECONDS = 86_400;
 
-export async function fanOutOnce(copier: Copier): Promise<Round> {
+async function fanOutOnce(copier: Copier): Promise<Round> {
   const { redis } = copier;
   const cpuBefore = await redisCpuMs(redis);
   const id = await copier.send({ durationSeconds: DURATION_SECONDS });
-  await until(
-    "every follower has an outcome",
-    async () => (await copier.progress(id)).status === "complete",
-    600_000,
-  );
+  await copier.complete(id, 600_000);
   const cpuMs = (await redisCpuMs(redis)) - cpuBefore;
   const { placed, afterMs } = await readAnswers(redis, id);
   await forget(copier, [id]);
@@ -41,6 +36,23 @@ export async function fanOutOnce(copier: Copier): Promise<Round> {
     lastMs: quantile(afterMs, 1),
     redisCpuMs: cpuMs,
   };
+}
+
+/** So many fan-outs, one after the other. A first one warms up, and is not among those that are answered. */
+export async function fanOutRounds(
+  copier: Copier,
+  rounds: number,
+  title: string,
+  afterEach = (): void => {},
+): Promise<Round[]> {
+  const measured: Round[] = [];
+  for (let round = 0; round <= rounds; round += 1) {
+    showProgress(`${title}: fan-out ${round} of ${rounds}`);
+    const each = await fanOutOnce(copier);
+    afterEach();
+    if (round > 0) measured.push(each);
+  }
+  return measured;
 }
 
 export interface Answers {

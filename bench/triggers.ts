@@ -3,7 +3,6 @@
  * keep, per look, per quote that meets none, and per quote that meets one; the
  * same with a thousand beside it, as most figures should not differ.
  */
-import { writeFileSync } from "node:fs";
 import { waitingTriggers } from "../workers/desk/stored/waiting.ts";
 import { AccountBook } from "../workers/desk/accounts/book.ts";
 import { executeCommands, type ReadyCommand } from "../workers/desk/accounts/execute.ts";
@@ -14,7 +13,8 @@ import { connectRedis } from "../workers/runtime/redis-client.ts";
 import { run as runScript, type Redis } from "../workers/runtime/redis.ts";
 import { numbersOf, optionsOf } from "./arguments.ts";
 import { median, showProgress, table } from "./figures.ts";
-import { machine, redisCpuMs } from "./machine.ts";
+import { redisCpuMs } from "./machine.ts";
+import { writeReport } from "./report.ts";
 
 const CALL = { partition: 0, partitions: 1, server: "bench" };
 const SYMBOLS = 100;
@@ -56,9 +56,7 @@ export async function run(args: string[]): Promise<void> {
       ]),
     ),
   );
-  if (options.json !== "") {
-    writeFileSync(options.json, `${JSON.stringify({ machine: machine(), figures }, null, 2)}\n`);
-  }
+  await writeReport(options.json, { figures });
 }
 
 async function measure(count: number): Promise<Figures> {

@@ -3,12 +3,12 @@
  * at a broker that takes 20 ms an order.
  */
 import { freePort } from "../tests/support/ports.ts";
-import { startRole } from "../tests/support/role.ts";
+import { startRoles } from "../tests/support/role.ts";
 import { numbersOf, optionsOf } from "./arguments.ts";
 import { startBed } from "./bed.ts";
 import { median, showProgress, table } from "./figures.ts";
-import { machine } from "./machine.ts";
-import { fanOutOnce } from "./round.ts";
+import { writeReport } from "./report.ts";
+import { fanOutRounds } from "./round.ts";
 
 const DEADLINE_MS = 600_000;
 
@@ -28,25 +28,13 @@ export async function run(args: string[]): Promise<void> {
   const slow = await startSlow(port, desk.url);
   const figures = [];
   for (const count of numbersOf(options.workers)) {
-    const workers = await Promise.all(
-      Array.from({ length: count }, (_, index) =>
-        startRole("broker", {
-          ...desk.env,
-          FANFARE_DESK_URL: `http://127.0.0.1:${port}`,
-          FANFARE_CONSUMER: `worker-${index}`,
-        }),
-      ),
-    );
-    const lasts: number[] = [];
-    let placed = followers;
-    for (let round = 0; round <= rounds; round += 1) {
-      showProgress(`${count} workers: fan-out ${round} of ${rounds}`);
-      const each = await fanOutOnce(copier);
-      if (round > 0) lasts.push(each.lastMs);
-      placed = Math.min(placed, each.placed);
-    }
+    const env = { ...desk.env, FANFARE_DESK_URL: `http://127.0.0.1:${port}` };
+    const names = Array.from({ length: count }, (_, index) => `worker-${index}`);
+    const workers = await startRoles("broker", env, names);
+    const all = await fanOutRounds(copier, rounds, `${count} workers`);
     await Promise.all(workers.map((worker) => worker.stop()));
-    const lastMs = median(lasts);
+    const placed = Math.min(...all.map((each) => each.placed));
+    const lastMs = median(all.map((each) => each.lastMs));
     const ordersPerSecond = Math.round((followers * 1000) / lastMs);
     figures.push({ workers: count, followers, placed, lastMs, ordersPerSecond });
   }
@@ -61,10 +49,7 @@ export async function run(args: string[]): Promise<void> {
       figures.map((each) => Object.values(each)),
     ),
   );
-  if (options.json !== "") {
-    const report = { workers: figures, machine: machine() };
-    await Bun.write(options.json, `${JSON.stringify(report, null, 2)}\n`);
-  }
+  await writeReport(options.json, { workers: figures });
 }
 
 async function startSlow(port: number, url: string): Promise<Bun.Subprocess> {

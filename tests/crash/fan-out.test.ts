@@ -23,8 +23,7 @@ import {
 } from "../support/copier.ts";
 import { parseBucket } from "../../workers/desk/stored/books.ts";
 import { RegionKeys } from "../../redis/keys.ts";
-import { startLink, type CuttableLink } from "../support/cut.ts";
-import { startDesk, type TestDesk } from "../support/desk.ts";
+import { startCuttableDesk, type CuttableDesk } from "../support/desk.ts";
 import { startRole, type RoleProcess } from "../support/role.ts";
 import { until } from "../support/wait.ts";
 
@@ -33,14 +32,12 @@ setDefaultTimeout(60_000);
 const FOLLOWERS = 1_000;
 const ROUNDS = 8;
 
-let desk: TestDesk;
-let link: CuttableLink;
+let desk: CuttableDesk;
 let copier: Copier;
 let worker: RoleProcess | undefined;
 
 beforeAll(async () => {
-  desk = await startDesk("always");
-  link = await startLink(Number(new URL(desk.url).port));
+  desk = await startCuttableDesk("always");
   copier = await startCopier(desk, FOLLOWERS);
 });
 afterEach(async () => {
@@ -49,25 +46,16 @@ afterEach(async () => {
 });
 afterAll(async () => {
   copier.stop();
-  await link.stop();
   await desk.stop();
 });
 
 async function startWorker(): Promise<void> {
-  const url = `http://127.0.0.1:${link.port}`;
-  worker = await startRole("broker", { ...desk.env, FANFARE_DESK_URL: url });
+  worker = await startRole("broker", desk.env);
 }
 
 /** Waits for the last outcome, and compares what was told with what was booked. */
 async function expectOneOutcomeEach(id: SignalId): Promise<Record<string, number>> {
-  await until(
-    "every follower has an outcome",
-    async () => {
-      const { status, counts } = await copier.progress(id);
-      return status === "complete" && counts.unknown === 0;
-    },
-    30_000,
-  );
+  await copier.resolve(id, 30_000);
   const outcomes = await readOutcomes(copier.redis, id);
   expect(outcomes.size).toBe(FOLLOWERS);
   const placed: string[] = [];
@@ -90,14 +78,14 @@ async function expectOneOutcomeEach(id: SignalId): Promise<Record<string, number
 describe("a broker worker killed in the middle of a fan-out", () => {
   test("after its intents and before its orders: the next one sends them, once", async () => {
     await startWorker();
-    link.cut();
+    desk.link.cut();
     const id = await copier.send();
     await until("intents are written", async () => {
       const keys = PARTITIONS.all().map((each) => new RegionKeys(each).job(id, "desk", 0));
       return (await copier.redis.send("EXISTS", keys)) === PARTITIONS.count;
     });
     await worker?.kill();
-    link.mend();
+    desk.link.mend();
     await startWorker();
     expect(await expectOneOutcomeEach(id)).toEqual({ placed: FOLLOWERS });
   });

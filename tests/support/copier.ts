@@ -47,6 +47,7 @@ import { complete } from "../../workers/copier/dispatch/redispatch.ts";
 import { connectRedis } from "../../workers/runtime/redis-client.ts";
 import { run, type Redis } from "../../workers/runtime/redis.ts";
 import type { DeskProcesses } from "./desk.ts";
+import { until } from "./wait.ts";
 
 export const PARTITIONS = new PartitionMap(4);
 export const CHANNEL = asId<ChannelId>("demo");
@@ -116,6 +117,10 @@ export interface Copier {
   /** Accepts a close, by the provider or the house, and, unless told otherwise, dispatches it. */
   close(what: Partial<CloseSignal>, dispatch?: boolean, isHouse?: boolean): Promise<Acceptance>;
   progress(id: SignalId): Promise<Progress>;
+  /** Waits until every copy has an outcome. */
+  complete(id: SignalId, timeoutMs?: number): Promise<Progress>;
+  /** Waits until none of them is unknown any more, either. */
+  resolve(id: SignalId, timeoutMs?: number): Promise<Progress>;
   stop(): void;
 }
 
@@ -150,8 +155,39 @@ export async function startCopier(
     if (reply.kind !== "accepted") throw new Error(JSON.stringify(reply));
     return reply.acceptance;
   };
+  const progress = async (id: SignalId): Promise<Progress> => {
+    const stored = parseStoredSignal(
+      await redis.send("HMGET", [HOME.signal(id), ...STORED_SIGNAL_FIELDS]),
+    );
+    if (!stored) throw new Error("no such signal");
+    const parts = await Promise.all(
+      PARTITIONS.all().map((partition) =>
+        redis.send("HMGET", [new RegionKeys(partition).progress(id), ...PROGRESS_FIELDS]),
+      ),
+    );
+    return sumProgress(stored, parts);
+  };
   return {
     redis,
+    progress,
+    complete: (id, timeoutMs) =>
+      until(
+        "every copy has an outcome",
+        async () => {
+          const now = await progress(id);
+          return now.status === "complete" && now;
+        },
+        timeoutMs,
+      ),
+    resolve: (id, timeoutMs) =>
+      until(
+        "every copy has an outcome that is known",
+        async () => {
+          const now = await progress(id);
+          return now.status === "complete" && now.counts.unknown === 0 && now;
+        },
+        timeoutMs,
+      ),
     async send(changes = {}, dispatch = true) {
       const signal: Signal = {
         channel: CHANNEL,
@@ -169,18 +205,6 @@ export async function startCopier(
       const reply = await take({ action: "close", channel: CHANNEL, ...what }, isHouse);
       if (dispatch) await complete(parts, HOME, reply.id);
       return reply;
-    },
-    async progress(id) {
-      const stored = parseStoredSignal(
-        await redis.send("HMGET", [HOME.signal(id), ...STORED_SIGNAL_FIELDS]),
-      );
-      if (!stored) throw new Error("no such signal");
-      const parts = await Promise.all(
-        PARTITIONS.all().map((partition) =>
-          redis.send("HMGET", [new RegionKeys(partition).progress(id), ...PROGRESS_FIELDS]),
-        ),
-      );
-      return sumProgress(stored, parts);
     },
     stop() {
       redis.close();

@@ -1,6 +1,7 @@
 /** The desk as it runs: Redis, simulated quotes, desk server and settler, each a process of its own. */
 import { connectDesk } from "../../workers/copier/brokers/desk/desk.ts";
 import type { Broker } from "../../workers/copier/brokers/port.ts";
+import { startLink, type CuttableLink } from "./cut.ts";
 import { freePort } from "./ports.ts";
 import { startRedis, type TestRedis } from "./redis.ts";
 import { startRole, type RoleProcess } from "./role.ts";
@@ -31,6 +32,27 @@ export async function startDesk(durability: "everysec" | "always" = "everysec"):
     async stop() {
       await desk.stop();
       await redis.stop();
+    },
+  };
+}
+
+export interface CuttableDesk extends TestDesk {
+  readonly link: CuttableLink;
+}
+
+/** The same, and who is started with its `env` reaches it through a link that can be cut. */
+export async function startCuttableDesk(
+  durability: "everysec" | "always" = "everysec",
+): Promise<CuttableDesk> {
+  const desk = await startDesk(durability);
+  const link = await startLink(Number(new URL(desk.url).port));
+  return {
+    ...desk,
+    env: { ...desk.env, FANFARE_DESK_URL: `http://127.0.0.1:${link.port}` },
+    link,
+    async stop() {
+      await link.stop();
+      await desk.stop();
     },
   };
 }

@@ -3,8 +3,10 @@ import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RedisClient, type Subprocess } from "bun";
+import { CLOCK_SKEW_MS } from "../../workers/copier/stored/run.ts";
 import { freePort } from "./ports.ts";
 import { noting, notedBytes } from "./synced/build.ts";
+import { until } from "./wait.ts";
 
 export interface TestRedis {
   readonly url: string;
@@ -26,6 +28,15 @@ export interface TestRedis {
   /** How much of the file it has synced, where that is noted: the rest is what a power cut may take. */
   syncedBytes(): number;
   stop(): Promise<void>;
+}
+
+/**
+ * Waits until a Redis that runs by now is old enough for a test: a signal from around
+ * the start of its Redis is taken as one that may have been sent, and is asked about first.
+ */
+export async function untilOldEnough(): Promise<void> {
+  const startedMs = Date.now();
+  await until("Redis has run for a while", () => Date.now() > startedMs + 2 * CLOCK_SKEW_MS);
 }
 
 interface How {

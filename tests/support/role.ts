@@ -50,6 +50,17 @@ export async function startRole(
   throw new Error(`${name} did not come up: ${await log}`);
 }
 
+/** The same role once for each name that it has in the consumer groups. */
+export async function startRoles(
+  name: string,
+  env: Readonly<Record<string, string>>,
+  consumers: readonly string[],
+): Promise<RoleProcess[]> {
+  return await Promise.all(
+    consumers.map((consumer) => startRole(name, { ...env, FANFARE_CONSUMER: consumer })),
+  );
+}
+
 function stateOf(pid: number): "alive" | "halted" | "dead" {
   const { stdout } = Bun.spawnSync(["ps", "-o", "stat=", "-p", String(pid)]);
   const letter = stdout.toString().trim().slice(0, 1);

@@ -11,7 +11,6 @@ import {
 import { asId, type PersonId, type SignalId, type SubscriptionId } from "../../../domain/ids.ts";
 import type { HaltScope } from "../../copier/stored/halt.ts";
 import { dispatchesOf, enqueue } from "../../../redis/enqueue.ts";
-import { CLOCK_SKEW_MS } from "../../copier/stored/run.ts";
 import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../../redis/progress.ts";
 import {
   followerOf,
@@ -20,8 +19,9 @@ import {
   startCopier,
   type Copier,
 } from "../../../tests/support/copier.ts";
+import { runCommand } from "../../../tests/support/command.ts";
 import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
-import { startRedis } from "../../../tests/support/redis.ts";
+import { startRedis, untilOldEnough } from "../../../tests/support/redis.ts";
 import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
 import { until } from "../../../tests/support/wait.ts";
 import { run } from "../../runtime/redis.ts";
@@ -34,28 +34,8 @@ const EVERY_MS = 50;
 
 const ALL = Array.from({ length: FOLLOWERS }, (_, index) => followerOf(index));
 
-interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-  readonly returnedAtMs: number;
-}
-
-async function control(env: Readonly<Record<string, string>>, ...words: string[]): Promise<Ran> {
-  const child = Bun.spawn([process.execPath, "workers/main.ts", "control", ...words], {
-    env: { ...process.env, ...env },
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const code = await child.exited;
-  const returnedAtMs = Date.now();
-  const [out, err] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  return { code, out, err, returnedAtMs };
-}
+const control = (env: Readonly<Record<string, string>>, ...words: string[]) =>
+  runCommand(["workers/main.ts", "control", ...words], env);
 
 describe("a halt under load", () => {
   let desk: TestDesk;
@@ -66,9 +46,7 @@ describe("a halt under load", () => {
     desk = await startDesk();
     copier = await startCopier(desk, FOLLOWERS, { deadlineMs: 10_000, balanceCents: 100_000_000 });
     worker = await startRole("broker", desk.env);
-    // A signal from around the start of its Redis is asked about rather than skipped, as it may have been sent.
-    const startedMs = Date.now();
-    await until("Redis has run for a while", () => Date.now() > startedMs + 2 * CLOCK_SKEW_MS);
+    await untilOldEnough();
   });
   afterAll(async () => {
     await worker.stop();
@@ -79,9 +57,6 @@ describe("a halt under load", () => {
   afterEach(async () => {
     for (const [scope] of cases) await control(desk.env, "lift", scope);
   });
-
-  const complete = (id: SignalId) =>
-    until("the fan-out is complete", async () => (await copier.progress(id)).status === "complete");
 
   /** When the desk opened the last order of these signals, by its own books. */
   async function lastOrderAtMs(ids: readonly SignalId[], of: readonly SubscriptionId[]) {
@@ -133,11 +108,11 @@ describe("a halt under load", () => {
       for (const each of dispatchesOf(stored!.signal, stored!.routes)) {
         await run(copier.redis, enqueue, each.enqueue);
       }
-      await until("a second has passed", () => Date.now() > halted.returnedAtMs + 1_000);
+      await until("a second has passed", () => Date.now() > halted.endedAtMs + 1_000);
       sending = false;
       await stream;
-      for (const id of ids) await complete(id);
-      const afterMs = (await lastOrderAtMs(ids, of)) - halted.returnedAtMs;
+      for (const id of ids) await copier.complete(id);
+      const afterMs = (await lastOrderAtMs(ids, of)) - halted.endedAtMs;
       expect(afterMs).toBeLessThanOrEqual(1_000);
       expect(await lastOrderAtMs([late], of)).toBe(0);
       expect((await readOutcomes(copier.redis, late)).get(of[0]!)).toEqual(["skipped: HALTED"]);
@@ -154,7 +129,7 @@ describe("a halt under load", () => {
       expect((await control(desk.env, "status")).out).toBe(`${scope}\thalted\teverywhere\n`);
       expect((await control(desk.env, "lift", scope)).code).toBe(0);
       const next = await copier.send();
-      await complete(next);
+      await copier.complete(next);
       expect((await copier.progress(next)).counts.placed).toBe(FOLLOWERS);
     },
   );

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { SignalId } from "../../../domain/ids.ts";
 import { readBooks, startCopier, followerOf, type Copier } from "../../../tests/support/copier.ts";
+import { runCommand } from "../../../tests/support/command.ts";
 import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
 import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
 import { until } from "../../../tests/support/wait.ts";
@@ -25,21 +26,12 @@ afterAll(async () => {
   await desk.stop();
 });
 
-async function control(...words: string[]): Promise<{ code: number; out: string; err: string }> {
-  const child = Bun.spawn([process.execPath, "workers/main.ts", "control", ...words], {
-    env: { ...process.env, ...desk.env },
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const code = await child.exited;
-  const out = await new Response(child.stdout).text();
-  return { code, out, err: await new Response(child.stderr).text() };
-}
+const control = (...words: string[]) =>
+  runCommand(["workers/main.ts", "control", ...words], desk.env);
 
 async function opened(): Promise<SignalId> {
   const id = await copier.send({ durationSeconds: 600 });
-  await until("it is open", async () => (await copier.progress(id)).status === "complete");
+  await copier.complete(id);
   return id;
 }
 
@@ -70,7 +62,7 @@ test.each(["channel:other", "provider:other", "broker:other", "follower:other"])
   "flatten %s closes nothing of others",
   async (scope) => {
     const id = await opened();
-    expect(await control("flatten", scope)).toEqual({
+    expect(await control("flatten", scope)).toMatchObject({
       ...{ code: 0, out: `Nothing of ${scope} is open.\n`, err: "" },
     });
     expect(await states(id)).toEqual({ open: FOLLOWERS });

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { runCommand } from "../../../tests/support/command.ts";
 import { startCopier, type Copier } from "../../../tests/support/copier.ts";
 import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
 import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
@@ -33,23 +34,14 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-async function command(...words: string[]): Promise<{ code: number; told: string }> {
-  const child = Bun.spawn([process.execPath, "workers/commands/fairness.ts", ...words], {
-    env: { ...process.env, ...desk.env, FANFARE_DATA: folder },
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const told = await Promise.all(
-    [child.stdout, child.stderr].map((each) => new Response(each).text()),
-  );
-  return { code: await child.exited, told: told.join("") };
-}
+const command = (...words: string[]) =>
+  runCommand(["workers/commands/fairness.ts", ...words], { ...desk.env, FANFARE_DATA: folder });
 
 test("what was served by the real workers is told from the records: everyone, in a turn that goes round", async () => {
   expect((await command()).code).toBe(2);
   for (let index = 0; index < SIGNALS; index += 1) {
     const id = await copier.send();
-    await until("it is served", async () => (await copier.progress(id)).status === "complete");
+    await copier.complete(id);
   }
   const records = openSqliteRecords(folder);
   await until("all is recorded", async () => {
@@ -58,17 +50,17 @@ test("what was served by the real workers is told from the records: everyone, in
   });
   await records.close();
   const json = join(folder, "fairness.json");
-  const { code, told } = await command("--channel", "demo", "--json", json);
+  const { code, out } = await command("--channel", "demo", "--json", json);
   expect(code).toBe(0);
-  expect(told).toContain(`${SIGNALS} signals, ${FOLLOWERS} followers`);
+  expect(out).toContain(`${SIGNALS} signals, ${FOLLOWERS} followers`);
   const report = (await Bun.file(json).json()) as FairnessReport;
   expect(report.dispersion).toBeLessThan(0.4);
   expect(report.spreadMs.worst).toBeGreaterThanOrEqual(report.spreadMs.median);
   expect(
     report.followers.every(({ signals, tooLate }) => signals === SIGNALS && tooLate === 0),
   ).toBe(true);
-  expect(told).toContain(report.followers[0]?.subscription ?? "nobody");
-  expect((await command("--channel", "other")).told).toContain("no signal of the channel other");
+  expect(out).toContain(report.followers[0]?.subscription ?? "nobody");
+  expect((await command("--channel", "other")).err).toContain("no signal of the channel other");
 });
 
 test("who is always served last, and who is left out for being late, is named before all others", () => {

@@ -14,9 +14,9 @@ import {
   subscribe,
   type Copier,
 } from "../../../tests/support/copier.ts";
-import { startLink, type CuttableLink } from "../../../tests/support/cut.ts";
-import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
-import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
+import { startCuttableDesk, type CuttableDesk } from "../../../tests/support/desk.ts";
+import { untilOldEnough } from "../../../tests/support/redis.ts";
+import { startRoles, type RoleProcess } from "../../../tests/support/role.ts";
 import { until } from "../../../tests/support/wait.ts";
 
 setDefaultTimeout(30_000);
@@ -24,25 +24,22 @@ setDefaultTimeout(30_000);
 const FIXED = { kind: "fixed", stakeCents: 100 } as const;
 const BALANCE_CENTS = 10_000;
 
-let desk: TestDesk;
-let link: CuttableLink;
+let desk: CuttableDesk;
 let copier: Copier;
 let workers: RoleProcess[] = [];
 let people = 0;
 
 beforeAll(async () => {
-  desk = await startDesk();
-  link = await startLink(Number(new URL(desk.url).port));
+  desk = await startCuttableDesk();
   copier = await startCopier(desk, 0);
   await outliveFirstSecond();
 }, 30_000);
 afterAll(async () => {
   copier.stop();
-  await link.stop();
   await desk.stop();
 });
 afterEach(async () => {
-  link.mend();
+  desk.link.mend();
   await stopWorkers();
 });
 
@@ -59,8 +56,7 @@ async function outliveFirstSecond(): Promise<void> {
   await startWorkers(1);
   await complete(await copier.send());
   await stopWorkers();
-  const seenAtMs = Date.now();
-  await until("a second has passed", () => Date.now() > seenAtMs + 1_100);
+  await untilOldEnough();
 }
 
 async function stopWorkers(): Promise<void> {
@@ -73,16 +69,8 @@ async function stopWorkers(): Promise<void> {
 }
 
 async function startWorkers(count: number): Promise<void> {
-  const url = `http://127.0.0.1:${link.port}`;
-  workers = await Promise.all(
-    Array.from({ length: count }, (_, index) =>
-      startRole("broker", {
-        ...desk.env,
-        FANFARE_DESK_URL: url,
-        FANFARE_CONSUMER: `worker-${index}`,
-      }),
-    ),
-  );
+  const names = Array.from({ length: count }, (_, index) => `worker-${index}`);
+  workers = await startRoles("broker", desk.env, names);
 }
 
 interface Follower {
@@ -100,10 +88,7 @@ async function follow(plan: CopyPlan, balanceCents = BALANCE_CENTS): Promise<Fol
 }
 
 async function complete(id: SignalId): Promise<ReadonlyMap<string, string[]>> {
-  await until("the fan-out is complete", async () => {
-    const { status, counts } = await copier.progress(id);
-    return status === "complete" && counts.unknown === 0;
-  });
+  await copier.resolve(id);
   return await readOutcomes(copier.redis, id);
 }
 
@@ -158,11 +143,11 @@ test("what the broker rejects gives its part of the caps back", async () => {
 test("what stayed unknown keeps its part until the broker says that it was never opened", async () => {
   const mine = await follow({ sizing: FIXED, maxOpen: 1 });
   await startWorkers(1);
-  link.cut();
+  desk.link.cut();
   const id = await copier.send({ durationSeconds: 3_600 });
   await until("it is unknown", async () => (await copier.progress(id)).counts.unknown === 1);
   expect(await usageOf(mine)).toMatchObject({ open: 1 });
-  link.mend();
+  desk.link.mend();
   expect((await complete(id)).get(mine.subscription)).toEqual(["unknown", "skipped: TOO_LATE"]);
   expect(await usageOf(mine)).toMatchObject({ open: 0, stakedCents: 0 });
   expect(await outcomeOf(mine)).toBe("placed");

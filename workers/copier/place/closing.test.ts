@@ -14,7 +14,6 @@ import { parseBucket, type Contract } from "../../desk/stored/books.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import { DeskKeys } from "../../desk/stored/keys.ts";
 import type { HaltAction, HaltScope } from "../stored/halt.ts";
-import { CLOCK_SKEW_MS } from "../stored/run.ts";
 import { deadLetters } from "../../../redis/streams.ts";
 import {
   followerOf,
@@ -27,7 +26,7 @@ import {
 } from "../../../tests/support/copier.ts";
 import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
 import { startFakeBroker } from "../../../tests/support/fake-broker.ts";
-import { startRedis } from "../../../tests/support/redis.ts";
+import { startRedis, untilOldEnough } from "../../../tests/support/redis.ts";
 import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
 import { until } from "../../../tests/support/wait.ts";
 import type { Capabilities } from "../brokers/port.ts";
@@ -63,12 +62,6 @@ afterAll(async () => {
   await desk.stop();
 });
 
-const complete = (id: SignalId) =>
-  until("all copies have an outcome", async () => {
-    const progress = await copier.progress(id);
-    return progress.status === "complete" && progress;
-  });
-
 const parts = () => ({
   home: copier.redis,
   regions: new Map([["local", copier.redis]]),
@@ -80,7 +73,7 @@ const set = async (scope: HaltScope, action: HaltAction) =>
 
 async function opened(changes = {}): Promise<SignalId> {
   const id = await copier.send({ durationSeconds: 600, ...changes });
-  await complete(id);
+  await copier.complete(id);
   return id;
 }
 
@@ -134,7 +127,7 @@ describe("a close", () => {
     const [first, second] = [await opened(), await opened()];
     const { id, followers } = await copier.close({ symbol: "EUR/USD" });
     expect(followers).toBe(2 * FOLLOWERS);
-    const { counts, timing } = await complete(id);
+    const { counts, timing } = await copier.complete(id);
     expect(counts).toEqual({ ...ALL, followers: 2 * FOLLOWERS, placed: 2 * FOLLOWERS });
     expect(timing.firstMs).not.toBeNull();
     expect(await summary(id)).toEqual({ closed: 2 * FOLLOWERS });
@@ -157,17 +150,17 @@ describe("a close", () => {
     const [kept, closed] = [await opened(), await opened()];
     const { id, followers } = await copier.close({ signal: closed });
     expect(followers).toBe(FOLLOWERS);
-    await complete(id);
+    await copier.complete(id);
     expect(new Set((await contracts(closed)).map(({ state }) => state))).toEqual(new Set(["sold"]));
     expect(new Set((await contracts(kept)).map(({ state }) => state))).toEqual(new Set(["open"]));
   });
 
   test("repeated finds nothing open, and pays nobody again", async () => {
     const signal = await opened();
-    await complete((await copier.close({ signal })).id);
+    await copier.complete((await copier.close({ signal })).id);
     const { balanceCents } = await readBooks(copier.redis, signal);
     const { id } = await copier.close({ signal });
-    await complete(id);
+    await copier.complete(id);
     expect(await summary(id)).toEqual({ "skipped: NOT_OPEN": FOLLOWERS });
     expect((await readBooks(copier.redis, signal)).balanceCents).toBe(balanceCents);
   });
@@ -176,7 +169,7 @@ describe("a close", () => {
     const signal = await opened();
     const { id } = await copier.close({ signal }, false);
     await Promise.all([dispatch(parts(), HOME, id), dispatch(parts(), HOME, id)]);
-    await complete(id);
+    await copier.complete(id);
     expect(await summary(id)).toEqual({ closed: FOLLOWERS });
   });
 
@@ -193,8 +186,8 @@ describe("a close", () => {
     });
     expect((await copier.progress(id)).status).toBe("running");
     await dispatch(parts(), HOME, signal);
-    await complete(signal);
-    await complete(id);
+    await copier.complete(signal);
+    await copier.complete(id);
     const states = (await contracts(signal)).map(({ state }) => state);
     expect(states.filter((state) => state === "open")).toEqual([]);
     expect((await told(id)).size).toBe(FOLLOWERS);
@@ -221,19 +214,19 @@ describe("a close", () => {
     });
     expect((await told(id)).has(`${signal}.${mine.id}`)).toBe(false);
     for (const key of keys) await copier.redis.send("HDEL", [key, "unknown"]);
-    await complete(id);
+    await copier.complete(id);
     expect(await summary(id)).toEqual({ "skipped: NOT_OPEN": FOLLOWERS });
   });
 
   test("of what was never opened, or has expired, says so of each copy", async () => {
     const signal = await copier.send({ durationSeconds: 1 });
-    await complete(signal);
+    await copier.complete(signal);
     await until("it has settled", async () =>
       (await contracts(signal)).every(({ state }) => state !== "open"),
     );
     const { id, followers } = await copier.close({ signal });
     expect(followers).toBe(FOLLOWERS);
-    await complete(id);
+    await copier.complete(id);
     expect(await summary(id)).toEqual({ "skipped: NOT_OPEN": FOLLOWERS });
   });
 
@@ -247,7 +240,7 @@ describe("a close", () => {
     const signal = await opened();
     await set("platform", "drain");
     const { id } = await copier.close({ signal });
-    await complete(id);
+    await copier.complete(id);
     expect(await summary(id)).toEqual({ closed: FOLLOWERS });
   });
 
@@ -263,7 +256,7 @@ describe("a close", () => {
       );
       expect((await copier.progress(id)).counts.placed).toBe(0);
       await set(scope, "lift");
-      await complete(id);
+      await copier.complete(id);
       expect(await summary(id)).toEqual({ closed: FOLLOWERS });
     },
   );
@@ -280,7 +273,7 @@ describe("a close", () => {
     const open = (await contracts(signal)).filter(({ state }) => state === "open");
     expect(open.map(({ clientOrderId }) => clientOrderId as string)).toEqual([mine]);
     await set("follower:follower-0007", "lift");
-    await complete(id);
+    await copier.complete(id);
     expect((await told(id)).get(mine)).toEqual(["closed"]);
     expect(await summary(id)).toEqual({ closed: FOLLOWERS });
   });
@@ -294,7 +287,7 @@ describe("a close", () => {
     worker = await startRole("broker", { ...desk.env, FANFARE_CRASH_AT: `${point}:1:kill` });
     await worker.exited;
     worker = await startRole("broker", desk.env);
-    await complete(id);
+    await copier.complete(id);
     expect(await summary(id)).toEqual({ closed: FOLLOWERS });
     const sold = await contracts(signal);
     expect(sold.map(({ state }) => state)).toEqual(sold.map(() => "sold"));
@@ -326,9 +319,7 @@ describe("at a broker over a network", () => {
     "%s, loses calls and answers: each position is sold once, and told as sold or unknown",
     async (_, kind) => {
       const redis = await startRedis();
-      // What is from around the start of its Redis may have been sent, and is asked about first.
-      const startedMs = Date.now();
-      await until("Redis has run for a while", () => Date.now() > startedMs + 2 * CLOCK_SKEW_MS);
+      await untilOldEnough();
       const fake = await startFakeBroker(kind, { inFlightMs: 500 });
       const other = await startCopier({ redisUrl: redis.url, deposit: fake.deposit }, FOLLOWERS, {
         broker: "fake",

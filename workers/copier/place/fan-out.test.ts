@@ -26,9 +26,8 @@ import {
   subscribe,
   type Copier,
 } from "../../../tests/support/copier.ts";
-import { startLink, type CuttableLink } from "../../../tests/support/cut.ts";
-import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
-import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
+import { startCuttableDesk, type CuttableDesk } from "../../../tests/support/desk.ts";
+import { startRole, startRoles, type RoleProcess } from "../../../tests/support/role.ts";
 import { until } from "../../../tests/support/wait.ts";
 import { writeHalt } from "../../commands/control/halts.ts";
 import { run } from "../../runtime/redis.ts";
@@ -37,23 +36,20 @@ setDefaultTimeout(20_000);
 
 const FOLLOWERS = 60;
 
-let desk: TestDesk;
-let link: CuttableLink;
+let desk: CuttableDesk;
 let copier: Copier;
 let worker: RoleProcess | undefined;
 
 beforeAll(async () => {
-  desk = await startDesk();
-  link = await startLink(Number(new URL(desk.url).port));
+  desk = await startCuttableDesk();
   copier = await startCopier(desk, FOLLOWERS);
 }, 30_000);
 afterAll(async () => {
   copier.stop();
-  await link.stop();
   await desk.stop();
 });
 beforeEach(() => {
-  link.mend();
+  desk.link.mend();
 });
 afterEach(async () => {
   await worker?.stop();
@@ -61,17 +57,8 @@ afterEach(async () => {
 });
 
 const startWorker = async (): Promise<void> => {
-  worker = await startRole("broker", {
-    ...desk.env,
-    FANFARE_DESK_URL: `http://127.0.0.1:${link.port}`,
-  });
+  worker = await startRole("broker", desk.env);
 };
-
-const complete = (id: SignalId) =>
-  until("the fan-out is complete", async () => {
-    const progress = await copier.progress(id);
-    return progress.status === "complete" && progress;
-  });
 
 async function summary(id: SignalId): Promise<Record<string, number>> {
   const outcomes = await readOutcomes(copier.redis, id);
@@ -87,7 +74,7 @@ describe("fan-out", () => {
   test("gives every follower one order on the desk's books and one outcome", async () => {
     await startWorker();
     const id = await copier.send();
-    const { counts, timing } = await complete(id);
+    const { counts, timing } = await copier.complete(id);
     expect(counts).toEqual({
       followers: FOLLOWERS,
       placed: FOLLOWERS,
@@ -109,7 +96,7 @@ describe("fan-out", () => {
       return Date.now() > timing.acceptedAt + 1_000;
     });
     await startWorker();
-    await complete(id);
+    await copier.complete(id);
     expect(await summary(id)).toEqual({ "skipped: TOO_LATE": FOLLOWERS });
     expect((await readBooks(copier.redis, id)).contracts.size).toBe(0);
   });
@@ -133,7 +120,7 @@ describe("fan-out", () => {
         await set(scope, action);
         try {
           await redispatch(id);
-          await complete(id);
+          await copier.complete(id);
         } finally {
           await set(scope, "lift");
         }
@@ -143,7 +130,7 @@ describe("fan-out", () => {
     }
     await set("follower:follower-0007", "halt");
     const id = await copier.send();
-    await complete(id);
+    await copier.complete(id);
     await set("follower:follower-0007", "lift");
     expect(await summary(id)).toEqual({ placed: FOLLOWERS - 1, "skipped: HALTED": 1 });
     expect((await readOutcomes(copier.redis, id)).get("sub-0007")).toEqual(["skipped: HALTED"]);
@@ -155,7 +142,7 @@ describe("fan-out", () => {
     await desk.deposit(["acct-9000"], 1_000);
     await subscribe(copier.redis, [followerOf(9_000)]);
     await startWorker();
-    const { counts } = await complete(id);
+    const { counts } = await copier.complete(id);
     expect(counts.followers).toBe(FOLLOWERS);
     expect(await summary(id)).toEqual({ placed: FOLLOWERS - 1, "skipped: LEFT": 1 });
     const outcomes = await readOutcomes(copier.redis, id);
@@ -163,7 +150,7 @@ describe("fan-out", () => {
     expect(outcomes.has("sub-9000")).toBe(false);
 
     const next = await copier.send();
-    await complete(next);
+    await copier.complete(next);
     const later = await readOutcomes(copier.redis, next);
     expect(later.has("sub-0000")).toBe(false);
     expect(later.get("sub-9000")).toEqual(["placed"]);
@@ -189,7 +176,7 @@ describe("fan-out", () => {
     ]);
     await startWorker();
     const id = await copier.send({ stakeCents: 500 });
-    await complete(id);
+    await copier.complete(id);
     const outcomes = await readOutcomes(copier.redis, id);
     expect([1, 2, 3, 4, 5].map((n) => outcomes.get(`sub-000${n}`)?.[0])).toEqual([
       "skipped: PAUSED",
@@ -208,7 +195,7 @@ describe("fan-out", () => {
     await startWorker();
     const id = await copier.send();
     await redispatch(id);
-    await complete(id);
+    await copier.complete(id);
     // The same jobs once more, behind the back of the idempotent enqueue.
     for (const partition of PARTITIONS.all()) {
       await copier.redis.send("DEL", [new RegionKeys(partition).enqueued(id)]);
@@ -224,11 +211,11 @@ describe("fan-out", () => {
 
   test("says unknown while the broker cannot be asked, and moves every one over once it answers (P5)", async () => {
     await startWorker();
-    link.cut();
+    desk.link.cut();
     const id = await copier.send();
-    const cut = await complete(id);
+    const cut = await copier.complete(id);
     expect(cut.counts.unknown).toBe(FOLLOWERS);
-    link.mend();
+    desk.link.mend();
     const mended = await until("nothing is unknown", async () => {
       const progress = await copier.progress(id);
       return progress.counts.unknown === 0 && progress;
@@ -243,7 +230,7 @@ describe("fan-out", () => {
 
   test("takes a dropped connection before the deadline for nothing: sent again, opened once", async () => {
     await startWorker();
-    link.cut();
+    desk.link.cut();
     const id = await copier.send();
     await until("the jobs are taken", async () => {
       const pending = await Promise.all(
@@ -255,8 +242,8 @@ describe("fan-out", () => {
       );
       return pending.some((count) => count > 0);
     });
-    link.mend();
-    const { counts } = await complete(id);
+    desk.link.mend();
+    const { counts } = await copier.complete(id);
     expect(counts.placed).toBe(FOLLOWERS);
     expect((await readBooks(copier.redis, id)).contracts.size).toBe(FOLLOWERS);
   });
@@ -264,21 +251,21 @@ describe("fan-out", () => {
   test("holds back what a halt finds unanswered, asks about it, and sends the rest (P4)", async () => {
     for (const scope of ["platform", "follower:follower-0007"] as const) {
       await startWorker();
-      link.cut();
-      const before = link.refused();
+      desk.link.cut();
+      const before = desk.link.refused();
       const id = await copier.send();
       // From then on no order leaves without a look at the halts.
       await until("each partition has sent once", async () => {
         const keys = PARTITIONS.all().map((each) => new RegionKeys(each).job(id, "desk", 0));
         const written = await copier.redis.send("EXISTS", keys);
-        return written === PARTITIONS.count && link.refused() - before >= PARTITIONS.count;
+        return written === PARTITIONS.count && desk.link.refused() - before >= PARTITIONS.count;
       });
       const places = { home: copier.redis, regions: new Map([["local", copier.redis]]) };
       await writeHalt({ ...places, partitions: PARTITIONS }, scope, "halt");
       // What had its look before the halt meets the cut link.
       await Bun.sleep(100);
-      link.mend();
-      await complete(id);
+      desk.link.mend();
+      await copier.complete(id);
       await writeHalt({ ...places, partitions: PARTITIONS }, scope, "lift");
       const outcomes = await readOutcomes(copier.redis, id);
       expect(outcomes.get("sub-0007")).toEqual(["skipped: HALTED"]);
@@ -291,11 +278,9 @@ describe("fan-out", () => {
 
   test("sends no more than the broker's rate allows, all workers together, and skips the rest as too late", async () => {
     const rate = { ...desk.env, FANFARE_BROKER_RATE: "20" };
-    const workers = await Promise.all(
-      ["one", "two"].map((name) => startRole("broker", { ...rate, FANFARE_CONSUMER: name })),
-    );
+    const workers = await startRoles("broker", rate, ["one", "two"]);
     const id = await copier.send();
-    const { counts } = await complete(id);
+    const { counts } = await copier.complete(id);
     await Promise.all(workers.map((each) => each.stop()));
     // A second's worth to begin with, and a second of refilling until the deadline.
     expect(counts.placed).toBeLessThanOrEqual(41);
@@ -322,7 +307,7 @@ describe("fan-out", () => {
     ][];
     expect(letters.map(([, flat]) => flat[1])).toEqual(["signal is not JSON", "signal is missing"]);
     const id = await copier.send();
-    expect((await complete(id)).counts.placed).toBe(FOLLOWERS);
+    expect((await copier.complete(id)).counts.placed).toBe(FOLLOWERS);
   });
 
   test("serves another follower first from signal to signal (P8)", async () => {
@@ -330,7 +315,7 @@ describe("fan-out", () => {
     const first = new Set<string>();
     for (let round = 0; round < 4; round += 1) {
       const id = await copier.send();
-      await complete(id);
+      await copier.complete(id);
       const [subscription] = (await readOutcomes(copier.redis, id)).keys();
       first.add(asId<SubscriptionId>(subscription ?? ""));
     }
@@ -342,7 +327,7 @@ describe("fan-out", () => {
     const served: SubscriptionId[][] = [];
     for (let round = 0; round < 50; round += 1) {
       const id = await copier.send();
-      await complete(id);
+      await copier.complete(id);
       // One partition's: what several are answered within a millisecond of each other has no order.
       const events = await readEvents(copier.redis, id);
       const { copies } = events.find(({ copies: [first] }) => inFirstPartition(first?.[1])) ?? {};

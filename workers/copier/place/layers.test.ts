@@ -19,7 +19,6 @@ import {
 } from "../../../tests/support/copier.ts";
 import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
 import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
-import { until } from "../../../tests/support/wait.ts";
 import { readEnv } from "../../runtime/env.ts";
 import type { Records, SubscriptionRecord } from "../../records/port.ts";
 import { openSqliteRecords } from "../../records/sqlite/open.ts";
@@ -91,7 +90,7 @@ async function next(changes: Partial<OpenSignal> = {}): Promise<Record<string, n
 
 async function sent(changes: Partial<OpenSignal> = {}) {
   const id = await copier.send({ durationSeconds: 3_600, ...changes });
-  await until("it is complete", async () => (await copier.progress(id)).status === "complete");
+  await copier.complete(id);
   const outcomes = await readOutcomes(copier.redis, id);
   return { outcomes, books: await readBooks(copier.redis, id) };
 }
@@ -139,7 +138,7 @@ test("a change is seen while signals are under way, without their being sent twi
     }),
   );
   for (const id of ids) {
-    await until("it is complete", async () => (await copier.progress(id)).status === "complete");
+    await copier.complete(id);
     const { contracts } = await readBooks(copier.redis, id);
     const { counts } = await copier.progress(id);
     expect(contracts.size).toBe(counts.placed);

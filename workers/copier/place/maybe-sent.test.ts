@@ -71,7 +71,7 @@ test("a worker that takes a job over sends nothing that its former worker might 
   ]);
 
   const second = await startRole("broker", env);
-  await until("it is complete", async () => (await copier.progress(id)).status === "complete");
+  await copier.complete(id);
   const outcomes = await readOutcomes(copier.redis, id);
   const { contracts } = await readBooks(copier.redis, id);
   await second.stop();

@@ -14,8 +14,8 @@ import {
   startFakeBroker,
   type FakeBroker,
 } from "../../../tests/support/fake-broker.ts";
-import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
-import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
+import { startRedis, type TestRedis, untilOldEnough } from "../../../tests/support/redis.ts";
+import { startRoles, type RoleProcess } from "../../../tests/support/role.ts";
 import { until } from "../../../tests/support/wait.ts";
 
 setDefaultTimeout(30_000);
@@ -37,9 +37,7 @@ beforeAll(async () => {
   await startWorkers();
   await kinds(await copier.send());
   await stopWorkers();
-  const seenAtMs = Date.now();
-  // Signals of a Redis' first second are taken as ones that may have been sent.
-  await until("a second has passed", () => Date.now() > seenAtMs + 1_100);
+  await untilOldEnough();
 });
 afterEach(async () => {
   await broker.misbehave({});
@@ -59,20 +57,16 @@ async function stopWorkers(): Promise<void> {
 async function startWorkers(ordersPerAccount?: number): Promise<void> {
   const { FANFARE_BROKER_CAPABILITIES: told = "{}", ...env } = broker.env();
   const capabilities = { ...(JSON.parse(told) as object), ordersPerAccount };
-  workers = await Promise.all(
-    ["one", "two"].map((name) =>
-      startRole("broker", {
-        ...env,
-        ...{ FANFARE_REDIS_URL: redis.url, FANFARE_PARTITIONS: "4", FANFARE_CONSUMER: name },
-        FANFARE_BROKER_CAPABILITIES: JSON.stringify(capabilities),
-      }),
-    ),
-  );
+  const all = {
+    ...{ ...env, FANFARE_REDIS_URL: redis.url, FANFARE_PARTITIONS: "4" },
+    FANFARE_BROKER_CAPABILITIES: JSON.stringify(capabilities),
+  };
+  workers = await startRoles("broker", all, ["one", "two"]);
 }
 
 /** What it came to, subscription → the last word. */
 async function kinds(id: SignalId): Promise<ReadonlyMap<string, string>> {
-  await until("it is complete", async () => (await copier.progress(id)).status === "complete");
+  await copier.complete(id);
   const outcomes = await readOutcomes(copier.redis, id);
   return new Map([...outcomes].map(([subscription, told]) => [subscription, told.at(-1) ?? ""]));
 }

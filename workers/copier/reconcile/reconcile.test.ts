@@ -34,6 +34,7 @@ import {
   startCopier,
   type Copier,
 } from "../../../tests/support/copier.ts";
+import { runCommand } from "../../../tests/support/command.ts";
 import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
 import { freePort } from "../../../tests/support/ports.ts";
 import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
@@ -111,9 +112,7 @@ async function halt(name: string): Promise<void> {
 /** A fan-out that is over; recorded and linked too, unless the recorder is stopped. */
 async function fanOut(): Promise<SignalId> {
   const id = await copier.send();
-  await until("every follower has an outcome", async () => {
-    return (await copier.progress(id)).status === "complete";
-  });
+  await copier.complete(id);
   if (!roles.has("recorder")) return id;
   await until("all of it is recorded", async () => {
     const orders = await records.orders.find({ where: { signal: id } });
@@ -198,9 +197,7 @@ describe("a close", () => {
   async function closed(): Promise<{ readonly signal: SignalId; readonly id: SignalId }> {
     const signal = await fanOut();
     const { id } = await copier.close({ signal });
-    await until("every copy has an outcome", async () => {
-      return (await copier.progress(id)).status === "complete";
-    });
+    await copier.complete(id);
     await until("all of it is recorded", async () => {
       const orders = await records.orders.find({ where: { signal: id } });
       const isLinked = (await records.signals.get(id))?.linkHash !== undefined;
@@ -457,32 +454,21 @@ describe("acceptances", () => {
 
 describe("npm run reconcile", () => {
   const command = (...words: string[]) => commandWith({}, ...words);
-
-  async function commandWith(
-    changes: Readonly<Record<string, string>>,
-    ...words: string[]
-  ): Promise<{ code: number; printed: string }> {
-    const child = Bun.spawn([process.execPath, "workers/commands/reconcile.ts", ...words], {
-      env: { PATH: process.env["PATH"] ?? "", ...env, ...changes },
-      stdout: "pipe",
-      stderr: "pipe",
-    });
-    const printed = await new Response(child.stdout).text();
-    return { code: await child.exited, printed };
-  }
+  const commandWith = (changes: Readonly<Record<string, string>>, ...words: string[]) =>
+    runCommand(["workers/commands/reconcile.ts", ...words], { ...env, ...changes });
 
   test("exits with 0 where there is no difference, 1 and a table where there is, 2 where it cannot tell", async () => {
     const id = await fanOut();
-    expect(await command("--signal", id)).toEqual({
+    expect(await command("--signal", id)).toMatchObject({
       code: 0,
-      printed: `1 signal, ${FOLLOWERS} followers compared: no difference\n`,
+      out: `1 signal, ${FOLLOWERS} followers compared: no difference\n`,
     });
     await rewriteBooks(id, (text) => `${text}ghost,acct-0001,100;`);
     const json = join(folder, "found.json");
-    const { code, printed } = await command("--signal", id, "--json", json);
+    const { code, out } = await command("--signal", id, "--json", json);
     expect(code).toBe(1);
-    expect(printed).toContain("AT_BROKER_NOT_PLACED (1)");
-    expect(printed).toContain("ghost");
+    expect(out).toContain("AT_BROKER_NOT_PLACED (1)");
+    expect(out).toContain("ghost");
     expect(await Bun.file(json).json()).toMatchObject({
       signals: 1,
       differences: [{ kind: "AT_BROKER_NOT_PLACED", signal: id, subscription: "ghost" }],

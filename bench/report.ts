@@ -1,0 +1,7 @@
+/** What a benchmark found and the machine that it ran on, as a file of JSON where one is asked for. */
+import { machine } from "./machine.ts";
+
+export async function writeReport(path: string, found: object): Promise<void> {
+  if (path === "") return;
+  await Bun.write(path, `${JSON.stringify({ ...found, machine: machine() }, null, 2)}\n`);
+}
