@@ -167,24 +167,20 @@ export async function startCopier(
     );
     return sumProgress(stored, parts);
   };
+  const completed = async (id: SignalId): Promise<Progress | undefined> => {
+    const now = await progress(id);
+    return now.status === "complete" ? now : undefined;
+  };
   return {
     redis,
     progress,
-    complete: (id, timeoutMs) =>
-      until(
-        "every copy has an outcome",
-        async () => {
-          const now = await progress(id);
-          return now.status === "complete" && now;
-        },
-        timeoutMs,
-      ),
+    complete: (id, timeoutMs) => until("every copy has an outcome", () => completed(id), timeoutMs),
     resolve: (id, timeoutMs) =>
       until(
         "every copy has an outcome that is known",
         async () => {
-          const now = await progress(id);
-          return now.status === "complete" && now.counts.unknown === 0 && now;
+          const now = await completed(id);
+          return now?.counts.unknown === 0 && now;
         },
         timeoutMs,
       ),

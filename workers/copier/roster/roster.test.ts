@@ -232,18 +232,7 @@ test("a check leaves seats that the records do not know, and keeps the others", 
 });
 
 test("a check takes back routes to shards that are gone", async () => {
-  await records.channels.putNewer([
-    {
-      _id: channel,
-      name: "Demo",
-      provider: asId<PersonId>("demo-provider"),
-      symbols: [],
-      deadlineMs: 1_000,
-      version: 1,
-      grants: {},
-      outbox: false,
-    },
-  ]);
+  await openChannel();
   const key = new HomeKeys(targets.partitions.ofChannel(channel)).routes(channel);
   await redis.send("HSET", [key, "local/desk/0/9", "1700000000000,12"]);
   expect(await checkRoster(records, targets)).toMatchObject({ rerouted: 1 });
