@@ -4,7 +4,7 @@ import { networkInterfaces } from "node:os";
 import { listenFault } from "./ports.ts";
 
 const LOOPBACK = "127.0.0.1";
-/** What stands for every address of a machine. */
+/** Each of them means every address of a machine. */
 const EVERY_ADDRESS = new Set(["0.0.0.0", "::"]);
 
 export interface AddressFault {

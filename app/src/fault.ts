@@ -1,6 +1,6 @@
 /**
  * A bug in the page is shown, so that nothing that was pressed fails silently.
- * The note stands beside what Vue draws: it is seen where that stays blank.
+ * The note is outside of what Vue draws: it is seen where the page stays blank, too.
  */
 import type { App } from "vue";
 
