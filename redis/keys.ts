@@ -188,6 +188,10 @@ export class RegionKeys {
   rosterShard(channel: ChannelId, broker: string, shard: number): string {
     return `${this.#prefix}:roster:${broker}:${channel}:${shard}`;
   }
+  /** SET of channels whose roster here is older than a job names: it is to be checked against the records. */
+  get rostersBehind(): string {
+    return `${this.#prefix}:rosters-behind`;
+  }
   /** HASH subscription → packed usage (`domain/copier/caps.ts`), of followers with caps. */
   usage(broker: string): string {
     return `${this.#prefix}:usage:${broker}`;

@@ -62,12 +62,15 @@ export interface BuryArgs {
   readonly group: string;
   readonly entry: string;
   readonly reason: string;
+  /** What was reported of the entry has acknowledged it already. */
+  readonly isAcked?: boolean;
 }
 
 const buryLua = `
 local entry = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
-if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
+if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 and ARGV[4] == '0' then return 0 end
 local fields = entry and entry[2] or {}
+redis.call('HDEL', KEYS[3], ARGV[1] .. ' ' .. ARGV[2])
 redis.call('XADD', KEYS[2], '*', 'reason', ARGV[3], 'group', ARGV[1], 'entry', ARGV[2], unpack(fields))
 redis.call('XTRIM', KEYS[2], 'MAXLEN', ${MAX_DEAD_LETTERS})
 return 1
@@ -77,7 +80,40 @@ return 1
 export const bury: Script<BuryArgs, boolean> = {
   name: "bury",
   lua: buryLua,
-  keys: ({ stream }) => [stream, deadLetters(stream)],
-  args: ({ group, entry, reason }) => [group, entry, reason],
+  keys: ({ stream }) => [stream, deadLetters(stream), failuresKey(stream)],
+  args: ({ group, entry, reason, isAcked }) => [group, entry, reason, isAcked ? "1" : "0"],
   reply: (raw) => asInteger(raw) === 1,
+};
+
+const FAILURES_KEPT_MS = 24 * 60 * 60 * 1000;
+
+/** HASH `<group> <entry>` → how often handling the entry failed; it goes a day after the last failure. */
+export function failuresKey(stream: string): string {
+  return `${stream}:failures`;
+}
+
+export interface NoteFailureArgs {
+  readonly stream: string;
+  readonly group: string;
+  readonly entry: string;
+}
+
+const noteFailureLua = `
+local field = ARGV[1] .. ' ' .. ARGV[2]
+if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1) == 0 then
+  redis.call('HDEL', KEYS[2], field)
+  return 0
+end
+local failures = redis.call('HINCRBY', KEYS[2], field, 1)
+redis.call('PEXPIRE', KEYS[2], ${FAILURES_KEPT_MS})
+return failures
+`;
+
+/** Counts a failure of a pending entry, over all consumers and restarts. Replies how many there were; 0 where it is not pending any more. */
+export const noteFailure: Script<NoteFailureArgs, number> = {
+  name: "note-failure",
+  lua: noteFailureLua,
+  keys: ({ stream }) => [stream, failuresKey(stream)],
+  args: ({ group, entry }) => [group, entry],
+  reply: asInteger,
 };

@@ -31,6 +31,8 @@ export const SKIP_REASONS = {
   HALTED: "Trading was halted.",
   DRAINED: "Trading was being drained: nothing new was opened.",
   NOT_OPEN: "There was no open position to close.",
+  FAULT:
+    "A fault on our side kept the order from being made. Nothing was sent; the operator has the details.",
 } as const;
 export type SkipReason = keyof typeof SKIP_REASONS;
 

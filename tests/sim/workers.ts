@@ -1,14 +1,12 @@
 /** The workers as their roles start them, each in a process that can die, with the simulation's network and time. */
 import { GROUPS } from "../../redis/streams.ts";
-import { HomeKeys, RegionKeys, type PartitionMap } from "../../redis/keys.ts";
-import { closeShard } from "../../workers/copier/place/closing.ts";
-import { fanOut, type FanOut } from "../../workers/copier/place/fan-out.ts";
+import { HomeKeys, type PartitionMap } from "../../redis/keys.ts";
+import type { FanOut } from "../../workers/copier/place/fan-out.ts";
 import { HaltCache } from "../../workers/copier/place/halt-cache.ts";
 import { LayerCache } from "../../workers/copier/place/layer-cache.ts";
-import { answerQuestion } from "../../workers/copier/place/questions.ts";
+import { runLoops } from "../../workers/copier/place/loops.ts";
 import { RosterCache } from "../../workers/copier/place/roster-cache.ts";
-import { consume, type Verdict } from "../../workers/runtime/consume.ts";
-import type { Entry } from "../../workers/runtime/entries.ts";
+import { consume } from "../../workers/runtime/consume.ts";
 import { chain } from "../../workers/copier/dispatch/chain.ts";
 import { redispatch } from "../../workers/copier/dispatch/redispatch.ts";
 import type { SimulatedBroker } from "./broker.ts";
@@ -21,10 +19,6 @@ export interface Surroundings {
   readonly partitions: PartitionMap;
 }
 
-/** As in `workers/copier/place/role.ts`. */
-const JOBS_AT_ONCE = 8;
-const QUESTIONS_AT_ONCE = 2;
-const CLOSES_AT_ONCE = 4;
 export const RECLAIM_IDLE_MS = 10_000;
 
 export function runBrokerWorker(process: Process, { redis: server, ...parts }: Surroundings): void {
@@ -36,25 +30,14 @@ export function runBrokerWorker(process: Process, { redis: server, ...parts }: S
     halts: new HaltCache(redis),
     layers: new LayerCache(redis),
   };
-  const loop = (
-    stream: string,
-    concurrency: number,
-    handle: (entry: Entry) => Promise<Verdict>,
-  ): void => {
-    void consume({
+  for (const partition of parts.partitions.all()) {
+    const job: FanOut = { redis, ...caches, broker, partition, clock };
+    void runLoops(job, {
       connect: () => server.connect(process),
-      ...{ redis, clock, stream, group: GROUPS.jobs[0], consumer: process.name },
-      ...{ batch: 1, concurrency, reclaimIdleMs: RECLAIM_IDLE_MS, trimBelow: GROUPS.jobs },
-      handle: (entries) => Promise.all(entries.map(handle)),
+      consumer: process.name,
+      reclaimIdleMs: RECLAIM_IDLE_MS,
       stop: NEVER,
     });
-  };
-  for (const partition of parts.partitions.all()) {
-    const region = new RegionKeys(partition);
-    const job: FanOut = { redis, ...caches, broker, partition, clock };
-    loop(region.jobs(broker.name), JOBS_AT_ONCE, (entry) => fanOut(job, entry));
-    loop(region.questions(broker.name), QUESTIONS_AT_ONCE, (entry) => answerQuestion(job, entry));
-    loop(region.closes(broker.name), CLOSES_AT_ONCE, (entry) => closeShard(job, entry));
   }
 }
 

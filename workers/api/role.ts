@@ -10,6 +10,8 @@ import { openRecords } from "../records/open.ts";
 import { checkRoster } from "../copier/roster/check.ts";
 import { followOutbox, projectNow, projectSettingsNow } from "../copier/roster/outbox.ts";
 import { connectTargets } from "../copier/roster/projector.ts";
+import { followRosterRequests } from "../copier/roster/requested.ts";
+import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { createApp } from "./app.ts";
 import { MAX_BODY_BYTES } from "./request.ts";
 import { createSignIn } from "./sign-in.ts";
@@ -41,7 +43,10 @@ export const role: Role = async (env, stop, ready) => {
     port: server.port,
   });
   ready();
-  await followOutbox(records, targets, stop);
+  await Promise.all([
+    followOutbox(records, targets, stop),
+    followRosterRequests(records, targets, SYSTEM_CLOCK, stop),
+  ]);
   await server.stop();
   targets.close();
   await records.close();

@@ -1,11 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { deadLetters, GROUPS, MAX_DEAD_LETTERS } from "../../redis/streams.ts";
+import { deadLetters, failuresKey, GROUPS, MAX_DEAD_LETTERS } from "../../redis/streams.ts";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";
 import { SYSTEM_CLOCK } from "./clock.ts";
 import { connectRedis } from "./redis-client.ts";
 import type { Redis } from "./redis.ts";
-import { consume, type Consumption } from "./consume.ts";
+import { consume, MOST_FAILURES, type Consumption } from "./consume.ts";
+import type { Entry } from "./entries.ts";
+import { Unavailable } from "./outage.ts";
 
 let server: TestRedis;
 let redis: Redis;
@@ -49,11 +51,10 @@ function start(options: Partial<Consumption> & Pick<Consumption, "handle">): voi
 const add = (text: string) => redis.send("XADD", ["s", "*", "text", text]);
 const pending = async () => ((await redis.send("XPENDING", ["s", "g"])) as [number])[0];
 
-/** How often loops have read since this Redis was started. */
-async function readsOf(): Promise<number> {
-  const stats = String(await redis.send("INFO", ["commandstats"]));
-  return Number(/cmdstat_xreadgroup:calls=(\d+)/.exec(stats)?.[1] ?? 0);
-}
+const textsOf = (entries: readonly Entry[]): string[] =>
+  entries.map(({ fields }) => fields.get("text") ?? "");
+const lettersOf = async (): Promise<[string, string[]][]> =>
+  (await redis.send("XRANGE", [deadLetters("s"), "-", "+"])) as [string, string[]][];
 
 describe("consume", () => {
   test("handles entries in order, those from before its group too, and acknowledges them", async () => {
@@ -90,24 +91,193 @@ describe("consume", () => {
     expect(calls).toEqual([["a"], ["b", "c"]]);
   });
 
-  test("tries again what its handler could not finish, before anything newer", async () => {
+  test("tries again what its handler could not finish", async () => {
     await add("a");
     let failures = 3;
     const seen: string[] = [];
     start({
-      handle: async (entries) => {
-        if (failures > 0) {
-          failures -= 1;
-          if (failures === 1) await add("b");
-          throw new Error("not now");
-        }
-        seen.push(...entries.map(({ fields }) => fields.get("text") ?? ""));
-        return entries.map(() => "done" as const);
+      handle: (entries) => {
+        failures -= 1;
+        if (failures >= 0) throw new Error("not now");
+        seen.push(...textsOf(entries));
+        return Promise.resolve(entries.map(() => "done" as const));
       },
     });
-    await until("both are handled", () => seen.length === 2);
-    expect(seen).toEqual(["a", "b"]);
+    await until("it is handled", () => seen.length === 1);
+    await until("it is acknowledged", async () => (await pending()) === 0);
+    expect(await redis.send("EXISTS", [failuresKey("s")])).toBe(0);
   });
+
+  test("one entry that always fails holds up no other, and ends in the dead letters with the error's name", async () => {
+    for (let index = 0; index < 120; index += 1) await add(index === 1 ? "bad" : String(index));
+    const seen: string[] = [];
+    start({
+      batch: 50,
+      handle: (entries) => {
+        const texts = textsOf(entries);
+        if (texts.includes("bad")) throw new RangeError("a secret of the payload");
+        seen.push(...texts);
+        return Promise.resolve(entries.map(() => "done" as const));
+      },
+    });
+    await until("all others are handled", () => seen.length === 119);
+    expect(await redis.send("XLEN", [deadLetters("s")])).toBe(0);
+    await until("it is a dead letter", async () => (await lettersOf()).length === 1, 10_000);
+    const [[, fields] = ["", []]] = await lettersOf();
+    expect(fields).toEqual(
+      expect.arrayContaining([
+        "reason",
+        `failed ${MOST_FAILURES} times, the last time with RangeError`,
+      ]),
+    );
+    expect(fields.join()).not.toContain("secret");
+    expect(await pending()).toBe(0);
+  });
+
+  test("failures are counted over restarts and consumers", async () => {
+    await add("bad");
+    let tries = 0;
+    const handle = (): Promise<never> => {
+      tries += 1;
+      return Promise.reject(new TypeError("no"));
+    };
+    start({ handle });
+    await until("it has failed some times", () => tries === 4);
+    stop.abort();
+    await Promise.all(loops);
+    stop = new AbortController();
+    start({ handle, consumer: "two", reclaimIdleMs: 10 });
+    await until("it is a dead letter", async () => (await lettersOf()).length === 1, 15_000);
+    expect(tries).toBeLessThanOrEqual(MOST_FAILURES + 1);
+  });
+
+  test("what one worker fails at, another can reclaim and finish", async () => {
+    await add("a");
+    let tries = 0;
+    start({
+      handle: () => {
+        tries += 1;
+        return Promise.reject(new TypeError("an old version"));
+      },
+    });
+    await until("the first has failed", () => tries >= 2);
+    let seen = 0;
+    start({
+      consumer: "two",
+      reclaimIdleMs: 10,
+      handle: (entries) => {
+        seen += entries.length;
+        return Promise.resolve(entries.map(() => "done" as const));
+      },
+    });
+    await until("the second finishes it", () => seen === 1);
+    await until("it is acknowledged", async () => (await pending()) === 0);
+    expect(await lettersOf()).toEqual([]);
+  });
+
+  test("an outage counts as no entry's failure, however long it lasts", async () => {
+    for (let index = 0; index < 3; index += 1) await add(String(index));
+    let tries = 0;
+    let isAway = true;
+    const seen: string[] = [];
+    start({
+      mostFailures: 2,
+      handle: (entries) => {
+        tries += 1;
+        if (isAway) throw new Unavailable("the store is away");
+        seen.push(...textsOf(entries));
+        return Promise.resolve(entries.map(() => "done" as const));
+      },
+    });
+    await until("it was tried again and again", () => tries > 5, 20_000);
+    isAway = false;
+    await until("all are handled", () => seen.length === 3);
+    expect(await lettersOf()).toEqual([]);
+    expect(await redis.send("EXISTS", [failuresKey("s")])).toBe(0);
+  }, 30_000);
+
+  test("an entry that must wait is no failure, and keeps no other waiting", async () => {
+    await add("early");
+    let waits = 0;
+    const seen: string[] = [];
+    start({
+      batch: 1,
+      handle: (entries) => {
+        const [text = ""] = textsOf(entries);
+        if (text === "early" && !seen.includes("late")) {
+          waits += 1;
+          return Promise.resolve(["later"]);
+        }
+        seen.push(text);
+        return Promise.resolve(["done"]);
+      },
+    });
+    await until("it has waited", () => waits > 2);
+    await add("late");
+    await until("both are handled", () => seen.length === 2);
+    expect(seen).toEqual(["late", "early"]);
+    expect(await redis.send("EXISTS", [failuresKey("s")])).toBe(0);
+  });
+
+  test("more that wait than it holds in memory come again all the same", async () => {
+    const count = 1_300;
+    for (let index = 0; index < count; index += 1) await add(String(index));
+    let isOpen = false;
+    let last = false;
+    const seen = new Set<string>();
+    start({
+      batch: 100,
+      concurrency: 4,
+      handle: (entries) => {
+        last ||= textsOf(entries).includes(String(count - 1));
+        if (!isOpen) return Promise.resolve(entries.map(() => "later" as const));
+        for (const text of textsOf(entries)) seen.add(text);
+        return Promise.resolve(entries.map(() => "done" as const));
+      },
+    });
+    await until("the last was read", () => last);
+    isOpen = true;
+    await until("all are handled", () => seen.size === count);
+  });
+
+  test("what is to be said last of an entry is said before it is a dead letter", async () => {
+    await add("bad");
+    const said: string[] = [];
+    start({
+      mostFailures: 2,
+      handle: () => Promise.reject(new TypeError("no")),
+      giveUp: async (entry) => {
+        said.push(...textsOf([entry]));
+        expect(await lettersOf()).toEqual([]);
+        // As a script that reports acknowledges by itself.
+        await redis.send("XACK", ["s", "g", entry.id]);
+        return "acked";
+      },
+    });
+    await until("it is a dead letter", async () => (await lettersOf()).length === 1);
+    expect(said).toEqual(["bad"]);
+    expect(await pending()).toBe(0);
+  });
+
+  test("an entry that may never be given up is tried for as long as it takes", async () => {
+    await add("bad");
+    let tries = 0;
+    start({
+      mostFailures: Number.POSITIVE_INFINITY,
+      handle: (entries) => {
+        tries += 1;
+        if (tries <= MOST_FAILURES) throw new TypeError("no");
+        return Promise.resolve(entries.map(() => "done" as const));
+      },
+    });
+    await until(
+      "it is handled in the end",
+      async () => tries > 0 && (await pending()) === 0,
+      20_000,
+    );
+    expect(tries).toBeGreaterThan(MOST_FAILURES);
+    expect(await lettersOf()).toEqual([]);
+  }, 30_000);
 
   test("takes up at its start what its former life left unfinished", async () => {
     await add("a");
@@ -230,25 +400,6 @@ describe("consume", () => {
     await server.restart();
     await add("after");
     await until("the second is handled", () => seen.has("after"));
-  });
-
-  test("what it failed at and another has done since keeps nobody waiting who comes later", async () => {
-    const id = await add("never");
-    let tries = 0;
-    let seen = false;
-    start({
-      handle: (entries) => {
-        tries += 1;
-        seen = entries.some(({ fields }) => fields.get("text") === "later");
-        return seen ? Promise.resolve(["done"]) : Promise.reject(new Error("not today"));
-      },
-    });
-    await until("it waits for long between its tries", () => tries === 6);
-    await redis.send("XACK", ["s", "g", String(id)]);
-    const before = await readsOf();
-    await until("it sees that nothing is left", async () => (await readsOf()) > before);
-    await add("later");
-    await until("the next is handled", () => seen, 1_000);
   });
 
   test("trims only below what every group was delivered and has acknowledged (P9)", async () => {

@@ -1,19 +1,31 @@
 /**
  * The one consumer-group loop. Every entry of a stream is handled at least
- * once: what a former life of this consumer left is taken up first, what
- * another consumer left idle is reclaimed, and what a handler could not finish
- * is tried again for as long as it takes. Handlers are therefore idempotent.
+ * once, so handlers are idempotent. At its start a loop takes up what its
+ * consumer was delivered and never acknowledged; what another consumer left
+ * idle is reclaimed.
+ *
+ * One bad entry never holds up another. An entry that fails is tried again on
+ * its own timer while the loop goes on reading. Failures are counted in Redis,
+ * and after `MOST_FAILURES` the entry goes to the stream's dead letters with
+ * the error's name. A failure of a store or a network is not the entry's: it is
+ * not counted, and reading pauses until the store answers again.
  */
 import { getLogger } from "@logtape/logtape";
-import { bury, trim } from "../../redis/streams.ts";
+import { bury, failuresKey, noteFailure, trim } from "../../redis/streams.ts";
 import type { Clock } from "./clock.ts";
 import { crashPoint } from "./crash-point.ts";
 import { run, type Redis } from "./redis.ts";
 import { parseClaimed, parseRead, type Entry } from "./entries.ts";
+import { isOutage, nameOf } from "./outage.ts";
+import { Retries, type Retry } from "./retries.ts";
 import type { Slots } from "./slots.ts";
 
-/** What became of an entry: `done` is acknowledged here, `acked` already was by the handler's own script. */
-export type Verdict = "done" | "acked" | { readonly dead: string };
+/**
+ * What became of an entry: `done` is acknowledged here, `acked` was already
+ * acknowledged by the handler's own script, `later` is tried again and does not
+ * count as a failure, `dead` goes to the dead letters with its reason.
+ */
+export type Verdict = "done" | "acked" | "later" | { readonly dead: string };
 
 export interface Consumption {
   /** Opens a connection for what blocks: a blocking read stalls its connection, so each loop has one of its own. */
@@ -22,9 +34,9 @@ export interface Consumption {
   readonly redis: Redis;
   readonly stream: string;
   readonly group: string;
-  /** The same at each start of the same worker, so that it finds its own leavings at once. */
+  /** The same at each start of the same worker, so that it finds at once what it left unfinished. */
   readonly consumer: string;
-  /** Entries a call of `handle`, and calls at once. With one call at once, entries keep their order. */
+  /** Entries a call of `handle`, and calls at once. With one call at once, entries that do not fail keep their order. */
   readonly batch: number;
   readonly concurrency: number;
   /** What bounds the calls of all loops of this process together; absent: nothing but each loop's own. */
@@ -38,12 +50,22 @@ export interface Consumption {
   readonly gatherMs?: number;
   /** The groups that must be through with an entry before it is trimmed; absent: this loop does not trim. */
   readonly trimBelow?: readonly string[];
-  /** One verdict an entry, in their order. A rejection leaves all of them for another try. */
+  /** One verdict an entry, in their order. A rejection is a failure of all of them. */
   handle(entries: readonly Entry[]): Promise<readonly Verdict[]>;
+  /**
+   * The last word on an entry that failed too often, before it becomes a dead
+   * letter: what must be reported of it is reported here. `acked` says that the
+   * report has acknowledged it. After a rejection it is tried again.
+   */
+  giveUp?(entry: Entry): Promise<"acked" | undefined>;
+  /** Absent: `MOST_FAILURES`. Infinite where an entry must be tried for as long as it takes. */
+  readonly mostFailures?: number;
   readonly clock: Clock;
   readonly stop: AbortSignal;
 }
 
+/** With the pauses between them, about five seconds. */
+export const MOST_FAILURES = 8;
 const BLOCK_MS = 250;
 const HOUSEKEEPING_MS = 2_000;
 const FIRST_PAUSE_MS = 50;
@@ -52,55 +74,153 @@ const LONGEST_PAUSE_MS = 2_000;
 /** Resolves once stopped and everything taken is handled or left pending. */
 export async function consume(consumption: Consumption): Promise<void> {
   const { redis, stream, group, consumer, batch, concurrency, slots, clock, stop } = consumption;
-  const { gatherMs = 0 } = consumption;
+  const { gatherMs = 0, mostFailures = MOST_FAILURES } = consumption;
   const log = getLogger(["fanfare", "consume"]).with({ stream, group });
   const reader = consumption.connect();
   const underWay = new Map<string, Promise<void>>();
+  const retries = new Retries();
   let calls = 0;
-  let pauseMs = 0;
   let ready = false;
-  let leavings = true;
+  /** From which id on this consumer's own pending entries are read; undefined once all are known. */
+  let pendingFrom: string | undefined = "0";
   let housekeptAtMs = 0;
+  /** How long to wait for this stream's Redis, and for what the handler writes to, where either is away. */
+  let readPauseMs = 0;
+  let handlePauseMs = 0;
 
-  async function settle(entries: readonly Entry[]): Promise<void> {
-    const verdicts = await consumption.handle(entries);
-    const done = entries.filter((_, index) => verdicts[index] === "done").map(({ id }) => id);
+  async function sendToDeadLetters(entry: Entry, reason: string, isAcked = false): Promise<void> {
+    log.warn("entry {entry} goes to the dead letters: {reason}", { entry: entry.id, reason });
+    crashPoint("before-bury");
+    await run(redis, bury, { stream, group, entry: entry.id, reason, isAcked });
+    crashPoint("after-bury");
+  }
+
+  async function handle(items: readonly Retry[]): Promise<void> {
+    const verdicts = await consumption.handle(items.map(({ entry }) => entry));
+    const done = items.filter((_, index) => verdicts[index] === "done");
     if (done.length > 0) {
       crashPoint("before-acknowledge");
-      await redis.send("XACK", [stream, group, ...done]);
+      await redis.send("XACK", [stream, group, ...done.map(({ entry }) => entry.id)]);
       crashPoint("after-acknowledge");
     }
-    for (const [index, verdict] of verdicts.entries()) {
-      const entry = entries[index];
-      if (entry === undefined || typeof verdict === "string" || verdict === undefined) continue;
-      log.warn("entry {entry} buried: {reason}", { entry: entry.id, reason: verdict.dead });
-      crashPoint("before-bury");
-      await run(redis, bury, { stream, group, entry: entry.id, reason: verdict.dead });
-      crashPoint("after-bury");
+    for (const [index, item] of items.entries()) {
+      const verdict = verdicts[index];
+      if (verdict === "later") retries.add(again(item));
+      else if (typeof verdict === "object") await sendToDeadLetters(item.entry, verdict.dead);
+    }
+    const failedBefore = items.filter(({ counted }) => counted).map(({ entry }) => entry.id);
+    if (failedBefore.length > 0) {
+      const fields = failedBefore.map((id) => `${group} ${id}`);
+      await redis.send("HDEL", [failuresKey(stream), ...fields]);
     }
   }
 
-  function take(found: readonly Entry[]): void {
-    const entries = found.filter(({ id }) => !underWay.has(id));
-    for (let start = 0; start < entries.length; start += batch) {
-      const slice = entries.slice(start, start + batch);
-      calls += 1;
-      const work = (slots ? slots.hold(() => settle(slice)) : settle(slice))
-        .then(() => {
-          pauseMs = 0;
-        })
-        .catch(() => {
-          // The reason may hold a payload, so only the fact is logged; the entries stay pending.
-          leavings = true;
-          pauseMs = Math.min(Math.max(pauseMs * 2, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
-          log.warn("{count} entries could not be handled, trying again", { count: slice.length });
-        })
-        .finally(() => {
-          calls -= 1;
-          for (const { id } of slice) underWay.delete(id);
-        });
-      for (const { id } of slice) underWay.set(id, work);
+  function again(item: Retry): Retry {
+    return { ...item, tries: item.tries + 1, atMs: clock.nowMs() + pauseOf(item.tries) };
+  }
+
+  /** What failed is tried again: all together if a store was away, each alone if it may be one entry's fault. */
+  async function failed(items: readonly Retry[], error: unknown): Promise<void> {
+    // A message may hold a payload, so only the name is logged.
+    const name = nameOf(error);
+    log.warn("{count} entries failed with {error}", { count: items.length, error: name });
+    const nowMs = clock.nowMs();
+    if (isOutage(error)) {
+      handlePauseMs = pauseAfter(handlePauseMs);
+      // A Redis that lost its last moments meanwhile has taken acknowledgements back, and tells no one.
+      pendingFrom = "0";
+      for (const item of items) retries.add({ ...item, atMs: nowMs + handlePauseMs });
+      return;
     }
+    const [only] = items;
+    if (only && items.length === 1) await failedAlone(only, name);
+    else for (const item of items) retries.add({ ...item, alone: true, atMs: nowMs });
+  }
+
+  async function failedAlone(item: Retry, name: string): Promise<void> {
+    const { entry } = item;
+    const failures = await run(redis, noteFailure, { stream, group, entry: entry.id });
+    // Another consumer reclaimed and acknowledged it meanwhile.
+    if (failures === 0) return;
+    if (failures < mostFailures || !(await giveUp(entry, failures, name))) {
+      retries.add({ ...again(item), alone: true, counted: true });
+    }
+  }
+
+  /** Answers whether nothing is left to be done with the entry. */
+  async function giveUp(entry: Entry, failures: number, name: string): Promise<boolean> {
+    let isAcked = false;
+    try {
+      isAcked = (await consumption.giveUp?.(entry)) === "acked";
+    } catch (error) {
+      log.error("what was to be said last of {entry} failed with {error}", {
+        entry: entry.id,
+        error: nameOf(error),
+      });
+      if (isOutage(error) || failures < 2 * mostFailures) return false;
+    }
+    const reason = `failed ${failures} times, the last time with ${name}`;
+    await sendToDeadLetters(entry, reason, isAcked);
+    return true;
+  }
+
+  function start(items: readonly Retry[]): void {
+    calls += 1;
+    const attempt = (): Promise<void> =>
+      handle(items)
+        .then(() => {
+          handlePauseMs = 0;
+        })
+        .catch((error: unknown) => failed(items, error));
+    const work = (slots ? slots.hold(attempt) : attempt())
+      .catch((error: unknown) => {
+        // What was to be noted of a failure could not be: its entry is pending, and comes again.
+        log.warn("a failure could not be noted: {error}", { error: nameOf(error) });
+        pendingFrom = "0";
+      })
+      .finally(() => {
+        calls -= 1;
+        for (const { entry } of items) underWay.delete(entry.id);
+      });
+    for (const { entry } of items) underWay.set(entry.id, work);
+  }
+
+  function take(found: readonly Entry[]): void {
+    const entries = found.filter(({ id }) => !underWay.has(id) && !retries.has(id));
+    for (let from = 0; from < entries.length; from += batch) {
+      start(entries.slice(from, from + batch).map((entry) => ({ entry, tries: 0, atMs: 0 })));
+    }
+  }
+
+  /** Calls that may be started now. */
+  const free = (): number => Math.max(Math.min(concurrency - calls, slots?.free ?? concurrency), 0);
+
+  async function keepHouse(): Promise<void> {
+    housekeptAtMs = clock.nowMs();
+    if (consumption.trimBelow) {
+      crashPoint("before-trim");
+      await run(redis, trim, { stream, groups: consumption.trimBelow });
+      crashPoint("after-trim");
+    }
+    const most = Math.max(concurrency - calls, 1) * batch;
+    const claim = [String(consumption.reclaimIdleMs), "0-0", "COUNT", String(most)];
+    const args = [stream, group, consumer, ...claim];
+    const claimed = parseClaimed(await reader.send("XAUTOCLAIM", args));
+    if (claimed.length > 0) crashPoint("after-claim");
+    take(claimed);
+  }
+
+  /** A page of what this consumer was delivered and has not acknowledged. */
+  async function readPending(from: string): Promise<void> {
+    const count = free() * batch;
+    const page = ["GROUP", group, consumer, "COUNT", String(count), "STREAMS", stream, from];
+    const found = parseRead(await reader.send("XREADGROUP", page));
+    pendingFrom = found.length < count ? undefined : found.at(-1)?.id;
+    const gone = found.filter(({ fields }) => fields.size === 0);
+    if (gone.length > 0) {
+      await redis.send("XACK", [stream, group, ...gone.map(({ id }) => id)]);
+    }
+    take(found.filter(({ fields }) => fields.size > 0));
   }
 
   async function step(): Promise<void> {
@@ -108,22 +228,8 @@ export async function consume(consumption: Consumption): Promise<void> {
       await ensureGroup(reader, stream, group);
       ready = true;
     }
-    if (clock.nowMs() - housekeptAtMs > HOUSEKEEPING_MS) {
-      housekeptAtMs = clock.nowMs();
-      if (consumption.trimBelow) {
-        crashPoint("before-trim");
-        await run(redis, trim, { stream, groups: consumption.trimBelow });
-        crashPoint("after-trim");
-      }
-      const most = Math.max(concurrency - calls, 1) * batch;
-      const claim = [String(consumption.reclaimIdleMs), "0-0", "COUNT", String(most)];
-      const args = [stream, group, consumer, ...claim];
-      const claimed = parseClaimed(await reader.send("XAUTOCLAIM", args));
-      if (claimed.length > 0) crashPoint("after-claim");
-      take(claimed);
-    }
-    const ownFree = Math.max(concurrency - calls, 0);
-    if (ownFree === 0) {
+    if (clock.nowMs() - housekeptAtMs > HOUSEKEEPING_MS) await keepHouse();
+    if (concurrency - calls <= 0) {
       await Promise.race(underWay.values());
       return;
     }
@@ -131,45 +237,51 @@ export async function consume(consumption: Consumption): Promise<void> {
       await slots.freed;
       return;
     }
-    // Read is what can be started now; what is more waits in the stream, where another worker may take it.
-    const free = Math.min(ownFree, slots?.free ?? ownFree) * batch;
-    const read = ["GROUP", group, consumer, "COUNT", String(free)];
-    if (leavings && underWay.size === 0) {
-      const left = parseRead(await reader.send("XREADGROUP", [...read, "STREAMS", stream, "0"]));
-      leavings = left.length >= free;
-      // Nothing is to be tried again, so whoever comes next is not kept waiting for what once failed.
-      if (left.length === 0) pauseMs = 0;
-      const gone = left.filter(({ fields }) => fields.size === 0);
-      if (gone.length > 0) {
-        await redis.send("XACK", [stream, group, ...gone.map(({ id }) => id)]);
-      }
-      take(left.filter(({ fields }) => fields.size > 0));
+    // What did not fit is pending all the same.
+    if (retries.hasRoomAgain()) pendingFrom = "0";
+    const due = retries.takeDue(clock.nowMs(), free(), batch);
+    if (due.length > 0) {
+      for (const items of due) start(items);
       return;
     }
-    const block = ["BLOCK", String(BLOCK_MS), "STREAMS", stream, ">"];
-    const found = parseRead(await reader.send("XREADGROUP", [...read, ...block]));
+    if (pendingFrom !== undefined) {
+      await readPending(pendingFrom);
+      return;
+    }
+    // Read is what can be started now; what is more waits in the stream, where another worker may take it.
+    const most = free() * batch;
+    const blockMs = Math.max(1, retries.dueInMs(clock.nowMs(), BLOCK_MS));
+    const read = ["GROUP", group, consumer, "COUNT", String(most), "BLOCK", String(blockMs)];
+    const found = parseRead(await reader.send("XREADGROUP", [...read, "STREAMS", stream, ">"]));
     if (found.length > 0) crashPoint("after-delivery");
     take(found);
-    if (gatherMs > 0 && found.length > 0 && found.length < free) await clock.sleep(gatherMs);
+    if (gatherMs > 0 && found.length > 0 && found.length < most) await clock.sleep(gatherMs);
   }
 
   while (!stop.aborted) {
     try {
-      if (pauseMs > 0) {
-        await clock.sleep(pauseMs);
-        // A Redis that lost its last moments meanwhile has taken acknowledgements back, and nobody was told.
-        leavings = true;
-      }
+      const pauseMs = Math.max(readPauseMs, handlePauseMs);
+      if (pauseMs > 0) await clock.sleep(pauseMs);
       await step();
-    } catch {
-      // Redis is away, or came back without the group. What it delivered meanwhile is among our leavings.
+      readPauseMs = 0;
+    } catch (error) {
+      // Redis is away, or came back without the group.
+      log.warn("the stream cannot be read: {error}", { error: nameOf(error) });
       ready = false;
-      leavings = true;
-      pauseMs = Math.min(Math.max(pauseMs * 2, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
+      pendingFrom = "0";
+      readPauseMs = pauseAfter(readPauseMs);
     }
   }
   await Promise.all(underWay.values());
   reader.close();
+}
+
+function pauseAfter(pauseMs: number): number {
+  return Math.min(Math.max(pauseMs * 2, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
+}
+
+function pauseOf(tries: number): number {
+  return Math.min(FIRST_PAUSE_MS * 2 ** tries, LONGEST_PAUSE_MS);
 }
 
 async function ensureGroup(redis: Redis, stream: string, group: string): Promise<void> {

@@ -45,7 +45,11 @@ interface Head {
   readonly text: string | null;
 }
 
-/** Entries in the order of acceptance. Rejects where another worker is at the same channel; they are tried again. */
+/**
+ * Entries of one partition. A channel whose next signal is not here yet, or
+ * whose chain another worker moves, waits (`later`), and no other channel waits
+ * with it: a number of a chain is never passed over.
+ */
 export async function chain(
   redis: Redis,
   partition: number,
@@ -59,23 +63,22 @@ export async function chain(
     ({ signal }) => signal.channel,
   );
   const linked = new Set<string>();
-  let gap = false;
+  const waiting = new Set<string>();
   for (const [channel, each] of byChannel) {
     const head = await readHead(redis, home.chainHead(channel));
-    const { links, newHead, complete } = await linksOn(head, each, sign);
-    gap ||= !complete;
+    const inOrder = each.toSorted((a, b) => a.signal.sequence - b.signal.sequence);
+    const { links, newHead, behindGap } = await linksOn(head, inOrder, sign);
+    for (const entry of behindGap) waiting.add(entry);
     if (links.length === 0) continue;
     const moved = { home, channel, head: head.text, newHead, links };
     crashPoint("before-link");
     const isLinked = await run(redis, link, moved);
     crashPoint("after-link");
-    if (!isLinked) throw new Error("the chain has moved");
-    for (const { entry } of links) linked.add(entry);
+    for (const { entry } of links) (isLinked ? linked : waiting).add(entry);
   }
-  // What stands before the gap is linked all the same: the worker that has what is missing may wait for it.
-  if (gap) throw new Error("a signal before is not linked yet");
   return entries.map(({ id }, index) => {
     if (accepted[index] === undefined) return { dead: "not an accepted signal" };
+    if (waiting.has(id)) return "later";
     return linked.has(id) ? "acked" : "done";
   });
 }
@@ -89,20 +92,23 @@ interface Accepted {
 interface Links {
   readonly links: readonly EntryLink[];
   readonly newHead: string;
-  /** False where a signal comes after one that is neither linked nor here. */
-  readonly complete: boolean;
+  /** Entries of signals that come after one that is neither linked nor here. */
+  readonly behindGap: readonly string[];
 }
 
 /** The links of one channel's signals that follow its head without a gap, the last of them signed. */
 async function linksOn(head: Head, accepted: readonly Accepted[], sign: Sign): Promise<Links> {
   let { sequence, hash } = head;
   const made: { readonly entry: string; readonly link: ChainLink }[] = [];
-  let complete = true;
+  const behindGap: string[] = [];
   for (const { entry, signal, bodySha256 } of accepted) {
     if (signal.sequence <= sequence) continue;
     // A signal that was put back after a loss says after which it comes, as the one between may be gone.
-    complete = Number(entry.fields.get("after") ?? signal.sequence - 1) <= sequence;
-    if (!complete) break;
+    const after = Number(entry.fields.get("after") ?? signal.sequence - 1);
+    if (after > sequence) {
+      behindGap.push(entry.id);
+      continue;
+    }
     const previousHash = hash;
     ({ sequence } = signal);
     hash = linkHash(previousHash, signal, bodySha256);
@@ -115,7 +121,7 @@ async function linksOn(head: Head, accepted: readonly Accepted[], sign: Sign): P
     entry,
     link: JSON.stringify(index === made.length - 1 ? { ...link, signature } : link),
   }));
-  return { links, newHead: JSON.stringify({ sequence, hash }), complete };
+  return { links, newHead: JSON.stringify({ sequence, hash }), behindGap };
 }
 
 function acceptedOf(entry: Entry): Accepted | undefined {

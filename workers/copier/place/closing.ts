@@ -34,6 +34,7 @@ export async function closeShard(parts: FanOut, entry: Entry): Promise<Verdict> 
   // Entries stand in the order in which they were put off: none behind this one is due much earlier.
   if (job.notBeforeMs > clock.nowMs()) await clock.sleep(job.notBeforeMs - clock.nowMs());
   const standing = await readStanding(parts, job);
+  if (standing === "roster is behind") return "later";
   const { state, left, positions, isOpenTold } = standing;
   // The first move tells of everyone, even of nobody.
   if (state.turn > 0 && left.length === 0) return "done";
@@ -87,19 +88,23 @@ interface Standing {
 async function readStanding(
   { redis, roster, partition }: FanOut,
   job: CloseJob,
-): Promise<Standing> {
+): Promise<Standing | "roster is behind"> {
   const { close, of, broker, shard } = job;
   const region = new RegionKeys(partition);
   const opened = region.job(of.id, broker, shard);
   const closing = region.closing(close.id, of.id, broker, shard);
-  const [fields, stored, { members }] = await Promise.all([
+  const [fields, stored, found] = await Promise.all([
     // In one read: whose fate is unknown stands from the moment on at which the outcomes do.
     redis.send("HMGET", [opened, ...STORED_JOB_FIELDS, "outcomes"]) as Promise<(string | null)[]>,
     redis.send("HGET", [closing, "state"]) as Promise<string | null>,
     roster.shardOf(partition, { signal: of, broker, shard, version: job.version }),
   ]);
+  if (found.isBehind) {
+    await redis.send("SADD", [region.rostersBehind, of.channel]);
+    return "roster is behind";
+  }
   const intended = parseStoredJob(fields);
-  const positions = positionsOf(job, intended?.intents, members);
+  const positions = positionsOf(job, intended?.intents, found.members);
   const text = stored ?? "";
   const state: ClosingState =
     text === "" ? { turn: 0, left: null, unknown: [] } : (JSON.parse(text) as ClosingState);

@@ -1,11 +1,13 @@
 /** What is decided for all of a shard, and what it takes of its followers' caps. */
-import { decide, type Facts } from "../../../domain/copier/decide.ts";
+import { getLogger } from "@logtape/logtape";
+import { decide, type Decision, type Facts } from "../../../domain/copier/decide.ts";
 import type { IntendedOrder, Intents } from "../stored/intents.ts";
 import type { Halts } from "../stored/halt.ts";
 import type { Job } from "../../../redis/job.ts";
 import { rotate } from "../../../domain/copier/fairness.ts";
 import { wasSeated, type RosterMember } from "../stored/roster.ts";
 import type { OrderReservation } from "../stored/caps.ts";
+import { nameOf } from "../../runtime/outage.ts";
 import { stopOf } from "./hold.ts";
 
 /** P5 and P8: who was there at the acceptance, another first from signal to signal. */
@@ -35,7 +37,7 @@ export function decideAll(
   const reservations: OrderReservation[] = [];
   for (const member of snapshot) {
     const { subscription, account } = member;
-    const decision = decide(job.signal, member, facts);
+    const decision = decideSafely(job, member, facts);
     if (decision.kind === "skip") {
       skips.push([subscription, account, decision.reason]);
       continue;
@@ -58,4 +60,20 @@ export function decideAll(
     }
   }
   return { intents: { decidedAtMs: facts.nowMs, orders, skips }, reservations };
+}
+
+/** A follower whose row or plan cannot be worked with is skipped as `FAULT`; the others of the shard are copied. */
+function decideSafely(job: Job, member: RosterMember, facts: Facts): Decision {
+  const { subscription } = member;
+  const log = getLogger(["fanfare", "broker"]).with({ signal: job.signal.id, subscription });
+  if (member.isUnreadable) {
+    log.error("the roster row of {subscription} cannot be read");
+    return { kind: "skip", reason: "FAULT" };
+  }
+  try {
+    return decide(job.signal, member, facts);
+  } catch (error) {
+    log.error("nothing could be decided for {subscription}: {error}", { error: nameOf(error) });
+    return { kind: "skip", reason: "FAULT" };
+  }
 }

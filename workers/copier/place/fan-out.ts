@@ -5,6 +5,7 @@ import type { CopyOutcome, OutcomesEvent } from "../stored/events.ts";
 import { intend, type IntendReply, type Intents } from "../stored/intents.ts";
 import { releasedOf, report } from "../stored/outcomes.ts";
 import { parseJob, type Job } from "../../../redis/job.ts";
+import { RegionKeys } from "../../../redis/keys.ts";
 import { freedOf } from "../stored/places.ts";
 import type { RosterMember } from "../stored/roster.ts";
 import type { Halts } from "../stored/halt.ts";
@@ -31,24 +32,35 @@ export async function fanOut(parts: FanOut, entry: Entry): Promise<Verdict> {
   const job = parseJob(entry.fields);
   if (typeof job === "string") return { dead: job };
   const intended = await writeIntents(parts, job);
+  if (intended === "roster is behind") return "later";
   if (intended !== undefined) {
     const { intents } = intended;
     const placement = await placeAll(parts, job, intended);
-    const event = outcomesEvent(job, intents, placement);
-    const counts = countOutcomes(event.copies.map(([, , outcome]) => outcome));
-    const { redis, partition, broker } = parts;
-    const released = releasedOf(intents, event);
-    const freed = broker.capabilities.ordersPerAccount ? freedOf(intents, event) : undefined;
-    const told = { event, counts, intents, released, freed };
-    crashPoint("before-report");
-    await run(redis, report, { partition, job, entry: entry.id, ...told });
-    crashPoint("after-report");
+    await reportJob(parts, job, entry, intents, placement);
     return "acked";
   }
   return "done";
 }
 
-const NOTHING_PLACED: Placement = { outcomes: [], sentAtMs: null, answeredAtMs: null };
+/** Writes the outcomes of a job and acknowledges it; the second to do so changes nothing. */
+export async function reportJob(
+  { redis, partition, broker }: Pick<FanOut, "redis" | "partition" | "broker">,
+  job: Job,
+  entry: Entry,
+  intents: Intents,
+  placement: Placement,
+): Promise<void> {
+  const event = outcomesEvent(job, intents, placement);
+  const counts = countOutcomes(event.copies.map(([, , outcome]) => outcome));
+  const released = releasedOf(intents, event);
+  const freed = broker.capabilities.ordersPerAccount ? freedOf(intents, event) : undefined;
+  const told = { event, counts, intents, released, freed };
+  crashPoint("before-report");
+  await run(redis, report, { partition, job, entry: entry.id, ...told });
+  crashPoint("after-report");
+}
+
+export const NOTHING_PLACED: Placement = { outcomes: [], sentAtMs: null, answeredAtMs: null };
 
 /** All batches of a job at once: none waits for another. */
 async function placeAll(
@@ -81,7 +93,10 @@ interface Intended extends Pick<History, "maybeSent"> {
 }
 
 /** Undefined where the job's outcomes stand already. */
-async function writeIntents(parts: FanOut, job: Job): Promise<Intended | undefined> {
+async function writeIntents(
+  parts: FanOut,
+  job: Job,
+): Promise<Intended | "roster is behind" | undefined> {
   const { redis, roster, partition, clock } = parts;
   let older: boolean = false;
   let overtaken: Facts | undefined;
@@ -91,6 +106,11 @@ async function writeIntents(parts: FanOut, job: Job): Promise<Intended | undefin
       parts.halts.of(partition, fresh),
       parts.layers.of(partition, job.signal, fresh),
     ]);
+    // Until the deadline it may still be rebuilt; afterwards everyone who is known is told that it was too late.
+    if (shard.isBehind && clock.nowMs() <= job.signal.deadlineMs) {
+      await askForRoster(parts, job);
+      return "roster is behind";
+    }
     const snapshot = snapshotOf(job, parts.layers.membersUnder(layers, shard.members));
     const facts: Facts = overtaken
       ? { ...overtaken, nowMs: clock.nowMs() }
@@ -118,6 +138,14 @@ async function writeIntents(parts: FanOut, job: Job): Promise<Intended | undefin
     older ||= reply.kind === "older";
     overtaken = overtakenBy(reply, facts);
   }
+}
+
+/** The records API, which has what is missing, looks at this several times a second. */
+async function askForRoster(
+  { redis, partition }: FanOut,
+  { signal: { channel } }: Job,
+): Promise<void> {
+  await redis.send("SADD", [new RegionKeys(partition).rostersBehind, channel]);
 }
 
 function asOfAcceptance({ signal }: Job, facts: Facts): Facts {

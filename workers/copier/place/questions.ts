@@ -21,7 +21,7 @@ import { ask } from "./place.ts";
 /** Between one look-up of a question that cannot be answered yet and the next. */
 const PAUSE_MS = 500;
 
-/** Rejects while the broker does not answer, so that the loop asks again later. */
+/** While the broker does not answer, the question is put again later. */
 export async function answerQuestion(parts: FanOut, entry: Entry): Promise<Verdict> {
   const { redis, broker, partition, clock } = parts;
   const job = parseJob(entry.fields);
@@ -38,7 +38,7 @@ export async function answerQuestion(parts: FanOut, entry: Entry): Promise<Verdi
     batches.map(({ askOnly: _, ...batch }) => ask(broker, batch, clock)),
   );
   const answered = answers.map((each) => each ?? []);
-  if (answers.every((each) => !each)) throw new Error("the broker does not answer");
+  if (answers.every((each) => !each)) return "later";
   const found = inOrder(asked, batches, answered);
   if (found.includes(undefined)) await clock.sleep(PAUSE_MS);
   const outcomes = found.filter((each): each is Outcome => each !== undefined);

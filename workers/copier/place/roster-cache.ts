@@ -15,6 +15,8 @@ type ShardName = Pick<Job, "broker" | "shard" | "version"> & {
 
 export interface RosterShard {
   readonly version: number;
+  /** The Redis lost the version that the job names: the roster is as it was before, until it is rebuilt. */
+  readonly isBehind?: true;
   readonly members: readonly RosterMember[];
 }
 
@@ -34,7 +36,7 @@ export class RosterCache {
     this.#redis = redis;
   }
 
-  /** At least as new as the job's version; `fresh` reads it again in any case. */
+  /** At least as new as the job's version, or marked as behind; `fresh` reads it again in any case. */
   async shardOf(partition: number, job: ShardName, fresh = false): Promise<RosterShard> {
     const region = new RegionKeys(partition);
     const head = region.rosterHead(job.signal.channel, job.broker);
@@ -49,7 +51,7 @@ export class RosterCache {
             region.rosterShard(job.signal.channel, job.broker, job.shard),
             job,
           );
-    this.#keep(key, shard);
+    if (!shard.isBehind) this.#keep(key, shard);
     return shard;
   }
 
@@ -63,10 +65,7 @@ export class RosterCache {
       version: Number(version ?? 0),
       members: parseRosterShard(Object.entries(flat).flat()),
     };
-    if (shard.version < job.version) {
-      throw new Error("the roster is older than the job: it is being rebuilt");
-    }
-    return shard;
+    return shard.version < job.version ? { ...shard, isBehind: true } : shard;
   }
 
   #keep(key: string, shard: RosterShard): void {

@@ -93,6 +93,24 @@ export async function checkRoster(records: Records, targets: Targets): Promise<R
   return check;
 }
 
+/** One channel's subscriptions and routes, as far as Redis lacks what the records have. */
+export async function checkChannel(
+  records: Records,
+  targets: Targets,
+  channel: ChannelId,
+): Promise<number> {
+  let projected = 0;
+  for await (const some of chunks(records.subscriptions.each({ channel }))) {
+    projected += await projectSubscriptions(records, targets, some);
+  }
+  const rerouted = await mendRoutes(targets, channel);
+  getLogger(["fanfare", "roster"]).info(
+    "the roster of {channel} was behind: {projected} projected, {rerouted} rerouted",
+    { channel, projected, rerouted },
+  );
+  return projected;
+}
+
 /** Roster → the subscriptions that the records have in it. */
 type Known = Map<string, Set<string>>;
 

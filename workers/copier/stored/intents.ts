@@ -40,6 +40,51 @@ export interface Intents {
   readonly skips: readonly (readonly [SubscriptionId, AccountId, SkipReason])[];
 }
 
+export interface AbandonArgs {
+  readonly partition: number;
+  readonly job: Job;
+  /** What is written where nothing was: no order of it leaves. */
+  readonly intents: Intents;
+}
+
+export type AbandonReply = Extract<IntendReply, { kind: "new" | "known" | "over" | "older" }>;
+
+const abandonLua = `
+${LUA_NOW}
+${LUA_RUN_SINCE}
+local intents, outcomes = unpack(redis.call('HMGET', KEYS[1], 'intents', 'outcomes'))
+if outcomes then return {'over'} end
+if intents then return {'known', intents} end
+redis.call('HSET', KEYS[1], 'intents', ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+if tonumber(ARGV[3]) - ${CLOCK_SKEW_MS} <= run_since(KEYS[2]) then return {'older'} end
+return {'new'}
+`;
+
+/**
+ * Takes a job that cannot be worked with out of everyone's hands: from here on
+ * no worker sends an order of it for the first time. Replies `known` where one
+ * may have been sent already, and `older` where that may have been forgotten.
+ */
+export const abandon: Script<AbandonArgs, AbandonReply> = {
+  name: "abandon",
+  lua: abandonLua,
+  keys: ({ partition, job: { signal, broker, shard } }) => {
+    const region = new RegionKeys(partition);
+    return [region.job(signal.id, broker, shard), region.run];
+  },
+  args: ({ job: { signal }, intents }) => [
+    JSON.stringify(intents),
+    String(keptMs(signal)),
+    String(signal.acceptedAtMs),
+  ],
+  reply(raw) {
+    const [kind, more] = asList(raw);
+    if (kind === "known") return { kind, intents: JSON.parse(asText(more)) as Intents };
+    return { kind: kind as Exclude<AbandonReply["kind"], "known"> };
+  },
+};
+
 export interface IntendArgs {
   readonly partition: number;
   readonly job: Job;

@@ -23,6 +23,8 @@ export interface RosterMember extends Follower {
   readonly subscriptionVersion: number;
   /** Roster versions at which this subscription joined, left, joined again …, ascending. */
   readonly turns: readonly number[];
+  /** The row could not be parsed: the member is known by name, and is never sent an order. */
+  readonly isUnreadable?: true;
 }
 
 /** What a subscription's row holds besides the versions that the script keeps. */
@@ -32,10 +34,17 @@ type Row = readonly [version: number, turns: readonly number[], payload: RowPayl
 export function parseRosterShard(flat: readonly string[]): RosterMember[] {
   const members: RosterMember[] = [];
   for (let index = 0; index + 1 < flat.length; index += 2) {
-    const [subscriptionVersion, turns, payload] = JSON.parse(flat[index + 1] ?? "") as Row;
+    members.push(parseRow(flat[index] as SubscriptionId, flat[index + 1] ?? ""));
+  }
+  return members.sort((a, b) => (a.subscription < b.subscription ? -1 : 1));
+}
+
+/** A row that does not parse costs its own follower the copy, and none of the others of the shard. */
+function parseRow(subscription: SubscriptionId, text: string): RosterMember {
+  try {
+    const [subscriptionVersion, turns, payload] = JSON.parse(text) as Row;
     const [account, state, expiresAtMs, plan, follower] = payload;
-    const subscription = flat[index] as SubscriptionId;
-    members.push({
+    return {
       subscription,
       account,
       follower,
@@ -44,9 +53,23 @@ export function parseRosterShard(flat: readonly string[]): RosterMember[] {
       plan,
       subscriptionVersion,
       turns,
-    });
+    };
+  } catch {
+    // What is wrong with the row is seen by its subscription; its text may hold anything.
+    const [, version = "0", turns = "0", account = ""] =
+      /^\[(\d+),\[([\d,]+)\],\["([A-Za-z0-9_-]{1,64})"/.exec(text) ?? [];
+    return {
+      subscription,
+      account: account as AccountId,
+      follower: "" as PersonId,
+      state: "active",
+      expiresAtMs: 0,
+      plan: {},
+      subscriptionVersion: Number(version),
+      turns: turns.split(",").map(Number),
+      isUnreadable: true,
+    };
   }
-  return members.sort((a, b) => (a.subscription < b.subscription ? -1 : 1));
 }
 
 /** Whether a member belongs to the snapshot that a job of this roster version names. */

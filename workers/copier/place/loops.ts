@@ -1,0 +1,66 @@
+/** What a worker beside a broker reads of one region partition: jobs, questions and closes. */
+import { GROUPS } from "../../../redis/streams.ts";
+import { RegionKeys } from "../../../redis/keys.ts";
+import { consume, type Consumption, type Verdict } from "../../runtime/consume.ts";
+import type { Entry } from "../../runtime/entries.ts";
+import type { Slots } from "../../runtime/slots.ts";
+import { abandonJob } from "./abandon.ts";
+import { closeShard } from "./closing.ts";
+import { fanOut, type FanOut } from "./fan-out.ts";
+import { answerQuestion } from "./questions.ts";
+
+/** Shards of one partition in flight at once. */
+const JOBS_AT_ONCE = 8;
+const QUESTIONS_AT_ONCE = 2;
+/** Closes have slots of their own, as many as questions: one that a halt holds must keep no open waiting. */
+const CLOSES_AT_ONCE = 4;
+
+export interface LoopOptions extends Pick<
+  Consumption,
+  "connect" | "consumer" | "reclaimIdleMs" | "stop"
+> {
+  readonly slots?: { readonly jobs: Slots; readonly questions: Slots; readonly closes: Slots };
+}
+
+export function runLoops(parts: FanOut, { slots, ...options }: LoopOptions): Promise<void>[] {
+  const { redis, clock, broker, partition } = parts;
+  const region = new RegionKeys(partition);
+  const loop = (
+    stream: string,
+    concurrency: number,
+    handle: (entry: Entry) => Promise<Verdict>,
+    more: Pick<Consumption, "slots" | "giveUp" | "mostFailures">,
+  ): Promise<void> =>
+    consume({
+      ...options,
+      ...more,
+      redis,
+      clock,
+      stream,
+      group: GROUPS.jobs[0],
+      batch: 1,
+      concurrency,
+      trimBelow: GROUPS.jobs,
+      handle: (entries) => Promise.all(entries.map(handle)),
+    });
+  return [
+    loop(region.jobs(broker.name), JOBS_AT_ONCE, (entry) => fanOut(parts, entry), {
+      ...(slots && { slots: slots.jobs }),
+      giveUp: (entry) => abandonJob(parts, entry),
+    }),
+    // One that fails too often is a dead letter, and its copies stay `unknown`, which is true of them.
+    loop(
+      region.questions(broker.name),
+      QUESTIONS_AT_ONCE,
+      (entry) => answerQuestion(parts, entry),
+      {
+        ...(slots && { slots: slots.questions }),
+      },
+    ),
+    // A close is never given up: what a follower has open would stay open.
+    loop(region.closes(broker.name), CLOSES_AT_ONCE, (entry) => closeShard(parts, entry), {
+      ...(slots && { slots: slots.closes }),
+      mostFailures: Number.POSITIVE_INFINITY,
+    }),
+  ];
+}

@@ -1,0 +1,64 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { Database } from "bun:sqlite";
+import { RedisClient } from "bun";
+import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
+import { isOutage, nameOf, Unavailable } from "./outage.ts";
+
+let server: TestRedis;
+beforeAll(async () => {
+  server = await startRedis();
+});
+afterAll(async () => {
+  await server.stop();
+});
+
+async function errorOf(call: () => unknown): Promise<unknown> {
+  try {
+    await call();
+  } catch (error) {
+    return error;
+  }
+  throw new Error("it did not fail");
+}
+
+test("a Redis that is killed or refuses to connect is an outage; a command that it refuses is not", async () => {
+  const redis = new RedisClient(server.url, { autoReconnect: false, connectionTimeout: 1_000 });
+  expect(isOutage(await errorOf(() => redis.send("HGET", ["one argument"])))).toBe(false);
+  await redis.send("SET", ["text", "1"]);
+  expect(isOutage(await errorOf(() => redis.send("HGET", ["text", "field"])))).toBe(false);
+  const waiting = errorOf(() => redis.send("BLPOP", ["nothing", "5"]));
+  await server.kill();
+  expect(isOutage(await waiting)).toBe(true);
+  const refused = new RedisClient(server.url, { autoReconnect: false, connectionTimeout: 1_000 });
+  expect(isOutage(await errorOf(() => refused.send("PING", [])))).toBe(true);
+  await server.restart();
+});
+
+test("a server that nobody listens for, and a call that ran out of time, are outages", async () => {
+  expect(isOutage(await errorOf(() => fetch("http://127.0.0.1:1/")))).toBe(true);
+  const aborted = errorOf(() =>
+    AbortSignal.abort(new DOMException("", "TimeoutError")).throwIfAborted(),
+  );
+  expect(isOutage(await aborted)).toBe(true);
+  expect(isOutage(new Unavailable("the broker"))).toBe(true);
+});
+
+test("a document that SQLite refuses is its own fault, a locked database is not", async () => {
+  const database = new Database(":memory:");
+  database.run("CREATE TABLE t (id UNIQUE)");
+  database.run("INSERT INTO t VALUES (1)");
+  expect(isOutage(await errorOf(() => database.run("INSERT INTO t VALUES (1)")))).toBe(false);
+  expect(isOutage(Object.assign(new Error("database is locked"), { code: "SQLITE_BUSY" }))).toBe(
+    true,
+  );
+});
+
+test("a bug is no outage, and only an error's name and code are told", () => {
+  expect(isOutage(new TypeError("undefined is not a function"))).toBe(false);
+  expect(isOutage("thrown text")).toBe(false);
+  expect(nameOf(new RangeError("a secret"))).toBe("RangeError");
+  expect(nameOf(Object.assign(new Error("a secret"), { code: "ECONNRESET" }))).toBe(
+    "Error ECONNRESET",
+  );
+  expect(nameOf("a secret")).toBe("string");
+});

@@ -1,0 +1,56 @@
+/**
+ * Whether an error says that a store or a network is away, so that the same
+ * work may succeed later, or that it is the work's own fault. Errors are told
+ * apart by their names and codes; messages are read only where Redis has
+ * nothing else, and are never logged: they hold payloads.
+ */
+
+/** The first word of a Redis error reply that passes by itself. */
+const REDIS_REPLIES =
+  /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|OOM|MISCONF|BUSY|NOREPLICAS|UNKILLABLE|NOSCRIPT|NOGROUP|MOVED|ASK|Connection|Command timed out)\b/;
+const SYSTEM_CODES = new Set([
+  ...["ECONNREFUSED", "ECONNRESET", "ECONNABORTED", "EPIPE", "ETIMEDOUT", "ENOTFOUND"],
+  ...["EHOSTUNREACH", "ENETUNREACH", "EAI_AGAIN", "EMFILE", "ENFILE", "ENOSPC", "EIO", "EROFS"],
+  ...["ConnectionRefused", "ConnectionClosed", "FailedToOpenSocket"],
+]);
+const SQLITE_CODES = /^SQLITE_(BUSY|LOCKED|FULL|IOERR|CANTOPEN|READONLY|NOMEM|PROTOCOL)/;
+/** Of MongoDB's errors, those that may be the fault of what was written. */
+const MONGO_REFUSALS =
+  /^Mongo(BulkWrite|Server|InvalidArgument|API|Runtime|ClientBulkWriteExecution)Error$/;
+/** Unauthorized and AuthenticationFailed: a setting is wrong, and no entry can help it. */
+const MONGO_ACCESS_CODES = new Set<unknown>([13, 18]);
+const NAMES = new Set([
+  "AbortError",
+  "TimeoutError",
+  "MaxRetriesPerRequestError",
+  "ClusterAllFailedError",
+]);
+
+/** Raised by our own code where something that must answer does not. */
+export class Unavailable extends Error {
+  override readonly name = "Unavailable";
+}
+
+export function isOutage(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (error instanceof Unavailable || NAMES.has(error.name)) return true;
+  const { code, errorLabels } = error as { code?: unknown; errorLabels?: unknown };
+  if (/^(Mongo|Pool|WaitQueue)/.test(error.name)) {
+    const isRetryable = Array.isArray(errorLabels) && errorLabels.includes("RetryableWriteError");
+    return isRetryable || MONGO_ACCESS_CODES.has(code) || !MONGO_REFUSALS.test(error.name);
+  }
+  if (typeof code === "string") {
+    if (code.startsWith("ERR_REDIS_CONNECTION") || code.startsWith("ERR_REDIS_AUTH")) return true;
+    if (SYSTEM_CODES.has(code) || SQLITE_CODES.test(code)) return true;
+  }
+  return REDIS_REPLIES.test(error.message);
+}
+
+/** An error's name and code, for the log. */
+export function nameOf(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error;
+  const { code } = error as { code?: unknown };
+  return typeof code === "string" || typeof code === "number"
+    ? `${error.name} ${code}`
+    : error.name;
+}
