@@ -27,6 +27,7 @@ import { openSqliteRecords } from "../../records/sqlite/open.ts";
 import { run } from "../../runtime/redis.ts";
 import { checkRoster } from "./check.ts";
 import { flushOutbox, followOutbox, projectNow } from "./outbox.ts";
+import { checkRequested } from "./requested.ts";
 import { recordSettings } from "./settings.ts";
 import { connectTargets, projectChannels, projectSubscriptions, writeRoutes } from "./projector.ts";
 
@@ -83,6 +84,28 @@ test("who leaves and joins again is in the snapshots of exactly the versions in 
   const [member] = await members(route!);
   expect(versions.map((version) => wasSeated(member!, version))).toEqual([true, false, true]);
   expect(wasSeated(member!, versions[0]! - 1)).toBe(false);
+});
+
+test("a roster that lost its last change is brought back as soon as a worker asks for it, and no other", async () => {
+  await record([one("s", 1)]);
+  await flushOutbox(records, targets);
+  const { partition } = (await readRoutes())[0]!;
+  const keys = new RegionKeys(partition);
+  const row = (await redis.send("HGET", [keys.rosterShard(channel, "desk", 0), "s"])) as string;
+  const lost = Number(await redis.send("HGET", [keys.rosterHead(channel, "desk"), "version:0"]));
+  await record([one("s", 2, "paused")]);
+  await flushOutbox(records, targets);
+  const [named] = await readRoutes();
+  // As a replica that took over before it was sent the change.
+  await redis.send("HSET", [keys.rosterShard(channel, "desk", 0), "s", row]);
+  await redis.send("HSET", [keys.rosterHead(channel, "desk"), "version:0", String(lost)]);
+  expect(await checkRequested(records, targets, redis)).toBe(0);
+  await redis.send("SADD", [keys.rostersBehind, channel]);
+  expect(await checkRequested(records, targets, redis)).toBe(1);
+  const [route] = await readRoutes();
+  expect(route!.version).toBeGreaterThanOrEqual(named!.version);
+  expect(await members(route!)).toMatchObject([{ state: "paused", subscriptionVersion: 2 }]);
+  expect(await checkRequested(records, targets, redis)).toBe(0);
 });
 
 test("an older version of a subscription never overwrites a newer", async () => {

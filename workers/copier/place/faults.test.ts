@@ -1,0 +1,173 @@
+/** What cannot be read or decided costs no other copy its order, and every copy ends (P5). */
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  expect,
+  setDefaultTimeout,
+  test,
+} from "bun:test";
+import type { SignalId } from "../../../domain/ids.ts";
+import { RegionKeys } from "../../../redis/keys.ts";
+import { deadLetters } from "../../../redis/streams.ts";
+import {
+  CHANNEL,
+  followerOf,
+  PARTITIONS,
+  readBooks,
+  readOutcomes,
+  startCopier,
+  subscribe,
+  type Copier,
+} from "../../../tests/support/copier.ts";
+import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
+import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
+import { until } from "../../../tests/support/wait.ts";
+
+setDefaultTimeout(40_000);
+
+/** All in one partition, and so in one job. */
+const [ONE, TWO, THREE] = Array.from({ length: 64 }, (_, index) => followerOf(index))
+  .filter(({ account }) => PARTITIONS.ofAccount(account) === 0)
+  .slice(0, 3) as [Followed, Followed, Followed];
+type Followed = ReturnType<typeof followerOf>;
+
+const REGION = new RegionKeys(0);
+const ROWS = REGION.rosterShard(CHANNEL, "desk", 0);
+const HEAD = REGION.rosterHead(CHANNEL, "desk");
+
+let desk: TestDesk;
+let copier: Copier;
+let worker: RoleProcess | undefined;
+
+beforeAll(async () => {
+  desk = await startDesk();
+  copier = await startCopier(desk, 0, { deadlineMs: 3_000 });
+  const all = [ONE, TWO, THREE];
+  await desk.deposit(
+    all.map(({ account }) => account),
+    1_000_000,
+  );
+  await subscribe(copier.redis, all);
+}, 30_000);
+beforeEach(async () => {
+  worker = await startRole("broker", { ...desk.env, FANFARE_CONSUMER: "worker" });
+});
+afterEach(async () => {
+  await worker?.stop();
+});
+afterAll(async () => {
+  copier.stop();
+  await desk.stop();
+});
+
+/** Once each of the three has a final outcome. */
+async function outcomesOf(id: SignalId): Promise<Record<string, string[]>> {
+  await until(
+    "all have ended",
+    async () => {
+      const { counts } = await copier.progress(id);
+      return counts.placed + counts.rejected + counts.skipped === 3;
+    },
+    20_000,
+  );
+  return Object.fromEntries(await readOutcomes(copier.redis, id));
+}
+
+test("a roster row that does not parse costs its own follower the copy, and nobody else", async () => {
+  const row = (await copier.redis.send("HGET", [ROWS, TWO.id])) as string;
+  await copier.redis.send("HSET", [ROWS, TWO.id, row.slice(0, -1)]);
+  // Read by no worker yet.
+  await worker?.stop();
+  worker = await startRole("broker", { ...desk.env, FANFARE_CONSUMER: "worker" });
+  const id = await copier.send();
+  expect(await outcomesOf(id)).toEqual({
+    [ONE.id]: ["placed"],
+    [TWO.id]: ["skipped: FAULT"],
+    [THREE.id]: ["placed"],
+  });
+  await copier.redis.send("HSET", [ROWS, TWO.id, row]);
+});
+
+test("a job whose roster version was lost waits for the roster, asks for it, and is placed in time", async () => {
+  const version = (await copier.redis.send("HGET", [HEAD, "version:0"])) as string;
+  await copier.redis.send("HSET", [HEAD, "version:0", String(Number(version) - 1)]);
+  const id = await copier.send();
+  await until("the roster is asked for", async () =>
+    Boolean(await copier.redis.send("SISMEMBER", [REGION.rostersBehind, CHANNEL])),
+  );
+  await copier.redis.send("HSET", [HEAD, "version:0", version]);
+  expect(await outcomesOf(id)).toEqual({
+    [ONE.id]: ["placed"],
+    [TWO.id]: ["placed"],
+    [THREE.id]: ["placed"],
+  });
+});
+
+test("where the roster does not come in time, all are told that it was too late", async () => {
+  const version = (await copier.redis.send("HGET", [HEAD, "version:0"])) as string;
+  await copier.redis.send("HSET", [HEAD, "version:0", String(Number(version) - 1)]);
+  const id = await copier.send();
+  const late = ["skipped: TOO_LATE"];
+  expect(await outcomesOf(id)).toEqual({ [ONE.id]: late, [TWO.id]: late, [THREE.id]: late });
+  expect((await readBooks(copier.redis, id)).contracts.size).toBe(0);
+  await copier.redis.send("HSET", [HEAD, "version:0", version]);
+});
+
+test("a job that fails every time ends as a dead letter, each copy as skipped, and holds up no other", async () => {
+  await copier.redis.send("HSET", [
+    REGION.layers,
+    `channel:${CHANNEL}`,
+    "1,{broken",
+    "version",
+    "1",
+  ]);
+  const bad = await copier.send();
+  await until("it has failed", async () =>
+    Boolean(await copier.redis.send("EXISTS", [`${REGION.jobs("desk")}:failures`])),
+  );
+  await copier.redis.send("HSET", [REGION.layers, "version", "2"]);
+  const faults = ["skipped: FAULT"];
+  expect(await outcomesOf(bad)).toEqual({ [ONE.id]: faults, [TWO.id]: faults, [THREE.id]: faults });
+  const dead = deadLetters(REGION.jobs("desk"));
+  await until("it is a dead letter", async () => (await copier.redis.send("XLEN", [dead])) === 1);
+  const [[, fields] = ["", []]] = (await copier.redis.send("XRANGE", [dead, "-", "+"])) as [
+    string,
+    string[],
+  ][];
+  expect(fields.join(" ")).toContain("the last time with SyntaxError");
+  await copier.redis.send("DEL", [REGION.layers]);
+  const good = await copier.send();
+  expect(await outcomesOf(good)).toEqual({
+    [ONE.id]: ["placed"],
+    [TWO.id]: ["placed"],
+    [THREE.id]: ["placed"],
+  });
+  expect((await readBooks(copier.redis, bad)).contracts.size).toBe(0);
+});
+
+test("a job that fails after its orders were sent is told as unknown, and then as the broker's books say", async () => {
+  await worker?.stop();
+  worker = await startRole("broker", {
+    ...desk.env,
+    FANFARE_CONSUMER: "worker",
+    FANFARE_CRASH_AT: "before-report:1:kill",
+  });
+  const id = await copier.send();
+  await until("its orders are booked", async () => {
+    return (await readBooks(copier.redis, id)).contracts.size === 3;
+  });
+  await worker.kill();
+  await copier.redis.send("HSET", [
+    REGION.layers,
+    `channel:${CHANNEL}`,
+    "1,{broken",
+    "version",
+    "3",
+  ]);
+  worker = await startRole("broker", { ...desk.env, FANFARE_CONSUMER: "worker" });
+  const told = ["unknown", "placed"];
+  expect(await outcomesOf(id)).toEqual({ [ONE.id]: told, [TWO.id]: told, [THREE.id]: told });
+  await copier.redis.send("DEL", [REGION.layers]);
+});
