@@ -161,11 +161,11 @@ export async function openApiDocument(
 
 /** Both may have something at one address: each method of it belongs to one of them. */
 function mergeGroups(theirs: Groups = {}, own: Groups = {}): Groups {
-  const merged: Record<string, object> = { ...theirs };
+  const merged = new Map(Object.entries(theirs));
   for (const [group, entries] of Object.entries(own)) {
-    merged[group] = { ...merged[group], ...entries };
+    merged.set(group, { ...merged.get(group), ...entries });
   }
-  return merged;
+  return Object.fromEntries(merged);
 }
 
 async function fetchDocument(recordsUrl: string): Promise<Document | undefined> {

@@ -1,6 +1,7 @@
 /** The page's files from a folder, for the runtimes that have one. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { own } from "../domain/own.ts";
 import type { PageFiles } from "./page.ts";
 
 const MEDIA_TYPES: Readonly<Record<string, string>> = {
@@ -18,7 +19,7 @@ const MEDIA_TYPES: Readonly<Record<string, string>> = {
 
 export function pageFolder(folder: string): PageFiles {
   return async (path) => {
-    const mediaType = MEDIA_TYPES[path.slice(path.lastIndexOf(".") + 1)];
+    const mediaType = own(MEDIA_TYPES, path.slice(path.lastIndexOf(".") + 1));
     // Plain names only: no way out of the folder, and no hidden files.
     if (mediaType === undefined || !/^(\/[\w-][\w.-]*)+$/.test(path)) return undefined;
     try {

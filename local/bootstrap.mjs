@@ -10,14 +10,16 @@ import { BUN, installPackages, ROOT } from "./packages.mjs";
 const [task, ...rest] = process.argv.slice(2);
 // No test guarantees a speed: one that takes this long, even on a busy machine, hangs.
 const TEST_TIMEOUT_MS = "30000";
-const tasks = {
-  start: ["local/main.ts", ...rest],
-  test: ["test", "--timeout", TEST_TIMEOUT_MS, ...rest],
-  crash: ["tests/crash/main.ts", ...rest],
-  bench: ["bench/main.ts", ...rest],
-  workload: ["local/workload.ts", ...rest],
-};
-const args = tasks[task];
+const tasks = new Map(
+  Object.entries({
+    start: ["local/main.ts", ...rest],
+    test: ["test", "--timeout", TEST_TIMEOUT_MS, ...rest],
+    crash: ["tests/crash/main.ts", ...rest],
+    bench: ["bench/main.ts", ...rest],
+    workload: ["local/workload.ts", ...rest],
+  }),
+);
+const args = tasks.get(task);
 if (!args) {
   console.error("usage: bootstrap.mjs start|test|crash|bench|workload");
   process.exit(2);

@@ -57,10 +57,11 @@ function hasDevelopment() {
 function isCurrent(development) {
   const notes = npmNotes();
   if (notes) {
+    const installedAt = new Map(Object.entries(notes));
     const wanted = Object.entries(readJson(join(ROOT, "package-lock.json")).packages);
     return wanted.every(([path, { version, optional, dev, devOptional }]) => {
       if (path === "" || (dev && !development)) return true;
-      const installed = notes[path];
+      const installed = installedAt.get(path);
       return installed
         ? installed.version === version
         : Boolean(optional || (devOptional && !development));

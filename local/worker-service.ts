@@ -1,6 +1,7 @@
 /** A role of the workers as a supervised service, told no more of its surroundings than any process may know. */
 import { join } from "node:path";
 import type { Service } from "./process.ts";
+import { own } from "../domain/own.ts";
 
 type Env = Readonly<Record<string, string>>;
 
@@ -26,7 +27,7 @@ function inherited(): Record<string, string> {
   const names = ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "NODE_EXTRA_CA_CERTS"];
   return Object.fromEntries(
     names.flatMap((name) => {
-      const value = process.env[name];
+      const value = own(process.env, name);
       return value === undefined ? [] : [[name, value]];
     }),
   );

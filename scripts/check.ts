@@ -37,7 +37,7 @@ async function runCheck(name: string, command: readonly string[]): Promise<boole
 }
 
 const wanted = process.argv.slice(2);
-const unknown = wanted.filter((name) => !(name in CHECKS));
+const unknown = wanted.filter((name) => !Object.hasOwn(CHECKS, name));
 if (unknown.length > 0) {
   console.error(
     `no such check: ${unknown.join(", ")}; there are ${Object.keys(CHECKS).join(", ")}`,

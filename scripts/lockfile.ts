@@ -41,7 +41,8 @@ export function omissionsOf({ packages }: Lockfile): Omission[] {
 function holds(packages: Lockfile["packages"], from: string, name: string): boolean {
   let folder = from;
   for (;;) {
-    if (`${folder === "" ? "" : `${folder}/`}node_modules/${name}` in packages) return true;
+    const path = `${folder === "" ? "" : `${folder}/`}node_modules/${name}`;
+    if (Object.hasOwn(packages, path)) return true;
     if (folder === "") return false;
     folder = folder.slice(0, Math.max(0, folder.lastIndexOf("node_modules/") - 1));
   }
@@ -65,10 +66,11 @@ function entryOf({ name, version, dev }: Omission): Entry {
 if (import.meta.main) {
   const lockfile = (await Bun.file(PATH).json()) as Lockfile;
   const omissions = omissionsOf(lockfile);
-  for (const each of omissions) lockfile.packages[`node_modules/${each.name}`] = entryOf(each);
-  lockfile.packages = Object.fromEntries(
-    Object.entries(lockfile.packages).toSorted(([a], [b]) => a.localeCompare(b, "en")),
-  );
+  const packages: [path: string, entry: Entry][] = [
+    ...Object.entries(lockfile.packages),
+    ...omissions.map((each): [string, Entry] => [`node_modules/${each.name}`, entryOf(each)]),
+  ];
+  lockfile.packages = Object.fromEntries(packages.toSorted(([a], [b]) => a.localeCompare(b, "en")));
   await Bun.write(PATH, `${JSON.stringify(lockfile, undefined, 2)}\n`);
   console.log(`${omissions.length} entries added to ${PATH}`);
 }

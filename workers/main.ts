@@ -1,4 +1,5 @@
 /** `main.ts <role>`: one process, one role. Prints `ready` on its standard output once it serves; SIGTERM and SIGINT drain it. */
+import { own } from "../domain/own.ts";
 import { MissingSetting, readEnv } from "./runtime/env.ts";
 import { configureLog } from "./runtime/log.ts";
 import type { Role } from "./runtime/role.ts";
@@ -24,7 +25,7 @@ const ROLES: Record<string, () => Promise<{ role: Role }>> = {
 };
 
 const name = process.argv[2] ?? "";
-const load = ROLES[name];
+const load = own(ROLES, name);
 if (!load) {
   console.error(`usage: main.ts <role>, where role is one of ${Object.keys(ROLES).join(", ")}`);
   process.exit(2);

@@ -7,6 +7,7 @@
 import { MAX_AMOUNT_CENTS, shareOf } from "../money.ts";
 import type { AcceptedOpen } from "./signal.ts";
 import type { ContractType } from "../products/binary.ts";
+import { own } from "../own.ts";
 
 export type Sizing =
   | { readonly kind: "fixed"; readonly stakeCents: number }
@@ -77,8 +78,7 @@ function wantedOf(sizing: Sizing, providerStakeCents: number, balanceCents: numb
 
 /** What the broker calls the symbol. */
 export function brokerSymbol({ symbolMap }: CopyPlan, symbol: string): string {
-  // A symbol such as `CONSTRUCTOR` must not find what every object has.
-  return symbolMap && Object.hasOwn(symbolMap, symbol) ? (symbolMap[symbol] ?? symbol) : symbol;
+  return (symbolMap && own(symbolMap, symbol)) ?? symbol;
 }
 
 export function copiedContract({ reverse }: CopyPlan, contract: ContractType): ContractType {

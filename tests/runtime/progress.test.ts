@@ -23,8 +23,10 @@ onEachRuntime((at) => {
     });
     const granted = { authorization: `Bearer ${await at.world.token({ sub: "demo-trader" })}` };
     expect((await at.get(path, granted)).status).toBe(200);
-    const stranger = { authorization: `Bearer ${await at.world.token({ sub: "stranger" })}` };
-    expectProblem(await at.get(path, stranger), "SIGNAL_UNKNOWN", 404);
+    for (const name of ["stranger", "constructor", "__proto__", "toString"]) {
+      const stranger = { authorization: `Bearer ${await at.world.token({ sub: name })}` };
+      expectProblem(await at.get(path, stranger), "SIGNAL_UNKNOWN", 404);
+    }
     expectProblem(await at.get(`${path}0`), "SIGNAL_UNKNOWN", 404);
     expectProblem(await at.get(`/v1/signals/s0_${"0".repeat(32)}`), "SIGNAL_UNKNOWN", 404);
     expectProblem(await at.get(path, {}), "TOKEN_MISSING", 401);

@@ -74,6 +74,11 @@ onEachRuntime((at) => {
     await at.refused("GRANT_STAKE", 403, () => at.send({ ...SIGNAL, stakeCents: 1_001 }, trader));
     await at.refused("GRANT_SYMBOL", 403, () => at.send({ ...SIGNAL, symbol: "R_100" }, trader));
     await at.refused("GRANT_MISSING", 403, () => at.send({ ...SIGNAL, channel: "other" }));
+    for (const name of ["constructor", "__proto__", "toString"]) {
+      const person = { authorization: `Bearer ${await at.world.token({ sub: name })}` };
+      await at.refused("GRANT_MISSING", 403, () => at.send(SIGNAL, person));
+      await at.refused("GRANT_MISSING", 403, () => at.send({ ...SIGNAL, channel: name }));
+    }
     await at.refused("SYMBOL_UNKNOWN", 422, () => at.send({ ...SIGNAL, symbol: "DOGE/USD" }));
   });
 

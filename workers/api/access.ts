@@ -4,7 +4,7 @@ import type { ChannelRecord, Records } from "../records/port.ts";
 
 /** Whether the person may send to the channel: its provider, and whoever has a grant. */
 export function sendsTo(channel: ChannelRecord, person: PersonId): boolean {
-  return channel.provider === person || channel.grants[person] !== undefined;
+  return channel.provider === person || Object.hasOwn(channel.grants, person);
 }
 
 /** The channels that a person may send to. */

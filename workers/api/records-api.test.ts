@@ -29,6 +29,8 @@ const FOLLOWER = asId<PersonId>("follower");
 const CHANNEL = asId<ChannelId>("demo");
 const SIGNAL = `s0_${"a".repeat(32)}` as SignalId;
 const FAR_MS = 4_000_000_000_000;
+const NO_SETTINGS = { plan: {}, paused: false };
+const PASSWORD_HASH = await hashPassword("right");
 const PLAN = { sizing: { kind: "fixed", stakeCents: 300 } } as const;
 
 const folder = mkdtempSync(join(tmpdir(), "fanfare-records-api-"));
@@ -283,6 +285,30 @@ test("channels are shown without their grants, and with whether the caller may s
   await expectProblem(await get("/v1/channels/none", token), 404, "CHANNEL_UNKNOWN");
 });
 
+test("403, 404: a person whose id is the name of what every object has may do no more than any other", async () => {
+  for (const name of ["constructor", "__proto__", "toString"]) {
+    const person = asId<PersonId>(name);
+    const token = await tokenOf(person);
+    const channel = await get("/v1/channels/demo", token);
+    expect(await channel.json()).toMatchObject({ maySend: false });
+    expect(await (await get("/v1/signals", token)).json()).toEqual({ signals: [] });
+    for (const path of ["results", "orders"]) {
+      const read = await get(`/v1/signals/${SIGNAL}/${path}`, token);
+      await expectProblem(read, 404, "SIGNAL_UNKNOWN");
+    }
+    const settings = await send("PUT", "/v1/settings/channel:demo", NO_SETTINGS, token);
+    await expectProblem(settings, 403, "SETTINGS_FORBIDDEN");
+    await expectProblem(await get(`/v1/channels/${name}`, token), 404, "CHANNEL_UNKNOWN");
+
+    const email = `${name.toLowerCase()}@example.org`;
+    await records.people.insert({ _id: person, name, email, passwordHash: PASSWORD_HASH });
+    const session = await post("/v1/sessions", { email, password: "right" });
+    const { token: signed } = (await session.json()) as { token: string };
+    const { scope } = JSON.parse(atob(signed.split(".")[1] ?? "")) as { scope: string };
+    expect(scope).not.toContain("signals:write");
+  }
+});
+
 test("200, 201: a subscription is recorded and routed, and the same again is no change", async () => {
   const token = await tokenOf(FOLLOWER);
   const plan = {
@@ -468,7 +494,7 @@ async function fill(): Promise<void> {
     _id: PROVIDER,
     name: "Provider",
     email: "provider@example.org",
-    passwordHash: await hashPassword("right"),
+    passwordHash: PASSWORD_HASH,
   });
   await records.people.insert({
     _id: FOLLOWER,

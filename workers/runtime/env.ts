@@ -169,7 +169,7 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     (issue) => `${v.getDotPath(issue) ?? "?"} must be ${issue.message}`,
   );
   for (const name of Object.keys(source)) {
-    if (name.startsWith("FANFARE_") && !(name in WorkerSchema.entries)) {
+    if (name.startsWith("FANFARE_") && !Object.hasOwn(WorkerSchema.entries, name)) {
       faults.push(`${name} is not a setting`);
     }
   }

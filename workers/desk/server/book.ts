@@ -12,18 +12,18 @@ export async function listContracts(
   partition: number,
 ): Promise<ContractsAnswer> {
   const key = new DeskKeys(partition).contracts(bucket);
-  const rows: Record<string, string> = {};
+  const rows = new Map<string, string>();
   // In steps, so that whoever trades meanwhile does not wait for a whole bucket.
   for (let cursor = "0"; ;) {
     const scan = [key, cursor, "COUNT", "100"];
     const [next, flat] = (await redis.send("HSCAN", scan)) as [string, string[]];
     for (let index = 0; index + 1 < flat.length; index += 2) {
-      rows[flat[index] ?? ""] = flat[index + 1] ?? "";
+      rows.set(flat[index] ?? "", flat[index + 1] ?? "");
     }
     if (next === "0") break;
     cursor = next;
   }
-  const contracts = parseBucket(bucket, rows).map(
+  const contracts = parseBucket(bucket, Object.fromEntries(rows)).map(
     ({ clientOrderId, account, stakeCents, state, sale, terms: { openedAtMs } }) => ({
       clientOrderId,
       account,

@@ -5,6 +5,7 @@
  * steps, each wider than the one before by √2, which is how a random walk looks
  * at each scale. Only sums and products of numbers: the same on every machine.
  */
+import { own } from "../../../domain/own.ts";
 
 export interface Walk {
   readonly startMicros: number;
@@ -31,7 +32,7 @@ export const STREAMED_SYMBOLS: readonly string[] = Object.keys(STREAMED_WALKS);
 /** Any other symbol starts somewhere between 5.00 and 505.00, in cents. */
 export function walkOf(seed: number, symbol: string): Walk {
   return (
-    STREAMED_WALKS[symbol] ?? {
+    own(STREAMED_WALKS, symbol) ?? {
       startMicros:
         5_000_000 + Math.floor(noise(seed, nameOf(symbol), OCTAVES, 0) * 50_000) * 10_000,
       tickMicros: 10_000,

@@ -47,14 +47,19 @@ export const readAccounts: Script<AccountsArgs, readonly (DeskBooks | undefined)
 };
 
 function booksOf(balanceCents: number, flat: readonly string[]): DeskBooks {
-  const shares: Record<string, number> = {};
-  const reservedShares: Record<string, number> = {};
+  const shares: [symbol: string, shares: number][] = [];
+  const reservedShares: [symbol: string, shares: number][] = [];
   let reservedCents = 0;
   for (let index = 0; index + 1 < flat.length; index += 2) {
     const [free = 0, reserved = 0, buyCents = 0] = (flat[index + 1] ?? "").split(",").map(Number);
-    if (free > 0) shares[flat[index] ?? ""] = free;
-    if (reserved > 0) reservedShares[flat[index] ?? ""] = reserved;
+    if (free > 0) shares.push([flat[index] ?? "", free]);
+    if (reserved > 0) reservedShares.push([flat[index] ?? "", reserved]);
     reservedCents += buyCents;
   }
-  return { balanceCents, reservedCents, shares, reservedShares };
+  return {
+    balanceCents,
+    reservedCents,
+    shares: Object.fromEntries(shares),
+    reservedShares: Object.fromEntries(reservedShares),
+  };
 }

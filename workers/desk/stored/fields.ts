@@ -6,20 +6,22 @@ import type { AccountChange } from "../../../domain/desk/summary.ts";
 export const SHOWN_HISTORY = 5;
 
 /** What a history calls the changes of an account: all of it is written again with the next one. */
-const HISTORY_CODES: Readonly<Record<string, string>> = {
-  ADD: "A",
-  COMMIT_BUY: "B",
-  COMMIT_SELL: "S",
-  SET_BUY_AMOUNT: "BA",
-  SET_BUY_TRIGGER: "BT",
-  CANCEL_SET_BUY: "BC",
-  SET_SELL_AMOUNT: "SA",
-  SET_SELL_TRIGGER: "ST",
-  CANCEL_SET_SELL: "SC",
-  BOUGHT: "BF",
-  SOLD: "SF",
-};
-const HISTORY_NAMES = new Map(Object.entries(HISTORY_CODES).map(([name, code]) => [code, name]));
+const HISTORY_CODES: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    ADD: "A",
+    COMMIT_BUY: "B",
+    COMMIT_SELL: "S",
+    SET_BUY_AMOUNT: "BA",
+    SET_BUY_TRIGGER: "BT",
+    CANCEL_SET_BUY: "BC",
+    SET_SELL_AMOUNT: "SA",
+    SET_SELL_TRIGGER: "ST",
+    CANCEL_SET_SELL: "SC",
+    BOUGHT: "BF",
+    SOLD: "SF",
+  }),
+);
+const HISTORY_NAMES = new Map([...HISTORY_CODES].map(([name, code]) => [code, name]));
 
 /** `shares`, or, with something set for a trigger, all eight numbers in the order of `Position`. */
 export function packPosition(position: Position): string {
@@ -67,7 +69,7 @@ export function packChange({
   shares,
   atMs,
 }: AccountChange): string {
-  return `${transaction},${HISTORY_CODES[command] ?? ""},${symbol ?? ""},${cents},${shares},${atMs};`;
+  return `${transaction},${HISTORY_CODES.get(command) ?? ""},${symbol ?? ""},${cents},${shares},${atMs};`;
 }
 
 /** Of a history, which may hold more than is shown, as many as that. */

@@ -8,7 +8,9 @@ import {
   type AnyBulkWriteOperation,
   type Collection as Driver,
   type Filter,
+  type WriteError,
 } from "mongodb";
+import { own } from "../../../domain/own.ts";
 import type { Collection, Document, Group, Part, Scalar, Where } from "../port.ts";
 
 const PAGE = 1_000;
@@ -36,7 +38,9 @@ export function mongoCollection<T extends Document>(
       return result.matchedCount + result.upsertedCount;
     } catch (error) {
       if (!(error instanceof MongoBulkWriteError)) throw error;
-      const faults = Array.isArray(error.writeErrors) ? error.writeErrors : [error.writeErrors];
+      const faults: readonly WriteError[] = Array.isArray(error.writeErrors)
+        ? error.writeErrors
+        : [error.writeErrors];
       const refused = faults.filter((fault) => fault.code === DUPLICATE_KEY);
       const held = error.result.getWriteConcernError() === undefined;
       if (!held || refused.length === 0 || refused.length < faults.length) throw error;
@@ -151,11 +155,14 @@ export function mongoCollection<T extends Document>(
       return rows.map(
         (row) =>
           ({
-            key: named(by, (field) => row._id[field] ?? null),
+            key: named(by, (field) => own(row._id, field) ?? null),
             count: Number(row["count"]),
-            sums: named(sum, (field) => Number(row[`sum_${field}`])),
+            sums: named(sum, (field) => Number(own(row, `sum_${field}`))),
             bounds: named(bounds, (field) => {
-              const [min, max] = [row[`min_${field}`] ?? null, row[`max_${field}`] ?? null];
+              const [min, max] = [
+                own(row, `min_${field}`) ?? null,
+                own(row, `max_${field}`) ?? null,
+              ];
               return min === null ? null : { min: Number(min), max: Number(max) };
             }),
           }) satisfies Group<string, string, string>,
@@ -170,10 +177,12 @@ function settings(part: Document): Record<string, unknown> {
 }
 
 function filterOf(where: Where): Filter<Stored> {
-  return named(Object.keys(where), (field) => {
-    const wanted = where[field] ?? null;
-    return typeof wanted === "object" && wanted !== null ? { $in: wanted } : wanted;
-  }) as Filter<Stored>;
+  return Object.fromEntries(
+    Object.entries(where).map(([field, wanted]) => [
+      field,
+      typeof wanted === "object" && wanted !== null ? { $in: wanted } : wanted,
+    ]),
+  ) as Filter<Stored>;
 }
 
 function named<Name extends string, Value>(
