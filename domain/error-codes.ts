@@ -131,10 +131,15 @@ export const ERRORS = {
     title: "This idempotency key was used with another body.",
     action: "Use a new key for a new request; repeat the same body to get the first answer again.",
   },
-  SUBSCRIPTION_FIXED: {
+  SUBSCRIPTION_EXISTS: {
     status: 409,
-    title: "A subscription keeps its channel and its account.",
-    action: "End this one, and subscribe under another id.",
+    title: "The account already follows this channel by another subscription.",
+    action: "Change that one, or end it first.",
+  },
+  SUBSCRIPTION_LIMIT: {
+    status: 409,
+    title: "You have as many live subscriptions as one person may have.",
+    action: "End one of them first.",
   },
   BODY_TOO_LARGE: {
     status: 413,
@@ -195,6 +200,11 @@ export const ERRORS = {
   SIGN_IN_LIMITED: {
     status: 429,
     title: "Too many attempts to sign in.",
+    action: "Wait a minute, then try again.",
+  },
+  CHANGES_LIMITED: {
+    status: 429,
+    title: "Too many changes within a minute.",
     action: "Wait a minute, then try again.",
   },
   INTERNAL: {

@@ -1,4 +1,5 @@
 /** What the records API is made of; a test passes its own. */
+import type { PersonId } from "../../domain/ids.ts";
 import type { Records, SettingsRecord, SubscriptionRecord } from "../records/port.ts";
 import type { SignIn } from "./sign-in.ts";
 import type { Tokens } from "./tokens.ts";
@@ -10,5 +11,7 @@ export interface Api {
   /** Brings a recorded change to Redis. */
   project(changed: SubscriptionRecord): Promise<void>;
   projectSettings(changed: SettingsRecord): Promise<void>;
+  /** Whether a person may change something now; counts it. */
+  mayChange(person: PersonId): boolean;
   clock(): number;
 }

@@ -31,6 +31,8 @@ const SIGNAL = `s0_${"a".repeat(32)}` as SignalId;
 const FAR_MS = 4_000_000_000_000;
 const NO_SETTINGS = { plan: {}, paused: false };
 const PASSWORD_HASH = await hashPassword("right");
+/** Of `acct-2` and the channel, always. */
+const MINE = "sub_56IDxuBobWM1CCkT6wTPdg";
 const PLAN = { sizing: { kind: "fixed", stakeCents: 300 } } as const;
 
 const folder = mkdtempSync(join(tmpdir(), "fanfare-records-api-"));
@@ -143,21 +145,25 @@ test("403: a token without the scope is refused", async () => {
 
 test("400, 413, 415, 422: what cannot be used is refused with the place of the fault and no value", async () => {
   const token = await tokenOf(FOLLOWER);
-  const put = async (body: string, headers: Record<string, string> = {}): Promise<Response> =>
-    await fetch(`${base}/v1/subscriptions/bad`, {
-      method: "PUT",
+  const posted = async (body: string, headers: Record<string, string> = {}): Promise<Response> =>
+    await fetch(`${base}/v1/subscriptions`, {
+      method: "POST",
       body,
       headers: { authorization: `Bearer ${token}`, "content-type": "application/json", ...headers },
     });
   const good = { channel: CHANNEL, account: "acct-1", plan: PLAN, expiresAtMs: FAR_MS };
-  await expectProblem(await put("{"), 400, "BODY_MALFORMED");
-  await expectProblem(await put(`"${"x".repeat(17_000)}"`), 413, "BODY_TOO_LARGE");
+  await expectProblem(await posted("{"), 400, "BODY_MALFORMED");
+  await expectProblem(await posted(`"${"x".repeat(17_000)}"`), 413, "BODY_TOO_LARGE");
   await expectProblem(
-    await put("{}", { "content-type": "text/plain" }),
+    await posted("{}", { "content-type": "text/plain" }),
     415,
     "BODY_TYPE_UNSUPPORTED",
   );
-  await expectProblem(await put("{}", { "idempotency-key": "with blank" }), 400, "HEADER_INVALID");
+  await expectProblem(
+    await posted("{}", { "idempotency-key": "with blank" }),
+    400,
+    "HEADER_INVALID",
+  );
   await expectProblem(await get("/v1/signals?limit=0", token), 400, "QUERY_INVALID");
   await expectProblem(await get("/v1/signals?unknown=1", token), 400, "QUERY_INVALID");
   await expectProblem(await get("/v1/signals?limit=1&limit=2", token), 400, "QUERY_INVALID");
@@ -175,16 +181,17 @@ test("400, 413, 415, 422: what cannot be used is refused with the place of the f
     { ...good, plan: { ...PLAN, symbolMap: { "EUR/USD": "eur" } } },
     { ...good, plan: { ...PLAN, pausedBy: "platform" } },
     { ...good, state: "halted" },
+    { ...good, state: "left" },
   ]) {
-    const answer = await put(JSON.stringify(body));
+    const answer = await posted(JSON.stringify(body));
     expect(await answer.clone().text()).not.toContain("s3cret");
     await expectProblem(answer, 422, "BODY_INVALID");
   }
-  const unknown = await put(JSON.stringify({ ...good, extra: 1 }));
+  const unknown = await posted(JSON.stringify({ ...good, extra: 1 }));
   expect(await unknown.json()).toMatchObject({
     faults: [{ path: "extra", message: "is not a field here" }],
   });
-  expect(await records.subscriptions.get("bad")).toBeUndefined();
+  expect(await records.subscriptions.find({})).toHaveLength(1);
 });
 
 test("404, 405: there is nothing else, and nothing is done by another method", async () => {
@@ -318,10 +325,10 @@ test("200, 201: a subscription is recorded and routed, and the same again is no 
     ...{ reverse: true, minPayoutBp: 8_000, maxAgeMs: 500, maxAgeShareBp: 100 },
   };
   const body = { channel: CHANNEL, account: "acct-2", plan, expiresAtMs: FAR_MS };
-  const made = await send("PUT", "/v1/subscriptions/mine", body, token);
+  const made = await send("POST", "/v1/subscriptions", body, token);
   expect(made.status).toBe(201);
   const subscription = {
-    id: "mine",
+    id: MINE,
     ...body,
     broker: "desk",
     region: "local",
@@ -329,10 +336,10 @@ test("200, 201: a subscription is recorded and routed, and the same again is no 
     version: 1,
   };
   expect(await made.json()).toEqual(subscription);
-  const again = await send("PUT", "/v1/subscriptions/mine", body, token);
+  const again = await send("POST", "/v1/subscriptions", body, token);
   expect([again.status, await again.json()]).toEqual([200, subscription]);
   const routed = await followers();
-  const left = await send("PATCH", "/v1/subscriptions/mine", { state: "left" }, token);
+  const left = await send("PATCH", `/v1/subscriptions/${MINE}`, { state: "left" }, token);
   expect([left.status, await left.json()]).toEqual([
     200,
     { ...subscription, state: "left", version: 2 },
@@ -341,10 +348,40 @@ test("200, 201: a subscription is recorded and routed, and the same again is no 
   const list = await get("/v1/subscriptions?channel=demo", token);
   expect(
     ((await list.json()) as { subscriptions: { id: string }[] }).subscriptions.map(({ id }) => id),
-  ).toEqual(["mine", "sub"]);
+  ).toEqual(["sub", MINE]);
   expect(await (await get("/v1/subscriptions?channel=other", token)).json()).toEqual({
     subscriptions: [],
   });
+});
+
+test("429: what a person changes within a minute is bounded, asking for what is so already is not, and others go on", async () => {
+  const person = asId<PersonId>("restless");
+  await records.accounts.merge([{ _id: "acct-3", person, broker: "desk", region: "local" }]);
+  const token = await tokenOf(person);
+  const body = { channel: CHANNEL, account: "acct-3", plan: PLAN, expiresAtMs: FAR_MS };
+  const statuses = new Map<number, number>();
+  for (let n = 0; n < 70; n += 1) {
+    const changed = { ...body, expiresAtMs: FAR_MS + Math.min(n, 62) };
+    const { status } = await send("POST", "/v1/subscriptions", changed, token);
+    statuses.set(status, (statuses.get(status) ?? 0) + 1);
+  }
+  expect([...statuses]).toEqual([
+    [201, 1],
+    [200, 59],
+    [429, 10],
+  ]);
+  const limited = await send("PUT", `/v1/settings/follower:restless`, NO_SETTINGS, token);
+  await expectProblem(limited, 429, "CHANGES_LIMITED");
+  expect(limited.headers.get("retry-after")).toBe("60");
+  const stands = { ...body, expiresAtMs: FAR_MS + 59 };
+  expect((await send("POST", "/v1/subscriptions", stands, token)).status).toBe(200);
+  const settings = await send(
+    "PUT",
+    `/v1/settings/follower:${FOLLOWER}`,
+    NO_SETTINGS,
+    await tokenOf(FOLLOWER),
+  );
+  expect(settings.status).toBe(200);
 });
 
 test("many changes at once are each a version of their own", async () => {
@@ -359,20 +396,17 @@ test("many changes at once are each a version of their own", async () => {
   expect((await records.subscriptions.get("sub"))?.version).toBe(before + 4);
 });
 
-test("404, 409, 422: nobody subscribes others' accounts or touches others' subscriptions", async () => {
+test("404, 422: nobody subscribes others' accounts or touches others' subscriptions", async () => {
   const follower = await tokenOf(FOLLOWER);
   const provider = await tokenOf(PROVIDER);
   const body = { channel: CHANNEL, account: "acct-1", plan: PLAN, expiresAtMs: FAR_MS };
-  const put = (id: string, changes: object, token: string) =>
-    send("PUT", `/v1/subscriptions/${id}`, { ...body, ...changes }, token);
-  await expectProblem(await put("new", {}, provider), 422, "BROKER_ACCOUNT_UNKNOWN");
-  await expectProblem(
-    await put("new", { account: "none" }, follower),
-    422,
-    "BROKER_ACCOUNT_UNKNOWN",
-  );
-  await expectProblem(await put("new", { channel: "none" }, follower), 404, "CHANNEL_UNKNOWN");
-  await expectProblem(await put("sub", { account: "acct-2" }, follower), 409, "SUBSCRIPTION_FIXED");
+  const post = (changes: object, token: string) =>
+    send("POST", "/v1/subscriptions", { ...body, ...changes }, token);
+  await expectProblem(await post({}, provider), 422, "BROKER_ACCOUNT_UNKNOWN");
+  await expectProblem(await post({ account: "none" }, follower), 422, "BROKER_ACCOUNT_UNKNOWN");
+  await expectProblem(await post({ channel: "none" }, follower), 404, "CHANNEL_UNKNOWN");
+  const moved = await send("PATCH", "/v1/subscriptions/sub", { account: "acct-2" }, follower);
+  await expectProblem(moved, 422, "BODY_INVALID");
   for (const answer of [
     await send("PATCH", "/v1/subscriptions/sub", { state: "left" }, provider),
     await send("PATCH", "/v1/subscriptions/none", { state: "left" }, follower),
@@ -388,7 +422,7 @@ test("a change stands while Redis is away, and is brought there when it is back"
   const body = { channel: CHANNEL, account: "acct-2", plan: PLAN, expiresAtMs: FAR_MS };
   const before = await followers();
   await redis.send("CLIENT", ["KILL", "TYPE", "normal", "SKIPME", "yes"]);
-  expect((await send("PUT", "/v1/subscriptions/later", body, token)).status).toBe(201);
+  expect((await send("POST", "/v1/subscriptions", body, token)).status).toBe(200);
   await until("it is routed", async () => (await followers()) === before + 1);
 });
 
@@ -456,7 +490,7 @@ test("the document names every operation, and all that each may answer", async (
   const document = (await (await get("/openapi.json")).json()) as {
     paths: Record<string, Record<string, { responses: object; parameters?: object[] }>>;
   };
-  const put = document.paths["/v1/subscriptions/{id}"]?.["put"];
+  const subscribe = document.paths["/v1/subscriptions"]?.["post"];
   expect(Object.keys(document.paths).toSorted()).toEqual([
     "/healthz",
     "/openapi.json",
@@ -472,7 +506,7 @@ test("the document names every operation, and all that each may answer", async (
     "/v1/subscriptions",
     "/v1/subscriptions/{id}",
   ]);
-  expect(Object.keys(put?.responses ?? {})).toEqual([
+  expect(Object.keys(subscribe?.responses ?? {})).toEqual([
     "200",
     "201",
     "400",
@@ -484,6 +518,7 @@ test("the document names every operation, and all that each may answer", async (
     "413",
     "415",
     "422",
+    "429",
     "500",
     "503",
   ]);

@@ -108,7 +108,7 @@ export const SubscriptionBody = v.strictObject({
   account: id,
   plan: Plan,
   expiresAtMs: time,
-  state: v.optional(state, "active"),
+  state: v.optional(v.picklist(["active", "paused"], "must be active or paused"), "active"),
 });
 
 export const SubscriptionChange = v.strictObject({

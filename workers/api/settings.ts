@@ -55,11 +55,12 @@ export function serveSettings(app: Hono, api: Api): void {
       idPattern: SETTINGS_SCOPE_PATTERN,
       body: SettingsBody,
       answers: { 200: ["They stand as asked.", SettingsAnswer] },
-      problems: ["SETTINGS_UNKNOWN", "SETTINGS_FORBIDDEN"],
+      problems: ["SETTINGS_UNKNOWN", "SETTINGS_FORBIDDEN", "CHANGES_LIMITED"],
     },
     async ({ id, body }, { person }) => {
       const refused = await refusal(records, id, person);
       if (refused) return refused;
+      if (!api.mayChange(person)) return failure("CHANGES_LIMITED");
       const next = await recordSettings(records, id as SettingsScope, body);
       if (!next) return failure("RECORDS_UNAVAILABLE");
       if (next.outbox) await project(api, next);

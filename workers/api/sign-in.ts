@@ -5,6 +5,7 @@
  */
 import type { PersonRecord, Records } from "../records/port.ts";
 import { failure, success, type Result } from "../../domain/result.ts";
+import { createRate } from "./rate.ts";
 
 /** OWASP's figures for argon2id: 19 MiB, two passes. */
 const ARGON = { algorithm: "argon2id", memoryCost: 19_456, timeCost: 2 } as const;
@@ -13,10 +14,8 @@ export async function hashPassword(password: string): Promise<string> {
   return await Bun.password.hash(password, ARGON);
 }
 
-const MAX_ATTEMPTS = 10;
-const WINDOW_MS = 60_000;
-/** More e-mails than can be tried within the window, so that nobody is forgotten before their minute is over. */
-const MAX_EMAILS = 10_000;
+/** More e-mails than can be tried within the window, so that each keeps its count for its minute. */
+const ATTEMPTS = { max: 10, windowMs: 60_000, maxNames: 10_000 };
 const MAX_UNDER_WAY = 16;
 
 export type SignIn = (email: string, password: string) => Promise<Result<PersonRecord>>;
@@ -26,31 +25,19 @@ export async function createSignIn(
   clock: () => number,
 ): Promise<SignIn> {
   const nobodysHash = await hashPassword(crypto.randomUUID());
-  const attempts = new Map<string, { count: number; sinceMs: number }>();
+  const attempts = createRate(ATTEMPTS, clock);
   let underWay = 0;
-
-  /** Counted before the answer is known, so that many at once are as bounded as one after another. */
-  function isAllowed(email: string): boolean {
-    const now = clock();
-    const known = attempts.get(email);
-    const current = known && now - known.sinceMs < WINDOW_MS ? known : { count: 0, sinceMs: now };
-    current.count += 1;
-    attempts.delete(email);
-    attempts.set(email, current);
-    const [oldest] = attempts.keys();
-    if (attempts.size > MAX_EMAILS && oldest !== undefined) attempts.delete(oldest);
-    return current.count <= MAX_ATTEMPTS;
-  }
 
   return async (address, password) => {
     const email = address.toLowerCase();
-    if (underWay >= MAX_UNDER_WAY || !isAllowed(email)) return failure("SIGN_IN_LIMITED");
+    // Counted before the answer is known, so that many at once are as bounded as one after another.
+    if (underWay >= MAX_UNDER_WAY || !attempts.take(email)) return failure("SIGN_IN_LIMITED");
     underWay += 1;
     try {
       const [person] = await people.find({ where: { email }, limit: 1 });
       const matches = await Bun.password.verify(password, person?.passwordHash ?? nobodysHash);
       if (!person?.passwordHash || !matches) return failure("SIGN_IN_REFUSED");
-      attempts.delete(email);
+      attempts.forget(email);
       return success(person);
     } finally {
       underWay -= 1;

@@ -1,27 +1,10 @@
 /** The port's promises, kept by both drivers. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { asId, type AccountId, type ChannelId, type PersonId } from "../../domain/ids.ts";
-import { startMongo } from "../../tests/support/mongo.ts";
-import { openMongoRecords } from "./mongo/open.ts";
+import { recordsDrivers } from "../../tests/support/records.ts";
 import type { OrderRecord, Records, SettingsRecord, SubscriptionRecord } from "./port.ts";
-import { openSqliteRecords } from "./sqlite/open.ts";
 
-const mongo = await startMongo();
-const folder = mkdtempSync(join(tmpdir(), "fanfare-records-"));
-afterAll(async () => {
-  await mongo?.stop();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-const DRIVERS: (readonly [string, () => Promise<Records>])[] = [
-  ["SQLite", async () => openSqliteRecords(folder)],
-  ...(mongo ? [["MongoDB", () => openMongoRecords(mongo.uri)] as const] : []),
-];
-
-describe.each(DRIVERS.map(([name, open]) => ({ name, open })))("records on $name", ({ open }) => {
+describe.each(await recordsDrivers())("records on $name", ({ open }) => {
   let records: Records;
   /** A second opening stands for a second process. */
   let other: Records;

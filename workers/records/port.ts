@@ -52,7 +52,11 @@ export type Part<T extends Document> = Partial<T> & Document;
 type Field<T> = keyof T & string;
 
 export interface Collection<T extends Document> {
-  /** Inserts or replaces a document only where its `version` is above the stored one's; answers how many were taken. */
+  /**
+   * Inserts or replaces a document only where its `version` is above the stored one's;
+   * answers how many were taken. Here as in each of the others, a document that would
+   * take another's unique value is left as it was.
+   */
   putNewer(documents: readonly (T & { readonly version: number })[]): Promise<number>;
   /** Inserts only if the `_id` is new, and no unique value is taken; answers whether it was. */
   insert(document: T): Promise<boolean>;
@@ -99,6 +103,8 @@ export interface AccountRecord extends Document {
 }
 
 export interface SubscriptionRecord extends Document, Omit<Subscription, "id"> {
+  /** Account and channel while it is live, by `liveKeyOf`; unique. */
+  readonly liveKey?: string;
   readonly outbox: boolean;
 }
 
@@ -187,7 +193,10 @@ export const INDEXES: Readonly<Record<CollectionName, Indexes>> = {
   channels: { indexed: [["provider"], ["outbox"]] },
   hooks: { indexed: [["outbox"]] },
   accounts: { indexed: [["person"]] },
-  subscriptions: { indexed: [["channel", "_id"], ["follower"], ["outbox"]] },
+  subscriptions: {
+    indexed: [["channel", "_id"], ["follower"], ["account"], ["outbox"]],
+    unique: "liveKey",
+  },
   settings: { indexed: [["outbox"]] },
   signals: { indexed: [["channel", "acceptedAtMs"], ["acceptedAtMs"]] },
   orders: {

@@ -100,7 +100,7 @@ export async function projectSubscriptions(
 ): Promise<number> {
   const rosters = new Map<string, { roster: Roster; subscriptions: Subscription[] }>();
   const layers = await followerLayers(records, subscriptionRecords);
-  for (const { _id, outbox: _, ...rest } of subscriptionRecords) {
+  for (const { _id, outbox: _, liveKey: __, ...rest } of subscriptionRecords) {
     const roster = rosterOf(targets.partitions, rest);
     const key = Object.values(roster).join("/");
     const group = rosters.get(key) ?? { roster, subscriptions: [] };

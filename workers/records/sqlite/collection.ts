@@ -3,7 +3,7 @@
  * Several processes may hold the same file open; each call is one statement or
  * one transaction, so another process sees all of a batch or nothing.
  */
-import type { Database, SQLQueryBindings } from "bun:sqlite";
+import { SQLiteError, type Database, type SQLQueryBindings } from "bun:sqlite";
 import type { Collection, Document, Group, Part, Query, Scalar, Where } from "../port.ts";
 
 /** How many documents `each` holds at a time: it keeps no read transaction open between pages. */
@@ -16,11 +16,20 @@ export function sqliteCollection<T extends Document>(db: Database, table: string
     return db
       .transaction(() => {
         let changed = 0;
-        for (const part of parts)
-          changed += db.query(sql(part)).run(part._id, JSON.stringify(part)).changes;
+        for (const part of parts) changed += writeOne(sql(part), part);
         return changed;
       })
       .immediate();
+  }
+
+  /** A refused statement takes back itself alone, and the transaction goes on. */
+  function writeOne(sql: string, part: Part<T>): number {
+    try {
+      return db.query(sql).run(part._id, JSON.stringify(part)).changes;
+    } catch (error) {
+      if (error instanceof SQLiteError && error.code === "SQLITE_CONSTRAINT_UNIQUE") return 0;
+      throw error;
+    }
   }
 
   function select(query: Query, after?: string): T[] {
