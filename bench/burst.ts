@@ -71,7 +71,7 @@ async function burst({ copier, post }: House, signals: number): Promise<Burst> {
   const accepted: {
     readonly id: SignalId;
     readonly sequence: number;
-    readonly acceptedAt: number;
+    readonly acceptedAtMs: number;
   }[] = [];
   for (const response of answers) {
     if (response.status !== 202) throw new Error(`the edge answered ${response.status}`);
@@ -80,19 +80,19 @@ async function burst({ copier, post }: House, signals: number): Promise<Burst> {
   accepted.sort((a, b) => a.sequence - b.sequence);
   const shares: Share[] = [];
   let lastAtMs = 0;
-  for (const { id, acceptedAt } of accepted) {
+  for (const { id, acceptedAtMs } of accepted) {
     await copier.complete(id, 60_000);
     const { placed, outcomes, afterMs } = await readAnswers(copier.redis, id);
     const [firstMs, lastMs] =
       afterMs.length > 0 ? [quantile(afterMs, 0), quantile(afterMs, 1)] : [null, null];
     shares.push({ placed, outcomes: Object.fromEntries(outcomes), firstMs, lastMs });
-    lastAtMs = Math.max(lastAtMs, acceptedAt + (lastMs ?? 0));
+    lastAtMs = Math.max(lastAtMs, acceptedAtMs + (lastMs ?? 0));
   }
   await forget(
     copier,
     accepted.map(({ id }) => id),
   );
-  return { shares, acceptedMs, lastMs: lastAtMs - (accepted[0]?.acceptedAt ?? 0) };
+  return { shares, acceptedMs, lastMs: lastAtMs - (accepted[0]?.acceptedAtMs ?? 0) };
 }
 
 /** What was neither placed nor left out for being late. */

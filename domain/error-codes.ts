@@ -54,7 +54,7 @@ export const ERRORS = {
   TOKEN_SCOPE: {
     status: 403,
     title: "The bearer token does not allow this.",
-    action: "Use a token with the scope that the operation names.",
+    action: "Use a token with the permission that the operation names.",
   },
   GRANT_MISSING: {
     status: 403,
@@ -140,6 +140,11 @@ export const ERRORS = {
     status: 409,
     title: "You have as many live subscriptions as one person may have.",
     action: "End one of them first.",
+  },
+  VERSION_STALE: {
+    status: 412,
+    title: "It has changed since the version that the request names.",
+    action: "Read it again, and send the change with its new `ETag` as `If-Match`.",
   },
   BODY_TOO_LARGE: {
     status: 413,

@@ -25,7 +25,7 @@ export function asId<T extends Id<string>>(text: string): T {
   return text as T;
 }
 
-const SIGNAL_ID = /^s([0-9a-z]{1,3})_[0-9a-f]{32}$/;
+export const SIGNAL_ID_PATTERN = /^s([0-9a-z]{1,3})_[0-9a-f]{32}$/;
 
 /** A signal's id names its home partition in base 36, so that whoever holds the id knows where to look. */
 export function signalIdIn(homePartition: number, random: string): SignalId {
@@ -33,11 +33,11 @@ export function signalIdIn(homePartition: number, random: string): SignalId {
 }
 
 export function isSignalId(text: string): text is SignalId {
-  return SIGNAL_ID.test(text);
+  return SIGNAL_ID_PATTERN.test(text);
 }
 
 export function homePartitionOf(id: SignalId): number {
-  return Number.parseInt(SIGNAL_ID.exec(id)?.[1] ?? "", 36);
+  return Number.parseInt(SIGNAL_ID_PATTERN.exec(id)?.[1] ?? "", 36);
 }
 
 /** Deterministic, so that a broker which knows client order ids opens it once however often it is sent. */

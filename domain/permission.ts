@@ -1,6 +1,8 @@
-/** What the bearer of a token may do: the signals and the desk at the edge, the records at their API. */
-
-export const SCOPES = [
+/**
+ * What the bearer of a token may do: the signals and the desk at the edge, the records
+ * at their API. A token lists its permissions in the claim `scope`, as OAuth has it.
+ */
+export const PERMISSIONS = [
   "signals:write",
   "signals:read",
   "records:read",
@@ -9,4 +11,4 @@ export const SCOPES = [
   "desk:admin",
 ] as const;
 
-export type Scope = (typeof SCOPES)[number];
+export type Permission = (typeof PERMISSIONS)[number];

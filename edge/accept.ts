@@ -3,8 +3,9 @@
  * called in it. More at once than can be served in time are refused at once.
  */
 import { signalIdIn, type PersonId } from "../domain/ids.ts";
+import type { Acceptance } from "../domain/progress.ts";
 import { canonicalBody, type Signal } from "../domain/copier/signal.ts";
-import { accept, type Acceptance, type AcceptReply } from "../redis/accept.ts";
+import { accept, type Acceptance as StoredAcceptance, type AcceptReply } from "../redis/accept.ts";
 import { HomeKeys } from "../redis/keys.ts";
 import type { Edge } from "./edge.ts";
 import { failure, success, type Result } from "../domain/result.ts";
@@ -58,6 +59,7 @@ async function acceptNow(edge: Edge, request: AcceptRequest): Promise<Result<Acc
 }
 
 /** The answer's body: the same fields in the same order at each repetition. */
-export function acceptanceAnswer({ id, sequence, acceptedAtMs, followers }: Acceptance) {
-  return { id, sequence, acceptedAt: acceptedAtMs, followers };
+export function acceptanceAnswer(acceptance: StoredAcceptance): Acceptance {
+  const { id, sequence, acceptedAtMs, followers } = acceptance;
+  return { id, sequence, acceptedAtMs, followers };
 }

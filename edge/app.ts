@@ -2,18 +2,20 @@
  * The edge: authenticate, validate, accept, dispatch. Everything that is not a
  * signal goes on to the records API or is a file of the page.
  */
-import { Hono } from "hono";
-import { problemResponse } from "./problems.ts";
-import type { Edge, EdgeApp, EdgeHono } from "./edge.ts";
+import type { Hono } from "hono";
+import * as v from "valibot";
+import { failure } from "../domain/result.ts";
+import { reply } from "../http/operation.ts";
+import { problemResponse } from "../http/problem.ts";
+import { methodNotAllowed, Service } from "../http/service.ts";
 import { serveDesk } from "./desk/desk.ts";
+import { documentsWith } from "./document.ts";
+import type { Edge, EdgeService } from "./edge.ts";
 import { serveHooks } from "./hooks/hooks.ts";
 import { serveLive } from "./live.ts";
 import { log } from "./log.ts";
-import { describe, jsonOf, openApiDocument } from "./openapi.ts";
 import { SAFE_HEADERS, servePage, type PageFiles } from "./page.ts";
 import { forwardToRecords } from "./records.ts";
-import { failure } from "../domain/result.ts";
-import { HealthAnswer } from "./schemas.ts";
 import { serveSignals } from "./signals.ts";
 import { serveSocket, type Upgrade } from "./socket.ts";
 
@@ -25,8 +27,20 @@ export interface RuntimeParts {
 const SOCKETS: ReadonlySet<string> = new Set(["/v1/ws", "/v1/desk/ws"]);
 const RECORDS_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
-export function createApp(edge: Edge, { upgrade, pageFiles }: RuntimeParts): EdgeApp {
-  const app = new Hono<EdgeHono>();
+export function createApp(edge: Edge, { upgrade, pageFiles }: RuntimeParts): Hono {
+  const service: EdgeService = new Service({
+    info: {
+      title: "Fanfare",
+      version: "1",
+      description:
+        "One signal in, every follower's order out, each exactly once or provably not at all.",
+    },
+    verify: (token) => edge.verifyToken(token, edge.clock()),
+    onFailure(code, { name, at }) {
+      log.error("a request failed", { code, error: name, at });
+    },
+  });
+  const { app } = service;
 
   app.use(async (c, next) => {
     await next();
@@ -35,21 +49,16 @@ export function createApp(edge: Edge, { upgrade, pageFiles }: RuntimeParts): Edg
     for (const [name, value] of Object.entries(SAFE_HEADERS)) c.res.headers.set(name, value);
     if (!c.res.headers.has("cache-control")) c.res.headers.set("cache-control", "no-store");
   });
-  app.onError((error) => {
-    // Its message may hold what a caller sent; its name and place do not.
-    log.error("a request failed", { error: error.name, at: placeOf(error) });
-    return problemResponse(failure("INTERNAL"));
-  });
 
-  serveSignals(app, edge);
-  serveLive(app, edge);
-  serveSocket(app, edge, upgrade);
-  serveHooks(app, edge);
-  serveDesk(app, edge, upgrade);
-  serveAbout(app, edge);
+  serveSignals(service, edge);
+  serveLive(service, edge);
+  serveSocket(service, edge, upgrade);
+  serveHooks(service, edge);
+  serveDesk(service, edge, upgrade);
+  serveAbout(service, edge);
   // The list of signals is the records', at the address where a signal is sent.
   app.get("/v1/signals", (c) => forwardToRecords(edge, c.req.raw));
-  refuseOtherMethods(app);
+  service.refuseOtherMethods();
 
   app.all("/v1/*", (c) =>
     RECORDS_METHODS.includes(c.req.method)
@@ -67,51 +76,27 @@ export function createApp(edge: Edge, { upgrade, pageFiles }: RuntimeParts): Edg
   return app;
 }
 
-function serveAbout(app: EdgeApp, edge: Edge): void {
-  app.get(
-    "/healthz",
-    describe({
-      operationId: "readHealth",
-      summary: "Whether the edge serves",
-      responses: { "200": { description: "It does.", content: jsonOf(HealthAnswer) } },
-      problems: [],
-    }),
-    (c) => c.json({ status: "ok" }),
-  );
-  app.get(
-    "/openapi.json",
-    describe({
-      operationId: "readDocument",
-      summary: "This document",
-      responses: {
-        "200": {
-          description: "OpenAPI 3.1.",
-          content: { "application/json": { schema: { type: "object" } } },
-        },
-      },
-      problems: [],
-    }),
-    async (c) => c.json((await openApiDocument(app, edge.recordsUrl)) as object),
-  );
-}
+function serveAbout(service: EdgeService, edge: Edge): void {
+  service.serve({
+    method: "GET",
+    path: "/healthz",
+    operationId: "readHealth",
+    summary: "Whether the edge serves",
+    answers: { 200: { description: "It does.", body: v.object({ status: v.literal("ok") }) } },
+    problems: [],
+    handle: () => reply({ status: "ok" }),
+  });
 
-/** Every address served so far refuses the methods that it does not take, and names those that it does. */
-function refuseOtherMethods(app: EdgeApp): void {
-  const methods = new Map<string, Set<string>>();
-  for (const { method, path } of app.routes) {
-    if (method === "ALL") continue;
-    const taken = methods.get(path) ?? new Set();
-    methods.set(path, taken.add(method));
-    if (method === "GET") taken.add("HEAD");
-  }
-  for (const [path, taken] of methods) app.all(path, () => methodNotAllowed([...taken]));
-}
-
-function methodNotAllowed(methods: readonly string[]): Response {
-  return problemResponse(failure("METHOD_NOT_ALLOWED"), { allow: methods.join(", ") });
-}
-
-/** The first line of a stack that names a file of ours. */
-function placeOf(error: Error): string | undefined {
-  return /\(?((?:edge|redis|domain)\/[\w./-]+:\d+)/.exec(error.stack ?? "")?.[1];
+  const documents = documentsWith(edge.recordsUrl, edge.clock);
+  service.serve({
+    method: "GET",
+    path: "/openapi.json",
+    operationId: "readDocument",
+    summary: "This document",
+    answers: {
+      200: { description: "OpenAPI 3.1.", body: v.looseObject({ openapi: v.string() }) },
+    },
+    problems: [],
+    handle: async () => reply(await documents(service.document())),
+  });
 }

@@ -1,5 +1,5 @@
 /** What the edge is made of. All that differs between runtimes and tests is passed in here. */
-import type { Hono } from "hono";
+import type { Service } from "../http/service.ts";
 import { PartitionMap } from "../redis/keys.ts";
 import { Confirmations } from "./confirmations.ts";
 import { hexOf, sha256Hex } from "./digest.ts";
@@ -30,11 +30,8 @@ export interface Edge {
   readonly stop: AbortSignal;
 }
 
-/** What a request carries once its sender is known. */
-export interface EdgeHono {
-  Variables: { caller: Caller };
-}
-export type EdgeApp = Hono<EdgeHono>;
+/** What serves the edge's own operations. */
+export type EdgeService = Service<Caller>;
 
 /** `sha256` may be a runtime's own, where that is faster than the one that all have. */
 export function openEdge(

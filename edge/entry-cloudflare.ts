@@ -1,9 +1,10 @@
 /** The edge as a Cloudflare Worker. Its parts are made once per isolate and hold nothing of a request. */
+import type { Hono } from "hono";
 import { createApp } from "./app.ts";
-import { openEdge, type EdgeApp } from "./edge.ts";
+import { openEdge } from "./edge.ts";
 import { readEnv } from "./env.ts";
 import { configureLog, log } from "./log.ts";
-import { problemResponse } from "./problems.ts";
+import { problemResponse } from "../http/problem.ts";
 import { failure } from "../domain/result.ts";
 import type { Upgrade } from "./socket.ts";
 
@@ -40,9 +41,9 @@ const upgrade: Upgrade = (_c, events) => {
   return new Response(null, { status: 101, webSocket: client } as ResponseInit);
 };
 
-let app: EdgeApp | undefined;
+let app: Hono | undefined;
 
-function open(bindings: Bindings): EdgeApp | undefined {
+function open(bindings: Bindings): Hono | undefined {
   configureLog();
   const env = readEnv(bindings);
   if (!env.ok) {

@@ -1,12 +1,12 @@
 /** How far a signal's fan-out is, read from Redis: its home partition first, then each region that its routes name. */
 import { isSignalId, type SignalId } from "../domain/ids.ts";
+import type { Progress } from "../domain/progress.ts";
 import { HomeKeys, RegionKeys } from "../redis/keys.ts";
 import {
   parseStoredSignal,
   PROGRESS_FIELDS,
   STORED_SIGNAL_FIELDS,
   sumProgress,
-  type Progress,
   type StoredSignal,
 } from "../redis/progress.ts";
 import type { Edge } from "./edge.ts";

@@ -71,7 +71,7 @@ test("records that are down or not configured are told as such, and large bodies
 test("a signal that left Redis is asked for in the caller's name", async () => {
   const caller: Caller = {
     person: "p" as never,
-    scopes: new Set(),
+    permissions: new Set(),
     expiresAtMs: 0,
     token: "the-token",
   };

@@ -1,8 +1,8 @@
 /** Everything under `/v1` that is not the edge's own is the records API's: it is asked in the caller's name. */
 import type { SignalId } from "../domain/ids.ts";
-import { readBytes } from "./body.ts";
+import { readBytes } from "../http/body.ts";
 import type { Edge } from "./edge.ts";
-import { problemResponse } from "./problems.ts";
+import { problemResponse } from "../http/problem.ts";
 import { failure } from "../domain/result.ts";
 import type { Caller } from "./tokens.ts";
 
@@ -23,6 +23,9 @@ const NOT_FORWARDED = [
   "transfer-encoding",
   "upgrade",
 ];
+
+/** Answers that have no body; no runtime takes one with them. */
+const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
 
 function endToEnd(headers: Headers): Headers {
   const kept = new Headers(headers);
@@ -73,8 +76,9 @@ async function askRecords(edge: Edge, path: string, init: RequestInit): Promise<
       redirect: "manual",
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
-    return new Response(response.body, {
-      status: response.status,
+    const { status } = response;
+    return new Response(BODILESS.has(status) ? null : response.body, {
+      status,
       headers: endToEnd(response.headers),
     });
   } catch {

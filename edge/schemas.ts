@@ -1,45 +1,24 @@
-/** The shapes that the edge takes and answers: what is checked and what the OpenAPI document shows are one. */
+/** A signal as it comes in, by each way that it may come. */
 import * as v from "valibot";
 import type { Fault } from "../domain/error-codes.ts";
-import { ID_PATTERN, type ChannelId, type SignalId } from "../domain/ids.ts";
-import { MAX_AMOUNT_CENTS } from "../domain/money.ts";
-import type { Signal } from "../domain/copier/signal.ts";
+import { type ChannelId, SIGNAL_ID_PATTERN, type SignalId } from "../domain/ids.ts";
 import { SYMBOL_PATTERN } from "../domain/instrument.ts";
+import type { Signal } from "../domain/copier/signal.ts";
 import {
   CONTRACT_TYPES,
   MAX_DURATION_SECONDS,
   MIN_DURATION_SECONDS,
 } from "../domain/products/binary.ts";
 import { failure, type Result } from "../domain/result.ts";
-import { checkBody } from "./body.ts";
-
-export const wholeNumber = (min: number, max: number) => {
-  const message = `must be a whole number from ${min} to ${max}`;
-  return v.pipe(
-    v.number(message),
-    v.integer(message),
-    v.minValue(min, message),
-    v.maxValue(max, message),
-  );
-};
-export const matching = (pattern: RegExp, message: string) =>
-  v.pipe(v.string(message), v.regex(pattern, message));
-
-const channel = matching(ID_PATTERN, "must be 1 to 64 of A-Z a-z 0-9 _ -");
-export const visible = (max: number) =>
-  matching(
-    new RegExp(`^[!-~]{1,${max}}$`),
-    `must be 1 to ${max} visible characters without blanks`,
-  );
-
-const symbol = matching(SYMBOL_PATTERN, "must be a symbol such as EUR/USD");
+import { check } from "../http/check.ts";
+import { amount, id, matching, symbol, visible, wholeNumber } from "../http/field.ts";
 
 /** What a signal that opens says, apart from its channel. */
 const OPEN_FIELDS = {
   action: v.optional(v.literal("open", "must be open or close")),
   symbol,
   contract: v.picklist(CONTRACT_TYPES, "must be CALL or PUT"),
-  stakeCents: wholeNumber(1, MAX_AMOUNT_CENTS),
+  stakeCents: amount,
   durationSeconds: wholeNumber(MIN_DURATION_SECONDS, MAX_DURATION_SECONDS),
 };
 
@@ -47,7 +26,7 @@ const OPEN_FIELDS = {
 const CLOSE_FIELDS = {
   action: v.literal("close", "must be open or close"),
   symbol: v.optional(symbol),
-  signal: v.optional(matching(/^s[0-9a-z]{1,3}_[0-9a-f]{32}$/, "must be a signal's id")),
+  signal: v.optional(matching(SIGNAL_ID_PATTERN, "must be a signal's id")),
 };
 
 /** The two shapes of a body that may say either. */
@@ -57,14 +36,14 @@ interface Either<Open, Close> {
 }
 
 export const SignalBody = {
-  open: v.strictObject({ channel, ...OPEN_FIELDS }),
-  close: v.strictObject({ channel, ...CLOSE_FIELDS }),
+  open: v.strictObject({ channel: id, ...OPEN_FIELDS }),
+  close: v.strictObject({ channel: id, ...CLOSE_FIELDS }),
 };
 
 /** A hook stands for one channel: naming it again is allowed, naming another is not. */
 export const StandardHookBody = {
-  open: v.strictObject({ channel: v.optional(channel), ...OPEN_FIELDS }),
-  close: v.strictObject({ channel: v.optional(channel), ...CLOSE_FIELDS }),
+  open: v.strictObject({ channel: v.optional(id), ...OPEN_FIELDS }),
+  close: v.strictObject({ channel: v.optional(id), ...CLOSE_FIELDS }),
 };
 
 // TradingView's tickers may carry an exchange: FX:EURUSD.
@@ -117,8 +96,9 @@ export function checkSignal<Open extends Shape, Close extends Shape>(
   { open, close }: Either<Open, Close>,
   value: unknown,
 ): Result<v.InferOutput<Open> | v.InferOutput<Close>> {
-  if ((value as { action?: unknown } | null)?.action !== "close") return checkBody(open, value);
-  const body = checkBody(close, value);
+  if ((value as { action?: unknown } | null)?.action !== "close")
+    return check(open, value, "BODY_INVALID");
+  const body = check(close, value, "BODY_INVALID");
   if (!body.ok) return body;
   const { symbol: all, signal } = body.value as { symbol?: string; signal?: string };
   const isOne = (all === undefined) !== (signal === undefined);
@@ -146,31 +126,3 @@ export function signalOf(
   const { symbol: one, contract, stakeCents, durationSeconds } = body;
   return { channel: channelId, symbol: one, contract, stakeCents, durationSeconds };
 }
-
-const count = v.pipe(v.number(), v.integer(), v.minValue(0));
-
-export const AcceptanceAnswer = v.object({
-  id: v.string(),
-  sequence: count,
-  acceptedAt: count,
-  followers: count,
-});
-
-export const ProgressAnswer = v.object({
-  id: v.string(),
-  status: v.picklist(["running", "complete"]),
-  counts: v.object({
-    followers: count,
-    placed: count,
-    rejected: count,
-    skipped: count,
-    unknown: count,
-  }),
-  timing: v.object({
-    acceptedAt: count,
-    firstMs: v.nullable(v.number()),
-    lastMs: v.nullable(v.number()),
-  }),
-});
-
-export const HealthAnswer = v.object({ status: v.literal("ok") });

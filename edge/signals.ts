@@ -1,26 +1,14 @@
 /** `POST /v1/signals` takes a signal; `GET /v1/signals/:id` says how far its fan-out is. */
-import type { Context } from "hono";
-import * as v from "valibot";
-import type { Fault } from "../domain/error-codes.ts";
-import type { ChannelId } from "../domain/ids.ts";
+import { SIGNAL_ID_PATTERN, type ChannelId } from "../domain/ids.ts";
+import { jsonOf } from "../http/body.ts";
+import { reply, type Reply } from "../http/operation.ts";
+import { AcceptanceShape, ProgressShape } from "../http/progress.ts";
 import { acceptanceAnswer, acceptSignal, type AcceptRequest } from "./accept.ts";
-import { requireScope } from "./bearer.ts";
-import { readJson } from "./body.ts";
 import { dispatch } from "./dispatch.ts";
-import type { Edge, EdgeApp, EdgeHono } from "./edge.ts";
-import { anyOf, describe, IDEMPOTENCY_KEY_HEADER, jsonOf, type Parameter } from "./openapi.ts";
-import { problemResponse } from "./problems.ts";
+import type { Edge, EdgeService } from "./edge.ts";
 import { findSignal, readProgress } from "./progress.ts";
 import { progressFromRecords } from "./records.ts";
-import { failure, success, type Result } from "../domain/result.ts";
-import {
-  AcceptanceAnswer,
-  checkSignal,
-  ProgressAnswer,
-  SignalBody,
-  signalOf,
-  visible,
-} from "./schemas.ts";
+import { checkSignal, SignalBody, signalOf } from "./schemas.ts";
 
 /** What the accept script may say, whoever asked. */
 export const ACCEPT_PROBLEMS = [
@@ -39,112 +27,78 @@ export const ACCEPT_PROBLEMS = [
   "EDGE_BUSY",
 ] as const;
 
-export const BODY_PROBLEMS = [
-  "BODY_MALFORMED",
-  "BODY_TOO_LARGE",
-  "BODY_TYPE_UNSUPPORTED",
-  "BODY_INVALID",
-] as const;
-
-export const READ_PROBLEMS = [
-  "SIGNAL_UNKNOWN",
-  "STORE_UNAVAILABLE",
-  "RECORDS_UNAVAILABLE",
-] as const;
+export const READ_PROBLEMS = ["STORE_UNAVAILABLE", "RECORDS_UNAVAILABLE"] as const;
 
 export const ACCEPTED = {
-  "202": {
+  202: {
     description: "Accepted: the orders are on their way.",
-    headers: { Location: { description: "Where its progress is.", schema: { type: "string" } } },
-    content: jsonOf(AcceptanceAnswer),
+    headers: { Location: "Where its progress is." },
+    body: AcceptanceShape,
   },
 } as const;
 
-export const SIGNAL_ID: Parameter = {
-  name: "id",
-  in: "path",
-  required: true,
-  schema: { type: "string", pattern: "^s[0-9a-z]{1,3}_[0-9a-f]{32}$" },
-};
+export const SIGNAL_ID = { pattern: SIGNAL_ID_PATTERN, unknown: "SIGNAL_UNKNOWN" } as const;
+
+export const REPEATED =
+  "Repeats with the same key and body get the first answer again, for 24 hours; another body is a conflict.";
 
 const OPEN_OR_CLOSE = `A signal opens a position for every follower, or with \`action: "close"\` closes
 what the channel's signals in a symbol, or one \`signal\`, still have open: it sells it back to the broker before
 it expires. What a close closes is fixed when it is accepted; its \`followers\` are the copies that it may have to
 close. It passes a drain, and is kept under a halt until that is lifted.`;
 
-export function serveSignals(app: EdgeApp, edge: Edge): void {
-  app.post(
-    "/v1/signals",
-    describe({
-      operationId: "sendSignal",
-      summary: "Send a signal to a channel",
-      description: OPEN_OR_CLOSE,
-      scope: "signals:write",
-      parameters: [IDEMPOTENCY_KEY_HEADER],
-      requestBody: anyOf(SignalBody.open, SignalBody.close),
-      responses: ACCEPTED,
-      problems: ["HEADER_INVALID", ...BODY_PROBLEMS, ...ACCEPT_PROBLEMS],
-    }),
-    requireScope(edge, "signals:write"),
-    async (c) => {
-      const idempotencyKey = idempotencyKeyOf(c);
-      if (!idempotencyKey.ok) return problemResponse(idempotencyKey);
-      const body = await readJson(c.req.raw);
-      const signal = body.ok ? checkSignal(SignalBody, body.value) : body;
-      if (!signal.ok) return problemResponse(signal);
-      return answerSignal(c, edge, {
-        signal: signalOf(signal.value.channel as ChannelId, signal.value),
-        sender: c.var.caller.person,
-        idempotencyKey: idempotencyKey.value,
-      });
-    },
-  );
+const BODY = jsonOf([SignalBody.open, SignalBody.close], (value) => checkSignal(SignalBody, value));
 
-  app.get(
-    "/v1/signals/:id",
-    describe({
-      operationId: "readSignal",
-      summary: "How far a signal's fan-out is",
-      scope: "signals:read",
-      parameters: [SIGNAL_ID],
-      responses: {
-        "200": { description: "Each follower is counted once.", content: jsonOf(ProgressAnswer) },
-      },
-      problems: READ_PROBLEMS,
-    }),
-    requireScope(edge, "signals:read"),
-    async (c) => {
-      const found = await findSignal(edge, c.var.caller, c.req.param("id"));
-      if (!found.ok) return problemResponse(found);
+export function serveSignals(service: EdgeService, edge: Edge): void {
+  service.serve({
+    method: "POST",
+    path: "/v1/signals",
+    operationId: "sendSignal",
+    summary: "Send a signal to a channel",
+    description: OPEN_OR_CLOSE,
+    permission: "signals:write",
+    idempotency: REPEATED,
+    body: BODY,
+    answers: ACCEPTED,
+    problems: ACCEPT_PROBLEMS,
+    handle: ({ body, caller, idempotencyKey, later }) =>
+      answerSignal(edge, later, {
+        signal: signalOf(body.channel as ChannelId, body),
+        sender: caller.person,
+        idempotencyKey,
+      }),
+  });
+
+  service.serve({
+    method: "GET",
+    path: "/v1/signals/:id",
+    operationId: "readSignal",
+    summary: "How far a signal's fan-out is",
+    permission: "signals:read",
+    params: { id: SIGNAL_ID },
+    answers: { 200: { description: "Each follower is counted once.", body: ProgressShape } },
+    problems: READ_PROBLEMS,
+    async handle({ params, caller }) {
+      const found = await findSignal(edge, caller, params.id);
+      if (!found.ok) return found;
       if (found.value.where === "records") {
-        return progressFromRecords(edge, c.var.caller, found.value.id);
+        return await progressFromRecords(edge, caller, found.value.id);
       }
       const progress = await readProgress(edge, found.value.stored);
-      return progress.ok ? c.json(progress.value) : problemResponse(progress);
+      return progress.ok ? reply(progress.value) : progress;
     },
-  );
+  });
 }
 
 /** Accepts and answers; the dispatch goes its way beside the answer. */
 export async function answerSignal(
-  c: Context<EdgeHono>,
   edge: Edge,
+  later: (task: Promise<unknown>) => void,
   request: AcceptRequest,
-): Promise<Response> {
+): Promise<Reply> {
   const accepted = await acceptSignal(edge, request);
-  if (!accepted.ok) return problemResponse(accepted);
-  c.executionCtx.waitUntil(dispatch(edge, accepted.value));
+  if (!accepted.ok) return accepted;
+  later(dispatch(edge, accepted.value));
   const answer = acceptanceAnswer(accepted.value.acceptance);
-  return c.json(answer, 202, { location: `/v1/signals/${answer.id}` });
-}
-
-const HEADER_FAULT: Fault = {
-  path: "Idempotency-Key",
-  message: "must be 1 to 255 visible ASCII characters without blanks",
-};
-
-export function idempotencyKeyOf(c: Context): Result<string | undefined> {
-  const key = c.req.header("idempotency-key");
-  if (key === undefined || v.is(visible(255), key)) return success(key);
-  return failure("HEADER_INVALID", [HEADER_FAULT]);
+  return reply(answer, { status: 202, headers: { location: `/v1/signals/${answer.id}` } });
 }

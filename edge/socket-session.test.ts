@@ -11,7 +11,7 @@ import type { Caller } from "./tokens.ts";
 const NOW_MS = 1_800_000_000_000;
 const CALLER: Caller = {
   person: "demo-provider" as never,
-  scopes: new Set(["signals:write"]),
+  permissions: new Set(["signals:write"]),
   expiresAtMs: NOW_MS + 1_000,
   token: "t",
 };

@@ -7,7 +7,9 @@ import type { ChannelId } from "../domain/ids.ts";
 import { HomeKeys } from "../redis/keys.ts";
 import { parseStoredSignal, STORED_SIGNAL_FIELDS, type StoredSignal } from "../redis/progress.ts";
 import { acceptanceAnswer, acceptSignal, type Accepted } from "./accept.ts";
-import { checkBody, MAX_BODY_BYTES, parseJson } from "./body.ts";
+import { MAX_BODY_BYTES, parseJson } from "../http/body.ts";
+import { check } from "../http/check.ts";
+import { nameOf, placeOf } from "../http/place.ts";
 import { dispatch } from "./dispatch.ts";
 import type { Edge } from "./edge.ts";
 import { log } from "./log.ts";
@@ -69,10 +71,10 @@ export function openSession(
   };
 
   async function authenticate(message: unknown): Promise<void> {
-    const auth = checkBody(SocketAuth, message);
+    const auth = check(SocketAuth, message, "BODY_INVALID");
     const verified = auth.ok ? await edge.verifyToken(auth.value.token, edge.clock()) : auth;
     const allowed =
-      verified.ok && !verified.value.scopes.has("signals:write")
+      verified.ok && !verified.value.permissions.has("signals:write")
         ? failure("TOKEN_SCOPE")
         : verified;
     if (!allowed.ok) {
@@ -172,7 +174,7 @@ export function openSession(
       queue = queue
         .then(() => handle(data))
         .catch((error: unknown) => {
-          log.error("a message failed", { error: (error as Error).name });
+          log.error("a message failed", { error: nameOf(error), at: placeOf(error) });
           refuse(failure("INTERNAL"));
         });
       later(queue);

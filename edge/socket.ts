@@ -3,48 +3,51 @@
  * then its live progress.
  */
 import type { Context } from "hono";
-import { identify } from "./bearer.ts";
-import type { Edge, EdgeApp } from "./edge.ts";
-import { describe } from "./openapi.ts";
-import { problemResponse } from "./problems.ts";
-import { failure } from "../domain/result.ts";
+import { failure, type Result } from "../domain/result.ts";
+import { bearerOf } from "../http/bearer.ts";
+import { problemResponse } from "../http/problem.ts";
+import type { Edge, EdgeService } from "./edge.ts";
 import { openSession, type SocketEvents } from "./socket-session.ts";
+import type { Caller } from "./tokens.ts";
 
 /** Upgrades a request by whatever the runtime has for it; throws where the handshake is wrong. */
 export type Upgrade = (c: Context, events: SocketEvents) => Response;
 
-export function serveSocket(app: EdgeApp, edge: Edge, upgrade: Upgrade): void {
-  app.get(
-    "/v1/ws",
-    describe({
-      operationId: "openSocket",
-      summary: "Send signals and watch them over a WebSocket",
-      description:
-        'Authenticate by header, or by a first message `{"type":"auth","token":…}` within five seconds. ' +
-        "Then each message is the body of `POST /v1/signals`, with `idempotencyKey` and `ref` if wanted. " +
-        'Answers: `{"type":"accepted","ref",…}` or `{"type":"problem","ref",…}`, then ' +
-        '`{"type":"progress","ref",…}` until the fan-out is complete.',
-      responses: { "101": { description: "The socket is open." } },
-      problems: ["TOKEN_INVALID", "TOKEN_EXPIRED", "TOKEN_SCOPE", "UPGRADE_REQUIRED"],
-    }),
-    async (c) => {
-      if (c.req.header("upgrade")?.toLowerCase() !== "websocket") return upgradeRequired();
-      const header = c.req.header("authorization");
-      const caller = header === undefined ? undefined : await identify(edge, header);
-      if (caller && !caller.ok) return problemResponse(caller);
-      if (caller && !caller.value.scopes.has("signals:write")) {
-        return problemResponse(failure("TOKEN_SCOPE"));
-      }
+export function serveSocket(service: EdgeService, edge: Edge, upgrade: Upgrade): void {
+  service.serve({
+    method: "GET",
+    path: "/v1/ws",
+    operationId: "openSocket",
+    summary: "Send signals and watch them over a WebSocket",
+    description:
+      'Authenticate by header, or by a first message `{"type":"auth","token":…}` within five seconds. ' +
+      "Then each message is the body of `POST /v1/signals`, with `idempotencyKey` and `ref` if wanted. " +
+      'Answers: `{"type":"accepted","ref",…}` or `{"type":"problem","ref",…}`, then ' +
+      '`{"type":"progress","ref",…}` until the fan-out is complete.',
+    answers: { 101: { description: "The socket is open." } },
+    problems: ["TOKEN_INVALID", "TOKEN_EXPIRED", "TOKEN_SCOPE", "UPGRADE_REQUIRED"],
+    async handle({ request, context, later }) {
+      if (!asksForSocket(request)) return upgradeRequired();
+      const header = request.headers.get("authorization");
+      const caller = header === null ? undefined : await identify(edge, header);
+      if (caller?.ok === false) return caller;
+      if (caller && !caller.value.permissions.has("signals:write")) return failure("TOKEN_SCOPE");
       try {
-        return upgrade(
-          c,
-          openSession(edge, (task) => c.executionCtx.waitUntil(task), caller?.value),
-        );
+        return upgrade(context, openSession(edge, later, caller?.value));
       } catch {
         return upgradeRequired();
       }
     },
-  );
+  });
+}
+
+async function identify(edge: Edge, header: string): Promise<Result<Caller>> {
+  const token = bearerOf(header);
+  return token.ok ? await edge.verifyToken(token.value, edge.clock()) : token;
+}
+
+export function asksForSocket(request: Request): boolean {
+  return request.headers.get("upgrade")?.toLowerCase() === "websocket";
 }
 
 export function upgradeRequired(): Response {

@@ -5,15 +5,15 @@
 import { createLocalJWKSet, errors, jwtVerify, type JSONWebKeySet } from "jose";
 import { ID_PATTERN, type PersonId } from "../domain/ids.ts";
 import { failure, success, type Result } from "../domain/result.ts";
+import type { Bearer } from "../http/bearer.ts";
 
 const MAX_LIFETIME_MS = 12 * 60 * 60 * 1000;
 const CLOCK_LEEWAY_MS = 60_000;
 /** Whoever sends much sends the same token: its signature is checked once. */
 const MAX_REMEMBERED = 1_000;
 
-export interface Caller {
+export interface Caller extends Bearer {
   readonly person: PersonId;
-  readonly scopes: ReadonlySet<string>;
   readonly expiresAtMs: number;
   /** As it was sent, to be shown to the records API in the caller's name. Never logged. */
   readonly token: string;
@@ -54,7 +54,7 @@ export function tokenVerifier(issuerKeys: JSONWebKeySet): TokenVerifier {
     }
     const caller: Caller = {
       person: payload.sub as PersonId,
-      scopes: new Set(scope.split(" ")),
+      permissions: new Set(scope.split(" ")),
       expiresAtMs,
       token,
     };
@@ -66,11 +66,4 @@ export function tokenVerifier(issuerKeys: JSONWebKeySet): TokenVerifier {
     }
     return success(caller);
   };
-}
-
-/** The token of an `Authorization` header. */
-export function bearerOf(header: string | undefined): Result<string> {
-  if (header === undefined) return failure("TOKEN_MISSING");
-  const token = /^Bearer +(\S+)$/i.exec(header)?.[1];
-  return token === undefined ? failure("TOKEN_INVALID") : success(token);
 }

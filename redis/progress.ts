@@ -1,21 +1,8 @@
 /** How far a signal's fan-out is: what `GET /v1/signals/:id` answers and the live feed repeats. */
-import type { OutcomeCounts } from "../domain/copier/outcome.ts";
+import { statusOf, type Progress } from "../domain/progress.ts";
 import type { AcceptedSignal } from "../domain/copier/signal.ts";
 import { asList, asText } from "./script.ts";
 import { parseRoutes, type Route } from "./route.ts";
-
-export interface Progress {
-  readonly id: string;
-  /** `complete` once every follower has an outcome; an unknown one counts, and may still move. */
-  readonly status: "running" | "complete";
-  readonly counts: OutcomeCounts & { readonly followers: number };
-  readonly timing: {
-    readonly acceptedAt: number;
-    /** Milliseconds from the acceptance to the first and the last answer of a broker; null before the first. */
-    readonly firstMs: number | null;
-    readonly lastMs: number | null;
-  };
-}
 
 /** A signal as its home partition keeps it. */
 export interface StoredSignal {
@@ -66,11 +53,10 @@ export function sumProgress(stored: StoredSignal, parts: readonly unknown[]): Pr
     }
     if (last !== null && last !== undefined) lastMs = Math.max(lastMs ?? 0, Number(last));
   }
-  const done = counts.placed + counts.rejected + counts.skipped + counts.unknown;
   return {
     id: stored.signal.id,
-    status: done >= counts.followers ? "complete" : "running",
+    status: statusOf(counts),
     counts,
-    timing: { acceptedAt: stored.signal.acceptedAtMs, firstMs, lastMs },
+    timing: { acceptedAtMs: stored.signal.acceptedAtMs, firstMs, lastMs },
   };
 }

@@ -3,7 +3,7 @@
  * value; nothing here throws.
  */
 import type { Problem } from "../../domain/error-codes.ts";
-import type { OutcomeCounts } from "../../domain/copier/outcome.ts";
+import type { Acceptance, Counts, Progress, Results } from "../../domain/progress.ts";
 import type { OpenSignal } from "../../domain/copier/signal.ts";
 
 import type { Answer } from "./answer.ts";
@@ -12,7 +12,7 @@ import type { CommandReply, DeskApi } from "./desk-api.ts";
 export interface Session {
   readonly token: string;
   /** Epoch milliseconds. */
-  readonly expiresAt: number;
+  readonly expiresAtMs: number;
   readonly person: { readonly id: string; readonly name: string };
 }
 
@@ -36,38 +36,6 @@ export interface CloseBody {
 }
 
 export type AnySignal = SignalBody | CloseBody;
-
-export interface Acceptance {
-  readonly id: string;
-  readonly sequence: number;
-  /** Epoch milliseconds. */
-  readonly acceptedAt: number;
-  readonly followers: number;
-}
-
-export type Counts = OutcomeCounts & { readonly followers: number };
-
-export interface Progress {
-  readonly id: string;
-  readonly status: "running" | "complete";
-  readonly counts: Counts;
-  /** `firstMs` and `lastMs` count from the acceptance to a broker's first and last answer. */
-  readonly timing: {
-    readonly acceptedAt: number;
-    readonly firstMs: number | null;
-    readonly lastMs: number | null;
-  };
-}
-
-export interface Results {
-  readonly open: number;
-  readonly won: number;
-  readonly lost: number;
-  readonly void: number;
-  readonly sold: number;
-  readonly stakeCents: number;
-  readonly returnCents: number;
-}
 
 export type RecordedSignal = AnySignal &
   Acceptance & {

@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { problemOf } from "../../domain/error-codes.ts";
-import { createApi, type Progress } from "./api.ts";
+import type { Progress } from "../../domain/progress.ts";
+import { createApi } from "./api.ts";
 import { followFanOut } from "./live.ts";
 
 /** A peer of its own on the network that speaks the edge's two addresses, and breaks off as told. */
@@ -98,6 +99,6 @@ function progress(placed: number, unknown = 0): Progress {
     id: "s0_1",
     status: counts.placed + unknown === 1_000 ? "complete" : "running",
     counts: { ...counts, unknown },
-    timing: { acceptedAt: 1, firstMs: 5, lastMs: 9 },
+    timing: { acceptedAtMs: 1, firstMs: 5, lastMs: 9 },
   };
 }

@@ -15,5 +15,5 @@ export function keptSession(storage: Storage, now: number): Session | undefined 
   const text = storage.getItem(SLOT);
   if (text === null) return undefined;
   const session = JSON.parse(text) as Session;
-  return session.expiresAt > now ? session : undefined;
+  return session.expiresAtMs > now ? session : undefined;
 }

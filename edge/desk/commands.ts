@@ -3,73 +3,70 @@
  * may still come, or one command as JSON. The next lines are read when the
  * replies to those before them have been taken, so nothing piles up here.
  */
-import type { Context } from "hono";
+import * as v from "valibot";
 import { formatDeskLine, isBlank } from "../../domain/desk/command.ts";
 import { lineCutter } from "../../domain/desk/lines.ts";
 import { failure } from "../../domain/result.ts";
-import { requireScope } from "../bearer.ts";
-import { checkBody, mediaTypeOf, readJson } from "../body.ts";
-import type { Edge, EdgeApp, EdgeHono } from "../edge.ts";
-import { describe, jsonOf } from "../openapi.ts";
-import { problemResponse } from "../problems.ts";
-import { BODY_PROBLEMS } from "../signals.ts";
+import { json, mediaTypeOf, unread } from "../../http/body.ts";
+import { reply, type Reply } from "../../http/operation.ts";
+import type { Edge, EdgeService } from "../edge.ts";
+import type { Caller } from "../tokens.ts";
 import { MAX_CHUNK_LINES, relay, replyTo, type Sender } from "./relay.ts";
 import { CommandBody, ReplyAnswer } from "./schemas.ts";
-import { SENDER_PROBLEMS, senderOf, SESSION_HEADER, sessionOf } from "./sender.ts";
+import { SENDER_PROBLEMS, senderOf, SESSION } from "./sender.ts";
 
 /** Less than the desk's own, so that it is never the desk that seems to fail. */
 const READER_PATIENCE_MS = 20_000;
+const ONE_COMMAND = json(CommandBody);
 const ENDED = { done: true, value: undefined } as const;
 
-export function serveDeskCommands(app: EdgeApp, edge: Edge): void {
-  app.post(
-    "/v1/desk/commands",
-    describe({
-      operationId: "commandDesk",
-      summary: "Command the desk",
-      description:
-        "Lines such as `[1] BUY,alice,ABC,50.00`, one or a stream of them, each answered by a line of JSON in its order; " +
-        "or, as `application/json`, one command, answered by its reply. A refused command has `ok: false` and a `code`.",
-      scope: "desk:trade",
-      parameters: [SESSION_HEADER],
-      requestBody: { "text/plain": { schema: { type: "string" } }, ...jsonOf(CommandBody) },
-      responses: {
-        "200": {
-          description: "What became of each command.",
-          content: {
-            "application/x-ndjson": { schema: { type: "string" } },
-            ...jsonOf(ReplyAnswer),
-          },
-        },
+export function serveDeskCommands(service: EdgeService, edge: Edge): void {
+  service.serve({
+    method: "POST",
+    path: "/v1/desk/commands",
+    operationId: "commandDesk",
+    summary: "Command the desk",
+    description:
+      "Lines such as `[1] BUY,alice,ABC,50.00`, one or a stream of them, each answered by a line of JSON in its order; " +
+      "or, as `application/json`, one command, answered by its reply. A refused command has `ok: false` and a `code`.",
+    permission: "desk:trade",
+    headers: { "Command-Session": SESSION },
+    body: unread({ "text/plain": [v.string()], "application/json": [CommandBody] }),
+    answers: {
+      200: {
+        description: "What became of each command.",
+        body: ReplyAnswer,
+        content: { "application/x-ndjson": v.string() },
       },
-      problems: ["HEADER_INVALID", ...BODY_PROBLEMS, ...SENDER_PROBLEMS],
-    }),
-    requireScope(edge, "desk:trade"),
-    async (c) => {
-      const session = sessionOf(c.req.header("command-session"));
-      const sender = session.ok ? senderOf(c, edge, session.value) : session;
-      if (!sender.ok) return problemResponse(sender);
-      if (mediaTypeOf(c.req.raw) === "application/json") return answerOne(c, sender.value);
-      const { expiresAtMs } = c.var.caller;
-      const replies = repliesTo(sender.value, c.req.raw.body, () => edge.clock() < expiresAtMs);
+    },
+    problems: SENDER_PROBLEMS,
+    async handle(call) {
+      const { caller, headers, request } = call;
+      const sender = senderOf(call, edge, headers["Command-Session"]);
+      if (!sender.ok) return sender;
+      if (mediaTypeOf(request) === "application/json") {
+        return await answerOne(request, caller, sender.value);
+      }
+      const replies = repliesTo(
+        sender.value,
+        request.body,
+        () => edge.clock() < caller.expiresAtMs,
+      );
       return new Response(streamOf(replies), {
         headers: { "content-type": "application/x-ndjson" },
       });
     },
-  );
+  });
 }
 
-async function answerOne(c: Context<EdgeHono>, sender: Sender): Promise<Response> {
-  const json = await readJson(c.req.raw);
-  const body = json.ok ? checkBody(CommandBody, json.value) : json;
-  if (!body.ok) return problemResponse(body);
-  const { n, command: name, user = c.var.caller.person, ...rest } = body.value;
+async function answerOne(request: Request, caller: Caller, sender: Sender): Promise<Reply> {
+  const body = await ONE_COMMAND.read(request);
+  if (!body.ok) return body;
+  const { n, command: name, user = caller.person, ...rest } = body.value;
   const { symbol = "", amountCents = 0, file = "" } = rest;
   const line = formatDeskLine(n ?? null, { name, user, symbol, cents: amountCents, file });
-  const reply = await replyTo(sender, line);
-  return reply.code === "DESK_UNAVAILABLE"
-    ? problemResponse(failure("DESK_UNAVAILABLE"))
-    : c.json(reply);
+  const answer = await replyTo(sender, line);
+  return answer.code === "DESK_UNAVAILABLE" ? failure("DESK_UNAVAILABLE") : reply(answer);
 }
 
 /** Ends where the token does: what was not taken by then is not answered. */

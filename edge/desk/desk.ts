@@ -1,12 +1,12 @@
 /** The desk as the edge serves it, under the people's own tokens, from whichever desk server is well. */
-import type { Edge, EdgeApp } from "../edge.ts";
+import type { Edge, EdgeService } from "../edge.ts";
 import type { Upgrade } from "../socket.ts";
 import { serveDeskAccount } from "./account.ts";
 import { serveDeskCommands } from "./commands.ts";
 import { serveDeskSocket } from "./socket.ts";
 
-export function serveDesk(app: EdgeApp, edge: Edge, upgrade: Upgrade): void {
-  serveDeskCommands(app, edge);
-  serveDeskSocket(app, edge, upgrade);
-  serveDeskAccount(app, edge);
+export function serveDesk(service: EdgeService, edge: Edge, upgrade: Upgrade): void {
+  serveDeskCommands(service, edge);
+  serveDeskSocket(service, edge, upgrade);
+  serveDeskAccount(service, edge);
 }

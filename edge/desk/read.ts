@@ -1,6 +1,6 @@
 /** Reads from whichever desk server answers, and hands the body on as it comes. */
 import { failure } from "../../domain/result.ts";
-import { problemResponse } from "../problems.ts";
+import { problemResponse } from "../../http/problem.ts";
 import type { Sender } from "./relay.ts";
 
 const FIRST_BYTE_LIMIT_MS = 10_000;

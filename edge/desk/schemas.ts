@@ -2,10 +2,8 @@
 import * as v from "valibot";
 import { DESK_COMMANDS, DESK_USER_PATTERN } from "../../domain/desk/command.ts";
 import { DESK_REFUSALS, type DeskRefusal } from "../../domain/desk/refusals.ts";
-import { MAX_AMOUNT_CENTS } from "../../domain/money.ts";
-import { matching, wholeNumber } from "../schemas.ts";
+import { amount, count, matching, wholeNumber } from "../../http/field.ts";
 
-const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const MAX_N = 999_999_999_999_999;
 
 /** What a command takes beside its name, `docs/DESK.md` says. */
@@ -14,7 +12,7 @@ export const CommandBody = v.strictObject({
   n: v.optional(wholeNumber(0, MAX_N)),
   user: v.optional(matching(DESK_USER_PATTERN, "must be 1 to 64 letters and digits")),
   symbol: v.optional(matching(/^[A-Z]{1,3}$/, "must be one to three capitals")),
-  amountCents: v.optional(wholeNumber(1, MAX_AMOUNT_CENTS)),
+  amountCents: v.optional(amount),
   file: v.optional(matching(/^[A-Za-z0-9._-]{1,128}$/, "must be a file's name without a path")),
 });
 

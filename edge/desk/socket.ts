@@ -3,17 +3,15 @@
  * its lines go on a chunk at a time, so it outlives the server that answered
  * last. Replies come in the order of their lines.
  */
+import * as v from "valibot";
 import { isBlank } from "../../domain/desk/command.ts";
 import { lineCutter } from "../../domain/desk/lines.ts";
-import { requireScope } from "../bearer.ts";
-import type { Edge, EdgeApp } from "../edge.ts";
+import type { Edge, EdgeService } from "../edge.ts";
 import { log } from "../log.ts";
-import { describe } from "../openapi.ts";
-import { problemResponse } from "../problems.ts";
 import type { Socket, SocketEvents } from "../socket-session.ts";
-import { upgradeRequired, type Upgrade } from "../socket.ts";
+import { asksForSocket, upgradeRequired, type Upgrade } from "../socket.ts";
 import { MAX_CHUNK_LINES, relay, type Sender } from "./relay.ts";
-import { SENDER_PROBLEMS, senderOf, sessionOf } from "./sender.ts";
+import { SENDER_PROBLEMS, senderOf, SESSION } from "./sender.ts";
 
 /** Lines that are taken and not answered; who lets more pile up waits for no reply. */
 const MAX_OPEN = 16_384;
@@ -21,40 +19,30 @@ const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 const POLICY_VIOLATION = 1008;
 const GOING_AWAY = 1001;
 
-export function serveDeskSocket(app: EdgeApp, edge: Edge, upgrade: Upgrade): void {
-  app.get(
-    "/v1/desk/ws",
-    describe({
-      operationId: "openDeskSocket",
-      summary: "Command the desk over a WebSocket",
-      description:
-        "Each message holds one or several lines as `POST /v1/desk/commands` takes them, and so does each answer. " +
-        "`?session=` names the session, as `Command-Session` does.",
-      scope: "desk:trade",
-      parameters: [
-        {
-          name: "session",
-          in: "query",
-          required: false,
-          schema: { type: "string", pattern: "^[A-Za-z0-9_-]{1,64}$" },
-        },
-      ],
-      responses: { "101": { description: "The socket is open." } },
-      problems: ["HEADER_INVALID", "UPGRADE_REQUIRED", ...SENDER_PROBLEMS],
-    }),
-    requireScope(edge, "desk:trade"),
-    (c) => {
-      if (c.req.header("upgrade")?.toLowerCase() !== "websocket") return upgradeRequired();
-      const session = sessionOf(c.req.query("session"));
-      const sender = session.ok ? senderOf(c, edge, session.value) : session;
-      if (!sender.ok) return problemResponse(sender);
+export function serveDeskSocket(service: EdgeService, edge: Edge, upgrade: Upgrade): void {
+  service.serve({
+    method: "GET",
+    path: "/v1/desk/ws",
+    operationId: "openDeskSocket",
+    summary: "Command the desk over a WebSocket",
+    description:
+      "Each message holds one or several lines as `POST /v1/desk/commands` takes them, and so does each answer. " +
+      "`?session=` names the session, as `Command-Session` does.",
+    permission: "desk:trade",
+    query: v.strictObject({ session: SESSION }),
+    answers: { 101: { description: "The socket is open." } },
+    problems: ["UPGRADE_REQUIRED", ...SENDER_PROBLEMS],
+    handle(call) {
+      if (!asksForSocket(call.request)) return upgradeRequired();
+      const sender = senderOf(call, edge, call.query.session);
+      if (!sender.ok) return sender;
       try {
-        return upgrade(c, openDeskSession(edge, sender.value, c.var.caller.expiresAtMs));
+        return upgrade(call.context, openDeskSession(edge, sender.value, call.caller.expiresAtMs));
       } catch {
         return upgradeRequired();
       }
     },
-  );
+  });
 }
 
 function openDeskSession(edge: Edge, sender: Sender, expiresAtMs: number): SocketEvents {

@@ -1,21 +1,13 @@
 /** `POST /hooks/:hook`: signals from senders of webhooks, each by the proof that its kind has to offer. */
+import * as v from "valibot";
 import type { HookId } from "../../domain/ids.ts";
-import { ID_PATTERN } from "../../domain/ids.ts";
+import { failure, success, type Result } from "../../domain/result.ts";
+import { bytes, mediaTypeOf } from "../../http/body.ts";
 import type { Hook } from "../../domain/copier/hook.ts";
 import { HomeKeys, hookKey } from "../../redis/keys.ts";
-import { mediaTypeOf, readBytes } from "../body.ts";
-import type { Edge, EdgeApp } from "../edge.ts";
-import { describe, IDEMPOTENCY_KEY_HEADER, schemaOf } from "../openapi.ts";
-import { problemResponse } from "../problems.ts";
-import { failure, success, type Result } from "../../domain/result.ts";
+import type { Edge, EdgeService } from "../edge.ts";
 import { StandardHookBody, TradingViewBody } from "../schemas.ts";
-import {
-  ACCEPT_PROBLEMS,
-  ACCEPTED,
-  answerSignal,
-  BODY_PROBLEMS,
-  idempotencyKeyOf,
-} from "../signals.ts";
+import { ACCEPT_PROBLEMS, ACCEPTED, answerSignal, REPEATED } from "../signals.ts";
 import type { Delivery, HookRequest } from "./delivery.ts";
 import { readStandard } from "./standard.ts";
 import { readSymbols, readTradingView } from "./tradingview.ts";
@@ -32,71 +24,52 @@ without a \`time\` for a minute only. An \`Idempotency-Key\` takes the place of 
 \`webhook-signature\` (or \`svix-…\`) sign the JSON body. A repetition is known by \`webhook-id\` alone:
 \`Idempotency-Key\` is not looked at, as it is not signed.`;
 
-/** Several senders sign with the same headers under two names. */
-const SIGNED_HEADERS = ["webhook-id", "webhook-timestamp", "webhook-signature"].map((name) => ({
-  name,
-  in: "header" as const,
-  required: false,
-  schema: { type: "string" as const },
-}));
+/** Several senders sign with the same headers under two names; each kind of hook reads them by itself. */
+const SIGNED_HEADERS = Object.fromEntries(
+  ["webhook-id", "webhook-timestamp", "webhook-signature"].map((name) => [
+    name,
+    v.optional(v.string()),
+  ]),
+);
 
-const BODIES = [TradingViewBody, StandardHookBody].flatMap(({ open, close }) => [open, close]);
+const BODY = bytes({
+  "application/json": [TradingViewBody, StandardHookBody].flatMap(({ open, close }) => [
+    open,
+    close,
+  ]),
+  "text/plain": [v.string()],
+});
 
-export function serveHooks(app: EdgeApp, edge: Edge): void {
-  app.post(
-    "/hooks/:hook",
-    describe({
-      operationId: "sendHook",
-      summary: "Send a signal by webhook",
-      description: DESCRIPTION,
-      parameters: [
-        {
-          name: "hook",
-          in: "path",
-          required: true,
-          schema: { type: "string", pattern: "^[A-Za-z0-9_-]{1,64}([.][A-Za-z0-9_-]{1,128})?$" },
-        },
-        IDEMPOTENCY_KEY_HEADER,
-        ...SIGNED_HEADERS,
-      ],
-      requestBody: {
-        "application/json": {
-          schema: { anyOf: BODIES.map(schemaOf) },
-        },
-        "text/plain": { schema: { type: "string" } },
-      },
-      responses: ACCEPTED,
-      problems: [
-        "HEADER_INVALID",
-        "HOOK_UNKNOWN",
-        "WEBHOOK_SIGNATURE_INVALID",
-        "WEBHOOK_STALE",
-        ...BODY_PROBLEMS,
-        ...ACCEPT_PROBLEMS,
-      ],
-    }),
-    async (c) => {
-      const [, id = "", secret = ""] = ADDRESS.exec(c.req.param("hook")) ?? [];
-      if (!ID_PATTERN.test(id)) return problemResponse(failure("HOOK_UNKNOWN"));
-      const key = idempotencyKeyOf(c);
-      if (!key.ok) return problemResponse(key);
-      const bytes = await readBytes(c.req.raw);
-      if (!bytes.ok) return problemResponse(bytes);
+const ADDRESS = /^([A-Za-z0-9_-]{1,64})(?:[.]([A-Za-z0-9_-]{1,128}))?$/;
+
+export function serveHooks(service: EdgeService, edge: Edge): void {
+  service.serve({
+    method: "POST",
+    path: "/hooks/:hook",
+    operationId: "sendHook",
+    summary: "Send a signal by webhook",
+    description: DESCRIPTION,
+    params: { hook: { pattern: ADDRESS, unknown: "HOOK_UNKNOWN" } },
+    headers: SIGNED_HEADERS,
+    idempotency: REPEATED,
+    body: BODY,
+    answers: ACCEPTED,
+    problems: ["WEBHOOK_SIGNATURE_INVALID", "WEBHOOK_STALE", ...ACCEPT_PROBLEMS],
+    async handle({ params, body, request, later }) {
+      const [, id = "", secret = ""] = ADDRESS.exec(params.hook) ?? [];
       const hook = await findHook(edge, id as HookId);
-      if (!hook.ok) return problemResponse(hook);
+      if (!hook.ok) return hook;
       const delivery = await readDelivery(edge, hook.value, {
         secret,
-        headers: c.req.raw.headers,
-        mediaType: mediaTypeOf(c.req.raw),
-        bytes: bytes.value,
+        headers: request.headers,
+        mediaType: mediaTypeOf(request),
+        bytes: body,
       });
-      if (!delivery.ok) return problemResponse(delivery);
-      return answerSignal(c, edge, { ...delivery.value, sender: hook.value.sender });
+      if (!delivery.ok) return delivery;
+      return await answerSignal(edge, later, { ...delivery.value, sender: hook.value.sender });
     },
-  );
+  });
 }
-
-const ADDRESS = /^([A-Za-z0-9_-]{1,64})(?:\.([A-Za-z0-9_-]{1,128}))?$/;
 
 async function findHook(edge: Edge, id: HookId): Promise<Result<Hook>> {
   const record = await edge.home.get(hookKey(id, edge.partitions));

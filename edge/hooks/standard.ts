@@ -7,7 +7,7 @@
 import { compactDecrypt } from "jose";
 import { Webhook } from "standardwebhooks";
 import type { Hook } from "../../domain/copier/hook.ts";
-import { decodeText, parseJson } from "../body.ts";
+import { decodeText, parseJson } from "../../http/body.ts";
 import { failure, success, type Result } from "../../domain/result.ts";
 import { checkSignal, signalOf, StandardHookBody } from "../schemas.ts";
 import { channelFault, type Delivery, type HookRequest } from "./delivery.ts";

@@ -11,7 +11,7 @@ import { canonicalBody, type Signal } from "../../domain/copier/signal.ts";
 import { parseCents } from "../../domain/money.ts";
 import type { InferOutput } from "valibot";
 import { sha256Hex } from "../digest.ts";
-import { decodeText, parseJson } from "../body.ts";
+import { decodeText, parseJson } from "../../http/body.ts";
 import type { Store } from "../store.ts";
 import { failure, success, type Result } from "../../domain/result.ts";
 import { checkSignal, signalOf, TradingViewBody } from "../schemas.ts";

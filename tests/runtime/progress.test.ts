@@ -13,7 +13,7 @@ onEachRuntime((at) => {
       id: body["id"],
       status: "running",
       counts: { followers: FOLLOWERS, placed: 0, rejected: 0, skipped: 0, unknown: 0 },
-      timing: { acceptedAt: body["acceptedAt"], firstMs: null, lastMs: null },
+      timing: { acceptedAtMs: body["acceptedAtMs"], firstMs: null, lastMs: null },
     });
     await at.world.place(String(body["id"]), FOLLOWERS);
     expect((await at.get(path)).body).toMatchObject({

@@ -20,7 +20,7 @@ onEachRuntime((at) => {
     const { status, headers, body } = await at.send(SIGNAL);
     expect(status).toBe(202);
     const id = String(body["id"]);
-    expect(Object.keys(body)).toEqual(["id", "sequence", "acceptedAt", "followers"]);
+    expect(Object.keys(body)).toEqual(["id", "sequence", "acceptedAtMs", "followers"]);
     expect(body["followers"]).toBe(FOLLOWERS);
     expect(headers.get("location")).toBe(`/v1/signals/${id}`);
     await until("every region confirmed", async () => {

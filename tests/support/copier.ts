@@ -31,12 +31,12 @@ import {
 } from "../../workers/copier/stored/events.ts";
 import { HomeKeys, PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import { DeskKeys } from "../../workers/desk/stored/keys.ts";
+import type { Progress } from "../../domain/progress.ts";
 import {
   parseStoredSignal,
   PROGRESS_FIELDS,
   STORED_SIGNAL_FIELDS,
   sumProgress,
-  type Progress,
 } from "../../redis/progress.ts";
 import { projectChannel } from "../../workers/copier/roster/channel.ts";
 import { route } from "../../redis/route.ts";

@@ -73,13 +73,13 @@ afterAll(async () => {
 test("201: the right password signs in, with scopes by who it is", async () => {
   const answer = await post("/v1/sessions", { email: "Provider@Example.org", password: "right" });
   expect(answer.status).toBe(201);
-  const { token, expiresAt, person } = (await answer.json()) as {
+  const { token, expiresAtMs, person } = (await answer.json()) as {
     token: string;
-    expiresAt: number;
+    expiresAtMs: number;
     person: object;
   };
   expect(person).toEqual({ id: PROVIDER, name: "Provider" });
-  expect(expiresAt - Date.now()).toBeLessThanOrEqual(12 * 60 * 60 * 1000);
+  expect(expiresAtMs - Date.now()).toBeLessThanOrEqual(12 * 60 * 60 * 1000);
   const { scope } = JSON.parse(atob(token.split(".")[1] ?? "")) as { scope: string };
   // Letters and digits: the desk knows them too.
   expect(scope).toBe("signals:write desk:trade signals:read records:read records:write");
@@ -285,7 +285,10 @@ test("channels are shown without their grants, and with whether the caller may s
     deadlineMs: 1_000,
     maySend: false,
   };
-  expect(await (await get("/v1/channels", token)).json()).toEqual({ channels: [shown] });
+  expect(await (await get("/v1/channels", token)).json()).toEqual({
+    channels: [shown],
+    next: null,
+  });
   expect(await (await get("/v1/channels/demo", token)).json()).toEqual(shown);
   const provider = await get("/v1/channels/demo", await tokenOf(PROVIDER));
   expect(await provider.json()).toEqual({ ...shown, maySend: true });
@@ -298,7 +301,7 @@ test("403, 404: a person whose id is the name of what every object has may do no
     const token = await tokenOf(person);
     const channel = await get("/v1/channels/demo", token);
     expect(await channel.json()).toMatchObject({ maySend: false });
-    expect(await (await get("/v1/signals", token)).json()).toEqual({ signals: [] });
+    expect(await (await get("/v1/signals", token)).json()).toEqual({ signals: [], next: null });
     for (const path of ["results", "orders"]) {
       const read = await get(`/v1/signals/${SIGNAL}/${path}`, token);
       await expectProblem(read, 404, "SIGNAL_UNKNOWN");
@@ -345,12 +348,18 @@ test("200, 201: a subscription is recorded and routed, and the same again is no 
     { ...subscription, state: "left", version: 2 },
   ]);
   expect(await followers()).toBe(routed - 1);
+  const resumed = await send("PATCH", `/v1/subscriptions/${MINE}`, { state: "paused" }, token);
+  expect(await resumed.json()).toMatchObject({ state: "paused", version: 3 });
   const list = await get("/v1/subscriptions?channel=demo", token);
   expect(
     ((await list.json()) as { subscriptions: { id: string }[] }).subscriptions.map(({ id }) => id),
   ).toEqual(["sub", MINE]);
+  const gone = await send("DELETE", `/v1/subscriptions/${MINE}`, undefined, token);
+  expect([gone.status, await gone.text()]).toEqual([204, ""]);
+  expect((await records.subscriptions.get(MINE))?.state).toBe("left");
   expect(await (await get("/v1/subscriptions?channel=other", token)).json()).toEqual({
     subscriptions: [],
+    next: null,
   });
 });
 
@@ -384,6 +393,40 @@ test("429: what a person changes within a minute is bounded, asking for what is 
   expect(settings.status).toBe(200);
 });
 
+test("304, 412: a version is known by its tag, and a change made for another version is refused", async () => {
+  const token = await tokenOf(FOLLOWER);
+  const settings = `/v1/settings/follower:${FOLLOWER}`;
+  for (const [path, change, method] of [
+    ["/v1/subscriptions/sub", { plan: { ...PLAN, maxOpen: 7 } }, "PATCH"],
+    [settings, { plan: { maxOpen: 8 }, paused: false }, "PUT"],
+  ] as const) {
+    const read = await get(path, token);
+    const { version } = (await read.json()) as { version: number };
+    const tag = read.headers.get("etag") ?? "";
+    expect(tag).toBe(`"${version}"`);
+    const known = await send("GET", path, undefined, token, { "if-none-match": tag });
+    expect([known.status, await known.text()]).toEqual([304, ""]);
+    const changed = await send(method, path, change, token, { "if-match": tag });
+    expect([changed.status, changed.headers.get("etag")]).toEqual([200, `"${version + 1}"`]);
+    const late = await send(method, path, change, token, { "if-match": tag });
+    await expectProblem(late, 412, "VERSION_STALE");
+    const odd = await send(method, path, change, token, { "if-match": "7" });
+    await expectProblem(odd, 400, "HEADER_INVALID");
+  }
+  const stale = { "if-match": '"1"' };
+  const left = await send("DELETE", "/v1/subscriptions/sub", undefined, token, stale);
+  await expectProblem(left, 412, "VERSION_STALE");
+  const none = { "if-none-match": "*" };
+  const again = { channel: CHANNEL, account: "acct-1", plan: PLAN, expiresAtMs: FAR_MS };
+  const made = await send("POST", "/v1/subscriptions", again, token, none);
+  await expectProblem(made, 412, "VERSION_STALE");
+  await expectProblem(
+    await get("/v1/subscriptions/sub", await tokenOf(PROVIDER)),
+    404,
+    "SUBSCRIPTION_UNKNOWN",
+  );
+});
+
 test("many changes at once are each a version of their own", async () => {
   const token = await tokenOf(FOLLOWER);
   const before = (await records.subscriptions.get("sub"))?.version ?? 0;
@@ -414,7 +457,10 @@ test("404, 422: nobody subscribes others' accounts or touches others' subscripti
   ]) {
     await expectProblem(answer, 404, "SUBSCRIPTION_UNKNOWN");
   }
-  expect(await (await get("/v1/subscriptions", provider)).json()).toEqual({ subscriptions: [] });
+  expect(await (await get("/v1/subscriptions", provider)).json()).toEqual({
+    subscriptions: [],
+    next: null,
+  });
 });
 
 test("a change stands while Redis is away, and is brought there when it is back", async () => {
@@ -436,7 +482,8 @@ test("signals are shown with their counts and results to those who may read the 
     stakeCents: 500,
     durationSeconds: 30,
     sequence: 7,
-    acceptedAt: 1_000,
+    acceptedAtMs: 1_000,
+    followers: 5,
     counts: { followers: 5, placed: 3, rejected: 0, skipped: 1, unknown: 1 },
     results: {
       ...{ open: 1, won: 1, lost: 1, void: 0, sold: 0, closed: 0 },
@@ -445,10 +492,10 @@ test("signals are shown with their counts and results to those who may read the 
   };
   for (const person of [PROVIDER, FOLLOWER, asId<PersonId>("trader")]) {
     const list = await get("/v1/signals?channel=demo&limit=5", await tokenOf(person));
-    expect(await list.json()).toEqual({ signals: [expected] });
+    expect(await list.json()).toEqual({ signals: [expected], next: null });
   }
   const stranger = await tokenOf(asId<PersonId>("stranger"));
-  expect(await (await get("/v1/signals", stranger)).json()).toEqual({ signals: [] });
+  expect(await (await get("/v1/signals", stranger)).json()).toEqual({ signals: [], next: null });
   await expectProblem(await get(`/v1/signals/${SIGNAL}/results`, stranger), 404, "SIGNAL_UNKNOWN");
   await expectProblem(await get(`/v1/records/signals/${SIGNAL}`, stranger), 404, "SIGNAL_UNKNOWN");
 
@@ -460,8 +507,46 @@ test("signals are shown with their counts and results to those who may read the 
     id: SIGNAL,
     status: "complete",
     counts: expected.counts,
-    timing: { acceptedAt: 1_000, firstMs: 11, lastMs: 13 },
+    timing: { acceptedAtMs: 1_000, firstMs: 11, lastMs: 13 },
   });
+});
+
+test("lists are read page by page, and each thing once", async () => {
+  const token = await tokenOf(PROVIDER);
+  const pages = async (path: string, name: string): Promise<string[]> => {
+    const found: string[] = [];
+    let after = "";
+    for (let page = 0; page < 20; page += 1) {
+      const body = (await (await get(`${path}?limit=2${after}`, token)).json()) as {
+        readonly next: string | null;
+        readonly [list: string]: unknown;
+      };
+      const items = body[name] as { readonly id: string }[];
+      expect(items.length).toBeLessThanOrEqual(2);
+      found.push(...items.map(({ id }) => id));
+      if (body.next === null) return found;
+      expect(items).toHaveLength(2);
+      after = `&after=${body.next}`;
+    }
+    throw new Error("there is always a next page");
+  };
+  const orders = await pages(`/v1/signals/${SIGNAL}/orders`, "orders");
+  expect(orders).toEqual(
+    ["five", "four", "sub", "three", "two"].map((name) => `${SIGNAL}.${name}`),
+  );
+  const [signal] = await records.signals.find({ where: { _id: SIGNAL } });
+  const others = [1, 2, 3, 4].map((n) => `s0_${String(n).repeat(32)}`);
+  await records.signals.merge(
+    others.map((_id, n) => ({ ...signal!, _id, channel: "paged", acceptedAtMs: 10 + (n >> 1) })),
+  );
+  await records.channels.putNewer([
+    { ...(await records.channels.get(CHANNEL))!, _id: "paged", version: 1 },
+  ]);
+  const paged = (await pages("/v1/signals", "signals")).filter((id) => others.includes(id));
+  expect(paged).toEqual(others.toReversed());
+  expect(await pages("/v1/channels", "channels")).toEqual(["demo", "paged"]);
+  await expectProblem(await get("/v1/signals?after=x", token), 400, "QUERY_INVALID");
+  await records.signals.merge(others.map((_id) => ({ _id, channel: "none" })));
 });
 
 test("a follower sees their own orders, and those who send see all but not whose account it was", async () => {
@@ -499,7 +584,7 @@ test("the document names every operation, and all that each may answer", async (
     "/v1/people/me",
     "/v1/records/signals/{id}",
     "/v1/sessions",
-    "/v1/settings/{id}",
+    "/v1/settings/{scope}",
     "/v1/signals",
     "/v1/signals/{id}/orders",
     "/v1/signals/{id}/results",
@@ -515,6 +600,7 @@ test("the document names every operation, and all that each may answer", async (
     "404",
     "405",
     "409",
+    "412",
     "413",
     "415",
     "422",
@@ -640,6 +726,7 @@ async function send(
   path: string,
   body?: object,
   token?: string,
+  headers: Readonly<Record<string, string>> = {},
 ): Promise<Response> {
   return await fetch(base + path, {
     method,
@@ -647,6 +734,7 @@ async function send(
     headers: {
       ...(body ? { "content-type": "application/json" } : {}),
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...headers,
     },
   });
 }

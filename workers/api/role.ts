@@ -3,6 +3,7 @@
  * it at the start, each change as it comes.
  */
 import { getLogger } from "@logtape/logtape";
+import { MAX_BODY_BYTES } from "../../http/body.ts";
 import { armCrashPoint } from "../runtime/crash-point.ts";
 import { required } from "../runtime/env.ts";
 import type { Role } from "../runtime/role.ts";
@@ -15,7 +16,6 @@ import { followRosterRequests } from "../copier/roster/requested.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { createApp } from "./app.ts";
 import { createRate } from "./rate.ts";
-import { MAX_BODY_BYTES } from "./request.ts";
 import { createSignIn } from "./sign-in.ts";
 import { createTokens } from "./tokens.ts";
 

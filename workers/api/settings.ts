@@ -5,7 +5,7 @@
  * read what stands above a channel's followers; a follower's are their own.
  */
 import { getLogger } from "@logtape/logtape";
-import type { Hono } from "hono";
+import * as v from "valibot";
 import type { PersonId } from "../../domain/ids.ts";
 import { failure, type Failure } from "../../domain/result.ts";
 import {
@@ -13,60 +13,61 @@ import {
   SETTINGS_SCOPE_PATTERN,
   type SettingsScope,
 } from "../../domain/copier/setting.ts";
+import { json } from "../../http/body.ts";
+import { count } from "../../http/field.ts";
+import { reply, type Reply } from "../../http/operation.ts";
 import type { Records, SettingsRecord } from "../records/port.ts";
 import { noSettings, recordSettings } from "../copier/roster/settings.ts";
 import type { Api } from "./api.ts";
-import { reply, serve } from "./operation.ts";
-import { SettingsAnswer, SettingsBody } from "./schemas.ts";
+import type { RecordsService } from "./app.ts";
+import { Plan, SettingsBody } from "./plan.ts";
 
-export function serveSettings(app: Hono, api: Api): void {
-  const { records, tokens } = api;
+const Settings = v.object({ scope: v.string(), plan: Plan, paused: v.boolean(), version: count });
+const SCOPE = { pattern: SETTINGS_SCOPE_PATTERN, unknown: "SETTINGS_UNKNOWN" } as const;
 
-  serve(
-    app,
-    tokens,
-    "records:read",
-    {
-      method: "GET",
-      path: "/v1/settings/:id",
-      operationId: "readSettings",
-      summary: "What holds for all copies below a scope",
-      idPattern: SETTINGS_SCOPE_PATTERN,
-      answers: { 200: ["As they stand; version 0 where nothing was ever set.", SettingsAnswer] },
-      problems: ["SETTINGS_UNKNOWN"],
-    },
-    async ({ id }, { person }) => {
-      const refused = await refusal(records, id, person);
+export function serveSettings(service: RecordsService, api: Api): void {
+  const { records } = api;
+
+  service.serve({
+    method: "GET",
+    path: "/v1/settings/:scope",
+    operationId: "readSettings",
+    summary: "What holds for all copies below a scope",
+    permission: "records:read",
+    params: { scope: SCOPE },
+    versioned: true,
+    answers: { 200: { description: "Version 0 where nothing was ever set.", body: Settings } },
+    problems: [],
+    async handle({ params, caller }) {
+      const refused = await refusal(records, params.scope, caller.person);
       if (refused?.code === "SETTINGS_UNKNOWN") return refused;
-      const scope = id as SettingsScope;
-      return reply(shown((await records.settings.get(scope)) ?? noSettings(scope)));
+      const scope = params.scope as SettingsScope;
+      return shown((await records.settings.get(scope)) ?? noSettings(scope));
     },
-  );
+  });
 
-  serve(
-    app,
-    tokens,
-    "records:write",
-    {
-      method: "PUT",
-      path: "/v1/settings/:id",
-      operationId: "putSettings",
-      summary: "Set the plan for all copies below a scope, or pause them",
-      idPattern: SETTINGS_SCOPE_PATTERN,
-      body: SettingsBody,
-      answers: { 200: ["They stand as asked.", SettingsAnswer] },
-      problems: ["SETTINGS_UNKNOWN", "SETTINGS_FORBIDDEN", "CHANGES_LIMITED"],
-    },
-    async ({ id, body }, { person }) => {
-      const refused = await refusal(records, id, person);
+  service.serve({
+    method: "PUT",
+    path: "/v1/settings/:scope",
+    operationId: "putSettings",
+    summary: "Set the plan for all copies below a scope, or pause them",
+    permission: "records:write",
+    params: { scope: SCOPE },
+    body: json(SettingsBody),
+    versioned: true,
+    answers: { 200: { description: "They are as asked.", body: Settings } },
+    problems: ["SETTINGS_FORBIDDEN", "CHANGES_LIMITED"],
+    async handle({ params, body, caller, precondition }) {
+      const refused = await refusal(records, params.scope, caller.person);
       if (refused) return refused;
-      if (!api.mayChange(person)) return failure("CHANGES_LIMITED");
-      const next = await recordSettings(records, id as SettingsScope, body);
-      if (!next) return failure("RECORDS_UNAVAILABLE");
-      if (next.outbox) await project(api, next);
-      return reply(shown(next));
+      if (!api.mayChange(caller.person)) return failure("CHANGES_LIMITED");
+      const scope = params.scope as SettingsScope;
+      const next = await recordSettings(records, scope, body, precondition);
+      if (!next.ok) return next;
+      if (next.value.outbox) await project(api, next.value);
+      return shown(next.value);
     },
-  );
+  });
 }
 
 /** Why a person may not change a scope: `SETTINGS_FORBIDDEN` where they may still read it. */
@@ -97,6 +98,6 @@ async function project({ projectSettings }: Api, changed: SettingsRecord): Promi
   }
 }
 
-function shown({ _id, plan, paused, version }: SettingsRecord): object {
-  return { scope: _id, plan, paused, version };
+function shown({ _id, plan, paused, version }: SettingsRecord): Reply {
+  return reply({ scope: _id, plan, paused, version }, { version });
 }

@@ -1,89 +1,150 @@
 /** Signals as they were recorded, what became of their copies, and the orders one by one. */
-import type { Hono } from "hono";
-import { isSignalId, type PersonId, type SignalId } from "../../domain/ids.ts";
-import type { Progress } from "../../redis/progress.ts";
-import type { OrderRecord, SignalRecord } from "../records/port.ts";
+import * as v from "valibot";
+import { isSignalId, SIGNAL_ID_PATTERN, type PersonId, type SignalId } from "../../domain/ids.ts";
+import { OUTCOME_KINDS } from "../../domain/copier/outcome.ts";
+import { statusOf, type Progress, type Timing } from "../../domain/progress.ts";
+import { failure } from "../../domain/result.ts";
+import { CONTRACT_TYPES } from "../../domain/products/binary.ts";
+import { count, id } from "../../http/field.ts";
+import { reply } from "../../http/operation.ts";
+import { NEXT, pageFields, readPage } from "../../http/page.ts";
+import { AcceptanceShape, CountsShape, ProgressShape, ResultsShape } from "../../http/progress.ts";
+import { afterId, type OrderRecord, type SignalRecord } from "../records/port.ts";
 import { readChannels, sendsTo } from "./access.ts";
 import type { Api } from "./api.ts";
-import { reply, serve } from "./operation.ts";
-import { failure } from "../../domain/result.ts";
-import {
-  ORDER_OUTCOMES,
-  OrdersAnswer,
-  OrdersQuery,
-  ProgressAnswer,
-  ResultsAnswer,
-  SignalsAnswer,
-  SignalsQuery,
-} from "./schemas.ts";
-import { createTallies } from "./tally.ts";
+import type { RecordsService } from "./app.ts";
+import { createTallies, type Tally } from "./tally.ts";
 
+/** How an order ended: those of a close end as closed where others are placed. */
+const ORDER_OUTCOMES = [...OUTCOME_KINDS, "closed"] as const;
 const NONE = { placed: 0, rejected: 0, skipped: 0, unknown: 0 };
+const SIGNAL = { pattern: SIGNAL_ID_PATTERN, unknown: "SIGNAL_UNKNOWN" } as const;
+/** When the last of a page was accepted, and its id. */
+const SIGNALS_CURSOR = /^(\d{1,15})-(s[0-9a-z]{1,3}_[0-9a-f]{32})$/;
+/** An order's id: its signal's and its subscription's. */
+const ORDERS_CURSOR = /^[\w.-]{1,200}$/;
+const optionalCount = v.optional(count);
 
-export function serveSignals(app: Hono, api: Api): void {
-  const { records, tokens, clock } = api;
+const RecordedSignal = v.object({
+  ...AcceptanceShape.entries,
+  channel: v.string(),
+  action: v.picklist(["open", "close"]),
+  /** Absent where the house closed all. */
+  symbol: v.optional(v.string()),
+  /** A close has none of these. */
+  contract: v.optional(v.picklist(CONTRACT_TYPES)),
+  stakeCents: optionalCount,
+  durationSeconds: optionalCount,
+  /** Of a close: the signals whose positions it closes. */
+  closes: v.optional(v.array(v.string())),
+  counts: CountsShape,
+  results: ResultsShape,
+});
+
+const Order = v.object({
+  id: v.string(),
+  subscription: v.string(),
+  account: v.optional(v.string()),
+  broker: v.string(),
+  outcome: v.picklist(ORDER_OUTCOMES),
+  /** Of a close: the order that it closes. */
+  closes: v.optional(v.string()),
+  reason: v.optional(v.string()),
+  stakeCents: optionalCount,
+  openPriceMicros: optionalCount,
+  openedAtMs: optionalCount,
+  expiresAtMs: optionalCount,
+  closedAtMs: optionalCount,
+  settlement: v.optional(v.string()),
+  returnCents: optionalCount,
+  closePriceMicros: v.nullish(count),
+  settledAtMs: optionalCount,
+  acceptedAtMs: count,
+  dispatchedAtMs: count,
+  decidedAtMs: count,
+  sentAtMs: optionalCount,
+  answeredAtMs: optionalCount,
+  recordedAtMs: count,
+});
+
+export function serveSignals(service: RecordsService, api: Api): void {
+  const { records, clock } = api;
   const tally = createTallies(records);
 
-  serve(
-    app,
-    tokens,
-    "records:read",
-    {
-      method: "GET",
-      path: "/v1/signals",
-      operationId: "listSignals",
-      summary: "The newest signals of the caller's channels, with their results so far",
-      query: SignalsQuery,
-      answers: { 200: ["The newest first.", SignalsAnswer] },
-      problems: [],
+  service.serve({
+    method: "GET",
+    path: "/v1/signals",
+    operationId: "listSignals",
+    summary: "The newest signals of the caller's channels, with their results so far",
+    permission: "records:read",
+    query: v.strictObject({ channel: v.optional(id), ...pageFields(20, SIGNALS_CURSOR) }),
+    answers: {
+      200: {
+        description: "The newest first.",
+        body: v.object({ signals: v.array(RecordedSignal), ...NEXT }),
+      },
     },
-    async ({ query: { channel, limit } }, { person }) => {
-      const readable = await readChannels(records, person, clock());
-      const channels = [...readable].filter((each) => each === (channel ?? each));
-      const found = await records.signals.find({
-        where: { channel: channels },
-        sort: { field: "acceptedAtMs", descending: true },
-        limit,
-      });
-      const tallies = await tally(found);
-      return reply({ signals: found.map((signal) => shown(signal, tallies.get(signal._id))) });
+    problems: [],
+    async handle({ query, caller }) {
+      const readable = await readChannels(records, caller.person, clock());
+      const channel = [...readable].filter((each) => each === (query.channel ?? each));
+      const [, value, afterSignal = ""] = SIGNALS_CURSOR.exec(query.after ?? "") ?? [];
+      const { items, next } = await readPage(
+        query.limit,
+        (limit) =>
+          records.signals.find({
+            where: { channel },
+            sort: { field: "acceptedAtMs", descending: true },
+            after: value === undefined ? undefined : { value: Number(value), id: afterSignal },
+            limit,
+          }),
+        ({ acceptedAtMs, _id }) => `${acceptedAtMs}-${_id}`,
+      );
+      const tallies = await tally(items);
+      return reply({ signals: items.map((each) => shown(each, tallies.get(each._id))), next });
     },
-  );
+  });
 
-  serve(
-    app,
-    tokens,
-    "records:read",
-    {
-      method: "GET",
-      path: "/v1/signals/:id/results",
-      operationId: "readResults",
-      summary: "What became of a signal's copies so far",
-      answers: { 200: ["Counts and sums.", ResultsAnswer] },
-      problems: ["SIGNAL_UNKNOWN"],
+  service.serve({
+    method: "GET",
+    path: "/v1/signals/:id/results",
+    operationId: "readResults",
+    summary: "What became of a signal's copies so far",
+    permission: "records:read",
+    params: { id: SIGNAL },
+    answers: {
+      200: {
+        description: "Counts and sums.",
+        body: v.object({ id: v.string(), results: ResultsShape }),
+      },
     },
-    async ({ id }, { person }) => {
-      const signal = await readable(api, id, person);
+    problems: [],
+    async handle({ params, caller }) {
+      const signal = await readable(api, params.id, caller.person);
       if (!signal) return failure("SIGNAL_UNKNOWN");
-      return reply({ id, results: (await tally([signal])).get(id)?.results });
+      return reply({ id: signal.id, results: (await tally([signal])).get(signal.id)?.results });
     },
-  );
+  });
 
-  serve(
-    app,
-    tokens,
-    "records:read",
-    {
-      method: "GET",
-      path: "/v1/signals/:id/orders",
-      operationId: "listOrders",
-      summary: "A signal's orders: all for those who send to its channel, one's own for a follower",
-      query: OrdersQuery,
-      answers: { 200: ["The first by id.", OrdersAnswer] },
-      problems: ["SIGNAL_UNKNOWN"],
+  service.serve({
+    method: "GET",
+    path: "/v1/signals/:id/orders",
+    operationId: "listOrders",
+    summary: "A signal's orders: all for those who send to its channel, one's own for a follower",
+    permission: "records:read",
+    params: { id: SIGNAL },
+    query: v.strictObject({
+      outcome: v.optional(
+        v.picklist(ORDER_OUTCOMES, `must be one of ${ORDER_OUTCOMES.join(", ")}`),
+      ),
+      ...pageFields(100, ORDERS_CURSOR),
+    }),
+    answers: {
+      200: { description: "By id.", body: v.object({ orders: v.array(Order), ...NEXT }) },
     },
-    async ({ id, query: { outcome, limit } }, { person }) => {
-      const signal = await recorded(api, id);
+    problems: [],
+    async handle({ params, query: { outcome, after, limit: most }, caller: { person } }) {
+      const signal = await recorded(api, params.id);
       const channel = signal && (await records.channels.get(signal.channel));
       if (!signal || !channel) return failure("SIGNAL_UNKNOWN");
       const own = await records.subscriptions.find({
@@ -92,50 +153,49 @@ export function serveSignals(app: Hono, api: Api): void {
       const sends = sendsTo(channel, person);
       if (!sends && own.length === 0) return failure("SIGNAL_UNKNOWN");
       const ids = own.map(({ _id }) => _id);
-      const found = await records.orders.find({
-        where: {
-          signal: id,
-          outcome: outcome ?? ORDER_OUTCOMES,
-          ...(sends ? {} : { subscription: ids }),
-        },
-        limit,
-      });
+      const where = {
+        signal: signal.id,
+        outcome: outcome ?? ORDER_OUTCOMES,
+        ...(sends ? {} : { subscription: ids }),
+      };
+      const { items, next } = await readPage(
+        most,
+        (limit) => records.orders.find({ where, after: afterId(after), limit }),
+        ({ _id }) => _id,
+      );
       return reply({
-        orders: found.map((order) => shownOrder(order, ids.includes(order.subscription))),
+        orders: items.map((order) => shownOrder(order, ids.includes(order.subscription))),
+        next,
       });
     },
-  );
+  });
 
-  serve(
-    app,
-    tokens,
-    "signals:read",
-    {
-      method: "GET",
-      path: "/v1/records/signals/:id",
-      operationId: "readRecordedProgress",
-      summary: "How far a signal's fan-out is, as recorded",
-      answers: { 200: ["The progress.", ProgressAnswer] },
-      problems: ["SIGNAL_UNKNOWN"],
-    },
-    async ({ id }, { person }) => {
-      const signal = await readable(api, id, person);
+  service.serve({
+    method: "GET",
+    path: "/v1/records/signals/:id",
+    operationId: "readRecordedProgress",
+    summary: "How far a signal's fan-out is, as recorded",
+    permission: "signals:read",
+    params: { id: SIGNAL },
+    answers: { 200: { description: "The progress.", body: ProgressShape } },
+    problems: [],
+    async handle({ params, caller }) {
+      const signal = await readable(api, params.id, caller.person);
       if (!signal) return failure("SIGNAL_UNKNOWN");
-      const { followers, acceptedAtMs } = signal;
-      const { counts = NONE, answered } = (await tally([signal])).get(id) ?? {};
-      const done = counts.placed + counts.rejected + counts.skipped + counts.unknown;
-      return reply({
-        id,
-        status: done >= followers ? "complete" : "running",
-        counts: { followers, ...counts },
-        timing: {
-          acceptedAt: acceptedAtMs,
-          firstMs: answered ? answered.min - acceptedAtMs : null,
-          lastMs: answered ? answered.max - acceptedAtMs : null,
-        },
-      } satisfies Progress);
+      return reply(progressOf(signal, (await tally([signal])).get(signal.id)));
     },
-  );
+  });
+}
+
+function progressOf({ id: signal, followers, acceptedAtMs }: Recorded, tally?: Tally): Progress {
+  const { counts: outcomes = NONE, answered = null } = tally ?? {};
+  const counts = { followers, ...outcomes };
+  const timing: Timing = {
+    acceptedAtMs,
+    firstMs: answered && answered.min - acceptedAtMs,
+    lastMs: answered && answered.max - acceptedAtMs,
+  };
+  return { id: signal, status: statusOf(counts), counts, timing };
 }
 
 type Recorded = SignalRecord & { readonly id: SignalId };
@@ -154,10 +214,7 @@ async function readable(api: Api, id: string, person: PersonId): Promise<Recorde
   return channels.has(signal.channel) ? signal : undefined;
 }
 
-function shown(
-  signal: SignalRecord,
-  tally: { readonly counts: object; readonly results: object } | undefined,
-): object {
+function shown(signal: SignalRecord, tally: Tally | undefined): object {
   const { _id, channel, action = "open", symbol, sequence, closes } = signal;
   const { contract, stakeCents, durationSeconds } = signal;
   return {
@@ -170,7 +227,8 @@ function shown(
     durationSeconds,
     closes,
     sequence,
-    acceptedAt: signal.acceptedAtMs,
+    acceptedAtMs: signal.acceptedAtMs,
+    followers: signal.followers,
     counts: { followers: signal.followers, ...tally?.counts },
     results: tally?.results,
   };

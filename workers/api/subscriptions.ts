@@ -4,22 +4,27 @@
  * projected at once: it holds for signals accepted from a second later at the latest.
  */
 import { getLogger } from "@logtape/logtape";
-import type { Hono } from "hono";
-import { asId, type AccountId, type ChannelId, type PersonId } from "../../domain/ids.ts";
-import { liveKeyOf } from "../records/live-key.ts";
-import type { Records, SubscriptionRecord } from "../records/port.ts";
-import type { Api } from "./api.ts";
-import { reply, serve, type Reply } from "./operation.ts";
-import { failure, success, type Failure, type Result } from "../../domain/result.ts";
+import * as v from "valibot";
 import {
-  OfChannel,
-  SubscriptionAnswer,
-  SubscriptionBody,
-  SubscriptionChange,
-  SubscriptionsAnswer,
-} from "./schemas.ts";
+  asId,
+  ID_PATTERN,
+  type AccountId,
+  type ChannelId,
+  type PersonId,
+} from "../../domain/ids.ts";
+import { failure, success, type Failure, type Result } from "../../domain/result.ts";
+import { SUBSCRIPTION_STATES } from "../../domain/copier/subscription.ts";
+import { json } from "../../http/body.ts";
+import type { Precondition } from "../../http/etag.ts";
+import { count, id, time } from "../../http/field.ts";
+import { noContent, reply, type Reply } from "../../http/operation.ts";
+import { NEXT, pageFields, readPage } from "../../http/page.ts";
+import { liveKeyOf } from "../records/live-key.ts";
+import { afterId, type Records, type SubscriptionRecord } from "../records/port.ts";
+import type { Api } from "./api.ts";
+import type { RecordsService } from "./app.ts";
+import { Plan } from "./plan.ts";
 
-const MAX_SUBSCRIPTIONS = 1_000;
 /** Of one person. */
 export const MAX_LIVE = 100;
 const LIVE_STATES = ["active", "paused"] as const;
@@ -28,52 +33,76 @@ const MAX_TRIES = 5;
 
 type Draft = Omit<SubscriptionRecord, "_id" | "version" | "outbox" | "liveKey">;
 
-export function serveSubscriptions(app: Hono, api: Api): void {
-  const { records, tokens } = api;
+const state = v.picklist(SUBSCRIPTION_STATES, `must be one of ${SUBSCRIPTION_STATES.join(", ")}`);
 
-  serve(
-    app,
-    tokens,
-    "records:read",
-    {
-      method: "GET",
-      path: "/v1/subscriptions",
-      operationId: "listSubscriptions",
-      summary: "The caller's subscriptions",
-      query: OfChannel,
-      answers: { 200: ["The first thousand, by id.", SubscriptionsAnswer] },
-      problems: [],
-    },
-    async ({ query: { channel } }, { person }) => {
-      const where = { follower: person, ...(channel === undefined ? {} : { channel }) };
-      const found = await records.subscriptions.find({ where, limit: MAX_SUBSCRIPTIONS });
-      return reply({ subscriptions: found.map(shown) });
-    },
-  );
+const SubscriptionBody = v.strictObject({
+  channel: id,
+  account: id,
+  plan: Plan,
+  expiresAtMs: time,
+  state: v.optional(v.picklist(LIVE_STATES, `must be ${LIVE_STATES.join(" or ")}`), "active"),
+});
 
-  serve(
-    app,
-    tokens,
-    "records:write",
-    {
-      method: "POST",
-      path: "/v1/subscriptions",
-      operationId: "subscribe",
-      summary: "Subscribe one of the caller's broker accounts to a channel, or change how",
-      body: SubscriptionBody,
-      answers: {
-        200: ["The account's subscription to the channel is as asked.", SubscriptionAnswer],
-        201: ["Subscribed.", SubscriptionAnswer],
-      },
-      problems: [
-        "CHANNEL_UNKNOWN",
-        "BROKER_ACCOUNT_UNKNOWN",
-        "SUBSCRIPTION_EXISTS",
-        "SUBSCRIPTION_LIMIT",
-        "CHANGES_LIMITED",
-      ],
+const SubscriptionChange = v.strictObject({
+  plan: v.exactOptional(Plan),
+  expiresAtMs: v.exactOptional(time),
+  state: v.exactOptional(state),
+});
+
+const Shown = v.object({
+  id: v.string(),
+  channel: v.string(),
+  account: v.string(),
+  broker: v.string(),
+  region: v.string(),
+  state: v.picklist(SUBSCRIPTION_STATES),
+  expiresAtMs: count,
+  plan: Plan,
+  version: count,
+});
+
+const ID = { pattern: ID_PATTERN, unknown: "SUBSCRIPTION_UNKNOWN" } as const;
+const OF_CHANGES = ["SUBSCRIPTION_EXISTS", "SUBSCRIPTION_LIMIT", "CHANGES_LIMITED"] as const;
+
+export function serveSubscriptions(service: RecordsService, api: Api): void {
+  const { records } = api;
+
+  service.serve({
+    method: "GET",
+    path: "/v1/subscriptions",
+    operationId: "listSubscriptions",
+    summary: "The caller's subscriptions",
+    permission: "records:read",
+    query: v.strictObject({ channel: v.optional(id), ...pageFields(1_000) }),
+    answers: {
+      200: { description: "By id.", body: v.object({ subscriptions: v.array(Shown), ...NEXT }) },
     },
-    async ({ body }, { person }) => {
+    problems: [],
+    async handle({ query: { channel, after, limit: most }, caller }) {
+      const where = { follower: caller.person, ...(channel === undefined ? {} : { channel }) };
+      const { items, next } = await readPage(
+        most,
+        (limit) => records.subscriptions.find({ where, after: afterId(after), limit }),
+        ({ _id }) => _id,
+      );
+      return reply({ subscriptions: items.map(shown), next });
+    },
+  });
+
+  service.serve({
+    method: "POST",
+    path: "/v1/subscriptions",
+    operationId: "subscribe",
+    summary: "Subscribe one of the caller's broker accounts to a channel, or change how",
+    permission: "records:write",
+    body: json(SubscriptionBody),
+    versioned: true,
+    answers: {
+      200: { description: "The account's subscription to the channel is as asked.", body: Shown },
+      201: { description: "Subscribed.", body: Shown },
+    },
+    problems: ["CHANNEL_UNKNOWN", "BROKER_ACCOUNT_UNKNOWN", ...OF_CHANGES],
+    async handle({ body, caller: { person }, precondition }) {
       const [channel, account] = await Promise.all([
         records.channels.get(body.channel),
         records.accounts.get(body.account),
@@ -88,40 +117,83 @@ export function serveSubscriptions(app: Hono, api: Api): void {
         broker: account.broker,
         region: account.region,
       };
-      return await change(api, person, async () => {
+      return await change(api, person, precondition, async () => {
         const current = await standing(records, wanted);
         return success({ current, id: current?._id ?? subscriptionId(wanted), wanted });
       });
     },
-  );
+  });
 
-  serve(
-    app,
-    tokens,
-    "records:write",
-    {
-      method: "PATCH",
-      path: "/v1/subscriptions/:id",
-      operationId: "changeSubscription",
-      summary: "Pause, resume or leave, or change the plan or the end",
-      body: SubscriptionChange,
-      answers: { 200: ["It is as asked.", SubscriptionAnswer] },
-      problems: [
-        "SUBSCRIPTION_UNKNOWN",
-        "SUBSCRIPTION_EXISTS",
-        "SUBSCRIPTION_LIMIT",
-        "CHANGES_LIMITED",
-      ],
+  service.serve({
+    method: "GET",
+    path: "/v1/subscriptions/:id",
+    operationId: "readSubscription",
+    summary: "One of the caller's subscriptions",
+    permission: "records:read",
+    params: { id: ID },
+    versioned: true,
+    answers: { 200: { description: "The subscription.", body: Shown } },
+    problems: [],
+    async handle({ params, caller }) {
+      const found = await own(records, params.id, caller.person);
+      return found.ok ? reply(shown(found.value), { version: found.value.version }) : found;
     },
-    async ({ id, body }, { person }) =>
-      await change(api, person, async () => {
-        const current = await records.subscriptions.get(id);
-        // Someone else's subscription is as unknown as none.
-        if (current?.follower !== person) return failure("SUBSCRIPTION_UNKNOWN");
-        const { _id, version, outbox, liveKey, ...rest } = current;
-        return success({ current, id, wanted: { ...rest, ...body } });
+  });
+
+  service.serve({
+    method: "PATCH",
+    path: "/v1/subscriptions/:id",
+    operationId: "changeSubscription",
+    summary: "Pause, resume or leave, or change the plan or the end",
+    permission: "records:write",
+    params: { id: ID },
+    body: json(SubscriptionChange),
+    versioned: true,
+    answers: { 200: { description: "It is as asked.", body: Shown } },
+    problems: OF_CHANGES,
+    handle: async ({ params, body, caller: { person }, precondition }) =>
+      await change(api, person, precondition, async () => {
+        const current = await own(records, params.id, person);
+        if (!current.ok) return current;
+        const wanted = { ...draftOf(current.value), ...body };
+        return success({ current: current.value, id: params.id, wanted });
       }),
-  );
+  });
+
+  service.serve({
+    method: "DELETE",
+    path: "/v1/subscriptions/:id",
+    operationId: "leaveSubscription",
+    summary: "Leave: nothing is copied any more, and the record stays",
+    permission: "records:write",
+    params: { id: ID },
+    versioned: true,
+    answers: { 204: { description: "It has ended." } },
+    problems: ["CHANGES_LIMITED"],
+    async handle({ params, caller: { person }, precondition }) {
+      const left = await change(api, person, precondition, async () => {
+        const current = await own(records, params.id, person);
+        if (!current.ok) return current;
+        const wanted = { ...draftOf(current.value), state: "left" as const };
+        return success({ current: current.value, id: params.id, wanted });
+      });
+      return left.ok ? noContent() : left;
+    },
+  });
+}
+
+/** Someone else's subscription is as unknown as none. */
+async function own(
+  { subscriptions }: Records,
+  subscription: string,
+  person: PersonId,
+): Promise<Result<SubscriptionRecord>> {
+  const found = await subscriptions.get(subscription);
+  return found?.follower === person ? success(found) : failure("SUBSCRIPTION_UNKNOWN");
+}
+
+function draftOf({ _id, version, outbox, liveKey, ...draft }: SubscriptionRecord): Draft {
+  return draft;
 }
 
 /** Ours, and always the same of one account and channel: asked twice at once, one is made. */
@@ -149,23 +221,28 @@ interface Change {
 async function change(
   api: Api,
   person: PersonId,
+  precondition: Precondition,
   read: () => Promise<Result<Change>>,
 ): Promise<Reply> {
   const { subscriptions } = api.records;
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const asked = await read();
     if (!asked.ok) return asked;
-    const { id, current, wanted } = asked.value;
+    const { current, wanted } = asked.value;
+    const stale = precondition.refusal(current?.version ?? 0);
+    if (stale) return stale;
     const version = (current?.version ?? 0) + 1;
     const next: SubscriptionRecord = {
-      _id: id,
+      _id: asked.value.id,
       ...wanted,
       version,
       outbox: true,
       ...liveKeyOf(wanted),
     };
     // Sent again: it is so already, and needs no version of its own.
-    if (current && sameBut(current, next)) return reply(shown(current));
+    if (current && sameBut(current, next)) {
+      return reply(shown(current), { version: current.version });
+    }
     if (tries === 0 && !api.mayChange(person)) return failure("CHANGES_LIMITED");
     const starts = next.state !== "left" && (current?.state ?? "left") === "left";
     const refused = starts ? await refusal(api.records, next, 0) : undefined;
@@ -179,7 +256,7 @@ async function change(
       return late;
     }
     await project(api, next);
-    return reply(shown(next), current ? 200 : 201);
+    return reply(shown(next), { status: current ? 200 : 201, version });
   }
   return failure("RECORDS_UNAVAILABLE");
 }
@@ -208,9 +285,7 @@ async function project({ project: projectNow }: Api, changed: SubscriptionRecord
 }
 
 function sameBut(current: SubscriptionRecord, next: SubscriptionRecord): boolean {
-  const { liveKey: _, ...before } = current;
-  const { liveKey: __, ...after } = next;
-  return Bun.deepEquals({ ...before, version: 0, outbox: true }, { ...after, version: 0 });
+  return Bun.deepEquals(draftOf(current), draftOf(next));
 }
 
 function shown({

@@ -4,23 +4,9 @@ import {
   type OutcomeCounts,
   type OutcomeKind,
 } from "../../domain/copier/outcome.ts";
+import type { Results } from "../../domain/progress.ts";
 import type { SettlementKind } from "../../domain/products/binary.ts";
 import type { Group, Records, SignalRecord } from "../records/port.ts";
-
-export interface Results {
-  /** Placed and not settled yet. */
-  readonly open: number;
-  readonly won: number;
-  readonly lost: number;
-  readonly void: number;
-  /** Sold back before the end. */
-  readonly sold: number;
-  /** Of a close: positions that it closed. */
-  readonly closed: number;
-  /** Of all that were placed, or closed. */
-  readonly stakeCents: number;
-  readonly returnCents: number;
-}
 
 export interface Tally {
   readonly counts: OutcomeCounts;

@@ -5,21 +5,21 @@
 import { calculateJwkThumbprint, errors, importJWK, jwtVerify, SignJWT, type JWK } from "jose";
 import { ID_PATTERN, type PersonId } from "../../domain/ids.ts";
 import { failure, success, type Result } from "../../domain/result.ts";
-import type { Scope } from "../../domain/permission.ts";
+import type { Permission } from "../../domain/permission.ts";
+import type { Bearer } from "../../http/bearer.ts";
 
 export const SESSION_MS = 12 * 60 * 60 * 1000;
 const CLOCK_LEEWAY_MS = 60_000;
 const PARTY = "fanfare";
 
-export interface Caller {
+export interface Caller extends Bearer {
   readonly person: PersonId;
-  readonly scopes: ReadonlySet<string>;
 }
 
 export interface Tokens {
   issue(
     person: PersonId,
-    scopes: readonly Scope[],
+    permissions: readonly Permission[],
   ): Promise<{ readonly token: string; readonly expiresAtMs: number }>;
   verify(token: string): Promise<Result<Caller>>;
 }
@@ -32,10 +32,10 @@ export async function createTokens(key: JWK, clock: () => number): Promise<Token
   const verifying = await importJWK(publicHalf, "EdDSA");
 
   return {
-    async issue(person, scopes) {
+    async issue(person, permissions) {
       const now = Math.floor(clock() / 1000);
       const expiry = now + SESSION_MS / 1000;
-      const token = await new SignJWT({ scope: scopes.join(" ") })
+      const token = await new SignJWT({ scope: permissions.join(" ") })
         .setProtectedHeader({ alg: "EdDSA", kid })
         .setIssuer(PARTY)
         .setAudience(PARTY)
@@ -65,14 +65,7 @@ export async function createTokens(key: JWK, clock: () => number): Promise<Token
       if (!ID_PATTERN.test(sub) || typeof scope !== "string" || tooLong) {
         return failure("TOKEN_INVALID");
       }
-      return success({ person: sub as PersonId, scopes: new Set(scope.split(" ")) });
+      return success({ person: sub as PersonId, permissions: new Set(scope.split(" ")) });
     },
   };
-}
-
-/** The token of an `Authorization` header. */
-export function bearerOf(header: string | undefined): Result<string> {
-  if (header === undefined) return failure("TOKEN_MISSING");
-  const token = /^Bearer +(\S+)$/i.exec(header)?.[1];
-  return token === undefined ? failure("TOKEN_INVALID") : success(token);
 }

@@ -15,7 +15,7 @@ import * as v from "valibot";
 import { parseSettingsScope, type SettingsScope } from "../../domain/copier/setting.ts";
 import { openRecords } from "../records/open.ts";
 import type { Records, SettingsRecord } from "../records/port.ts";
-import { SettingsBody } from "../api/schemas.ts";
+import { SettingsBody } from "../api/plan.ts";
 import type { Role } from "../runtime/role.ts";
 import { projectSettingsNow } from "../copier/roster/outbox.ts";
 import { connectTargets } from "../copier/roster/projector.ts";
@@ -41,8 +41,8 @@ export const role: Role = async (env) => {
   const of = scope as SettingsScope;
   if (wanted?.success) {
     const changed = await recordSettings(records, of, wanted.output);
-    if (changed?.outbox === true) await project(records, changed);
-    else if (!changed) throw new Error("others change the same settings");
+    if (!changed.ok) throw new Error("others change the same settings");
+    if (changed.value.outbox) await project(records, changed.value);
   }
   const { plan, paused, version } = (await records.settings.get(of)) ?? noSettings(of);
   console.log(JSON.stringify({ scope, plan, paused, version }));

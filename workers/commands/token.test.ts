@@ -23,7 +23,7 @@ test("a token is the person's, with the scopes that were named, and of this issu
     ok: true,
     value: {
       person: "an-administrator" as PersonId,
-      scopes: new Set(["desk:trade", "desk:admin"]),
+      permissions: new Set(["desk:trade", "desk:admin"]),
     },
   });
 });

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { asId, type AccountId, type ChannelId, type PersonId } from "../../domain/ids.ts";
 import { recordsDrivers } from "../../tests/support/records.ts";
-import type { OrderRecord, Records, SettingsRecord, SubscriptionRecord } from "./port.ts";
+import type { OrderRecord, Query, Records, SettingsRecord, SubscriptionRecord } from "./port.ts";
 
 describe.each(await recordsDrivers())("records on $name", ({ open }) => {
   let records: Records;
@@ -141,6 +141,37 @@ describe.each(await recordsDrivers())("records on $name", ({ open }) => {
     expect(
       await ids({ where: { channel }, sort: { field: "version", descending: true }, limit: 2 }),
     ).toEqual(["f3", "f2"]);
+  });
+
+  test("finds page by page in either order, also where values are equal", async () => {
+    const channel = asId<ChannelId>("pages");
+    const expiries = [5, 3, 5, 1, 5, 3, 9];
+    await records.subscriptions.putNewer(
+      expiries.map((expiresAtMs, n) => subscription(`page-${n}`, { channel, expiresAtMs })),
+    );
+    const pages = async (sort?: Query["sort"]): Promise<string[][]> => {
+      const found: string[][] = [];
+      let after: Query["after"];
+      for (;;) {
+        const query = { where: { channel }, limit: 3, after, ...(sort ? { sort } : {}) };
+        const page = await other.subscriptions.find(query);
+        found.push(page.map(({ _id }) => _id.slice(5)));
+        const last = page.at(-1);
+        if (page.length < 3 || !last) return found;
+        after = { id: last._id, ...(sort ? { value: last.expiresAtMs } : {}) };
+      }
+    };
+    expect(await pages()).toEqual([["0", "1", "2"], ["3", "4", "5"], ["6"]]);
+    expect(await pages({ field: "expiresAtMs" })).toEqual([
+      ["3", "1", "5"],
+      ["0", "2", "4"],
+      ["6"],
+    ]);
+    expect(await pages({ field: "expiresAtMs", descending: true })).toEqual([
+      ["6", "4", "2"],
+      ["0", "5", "1"],
+      ["3"],
+    ]);
   });
 
   test("walks thousands in order of id, each once", async () => {

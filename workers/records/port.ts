@@ -22,9 +22,16 @@ export type Where = Readonly<Record<string, Scalar | readonly Scalar[]>>;
 
 export interface Query {
   readonly where?: Where;
-  /** An indexed field, or `_id`. */
+  /** An indexed field, or `_id`, which also orders what is equal in the field. */
   readonly sort?: { readonly field: string; readonly descending?: boolean };
+  /** Only what comes after this document in that order; `value` is its field, where the sort has one. */
+  readonly after?: { readonly id: string; readonly value?: string | number } | undefined;
   readonly limit?: number;
+}
+
+/** Where a page by `_id` goes on; undefined at its start. */
+export function afterId(id: string | undefined): Query["after"] {
+  return id === undefined ? undefined : { id };
 }
 
 export interface Grouping<By extends string, Sum extends string, Bounds extends string> {

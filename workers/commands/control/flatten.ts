@@ -9,12 +9,12 @@ import { canonicalBody, type CloseSignal, type PlacedCopy } from "../../../domai
 import { accept, HOUSE, type Acceptance, type AcceptReply } from "../../../redis/accept.ts";
 import type { HaltScope } from "../../copier/stored/halt.ts";
 import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
+import type { Progress } from "../../../domain/progress.ts";
 import {
   parseStoredSignal,
   PROGRESS_FIELDS,
   STORED_SIGNAL_FIELDS,
   sumProgress,
-  type Progress,
   type StoredSignal,
 } from "../../../redis/progress.ts";
 import { parseRosterShard } from "../../copier/stored/roster.ts";

@@ -93,7 +93,7 @@ describe("fan-out", () => {
     const id = await copier.send();
     await until("the deadline has passed", async () => {
       const { timing } = await copier.progress(id);
-      return Date.now() > timing.acceptedAt + 1_000;
+      return Date.now() > timing.acceptedAtMs + 1_000;
     });
     await startWorker();
     await copier.complete(id);

@@ -75,7 +75,8 @@ function sized(stakeCents: number): PlanLayer {
 
 async function set(scope: SettingsScope, plan: PlanLayer, paused = false): Promise<void> {
   const changed = await recordSettings(records, scope, { plan, paused });
-  if (changed) await projectSettingsNow(records, targets, changed);
+  if (!changed.ok) throw new Error(changed.code);
+  await projectSettingsNow(records, targets, changed.value);
 }
 
 const clear = (scope: SettingsScope) => set(scope, {});

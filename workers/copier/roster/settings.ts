@@ -5,6 +5,7 @@
  * of it raises the version of each of their subscriptions: they go into the
  * outbox, and an older projection never overwrites it.
  */
+import { failure, success, type Failure, type Result } from "../../../domain/result.ts";
 import type { ScopeSettings } from "../../../domain/copier/plan-layer.ts";
 import { parseSettingsScope, type SettingsScope } from "../../../domain/copier/setting.ts";
 import { chunks } from "../../records/chunks.ts";
@@ -19,20 +20,29 @@ export function noSettings(scope: SettingsScope): SettingsRecord {
   return { _id: scope, plan: {}, paused: false, version: 0, outbox: false };
 }
 
-/** Undefined where others changed it at the same time, again and again. What stands already needs no version of its own. */
+/** What the change is for, where whoever asks says so: a version that nobody has changed since. */
+interface Condition {
+  refusal(version: number): Failure | undefined;
+}
+
+/** What is so already needs no version of its own. */
 export async function recordSettings(
   { settings }: Pick<Records, "settings">,
   scope: SettingsScope,
   { plan, paused }: ScopeSettings,
-): Promise<SettingsRecord | undefined> {
+  condition?: Condition,
+): Promise<Result<SettingsRecord>> {
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const current = (await settings.get(scope)) ?? noSettings(scope);
-    const stands = current.paused === paused && Bun.deepEquals(current.plan, plan);
-    if (stands) return current;
+    const refused = condition?.refusal(current.version);
+    if (refused) return refused;
+    const isSo = current.paused === paused && Bun.deepEquals(current.plan, plan);
+    if (isSo) return success(current);
     const next = { _id: scope, plan, paused, version: current.version + 1, outbox: true };
-    if ((await settings.putNewer([next])) === 1) return next;
+    if ((await settings.putNewer([next])) === 1) return success(next);
   }
-  return undefined;
+  // Others changed it at the same time, again and again.
+  return failure("RECORDS_UNAVAILABLE");
 }
 
 /** Answers how many of the scopes changed something in Redis or, of a follower's, in the outbox. */

@@ -11,7 +11,7 @@ import {
   type WriteError,
 } from "mongodb";
 import { own } from "../../../domain/own.ts";
-import type { Collection, Document, Group, Part, Scalar, Where } from "../port.ts";
+import type { Collection, Document, Group, Part, Query, Scalar, Where } from "../port.ts";
 
 const PAGE = 1_000;
 /** After this the server itself stops a query whose asker has long given up. */
@@ -53,10 +53,16 @@ export function mongoCollection<T extends Document>(
 
   async function select(
     filter: Filter<Stored>,
-    sort: Readonly<Record<string, 1 | -1>>,
+    sort: Readonly<Record<string, number>>,
     limit: number,
   ): Promise<T[]> {
-    const found = await within(() => driver().find(filter, READ).sort(sort).limit(limit).toArray());
+    const found = await within(() =>
+      driver()
+        .find(filter, READ)
+        .sort(sort as Record<string, 1 | -1>)
+        .limit(limit)
+        .toArray(),
+    );
     return found as unknown[] as T[];
   }
 
@@ -111,10 +117,12 @@ export function mongoCollection<T extends Document>(
     async get(id) {
       return (await select({ _id: id }, { _id: 1 }, 1))[0];
     },
-    async find({ where = {}, sort = { field: "_id" }, limit = 0 }) {
+    async find({ where = {}, sort = { field: "_id" }, after, limit = 0 }) {
+      const [direction, comparison] = sort.descending === true ? [-1, "$lt"] : [1, "$gt"];
+      const filter = filterOf(where);
       return await select(
-        filterOf(where),
-        { [sort.field]: sort.descending === true ? -1 : 1 },
+        after ? { $and: [filter, afterOf(sort.field, comparison, after)] } : filter,
+        { [sort.field]: direction, _id: direction },
         limit,
       );
     },
@@ -123,7 +131,7 @@ export function mongoCollection<T extends Document>(
       let after = "";
       for (;;) {
         const page = await select(
-          { $and: [filterOf(where), { _id: { $gt: after } }] },
+          { $and: [filterOf(where), afterOf("_id", "$gt", { id: after })] },
           { _id: 1 },
           PAGE,
         );
@@ -174,6 +182,16 @@ export function mongoCollection<T extends Document>(
 function settings(part: Document): Record<string, unknown> {
   const { _id, ...fields } = part;
   return fields;
+}
+
+function afterOf(
+  field: string,
+  comparison: string,
+  { id, value }: NonNullable<Query["after"]>,
+): Filter<Stored> {
+  const later = { _id: { [comparison]: id } } as Filter<Stored>;
+  if (value === undefined) return later;
+  return { $or: [{ [field]: { [comparison]: value } }, { [field]: value, ...later }] };
 }
 
 function filterOf(where: Where): Filter<Stored> {

@@ -4,10 +4,11 @@
  * one transaction, so another process sees all of a batch or nothing.
  */
 import { SQLiteError, type Database, type SQLQueryBindings } from "bun:sqlite";
-import type { Collection, Document, Group, Part, Query, Scalar, Where } from "../port.ts";
+import type { Collection, Document, Group, Part, Query, Scalar } from "../port.ts";
 
 /** How many documents `each` holds at a time: it keeps no read transaction open between pages. */
 const PAGE = 1_000;
+const BY_ID: NonNullable<Query["sort"]> = { field: "_id" };
 
 export function sqliteCollection<T extends Document>(db: Database, table: string): Collection<T> {
   function write(sql: (part: Part<T>) => string, parts: readonly Part<T>[]): number {
@@ -32,10 +33,12 @@ export function sqliteCollection<T extends Document>(db: Database, table: string
     }
   }
 
-  function select(query: Query, after?: string): T[] {
-    const filter = conditions(query.where ?? {}, after);
-    const sort = query.sort ?? { field: "_id" };
-    const order = `${column(sort.field)} ${sort.descending === true ? "DESC" : "ASC"}`;
+  function select(query: Query): T[] {
+    const filter = conditions(query);
+    const { field, descending } = query.sort ?? BY_ID;
+    const order = [...new Set([field, "_id"])]
+      .map((each) => `${column(each)} ${descending === true ? "DESC" : "ASC"}`)
+      .join(", ");
     const limit = query.limit === undefined ? "" : ` LIMIT ${Math.trunc(query.limit)}`;
     return db
       .query<{ doc: string }, SQLQueryBindings[]>(
@@ -77,16 +80,16 @@ export function sqliteCollection<T extends Document>(db: Database, table: string
       return select(query);
     },
     async *each(where) {
-      let after = "";
+      let after: Query["after"];
       for (;;) {
-        const page = select({ where, limit: PAGE }, after);
+        const page = select({ where, limit: PAGE, after });
         yield* page;
         if (page.length < PAGE) return;
-        after = page.at(-1)?._id ?? "";
+        after = { id: page.at(-1)?._id ?? "" };
       }
     },
     async group({ where, by, sum = [], bounds = [] }) {
-      const filter = conditions(where);
+      const filter = conditions({ where });
       const columns = [
         ...by.map(column),
         "count(*)",
@@ -137,7 +140,10 @@ function plain(field: string): string {
   return field;
 }
 
-function conditions(where: Where, after?: string): { sql: string; values: SQLQueryBindings[] } {
+function conditions({ where = {}, sort = BY_ID, after }: Query): {
+  sql: string;
+  values: SQLQueryBindings[];
+} {
   const terms: string[] = [];
   const values: SQLQueryBindings[] = [];
   for (const [field, wanted] of Object.entries(where)) {
@@ -151,8 +157,14 @@ function conditions(where: Where, after?: string): { sql: string; values: SQLQue
     }
   }
   if (after !== undefined) {
-    terms.push("id > ?");
-    values.push(after);
+    const comparison = sort.descending === true ? "<" : ">";
+    if (after.value === undefined) {
+      terms.push(`id ${comparison} ?`);
+      values.push(after.id);
+    } else {
+      terms.push(`(${column(sort.field)}, id) ${comparison} (?, ?)`);
+      values.push(after.value, after.id);
+    }
   }
   return { sql: terms.length === 0 ? "" : ` WHERE ${terms.join(" AND ")}`, values };
 }

@@ -1,0 +1,52 @@
+/**
+ * The version of a resource as its `ETag`. A reader that has it is answered 304
+ * (`If-None-Match`); a change that names the version it was made for (`If-Match`) is
+ * refused once there is another. Both headers may list several tags, or `*`.
+ */
+import { failure, success, type Failure, type Result } from "../domain/result.ts";
+
+export function etagOf(version: number): string {
+  return `"${version}"`;
+}
+
+/** What a change says of the version that it is for. */
+export interface Precondition {
+  /** Why the change may not be made at this version; 0 where there is nothing yet. */
+  refusal(version: number): Failure | undefined;
+}
+
+const TAGS = /^(?:\*|(?:W\/)?"[!#-~]*"(?:[ \t]*,[ \t]*(?:W\/)?"[!#-~]*")*)$/;
+
+export function readPrecondition(headers: Headers): Result<Precondition> {
+  const [match, noneMatch] = [headers.get("if-match"), headers.get("if-none-match")];
+  for (const [path, value] of [
+    ["If-Match", match],
+    ["If-None-Match", noneMatch],
+  ] as const) {
+    if (value === null || TAGS.test(value)) continue;
+    return failure("HEADER_INVALID", [{ path, message: 'must be tags such as "7", or *' }]);
+  }
+  return success({
+    refusal(version) {
+      // A weak tag never allows a change: it says "about this version".
+      const holds =
+        (match === null || names(match, version, "strong")) &&
+        (noneMatch === null || !names(noneMatch, version, "weak"));
+      return holds ? undefined : failure("VERSION_STALE");
+    },
+  });
+}
+
+/** Whether the reader of a resource has this version already. */
+export function isKnown(headers: Headers, version: number): boolean {
+  const tags = headers.get("if-none-match");
+  return tags !== null && names(tags, version, "weak");
+}
+
+function names(tags: string, version: number, comparison: "strong" | "weak"): boolean {
+  if (tags.trim() === "*") return version > 0;
+  return tags
+    .split(",")
+    .map((tag) => tag.trim())
+    .some((tag) => (comparison === "weak" ? tag.replace(/^W\//, "") : tag) === etagOf(version));
+}

@@ -1,0 +1,217 @@
+/** The OpenAPI document: each operation from its declaration and the table of errors. */
+import { toJsonSchema } from "@valibot/to-json-schema";
+import * as v from "valibot";
+import { ERRORS, type ErrorCode } from "../domain/error-codes.ts";
+import { IDEMPOTENCY_KEY_SCHEMA } from "./idempotency-key.ts";
+import type { Answer, Declaration, Schema } from "./operation.ts";
+
+export interface Info {
+  readonly title: string;
+  readonly version: string;
+  readonly description?: string;
+}
+
+/** As much of a document as others need to know. */
+export interface Document {
+  readonly openapi: string;
+  readonly info: Info;
+  readonly paths: Groups;
+  readonly components: Groups;
+}
+type Groups = Readonly<Record<string, object>>;
+type JsonSchema = Readonly<Record<string, unknown>>;
+
+/** `always` is what each operation of the server may answer. */
+export function documentOf(
+  info: Info,
+  declarations: readonly Declaration[],
+  always: readonly ErrorCode[],
+): Document {
+  const byPath = Map.groupBy(declarations, ({ path }) => path.replaceAll(/:(\w+)/g, "{$1}"));
+  return {
+    openapi: "3.1.0",
+    info,
+    paths: Object.fromEntries(
+      [...byPath].map(([path, each]) => [
+        path,
+        Object.fromEntries(
+          each.map((declaration) => [
+            declaration.method.toLowerCase(),
+            describe(declaration, always),
+          ]),
+        ),
+      ]),
+    ),
+    components: {
+      securitySchemes: { bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" } },
+    },
+  };
+}
+
+/** Two documents as one. Both may have something at one address: each method of it belongs to one of them. */
+export function mergeDocuments(own: Document, theirs: Partial<Document> = {}): Document {
+  return {
+    ...own,
+    paths: mergeGroups(own.paths, theirs.paths),
+    components: mergeGroups(own.components, theirs.components),
+  };
+}
+
+function mergeGroups(own: Groups, theirs: Groups = {}): Groups {
+  const merged = new Map(Object.entries(theirs));
+  for (const [group, entries] of Object.entries(own)) {
+    merged.set(group, { ...merged.get(group), ...entries });
+  }
+  return Object.fromEntries(merged);
+}
+
+const OF_BEARERS = ["TOKEN_MISSING", "TOKEN_INVALID", "TOKEN_EXPIRED", "TOKEN_SCOPE"] as const;
+
+function describe(declaration: Declaration, always: readonly ErrorCode[]): object {
+  const { operationId, summary, permission, body, method } = declaration;
+  const { params = {}, query, headers, versioned = false } = declaration;
+  const isChange = method !== "GET";
+  const needs =
+    permission === undefined ? [] : [`Needs a token with the permission \`${permission}\`.`];
+  const description = [declaration.description ?? [], needs].flat().join("\n\n");
+  const parameters = [
+    ...Object.entries(params).map(([name, { pattern }]) => ({
+      ...{ name, in: "path", required: true },
+      schema: { type: "string", pattern: pattern.source },
+    })),
+    ...(query ? parametersOf("query", query) : []),
+    ...(headers ? parametersOf("header", v.object(headers)) : []),
+    ...(isChange ? [idempotencyKeyOf(declaration)] : []),
+    ...(versioned ? parametersOf("header", v.object(isChange ? IF_MATCH : IF_NONE_MATCH)) : []),
+  ];
+  const problems = [
+    ...declaration.problems,
+    ...Object.values(params).map(({ unknown }) => unknown),
+    ...(permission === undefined ? [] : OF_BEARERS),
+    ...(query ? (["QUERY_INVALID"] as const) : []),
+    ...(headers || isChange || versioned ? (["HEADER_INVALID"] as const) : []),
+    ...(body?.problems ?? []),
+    ...(versioned && isChange ? (["VERSION_STALE"] as const) : []),
+    ...always,
+  ];
+  return {
+    operationId,
+    summary,
+    ...(description === "" ? {} : { description }),
+    ...(permission === undefined ? {} : { security: [{ bearer: [] }] }),
+    parameters,
+    ...(body ? { requestBody: { required: true, content: contentOf(body.content) } } : {}),
+    responses: {
+      ...Object.fromEntries(
+        Object.entries(declaration.answers).map(([status, answer]) => [
+          status,
+          responseOf(answer, versioned),
+        ]),
+      ),
+      ...(versioned && !isChange
+        ? { 304: responseOf({ description: "The version is still the one that is known." }, true) }
+        : {}),
+      ...problemResponses(problems),
+    },
+  };
+}
+
+const IF_MATCH = {
+  "If-Match": v.optional(
+    v.pipe(v.string(), v.description("The `ETag` that the change is made for.")),
+  ),
+};
+const IF_NONE_MATCH = {
+  "If-None-Match": v.optional(v.pipe(v.string(), v.description("The `ETag` that is known."))),
+};
+
+function idempotencyKeyOf({ idempotency }: Declaration): object {
+  const description =
+    idempotency ?? "Taken as everywhere; this operation ends the same however often it is sent.";
+  const [parameter] = parametersOf(
+    "header",
+    v.object({ "Idempotency-Key": IDEMPOTENCY_KEY_SCHEMA }),
+  );
+  return { ...parameter, description };
+}
+
+function parametersOf(place: "query" | "header", schema: Schema): object[] {
+  const { properties = {}, required = [] } = schemaOf(schema) as {
+    readonly properties?: Readonly<Record<string, object>>;
+    readonly required?: readonly string[];
+  };
+  return Object.entries(properties).map(([name, each]) => ({
+    ...{ name, in: place, required: required.includes(name), schema: each },
+  }));
+}
+
+function responseOf(
+  { description, body, content, headers = {} }: Answer,
+  versioned: boolean,
+): object {
+  const all = versioned ? { ...headers, ETag: "Its version." } : headers;
+  return {
+    description,
+    ...(Object.keys(all).length === 0 ? {} : { headers: headersOf(all) }),
+    ...(body || content
+      ? {
+          content: contentOf({
+            ...(body ? { "application/json": [body] } : {}),
+            ...Object.fromEntries(
+              Object.entries(content ?? {}).map(([type, schema]) => [type, [schema]]),
+            ),
+          }),
+        }
+      : {}),
+  };
+}
+
+function headersOf(headers: Readonly<Record<string, string>>): object {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, description]) => [
+      name,
+      { description, schema: { type: "string" } },
+    ]),
+  );
+}
+
+function contentOf(content: Readonly<Record<string, readonly Schema[]>>): object {
+  return Object.fromEntries(
+    Object.entries(content).map(([type, shapes]) => {
+      const schemas = shapes.map(schemaOf);
+      return [type, { schema: schemas.length === 1 ? schemas[0] : { anyOf: schemas } }];
+    }),
+  );
+}
+
+/** Of what is taken, not of what it is turned into. */
+function schemaOf(schema: Schema): JsonSchema {
+  const { $schema: _, ...rest } = toJsonSchema(schema, { typeMode: "input", errorMode: "ignore" });
+  return rest;
+}
+
+/** One response a status, naming the codes that it may carry. */
+function problemResponses(codes: readonly ErrorCode[]): object {
+  const statuses = Map.groupBy(new Set(codes), (code) => ERRORS[code].status);
+  return Object.fromEntries(
+    [...statuses].map(([status, each]) => [
+      status,
+      {
+        description: each.map((code) => `\`${code}\`: ${ERRORS[code].title}`).join("\n\n"),
+        content: {
+          "application/problem+json": { schema: schemaOf(problemSchema(status, each)) },
+        },
+      },
+    ]),
+  );
+}
+
+const problemSchema = (status: number, codes: readonly ErrorCode[]) =>
+  v.object({
+    type: v.string(),
+    title: v.string(),
+    status: v.literal(status),
+    code: v.picklist(codes),
+    detail: v.string(),
+    faults: v.optional(v.array(v.object({ path: v.string(), message: v.string() }))),
+  });
