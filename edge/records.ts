@@ -24,9 +24,6 @@ const NOT_FORWARDED = [
   "upgrade",
 ];
 
-/** Answers that have no body; no runtime takes one with them. */
-const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
-
 function endToEnd(headers: Headers): Headers {
   const kept = new Headers(headers);
   const named = (headers.get("connection") ?? "").split(",").map((each) => each.trim());
@@ -76,9 +73,8 @@ async function askRecords(edge: Edge, path: string, init: RequestInit): Promise<
       redirect: "manual",
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
-    const { status } = response;
-    return new Response(BODILESS.has(status) ? null : response.body, {
-      status,
+    return new Response(response.body, {
+      status: response.status,
       headers: endToEnd(response.headers),
     });
   } catch {
