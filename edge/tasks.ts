@@ -1,5 +1,6 @@
 /** What is still under way when a process is asked to end: requests, and the dispatches beside them. */
 import type { ExecutionContext } from "hono";
+import { nameOf, placeOf } from "../http/place.ts";
 import { log } from "./log.ts";
 
 export interface Tasks {
@@ -16,7 +17,7 @@ export function newTasks(): Tasks {
     if (!(task instanceof Promise)) return task;
     const ended = task
       .catch((error: unknown) => {
-        log.error("a task failed", { error: (error as Error).name });
+        log.error("a task failed", { error: nameOf(error), at: placeOf(error) });
       })
       .finally(() => underWay.delete(ended));
     underWay.add(ended);

@@ -87,7 +87,10 @@ export function serveSignals(service: RecordsService, api: Api): void {
     problems: [],
     async handle({ query, caller }) {
       const readable = await readChannels(records, caller.person, clock());
-      const channel = [...readable].filter((each) => each === (query.channel ?? each));
+      const [first, ...others] = [...readable].filter((each) => each === (query.channel ?? each));
+      if (first === undefined) return reply({ signals: [], next: null });
+      // Of one channel an index has them in this order.
+      const channel = others.length === 0 ? first : [first, ...others];
       const [, value, afterSignal = ""] = SIGNALS_CURSOR.exec(query.after ?? "") ?? [];
       const { items, next } = await readPage(
         query.limit,

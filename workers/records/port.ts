@@ -193,6 +193,8 @@ interface Indexes {
   readonly indexed: readonly (readonly string[])[];
   /** A field whose values are unique where present. */
   readonly unique?: string;
+  /** Of earlier versions: another takes their place. */
+  readonly replaced?: readonly (readonly string[])[];
 }
 
 export const INDEXES: Readonly<Record<CollectionName, Indexes>> = {
@@ -205,7 +207,11 @@ export const INDEXES: Readonly<Record<CollectionName, Indexes>> = {
     unique: "liveKey",
   },
   settings: { indexed: [["outbox"]] },
-  signals: { indexed: [["channel", "acceptedAtMs"], ["acceptedAtMs"]] },
+  signals: {
+    // With the id, so that a page is read in order and not sorted.
+    indexed: [["channel", "acceptedAtMs", "_id"], ["acceptedAtMs"]],
+    replaced: [["channel", "acceptedAtMs"]],
+  },
   orders: {
     indexed: [
       ["signal", "outcome"],

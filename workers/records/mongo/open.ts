@@ -33,10 +33,15 @@ export async function openMongoRecords(uri: string): Promise<Records> {
 }
 
 async function createIndexes(db: Db, name: CollectionName): Promise<void> {
-  const { indexed, unique } = INDEXES[name];
+  const { indexed, unique, replaced = [] } = INDEXES[name];
   const collection = db.collection(name);
   for (const fields of indexed) {
     await collection.createIndex(Object.fromEntries(fields.map((field) => [field, 1])));
+  }
+  for (const fields of replaced) {
+    const old = fields.map((field) => `${field}_1`).join("_");
+    // It is there once at most, and costs a little room where it cannot be dropped.
+    await collection.dropIndex(old).catch(() => undefined);
   }
   if (unique !== undefined) {
     await collection.createIndex({ [unique]: 1 }, { unique: true, sparse: true }, {});

@@ -35,10 +35,11 @@ export function openSqliteRecords(folder: string): Records {
 }
 
 function createTable(db: Database, name: CollectionName): void {
-  const { indexed, unique } = INDEXES[name];
+  const { indexed, unique, replaced = [] } = INDEXES[name];
   db.run(
     `CREATE TABLE IF NOT EXISTS ${name} (id TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID`,
   );
+  for (const fields of replaced) db.run(`DROP INDEX IF EXISTS ${[name, ...fields].join("_")}`);
   for (const fields of indexed) {
     db.run(
       `CREATE INDEX IF NOT EXISTS ${[name, ...fields].join("_")} ON ${name} (${fields.map(column).join(", ")})`,
