@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { bearerOf } from "./bearer.ts";
 
-test("a header that is no bearer token is told from none", () => {
+test("a missing header and a header without a bearer token have codes of their own", () => {
   expect(bearerOf(undefined)).toMatchObject({ code: "TOKEN_MISSING" });
   expect(bearerOf(null)).toMatchObject({ code: "TOKEN_MISSING" });
   expect(bearerOf("Basic YTpi")).toMatchObject({ code: "TOKEN_INVALID" });

@@ -15,7 +15,7 @@ function post(
   });
 }
 
-/** A body of so many bytes whose length no header tells. */
+/** A body of so many bytes, without a header that gives its length. */
 function chunked(length: number): { readonly request: Request; readonly sent: () => number } {
   let sent = 0;
   const body = new ReadableStream<Uint8Array>({
@@ -51,7 +51,7 @@ test("a body is what its type says, of the shape that is asked for, or is refuse
   });
 });
 
-test("a body is read to 16 KiB and no further, whether or not a header tells its length", async () => {
+test("a body is read to 16 KiB and no further, with or without a header that gives its length", async () => {
   const { request, sent } = chunked(10 * MAX_BODY_BYTES);
   expect(await readBytes(request)).toMatchObject({ code: "BODY_TOO_LARGE" });
   expect(sent()).toBeLessThan(2 * MAX_BODY_BYTES);

@@ -29,7 +29,7 @@ export function json<Schema extends v.GenericSchema>(schema: Schema): Body<v.Inf
   return jsonOf([schema], (value) => check(schema, value, "BODY_INVALID"));
 }
 
-/** JSON of one of several shapes, told apart by whoever checks it. */
+/** JSON of one of several shapes; `checkShape` decides which. */
 export function jsonOf<T>(
   shapes: readonly v.GenericSchema[],
   checkShape: (value: unknown) => Result<T>,

@@ -6,7 +6,7 @@
  * fixed list of words is looked up by `own()`, `Object.hasOwn` or in a `Map`. The
  * types decide: numbers, and words of a union that the types know, are let through;
  * everything else is found, guarded or not. A word that was cast to such a union
- * without a check is not found, nor is what stands in the template of a `.vue` file.
+ * without a check is not found, nor is a lookup in the template of a `.vue` file.
  */
 import { resolve } from "node:path";
 import { expect, test } from "bun:test";

@@ -10,7 +10,7 @@ import { startMongo } from "./mongo.ts";
 
 export interface Driver {
   readonly name: string;
-  /** A second opening stands for a second process. */
+  /** A second opening acts as a second process. */
   open(): Promise<Records>;
 }
 

@@ -1,4 +1,4 @@
-/** What the drivers throw where the records do not answer is told from a bug. */
+/** What the drivers throw where the records do not answer is not taken for a bug. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -20,7 +20,7 @@ export function noSettings(scope: SettingsScope): SettingsRecord {
   return { _id: scope, plan: {}, paused: false, version: 0, outbox: false };
 }
 
-/** What the change is for, where whoever asks says so: a version that nobody has changed since. */
+/** The version that a change is made for, where the request names one. */
 interface Condition {
   refusal(version: number): Failure | undefined;
 }
