@@ -3,7 +3,7 @@
  * called in it. More at once than can be served in time are refused at once.
  */
 import { signalIdIn, type PersonId } from "../domain/ids.ts";
-import type { Acceptance } from "../domain/progress.ts";
+import type { Acceptance } from "../domain/copier/progress.ts";
 import { canonicalBody, type Signal } from "../domain/copier/signal.ts";
 import { accept, type Acceptance as StoredAcceptance, type AcceptReply } from "../redis/accept.ts";
 import { HomeKeys } from "../redis/keys.ts";

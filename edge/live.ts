@@ -1,6 +1,6 @@
 /** `GET /v1/signals/:id/live`: the fan-out's progress as server-sent events, until it is complete or a minute is over. */
 import * as v from "valibot";
-import type { Progress } from "../domain/progress.ts";
+import type { Progress } from "../domain/copier/progress.ts";
 import type { Edge, EdgeService } from "./edge.ts";
 import { findSignal } from "./progress.ts";
 import { progressFromRecords } from "./records.ts";

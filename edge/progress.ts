@@ -1,6 +1,6 @@
 /** How far a signal's fan-out is, read from Redis: its home partition first, then each region that its routes name. */
 import { isSignalId, type SignalId } from "../domain/ids.ts";
-import type { Progress } from "../domain/progress.ts";
+import type { Progress } from "../domain/copier/progress.ts";
 import { HomeKeys, RegionKeys } from "../redis/keys.ts";
 import {
   parseStoredSignal,

@@ -2,7 +2,6 @@
 import * as v from "valibot";
 import type { Fault } from "../domain/error-codes.ts";
 import { type ChannelId, SIGNAL_ID_PATTERN, type SignalId } from "../domain/ids.ts";
-import { SYMBOL_PATTERN } from "../domain/instrument.ts";
 import type { Signal } from "../domain/copier/signal.ts";
 import {
   CONTRACT_TYPES,

@@ -3,7 +3,7 @@
  * truth is read again each time, and once a second in case a wake-up was lost.
  */
 import { liveChannel } from "../redis/keys.ts";
-import type { Progress } from "../domain/progress.ts";
+import type { Progress } from "../domain/copier/progress.ts";
 import type { StoredSignal } from "../redis/progress.ts";
 import type { Edge } from "./edge.ts";
 import { readProgress } from "./progress.ts";

@@ -9,7 +9,7 @@ test("a bug's place is the first frame of ours, whatever library threw it", () =
     "Error: at edge/fake.ts:1",
     "    at parse (/srv/node_modules/hono/dist/edge/parse.js:3:1)",
     "    at native:1:1",
-    "    at async handle (/srv/fanfare/workers/records-api/signals.ts:41:7)",
+    "    at async handle (/srv/fanfare/workers/api/signals.ts:41:7)",
     "    at other (/srv/fanfare/edge/app.ts:9:1)",
   ].join("\n");
   expect(placeOf(inside)).toBe("workers/api/signals.ts:41");
@@ -21,4 +21,6 @@ test("in a bundle it is the line of that, and where nothing is known there is no
   expect(placeOf(bundled)).toBe("edge.js:1234");
   expect(placeOf("text")).toBeUndefined();
   expect([nameOf(new RangeError("x")), nameOf("text")]).toEqual(["RangeError", "string"]);
+  const reset = Object.assign(new Error("s3cret"), { code: "ECONNRESET" });
+  expect(nameOf(reset)).toBe("Error ECONNRESET");
 });

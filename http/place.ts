@@ -18,6 +18,11 @@ export function placeOf(error: unknown): string | undefined {
   return undefined;
 }
 
+/** An error's name, and its code where it has one. */
 export function nameOf(error: unknown): string {
-  return error instanceof Error ? error.name : typeof error;
+  if (!(error instanceof Error)) return typeof error;
+  const { code } = error as { code?: unknown };
+  return typeof code === "string" || typeof code === "number"
+    ? `${error.name} ${code}`
+    : error.name;
 }

@@ -1,6 +1,6 @@
-/** The shapes of `domain/progress.ts`, for the answers of edge and records API. */
+/** The shapes of `domain/copier/progress.ts`, for the answers of edge and records API. */
 import * as v from "valibot";
-import type { Acceptance, Counts, Progress, Results, Timing } from "../domain/progress.ts";
+import type { Acceptance, Counts, Progress, Results, Timing } from "../domain/copier/progress.ts";
 import { count } from "./field.ts";
 
 export const AcceptanceShape = v.object({

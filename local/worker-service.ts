@@ -1,7 +1,6 @@
 /** A role of the workers as a supervised service, told no more of its surroundings than any process may know. */
 import { join } from "node:path";
 import type { Service } from "./process.ts";
-import { own } from "../domain/own.ts";
 
 type Env = Readonly<Record<string, string>>;
 
@@ -25,9 +24,10 @@ export function workerService(root: string, name: string, role: string, env: Env
 
 function inherited(): Record<string, string> {
   const names = ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "NODE_EXTRA_CA_CERTS"];
+  const all = new Map(Object.entries(process.env));
   return Object.fromEntries(
     names.flatMap((name) => {
-      const value = own(process.env, name);
+      const value = all.get(name);
       return value === undefined ? [] : [[name, value]];
     }),
   );

@@ -1,5 +1,5 @@
 /** How far a signal's fan-out is: what `GET /v1/signals/:id` answers and the live feed repeats. */
-import { statusOf, type Progress } from "../domain/progress.ts";
+import { statusOf, type Progress } from "../domain/copier/progress.ts";
 import type { AcceptedSignal } from "../domain/copier/signal.ts";
 import { asList, asText } from "./script.ts";
 import { parseRoutes, type Route } from "./route.ts";

@@ -3,7 +3,7 @@
  * value; nothing here throws.
  */
 import type { Problem } from "../../domain/error-codes.ts";
-import type { Acceptance, Counts, Progress, Results } from "../../domain/progress.ts";
+import type { Acceptance, Counts, Progress, Results } from "../../domain/copier/progress.ts";
 import type { OpenSignal } from "../../domain/copier/signal.ts";
 
 import type { Answer } from "./answer.ts";

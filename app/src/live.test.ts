@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "bun:test";
 import { problemOf } from "../../domain/error-codes.ts";
-import type { Progress } from "../../domain/progress.ts";
+import type { Progress } from "../../domain/copier/progress.ts";
 import { createApi } from "./api.ts";
 import { followFanOut } from "./live.ts";
 

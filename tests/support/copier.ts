@@ -31,7 +31,7 @@ import {
 } from "../../workers/copier/stored/events.ts";
 import { HomeKeys, PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import { DeskKeys } from "../../workers/desk/stored/keys.ts";
-import type { Progress } from "../../domain/progress.ts";
+import type { Progress } from "../../domain/copier/progress.ts";
 import {
   parseStoredSignal,
   PROGRESS_FIELDS,

@@ -2,7 +2,11 @@
 import type { PersonId } from "../../domain/ids.ts";
 import type { Records, SettingsRecord, SubscriptionRecord } from "../records/port.ts";
 import type { SignIn } from "./sign-in.ts";
-import type { Tokens } from "./tokens.ts";
+import type { Service } from "../../http/service.ts";
+import type { Caller, Tokens } from "./tokens.ts";
+
+/** What serves the operations of the records API. */
+export type RecordsService = Service<Caller>;
 
 export interface Api {
   readonly records: Records;

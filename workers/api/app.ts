@@ -5,16 +5,12 @@ import * as v from "valibot";
 import { reply } from "../../http/operation.ts";
 import { Service } from "../../http/service.ts";
 import { isRecordsFailure } from "../records/failure.ts";
-import type { Api } from "./api.ts";
+import type { Api, RecordsService } from "./api.ts";
 import { serveChannels } from "./channels.ts";
 import { serveSessions } from "./sessions.ts";
 import { serveSettings } from "./settings.ts";
 import { serveSignals } from "./signals.ts";
 import { serveSubscriptions } from "./subscriptions.ts";
-import type { Caller } from "./tokens.ts";
-
-/** What serves the operations of the records API. */
-export type RecordsService = Service<Caller>;
 
 export function createApp(api: Api): Hono {
   const service: RecordsService = new Service({

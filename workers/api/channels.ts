@@ -7,8 +7,7 @@ import { reply } from "../../http/operation.ts";
 import { NEXT, pageFields, readPage } from "../../http/page.ts";
 import { afterId, type ChannelRecord } from "../records/port.ts";
 import { sendsTo } from "./access.ts";
-import type { Api } from "./api.ts";
-import type { RecordsService } from "./app.ts";
+import type { Api, RecordsService } from "./api.ts";
 
 const Channel = v.object({
   id: v.string(),

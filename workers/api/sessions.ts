@@ -8,8 +8,7 @@ import { json } from "../../http/body.ts";
 import { count, matching, text } from "../../http/field.ts";
 import { reply } from "../../http/operation.ts";
 import { sentChannels } from "./access.ts";
-import type { Api } from "./api.ts";
-import type { RecordsService } from "./app.ts";
+import type { Api, RecordsService } from "./api.ts";
 
 const OF_EVERYONE: readonly Permission[] = ["signals:read", "records:read", "records:write"];
 

@@ -18,8 +18,7 @@ import { count } from "../../http/field.ts";
 import { reply, type Reply } from "../../http/operation.ts";
 import type { Records, SettingsRecord } from "../records/port.ts";
 import { noSettings, recordSettings } from "../copier/roster/settings.ts";
-import type { Api } from "./api.ts";
-import type { RecordsService } from "./app.ts";
+import type { Api, RecordsService } from "./api.ts";
 import { Plan, SettingsBody } from "./plan.ts";
 
 const Settings = v.object({ scope: v.string(), plan: Plan, paused: v.boolean(), version: count });

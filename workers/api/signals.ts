@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { isSignalId, SIGNAL_ID_PATTERN, type PersonId, type SignalId } from "../../domain/ids.ts";
 import { OUTCOME_KINDS } from "../../domain/copier/outcome.ts";
-import { statusOf, type Progress, type Timing } from "../../domain/progress.ts";
+import { statusOf, type Progress, type Timing } from "../../domain/copier/progress.ts";
 import { failure } from "../../domain/result.ts";
 import { CONTRACT_TYPES } from "../../domain/products/binary.ts";
 import { count, id } from "../../http/field.ts";
@@ -11,8 +11,7 @@ import { NEXT, pageFields, readPage } from "../../http/page.ts";
 import { AcceptanceShape, CountsShape, ProgressShape, ResultsShape } from "../../http/progress.ts";
 import { afterId, type OrderRecord, type SignalRecord } from "../records/port.ts";
 import { readChannels, sendsTo } from "./access.ts";
-import type { Api } from "./api.ts";
-import type { RecordsService } from "./app.ts";
+import type { Api, RecordsService } from "./api.ts";
 import { createTallies, type Tally } from "./tally.ts";
 
 /** How an order ended: those of a close end as closed where others are placed. */

@@ -21,8 +21,7 @@ import { noContent, reply, type Reply } from "../../http/operation.ts";
 import { NEXT, pageFields, readPage } from "../../http/page.ts";
 import { liveKeyOf } from "../records/live-key.ts";
 import { afterId, type Records, type SubscriptionRecord } from "../records/port.ts";
-import type { Api } from "./api.ts";
-import type { RecordsService } from "./app.ts";
+import type { Api, RecordsService } from "./api.ts";
 import { Plan } from "./plan.ts";
 
 /** Of one person. */

@@ -4,7 +4,7 @@ import {
   type OutcomeCounts,
   type OutcomeKind,
 } from "../../domain/copier/outcome.ts";
-import type { Results } from "../../domain/progress.ts";
+import type { Results } from "../../domain/copier/progress.ts";
 import type { SettlementKind } from "../../domain/products/binary.ts";
 import type { Group, Records, SignalRecord } from "../records/port.ts";
 

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { startMongo } from "../../tests/support/mongo.ts";
-import { isRecordsFailure, RecordsTimeout } from "./failure.ts";
+import { Unavailable } from "../runtime/outage.ts";
+import { isRecordsFailure } from "./failure.ts";
 import { openMongoRecords } from "./mongo/open.ts";
 import type { Records } from "./port.ts";
 import { openSqliteRecords } from "./sqlite/open.ts";
@@ -42,7 +43,7 @@ test("a SQLite file that cannot be read is no bug", async () => {
 });
 
 test("our own mistakes are bugs, whatever their message says", () => {
-  expect(isRecordsFailure(new RecordsTimeout())).toBe(true);
+  expect(isRecordsFailure(new Unavailable())).toBe(true);
   for (const error of [new TypeError("Mongo"), new RangeError("x"), new Error("SQLiteError")]) {
     expect(isRecordsFailure(error)).toBe(false);
   }

@@ -16,7 +16,8 @@ import type { Clock } from "./clock.ts";
 import { crashPoint } from "./crash-point.ts";
 import { run, type Redis } from "./redis.ts";
 import { parseClaimed, parseRead, type Entry } from "./entries.ts";
-import { isOutage, nameOf } from "./outage.ts";
+import { isOutage } from "./outage.ts";
+import { nameOf } from "../../http/place.ts";
 import { Retries, type Retry } from "./retries.ts";
 import type { Slots } from "./slots.ts";
 

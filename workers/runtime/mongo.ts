@@ -3,7 +3,7 @@
  * has resolved for, and no call takes longer than its limit.
  */
 import { MongoClient, MongoServerError, type Db } from "mongodb";
-import { RecordsTimeout } from "../records/failure.ts";
+import { Unavailable } from "./outage.ts";
 
 export interface Limits {
   /** For each step of a call: to find a server, to get a connection, to be answered. */
@@ -50,7 +50,7 @@ export function connectMongo(uri: string, limits: Limits = LIMITS): Mongo {
       const asked = client;
       const { promise: limit, reject } = Promise.withResolvers<never>();
       const timer = setTimeout(() => {
-        reject(new RecordsTimeout());
+        reject(new Unavailable());
         startAnew(asked);
       }, limits.callMs);
       try {

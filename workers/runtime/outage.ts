@@ -45,12 +45,3 @@ export function isOutage(error: unknown): boolean {
   }
   return REDIS_REPLIES.test(error.message);
 }
-
-/** An error's name and code, for the log. */
-export function nameOf(error: unknown): string {
-  if (!(error instanceof Error)) return typeof error;
-  const { code } = error as { code?: unknown };
-  return typeof code === "string" || typeof code === "number"
-    ? `${error.name} ${code}`
-    : error.name;
-}

@@ -9,7 +9,7 @@ import { canonicalBody, type CloseSignal, type PlacedCopy } from "../../../domai
 import { accept, HOUSE, type Acceptance, type AcceptReply } from "../../../redis/accept.ts";
 import type { HaltScope } from "../../copier/stored/halt.ts";
 import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
-import type { Progress } from "../../../domain/progress.ts";
+import type { Progress } from "../../../domain/copier/progress.ts";
 import {
   parseStoredSignal,
   PROGRESS_FIELDS,

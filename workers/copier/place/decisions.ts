@@ -7,7 +7,7 @@ import type { Job } from "../../../redis/job.ts";
 import { rotate } from "../../../domain/copier/fairness.ts";
 import { wasSeated, type RosterMember } from "../stored/roster.ts";
 import type { OrderReservation } from "../stored/caps.ts";
-import { nameOf } from "../../runtime/outage.ts";
+import { nameOf } from "../../../http/place.ts";
 import { stopOf } from "./hold.ts";
 
 /** P5 and P8: who was there at the acceptance, another first from signal to signal. */

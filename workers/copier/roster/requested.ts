@@ -8,7 +8,7 @@ import type { ChannelId } from "../../../domain/ids.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import type { Records } from "../../records/port.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import { nameOf } from "../../runtime/outage.ts";
+import { nameOf } from "../../../http/place.ts";
 import type { Redis } from "../../runtime/redis.ts";
 import { checkChannel } from "./check.ts";
 import type { Targets } from "./projector.ts";

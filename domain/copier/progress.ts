@@ -1,5 +1,5 @@
 /** What a signal is answered with, and what is shown of its copies: the same words at the edge, in the records API and on the page. */
-import type { OutcomeCounts } from "./copier/outcome.ts";
+import type { OutcomeCounts } from "./outcome.ts";
 
 /** The answer to a signal that was accepted. */
 export interface Acceptance {
