@@ -27,6 +27,8 @@ export const DESK_REFUSALS = {
   BUY_AMOUNT_NOT_SET: "No buy amount is set for this symbol.",
   SELL_AMOUNT_NOT_SET: "No sell amount is set for this symbol.",
   COMMAND_OVERTAKEN: "A command with a higher number was done already in this session.",
+  COMMAND_NUMBER_REUSED:
+    "The number was used in this session for another command. Nothing was done: send this one with a higher number.",
   DUMP_FAILED: "The log could not be written.",
   DESK_UNAVAILABLE: "No desk server answers: the command was not done. Try again in a moment.",
   OUTCOME_UNKNOWN:

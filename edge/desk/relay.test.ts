@@ -43,7 +43,7 @@ async function send(first: { url: string }, second: { url: string }, session = "
   // The first turn is the first server's.
   const urls = [first.url, second.url];
   const servers = new DeskServers({ urls, token: "t", clock: Date.now });
-  const sender: Sender = { servers, user: "", session, later: () => {} };
+  const sender: Sender = { servers, person: "p", user: "", session, later: () => {} };
   const replies: string[] = [];
   for await (const some of relay(sender, LINES)) replies.push(...some);
   return replies.map(

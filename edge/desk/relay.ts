@@ -15,6 +15,8 @@ export const MAX_CHUNK_LINES = 512;
 
 export interface Sender {
   readonly servers: DeskServers;
+  /** Whose token was seen: sessions are theirs. */
+  readonly person: string;
   /** The one desk user that is spoken for; empty: any. */
   readonly user: string;
   /** Empty where the sender named none. */
@@ -84,7 +86,7 @@ interface Attempt {
 
 /** Ends early, and never throws, where the server is lost. */
 async function* repliesOf(
-  { servers, user, session }: Sender,
+  { servers, person, user, session }: Sender,
   server: DeskServer,
   lines: readonly string[],
   attempt: Attempt,
@@ -97,6 +99,7 @@ async function* repliesOf(
         method: "POST",
         headers: {
           "content-type": "text/plain",
+          "desk-sender": person,
           ...(user === "" ? {} : { "desk-user": user }),
           ...(session === "" ? {} : { "command-session": session }),
         },

@@ -41,7 +41,7 @@ export function senderOf(
   if (desk === undefined) return failure("DESK_UNAVAILABLE");
   const user = permissions.has("desk:admin") ? "" : deskUserOf(person);
   if (user === undefined) return failure("DESK_USER_MISSING");
-  return success({ servers: desk, user, session, later });
+  return success({ servers: desk, person, user, session, later });
 }
 
 /** The user that is asked about: the caller's own unless another is named. Of an administrator none may be meant. */

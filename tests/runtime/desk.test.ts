@@ -134,6 +134,23 @@ describe.each(Object.entries(RUNTIMES))("on %s", (runtime, launch) => {
     expect(await lines(["[7] DUMPLOG,all.xml"], admin)).toMatchObject([{ ok: true }]);
   });
 
+  test("an administrator and the account's own person share no numbers of a session", async () => {
+    const user = ours("shared");
+    const session = { "command-session": "today" };
+    const senders = [
+      { ...admin, ...session },
+      { ...(await bearer(user)), ...session },
+    ];
+    for (const [index, sender] of senders.entries()) {
+      const once = await lines([`[1] ADD,${user},1.00`], sender);
+      expect(once).toMatchObject([{ ok: true, balanceCents: 100 * (index + 1) }]);
+      expect(await lines([`[1] ADD,${user},1.00`], sender)).toEqual(once);
+      expect(await lines([`[1] ADD,${user},2.00`], sender)).toMatchObject([
+        { code: "COMMAND_NUMBER_REUSED" },
+      ]);
+    }
+  });
+
   test("who has no token, no scope, or an id that is no desk user is refused before anything is read", async () => {
     const refused: [string, number, Headers][] = [
       ["TOKEN_MISSING", 401, {}],

@@ -8,6 +8,13 @@ import type { DeskRefusal } from "../../../domain/desk/refusals.ts";
 import { commandEvent, firedEvent, paidEvent, type PaidAnswer } from "../stored/audit.ts";
 import type { AccountDraft } from "../stored/draft.ts";
 import { DONE, membersOf, packReply, SUMMARY, unpackReply } from "../stored/reply.ts";
+import {
+  digestOf,
+  lastNumber,
+  nameWithoutSender,
+  packLastCommand,
+  parseLastCommand,
+} from "../stored/session.ts";
 import type { AccountBook, Desk, DeskEvent } from "./book.ts";
 
 /** So many keep Redis from others for a few milliseconds at most. */
@@ -23,7 +30,7 @@ export interface ReadyCommand {
   /** The quote it is to be done at; zeros for none. */
   readonly priceCents: number;
   readonly quoteTimeMs: number;
-  /** The sender's session and number in it, if it is to be done once; otherwise empty and 0. */
+  /** The sender's session as the account names it (`desk-session.ts`), and the number in it, if it is to be done once; otherwise empty and 0. */
   readonly session: string;
   readonly n: number;
   readonly more?: {
@@ -67,24 +74,41 @@ interface Call {
 function once(call: Call, command: ReadyCommand): Reply {
   const account = call.desk.account(command.user);
   const { session, n, more } = command;
-  const isRemembered = session !== "" && command.user !== "";
-  const last = isRemembered ? account.lastReply(session) : undefined;
+  if (session === "" || command.user === "") {
+    return execute(call, account, command, more?.refusal).reply;
+  }
+  const digest = digestOf(command);
+  const last = account.lastReply(session) ?? lastWithoutSender(account, session);
   if (last !== undefined) {
-    const blank = last.indexOf(" ");
-    const lastN = Number(last.slice(0, blank));
-    if (n === lastN) return again(call, account, last.slice(blank + 1));
+    const lastN = lastNumber(last);
+    if (n === lastN) return again(call, account, command, digest, last);
     if (n < lastN) return execute(call, account, command, "COMMAND_OVERTAKEN").reply;
   }
   const { reply, packed } = execute(call, account, command, more?.refusal);
-  if (isRemembered) account.answer(session, `${n} ${reply.transaction} ${packed}`);
+  const { transaction } = reply;
+  account.answer(session, packLastCommand({ n, transaction, packed, digest }));
   return reply;
 }
 
-/** The reply to a command that was done, or refused, before. */
-function again(call: Call, account: AccountDraft, remembered: string): Reply {
-  const blank = remembered.indexOf(" ");
-  const transaction = Number(remembered.slice(0, blank));
-  const packed = remembered.slice(blank + 1);
+/** What an earlier version stored, which did not tell senders apart: it had no digests either. */
+function lastWithoutSender(account: AccountDraft, session: string): string | undefined {
+  const name = nameWithoutSender(session);
+  const last = name === undefined ? undefined : account.lastReply(name);
+  return last !== undefined && parseLastCommand(last).digest === "" ? last : undefined;
+}
+
+/** The reply to a command that was done, or refused, before; another one with its number is refused. */
+function again(
+  call: Call,
+  account: AccountDraft,
+  command: ReadyCommand,
+  digest: string,
+  last: string,
+): Reply {
+  const { transaction, packed, digest: lastDigest } = parseLastCommand(last);
+  if (lastDigest !== "" && lastDigest !== digest) {
+    return execute(call, account, command, "COMMAND_NUMBER_REUSED").reply;
+  }
   if (!packed.startsWith(DONE)) {
     return { transaction, refusal: packed as DeskRefusal, members: "" };
   }

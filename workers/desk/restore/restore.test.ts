@@ -87,3 +87,20 @@ test("an entry that is stored and still in the stream counts once, in its place"
   const found = await Array.fromAsync(allEntries(store, redis, 3), ({ id }) => id);
   expect(found).toEqual(["5-0", "5-1", "7-0", "9-0", "12-0"]);
 });
+
+test("after a restore a command that is sent again is done once, and its number takes no other", async () => {
+  const call = { partition: 1, partitions: 2, server: "d" };
+  const once = { symbol: "", priceCents: 0, quoteTimeMs: 0, session: "/s", n: 1 };
+  const send = async (cents: number) =>
+    await executeCommands(
+      new AccountBook(redis, call),
+      [{ name: "ADD", user: "u", cents, ...once }],
+      1_000,
+    );
+  const first = await send(100);
+  await redis.send("DEL", [desk.sessions, desk.balances]);
+  expect(await restore(store)).toMatchObject({ kind: "restored" });
+  expect(await send(100)).toEqual(first);
+  expect(await send(200)).toMatchObject([{ refusal: "COMMAND_NUMBER_REUSED" }]);
+  expect(await balances()).toEqual({ u: "100" });
+});

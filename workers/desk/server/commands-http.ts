@@ -5,21 +5,16 @@
  * and given up when it has not read for half a minute. A desk that stops takes no
  * more, answers what it took, and ends.
  */
-import { isBlank, parseDeskLine, spokenBy } from "../../../domain/desk/command.ts";
+import { isBlank } from "../../../domain/desk/command.ts";
 import { lineCutter } from "../../../domain/desk/lines.ts";
 import type { DeskCommands } from "./commands.ts";
+import type { LineSender } from "./sender.ts";
 
 /** Lines of one request that are taken but whose replies have not been read. */
 const MAX_OPEN = 4_096;
 const READER_PATIENCE_MS = 30_000;
 /** What is written at once. */
 const WRITE_BYTES = 64 * 1024;
-
-export interface LineSender {
-  readonly session: string;
-  /** The one user that is spoken for; empty: any. */
-  readonly user: string;
-}
 
 export function answerLines(
   commands: DeskCommands,
@@ -35,7 +30,7 @@ export function answerLines(
 function replies(
   commands: DeskCommands,
   body: ReadableStream<Uint8Array> | null,
-  { session, user }: LineSender,
+  sender: LineSender,
   stop: AbortSignal,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
@@ -58,8 +53,7 @@ function replies(
     if (isBlank(line)) return;
     const place = taken;
     taken += 1;
-    const parsed = parseDeskLine(line);
-    commands.submit(user === "" ? parsed : spokenBy(user, parsed), session, (reply) => {
+    commands.submit(line, sender, (reply) => {
       answered[head + place - sent] = reply;
       if (place === sent) wake();
     });

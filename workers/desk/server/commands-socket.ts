@@ -4,11 +4,12 @@
  * is which. A desk that stops takes no more, answers what it took, and closes.
  */
 import type { ServerWebSocket, WebSocketHandler } from "bun";
-import { isBlank, parseDeskLine } from "../../../domain/desk/command.ts";
+import { isBlank } from "../../../domain/desk/command.ts";
 import type { DeskCommands } from "./commands.ts";
+import type { LineSender } from "./sender.ts";
 
 export interface CommandSocket {
-  readonly session: string;
+  readonly sender: LineSender;
   /** Lines taken and not answered. */
   open: number;
   /** Replies that go out together at the end of this turn. */
@@ -38,7 +39,7 @@ export function commandSockets(
   function submit(socket: ServerWebSocket<CommandSocket>, line: string): void {
     const { data } = socket;
     data.open += 1;
-    commands.submit(parseDeskLine(line), data.session, (reply) => {
+    commands.submit(line, data.sender, (reply) => {
       data.open -= 1;
       if (data.replies.push(reply) === 1) setImmediate(() => flush(socket));
     });

@@ -3,12 +3,18 @@
  * done in the order they came; a user whose command waits for a quote holds up
  * nobody else. Nothing is kept here that another server would miss.
  */
-import { QUOTED_COMMANDS, type DeskLine } from "../../../domain/desk/command.ts";
+import {
+  parseDeskLine,
+  QUOTED_COMMANDS,
+  spokenBy,
+  type DeskLine,
+} from "../../../domain/desk/command.ts";
 import { DESK_REFUSALS, type DeskRefusal } from "../../../domain/desk/refusals.ts";
 import type { AccountId } from "../../../domain/ids.ts";
 import type { PartitionMap } from "../../../redis/keys.ts";
 import type { ReadyCommand, Reply } from "../accounts/execute.ts";
 import type { Done, Lane } from "./lane.ts";
+import { sessionAt, type LineSender } from "./sender.ts";
 import type { StockQuote, StockQuotes } from "./stock-quotes.ts";
 
 /** A reply line, without its newline. */
@@ -26,8 +32,8 @@ export interface DeskCommandsOptions {
 }
 
 export interface DeskCommands {
-  /** `session` is empty where the sender named none. */
-  submit(line: DeskLine, session: string, answer: Answer): void;
+  /** `line` is not blank. */
+  submit(line: string, sender: LineSender, answer: Answer): void;
 }
 
 const SHOWS_PRICES: ReadonlySet<string> = new Set(["QUOTE", "DISPLAY_SUMMARY"]);
@@ -45,23 +51,28 @@ export function deskCommands({
   /** Users whose next command waits for a quote, and what came after it. */
   const held = new Map<string, (() => void)[]>();
 
-  function submit(line: DeskLine, session: string, answer: Answer): void {
-    const user = line.kind === "command" ? line.command.user : line.read.user;
-    const waiting = user === "" ? undefined : held.get(user);
-    if (waiting) waiting.push(() => submit(line, session, answer));
-    else if (line.kind === "refused") audit(line, session, answer);
-    else start(line, session, answer);
+  function submit(text: string, sender: LineSender, answer: Answer): void {
+    const line = parseDeskLine(text);
+    take(sender.user === "" ? line : spokenBy(sender.user, line), sender, answer);
   }
 
-  function start(line: Valid, session: string, answer: Answer): void {
+  function take(line: DeskLine, sender: LineSender, answer: Answer): void {
+    const user = line.kind === "command" ? line.command.user : line.read.user;
+    const waiting = user === "" ? undefined : held.get(user);
+    if (waiting) waiting.push(() => take(line, sender, answer));
+    else if (line.kind === "refused") audit(line, sender, answer);
+    else start(line, sender, answer);
+  }
+
+  function start(line: Valid, sender: LineSender, answer: Answer): void {
     const { name, user, symbol } = line.command;
     if (!QUOTED_COMMANDS.has(name)) {
-      execute(line, session, answer);
+      execute(line, sender, answer);
       return;
     }
     const known = quotes.known(symbol);
     if (known) {
-      execute(line, session, answer, known);
+      execute(line, sender, answer, known);
       return;
     }
     held.set(user, []);
@@ -69,14 +80,14 @@ export function deskCommands({
       .fetch(symbol, user)
       .catch(() => undefined)
       .then((quote) => {
-        execute(line, session, answer, quote);
+        execute(line, sender, answer, quote);
         const waiting = held.get(user) ?? [];
         held.delete(user);
         for (const goOn of waiting) goOn();
       });
   }
 
-  function execute(line: Valid, session: string, answer: Answer, quote?: StockQuote): void {
+  function execute(line: Valid, sender: LineSender, answer: Answer, quote?: StockQuote): void {
     const { n, command } = line;
     const { name, user, symbol, cents, file } = command;
     const ready: ReadyCommand = {
@@ -86,7 +97,7 @@ export function deskCommands({
       cents,
       priceCents: quote?.priceCents ?? 0,
       quoteTimeMs: quote?.quoteTimeMs ?? 0,
-      session: n === null ? "" : session,
+      session: n === null ? "" : sessionAt(sender, user),
       n: n ?? 0,
       ...(file === "" && !quote?.paid
         ? {}
@@ -99,10 +110,10 @@ export function deskCommands({
     }
   }
 
-  function audit({ n, code, read }: Refused, session: string, answer: Answer): void {
+  function audit({ n, code, read }: Refused, sender: LineSender, answer: Answer): void {
     const { name, user, symbol, cents, file } = read;
     const ready = { name, user, symbol, cents, priceCents: 0, quoteTimeMs: 0 };
-    const once = { session: n === null ? "" : session, n: n ?? 0 };
+    const once = { session: n === null ? "" : sessionAt(sender, user), n: n ?? 0 };
     put({ ...ready, ...once, more: { refusal: code, file } }, (reply) => answer(lineOf(n, reply)));
   }
 

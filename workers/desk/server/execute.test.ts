@@ -17,6 +17,7 @@ import { AccountBook } from "../accounts/book.ts";
 import { executeCommands, type ReadyCommand, type Reply } from "../accounts/execute.ts";
 import { fireTriggers, type FireCursor } from "../accounts/fire.ts";
 import { MAX_HELD } from "../../../domain/desk/account.ts";
+import { sessionOfOther } from "../stored/session.ts";
 import { waitingTriggers } from "../stored/waiting.ts";
 import { DeskKeys } from "../stored/keys.ts";
 import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
@@ -241,6 +242,74 @@ describe("the desk's commands", () => {
     // Of a user's sessions the newest are remembered.
     await execute(["a", "b", "c"].map((session) => add(1, session)));
     expect(await execute([add(7)])).toMatchObject([{ balanceCents: 700 }]);
+  });
+
+  test("a number that was used for another command is refused, audited, and does nothing", async () => {
+    const numbered = (line: string, n: number, session = "s") => ({ ...ready(line), session, n });
+    const [added] = await execute([numbered("ADD,u,10.00", 1)]);
+    for (const other of [
+      "ADD,u,10.01",
+      "ADD,u,42949682.96",
+      "SET_BUY_AMOUNT,u,ABC,10.00",
+      "COMMIT_BUY,u",
+      "ADD,u,-1.00",
+    ]) {
+      expect(await execute([numbered(other, 1)])).toMatchObject([
+        { code: "COMMAND_NUMBER_REUSED" },
+      ]);
+    }
+    expect(await execute([numbered("ADD,u,10.00", 1)])).toEqual([added!]);
+    expect(await books("u")).toMatchObject([{ balanceCents: 1_000 }]);
+    expect((await audited()).slice(1)).toEqual(
+      Array.from({ length: 5 }, () =>
+        expect.objectContaining({ refusal: "COMMAND_NUMBER_REUSED", movedCents: [] }),
+      ),
+    );
+    // Refused or not, the number is that command's.
+    const [no] = await execute([numbered("COMMIT_BUY,u", 2)]);
+    expect(await execute([numbered("COMMIT_SELL,u", 2)])).toMatchObject([
+      { code: "COMMAND_NUMBER_REUSED" },
+    ]);
+    expect(await execute([numbered("COMMIT_BUY,u", 2)])).toEqual([no!]);
+    // What the quote server was paid is no part of the command.
+    const paid = { symbol: "ABC", priceCents: 500, quoteTimeMs: 1, cryptokey: "k", user: "u" };
+    const asked = { ...numbered("QUOTE,u,ABC", 3), ...at(500), session: "s", n: 3 };
+    const [quoted] = await execute([{ ...asked, more: { file: "", paid } }]);
+    expect(await execute([{ ...asked, ...at(700), session: "s", n: 3 }])).toEqual([quoted!]);
+  });
+
+  test("two senders of one account share no numbers, and neither pushes out the other's sessions", async () => {
+    const add = (session: string, n = 1) => ({ ...ready("ADD,u,1.00"), session, n });
+    const others = ["1", "2", "3", "4", "5"].map((name) => sessionOfOther("boss", name));
+    const [own] = await execute([add("1")]);
+    const [boss] = await execute([add(others[0]!)]);
+    expect([own, boss]).toMatchObject([{ balanceCents: 100 }, { balanceCents: 200 }]);
+    await execute(others.slice(1).map((name) => add(name)));
+    accounts = new AccountBook(redis, CALL);
+    expect(await execute([add("1")])).toEqual([own!]);
+    // Of the other the oldest had to go.
+    expect(await execute([add(others[1]!)])).toMatchObject([{ balanceCents: 300 }]);
+    expect(await execute([add(others[0]!)])).toMatchObject([{ balanceCents: 700 }]);
+  });
+
+  test("what an earlier version stored of a session is found by its sender, whoever it was", async () => {
+    const keys = new DeskKeys(1);
+    await lines(["ADD,u,7.00"]);
+    await redis.send("HSET", [keys.sessions, "u", "s", "u s", "5 2 =b700,"]);
+    const add = (session: string, n: number) => ({ ...ready("ADD,u,7.00"), session, n });
+    for (const session of ["s", sessionOfOther("", "s"), sessionOfOther("boss", "s")]) {
+      accounts = new AccountBook(redis, CALL);
+      expect(await execute([add(session, 5)])).toEqual([{ transaction: 2, balanceCents: 700 }]);
+      expect(await execute([add(session, 4)])).toMatchObject([{ code: "COMMAND_OVERTAKEN" }]);
+    }
+    // Going on, each has a session of their own.
+    expect(await execute([add(sessionOfOther("", "s"), 6)])).toMatchObject([
+      { balanceCents: 1400 },
+    ]);
+    expect(await execute([add("s", 6)])).toMatchObject([{ balanceCents: 2100 }]);
+    expect(await execute([add(sessionOfOther("new", "s"), 1)])).toMatchObject([
+      { balanceCents: 2800 },
+    ]);
   });
 
   test("what a command was answered is answered again, also by a server that reads it", async () => {

@@ -29,6 +29,7 @@ import { balancesOf, depositAll, lookUp, open, PAYOUT_BP } from "./contracts.ts"
 import { streamLog, type LogSource } from "./dump.ts";
 import { eventsAfter, isEventCursor } from "./events.ts";
 import { findSold, sell } from "./sales.ts";
+import { lineSender } from "./sender.ts";
 import { isCursor, settlementsAfter } from "./settlements.ts";
 import type { Redis } from "../../runtime/redis.ts";
 
@@ -87,9 +88,11 @@ export function deskApp({
     if (session !== "" && !ID_PATTERN.test(session)) return problem(c, "HEADER_INVALID");
     const user = c.req.header("desk-user") ?? "";
     if (user !== "" && !DESK_USER_PATTERN.test(user)) return problem(c, "HEADER_INVALID");
+    const name = c.req.header("desk-sender") ?? user;
+    if (name !== "" && !ID_PATTERN.test(name)) return problem(c, "HEADER_INVALID");
     // A stream of lines may pause for as long as its sender likes.
     c.env.server.timeout(c.req.raw, 0);
-    return answerLines(commands, c.req.raw.body, { session, user }, stop);
+    return answerLines(commands, c.req.raw.body, lineSender(name, user, session), stop);
   });
   app.get("/v1/desk/events", async (c) => {
     const { user = "", after = "" } = c.req.query();

@@ -15,6 +15,7 @@ import { deskCommands, type DeskCommands } from "./commands.ts";
 import { writeLog, type LogSource } from "./dump.ts";
 import { deskApp } from "./http.ts";
 import { lane } from "./lane.ts";
+import { lineSender } from "./sender.ts";
 import { stockQuotes } from "./stock-quotes.ts";
 
 const NOTE_PATIENCE_MS = 500;
@@ -47,7 +48,12 @@ export const role: Role = async (env, stop, ready) => {
       const session = searchParams.get("session") ?? "";
       const asks = pathname === "/v1/desk/ws" && isBearer(request, token);
       if (asks && (session === "" || ID_PATTERN.test(session))) {
-        const data: CommandSocket = { session, open: 0, replies: [], waiting: [] };
+        const data: CommandSocket = {
+          sender: lineSender("", "", session),
+          open: 0,
+          replies: [],
+          waiting: [],
+        };
         if (listening.upgrade(request, { data })) return undefined;
       }
       return await app.fetch(request, { server: listening });

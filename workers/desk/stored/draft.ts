@@ -11,6 +11,7 @@ import {
 } from "../../../domain/desk/account.ts";
 import type { Change, Fired } from "../../../domain/desk/rules.ts";
 import { summaryOf, type AccountChange, type DeskSummary } from "../../../domain/desk/summary.ts";
+import { senderOfSession } from "./session.ts";
 import {
   packChange,
   packOrders,
@@ -22,8 +23,10 @@ import {
   SHOWN_HISTORY,
 } from "./fields.ts";
 
-/** Sessions of a user whose last command is remembered. */
-export const MAX_SESSIONS = 4;
+/** Sessions of one sender at an account whose last command is remembered. */
+const MAX_SESSIONS = 4;
+/** Of all its senders together. */
+const MAX_ALL_SESSIONS = 16;
 
 /** An account's fields in the hashes of its partition; empty where there are none. */
 export interface AccountFields {
@@ -59,7 +62,7 @@ interface Remembered {
 
 interface Session {
   readonly name: string;
-  /** What its last command was answered, after its number in the session and a blank. */
+  /** Its last command, see `desk-session.ts`. */
   reply: string;
   isChanged: boolean;
 }
@@ -187,7 +190,7 @@ export class AccountDraft implements Account {
     return undefined;
   }
 
-  /** Of a user the newest sessions are kept. */
+  /** Of each sender the newest sessions are kept: nobody pushes out another's, unless there are very many. */
   answer(name: string, reply: string): void {
     for (const each of this.#sessions) {
       if (each.name !== name) continue;
@@ -195,8 +198,17 @@ export class AccountDraft implements Account {
       each.isChanged = true;
       return;
     }
-    this.#sessions = [{ name, reply, isChanged: true }, ...this.#sessions];
-    for (const old of this.#sessions.splice(MAX_SESSIONS)) this.#forgotten.push(old.name);
+    const sender = senderOfSession(name);
+    let ofSender = 0;
+    const kept: Session[] = [];
+    for (const each of [{ name, reply, isChanged: true }, ...this.#sessions]) {
+      const isOfSender = senderOfSession(each.name) === sender;
+      if (isOfSender) ofSender += 1;
+      const isOver = isOfSender && ofSender > MAX_SESSIONS;
+      if (isOver || kept.length === MAX_ALL_SESSIONS) this.#forgotten.push(each.name);
+      else kept.push(each);
+    }
+    this.#sessions = kept;
     this.#sessionsChanged = true;
   }
 

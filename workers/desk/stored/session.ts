@@ -1,0 +1,86 @@
+/**
+ * A sender's session at an account: its name among the account's sessions, and
+ * its last command, as both are stored. A line with the number of that command
+ * is either the same line, sent again, or a mistake: a digest tells which.
+ */
+import type { DeskRefusal } from "../../../domain/desk/refusals.ts";
+
+/** The last command of a session. */
+export interface LastCommand {
+  readonly n: number;
+  readonly transaction: number;
+  /** Empty where it was stored by a server that knew no digests: then any command counts as the same. */
+  readonly digest: string;
+  /** What it was answered, see `desk-reply.ts`. */
+  readonly packed: string;
+}
+
+/**
+ * What a session is called at accounts other than the sender's own, where its
+ * name alone will do. The holder of the desk's token has no name. So two senders
+ * never share a session.
+ */
+export function sessionOfOther(sender: string, session: string): string {
+  return session === "" ? "" : `${sender}/${session}`;
+}
+
+/** Undefined for the account's own user. */
+export function senderOfSession(name: string): string | undefined {
+  const slash = name.indexOf("/");
+  return slash < 0 ? undefined : name.slice(0, slash);
+}
+
+/**
+ * Sessions that were stored before their senders were told apart have the name
+ * alone. Another sender than the account's own user finds theirs under it.
+ */
+export function nameWithoutSender(name: string): string | undefined {
+  const slash = name.indexOf("/");
+  return slash < 0 ? undefined : name.slice(slash + 1);
+}
+
+/** `n transaction packed digest`, with blanks between. The first servers left the digest out, and ignore it in what was done. */
+export function packLastCommand({ n, transaction, digest, packed }: LastCommand): string {
+  return `${n} ${transaction} ${packed} ${digest}`;
+}
+
+/** The number alone, which most often says enough. */
+export function lastNumber(text: string): number {
+  return Number.parseInt(text, 10);
+}
+
+export function parseLastCommand(text: string): LastCommand {
+  const [n, transaction, packed = "", digest = ""] = text.split(" ");
+  return { n: Number(n), transaction: Number(transaction), packed, digest };
+}
+
+/** What a digest is made of, which is all that a line says to an account. */
+export interface DigestedCommand {
+  readonly name: string;
+  readonly symbol: string;
+  readonly cents: number;
+  readonly more?: { readonly file?: string; readonly refusal?: DeskRefusal };
+}
+
+const FNV_OFFSET = 0x811c9dc5;
+const FNV_PRIME = 0x01000193;
+const COMMA = 44;
+
+/** FNV-1a of 32 bits: it finds mistakes. Whoever looks for two commands of one digest deceives only themselves. */
+export function digestOf({ name, symbol, cents, more }: DigestedCommand): string {
+  let hash = mixText(mixText(FNV_OFFSET, name), symbol);
+  // Amounts have up to 40 bits.
+  hash = Math.imul(hash ^ (cents | 0), FNV_PRIME);
+  hash = Math.imul(hash ^ Math.floor(cents / 2 ** 32), FNV_PRIME);
+  hash = mixText(mixText(hash, more?.file ?? ""), more?.refusal ?? "");
+  return (hash >>> 0).toString(36);
+}
+
+/** Each text ends with a comma, so that two of them are never another two. */
+function mixText(hash: number, text: string): number {
+  let mixed = hash;
+  for (let index = 0; index < text.length; index += 1) {
+    mixed = Math.imul(mixed ^ text.charCodeAt(index), FNV_PRIME);
+  }
+  return Math.imul(mixed ^ COMMA, FNV_PRIME);
+}
