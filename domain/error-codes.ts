@@ -212,6 +212,11 @@ export const ERRORS = {
     title: "Too many changes within a minute.",
     action: "Wait a minute, then try again.",
   },
+  DESK_LINES_LIMITED: {
+    status: 429,
+    title: "You have asked the desk for more than a user may in this time.",
+    action: "Wait a few seconds, then try again.",
+  },
   INTERNAL: {
     status: 500,
     title: "Something went wrong on our side.",

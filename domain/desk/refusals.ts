@@ -29,6 +29,11 @@ export const DESK_REFUSALS = {
   COMMAND_OVERTAKEN: "A command with a higher number was done already in this session.",
   COMMAND_NUMBER_REUSED:
     "The number was used in this session for another command. Nothing was done: send this one with a higher number.",
+  LINES_TOO_MANY:
+    "You have sent more lines than a user may in this time. Nothing was done: send the line again in a few seconds.",
+  DUMP_FORBIDDEN: "No log is written to a file for you. GET /v1/desk/log streams it.",
+  DUMP_FULL:
+    "The log does not fit into the folder of dumps. Remove files there, or GET /v1/desk/log, which streams it.",
   DUMP_FAILED: "The log could not be written.",
   DESK_UNAVAILABLE: "No desk server answers: the command was not done. Try again in a moment.",
   OUTCOME_UNKNOWN:

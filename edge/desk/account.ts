@@ -27,7 +27,7 @@ export function serveDeskAccount(service: EdgeService, edge: Edge): void {
     permission: "desk:trade",
     query: OF_USER,
     answers: { 200: { description: "As of now.", body: SummaryAnswer } },
-    problems: PROBLEMS,
+    problems: [...PROBLEMS, "DESK_LINES_LIMITED"],
     async handle(call) {
       const said = await ask(call, edge, "DISPLAY_SUMMARY");
       if (!said.ok) return said;
@@ -45,7 +45,7 @@ export function serveDeskAccount(service: EdgeService, edge: Edge): void {
     params: { symbol: SYMBOL },
     query: OF_USER,
     answers: { 200: { description: "A valid quote.", body: QuoteAnswer } },
-    problems: [...PROBLEMS, "QUOTE_UNAVAILABLE"],
+    problems: [...PROBLEMS, "DESK_LINES_LIMITED", "QUOTE_UNAVAILABLE"],
     async handle(call) {
       const said = await ask(call, edge, "QUOTE", call.params.symbol);
       if (!said.ok) return said;
@@ -142,5 +142,6 @@ async function ask(
 
 function codeOf(refusal: DeskReply["code"]): ErrorCode {
   if (refusal === "USER_UNKNOWN") return "DESK_USER_UNKNOWN";
+  if (refusal === "LINES_TOO_MANY") return "DESK_LINES_LIMITED";
   return refusal === "QUOTE_UNAVAILABLE" ? "QUOTE_UNAVAILABLE" : "DESK_UNAVAILABLE";
 }

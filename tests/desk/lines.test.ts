@@ -222,6 +222,98 @@ describe("lines by WebSocket", () => {
   });
 });
 
+describe("lines of one user", () => {
+  const post = async (lines: readonly string[], user: string, session = "s") => {
+    const headers = { ...bearer(), "desk-user": user, "command-session": session };
+    const body = lines.join("\n");
+    const response = await fetch(commandsUrl(), { method: "POST", headers, body });
+    return parseReplies(await response.text());
+  };
+  const eventsOf = async (user: string): Promise<{ refusal?: string }[]> => {
+    const events: { refusal?: string }[] = [];
+    for (let next: string | null = ""; next !== null;) {
+      const url = `${desk.servers[0]!.url}/v1/desk/events?user=${user}&after=${next}`;
+      const page = (await (await fetch(url, { headers: bearer() })).json()) as {
+        events: { refusal?: string }[];
+        next: string | null;
+      };
+      events.push(...page.events);
+      next = page.next;
+    }
+    return events;
+  };
+
+  test("write no log to a file, whoever's it is, and the holder of the desk's token does", async () => {
+    await send(["ADD,dumper,1.00"]);
+    const headers = { ...bearer(), "desk-sender": "an-administrator" };
+    const body = "DUMPLOG,dumper,x.xml\nDUMPLOG,x.xml";
+    const asAdmin = await fetch(commandsUrl(), { method: "POST", headers, body });
+    const refused = [
+      ...(await post(["DUMPLOG,dumper,x.xml"], "dumper")),
+      ...parseReplies(await asAdmin.text()),
+    ];
+    expect(refused.map(({ code }) => code)).toEqual(Array(3).fill("DUMP_FORBIDDEN"));
+    expect(refused[0]?.["message"]).toInclude("GET /v1/desk/log");
+    expect(await Bun.file(`${desk.data}/dumps/x.xml`).exists()).toBe(false);
+    expect(await send(["DUMPLOG,dumper,x.xml"])).toMatchObject([{ ok: true, file: "x.xml" }]);
+    const log = await Bun.file(`${desk.data}/dumps/@dumper/x.xml`).text();
+    expect(log.match(/<errorEvent>/g)).toHaveLength(2);
+  });
+
+  test("beyond the rate are refused by name and not done, may be sent again, and hardly any is audited", async () => {
+    const own = await startTradingDesk({
+      servers: 1,
+      recorder: false,
+      env: { FANFARE_DESK_LINES_PER_SECOND: "25" },
+    });
+    const headers = { authorization: `Bearer ${own.token}` };
+    const url = `${own.servers[0]!.url}/v1/desk/commands`;
+    const adds = Array.from({ length: 1_000 }, (_, index) => `[${index + 1}] ADD,eager,1.00`);
+    const as = async (lines: readonly string[], sender: Record<string, string>) => {
+      const init = { method: "POST", headers: { ...headers, ...sender }, body: lines.join("\n") };
+      return parseReplies(await (await fetch(url, init)).text());
+    };
+    const eager = { "desk-user": "eager", "command-session": "s" };
+    const replies = await as(adds, eager);
+    expect(replies.map(({ n }) => n)).toEqual(adds.map((_, index) => index + 1));
+    expect(replies.slice(0, 100).every(({ ok }) => ok)).toBe(true);
+    const over = replies.slice(100).filter(({ code }) => code === "LINES_TOO_MANY");
+    expect(over.length).toBeGreaterThan(700);
+    // Others go on, and so do senders for many users, however fast.
+    expect(await as(["ADD,calm,1.00"], { "desk-user": "calm" })).toMatchObject([{ ok: true }]);
+    expect((await as(adds, {})).every(({ ok }) => ok)).toBe(true);
+    const done = replies.findLastIndex(({ ok }) => ok);
+    await until(
+      "what was refused is done once it is sent again",
+      async () => (await as([adds[done + 1]!], eager))[0]?.ok === true,
+      10_000,
+    );
+    const [, keys] = (await own.client.send("SCAN", ["0", "MATCH", "*audit", "COUNT", "1000"])) as [
+      string,
+      string[],
+    ];
+    let audited = 0;
+    for (const key of keys) {
+      const entries = (await own.client.send("XRANGE", [key, "-", "+"])) as [string, string[]][];
+      for (const [, fields] of entries) {
+        audited += fields.join("\n").match(/,LINES_TOO_MANY/g)?.length ?? 0;
+      }
+    }
+    expect(audited).toBeWithin(1, 101);
+    await own.stop();
+  }, 30_000);
+
+  test("that are refused are answered each, and a hundred a minute are audited", async () => {
+    await send(["ADD,clumsy,1.00"]);
+    const bad = Array.from({ length: 300 }, (_, index) => `[${index + 1}] ADD,clumsy,-1.00`);
+    const replies = await post([...bad, "[301] ADD,clumsy,1.00"], "clumsy");
+    expect(replies.slice(0, -1).every(({ code }) => code === "AMOUNT_INVALID")).toBe(true);
+    expect(replies.at(-1)).toMatchObject({ ok: true, balanceCents: 200 });
+    const events = await eventsOf("clumsy");
+    expect(events.filter(({ refusal }) => refusal === "AMOUNT_INVALID")).toHaveLength(100);
+  });
+});
+
 test("a command that waits for a quote holds up its user and nobody else", async () => {
   const asked: string[] = [];
   let answer = (): void => {};

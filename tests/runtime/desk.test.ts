@@ -1,5 +1,7 @@
 /** The desk through the edge on each runtime: real desk servers behind it, halted, killed and brought back. */
+import { existsSync } from "node:fs";
 import { connect } from "node:net";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
   parseReplies,
@@ -131,7 +133,18 @@ describe.each(Object.entries(RUNTIMES))("on %s", (runtime, launch) => {
       const theirs = `/v1/desk/${path}?user=${victim}`;
       expectProblem(await get(theirs, await bearer(thief)), "TOKEN_SCOPE", 403);
     }
-    expect(await lines(["[7] DUMPLOG,all.xml"], admin)).toMatchObject([{ ok: true }]);
+  });
+
+  test("no log is written to a file for anybody: it is streamed", async () => {
+    const user = ours("dumper");
+    const own = await bearer(user);
+    const forbidden = { ok: false, code: "DUMP_FORBIDDEN" };
+    expect(await lines([`DUMPLOG,${user},x.xml`], own)).toMatchObject([forbidden]);
+    expect(await lines(["DUMPLOG,all.xml"], admin)).toMatchObject([forbidden]);
+    expect((await json({ command: "DUMPLOG", file: "x.xml" }, own)).body).toMatchObject(forbidden);
+    expect(existsSync(join(desk.data, "dumps"))).toBe(false);
+    const log = await fetch(`${edge.url}/v1/desk/log`, { headers: own });
+    expect((await log.text()).match(/<errorEvent>/g)).toHaveLength(2);
   });
 
   test("an administrator and the account's own person share no numbers of a session", async () => {

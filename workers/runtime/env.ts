@@ -115,6 +115,11 @@ export const WorkerSchema = v.object({
     v.pipe(v.string(), v.regex(/^[1-9]\d{0,11}$/, "milliseconds"), v.transform(Number)),
     "60000",
   ),
+  /** Lines a second that a desk server takes of each user who speaks for themselves, counted over four seconds. */
+  FANFARE_DESK_LINES_PER_SECOND: v.optional(
+    v.pipe(v.string(), v.regex(/^[1-9]\d{0,6}$/, "a whole number above zero"), v.transform(Number)),
+    "1000",
+  ),
   FANFARE_RECORDS_PORT: v.optional(port, "8790"),
   /** The Ed25519 private JWK that tokens and chain heads are signed with. */
   FANFARE_ISSUER_KEY: v.optional(

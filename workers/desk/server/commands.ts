@@ -14,6 +14,7 @@ import type { AccountId } from "../../../domain/ids.ts";
 import type { PartitionMap } from "../../../redis/keys.ts";
 import type { ReadyCommand, Reply } from "../accounts/execute.ts";
 import type { Done, Lane } from "./lane.ts";
+import type { UserLimits } from "./limits.ts";
 import { sessionAt, type LineSender } from "./sender.ts";
 import type { StockQuote, StockQuotes } from "./stock-quotes.ts";
 
@@ -27,8 +28,9 @@ export interface DeskCommandsOptions {
   readonly quotes: StockQuotes;
   /** Said with every price that is asked for. */
   readonly prices: "simulated" | "real";
-  /** Writes the log of a user, or of all where it is empty, once the command is on the books. */
-  readonly dump: (user: string, file: string) => Promise<boolean>;
+  /** Writes the log of a user, or of all where it is empty, once the command is on the books; replies why not, if not. */
+  readonly dump: (user: string, file: string) => Promise<DeskRefusal | undefined>;
+  readonly limits: UserLimits;
 }
 
 export interface DeskCommands {
@@ -47,13 +49,29 @@ export function deskCommands({
   quotes,
   prices,
   dump,
+  limits,
 }: DeskCommandsOptions): DeskCommands {
   /** Users whose next command waits for a quote, and what came after it. */
   const held = new Map<string, (() => void)[]>();
 
   function submit(text: string, sender: LineSender, answer: Answer): void {
     const line = parseDeskLine(text);
-    take(sender.user === "" ? line : spokenBy(sender.user, line), sender, answer);
+    if (sender.name === "") take(line, sender, answer);
+    else if (sender.user === "") take(withoutFile(line), sender, answer);
+    else takeOfUser(withoutFile(spokenBy(sender.user, line)), sender, answer);
+  }
+
+  /** What a user sends is limited, and so is what of it is audited to no end. */
+  function takeOfUser(line: DeskLine, sender: LineSender, answer: Answer): void {
+    const { user } = sender;
+    const isTaken = limits.allowsLine(user);
+    const taken = isTaken ? line : refused(line, "LINES_TOO_MANY");
+    if (taken.kind === "refused" && !limits.auditsRefusal(user)) {
+      answer(refusal(taken.n, taken.code));
+      return;
+    }
+    // What was not taken may be sent again with its number.
+    take(taken, isTaken ? sender : { ...sender, session: "", sessionOfOther: "" }, answer);
   }
 
   function take(line: DeskLine, sender: LineSender, answer: Answer): void {
@@ -133,13 +151,27 @@ export function deskCommands({
       return;
     }
     void dump(user, file)
-      .catch(() => false)
-      .then((written) =>
-        answer(written ? lineOf(n, reply, `,"file":"${file}"`) : refusal(n, "DUMP_FAILED")),
-      );
+      .catch((): DeskRefusal => "DUMP_FAILED")
+      .then((why) => answer(why ? refusal(n, why) : lineOf(n, reply, `,"file":"${file}"`)));
   }
 
   return { submit };
+}
+
+/** Files are written for the holder of the desk's token alone: everybody else gets the log as a stream. */
+function withoutFile(line: DeskLine): DeskLine {
+  return line.kind === "command" && line.command.name === "DUMPLOG"
+    ? refused(line, "DUMP_FORBIDDEN")
+    : line;
+}
+
+function refused(line: DeskLine, code: DeskRefusal): Refused {
+  return {
+    n: line.n,
+    kind: "refused",
+    code,
+    read: line.kind === "command" ? line.command : line.read,
+  };
 }
 
 /** A reply as the sender reads it; `shown` is what is told beside it of a command that was done. */

@@ -2,7 +2,7 @@
 import { eventsOf, parseAuditEntry, type AuditEvent } from "../stored/audit.ts";
 import type { AccountId } from "../../../domain/ids.ts";
 import { auditOf, nextOf } from "../audit/merged.ts";
-import type { LogSource } from "./dump.ts";
+import type { LogSource } from "./log.ts";
 
 export interface EventsPage {
   readonly events: readonly (AuditEvent & { readonly atMs: number; readonly server: string })[];

@@ -26,7 +26,7 @@ import { answerLines } from "./commands-http.ts";
 import type { CommandSocket } from "./commands-socket.ts";
 import type { DeskCommands } from "./commands.ts";
 import { balancesOf, depositAll, lookUp, open, PAYOUT_BP } from "./contracts.ts";
-import { streamLog, type LogSource } from "./dump.ts";
+import { streamLog, type LogSource } from "./log.ts";
 import { eventsAfter, isEventCursor } from "./events.ts";
 import { findSold, sell } from "./sales.ts";
 import { lineSender } from "./sender.ts";

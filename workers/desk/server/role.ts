@@ -12,9 +12,11 @@ import { connectRedis } from "../../runtime/redis-client.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 import { commandSockets, type CommandSocket } from "./commands-socket.ts";
 import { deskCommands, type DeskCommands } from "./commands.ts";
-import { writeLog, type LogSource } from "./dump.ts";
+import { dumpFiles } from "./dump-files.ts";
 import { deskApp } from "./http.ts";
 import { lane } from "./lane.ts";
+import { UserLimits } from "./limits.ts";
+import { logPieces, type LogSource } from "./log.ts";
 import { lineSender } from "./sender.ts";
 import { stockQuotes } from "./stock-quotes.ts";
 
@@ -87,6 +89,7 @@ function commandsOf(
   log: LogSource,
 ): DeskCommands {
   const server = env.FANFARE_CONSUMER;
+  const files = dumpFiles(env.FANFARE_DATA);
   return deskCommands({
     partitions,
     prices: env.FANFARE_QUOTES_KIND,
@@ -107,7 +110,11 @@ function commandsOf(
       now: Date.now,
       streamed: env.FANFARE_QUOTES_SYMBOLS,
     }),
-    dump: (user, file) => writeLog(log, env.FANFARE_DATA, user, file),
+    dump: (user, file) => files.write(user, file, logPieces(log, user)),
+    limits: new UserLimits({
+      linesPerSecond: env.FANFARE_DESK_LINES_PER_SECOND,
+      now: () => performance.now(),
+    }),
   });
 }
 

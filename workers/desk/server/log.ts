@@ -1,6 +1,4 @@
-/** DUMPLOG: the audit log of one user or of all, written piece by piece, so that a log of any length fits. */
-import { mkdirSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
+/** The audit log of one user or of all, read piece by piece, so that a log of any length fits. */
 import type { AccountId } from "../../../domain/ids.ts";
 import type { PartitionMap } from "../../../redis/keys.ts";
 import { auditOf } from "../audit/merged.ts";
@@ -33,30 +31,6 @@ export async function* logPieces(
     }
   }
   yield piece + LOG_TAIL;
-}
-
-/** Under `dumps` in the data folder; the file appears once it is whole. */
-export async function writeLog(
-  source: LogSource,
-  folder: string,
-  user: string,
-  file: string,
-): Promise<boolean> {
-  const dumps = join(folder, "dumps");
-  mkdirSync(dumps, { recursive: true });
-  const unfinished = join(dumps, `.${file}.${crypto.randomUUID()}`);
-  try {
-    const sink = Bun.file(unfinished).writer();
-    for await (const piece of logPieces(source, user)) {
-      await sink.write(piece);
-      await sink.flush();
-    }
-    await sink.end();
-    renameSync(unfinished, join(dumps, file));
-    return true;
-  } finally {
-    rmSync(unfinished, { force: true });
-  }
 }
 
 export function streamLog(source: LogSource, user: string): Response {

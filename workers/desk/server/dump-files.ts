@@ -1,0 +1,104 @@
+/**
+ * The files that DUMPLOG writes, in `dumps` of the data folder: those of all
+ * users' logs there, those of one user's in a folder of the user. Each folder is
+ * bounded in number and size, so the disk is never filled by asking for logs, and
+ * nobody's file is overwritten by another user's. One file is written at a time.
+ */
+import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { DeskRefusal } from "../../../domain/desk/refusals.ts";
+
+export interface DumpBounds {
+  /** Of one folder. */
+  readonly files: number;
+  readonly bytesOfUser: number;
+  readonly bytesOfAll: number;
+  /** Folders of users. */
+  readonly folders: number;
+}
+
+const BOUNDS: DumpBounds = {
+  files: 64,
+  bytesOfUser: 256 * 1024 ** 2,
+  bytesOfAll: 8 * 1024 ** 3,
+  folders: 1_000,
+};
+/** What a server that was killed left unfinished is removed after this. */
+const UNFINISHED_MS = 3_600_000;
+
+export interface DumpFiles {
+  /** Replies why it was not written, if it was not; empty stands for all users. Rejects as the log or the disk does. */
+  write(user: string, file: string, log: AsyncIterable<string>): Promise<DeskRefusal | undefined>;
+}
+
+export function dumpFiles(data: string, bounds: DumpBounds = BOUNDS): DumpFiles {
+  const dumps = join(data, "dumps");
+  let last: Promise<unknown> = Promise.resolve();
+
+  async function writeNow(
+    user: string,
+    file: string,
+    log: AsyncIterable<string>,
+  ): Promise<DeskRefusal | undefined> {
+    // No file is called so, and no user.
+    const folder = user === "" ? dumps : join(dumps, `@${user}`);
+    const room = roomIn(user, folder, file);
+    if (room === undefined) return "DUMP_FULL";
+    mkdirSync(folder, { recursive: true });
+    const unfinished = join(folder, `~${file}.${crypto.randomUUID()}`);
+    try {
+      const sink = Bun.file(unfinished).writer();
+      let bytes = 0;
+      for await (const piece of log) {
+        bytes += Buffer.byteLength(piece);
+        if (bytes > room) break;
+        await sink.write(piece);
+        await sink.flush();
+      }
+      await sink.end();
+      if (bytes > room) return "DUMP_FULL";
+      renameSync(unfinished, join(folder, file));
+      return undefined;
+    } finally {
+      rmSync(unfinished, { force: true });
+    }
+  }
+
+  /** How many bytes a file may have, beside the others that are there; undefined where there are too many. */
+  function roomIn(user: string, folder: string, file: string): number | undefined {
+    const others = filesOf(folder).filter(({ name }) => name !== file);
+    if (others.length >= bounds.files) return undefined;
+    const known = others.length > 0 || statSync(folder, { throwIfNoEntry: false }) !== undefined;
+    if (user !== "" && !known && foldersOf(dumps) >= bounds.folders) return undefined;
+    const most = user === "" ? bounds.bytesOfAll : bounds.bytesOfUser;
+    return most - others.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  return {
+    async write(user, file, log) {
+      const written = last.then(() => writeNow(user, file, log));
+      last = written.catch(() => {});
+      return await written;
+    },
+  };
+}
+
+function filesOf(folder: string): { readonly name: string; readonly bytes: number }[] {
+  const files: { readonly name: string; readonly bytes: number }[] = [];
+  for (const name of entriesOf(folder)) {
+    const path = join(folder, name);
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (!found?.isFile()) continue;
+    if (name.startsWith("~") && Date.now() - found.mtimeMs > UNFINISHED_MS) rmSync(path);
+    else files.push({ name, bytes: found.size });
+  }
+  return files;
+}
+
+function foldersOf(dumps: string): number {
+  return entriesOf(dumps).filter((name) => name.startsWith("@")).length;
+}
+
+function entriesOf(folder: string): string[] {
+  return statSync(folder, { throwIfNoEntry: false }) ? readdirSync(folder) : [];
+}
