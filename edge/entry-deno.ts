@@ -19,6 +19,7 @@ declare const Deno: {
 };
 
 const DRAIN_MS = 10_000;
+const LAST_ANSWERS_MS = 1_000;
 
 const env = readEnv(Deno.env.toObject());
 if (!env.ok) {
@@ -68,7 +69,9 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 
 async function drain(): Promise<void> {
   stop.abort();
-  void server.shutdown();
+  const shut = server.shutdown();
   await tasks.settled(DRAIN_MS);
+  // The last answers are on their way.
+  await Promise.race([shut, new Promise((resolve) => setTimeout(resolve, LAST_ANSWERS_MS))]);
   Deno.exit(0);
 }

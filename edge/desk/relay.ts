@@ -6,12 +6,13 @@
  * desk knows them again. Otherwise the sender is told that it is not known.
  */
 import { isRepeatable, parseDeskLine } from "../../domain/desk/command.ts";
-import { lineCutter } from "../../domain/desk/lines.ts";
 import { DESK_REFUSALS, type DeskRefusal } from "../../domain/desk/refusals.ts";
+import { lineCutter, type LineWork } from "../../http/lines.ts";
+import { log } from "../log.ts";
 import type { DeskServer, DeskServers, Later } from "./servers.ts";
 
 /** A chunk is as much as the desk does in one step. */
-export const MAX_CHUNK_LINES = 512;
+const MAX_CHUNK_LINES = 512;
 
 export interface Sender {
   readonly servers: DeskServers;
@@ -60,6 +61,35 @@ export async function* relay(
     if (!rest.every((line) => isRepeatable(line, session))) break;
   } while (servers.clock() < giveUpAtMs);
   yield lines.slice(answered).map((line) => refusalOf(line, refusal));
+}
+
+/** The lines of one connection: the next chunk goes when the one before is answered. */
+export function relayedLines(
+  sender: Sender,
+  { maxOpen = MAX_CHUNK_LINES, whyOver }: { maxOpen?: number; whyOver: () => string | undefined },
+): LineWork {
+  async function relayAll(
+    lines: readonly string[],
+    answer: (index: number, reply: string) => void,
+    isGone: () => boolean,
+  ): Promise<void> {
+    let index = 0;
+    for await (const replies of relay(sender, lines)) {
+      if (isGone()) return;
+      for (const reply of replies) answer(index++, reply);
+    }
+  }
+  return {
+    ...{ chunkLines: MAX_CHUNK_LINES, maxOpen, order: "sent", whyOver },
+    take(lines, answer, isGone) {
+      const done = relayAll(lines, answer, isGone);
+      sender.later(done.catch(() => {}));
+      return done;
+    },
+    failed(error) {
+      log.error("lines to the desk failed", { error: (error as Error).name });
+    },
+  };
 }
 
 /** A reply as the sender reads it. */

@@ -1,5 +1,7 @@
 /** An edge that is told to end finishes what is under way, and then ends. */
 import { expect, test } from "bun:test";
+import { startPeer } from "../support/tcp.ts";
+import { startTradingDesk } from "../support/trading-desk.ts";
 import { until } from "../support/wait.ts";
 import { connect, eventsOf, post, SIGNAL } from "./client.ts";
 import { HOME } from "./harness.ts";
@@ -26,6 +28,70 @@ test.each(["Bun", "Deno"] as const)(
       expect(await socket.closed).toBe(1001);
       expect((await world.jobs(String(answer["id"]))).length).toBeGreaterThan(0);
     } finally {
+      await world.stop();
+    }
+  },
+  30_000,
+);
+
+test.each(["Bun", "Deno"] as const)(
+  "on SIGTERM the edge on %s answers the desk's lines that it took, and then hangs up",
+  async (name) => {
+    const world = await startWorld();
+    let answers: (() => void)[] = [];
+    const asked = new Set<string>();
+    const source = await startPeer((socket, question) => {
+      const [symbol = "", user = ""] = question.trimEnd().split(",");
+      asked.add(symbol);
+      answers.push(() => void socket.end(`7.00,${symbol},${user},${Date.now()},c2VjcmV0\n`));
+    });
+    const desk = await startTradingDesk({ servers: 1, env: { FANFARE_QUOTES_ASKED: source.url } });
+    const edge = await RUNTIMES[name]({
+      ...world.settings,
+      FANFARE_DESK_URLS: desk.servers[0]!.url,
+      FANFARE_DESK_TOKEN: desk.token,
+    });
+    try {
+      const bearer = async (sub: string) => ({
+        authorization: `Bearer ${await world.token({ sub, scope: "desk:trade" })}`,
+      });
+      const command = async (sub: string, body: string): Promise<string> => {
+        const init = { method: "POST", headers: await bearer(sub), body };
+        return await (await fetch(`${edge.url}/v1/desk/commands`, init)).text();
+      };
+      for (const user of ["a", "b"]) await command(user, `ADD,${user},9.00`);
+      const headers = await bearer("a");
+      const socket = new WebSocket(`${edge.url.replace("http", "ws")}/v1/desk/ws`, { headers });
+      const told: string[] = [];
+      socket.addEventListener("message", ({ data }) => void told.push(String(data)));
+      const closed = new Promise<number>((resolve) => {
+        socket.addEventListener("close", ({ code }) => resolve(code));
+      });
+      await new Promise((resolve) => socket.addEventListener("open", resolve));
+      socket.send("QUOTE,a,AA");
+      const posted = command("b", "QUOTE,b,BB");
+      await until("both wait for their quotes", () => asked.size === 2);
+      const stopped = edge.stop();
+      await until("the edge takes no more", () =>
+        fetch(`${edge.url}/healthz`).then(
+          () => false,
+          () => true,
+        ),
+      );
+      // Whoever waits is asked for again.
+      const quoting = setInterval(() => {
+        for (const answer of answers) answer();
+        answers = [];
+      }, 10);
+      expect(await posted).toInclude('"priceCents":700');
+      expect(await closed).toBe(1001);
+      clearInterval(quoting);
+      // Deno closes its sockets itself as soon as it takes no more.
+      if (name === "Bun") expect(told.join("")).toInclude('"priceCents":700');
+      expect(await stopped).toBe(0);
+    } finally {
+      await desk.stop();
+      source.stop();
       await world.stop();
     }
   },

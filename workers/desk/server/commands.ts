@@ -3,6 +3,7 @@
  * done in the order they came; a user whose command waits for a quote holds up
  * nobody else. Nothing is kept here that another server would miss.
  */
+import { getLogger } from "@logtape/logtape";
 import {
   parseDeskLine,
   QUOTED_COMMANDS,
@@ -11,12 +12,15 @@ import {
 } from "../../../domain/desk/command.ts";
 import { DESK_REFUSALS, type DeskRefusal } from "../../../domain/desk/refusals.ts";
 import type { AccountId } from "../../../domain/ids.ts";
+import type { LineWork } from "../../../http/lines.ts";
 import type { PartitionMap } from "../../../redis/keys.ts";
-import type { ReadyCommand, Reply } from "../accounts/execute.ts";
+import { MAX_COMMANDS, type ReadyCommand, type Reply } from "../accounts/execute.ts";
 import type { Done, Lane } from "./lane.ts";
 import type { UserLimits } from "./limits.ts";
 import { sessionAt, type LineSender } from "./sender.ts";
 import type { StockQuote, StockQuotes } from "./stock-quotes.ts";
+
+const log = getLogger(["fanfare", "desk"]);
 
 /** A reply line, without its newline. */
 export type Answer = (reply: string) => void;
@@ -184,4 +188,26 @@ function lineOf(n: number | null, reply: Reply | undefined, shown = ""): string 
 
 function refusal(n: number | null, code: DeskRefusal, transaction: number | null = null): string {
   return `{"n":${n},"transaction":${transaction},"ok":false,"code":"${code}","message":"${DESK_REFUSALS[code]}"}`;
+}
+
+/** The commands of one connection as lines; a log of all holds what was answered on it before. */
+export function lineWork(
+  commands: DeskCommands,
+  sender: LineSender,
+  bounds: Pick<LineWork, "maxOpen" | "order">,
+): LineWork {
+  return {
+    ...bounds,
+    chunkLines: MAX_COMMANDS,
+    waitsForAll: (line) => line.includes("DUMPLOG"),
+    take(lines, answer) {
+      lines.forEach((line, index) => {
+        commands.submit(line, sender, (reply) => answer(index, reply));
+      });
+      return undefined;
+    },
+    failed(error) {
+      log.error("lines of a connection failed", { error: (error as Error).name });
+    },
+  };
 }

@@ -50,12 +50,7 @@ export const role: Role = async (env, stop, ready) => {
       const session = searchParams.get("session") ?? "";
       const asks = pathname === "/v1/desk/ws" && isBearer(request, token);
       if (asks && (session === "" || ID_PATTERN.test(session))) {
-        const data: CommandSocket = {
-          sender: lineSender("", "", session),
-          open: 0,
-          replies: [],
-          waiting: [],
-        };
+        const data: CommandSocket = { sender: lineSender("", "", session) };
         if (listening.upgrade(request, { data })) return undefined;
       }
       return await app.fetch(request, { server: listening });
