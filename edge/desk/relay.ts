@@ -8,6 +8,7 @@
 import { isRepeatable, parseDeskLine } from "../../domain/desk/command.ts";
 import { DESK_REFUSALS, type DeskRefusal } from "../../domain/desk/refusals.ts";
 import { lineCutter, type LineWork } from "../../http/lines.ts";
+import { nameOf, placeOf } from "../../http/place.ts";
 import { log } from "../log.ts";
 import type { DeskServer, DeskServers, Later } from "./servers.ts";
 
@@ -87,7 +88,7 @@ export function relayedLines(
       return done;
     },
     failed(error) {
-      log.error("lines to the desk failed", { error: (error as Error).name });
+      log.error("lines to the desk failed", { error: nameOf(error), at: placeOf(error) });
     },
   };
 }

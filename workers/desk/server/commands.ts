@@ -13,6 +13,7 @@ import {
 import { DESK_REFUSALS, type DeskRefusal } from "../../../domain/desk/refusals.ts";
 import type { AccountId } from "../../../domain/ids.ts";
 import type { LineWork } from "../../../http/lines.ts";
+import { nameOf, placeOf } from "../../../http/place.ts";
 import type { PartitionMap } from "../../../redis/keys.ts";
 import { MAX_COMMANDS, type ReadyCommand, type Reply } from "../accounts/execute.ts";
 import type { Done, Lane } from "./lane.ts";
@@ -155,7 +156,10 @@ export function deskCommands({
       return;
     }
     void dump(user, file)
-      .catch((): DeskRefusal => "DUMP_FAILED")
+      .catch((error: unknown): DeskRefusal => {
+        log.error("a log was not written", { error: nameOf(error), at: placeOf(error) });
+        return "DUMP_FAILED";
+      })
       .then((why) => answer(why ? refusal(n, why) : lineOf(n, reply, `,"file":"${file}"`)));
   }
 
@@ -207,7 +211,7 @@ export function lineWork(
       return undefined;
     },
     failed(error) {
-      log.error("lines of a connection failed", { error: (error as Error).name });
+      log.error("lines of a connection failed", { error: nameOf(error), at: placeOf(error) });
     },
   };
 }

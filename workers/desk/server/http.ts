@@ -1,8 +1,9 @@
 /**
  * The desk's HTTP interface. It keeps no state: any desk server answers any
- * call. A 503 means that a call may or may not have taken effect; sending it
- * again under the same ids is always safe.
+ * call. A 503, or the 500 of a bug, means that a call may or may not have taken
+ * effect; sending it again under the same ids is always safe.
  */
+import { getLogger } from "@logtape/logtape";
 import type { Server } from "bun";
 import { Hono, type Context } from "hono";
 import { bearerAuth } from "hono/bearer-auth";
@@ -11,6 +12,7 @@ import { HTTPException } from "hono/http-exception";
 import * as v from "valibot";
 import { DESK_USER_PATTERN } from "../../../domain/desk/command.ts";
 import { problemOf, type ErrorCode, type Fault } from "../../../domain/error-codes.ts";
+import { nameOf, placeOf } from "../../../http/place.ts";
 import type { PartitionMap } from "../../../redis/keys.ts";
 import { DeskKeys } from "../stored/keys.ts";
 import { ID_PATTERN, type AccountId } from "../../../domain/ids.ts";
@@ -32,6 +34,9 @@ import { findSold, sell } from "./sales.ts";
 import { lineSender } from "./sender.ts";
 import { isCursor, settlementsAfter } from "./settlements.ts";
 import type { Redis } from "../../runtime/redis.ts";
+import { isStoreAway } from "../../store-away.ts";
+
+const logger = getLogger(["fanfare", "desk"]);
 
 /** A thousand orders with the longest ids. */
 const MAX_BODY_BYTES = 512 * 1024;
@@ -64,9 +69,12 @@ export function deskApp({
   log,
 }: Desk): Hono<DeskHono> {
   const app = new Hono<DeskHono>();
-  app.onError((error, c) =>
-    error instanceof HTTPException ? error.getResponse() : problem(c, "STORE_UNAVAILABLE"),
-  );
+  app.onError((error, c) => {
+    if (error instanceof HTTPException) return error.getResponse();
+    if (isStoreAway(error)) return problem(c, "STORE_UNAVAILABLE");
+    logger.error("a request failed", { error: nameOf(error), at: placeOf(error) });
+    return problem(c, "INTERNAL");
+  });
   app.notFound((c) => problem(c, "ROUTE_UNKNOWN"));
   app.get("/healthz", async (c) => {
     await redis.send("PING", []);

@@ -3,6 +3,8 @@
  * in order, and while that is under way the next batch gathers. So a commit holds
  * the more commands the busier the desk is, and none waits for a timer.
  */
+import { getLogger } from "@logtape/logtape";
+import { nameOf, placeOf } from "../../../http/place.ts";
 import type { DeskCall } from "../stored/transaction.ts";
 import { AccountBook } from "../accounts/book.ts";
 import {
@@ -12,6 +14,9 @@ import {
   type Reply,
 } from "../accounts/execute.ts";
 import type { Redis } from "../../runtime/redis.ts";
+import { isStoreAway } from "../../store-away.ts";
+
+const log = getLogger(["fanfare", "desk"]);
 
 /** What became of a command; undefined where Redis did not answer, so that nobody knows. */
 export type Done = (reply: Reply | undefined) => void;
@@ -40,8 +45,11 @@ export function lane({ redis, pendingValidMs, ...call }: LaneOptions): Lane {
       let replies: readonly Reply[] | undefined;
       try {
         replies = await executeCommands(accounts, batch, pendingValidMs);
-      } catch {
+      } catch (error) {
         // Done or not: each sender is told that it is not known.
+        if (!isStoreAway(error)) {
+          log.error("commands failed", { error: nameOf(error), at: placeOf(error) });
+        }
       }
       for (const [index, done] of waiting.entries()) done(replies?.[index]);
     }
