@@ -226,7 +226,7 @@ describe("the lines of a body", () => {
     const text = new Response(replies).text();
     await until("two are taken", () => open.length === 2);
     stop();
-    await until("nobody waits for more", () => body.isCancelled());
+    await until("no more is read", () => body.isCancelled());
     for (const { answer } of open) answer();
     expect(await text).toBe("a\nb\n");
     expect(open).toHaveLength(2);
@@ -293,7 +293,7 @@ describe("the lines of a body", () => {
   });
 
   test.each(["at once", "later"])(
-    "that fail (%s) break the answer off, so that nobody takes it for whole, and are reported",
+    "that fail (%s) break the answer off, so that it is not taken for whole, and are reported",
     async (when) => {
       const bug = new Error("a bug");
       const { work, failures } = heldWork({

@@ -290,7 +290,7 @@ export function answerStream(
   return new ReadableStream<Uint8Array>({
     start() {
       void read()
-        // The sender broke off: what it sent is done, and there is nobody to tell.
+        // The sender broke off: what it sent is done, and no reply can reach it.
         .catch(() => {})
         .finally(() => {
           stop.removeEventListener("abort", onStop);

@@ -30,7 +30,7 @@ export const DESK_REFUSALS = {
   COMMAND_NUMBER_REUSED:
     "The number was used in this session for another command. Nothing was done: send this one with a higher number.",
   LINES_TOO_MANY:
-    "You have sent more lines than a user may in this time. Nothing was done: send the line again in a few seconds.",
+    "You have sent more lines than a user may in this time. This one was not taken: send it again in a few seconds.",
   DUMP_FORBIDDEN: "No log is written to a file for you. GET /v1/desk/log streams it.",
   DUMP_FULL:
     "The log does not fit into the folder of dumps. Remove files there, or GET /v1/desk/log, which streams it.",

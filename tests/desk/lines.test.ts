@@ -243,7 +243,7 @@ describe("lines of one user", () => {
     return events;
   };
 
-  test("write no log to a file, whoever's it is, and the holder of the desk's token does", async () => {
+  test("write no log to a file: only the holder of the desk's token has files written", async () => {
     await send(["ADD,dumper,1.00"]);
     const headers = { ...bearer(), "desk-sender": "an-administrator" };
     const body = "DUMPLOG,dumper,x.xml\nDUMPLOG,x.xml";

@@ -135,7 +135,7 @@ describe.each(Object.entries(RUNTIMES))("on %s", (runtime, launch) => {
     }
   });
 
-  test("no log is written to a file for anybody: it is streamed", async () => {
+  test("no log is written to a file for any sender: it is streamed", async () => {
     const user = ours("dumper");
     const own = await bearer(user);
     const forbidden = { ok: false, code: "DUMP_FORBIDDEN" };

@@ -62,8 +62,8 @@ test.each(["Bun", "Deno"] as const)(
       for (const user of ["a", "b"]) await command(user, `ADD,${user},9.00`);
       const headers = await bearer("a");
       const socket = new WebSocket(`${edge.url.replace("http", "ws")}/v1/desk/ws`, { headers });
-      const told: string[] = [];
-      socket.addEventListener("message", ({ data }) => void told.push(String(data)));
+      const replies: string[] = [];
+      socket.addEventListener("message", ({ data }) => void replies.push(String(data)));
       const closed = new Promise<number>((resolve) => {
         socket.addEventListener("close", ({ code }) => resolve(code));
       });
@@ -78,7 +78,7 @@ test.each(["Bun", "Deno"] as const)(
           () => true,
         ),
       );
-      // Whoever waits is asked for again.
+      // A quote that does not come is asked for again.
       const quoting = setInterval(() => {
         for (const answer of answers) answer();
         answers = [];
@@ -87,7 +87,7 @@ test.each(["Bun", "Deno"] as const)(
       expect(await closed).toBe(1001);
       clearInterval(quoting);
       // Deno closes its sockets itself as soon as it takes no more.
-      if (name === "Bun") expect(told.join("")).toInclude('"priceCents":700');
+      if (name === "Bun") expect(replies.join("")).toInclude('"priceCents":700');
       expect(await stopped).toBe(0);
     } finally {
       await desk.stop();

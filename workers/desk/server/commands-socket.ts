@@ -40,7 +40,7 @@ export function commandSockets(
         send: (text: string) => void socket.send(text),
         close: (code: number, reason: string) => void socket.close(code, reason),
       };
-      // Replies of several partitions come in one turn of the event loop.
+      // Replies of several partitions come in one round of the event loop.
       socket.data.lines = answerSocket(own, work, { soon: setImmediate });
       if (stop.aborted) socket.data.lines.stop();
     },

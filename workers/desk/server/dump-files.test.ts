@@ -28,7 +28,7 @@ async function* log(...pieces: readonly string[]): AsyncGenerator<string> {
 const open = () => dumpFiles(data, BOUNDS);
 const read = (path: string): string => readFileSync(join(data, "dumps", path), "utf8");
 
-test("a user's files are in the user's own folder, so that nobody overwrites another's", async () => {
+test("a user's files are in the user's own folder, so that none overwrites another's", async () => {
   const files = open();
   for (const user of ["", "alice", "bob"]) {
     expect(await files.write(user, "log.xml", log(`of ${user}`))).toBeUndefined();

@@ -2,7 +2,7 @@
  * The files that DUMPLOG writes, in `dumps` of the data folder: those of all
  * users' logs there, those of one user's in a folder of the user. Each folder is
  * bounded in number and size, so the disk is never filled by asking for logs, and
- * nobody's file is overwritten by another user's. One file is written at a time.
+ * no file is overwritten by another user's. One file is written at a time.
  */
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -27,7 +27,7 @@ const BOUNDS: DumpBounds = {
 const UNFINISHED_MS = 3_600_000;
 
 export interface DumpFiles {
-  /** Replies why it was not written, if it was not; empty stands for all users. Rejects as the log or the disk does. */
+  /** Replies why it was not written, if it was not; an empty user means all. Rejects as the log or the disk does. */
   write(user: string, file: string, log: AsyncIterable<string>): Promise<DeskRefusal | undefined>;
 }
 

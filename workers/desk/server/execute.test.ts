@@ -292,7 +292,7 @@ describe("the desk's commands", () => {
     expect(await execute([add(others[0]!)])).toMatchObject([{ balanceCents: 700 }]);
   });
 
-  test("what an earlier version stored of a session is found by its sender, whoever it was", async () => {
+  test("what an earlier version stored of a session is found by its sender, by any of the three kinds", async () => {
     const keys = new DeskKeys(1);
     await lines(["ADD,u,7.00"]);
     await redis.send("HSET", [keys.sessions, "u", "s", "u s", "5 2 =b700,"]);

@@ -95,7 +95,7 @@ test("a Redis that dies under a request is STORE_UNAVAILABLE, and no bug", async
   const own = await startRedis();
   const client = connectRedis(own.url);
   await client.send("PING", []);
-  const kept = redis;
+  const shared = redis;
   redis = client;
   try {
     // Redis says nothing from here on, so the request is under way when it dies.
@@ -105,7 +105,7 @@ test("a Redis that dies under a request is STORE_UNAVAILABLE, and no bug", async
     expect(await asked).toEqual([503, "STORE_UNAVAILABLE"]);
     expect(logged).toEqual([]);
   } finally {
-    redis = kept;
+    redis = shared;
     client.close();
     await own.stop();
   }

@@ -190,7 +190,7 @@ export class AccountDraft implements Account {
     return undefined;
   }
 
-  /** Of each sender the newest sessions are kept: nobody pushes out another's, unless there are very many. */
+  /** Of each sender the newest sessions are remembered. One sender pushes out another's only where there are very many. */
   answer(name: string, reply: string): void {
     for (const each of this.#sessions) {
       if (each.name !== name) continue;
@@ -200,15 +200,15 @@ export class AccountDraft implements Account {
     }
     const sender = senderOfSession(name);
     let ofSender = 0;
-    const kept: Session[] = [];
+    const sessions: Session[] = [];
     for (const each of [{ name, reply, isChanged: true }, ...this.#sessions]) {
       const isOfSender = senderOfSession(each.name) === sender;
       if (isOfSender) ofSender += 1;
       const isOver = isOfSender && ofSender > MAX_SESSIONS;
-      if (isOver || kept.length === MAX_ALL_SESSIONS) this.#forgotten.push(each.name);
-      else kept.push(each);
+      if (isOver || sessions.length === MAX_ALL_SESSIONS) this.#forgotten.push(each.name);
+      else sessions.push(each);
     }
-    this.#sessions = kept;
+    this.#sessions = sessions;
     this.#sessionsChanged = true;
   }
 

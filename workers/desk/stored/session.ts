@@ -31,7 +31,7 @@ export function senderOfSession(name: string): string | undefined {
 }
 
 /**
- * Sessions that were stored before their senders were told apart have the name
+ * Sessions that were stored before they were separated by sender have the name
  * alone. Another sender than the account's own user finds theirs under it.
  */
 export function nameWithoutSender(name: string): string | undefined {
@@ -66,7 +66,7 @@ const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
 const COMMA = 44;
 
-/** FNV-1a of 32 bits: it finds mistakes. Whoever looks for two commands of one digest deceives only themselves. */
+/** FNV-1a of 32 bits: it finds mistakes. A sender who looks for two commands of one digest deceives only themselves. */
 export function digestOf({ name, symbol, cents, more }: DigestedCommand): string {
   let hash = mixText(mixText(FNV_OFFSET, name), symbol);
   // Amounts have up to 40 bits.
