@@ -263,7 +263,7 @@ describe("lines of one user", () => {
   test("beyond the rate are refused by name and not done, may be sent again, and hardly any is audited", async () => {
     const own = await startTradingDesk({
       servers: 1,
-      recorder: false,
+      audit: false,
       env: { FANFARE_DESK_LINES_PER_SECOND: "25" },
     });
     const headers = { authorization: `Bearer ${own.token}` };

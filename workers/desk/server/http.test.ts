@@ -69,7 +69,7 @@ test("a bug is answered as INTERNAL, and logged by its name and place alone", as
   await redis.send("XADD", [keys.audit, "*", ...entry]);
   expect(await ask("/v1/desk/events?user=u")).toEqual([500, "INTERNAL"]);
   expect(errors()).toEqual([
-    { error: "TypeError", at: expect.stringMatching(/^redis\/desk-audit\.ts:\d+$/) },
+    { error: "TypeError", at: expect.stringMatching(/^workers\/desk\/stored\/audit\.ts:\d+$/) },
   ]);
   expect(JSON.stringify(logged)).not.toInclude("secret");
 });
@@ -77,7 +77,7 @@ test("a bug is answered as INTERNAL, and logged by its name and place alone", as
 test("a Redis that refuses what a bug sends it is no Redis that is away", async () => {
   await redis.send("SET", [keys.balances, "no hash"]);
   expect(await ask("/v1/accounts/a")).toEqual([500, "INTERNAL"]);
-  expect(errors()).toMatchObject([{ error: "RedisError" }]);
+  expect(errors()).toMatchObject([{ error: "RedisError ERR_REDIS_SERVER_ERROR" }]);
 });
 
 test("a store that takes nothing for now is STORE_UNAVAILABLE, and no bug", async () => {
@@ -117,5 +117,5 @@ test("commands that fail for a bug are answered as not known, and the bug is log
   const add = { name: "ADD", user: "u", symbol: "", cents: 1, priceCents: 0, quoteTimeMs: 0 };
   const reply = await new Promise((resolve) => own.add({ ...add, session: "", n: 0 }, resolve));
   expect(reply).toBeUndefined();
-  expect(errors()).toMatchObject([{ error: "RedisError" }]);
+  expect(errors()).toMatchObject([{ error: "RedisError ERR_REDIS_SERVER_ERROR" }]);
 });

@@ -34,7 +34,7 @@ import { findSold, sell } from "./sales.ts";
 import { lineSender } from "./sender.ts";
 import { isCursor, settlementsAfter } from "./settlements.ts";
 import type { Redis } from "../../runtime/redis.ts";
-import { isStoreAway } from "../../store-away.ts";
+import { isOutage } from "../../runtime/outage.ts";
 
 const logger = getLogger(["fanfare", "desk"]);
 
@@ -71,7 +71,7 @@ export function deskApp({
   const app = new Hono<DeskHono>();
   app.onError((error, c) => {
     if (error instanceof HTTPException) return error.getResponse();
-    if (isStoreAway(error)) return problem(c, "STORE_UNAVAILABLE");
+    if (isOutage(error)) return problem(c, "STORE_UNAVAILABLE");
     logger.error("a request failed", { error: nameOf(error), at: placeOf(error) });
     return problem(c, "INTERNAL");
   });

@@ -14,7 +14,7 @@ import {
   type Reply,
 } from "../accounts/execute.ts";
 import type { Redis } from "../../runtime/redis.ts";
-import { isStoreAway } from "../../store-away.ts";
+import { isOutage } from "../../runtime/outage.ts";
 
 const log = getLogger(["fanfare", "desk"]);
 
@@ -47,7 +47,7 @@ export function lane({ redis, pendingValidMs, ...call }: LaneOptions): Lane {
         replies = await executeCommands(accounts, batch, pendingValidMs);
       } catch (error) {
         // Done or not: each sender is told that it is not known.
-        if (!isStoreAway(error)) {
+        if (!isOutage(error)) {
           log.error("commands failed", { error: nameOf(error), at: placeOf(error) });
         }
       }
