@@ -58,7 +58,7 @@ export async function reconcilerFaults(world: World, traded: Traded): Promise<st
 async function askReconciler({ env }: World): Promise<Reconciliation> {
   const file = join(env["FANFARE_DATA"] ?? "", "reconciliation.json");
   const words = ["--since", "1h", "--grace", "0s", "--unknown", "0s", "--json", file];
-  const child = Bun.spawn([process.execPath, "workers/commands/reconcile.ts", ...words], {
+  const child = Bun.spawn([process.execPath, "workers/commands/main.ts", "reconcile", ...words], {
     env: { ...process.env, ...env },
     stdout: "ignore",
     stderr: "pipe",

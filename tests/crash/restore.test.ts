@@ -10,7 +10,7 @@ import { connectDesk } from "../../workers/copier/brokers/desk/desk.ts";
 import { run } from "../../workers/runtime/redis.ts";
 import { auditEvents, booksOf, PARTITIONS, sumsOf } from "../support/desk-audit.ts";
 import { freePort } from "../support/ports.ts";
-import { startRole, type RoleProcess } from "../support/role.ts";
+import { runCommand, startRole, type RoleProcess } from "../support/role.ts";
 import {
   sendLines,
   startTradingDesk,
@@ -99,14 +99,15 @@ async function sellSome(bucket: string): Promise<number> {
   return sold;
 }
 
-const restore = (...words: string[]) => call("workers/commands/restore.ts", ...words);
-const prove = () => call("workers/commands/prove.ts");
+const restore = (...words: string[]) => call("desk:restore", ...words);
+const prove = () => call("desk:prove");
 
-async function call(...words: string[]): Promise<{ code: number; said: string }> {
-  const command = [process.execPath, "--no-env-file", ...words];
-  const child = Bun.spawn(command, { env: { ...process.env, ...desk.env }, stderr: "inherit" });
-  const said = await new Response(child.stdout).text();
-  return { code: await child.exited, said };
+async function call(
+  ...words: readonly [name: string, ...words: string[]]
+): Promise<{ code: number; said: string }> {
+  const { code, out, err } = await runCommand(desk.env, ...words);
+  if (err !== "") console.error(err);
+  return { code, said: out };
 }
 
 /** All that the audit role has to write is written. */

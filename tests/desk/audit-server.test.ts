@@ -118,7 +118,7 @@ describe.skipIf(!mongo || !audit)("data and audit on servers of their own", () =
       return USERS.every((user, nth) => sums.get(user) === books[nth]?.balanceCents);
     });
     await desk.client.send("FLUSHALL", []);
-    const command = [process.execPath, "--no-env-file", "workers/commands/restore.ts"];
+    const command = [process.execPath, "--no-env-file", "workers/commands/main.ts", "desk:restore"];
     const child = Bun.spawn(command, { env: { ...process.env, ...desk.env } });
     expect(await child.exited).toBe(0);
     expect(await booksOf(desk.client, USERS)).toEqual(books);

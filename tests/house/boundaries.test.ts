@@ -143,8 +143,11 @@ test("what the house is built of is allowed", async () => {
     ],
     "workers/api/app.ts": ["../copier/place/place.ts", "../../http/operation.ts"],
     "workers/copier/place/place.ts": ["../../../domain/copier/decide.ts"],
+    "workers/commands/main.ts": ["../settings.ts", "./token.ts"],
+    "workers/settings.ts": ["./commands/seed/env.ts"],
+    "workers/commands/seed/env.ts": [],
     "workers/commands/token.ts": ["../api/app.ts", "../runtime/role.ts"],
-    "workers/main.ts": ["./desk/server/role.ts", "./copier/place/role.ts", "./commands/token.ts"],
+    "workers/main.ts": ["./desk/server/role.ts", "./copier/place/role.ts", "./settings.ts"],
   });
   expect(found).toEqual([]);
 }, 30_000);

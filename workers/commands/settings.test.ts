@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import { startRedis } from "../../tests/support/redis.ts";
+import { runCommand } from "../../tests/support/role.ts";
 import { connectRedis } from "../runtime/redis-client.ts";
 
 setDefaultTimeout(20_000);
@@ -24,17 +25,7 @@ afterAll(async () => {
 });
 
 async function settings(...words: string[]): Promise<[code: number, out: string, err: string]> {
-  const child = Bun.spawn([process.execPath, "workers/main.ts", "settings", ...words], {
-    env: { ...process.env, ...env },
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const code = await child.exited;
-  const [out, err] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
+  const { code, out, err } = await runCommand(env, "settings", ...words);
   return [code, out, err];
 }
 

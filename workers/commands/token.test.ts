@@ -2,6 +2,7 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import type { JWK } from "jose";
 import type { PersonId } from "../../domain/ids.ts";
+import { runCommand } from "../../tests/support/role.ts";
 import { createTokens } from "../api/tokens.ts";
 
 setDefaultTimeout(20_000);
@@ -12,17 +13,9 @@ const { privateKey } = (await crypto.subtle.generateKey("Ed25519", true, [
 const key = (await crypto.subtle.exportKey("jwk", privateKey)) as JWK;
 
 async function token(...words: string[]): Promise<[code: number, out: string, err: string]> {
-  const child = Bun.spawn([process.execPath, "workers/main.ts", "token", ...words], {
-    env: { ...process.env, FANFARE_ISSUER_KEY: JSON.stringify(key) },
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [out, err] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  return [await child.exited, out, err];
+  const env = { FANFARE_ISSUER_KEY: JSON.stringify(key) };
+  const { code, out, err } = await runCommand(env, "token", ...words);
+  return [code, out, err];
 }
 
 test("a token is the person's, with the scopes that were named, and of this issuer", async () => {

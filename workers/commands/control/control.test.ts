@@ -22,7 +22,7 @@ import {
 } from "../../../tests/support/copier.ts";
 import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
 import { startRedis } from "../../../tests/support/redis.ts";
-import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
+import { runCommand, startRole, type RoleProcess } from "../../../tests/support/role.ts";
 import { until } from "../../../tests/support/wait.ts";
 import { run } from "../../runtime/redis.ts";
 
@@ -34,27 +34,9 @@ const EVERY_MS = 50;
 
 const ALL = Array.from({ length: FOLLOWERS }, (_, index) => followerOf(index));
 
-interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-  readonly returnedAtMs: number;
-}
-
-async function control(env: Readonly<Record<string, string>>, ...words: string[]): Promise<Ran> {
-  const child = Bun.spawn([process.execPath, "workers/main.ts", "control", ...words], {
-    env: { ...process.env, ...env },
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const code = await child.exited;
-  const returnedAtMs = Date.now();
-  const [out, err] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  return { code, out, err, returnedAtMs };
+async function control(env: Readonly<Record<string, string>>, ...words: string[]) {
+  const ran = await runCommand(env, "control", ...words);
+  return { ...ran, returnedAtMs: Date.now() };
 }
 
 describe("a halt under load", () => {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { SignalId } from "../../../domain/ids.ts";
 import { readBooks, startCopier, followerOf, type Copier } from "../../../tests/support/copier.ts";
 import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
-import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
+import { runCommand, startRole, type RoleProcess } from "../../../tests/support/role.ts";
 import { until } from "../../../tests/support/wait.ts";
 
 setDefaultTimeout(60_000);
@@ -25,17 +25,7 @@ afterAll(async () => {
   await desk.stop();
 });
 
-async function control(...words: string[]): Promise<{ code: number; out: string; err: string }> {
-  const child = Bun.spawn([process.execPath, "workers/main.ts", "control", ...words], {
-    env: { ...process.env, ...desk.env },
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const code = await child.exited;
-  const out = await new Response(child.stdout).text();
-  return { code, out, err: await new Response(child.stderr).text() };
-}
+const control = (...words: string[]) => runCommand(desk.env, "control", ...words);
 
 async function opened(): Promise<SignalId> {
   const id = await copier.send({ durationSeconds: 600 });

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startCopier, type Copier } from "../../../tests/support/copier.ts";
 import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
-import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
+import { runCommand, startRole, type RoleProcess } from "../../../tests/support/role.ts";
 import { until } from "../../../tests/support/wait.ts";
 import { openSqliteRecords } from "../../records/sqlite/open.ts";
 import type { OrderRecord } from "../../records/port.ts";
@@ -34,15 +34,12 @@ afterAll(async () => {
 });
 
 async function command(...words: string[]): Promise<{ code: number; told: string }> {
-  const child = Bun.spawn([process.execPath, "workers/commands/fairness.ts", ...words], {
-    env: { ...process.env, ...desk.env, FANFARE_DATA: folder },
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const told = await Promise.all(
-    [child.stdout, child.stderr].map((each) => new Response(each).text()),
+  const { code, out, err } = await runCommand(
+    { ...desk.env, FANFARE_DATA: folder },
+    "fairness",
+    ...words,
   );
-  return { code: await child.exited, told: told.join("") };
+  return { code, told: out + err };
 }
 
 test("what was served by the real workers is told from the records: everyone, in a turn that goes round", async () => {

@@ -25,6 +25,8 @@ export interface FanOut extends GateParts {
   readonly redis: Redis;
   readonly roster: RosterCache;
   readonly layers: LayerCache;
+  /** For the metrics: once a job. */
+  readonly onReported?: (counts: ReturnType<typeof countOutcomes>) => void;
 }
 
 export async function fanOut(parts: FanOut, entry: Entry): Promise<Verdict> {
@@ -43,6 +45,7 @@ export async function fanOut(parts: FanOut, entry: Entry): Promise<Verdict> {
     crashPoint("before-report");
     await run(redis, report, { partition, job, entry: entry.id, ...told });
     crashPoint("after-report");
+    parts.onReported?.(counts);
     return "acked";
   }
   return "done";

@@ -462,7 +462,7 @@ describe("npm run reconcile", () => {
     changes: Readonly<Record<string, string>>,
     ...words: string[]
   ): Promise<{ code: number; printed: string }> {
-    const child = Bun.spawn([process.execPath, "workers/commands/reconcile.ts", ...words], {
+    const child = Bun.spawn([process.execPath, "workers/commands/main.ts", "reconcile", ...words], {
       env: { PATH: process.env["PATH"] ?? "", ...env, ...changes },
       stdout: "pipe",
       stderr: "pipe",
