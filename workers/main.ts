@@ -58,7 +58,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 }
 
 const log = await configureLog(name);
-log.info("{role} starts", { role: name, settings: summaryOf(role.settings, settings) });
+log.info("starts", { settings: summaryOf(role.settings, settings) });
 const armCrash = (): void => {
   armCrashPoint(settings.FANFARE_CRASH_AT);
 };
