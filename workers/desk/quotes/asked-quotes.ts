@@ -35,6 +35,8 @@ export interface AskedQuotesOptions {
   readonly hedgeAfterMs: number;
   /** Every quote that was paid for; `wanted` is the one that those who wait for it get. */
   readonly onPaid?: (answer: QuotedAnswer, wanted: boolean) => void;
+  /** Every answer that is billed, whether or not it was of use. */
+  readonly onBilled?: () => void;
 }
 
 /** How often those who wait look whether the answer is there. */
@@ -92,6 +94,7 @@ async function fetchQuote(
     onAnswer(each, wanted) {
       // The source bills what reached it, whether or not its answer was of use.
       if (each.kind !== "refused") {
+        options.onBilled?.();
         counting.push(redis.send("INCR", [PAID_QUOTES_KEY]).catch(() => {}));
       }
       if (each.kind === "quoted") options.onPaid?.(each, wanted);

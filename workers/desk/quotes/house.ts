@@ -17,7 +17,7 @@ const PAUSE_MS = 1_000;
 export function houseQuotes(
   redis: Redis,
   env: Pick<QuotesSettings, "FANFARE_QUOTES_ASKED" | "FANFARE_QUOTES_SYMBOLS">,
-  onPaid?: AskedQuotesOptions["onPaid"],
+  listeners: Pick<AskedQuotesOptions, "onPaid" | "onBilled"> = {},
 ): ReturnType<typeof askedQuotes> {
   const source = legacySource({
     url: env.FANFARE_QUOTES_ASKED,
@@ -37,6 +37,6 @@ export function houseQuotes(
     now: Date.now,
     token: () => crypto.randomUUID(),
     hedgeAfterMs: HEDGE_AFTER_MS,
-    ...(onPaid ? { onPaid } : {}),
+    ...listeners,
   });
 }

@@ -23,7 +23,7 @@ export function paidAnswer({ quote, cryptokey, user }: QuotedAnswer): PaidAnswer
 export function paidQuotes(metrics: Metrics) {
   return metrics.counter(
     "fanfare_paid_quotes_total",
-    "Quotes of the asked source that were paid for.",
+    "Answers of the asked source that it bills, of use or not.",
   );
 }
 

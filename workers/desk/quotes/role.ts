@@ -21,7 +21,6 @@ export const role: Role<typeof QuotesEnv> = {
   settings: QuotesEnv,
   async run({ settings, connections, clock, metrics, random, stop, ready }) {
     const { redis, partitions } = connections;
-    const paid = paidQuotes(metrics);
     const streamed = settings.FANFARE_QUOTES_SYMBOLS;
     const newest = new Map<string, Quote>();
     const missing = new Set(streamed);
@@ -31,9 +30,14 @@ export const role: Role<typeof QuotesEnv> = {
       for (const { symbol } of written) missing.delete(symbol);
       if (missing.size === 0) ready();
     });
-    const asked = houseQuotes(redis, settings, (answer) => {
-      paid.inc();
-      auditPaid(redis, { partitions, server: settings.FANFARE_CONSUMER }, answer);
+    const paid = paidQuotes(metrics);
+    const asked = houseQuotes(redis, settings, {
+      onBilled: () => {
+        paid.inc();
+      },
+      onPaid: (answer) => {
+        auditPaid(redis, { partitions, server: settings.FANFARE_CONSUMER }, answer);
+      },
     });
     const watch = triggerWatch({
       ...{ redis, partitions, streamed, asked },

@@ -57,9 +57,9 @@ function startWatch(url: string, streamed: string[] = []): TriggerWatch & { look
     close: () => client.close(),
   };
   const settings = { FANFARE_QUOTES_ASKED: url, FANFARE_QUOTES_SYMBOLS: streamed };
-  const asked = houseQuotes(client, settings, (answer) =>
-    auditPaid(client, { partitions, server: "quotes1" }, answer),
-  );
+  const asked = houseQuotes(client, settings, {
+    onPaid: (answer) => auditPaid(client, { partitions, server: "quotes1" }, answer),
+  });
   const watch = triggerWatch({
     ...{ redis: counting, partitions, asked, streamed },
     ...{ server: "quotes1", now: Date.now },

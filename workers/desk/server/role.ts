@@ -103,9 +103,11 @@ function commandsOf(
     ),
     quotes: stockQuotes({
       source: (onPaid) =>
-        houseQuotes(redis, settings, (answer, wanted) => {
-          paid.inc();
-          onPaid(answer, wanted);
+        houseQuotes(redis, settings, {
+          onPaid,
+          onBilled: () => {
+            paid.inc();
+          },
         }),
       onUnclaimed: (answer) => {
         auditPaid(redis, { partitions, server }, answer);
