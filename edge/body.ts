@@ -15,6 +15,7 @@ export async function readBytes(request: Request): Promise<Result<Uint8Array<Arr
     }
     return await readCounted(request.body);
   } catch {
+    // The sender broke off; there is nobody to answer.
     return failure("BODY_MALFORMED");
   }
 }
@@ -46,6 +47,7 @@ export function decodeText(bytes: Uint8Array<ArrayBuffer>): Result<string> {
   try {
     return success(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch {
+    // Not UTF-8.
     return failure("BODY_MALFORMED");
   }
 }
@@ -54,6 +56,7 @@ export function parseJson(text: string): Result<unknown> {
   try {
     return success(JSON.parse(text) as unknown);
   } catch {
+    // The error would quote the body.
     return failure("BODY_MALFORMED");
   }
 }

@@ -6,6 +6,7 @@ import { describeRoute, generateSpecs, type DescribeRouteOptions } from "hono-op
 import type { GenericSchema } from "valibot";
 import { ERRORS, type ErrorCode } from "../domain/error-codes.ts";
 import type { Scope } from "../domain/permission.ts";
+import { log } from "./log.ts";
 
 type JsonSchema = Readonly<Record<string, unknown>>;
 type Content = Readonly<Record<string, { readonly schema: JsonSchema }>>;
@@ -174,7 +175,8 @@ async function fetchDocument(recordsUrl: string): Promise<Document | undefined> 
       signal: AbortSignal.timeout(RECORDS_TIMEOUT_MS),
     });
     return response.ok ? ((await response.json()) as Document) : undefined;
-  } catch {
+  } catch (error) {
+    log.warn("the records API gives no document", { error: (error as Error).name });
     return undefined;
   }
 }

@@ -41,6 +41,7 @@ export function serveSocket(app: EdgeApp, edge: Edge, upgrade: Upgrade): void {
           openSession(edge, (task) => c.executionCtx.waitUntil(task), caller?.value),
         );
       } catch {
+        // The runtime refuses whatever is no handshake.
         return upgradeRequired();
       }
     },

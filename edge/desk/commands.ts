@@ -92,6 +92,7 @@ async function* repliesTo(
       if (ended) return;
     }
   } finally {
+    // The sender may have broken off.
     reader?.cancel().catch(() => {});
   }
 }

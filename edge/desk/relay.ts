@@ -150,6 +150,7 @@ async function untilSilent<T>(
     ]).finally(() => clearTimeout(timer));
     if (first !== silent) return first;
     if (silentMs < LONGEST_SILENCE_MS && (await servers.isWell(server))) continue;
+    // Given up below, with an error that says why.
     task.catch(() => {});
     left.abort();
     throw new Error("the desk server is silent");

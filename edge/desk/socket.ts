@@ -51,6 +51,7 @@ export function serveDeskSocket(app: EdgeApp, edge: Edge, upgrade: Upgrade): voi
       try {
         return upgrade(c, openDeskSession(edge, sender.value, c.var.caller.expiresAtMs));
       } catch {
+        // The runtime refuses whatever is no handshake.
         return upgradeRequired();
       }
     },

@@ -17,6 +17,7 @@ export async function readBody(request: Request): Promise<Result<unknown>> {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
     return success(JSON.parse(text) as unknown);
   } catch {
+    // Not UTF-8, not JSON, or cut off; the error would quote the body.
     return failure("BODY_MALFORMED");
   }
 }

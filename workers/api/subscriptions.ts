@@ -3,6 +3,7 @@
  * version and in the outbox, and then projected at once: what was answered
  * stands, and holds for signals accepted from a second later at the latest.
  */
+import { nameOf } from "../runtime/error-name.ts";
 import { getLogger } from "@logtape/logtape";
 import type { Hono } from "hono";
 import {
@@ -147,9 +148,10 @@ async function change(
 async function project({ project: projectNow }: Api, changed: SubscriptionRecord): Promise<void> {
   try {
     await projectNow(changed);
-  } catch {
+  } catch (error) {
     getLogger(["fanfare", "records"]).warn(
-      "a change could not be projected yet; the outbox has it",
+      "a change could not be projected yet; the outbox has it: {error}",
+      { error: nameOf(error) },
     );
   }
 }

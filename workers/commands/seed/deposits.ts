@@ -42,6 +42,7 @@ async function deposit({ url, token }: Desk, deposits: readonly object[]): Promi
     await answer.body?.cancel();
     status = answer.status;
   } catch {
+    // It may be starting too: it is asked again.
     return false;
   }
   if (status >= 400 && status < 500) throw new Error(`the desk refused the deposits: ${status}`);
@@ -69,6 +70,7 @@ async function command({ url, token }: Desk, line: string): Promise<string | und
     });
     return answer.ok ? await answer.text() : undefined;
   } catch {
+    // As above.
     return undefined;
   }
 }

@@ -92,6 +92,7 @@ async function write(path: string, value: unknown): Promise<void> {
 async function writeLog(path: string, urls: readonly string[], token: string): Promise<void> {
   for (const url of urls) {
     const headers = { authorization: `Bearer ${token}` };
+    // The next one is asked.
     const response = await fetch(new URL("/v1/desk/log", url), { headers }).catch(() => undefined);
     if (response?.status !== 200 || !response.body) continue;
     const sink = Bun.file(path).writer();

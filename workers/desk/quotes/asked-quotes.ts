@@ -9,6 +9,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Quote } from "../../../domain/desk/quote.ts";
 import { releaseAsking, storeQuote, takeQuote } from "../stored/asked-quote.ts";
 import { PAID_QUOTES_KEY } from "../stored/keys.ts";
+import { nameOf } from "../../runtime/error-name.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 import { askHedged } from "./hedge.ts";
 import type { Answer, AskedSource } from "./port.ts";
@@ -55,7 +56,10 @@ export function askedQuotes(options: AskedQuotesOptions): {
       const underWay = flights.get(symbol);
       if (underWay) return underWay;
       const flight = fetchQuote(options, symbol, user)
-        .catch((): AskedQuote => ({ kind: "unavailable", reason: "cache" }))
+        .catch((error: unknown): AskedQuote => {
+          log.warn("the shared quotes do not answer: {error}", { error: nameOf(error) });
+          return { kind: "unavailable", reason: "cache" };
+        })
         .then((result) => {
           flights.delete(symbol);
           if (result.kind === "unavailable") {
@@ -95,6 +99,7 @@ async function fetchQuote(
       // The source bills what reached it, whether or not its answer was of use.
       if (each.kind !== "refused") {
         options.onBilled?.();
+        // A count that Redis does not take is missing, and costs no quote.
         counting.push(redis.send("INCR", [PAID_QUOTES_KEY]).catch(() => {}));
       }
       if (each.kind === "quoted") options.onPaid?.(each, wanted);

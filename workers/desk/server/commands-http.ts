@@ -170,6 +170,7 @@ async function* piecesOf(
     }
   } finally {
     stop.removeEventListener("abort", onStop);
+    // The sender may have broken off.
     reader.cancel().catch(() => {});
   }
 }

@@ -3,6 +3,7 @@
  * done in the order they came; a user whose command waits for a quote holds up
  * nobody else. Nothing is kept here that another server would miss.
  */
+import { getLogger } from "@logtape/logtape";
 import { QUOTED_COMMANDS, type DeskLine } from "../../../domain/desk/command.ts";
 import { DESK_REFUSALS, type DeskRefusal } from "../../../domain/desk/refusals.ts";
 import type { AccountId } from "../../../domain/ids.ts";
@@ -10,6 +11,7 @@ import type { PartitionMap } from "../../../redis/keys.ts";
 import type { ReadyCommand, Reply } from "../accounts/execute.ts";
 import type { Done, Lane } from "./lane.ts";
 import type { StockQuote, StockQuotes } from "./stock-quotes.ts";
+import { nameOf } from "../../runtime/error-name.ts";
 
 /** A reply line, without its newline. */
 export type Answer = (reply: string) => void;
@@ -67,6 +69,7 @@ export function deskCommands({
     held.set(user, []);
     void quotes
       .fetch(symbol, user)
+      // No quote is to be had, which the command is told; the quotes log why.
       .catch(() => undefined)
       .then((quote) => {
         execute(line, session, answer, quote);
@@ -122,7 +125,12 @@ export function deskCommands({
       return;
     }
     void dump(user, file)
-      .catch(() => false)
+      .catch((error: unknown) => {
+        getLogger(["fanfare", "desk"]).warn("a log could not be written: {error}", {
+          error: nameOf(error),
+        });
+        return false;
+      })
       .then((written) =>
         answer(written ? lineOf(n, reply, `,"file":"${file}"`) : refusal(n, "DUMP_FAILED")),
       );

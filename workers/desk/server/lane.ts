@@ -3,6 +3,7 @@
  * in order, and while that is under way the next batch gathers. So a commit holds
  * the more commands the busier the desk is, and none waits for a timer.
  */
+import { getLogger } from "@logtape/logtape";
 import type { DeskCall } from "../stored/transaction.ts";
 import { AccountBook } from "../accounts/book.ts";
 import {
@@ -11,6 +12,7 @@ import {
   type ReadyCommand,
   type Reply,
 } from "../accounts/execute.ts";
+import { nameOf } from "../../runtime/error-name.ts";
 import type { Redis } from "../../runtime/redis.ts";
 
 /** What became of a command; undefined where Redis did not answer, so that nobody knows. */
@@ -24,6 +26,8 @@ export interface LaneOptions extends DeskCall {
 export interface Lane {
   add(command: ReadyCommand, done: Done): void;
 }
+
+const log = getLogger(["fanfare", "desk"]);
 
 export function lane({ redis, pendingValidMs, ...call }: LaneOptions): Lane {
   const accounts = new AccountBook(redis, call);
@@ -40,8 +44,12 @@ export function lane({ redis, pendingValidMs, ...call }: LaneOptions): Lane {
       let replies: readonly Reply[] | undefined;
       try {
         replies = await executeCommands(accounts, batch, pendingValidMs);
-      } catch {
+      } catch (error) {
         // Done or not: each sender is told that it is not known.
+        log.warn("{commands} commands have an unknown outcome: {error}", {
+          commands: batch.length,
+          error: nameOf(error),
+        });
       }
       for (const [index, done] of waiting.entries()) done(replies?.[index]);
     }
