@@ -8,6 +8,7 @@ import { HomeKeys, RegionKeys } from "../../redis/keys.ts";
 import type { Difference, DifferenceKind } from "../../workers/copier/reconcile/differences.ts";
 import type { Reconciliation } from "../../workers/copier/reconcile/reconcile.ts";
 import type { BookLine } from "../fake-broker/book.ts";
+import { runCommand } from "../support/command.ts";
 import { PARTITIONS } from "../support/copier.ts";
 import { ordersOf, type Closing } from "./closings.ts";
 import type { Traded } from "./traded.ts";
@@ -58,13 +59,8 @@ export async function reconcilerFaults(world: World, traded: Traded): Promise<st
 async function askReconciler({ env }: World): Promise<Reconciliation> {
   const file = join(env["FANFARE_DATA"] ?? "", "reconciliation.json");
   const words = ["--since", "1h", "--grace", "0s", "--unknown", "0s", "--json", file];
-  const child = Bun.spawn([process.execPath, "workers/commands/main.ts", "reconcile", ...words], {
-    env: { ...process.env, ...env },
-    stdout: "ignore",
-    stderr: "pipe",
-  });
-  const [code, printed] = [await child.exited, await new Response(child.stderr).text()];
-  if (code !== 0 && code !== 1) throw new Error(`the reconciler could not compare: ${printed}`);
+  const { code, err } = await runCommand(["workers/commands/main.ts", "reconcile", ...words], env);
+  if (code !== 0 && code !== 1) throw new Error(`the reconciler could not compare: ${err}`);
   const found = (await Bun.file(file).json()) as Reconciliation;
   if ((code === 0) !== (found.differences.length === 0)) {
     throw new Error(`the reconciler exited with ${code} and named ${found.differences.length}`);

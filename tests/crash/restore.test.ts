@@ -8,9 +8,10 @@ import type { AuditStore } from "../../workers/desk/audit/port.ts";
 import { openSqliteAudit } from "../../workers/desk/audit/sqlite.ts";
 import { connectDesk } from "../../workers/copier/brokers/desk/desk.ts";
 import { run } from "../../workers/runtime/redis.ts";
+import { runCommand } from "../support/command.ts";
 import { auditEvents, booksOf, PARTITIONS, sumsOf } from "../support/desk-audit.ts";
 import { freePort } from "../support/ports.ts";
-import { runCommand, startRole, type RoleProcess } from "../support/role.ts";
+import { startRole, type RoleProcess } from "../support/role.ts";
 import {
   sendLines,
   startTradingDesk,
@@ -99,16 +100,9 @@ async function sellSome(bucket: string): Promise<number> {
   return sold;
 }
 
-const restore = (...words: string[]) => call("desk:restore", ...words);
-const prove = () => call("desk:prove");
-
-async function call(
-  ...words: readonly [name: string, ...words: string[]]
-): Promise<{ code: number; said: string }> {
-  const { code, out, err } = await runCommand(desk.env, ...words);
-  if (err !== "") console.error(err);
-  return { code, said: out };
-}
+const restore = (...words: string[]) =>
+  runCommand(["workers/commands/main.ts", "desk:restore", ...words], desk.env);
+const prove = () => runCommand(["workers/commands/main.ts", "desk:prove"], desk.env);
 
 /** All that the audit role has to write is written. */
 async function drained(): Promise<void> {
@@ -180,8 +174,8 @@ test("a Redis that is lost wholly is rebuilt: every account, trigger, session an
 
   await desk.client.send("FLUSHALL", []);
   expect(await booksOf(desk.client, USERS)).toEqual(USERS.map(() => undefined));
-  const { code, said } = await restore();
-  expect([code, said.match(/restored/g)?.length]).toEqual([0, PARTITIONS.count]);
+  const { code, out } = await restore();
+  expect([code, out.match(/restored/g)?.length]).toEqual([0, PARTITIONS.count]);
   expect(await standing()).toEqual(before);
   expect(await booksOf(desk.client, USERS)).toEqual(books);
   await expectProven();
@@ -201,11 +195,11 @@ test("a Redis that is lost wholly is rebuilt: every account, trigger, session an
 });
 
 test("desk:prove holds after a loss, contracts and sales included, and names what is planted", async () => {
-  expect(await prove()).toMatchObject({ code: 0, said: expect.stringContaining("books proven") });
+  expect(await prove()).toMatchObject({ code: 0, out: expect.stringContaining("books proven") });
   const key = new DeskKeys(PARTITIONS.ofAccount("user9" as AccountId)).balances;
   await desk.client.send("HINCRBY", [key, "user9", "1"]);
-  const { code, said } = await prove();
-  expect([code, said.match(/^user\d+: /gm)]).toEqual([1, ["user9: "]]);
+  const { code, out } = await prove();
+  expect([code, out.match(/^user\d+: /gm)]).toEqual([1, ["user9: "]]);
   await desk.client.send("HINCRBY", [key, "user9", "-1"]);
 });
 
@@ -218,8 +212,8 @@ test("restoring what stands as its audit says changes nothing, drained or not", 
       PARTITIONS.all().map((each) => desk.client.send("GET", [new DeskKeys(each).transactions])),
     );
   const counted = await counters();
-  const { code, said } = await restore();
-  expect([code, said.match(/stands as its audit says/g)?.length]).toEqual([0, PARTITIONS.count]);
+  const { code, out } = await restore();
+  expect([code, out.match(/stands as its audit says/g)?.length]).toEqual([0, PARTITIONS.count]);
   expect(await standing()).toEqual(before);
   expect(await counters()).toEqual(counted);
   await startAudit();
@@ -232,9 +226,9 @@ test("parts that are lost are put back, and what is there is kept", async () => 
   await desk.client.send("HDEL", [keys.balances, "user3"]);
   await desk.client.send("DEL", [keys.buyTriggers]);
   await desk.client.send("HSET", [keys.positions, "user3 ABC", "999999"]);
-  const { code, said } = await restore();
+  const { code, out } = await restore();
   expect(code).toBe(0);
-  expect(said.match(/restored/g)).toHaveLength(1);
+  expect(out.match(/restored/g)).toHaveLength(1);
   expect(await standing()).toEqual(before);
   await expectProven();
 });
@@ -262,7 +256,7 @@ test("a Redis that lost its tail gets back what was drained of it; what was not 
   await expectProven();
   const numbers = transactionsOf([...lost, ...undrained, ...after]);
   expect(new Set(numbers).size).toBe(numbers.length);
-  expect((await restore()).said).not.toContain("restored");
+  expect((await restore()).out).not.toContain("restored");
 });
 
 test("what the audit does not know of is not overwritten, unless it is asked for", async () => {
@@ -274,8 +268,8 @@ test("what the audit does not know of is not overwritten, unless it is asked for
   for (const partition of PARTITIONS.all()) {
     await desk.client.send("DEL", [new DeskKeys(partition).audit]);
   }
-  const { code, said } = await restore();
-  expect([code, said.match(/left as it is: it has done/g)?.length]).toEqual([1, PARTITIONS.count]);
+  const { code, out } = await restore();
+  expect([code, out.match(/left as it is: it has done/g)?.length]).toEqual([1, PARTITIONS.count]);
   expect(await booksOf(desk.client, USERS)).toEqual(newer);
   expect(await restore("--force")).toMatchObject({ code: 0 });
   expect(await booksOf(desk.client, USERS)).toEqual(older);
@@ -296,9 +290,9 @@ test("an audit that contradicts itself, as the desk went on after a loss, is nam
   // Something else is lost, too.
   const keys = new DeskKeys(PARTITIONS.ofAccount("user5" as AccountId));
   await desk.client.send("DEL", [keys.sellTriggers]);
-  const { code, said } = await restore();
+  const { code, out } = await restore();
   expect(code).toBe(1);
-  expect(said).toContain("1 accounts do not add up to their balance (user5)");
+  expect(out).toContain("1 accounts do not add up to their balance (user5)");
   expect(await booksOf(desk.client, ["user5"])).toEqual(books);
   expect(await restore("--force")).toMatchObject({ code: 0 });
 });

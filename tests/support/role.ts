@@ -1,4 +1,4 @@
-/** A worker role, or a command, as a process of its own, as it runs in production. */
+/** A worker role as a process of its own, as it runs in production. */
 import type { Subprocess } from "bun";
 
 export interface RoleProcess {
@@ -48,28 +48,6 @@ export async function startRole(
     };
   }
   throw new Error(`${name} did not come up: ${await log}`);
-}
-
-export interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** Runs `npm run <name>` to its end, with this environment over that of the tests. */
-export async function runCommand(
-  env: Readonly<Record<string, string>>,
-  ...words: readonly [name: string, ...words: string[]]
-): Promise<Ran> {
-  const child = Bun.spawn(
-    [process.execPath, "--no-env-file", "workers/commands/main.ts", ...words],
-    { env: { ...process.env, ...env }, stdin: "ignore", stdout: "pipe", stderr: "pipe" },
-  );
-  const [out, err] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  return { code: await child.exited, out, err };
 }
 
 function stateOf(pid: number): "alive" | "halted" | "dead" {

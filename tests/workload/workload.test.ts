@@ -7,6 +7,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { runCommand } from "../support/command.ts";
 import { need } from "../support/needs.ts";
 import { sendLines, startTradingDesk, type TradingDesk } from "../support/trading-desk.ts";
 import { faultsOf, findXmllint } from "../support/xmllint.ts";
@@ -29,30 +30,9 @@ writeFileSync(
   "QDU,383.82\nABQ,5.00\nHJE,3.74\nVOT,9.65\nRYI,1.01\nTWQ,250.00\nBMJ,0.07\n",
 );
 
-interface Result {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function call(
-  script: string,
-  words: readonly string[],
-  env: Readonly<Record<string, string>> = {},
-): Promise<Result> {
-  const child = Bun.spawn([process.execPath, "--no-env-file", script, ...words], {
-    cwd: ROOT,
-    env: { ...process.env, TMPDIR: dir, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const [out, err] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  return { code: await child.exited, out, err };
-}
-
-const workload = (words: readonly string[]): Promise<Result> => call("local/workload.ts", words);
+const call = (script: string, words: readonly string[], env: Record<string, string> = {}) =>
+  runCommand([script, ...words], { TMPDIR: dir, ...env });
+const workload = (words: readonly string[]) => call("local/workload.ts", words);
 
 /** What the runner has to know of a desk that runs. */
 function envOf(desk: TradingDesk): Record<string, string> {

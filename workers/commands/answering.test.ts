@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "bun:test";
 import { startRedis } from "../../tests/support/redis.ts";
-import { runCommand } from "../../tests/support/role.ts";
+import { runCommand } from "../../tests/support/command.ts";
 import { connectRedis } from "../runtime/redis-client.ts";
 import { answering } from "./answering.ts";
 
@@ -43,16 +43,16 @@ test("a command whose Redis does not answer ends with its exit code and says whi
   const env = { FANFARE_REDIS_URL: server.url, FANFARE_DATA: folder };
   server.pause();
   const [prove, control] = await Promise.all([
-    runCommand(env, "desk:prove"),
-    runCommand(env, "control", "flatten", "platform"),
+    runCommand(["workers/commands/main.ts", "desk:prove"], env),
+    runCommand(["workers/commands/main.ts", "control", "flatten", "platform"], env),
   ]);
   server.resume();
-  expect(prove).toEqual({
+  expect(prove).toMatchObject({
     code: 2,
     out: "",
     err: "nothing could be proven: no answer from Redis after 5 s\n",
   });
-  expect(control).toEqual({
+  expect(control).toMatchObject({
     code: 1,
     out: "",
     err: "control could not go on: no answer from Redis after 5 s\n",

@@ -4,38 +4,32 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { PartitionMap, RegionKeys } from "../../redis/keys.ts";
-import { startRedis } from "../../tests/support/redis.ts";
-import { runCommand } from "../../tests/support/role.ts";
-import { connectRedis } from "../runtime/redis-client.ts";
+import { runCommand } from "../../tests/support/command.ts";
+import { openRedis } from "../../tests/support/own-redis.ts";
 
 setDefaultTimeout(20_000);
 
 const folder = mkdtempSync(join(tmpdir(), "fanfare-settings-"));
-const server = await startRedis();
-const redis = connectRedis(server.url);
+const { server, redis } = await openRedis();
 const env = {
   FANFARE_REDIS_URL: server.url,
   FANFARE_DATA: folder,
   FANFARE_PARTITIONS: "3",
 };
-afterAll(async () => {
-  redis.close();
-  await server.stop();
+afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function settings(...words: string[]): Promise<[code: number, out: string, err: string]> {
-  const { code, out, err } = await runCommand(env, "settings", ...words);
-  return [code, out, err];
-}
+const settings = (...words: string[]) =>
+  runCommand(["workers/commands/main.ts", "settings", ...words], env);
 
 const NONE = { scope: "platform", plan: {}, paused: false, version: 0 };
 
 test("sets what holds for the whole platform in every partition, and shows it", async () => {
-  const [unset, told] = await settings("platform");
+  const { code: unset, out: told } = await settings("platform");
   expect([unset, JSON.parse(told)]).toEqual([0, NONE]);
   const body = { plan: { maxStakeCents: 100 }, paused: true };
-  const [code, out] = await settings("platform", JSON.stringify(body));
+  const { code, out } = await settings("platform", JSON.stringify(body));
   expect([code, JSON.parse(out)]).toEqual([0, { scope: "platform", ...body, version: 1 }]);
   for (const partition of new PartitionMap(3).all()) {
     const stored = await redis.send("HGET", [new RegionKeys(partition).layers, "platform"]);
@@ -44,7 +38,7 @@ test("sets what holds for the whole platform in every partition, and shows it", 
 });
 
 test("says what it cannot read, and changes nothing", async () => {
-  const before = await settings("platform");
+  const { out: before } = await settings("platform");
   for (const words of [
     [],
     ["everything"],
@@ -53,15 +47,15 @@ test("says what it cannot read, and changes nothing", async () => {
     ["platform", '{"plan":{}}'],
     ["platform", '{"plan":{},"paused":false}', "more"],
   ]) {
-    const [code, , err] = await settings(...words);
+    const { code, err } = await settings(...words);
     expect([code, err]).toEqual([2, expect.stringContaining("usage: settings")]);
   }
-  expect(await settings("platform")).toEqual(before);
+  expect((await settings("platform")).out).toBe(before);
 });
 
 test("records what a Redis that is away cannot take yet, and says so", async () => {
   server.pause();
-  const [code, out, err] = await settings("channel:demo", '{"plan":{},"paused":true}');
+  const { code, out, err } = await settings("channel:demo", '{"plan":{},"paused":true}');
   server.resume();
   expect([code, JSON.parse(out)]).toMatchObject([1, { paused: true, version: 1 }]);
   expect(err).toContain("will stand as soon as");

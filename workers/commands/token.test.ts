@@ -2,7 +2,7 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import type { JWK } from "jose";
 import type { PersonId } from "../../domain/ids.ts";
-import { runCommand } from "../../tests/support/role.ts";
+import { runCommand } from "../../tests/support/command.ts";
 import { createTokens } from "../api/tokens.ts";
 
 setDefaultTimeout(20_000);
@@ -12,14 +12,13 @@ const { privateKey } = (await crypto.subtle.generateKey("Ed25519", true, [
 ])) as CryptoKeyPair;
 const key = (await crypto.subtle.exportKey("jwk", privateKey)) as JWK;
 
-async function token(...words: string[]): Promise<[code: number, out: string, err: string]> {
-  const env = { FANFARE_ISSUER_KEY: JSON.stringify(key) };
-  const { code, out, err } = await runCommand(env, "token", ...words);
-  return [code, out, err];
-}
+const token = (...words: string[]) =>
+  runCommand(["workers/commands/main.ts", "token", ...words], {
+    FANFARE_ISSUER_KEY: JSON.stringify(key),
+  });
 
 test("a token is the person's, with the scopes that were named, and of this issuer", async () => {
-  const [code, out] = await token("an-administrator", "desk:trade", "desk:admin");
+  const { code, out } = await token("an-administrator", "desk:trade", "desk:admin");
   expect([code, out]).toEqual([0, expect.stringMatching(/^\S+\n$/)]);
   const { verify } = await createTokens(key, Date.now);
   expect(await verify(out.trim())).toEqual({
@@ -33,6 +32,7 @@ test("a token is the person's, with the scopes that were named, and of this issu
 
 test("no token is issued for what is no person, no scope, or unknown", async () => {
   for (const words of [[], ["me"], ["no one", "desk:trade"], ["me", "desk:trade", "root"]]) {
-    expect(await token(...words)).toEqual([2, "", expect.stringContaining("usage: token")]);
+    const { code, out, err } = await token(...words);
+    expect([code, out, err]).toEqual([2, "", expect.stringContaining("usage: token")]);
   }
 });

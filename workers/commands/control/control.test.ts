@@ -20,9 +20,10 @@ import {
   startCopier,
   type Copier,
 } from "../../../tests/support/copier.ts";
+import { runCommand } from "../../../tests/support/command.ts";
 import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
 import { startRedis } from "../../../tests/support/redis.ts";
-import { runCommand, startRole, type RoleProcess } from "../../../tests/support/role.ts";
+import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
 import { until } from "../../../tests/support/wait.ts";
 import { run } from "../../runtime/redis.ts";
 
@@ -34,10 +35,8 @@ const EVERY_MS = 50;
 
 const ALL = Array.from({ length: FOLLOWERS }, (_, index) => followerOf(index));
 
-async function control(env: Readonly<Record<string, string>>, ...words: string[]) {
-  const ran = await runCommand(env, "control", ...words);
-  return { ...ran, returnedAtMs: Date.now() };
-}
+const control = (env: Readonly<Record<string, string>>, ...words: string[]) =>
+  runCommand(["workers/commands/main.ts", "control", ...words], env);
 
 describe("a halt under load", () => {
   let desk: TestDesk;
@@ -115,11 +114,11 @@ describe("a halt under load", () => {
       for (const each of dispatchesOf(stored!.signal, stored!.routes)) {
         await run(copier.redis, enqueue, each.enqueue);
       }
-      await until("a second has passed", () => Date.now() > halted.returnedAtMs + 1_000);
+      await until("a second has passed", () => Date.now() > halted.endedAtMs + 1_000);
       sending = false;
       await stream;
       for (const id of ids) await complete(id);
-      const afterMs = (await lastOrderAtMs(ids, of)) - halted.returnedAtMs;
+      const afterMs = (await lastOrderAtMs(ids, of)) - halted.endedAtMs;
       expect(afterMs).toBeLessThanOrEqual(1_000);
       expect(await lastOrderAtMs([late], of)).toBe(0);
       expect((await readOutcomes(copier.redis, late)).get(of[0]!)).toEqual(["skipped: HALTED"]);

@@ -6,8 +6,9 @@ import { afterAll, expect, test } from "bun:test";
 import { compactDecrypt } from "jose";
 import { asId, type ChannelId, type HookId } from "../../../domain/ids.ts";
 import { HomeKeys, hookKey, PartitionMap } from "../../../redis/keys.ts";
+import { runCommand } from "../../../tests/support/command.ts";
 import { freePort } from "../../../tests/support/ports.ts";
-import { runCommand, startRole } from "../../../tests/support/role.ts";
+import { startRole } from "../../../tests/support/role.ts";
 import { startRedis } from "../../../tests/support/redis.ts";
 import { openRecords } from "../../records/open.ts";
 import { connectRedis } from "../../runtime/redis-client.ts";
@@ -87,7 +88,9 @@ test("another secret replaces both hooks, and a follower's own changes stay", as
 });
 
 async function seed(more: Readonly<Record<string, string>> = {}): Promise<void> {
-  expect(await runCommand({ ...settings, ...more }, "seed")).toMatchObject({ code: 0 });
+  expect(
+    await runCommand(["workers/commands/main.ts", "seed"], { ...settings, ...more }),
+  ).toMatchObject({ code: 0 });
 }
 
 async function balanceCents(account: string): Promise<number> {

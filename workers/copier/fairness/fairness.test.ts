@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startCopier, type Copier } from "../../../tests/support/copier.ts";
+import { runCommand } from "../../../tests/support/command.ts";
 import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
-import { runCommand, startRole, type RoleProcess } from "../../../tests/support/role.ts";
+import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
 import { until } from "../../../tests/support/wait.ts";
 import { openSqliteRecords } from "../../records/sqlite/open.ts";
 import type { OrderRecord } from "../../records/port.ts";
@@ -33,14 +34,11 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-async function command(...words: string[]): Promise<{ code: number; told: string }> {
-  const { code, out, err } = await runCommand(
-    { ...desk.env, FANFARE_DATA: folder },
-    "fairness",
-    ...words,
-  );
-  return { code, told: out + err };
-}
+const command = (...words: string[]) =>
+  runCommand(["workers/commands/main.ts", "fairness", ...words], {
+    ...desk.env,
+    FANFARE_DATA: folder,
+  });
 
 test("what was served by the real workers is told from the records: everyone, in a turn that goes round", async () => {
   expect((await command()).code).toBe(2);
@@ -55,7 +53,7 @@ test("what was served by the real workers is told from the records: everyone, in
   });
   await records.close();
   const json = join(folder, "fairness.json");
-  const { code, told } = await command("--channel", "demo", "--json", json);
+  const { code, out: told } = await command("--channel", "demo", "--json", json);
   expect(code).toBe(0);
   expect(told).toContain(`${SIGNALS} signals, ${FOLLOWERS} followers`);
   const report = (await Bun.file(json).json()) as FairnessReport;
@@ -65,7 +63,7 @@ test("what was served by the real workers is told from the records: everyone, in
     report.followers.every(({ signals, tooLate }) => signals === SIGNALS && tooLate === 0),
   ).toBe(true);
   expect(told).toContain(report.followers[0]?.subscription ?? "nobody");
-  expect((await command("--channel", "other")).told).toContain("no signal of the channel other");
+  expect((await command("--channel", "other")).err).toContain("no signal of the channel other");
 });
 
 test("who is always served last, and who is left out for being late, is named before all others", () => {
