@@ -68,6 +68,7 @@ const FORBIDDEN: readonly [file: string, imported: string, rule: string][] = [
   ["workers/api/app.ts", "../commands/token.ts", "workers-api-imports"],
   ["workers/commands/token.ts", "../main.ts", "workers-commands-imports"],
   ["workers/commands/seed.ts", "../api/role.ts", "roles-are-started-not-imported"],
+  ["tests/desk/one.test.ts", "../../workers/api/role.ts", "roles-are-started-not-imported"],
   ["workers/runtime/redis.ts", "@upstash/redis", "only-in-edge"],
   ["workers/records/port.ts", "mongodb", "only-in-mongo"],
   ["workers/desk/stored/keys.ts", "ioredis", "only-in-redis-cluster"],

@@ -43,8 +43,10 @@ export class Metrics {
         throw error;
       }
       const dead = verdicts.filter((each) => typeof each === "object").length;
+      const handled = verdicts.filter((each) => each === "done" || each === "acked").length;
       count("dead", dead);
-      count("handled", verdicts.length - dead);
+      count("handled", handled);
+      count("retried", entries.length - dead - handled);
       return verdicts;
     };
   }
