@@ -8,14 +8,14 @@
 const TESTS = "(\\.test\\.ts$|^(tests|bench|scripts)/|-contract\\.ts$|/conformance\\.ts$)";
 const OURS = "^(domain|redis|http|edge|workers|app|client|local|deploy|bench|tests|scripts)/";
 
-/** Files in `folder` may import from it and from `allowed`, and nothing else of ours. */
+/** Files in `folder` may import from it and from `allowed` (folders, or files without their endings), and nothing else of ours. */
 function only(folder, allowed, comment) {
   return {
     name: `${folder.replaceAll("/", "-")}-imports`,
     severity: "error",
     comment,
     from: { path: `^${folder}/`, pathNot: TESTS },
-    to: { path: OURS, pathNot: `^(${[folder, ...allowed].join("|")})/` },
+    to: { path: OURS, pathNot: `^(${[folder, ...allowed].join("|")})[/.]` },
   };
 }
 
@@ -110,6 +110,7 @@ export default {
         "workers/desk",
         "workers/copier",
         "workers/api",
+        "workers/settings",
       ],
       "Commands may use every part, and no part uses a command.",
     ),
@@ -117,8 +118,9 @@ export default {
       name: "roles-are-started-not-imported",
       severity: "error",
       comment: "A role is a process: what two of them need stands in a file of its own.",
-      from: { path: "^(.+)/", pathNot: [TESTS, "^workers/main\\.ts$"] },
-      to: { path: "/role\\.ts$", pathNot: "^(?:$1|workers/runtime)/role\\.ts$" },
+      // Tests start them as processes, too: tests/support/role.ts.
+      from: { path: "^(.+)/", pathNot: "^workers/main\\.ts$" },
+      to: { path: "^workers/.+/role\\.ts$", pathNot: "^(?:$1|workers/runtime)/role\\.ts$" },
     },
     {
       name: "desk-knows-no-copier-words",

@@ -94,7 +94,7 @@ async function measure(
     const drive = (of: string, ...more: readonly string[]) =>
       Bun.spawn(
         [
-          ...[process.execPath, "--no-env-file", "workers/commands/workload/command.ts", of],
+          ...[process.execPath, "--no-env-file", "workers/commands/main.ts", "desk:workload", of],
           ...["--url", services.urls.join(","), "--connections", connections, ...pace, ...more],
         ],
         {

@@ -8,6 +8,7 @@ const parsedJson = (what: string) =>
       try {
         return JSON.parse(dataset.value) as unknown;
       } catch {
+        // The parser's message would quote the value, which may be a secret.
         addIssue({ message: what });
         return NEVER;
       }

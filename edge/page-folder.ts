@@ -26,6 +26,7 @@ export function pageFolder(folder: string): PageFiles {
       const bytes = await readFile(join(folder, path));
       return new Response(new Uint8Array(bytes), { headers: { "content-type": mediaType } });
     } catch {
+      // No such file.
       return undefined;
     }
   };

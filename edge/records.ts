@@ -5,6 +5,7 @@ import type { Edge } from "./edge.ts";
 import { problemResponse } from "../http/problem.ts";
 import { failure } from "../domain/result.ts";
 import type { Caller } from "./tokens.ts";
+import { log } from "./log.ts";
 
 const TIMEOUT_MS = 10_000;
 
@@ -77,7 +78,8 @@ async function askRecords(edge: Edge, path: string, init: RequestInit): Promise<
       status: response.status,
       headers: endToEnd(response.headers),
     });
-  } catch {
+  } catch (error) {
+    log.warn("the records API does not answer", { error: (error as Error).name });
     return problemResponse(failure("RECORDS_UNAVAILABLE"));
   }
 }

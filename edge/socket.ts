@@ -35,6 +35,7 @@ export function serveSocket(service: EdgeService, edge: Edge, upgrade: Upgrade):
       try {
         return upgrade(context, openSession(edge, later, caller?.value));
       } catch {
+        // The runtime refuses whatever is no handshake.
         return upgradeRequired();
       }
     },

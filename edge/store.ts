@@ -8,6 +8,7 @@ import { Redis } from "@upstash/redis/cloudflare";
 import { evaluate, evaluateAll } from "./evaluate.ts";
 import type { Script } from "../redis/script.ts";
 import { failure, success, type Result } from "../domain/result.ts";
+import { log } from "./log.ts";
 
 /** Short enough that a hook, which needs two or three calls, answers within its sender's three seconds. */
 const TIMEOUT_MS = 1_000;
@@ -97,7 +98,8 @@ export function openStore({ url, token }: StoreAddress): Store {
 async function answer<T>(call: () => Promise<T>): Promise<Result<T>> {
   try {
     return success(await call());
-  } catch {
+  } catch (error) {
+    log.warn("the store does not answer", { error: (error as Error).name });
     return failure("STORE_UNAVAILABLE");
   }
 }

@@ -96,6 +96,7 @@ export function decodeText(encoded: Uint8Array<ArrayBuffer>): Result<string> {
   try {
     return success(new TextDecoder("utf-8", { fatal: true }).decode(encoded));
   } catch {
+    // The error's text may hold the body.
     return failure("BODY_MALFORMED");
   }
 }
@@ -104,6 +105,7 @@ export function parseJson(text: string): Result<unknown> {
   try {
     return success(JSON.parse(text) as unknown);
   } catch {
+    // The error's text may hold the body.
     return failure("BODY_MALFORMED");
   }
 }

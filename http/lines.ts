@@ -340,6 +340,7 @@ async function* piecesOf(
       yield value;
     }
   } finally {
+    // The sender may have broken off.
     reader.cancel().catch(() => {});
   }
 }

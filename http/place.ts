@@ -22,7 +22,7 @@ export function placeOf(error: unknown): string | undefined {
 export function nameOf(error: unknown): string {
   if (!(error instanceof Error)) return typeof error;
   const { code } = error as { code?: unknown };
-  return typeof code === "string" || typeof code === "number"
-    ? `${error.name} ${code}`
-    : error.name;
+  // A code is a constant of the library; anything else under that name is not.
+  const isCode = typeof code === "string" && /^[A-Z0-9_]{1,40}$/.test(code);
+  return isCode ? `${error.name} ${code}` : error.name;
 }

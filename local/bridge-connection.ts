@@ -79,6 +79,7 @@ export class Connection {
       await client.connect();
       await client.send("HELLO", ["2"]);
     } catch {
+      // Why does not matter to the caller, who tries again.
       forget();
       client.close();
       throw new RedisUnavailable();

@@ -42,6 +42,7 @@ export class Feeds {
     const release = async () => {
       clearInterval(heartbeat);
       if (feed) this.#open.delete(feed);
+      // A connection that is gone has no subscriptions any more.
       await client.unsubscribe(channel, listener).catch(() => undefined);
     };
 
@@ -59,6 +60,7 @@ export class Feeds {
       const count = await client.subscribe(channel, listener);
       write(`data: subscribe,${channel},${count}\n\n`);
     } catch {
+      // Why does not matter to the caller, who tries again.
       if (feed) this.#end(feed);
       throw new RedisUnavailable();
     }
@@ -89,6 +91,7 @@ export class Feeds {
     try {
       await client.connect();
     } catch {
+      // As above.
       this.#client = undefined;
       throw new RedisUnavailable();
     }

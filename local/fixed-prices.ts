@@ -19,8 +19,9 @@ export function pricesOf(file: string): FixedPricesResult {
   let text: string;
   try {
     text = readFileSync(file, "utf8");
-  } catch {
-    return { ok: false, fault: `${file} cannot be read` };
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    return { ok: false, fault: `${file} cannot be read ${code}`.trimEnd() };
   }
   const lines = text.split("\n").map((line) => line.trim());
   const wrong = lines.findIndex((line) => {

@@ -65,6 +65,7 @@ function commandLineOf(pid: number): string {
     try {
       return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
     } catch {
+      // It has ended.
       return "";
     }
   }

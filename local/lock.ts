@@ -23,6 +23,7 @@ export function takeLock(data: string): LockResult {
     database.run("PRAGMA busy_timeout = 0");
     database.run("BEGIN EXCLUSIVE");
   } catch {
+    // Another process holds the lock.
     database.close();
     return { ok: false, pid: existsSync(note) ? readFileSync(note, "utf8").trim() : "unknown" };
   }

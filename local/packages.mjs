@@ -78,6 +78,7 @@ function readJson(path) {
   try {
     return JSON.parse(readFileSync(path, "utf8"));
   } catch {
+    // Not there, or cut short: it is installed anew.
     return undefined;
   }
 }

@@ -73,6 +73,7 @@ async function answers(url: string): Promise<boolean> {
     await client.connect();
     return (await client.send("PING", [])) === "PONG";
   } catch {
+    // Not up yet; it is asked again.
     return false;
   } finally {
     client.close();

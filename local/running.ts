@@ -24,6 +24,7 @@ export function readRunning(data: string): Settings | undefined {
   try {
     return JSON.parse(readFileSync(fileIn(data), "utf8")) as Settings;
   } catch {
+    // No file: nothing runs.
     return undefined;
   }
 }

@@ -7,7 +7,7 @@ import { publicKeysOf, type Keys } from "./keys.ts";
 import type { Settings } from "./env.ts";
 import type { LocalRedis } from "./redis.ts";
 import type { Service } from "./process.ts";
-import { bunService, workerService } from "./worker-service.ts";
+import { bunService, commandService, workerService } from "./worker-service.ts";
 
 /** Where the services that only this machine uses listen; chosen anew at each start. */
 export const INTERNAL_PORTS = [
@@ -114,11 +114,11 @@ export function servicesOf({ root, settings, keys, redis, ports }: Parts): Servi
         worker("reconcile", { ...store, ...records, ...desk }),
       ],
     ],
-    seed: worker("seed", {
+    seed: commandService(root, "seed", "seed", {
       ...{ ...store, ...records, ...seal, ...desk },
       FANFARE_DEMO_PASSWORD: keys.demoPassword,
     }),
-    roster: worker("roster", { ...store, ...records }),
+    roster: commandService(root, "roster", "roster:rebuild", { ...store, ...records }),
     settings: { ...store, ...records, ...desk, ...issuer },
     edge: (page) =>
       bun("edge", [join(root, "edge/entry-bun.ts")], {

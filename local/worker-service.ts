@@ -22,6 +22,16 @@ export function workerService(root: string, name: string, role: string, env: Env
   return bunService(root, name, [join(root, "workers/main.ts"), role], env);
 }
 
+/** A command of the workers that runs once, under the name of a service. */
+export function commandService(root: string, name: string, command: string, env: Env): Service {
+  return { ...bunService(root, name, commandOf(root, command), env), once: true };
+}
+
+/** The words that start a command of the workers. */
+export function commandOf(root: string, command: string): readonly string[] {
+  return [join(root, "workers/commands/main.ts"), command];
+}
+
 function inherited(): Record<string, string> {
   const names = ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "NODE_EXTRA_CA_CERTS"];
   const all = new Map(Object.entries(process.env));

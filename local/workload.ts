@@ -7,14 +7,15 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { Command, CommanderError } from "commander";
 import { onePrice, pricesOf, type FixedPricesResult } from "./fixed-prices.ts";
 import { installRedis } from "./redis-install.ts";
 import { readRunning } from "./running.ts";
 import { Supervisor } from "./supervisor.ts";
+import { commandOf } from "./worker-service.ts";
 import { workloadServices } from "./workload-services.ts";
 
 const ROOT = join(import.meta.dirname, "..");
-const COMMAND = "workers/commands/workload/command.ts";
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 type Settings = Readonly<Record<string, string>>;
@@ -22,15 +23,18 @@ type Settings = Readonly<Record<string, string>>;
 process.exit(await main(process.argv.slice(2)));
 
 async function main(words: readonly string[]): Promise<number> {
-  const { rest, price, prices } = withoutPrices(words);
-  if (rest.some((word) => word === "--url" || word.startsWith("--url="))) {
+  const own = ownOptions(words);
+  if (!own.ok) return refuse(own.fault);
+  const { price, prices, url, rest } = own;
+  if (url !== undefined) {
     if (price !== undefined || prices !== undefined) {
       return refuse("prices can be fixed only where no --url is given");
     }
     const data = resolve(ROOT, process.env["FANFARE_DATA"] ?? ".data");
     const named = process.env["FANFARE_REDIS_URL"] !== undefined;
-    return await driven(rest, named ? undefined : readRunning(data));
+    return await driven([...rest, "--url", url], named ? undefined : readRunning(data));
   }
+  if (rest.includes("--help") || rest.includes("-h")) return await driven(rest, undefined);
   if (price !== undefined && prices !== undefined)
     return refuse("--price and --prices exclude each other");
   const fixed = price === undefined ? prices && pricesOf(prices) : onePrice(price);
@@ -41,23 +45,35 @@ async function main(words: readonly string[]): Promise<number> {
   return installed.ok ? await onFreshDesk(rest, fixed) : refuse(installed.help);
 }
 
-/** The two options that are this command's alone; all others go on to the one that drives. */
-function withoutPrices(words: readonly string[]): {
-  readonly rest: readonly string[];
-  readonly price: string | undefined;
-  readonly prices: string | undefined;
-} {
-  const rest: string[] = [];
-  const found: { price?: string; prices?: string } = {};
-  for (let index = 0; index < words.length; index += 1) {
-    const [, name, value] = /^--(prices?)(?:=(.*))?$/.exec(words[index] ?? "") ?? [];
-    if (name === undefined) rest.push(words[index] ?? "");
-    else {
-      if (value === undefined) index += 1;
-      found[name as "price" | "prices"] = value ?? words[index] ?? "";
+type OwnOptions =
+  | {
+      readonly ok: true;
+      readonly price?: string;
+      readonly prices?: string;
+      readonly url?: string;
+      /** For the command that drives, which reads and explains them. */
+      readonly rest: readonly string[];
     }
+  | { readonly ok: false; readonly fault: string };
+
+/** What decides whether a desk is brought up, and with which prices. */
+function ownOptions(words: readonly string[]): OwnOptions {
+  const command = new Command()
+    .helpOption(false)
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .option("--price <price>")
+    .option("--prices <file>")
+    .option("--url <urls>")
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined });
+  try {
+    command.parse([...words], { from: "user" });
+    return { ok: true, ...command.opts<object>(), rest: command.args };
+  } catch (error) {
+    if (error instanceof CommanderError) return { ok: false, fault: error.message };
+    throw error;
   }
-  return { rest, price: found.price, prices: found.prices };
 }
 
 async function onFreshDesk(
@@ -95,10 +111,13 @@ async function driven(
   settings: Settings | undefined,
   stop?: AbortSignal,
 ): Promise<number> {
-  const child = Bun.spawn([process.execPath, "--no-env-file", join(ROOT, COMMAND), ...words], {
-    env: { ...process.env, ...settings },
-    stdio: ["inherit", "inherit", "inherit"],
-  });
+  const child = Bun.spawn(
+    [process.execPath, "--no-env-file", ...commandOf(ROOT, "desk:workload"), ...words],
+    {
+      env: { ...process.env, ...settings },
+      stdio: ["inherit", "inherit", "inherit"],
+    },
+  );
   stop?.addEventListener("abort", () => child.kill("SIGTERM"));
   return await child.exited;
 }

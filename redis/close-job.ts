@@ -69,6 +69,7 @@ function parseHead(text = ""): CloseHead | undefined {
       ? { id, channel, provider, acceptedAtMs }
       : undefined;
   } catch {
+    // Not JSON; the caller says so, without the text.
     return undefined;
   }
 }

@@ -46,6 +46,7 @@ export function parseSignal(text: string | undefined): AcceptedSignal | string {
   try {
     value = JSON.parse(text) as typeof value;
   } catch {
+    // The parser's message would quote the signal.
     return "signal is not JSON";
   }
   if (typeof value !== "object" || value === null) return "signal is not an object";

@@ -1,12 +1,28 @@
-/** `main.ts <role>`: one process, one role. Prints `ready` on its standard output once it serves; SIGTERM and SIGINT drain it. */
+/**
+ * `main.ts <role>`: one process, one role. Prints `ready` on its standard output
+ * once it serves; SIGTERM and SIGINT drain it. Ends with 0 when it was drained,
+ * 1 when it could not go on, 2 when its settings are wrong.
+ */
 import { own } from "../domain/own.ts";
-import { MissingSetting, readEnv } from "./runtime/env.ts";
+import { SYSTEM_CLOCK } from "./runtime/clock.ts";
+import { openConnections } from "./runtime/connections.ts";
+import { armCrashPoint } from "./runtime/crash-point.ts";
+import {
+  readSettings,
+  summaryOf,
+  type ProcessSettings,
+  type RedisSettings,
+  type RegionSettings,
+  type SettingsSchema,
+} from "./runtime/env.ts";
 import { configureLog } from "./runtime/log.ts";
+import { Metrics, serveMetrics } from "./runtime/metrics.ts";
 import type { Role } from "./runtime/role.ts";
+import { SETTING_NAMES } from "./settings.ts";
 
 type Failure = NodeJS.ErrnoException & { readonly port?: number };
 
-const ROLES: Record<string, () => Promise<{ role: Role }>> = {
+const ROLES: Record<string, () => Promise<{ role: Role<SettingsSchema> }>> = {
   broker: () => import("./copier/place/role.ts"),
   desk: () => import("./desk/server/role.ts"),
   audit: () => import("./desk/audit/role.ts"),
@@ -16,12 +32,7 @@ const ROLES: Record<string, () => Promise<{ role: Role }>> = {
   records: () => import("./api/role.ts"),
   quotes: () => import("./desk/quotes/role.ts"),
   simulator: () => import("./desk/simulator/role.ts"),
-  seed: () => import("./commands/seed/seed.ts"),
-  roster: () => import("./commands/roster.ts"),
   reconcile: () => import("./copier/reconcile/role.ts"),
-  control: () => import("./commands/control/control.ts"),
-  settings: () => import("./commands/settings.ts"),
-  token: () => import("./commands/token.ts"),
 };
 
 const name = process.argv[2] ?? "";
@@ -31,11 +42,14 @@ if (!load) {
   process.exit(2);
 }
 
-const env = readEnv(process.env);
-if (!env.ok) {
-  console.error(env.faults.map((fault) => `configuration: ${fault}`).join("\n"));
+const { role } = await load();
+const read = readSettings(role.settings, process.env, SETTING_NAMES);
+if (!read.ok) {
+  console.error(read.faults.map((fault) => `configuration: ${fault}`).join("\n"));
   process.exit(2);
 }
+// Each role's schema has these; the other ones are its own affair.
+const settings = read.value as ProcessSettings & Partial<RedisSettings & RegionSettings>;
 
 const stop = new AbortController();
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -44,19 +58,38 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
-await configureLog(name);
-const { role } = await load();
+const log = await configureLog(name);
+log.info("starts", { settings: summaryOf(role.settings, settings) });
+const armCrash = (): void => {
+  armCrashPoint(settings.FANFARE_CRASH_AT);
+};
+if (role.crashPointsFrom !== "ready") armCrash();
+
 try {
-  await role(env.value, stop.signal, () => {
-    console.log("ready");
+  const metrics = new Metrics(name);
+  const { FANFARE_METRICS_PORT: port, FANFARE_HOST: host } = settings;
+  const metricsServer = port === undefined ? undefined : serveMetrics(metrics, host, port);
+  const connections = openConnections(settings);
+  await role.run({
+    settings,
+    connections,
+    clock: SYSTEM_CLOCK,
+    random: Math.random,
+    log,
+    metrics,
+    stop: stop.signal,
+    ready() {
+      if (role.crashPointsFrom === "ready") armCrash();
+      console.log("ready");
+    },
   });
+  connections.close();
+  await metricsServer?.stop();
 } catch (error) {
-  const { name: kind, message, stack = "", code = kind, port } = error as Failure;
+  const { name: kind, stack = "", code = kind, port } = error as Failure;
   const what = port === undefined ? code : `${code} on port ${port}`;
   // A library's message may hold an address with its password: where it came from has to do.
-  const told =
-    error instanceof MissingSetting ? message : `${what} ${stack.split("\n").at(1)?.trim() ?? ""}`;
-  console.error(`${name} could not go on: ${told}`);
+  console.error(`${name} could not go on: ${what} ${stack.split("\n").at(1)?.trim() ?? ""}`);
   process.exit(1);
 }
 process.exit();

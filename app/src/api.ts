@@ -146,6 +146,7 @@ async function exchange<T>(
     const problem = await readProblem(response);
     return problem ? { kind: "problem", problem } : { kind: "lost" };
   } catch {
+    // No answer, whatever the reason.
     return { kind: "lost" };
   }
 }

@@ -2,6 +2,7 @@
 import { failure } from "../../domain/result.ts";
 import { problemResponse } from "../../http/problem.ts";
 import type { Sender } from "./relay.ts";
+import { log } from "../log.ts";
 
 const FIRST_BYTE_LIMIT_MS = 10_000;
 /** A reading may be repeated, but not for ever. */
@@ -24,8 +25,9 @@ export async function readFromDesk(
         return new Response(response.body, { headers: { "content-type": type, ...headers } });
       }
       await response.body?.cancel();
-    } catch {
+    } catch (error) {
       // Another one is asked.
+      log.warn("a desk server does not answer", { error: (error as Error).name });
     } finally {
       clearTimeout(timer);
     }

@@ -84,6 +84,7 @@ export function relayedLines(
     ...{ chunkLines: MAX_CHUNK_LINES, maxOpen, order: "sent", whyOver },
     take(lines, answer, isGone) {
       const done = relayAll(lines, answer, isGone);
+      // What fails goes to `failed`; here it is only waited for.
       sender.later(done.catch(() => {}));
       return done;
     },
@@ -184,6 +185,7 @@ async function untilSilent<T>(
     ]).finally(() => clearTimeout(timer));
     if (first !== silent) return first;
     if (silentMs < LONGEST_SILENCE_MS && (await servers.isWell(server))) continue;
+    // Given up below, with an error that says why.
     task.catch(() => {});
     left.abort();
     throw new Error("the desk server is silent");

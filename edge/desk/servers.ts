@@ -68,6 +68,7 @@ export class DeskServers {
       await response.body?.cancel();
       return response.ok;
     } catch {
+      // A server that cannot be asked is not well, whatever the reason.
       return false;
     }
   }

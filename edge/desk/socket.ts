@@ -36,6 +36,7 @@ export function serveDeskSocket(service: EdgeService, edge: Edge, upgrade: Upgra
       try {
         return upgrade(call.context, openDeskSession(edge, sender.value, call.caller.expiresAtMs));
       } catch {
+        // The runtime refuses whatever is no handshake.
         return upgradeRequired();
       }
     },

@@ -64,6 +64,7 @@ function signedId(headers: Headers, body: string, secret: string): string | unde
     webhook.verify(body, signed, { jsonParse: false });
     return id;
   } catch {
+    // Not signed by this secret: there is no other reason to throw.
     return undefined;
   }
 }

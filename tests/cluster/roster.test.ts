@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { HomeKeys } from "../../redis/keys.ts";
 import { parseRoutes } from "../../redis/route.ts";
-import { readEnv } from "../../workers/runtime/env.ts";
+import { openConnections, type OpenConnections } from "../../workers/runtime/connections.ts";
 import type { Records } from "../../workers/records/port.ts";
 import { openSqliteRecords } from "../../workers/records/sqlite/open.ts";
 import { checkRoster } from "../../workers/copier/roster/check.ts";
-import { connectTargets, type Targets } from "../../workers/copier/roster/projector.ts";
+import { targetsOf, type Targets } from "../../workers/copier/roster/projector.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
 import {
   CHANNEL,
@@ -23,19 +23,23 @@ import {
 setDefaultTimeout(60_000);
 
 let cluster: TestCluster;
+let connections: OpenConnections;
 let targets: Targets;
 let records: Records;
 const folder = mkdtempSync(join(tmpdir(), "fanfare-cluster-roster-"));
 
 beforeAll(async () => {
   cluster = await startCluster();
-  const env = readEnv({ FANFARE_REDIS_URL: cluster.url, FANFARE_PARTITIONS: "4" });
-  if (!env.ok) throw new Error(env.faults.join());
-  targets = connectTargets(env.value);
+  connections = openConnections({
+    FANFARE_REDIS_URL: cluster.url,
+    FANFARE_PARTITIONS: 4,
+    FANFARE_REGION: "local",
+  });
+  targets = targetsOf(connections);
   records = openSqliteRecords(folder);
 });
 afterAll(async () => {
-  targets.close();
+  connections.close();
   await records.close();
   await cluster.stop();
   rmSync(folder, { recursive: true, force: true });

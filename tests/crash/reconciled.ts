@@ -59,7 +59,7 @@ export async function reconcilerFaults(world: World, traded: Traded): Promise<st
 async function askReconciler({ env }: World): Promise<Reconciliation> {
   const file = join(env["FANFARE_DATA"] ?? "", "reconciliation.json");
   const words = ["--since", "1h", "--grace", "0s", "--unknown", "0s", "--json", file];
-  const { code, err } = await runCommand(["workers/commands/reconcile.ts", ...words], env);
+  const { code, err } = await runCommand(["workers/commands/main.ts", "reconcile", ...words], env);
   if (code !== 0 && code !== 1) throw new Error(`the reconciler could not compare: ${err}`);
   const found = (await Bun.file(file).json()) as Reconciliation;
   if ((code === 0) !== (found.differences.length === 0)) {

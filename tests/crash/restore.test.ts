@@ -101,8 +101,8 @@ async function sellSome(bucket: string): Promise<number> {
 }
 
 const restore = (...words: string[]) =>
-  runCommand(["workers/commands/restore.ts", ...words], desk.env);
-const prove = () => runCommand(["workers/commands/prove.ts"], desk.env);
+  runCommand(["workers/commands/main.ts", "desk:restore", ...words], desk.env);
+const prove = () => runCommand(["workers/commands/main.ts", "desk:prove"], desk.env);
 
 /** All that the audit role has to write is written. */
 async function drained(): Promise<void> {

@@ -8,6 +8,7 @@ import { runCommand } from "../support/command.ts";
 import { startLink, type CuttableLink } from "../support/cut.ts";
 import { auditEvents, booksOf, sumsOf } from "../support/desk-audit.ts";
 import { startAuditMongo, startMongo } from "../support/mongo.ts";
+import { startRole, type RoleProcess } from "../support/role.ts";
 import { sendLines, startTradingDesk, type TradingDesk } from "../support/trading-desk.ts";
 import { until } from "../support/wait.ts";
 
@@ -20,6 +21,7 @@ const USERS = ["alice", "bob", "carol"];
 describe.skipIf(!mongo || !audit)("data and audit on servers of their own", () => {
   let link: CuttableLink;
   let desk: TradingDesk;
+  let recorder: RoleProcess;
   let store: AuditStore;
   const clients: MongoClient[] = [];
 
@@ -34,6 +36,7 @@ describe.skipIf(!mongo || !audit)("data and audit on servers of their own", () =
       ...{ servers: 1, prices: { ABC: "5.00" } },
       env: { MONGODB_URI: mongo!.uri, AUDIT_MONGODB_URI: uri.href },
     });
+    recorder = await startRole("recorder", desk.env);
     store = await openAudit({
       ...{ FANFARE_DATA: "", MONGODB_URI: mongo!.uri, AUDIT_MONGODB_URI: audit!.uri },
     });
@@ -43,6 +46,7 @@ describe.skipIf(!mongo || !audit)("data and audit on servers of their own", () =
     link.mend();
     await Promise.all(clients.map((each) => each.close()));
     await store.close();
+    await recorder.stop();
     await desk.stop();
     await link.stop();
     await Promise.all([mongo!.stop(), audit!.stop()]);
@@ -119,7 +123,7 @@ describe.skipIf(!mongo || !audit)("data and audit on servers of their own", () =
       return USERS.every((user, nth) => sums.get(user) === books[nth]?.balanceCents);
     });
     await desk.client.send("FLUSHALL", []);
-    const { code } = await runCommand(["workers/commands/restore.ts"], desk.env);
+    const { code } = await runCommand(["workers/commands/main.ts", "desk:restore"], desk.env);
     expect(code).toBe(0);
     expect(await booksOf(desk.client, USERS)).toEqual(books);
   });

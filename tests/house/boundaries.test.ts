@@ -68,6 +68,7 @@ const FORBIDDEN: readonly [file: string, imported: string, rule: string][] = [
   ["workers/api/app.ts", "../commands/token.ts", "workers-api-imports"],
   ["workers/commands/token.ts", "../main.ts", "workers-commands-imports"],
   ["workers/commands/seed.ts", "../api/role.ts", "roles-are-started-not-imported"],
+  ["tests/desk/one.test.ts", "../../workers/api/role.ts", "roles-are-started-not-imported"],
   ["workers/runtime/redis.ts", "@upstash/redis", "only-in-edge"],
   ["workers/records/port.ts", "mongodb", "only-in-mongo"],
   ["workers/desk/stored/keys.ts", "ioredis", "only-in-redis-cluster"],
@@ -143,8 +144,11 @@ test("what the house is built of is allowed", async () => {
     ],
     "workers/api/app.ts": ["../copier/place/place.ts", "../../http/operation.ts"],
     "workers/copier/place/place.ts": ["../../../domain/copier/decide.ts"],
+    "workers/commands/main.ts": ["../settings.ts", "./token.ts"],
+    "workers/settings.ts": ["./commands/seed/env.ts"],
+    "workers/commands/seed/env.ts": [],
     "workers/commands/token.ts": ["../api/app.ts", "../runtime/role.ts"],
-    "workers/main.ts": ["./desk/server/role.ts", "./copier/place/role.ts", "./commands/token.ts"],
+    "workers/main.ts": ["./desk/server/role.ts", "./copier/place/role.ts", "./settings.ts"],
   });
   expect(found).toEqual([]);
 }, 30_000);

@@ -1,23 +1,24 @@
 /** `.env.example` and the configuration schemas of the deployables say the same. */
 import { expect, test } from "bun:test";
 import { hostname } from "node:os";
+import { EdgeSchema } from "../../edge/env.ts";
+import { LocalSchema } from "../../local/env.ts";
+import { isSecret } from "../../workers/runtime/env.ts";
+import { SCHEMAS, SETTING_NAMES } from "../../workers/settings.ts";
 
-interface Entry {
-  readonly type: string;
-  readonly default?: string;
+interface Schema {
+  readonly entries: Readonly<Record<string, unknown>>;
 }
 
-/** Every setting of every deployable's `env.ts`, with the default that stands in its schema. */
-async function settings(): Promise<Map<string, string | undefined>> {
+/** Every setting, with the default that its schema has. */
+function settings(): Map<string, string | undefined> {
   const found = new Map<string, string | undefined>();
-  for (const path of ["edge/env.ts", "workers/runtime/env.ts", "local/env.ts"]) {
-    const module = (await import(`../../${path}`)) as Record<string, { entries?: unknown }>;
-    for (const { entries } of Object.values(module)) {
-      for (const [name, entry] of Object.entries((entries ?? {}) as Record<string, Entry>)) {
-        // A default that differs from machine to machine cannot be shown.
-        const shown = entry.default === hostname() ? undefined : entry.default;
-        found.set(name, found.get(name) ?? shown);
-      }
+  for (const { entries } of [EdgeSchema, LocalSchema, ...SCHEMAS] as Schema[]) {
+    for (const [name, entry] of Object.entries(entries)) {
+      const { default: value } = entry as { readonly default?: string };
+      // A default that differs from machine to machine cannot be shown.
+      const shown = value === hostname() ? undefined : value;
+      found.set(name, found.get(name) ?? shown);
     }
   }
   return found;
@@ -33,5 +34,35 @@ async function example(): Promise<Map<string, string | undefined>> {
 test(".env.example names every setting there is, with its default, and no other", async () => {
   const sorted = (map: Map<string, string | undefined>): [string, string | undefined][] =>
     [...map].toSorted(([a], [b]) => (a < b ? -1 : 1));
-  expect(sorted(await example())).toEqual(sorted(await settings()));
+  expect(sorted(await example())).toEqual(sorted(settings()));
+});
+
+/** The schema of every role and command. */
+async function schemasOfParts(): Promise<Schema[]> {
+  const schemas: Schema[] = [];
+  for (const path of new Bun.Glob("workers/**/*.ts").scanSync(".")) {
+    const text = await Bun.file(path).text();
+    const name = /^export const (role|command):/m.exec(text)?.[1];
+    if (name === undefined) continue;
+    const module = (await import(`../../${path}`)) as Record<string, { settings: Schema }>;
+    schemas.push(module[name]!.settings);
+  }
+  return schemas;
+}
+
+test("every setting of every role and command is known to the whole deployable", async () => {
+  const schemas = await schemasOfParts();
+  expect(schemas).toHaveLength(20);
+  const names = schemas.flatMap(({ entries }) => Object.keys(entries));
+  expect(names.filter((name) => !SETTING_NAMES.has(name))).toEqual([]);
+});
+
+test("whatever is named a token, key, password or secret is marked as one", () => {
+  const named = /_(TOKEN|KEY|PASSWORD|SECRET)$/;
+  const open = (SCHEMAS as Schema[]).flatMap(({ entries }) =>
+    Object.entries(entries).filter(
+      ([name, entry]) => named.test(name) && !isSecret(entry as never),
+    ),
+  );
+  expect(open.map(([name]) => name)).toEqual([]);
 });

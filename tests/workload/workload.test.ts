@@ -112,8 +112,8 @@ describe.skipIf(!there)("the workload runner", () => {
       const json = join(dir, "killed-json");
       const words = ["--url", desk.servers.map(({ url }) => url).join(","), "--books", books];
       const running = call(
-        "workers/commands/workload/command.ts",
-        [file, ...words, "--json", json],
+        "workers/commands/main.ts",
+        ["desk:workload", file, ...words, "--json", json],
         {
           ...envOf(desk),
         },
@@ -161,7 +161,11 @@ describe.skipIf(!there)("the workload runner", () => {
       const file = join(dir, "dump-in-the-middle");
       writeFileSync(file, [...adds, "DUMPLOG,./middle", ...adds, ""].join("\n"));
       const words = [file, "--url", desk.servers.map(({ url }) => url).join(",")];
-      const { code } = await call("workers/commands/workload/command.ts", words, envOf(desk));
+      const { code } = await call(
+        "workers/commands/main.ts",
+        ["desk:workload", ...words],
+        envOf(desk),
+      );
       expect(code).toBe(0);
       const log = await Bun.file(join(desk.data, "dumps/middle")).text();
       expect(log.match(/<command>ADD</g)).toHaveLength(adds.length);

@@ -16,12 +16,11 @@ import {
 import { HomeKeys, PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import { freePort } from "../../tests/support/ports.ts";
 import { startRedis } from "../../tests/support/redis.ts";
+import { startRole, type RoleProcess } from "../../tests/support/role.ts";
 import { until } from "../../tests/support/wait.ts";
-import { readEnv } from "../runtime/env.ts";
 import { openRecords } from "../records/open.ts";
 import type { OrderRecord, Records, SubscriptionRecord } from "../records/port.ts";
 import { connectRedis } from "../runtime/redis-client.ts";
-import { role } from "./role.ts";
 import { hashPassword } from "./sign-in.ts";
 
 const PROVIDER = asId<PersonId>("provider");
@@ -40,30 +39,24 @@ const server = await startRedis();
 const redis = connectRedis(server.url);
 const port = await freePort();
 const base = `http://127.0.0.1:${port}`;
-const stop = new AbortController();
 let key: CryptoKey;
 let records: Records;
-let running: Promise<void>;
+let running: RoleProcess;
 
 beforeAll(async () => {
   const pair = await generateKeyPair("EdDSA", { extractable: true });
   key = pair.privateKey;
-  const env = readEnv({
+  records = await openRecords({ FANFARE_DATA: folder });
+  await fill();
+  running = await startRole("records", {
     FANFARE_REDIS_URL: server.url,
     FANFARE_DATA: folder,
     FANFARE_RECORDS_PORT: String(port),
     FANFARE_ISSUER_KEY: JSON.stringify(await exportJWK(key)),
   });
-  if (!env.ok) throw new Error(env.faults.join());
-  records = await openRecords(env.value);
-  await fill();
-  const ready = Promise.withResolvers<void>();
-  running = role(env.value, stop.signal, ready.resolve);
-  await Promise.race([ready.promise, running]);
 });
 afterAll(async () => {
-  stop.abort();
-  await running;
+  await running.stop();
   await records.close();
   redis.close();
   await server.stop();

@@ -4,6 +4,7 @@
  * The platform's are set by whoever runs it (`npm run settings`). Anyone may
  * read what stands above a channel's followers; a follower's are their own.
  */
+import { nameOf } from "../../http/place.ts";
 import { getLogger } from "@logtape/logtape";
 import * as v from "valibot";
 import type { PersonId } from "../../domain/ids.ts";
@@ -90,9 +91,10 @@ async function refusal(
 async function project({ projectSettings }: Api, changed: SettingsRecord): Promise<void> {
   try {
     await projectSettings(changed);
-  } catch {
+  } catch (error) {
     getLogger(["fanfare", "records"]).warn(
-      "settings could not be projected yet; the outbox has them",
+      "settings could not be projected yet; the outbox has them: {error}",
+      { error: nameOf(error) },
     );
   }
 }

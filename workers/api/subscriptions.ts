@@ -3,6 +3,7 @@
  * change is recorded first, with its next version and in the outbox, and then
  * projected at once: it holds for signals accepted from a second later at the latest.
  */
+import { nameOf } from "../../http/place.ts";
 import { getLogger } from "@logtape/logtape";
 import * as v from "valibot";
 import {
@@ -276,9 +277,10 @@ async function refusal(
 async function project({ project: projectNow }: Api, changed: SubscriptionRecord): Promise<void> {
   try {
     await projectNow(changed);
-  } catch {
+  } catch (error) {
     getLogger(["fanfare", "records"]).warn(
-      "a change could not be projected yet; the outbox has it",
+      "a change could not be projected yet; the outbox has it: {error}",
+      { error: nameOf(error) },
     );
   }
 }

@@ -1,15 +1,14 @@
 /**
  * `npm run fairness -- [--channel demo] [--signals 100] [--json FILE]`: how
- * evenly the newest signals of a channel were served, from the records. Exits
- * with 0, or with 2 where there is nothing to tell.
+ * evenly the newest signals of a channel were served, from the records.
  */
-import { parseArgs } from "node:util";
-import { readEnv } from "../runtime/env.ts";
+import * as v from "valibot";
 import { openRecords } from "../records/open.ts";
 import { reportOf, textOf } from "../copier/fairness/report.ts";
 import { servicesOf, type Service } from "../copier/fairness/service.ts";
+import { STORE } from "../runtime/env.ts";
+import { WordsError, type Command } from "./command.ts";
 
-const USAGE = "usage: npm run fairness -- [--channel demo] [--signals 100] [--json FILE]";
 /** Lines of followers; the file has all. */
 const SHOWN = 10;
 
@@ -19,49 +18,46 @@ interface Asked {
   readonly json: string | undefined;
 }
 
-function askedOf(words: readonly string[]): Asked | undefined {
-  const text = { type: "string" } as const;
-  try {
-    const options = { channel: text, signals: text, json: text };
-    const { values } = parseArgs({ args: [...words], options });
-    const { channel = "demo", signals = "100", json } = values;
-    return /^[1-9]\d{0,5}$/.test(signals) ? { channel, signals: Number(signals), json } : undefined;
-  } catch {
-    return undefined;
-  }
-}
+const FairnessEnv = v.object({ ...STORE });
 
-async function main(): Promise<number> {
-  const asked = askedOf(process.argv.slice(2));
-  if (!asked) {
-    console.error(USAGE);
-    return 2;
-  }
-  const env = readEnv(process.env);
-  if (!env.ok) {
-    console.error(env.faults.map((fault) => `configuration: ${fault}`).join("\n"));
-    return 2;
-  }
-  try {
-    const records = await openRecords(env.value);
+export const command: Command<typeof FairnessEnv, Asked> = {
+  description: "says how evenly the newest signals of a channel were served",
+  usage: "usage: npm run fairness -- [--channel demo] [--signals 100] [--json FILE]",
+  exits: {
+    0: "the report is printed",
+    2: "no signal of the channel was served, the records do not answer, or the words or the settings cannot be read",
+  },
+  settings: FairnessEnv,
+  failure: { says: "the records do not answer", exit: 2 },
+  declare: (words) =>
+    words
+      .option("--channel <id>", "whose signals", "demo")
+      .option("--signals <number>", "how many of the newest", "100")
+      .option("--json <file>", "where the whole report is written, too"),
+  read(words) {
+    const { channel, signals, json } = words.opts<{
+      channel: string;
+      signals: string;
+      json?: string;
+    }>();
+    if (!/^[1-9]\d{0,5}$/.test(signals)) throw new WordsError();
+    return { channel, signals: Number(signals), json };
+  },
+  async run({ settings }, { channel, signals, json }) {
+    const records = await openRecords(settings);
     const services: Service[] = [];
-    for await (const each of servicesOf(records, asked.channel, asked.signals)) services.push(each);
-    await records.close();
+    try {
+      for await (const each of servicesOf(records, channel, signals)) services.push(each);
+    } finally {
+      await records.close();
+    }
     if (services.length === 0) {
-      console.error(`no signal of the channel ${asked.channel} was served yet`);
+      console.error(`no signal of the channel ${channel} was served yet`);
       return 2;
     }
     const report = reportOf(services);
     console.log(textOf(report, SHOWN));
-    if (asked.json !== undefined) {
-      await Bun.write(asked.json, `${JSON.stringify(report, null, 2)}\n`);
-    }
+    if (json !== undefined) await Bun.write(json, `${JSON.stringify(report, null, 2)}\n`);
     return 0;
-  } catch (error) {
-    // A library's message may hold an address with its password.
-    console.error(`the records do not answer: ${(error as Error).name}`);
-    return 2;
-  }
-}
-
-if (import.meta.main) process.exit(await main());
+  },
+};

@@ -1,35 +1,35 @@
 /**
  * `npm run desk:prove`: whether the account events of the audit add up to the
- * balance, for every account of the desk, also while it works. Exits with 0
- * where they do, 1 where any does not, naming each, 2 where nothing could be
- * proven.
+ * balance, for every account of the desk, also while it works.
  */
-import { PartitionMap } from "../../redis/keys.ts";
+import * as v from "valibot";
 import { openAudit } from "../desk/audit/open.ts";
-import { readEnv } from "../runtime/env.ts";
-import { connectRedis } from "../runtime/redis-client.ts";
 import { linesOf, proveBooks } from "../desk/prove/prove.ts";
+import { AUDIT_STORE, REDIS } from "../runtime/env.ts";
+import type { Command } from "./command.ts";
 
-async function main(): Promise<number> {
-  const env = readEnv(process.env);
-  if (!env.ok) {
-    console.error(env.faults.map((fault) => `configuration: ${fault}`).join("\n"));
-    return 2;
-  }
-  try {
-    const redis = connectRedis(env.value.FANFARE_REDIS_URL);
-    const store = await openAudit(env.value);
-    const partitions = new PartitionMap(env.value.FANFARE_PARTITIONS);
-    const proof = await proveBooks(redis, store, partitions);
-    console.log(linesOf(proof).join("\n"));
-    redis.close();
-    await store.close();
-    return proof.differences.length === 0 ? 0 : 1;
-  } catch (error) {
-    // A library's message may hold an address with its password.
-    console.error(`nothing could be proven: ${(error as Error).name}`);
-    return 2;
-  }
-}
+const ProveEnv = v.object({ ...REDIS, ...AUDIT_STORE });
 
-if (import.meta.main) process.exit(await main());
+export const command: Command<typeof ProveEnv, void> = {
+  description: "proves that the desk's audit adds up to the balance of every account",
+  usage: "usage: npm run desk:prove",
+  exits: {
+    0: "the books hold",
+    1: "the books of the accounts that are named do not hold",
+    2: "nothing could be proven, or the words or the settings cannot be read",
+  },
+  settings: ProveEnv,
+  failure: { says: "nothing could be proven", exit: 2 },
+  declare: (words) => words,
+  read: () => undefined,
+  async run({ settings, connections: { redis, partitions } }) {
+    const store = await openAudit(settings);
+    try {
+      const proof = await proveBooks(redis, store, partitions);
+      console.log(linesOf(proof).join("\n"));
+      return proof.differences.length === 0 ? 0 : 1;
+    } finally {
+      await store.close();
+    }
+  },
+};

@@ -1,48 +1,51 @@
 /**
  * `npm run desk:restore [-- --force]`: rebuilds the desk's accounts from its
- * audit where Redis has lost any of it. Exits with 0 where all stands as the
- * audit says, 1 where something was left as it is, naming it, 2 where nothing
- * could be done.
+ * audit where Redis has lost any of it.
  */
-import { parseArgs } from "node:util";
-import { PartitionMap } from "../../redis/keys.ts";
+import * as v from "valibot";
 import { openAudit } from "../desk/audit/open.ts";
-import { readEnv, type WorkerEnv } from "../runtime/env.ts";
-import { connectRedis } from "../runtime/redis-client.ts";
 import { restorePartition, type Restored } from "../desk/restore/restore.ts";
+import { AUDIT_STORE, CONSUMER, REDIS } from "../runtime/env.ts";
+import type { Command } from "./command.ts";
 
-const USAGE = "usage: npm run desk:restore [-- --force]";
-const ANSWER_MS = 5_000;
 /** Of accounts that are named. */
 const NAMED = 10;
 
-function isForced(words: readonly string[]): boolean | undefined {
-  try {
-    const { values } = parseArgs({ args: [...words], options: { force: { type: "boolean" } } });
-    return values.force ?? false;
-  } catch {
-    return undefined;
-  }
+interface Asked {
+  readonly force: boolean;
 }
 
-async function restoreAll(env: WorkerEnv, force: boolean): Promise<readonly Restored[]> {
-  const redis = connectRedis(env.FANFARE_REDIS_URL);
-  const answers = redis.send("PING", []);
-  // A connection waits for as long as it takes, which is not what a person does.
-  const silence = Bun.sleep(ANSWER_MS).then(() => Promise.reject(new Error("no answer")));
-  await Promise.race([answers, silence]);
-  const store = await openAudit(env);
-  const partitions = new PartitionMap(env.FANFARE_PARTITIONS);
-  const server = env.FANFARE_CONSUMER;
-  const restored: Restored[] = [];
-  for (const partition of partitions.all()) {
-    const options = { redis, store, partitions, server, nowMs: Date.now(), force };
-    restored.push(await restorePartition(options, partition));
-  }
-  redis.close();
-  await store.close();
-  return restored;
-}
+const RestoreEnv = v.object({ ...REDIS, ...CONSUMER, ...AUDIT_STORE });
+
+export const command: Command<typeof RestoreEnv, Asked> = {
+  description: "rebuilds the desk's accounts from its audit where Redis has lost any of it",
+  usage: "usage: npm run desk:restore [-- --force]",
+  exits: {
+    0: "every partition is as its audit says",
+    1: "what is named was left as it is",
+    2: "nothing could be restored, or the words or the settings cannot be read",
+  },
+  settings: RestoreEnv,
+  failure: { says: "nothing could be restored", exit: 2 },
+  declare: (words) =>
+    words.option("--force", "go back to the audit where Redis has more, or other, than it"),
+  read: (words) => ({ force: words.opts<Partial<Asked>>().force ?? false }),
+  async run({ settings, connections: { redis, partitions }, clock }, { force }) {
+    const store = await openAudit(settings);
+    try {
+      const { FANFARE_CONSUMER: server } = settings;
+      const restored: Restored[] = [];
+      for (const partition of partitions.all()) {
+        const options = { redis, store, partitions, server, nowMs: clock.nowMs(), force };
+        restored.push(await restorePartition(options, partition));
+      }
+      for (const each of restored) console.log(`partition ${each.partition}: ${lineOf(each)}`);
+      return restored.every(({ kind }) => kind === "intact" || kind === "restored") ? 0 : 1;
+    } finally {
+      await store.close();
+    }
+  },
+};
 
 function lineOf(each: Restored): string {
   const told = (value: number): string => value.toLocaleString("en");
@@ -63,27 +66,3 @@ function lineOf(each: Restored): string {
   }
   return "left as it is: the desk is at work; stop its servers, and try again";
 }
-
-async function main(): Promise<number> {
-  const force = isForced(process.argv.slice(2));
-  if (force === undefined) {
-    console.error(USAGE);
-    return 2;
-  }
-  const env = readEnv(process.env);
-  if (!env.ok) {
-    console.error(env.faults.map((fault) => `configuration: ${fault}`).join("\n"));
-    return 2;
-  }
-  try {
-    const restored = await restoreAll(env.value, force);
-    for (const each of restored) console.log(`partition ${each.partition}: ${lineOf(each)}`);
-    return restored.every(({ kind }) => kind === "intact" || kind === "restored") ? 0 : 1;
-  } catch (error) {
-    // A library's message may hold an address with its password.
-    console.error(`nothing could be restored: ${(error as Error).name}`);
-    return 2;
-  }
-}
-
-if (import.meta.main) process.exit(await main());

@@ -1,14 +1,32 @@
-/** One-shot: checks the roster against the records, rebuilds what is missing, and ends. */
-import type { Role } from "../runtime/role.ts";
+/** `npm run roster:rebuild`: checks the roster against the records, and projects what is missing. */
+import * as v from "valibot";
 import { openRecords } from "../records/open.ts";
 import { checkRoster } from "../copier/roster/check.ts";
-import { connectTargets } from "../copier/roster/projector.ts";
+import { targetsOf } from "../copier/roster/projector.ts";
+import { REDIS, REGIONS, STORE } from "../runtime/env.ts";
+import type { Command } from "./command.ts";
 
-export const role: Role = async (env, _stop, ready) => {
-  const records = await openRecords(env);
-  const targets = connectTargets(env);
-  await checkRoster(records, targets);
-  ready();
-  targets.close();
-  await records.close();
+const RosterEnv = v.object({ ...REDIS, ...REGIONS, ...STORE });
+
+export const command: Command<typeof RosterEnv, void> = {
+  description: "checks the roster in Redis against the records, and rebuilds what is missing",
+  usage: "usage: npm run roster:rebuild",
+  exits: {
+    0: "the roster is what the records say",
+    1: "that could not be reached: give the command again",
+    2: "the words or the settings cannot be read",
+  },
+  settings: RosterEnv,
+  failure: { says: "the roster could not be rebuilt", exit: 1 },
+  declare: (words) => words,
+  read: () => undefined,
+  async run({ settings, connections }) {
+    const records = await openRecords(settings);
+    try {
+      await checkRoster(records, targetsOf(connections));
+      return 0;
+    } finally {
+      await records.close();
+    }
+  },
 };

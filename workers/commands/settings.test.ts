@@ -20,7 +20,8 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const settings = (...words: string[]) => runCommand(["workers/main.ts", "settings", ...words], env);
+const settings = (...words: string[]) =>
+  runCommand(["workers/commands/main.ts", "settings", ...words], env);
 
 const NONE = { scope: "platform", plan: {}, paused: false, version: 0 };
 

@@ -13,7 +13,9 @@ const { privateKey } = (await crypto.subtle.generateKey("Ed25519", true, [
 const key = (await crypto.subtle.exportKey("jwk", privateKey)) as JWK;
 
 const token = (...words: string[]) =>
-  runCommand(["workers/main.ts", "token", ...words], { FANFARE_ISSUER_KEY: JSON.stringify(key) });
+  runCommand(["workers/commands/main.ts", "token", ...words], {
+    FANFARE_ISSUER_KEY: JSON.stringify(key),
+  });
 
 test("a token is the person's, with the scopes that were named, and of this issuer", async () => {
   const { code, out } = await token("an-administrator", "desk:trade", "desk:admin");

@@ -8,24 +8,45 @@
  * Ends with 2 where the words cannot be read.
  */
 import { ID_PATTERN, type PersonId } from "../../domain/ids.ts";
+import * as v from "valibot";
 import { PERMISSIONS, type Permission } from "../../domain/permission.ts";
-import { required } from "../runtime/env.ts";
 import { createTokens } from "../api/tokens.ts";
-import type { Role } from "../runtime/role.ts";
+import { ISSUER } from "../runtime/env.ts";
+import { WordsError, type Command } from "./command.ts";
 
 const USAGE = `usage: token <person> <permission> [<permission> …]
 A person is an id, and a permission one of ${PERMISSIONS.join(", ")}.`;
 
-export const role: Role = async (env) => {
-  const [person = "", ...permissions] = process.argv.slice(3);
-  if (!ID_PATTERN.test(person) || permissions.length === 0 || !permissions.every(isPermission)) {
-    console.error(USAGE);
-    process.exitCode = 2;
-    return;
-  }
-  const tokens = await createTokens(required(env, "FANFARE_ISSUER_KEY"), Date.now);
-  const { token } = await tokens.issue(person as PersonId, permissions);
-  console.log(token);
+interface Asked {
+  readonly person: PersonId;
+  readonly permissions: readonly Permission[];
+}
+
+const TokenEnv = v.object({ ...ISSUER });
+
+export const command: Command<typeof TokenEnv, Asked> = {
+  description: "prints a bearer token for a person, good for twelve hours",
+  usage: USAGE,
+  exits: {
+    0: "the token is printed",
+    1: "it could not be signed",
+    2: "the words or the settings cannot be read",
+  },
+  settings: TokenEnv,
+  failure: { says: "token could not go on", exit: 1 },
+  declare: (words) =>
+    words
+      .argument("<person>", "an id")
+      .argument("<permission...>", `one or several of ${PERMISSIONS.join(", ")}`),
+  read({ args: [person = "", ...permissions] }) {
+    if (!ID_PATTERN.test(person) || !permissions.every(isPermission)) throw new WordsError();
+    return { person: person as PersonId, permissions };
+  },
+  async run({ settings, clock }, { person, permissions }) {
+    const tokens = await createTokens(settings.FANFARE_ISSUER_KEY, clock.nowMs);
+    console.log((await tokens.issue(person, permissions)).token);
+    return 0;
+  },
 };
 
 function isPermission(word: string): word is Permission {

@@ -1,202 +1,208 @@
-/** The workers' configuration: parsed once, all faults together. Every name stands in `.env.example`. */
+/**
+ * Settings: what the schema beside each role and command is made of, and how it
+ * is read from the environment, all faults together. Every name is in
+ * `.env.example`.
+ */
+import { own } from "../../domain/own.ts";
 import { hostname } from "node:os";
 import * as v from "valibot";
-import { ID_PATTERN } from "../../domain/ids.ts";
-import { SYMBOL_PATTERN } from "../../domain/instrument.ts";
 
-const port = v.pipe(v.string(), v.regex(/^\d{1,5}$/, "a port number"), v.transform(Number));
-const url = (...protocols: string[]) =>
-  v.pipe(
-    v.string(),
+/** The schema of a role or a command: its entries are named as in the environment. */
+export interface SettingsSchema extends v.GenericSchema<unknown, object> {
+  readonly entries: v.ObjectEntries;
+}
+
+export const text = v.string();
+
+export const port = v.pipe(text, v.regex(/^\d{1,5}$/, "a port number"), v.transform(Number));
+
+export function wholeNumber(what = "a whole number") {
+  return v.pipe(text, v.regex(/^\d{1,12}$/, what), v.transform(Number));
+}
+
+export function url(...protocols: string[]) {
+  return v.pipe(
+    text,
     v.check(
-      (text) => URL.canParse(text) && protocols.includes(new URL(text).protocol),
+      (value) => URL.canParse(value) && protocols.includes(new URL(value).protocol),
       `a URL starting with ${protocols.map((each) => `${each}//`).join(" or ")}`,
     ),
   );
-const json = (what: string) =>
-  v.pipe(
-    v.string(),
+}
+
+export function json(what: string) {
+  return v.pipe(
+    text,
     v.rawTransform(({ dataset, addIssue, NEVER }) => {
       try {
         return JSON.parse(dataset.value) as unknown;
       } catch {
+        // The parser's message would quote the value, which may be a secret.
         addIssue({ message: what });
         return NEVER;
       }
     }),
   );
+}
 
-export const WorkerSchema = v.object({
-  /** The Redis that this role works on. */
-  FANFARE_REDIS_URL: v.optional(
-    url("redis:", "rediss:", "redis-cluster:"),
-    "redis://127.0.0.1:6379",
+/** A value that no log may show. Its messages must not quote it, either. */
+export function secret<const Schema extends v.GenericSchema<string, unknown>>(schema: Schema) {
+  return v.pipe(schema, v.metadata({ secret: true }));
+}
+
+const redisUrl = url("redis:", "rediss:", "redis-cluster:");
+/** A list of hosts is not a URL that can be parsed. */
+const mongodbUri = v.pipe(
+  text,
+  v.regex(/^mongodb(\+srv)?:\/\/[^/]/, "a URL starting with mongodb:// or mongodb+srv://"),
+);
+const token = v.pipe(text, v.minLength(16, "16 characters or more"));
+
+/** For every role. */
+export const PROCESS = {
+  /** The address that servers of this role listen at. */
+  FANFARE_HOST: v.optional(text, "127.0.0.1"),
+  /** Where this process serves its metrics at `/metrics`; absent: nowhere. */
+  FANFARE_METRICS_PORT: v.optional(port),
+  /** For crash tests alone: `<point>:<n>:<kill or stop>`, see workers/runtime/crash-point.ts. */
+  FANFARE_CRASH_AT: v.optional(
+    v.pipe(text, v.regex(/^[a-z-]+:\d+:(?:kill|stop)$/, "a crash point")),
   ),
-  /** Region name → its Redis, for the roles that reach every region (dispatch, records). Default: this region only. */
-  FANFARE_REGION_REDIS_URLS: v.optional(
-    v.pipe(
-      json('JSON such as {"eu":"redis://…"}'),
-      v.record(v.string(), url("redis:", "rediss:", "redis-cluster:")),
-    ),
-  ),
-  FANFARE_REGION: v.optional(v.pipe(v.string(), v.regex(/^[a-z0-9-]{1,32}$/)), "local"),
+};
+
+export const REDIS = {
+  /** The Redis that this process works on. */
+  FANFARE_REDIS_URL: v.optional(redisUrl, "redis://127.0.0.1:6379"),
   FANFARE_PARTITIONS: v.optional(
     v.pipe(
-      v.string(),
+      text,
       v.regex(/^\d{1,4}$/, "a whole number"),
       v.transform(Number),
-      v.minValue(1),
-      v.maxValue(1024),
+      v.minValue(1, "at least 1"),
+      v.maxValue(1024, "at most 1024"),
     ),
     "4",
   ),
-  /** What this worker is called in consumer groups: its own among those alive, the same at each start. */
-  FANFARE_CONSUMER: v.optional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9._-]{1,64}$/)), hostname()),
-  /** The address that servers of this role listen at. */
-  FANFARE_HOST: v.optional(v.string(), "127.0.0.1"),
+};
+
+export const REGION = {
+  FANFARE_REGION: v.optional(v.pipe(text, v.regex(/^[a-z0-9-]{1,32}$/, "a region")), "local"),
+};
+
+/** For what reaches every region. */
+export const REGIONS = {
+  ...REGION,
+  /** Region name → its Redis. Default: this region only. */
+  FANFARE_REGION_REDIS_URLS: v.optional(
+    v.pipe(
+      json('JSON such as {"eu":"redis://…"}'),
+      v.record(text, redisUrl, 'JSON such as {"eu":"redis://…"}'),
+    ),
+  ),
+};
+
+export const CONSUMER = {
+  /** The name of this worker in consumer groups: unique among the running ones, the same at each start. */
+  FANFARE_CONSUMER: v.optional(
+    v.pipe(text, v.regex(/^[A-Za-z0-9._-]{1,64}$/, "1 to 64 of A-Z a-z 0-9 . _ -")),
+    hostname(),
+  ),
+};
+
+/** Where records are stored. */
+export const STORE = {
   /** Where one machine keeps its data. */
-  FANFARE_DATA: v.optional(v.string(), ".data"),
+  FANFARE_DATA: v.optional(text, ".data"),
   /** The records' MongoDB; without it they are SQLite in FANFARE_DATA. */
-  MONGODB_URI: v.optional(url("mongodb:", "mongodb+srv:")),
+  MONGODB_URI: v.optional(mongodbUri),
+};
+
+/** Where the desk's audit is stored. */
+export const AUDIT_STORE = {
+  ...STORE,
   /** The MongoDB of the desk's audit; without it, it is where the records are. */
-  AUDIT_MONGODB_URI: v.optional(url("mongodb:", "mongodb+srv:")),
-  /** The broker that this worker stands beside: the house's own desk, or any other by this name and its URL. */
-  FANFARE_BROKER: v.optional(v.pipe(v.string(), v.regex(ID_PATTERN, "an id")), "desk"),
-  FANFARE_BROKER_URL: v.optional(url("http:", "https:")),
-  FANFARE_BROKER_TOKEN: v.optional(v.pipe(v.string(), v.minLength(1))),
-  /** What may be built on at that broker; what is not named counts as not given. */
-  FANFARE_BROKER_CAPABILITIES: v.optional(
+  AUDIT_MONGODB_URI: v.optional(mongodbUri),
+};
+
+export const ISSUER = {
+  /** The Ed25519 private JWK that tokens and chain heads are signed with. */
+  FANFARE_ISSUER_KEY: secret(
     v.pipe(
-      json('JSON such as {"deduplicates":"account"}'),
-      v.strictObject({
-        deduplicates: v.optional(v.picklist(["none", "open-orders", "ten-minutes", "account"])),
-        lookUp: v.optional(v.picklist(["authoritative", "hint"])),
-        validUntil: v.optional(v.picklist(["enforced", "ignored"])),
-        inFlightMs: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
-        ordersPerAccount: v.optional(
-          v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(100)),
-        ),
-        closes: v.optional(v.literal("once")),
-      }),
+      json("an Ed25519 private JWK"),
+      v.looseObject(
+        {
+          kty: v.literal("OKP", "OKP"),
+          d: v.string("the private key"),
+        },
+        "an Ed25519 private JWK",
+      ),
     ),
   ),
-  /** Orders a second that all workers of a region together may send to it; absent: as many as there are. */
-  FANFARE_BROKER_RATE: v.optional(
-    v.pipe(
-      v.string(),
-      v.regex(/^\d{1,6}(?:\.\d{1,3})?$/, "orders a second"),
-      v.transform(Number),
-      v.minValue(0.001),
-    ),
-  ),
-  /** Jobs and questions that a broker worker has in flight at once, over all its partitions: up to 512 orders each. */
-  FANFARE_JOBS_IN_FLIGHT: v.optional(
-    v.pipe(v.string(), v.regex(/^\d{1,4}$/, "a whole number"), v.transform(Number), v.minValue(2)),
-    "64",
-  ),
-  /**
-   * After how long a job that its worker did not finish is taken over by another: longer than a job
-   * can take, which is the time until its deadline, the second of asking, and a call's time limit.
-   */
-  FANFARE_RECLAIM_IDLE_MS: v.optional(
-    v.pipe(v.string(), v.regex(/^\d{1,7}$/, "milliseconds"), v.transform(Number)),
-    "10000",
-  ),
-  /** For crash tests alone: `<point>:<n>:<kill or stop>`, see workers/runtime/crash-point.ts. */
-  FANFARE_CRASH_AT: v.optional(
-    v.pipe(v.string(), v.regex(/^[a-z-]+:\d+:(?:kill|stop)$/, "a crash point")),
-  ),
+};
+
+/** A desk, as those who trade at it know it. */
+export const DESK = {
   FANFARE_DESK_URL: v.optional(url("http:", "https:"), "http://127.0.0.1:8791"),
   /** What the copier shows the desk to trade in its followers' accounts. */
-  FANFARE_DESK_TOKEN: v.optional(v.pipe(v.string(), v.minLength(16))),
-  FANFARE_DESK_PORT: v.optional(port, "8791"),
-  /** How long a pending order of the desk is valid; a run that must not depend on its own speed sets it high. */
-  FANFARE_DESK_PENDING_MS: v.optional(
-    v.pipe(v.string(), v.regex(/^[1-9]\d{0,11}$/, "milliseconds"), v.transform(Number)),
-    "60000",
-  ),
-  /** Lines a second that a desk server takes of each user who speaks for themselves, counted over four seconds. */
-  FANFARE_DESK_LINES_PER_SECOND: v.optional(
-    v.pipe(v.string(), v.regex(/^[1-9]\d{0,6}$/, "a whole number above zero"), v.transform(Number)),
-    "1000",
-  ),
-  FANFARE_RECORDS_PORT: v.optional(port, "8790"),
-  /** The Ed25519 private JWK that tokens and chain heads are signed with. */
-  FANFARE_ISSUER_KEY: v.optional(
-    v.pipe(json("an Ed25519 private JWK"), v.looseObject({ kty: v.literal("OKP"), d: v.string() })),
-  ),
-  /** The key (base64url, 32 bytes) that seals webhook secrets for the edge. */
-  FANFARE_SEAL_KEY: v.optional(
-    v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{43}$/, "32 bytes in base64url")),
-  ),
-  /** What the demo provider signs in with; drawn, and kept in FANFARE_DATA, unless set. */
-  FANFARE_DEMO_PASSWORD: v.optional(v.pipe(v.string(), v.minLength(8), v.maxLength(256))),
-  /** The secret of the demo hooks; drawn, and kept in FANFARE_DATA, unless set. */
-  FANFARE_DEMO_HOOK_SECRET: v.optional(
-    v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{24,128}$/, "24 to 128 of A-Z a-z 0-9 _ -")),
-  ),
-  /** The quote sources: a feed that streams, and a server that is asked. */
-  FANFARE_QUOTES_STREAMING: v.optional(url("tcp:"), "tcp://127.0.0.1:8793"),
-  FANFARE_QUOTES_ASKED: v.optional(url("tcp:"), "tcp://127.0.0.1:8792"),
-  /** The symbols that are streamed, with commas between; any other is asked for. */
-  FANFARE_QUOTES_SYMBOLS: v.optional(
-    v.pipe(
-      v.string(),
-      v.transform((text) => text.split(",")),
-      v.array(v.pipe(v.string(), v.regex(SYMBOL_PATTERN, "a symbol, such as EUR/USD or R_100"))),
-    ),
-    "EUR/USD,GBP/USD,USD/JPY,BTC/USD,R_100",
-  ),
-  FANFARE_QUOTES_PORT: v.optional(port, "8794"),
-  /** `simulated` or `real`: whether a price may be shown without that label. */
-  FANFARE_QUOTES_KIND: v.optional(v.picklist(["simulated", "real"]), "simulated"),
-  FANFARE_SIMULATOR_ASKED_PORT: v.optional(port, "8792"),
-  FANFARE_SIMULATOR_STREAMING_PORT: v.optional(port, "8793"),
-  FANFARE_SIMULATOR_SEED: v.optional(
-    v.pipe(v.string(), v.regex(/^\d+$/), v.transform(Number)),
-    "1",
-  ),
-  /** `legacy` answers as slowly as the real server does; `none` at once. */
-  FANFARE_SIMULATOR_LATENCY: v.optional(v.picklist(["none", "legacy"]), "none"),
-  /** A file of `SYM,price` lines, read again at each step: prices that stand still in place of the walk. `*` is every other symbol, and `-` no price. */
-  FANFARE_SIMULATOR_PRICES: v.optional(v.string()),
-});
+  FANFARE_DESK_TOKEN: secret(token),
+};
 
-export type WorkerEnv = v.InferOutput<typeof WorkerSchema>;
+export type RedisSettings = v.InferOutput<v.ObjectSchema<typeof REDIS, undefined>>;
+export type RegionSettings = v.InferOutput<v.ObjectSchema<typeof REGIONS, undefined>>;
+export type StoreSettings = v.InferOutput<v.ObjectSchema<typeof STORE, undefined>>;
+export type AuditStoreSettings = v.InferOutput<v.ObjectSchema<typeof AUDIT_STORE, undefined>>;
+export type ProcessSettings = v.InferOutput<v.ObjectSchema<typeof PROCESS, undefined>>;
 
-export type EnvResult =
-  | { readonly ok: true; readonly value: WorkerEnv }
+export type SettingsResult<Settings> =
+  | { readonly ok: true; readonly value: Settings }
   | { readonly ok: false; readonly faults: readonly string[] };
 
-export function readEnv(source: Readonly<Record<string, string | undefined>>): EnvResult {
-  const parsed = v.safeParse(WorkerSchema, source);
-  const faults = (parsed.issues ?? []).map(
-    (issue) => `${v.getDotPath(issue) ?? "?"} must be ${issue.message}`,
-  );
+/** `known` are the names of the whole deployable: another role's setting is ignored, any other name is a fault. */
+export function readSettings<Schema extends SettingsSchema>(
+  schema: Schema,
+  source: Readonly<Record<string, string | undefined>>,
+  known: ReadonlySet<string>,
+): SettingsResult<v.InferOutput<Schema>> {
+  const parsed = v.safeParse(schema, source);
+  const faults = (parsed.issues ?? []).map((issue) => {
+    const path = v.getDotPath(issue);
+    if (path === null) return issue.message;
+    return issue.input === undefined ? `${path} is required` : `${path} must be ${issue.message}`;
+  });
   for (const name of Object.keys(source)) {
-    if (name.startsWith("FANFARE_") && !Object.hasOwn(WorkerSchema.entries, name)) {
-      faults.push(`${name} is not a setting`);
-    }
+    if (name.startsWith("FANFARE_") && !known.has(name)) faults.push(`${name} is not a setting`);
   }
   return faults.length === 0 && parsed.success
     ? { ok: true, value: parsed.output }
     : { ok: false, faults };
 }
 
-/** Every region's Redis by its name: the one that this process works on, where no others are named. */
-export function regionRedisUrls(env: WorkerEnv): Readonly<Record<string, string>> {
-  return env.FANFARE_REGION_REDIS_URLS ?? { [env.FANFARE_REGION]: env.FANFARE_REDIS_URL };
+/** What a log may show of the settings: secrets only as such, and of a URL where it leads. */
+export function summaryOf(schema: SettingsSchema, settings: object): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(settings).flatMap(([name, value]: [string, unknown]) => {
+      if (value === undefined) return [];
+      return [[name, isSecret(own(schema.entries, name)) ? "(secret)" : withoutCredentials(value)]];
+    }),
+  );
 }
 
-/** A setting that only some roles need is missing; its message is ours and may be shown. */
-export class MissingSetting extends Error {}
+export function isSecret(schema: v.GenericSchema | undefined): boolean {
+  if (schema === undefined) return false;
+  if ("wrapped" in schema) return isSecret(schema.wrapped as v.GenericSchema);
+  return v.getMetadata(schema)["secret"] === true;
+}
 
-/** The value of a setting that this role cannot do without. */
-export function required<Name extends keyof WorkerEnv>(
-  env: WorkerEnv,
-  name: Name,
-): NonNullable<WorkerEnv[Name]> {
-  const value = env[name];
-  if (value === undefined || value === null) throw new MissingSetting(`${name} must be set`);
-  return value;
+function withoutCredentials(value: unknown): unknown {
+  if (typeof value === "string") {
+    const [, protocol, authority = ""] = /^([a-z+-]+:\/\/)([^/?#]*)/.exec(value) ?? [];
+    if (protocol === undefined) return value;
+    // A path or a query may hold a key as well.
+    return `${protocol}${authority.slice(authority.lastIndexOf("@") + 1)}`;
+  }
+  if (Array.isArray(value)) return value.map(withoutCredentials);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, each]) => [name, withoutCredentials(each)]),
+  );
 }

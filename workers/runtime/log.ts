@@ -1,7 +1,14 @@
 /** Structured logs as JSON lines on standard error, so that standard output stays the supervisor's. */
-import { configure, getConsoleSink, jsonLinesFormatter } from "@logtape/logtape";
+import {
+  configure,
+  getConsoleSink,
+  getLogger,
+  jsonLinesFormatter,
+  type Logger,
+} from "@logtape/logtape";
 
-export async function configureLog(role: string): Promise<void> {
+/** Answers the log of this role or command. */
+export async function configureLog(name: string): Promise<Logger> {
   const write = getConsoleSink({ formatter: jsonLinesFormatter });
   await configure({
     sinks: { lines: write },
@@ -10,5 +17,6 @@ export async function configureLog(role: string): Promise<void> {
       { category: ["logtape", "meta"], lowestLevel: "error", sinks: ["lines"] },
     ],
   });
-  process.title = `fanfare ${role}`;
+  process.title = `fanfare ${name}`;
+  return getLogger(["fanfare", name]);
 }

@@ -41,6 +41,7 @@ export function connectMongo(uri: string, limits: Limits = LIMITS): Mongo {
     client = connectTo(uri, limits);
     // It has as long to be answered.
     answeredAtMs = Date.now();
+    // It is given up; how it ends is of no interest.
     void wedged.close().catch(() => undefined);
   }
 

@@ -1,4 +1,33 @@
-import type { WorkerEnv } from "./env.ts";
+/** What a role is, and what it is handed. */
+import type { Logger } from "@logtape/logtape";
+import type * as v from "valibot";
+import type { Clock } from "./clock.ts";
+import type { Connections } from "./connections.ts";
+import type { SettingsSchema } from "./env.ts";
+import type { Metrics } from "./metrics.ts";
 
-/** A role runs until the signal aborts, and then resolves once nothing of it is under way. */
-export type Role = (env: WorkerEnv, stop: AbortSignal, ready: () => void) => Promise<void>;
+/** For commands, too. */
+export interface Context<Settings> {
+  readonly settings: Settings;
+  /** Opened when first used, and closed after the end. */
+  readonly connections: Connections;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export interface RoleContext<Settings> extends Context<Settings> {
+  readonly metrics: Metrics;
+  /** 0 to below 1. */
+  random(): number;
+  readonly stop: AbortSignal;
+  /** Called once it serves. */
+  ready(): void;
+}
+
+export interface Role<Schema extends SettingsSchema> {
+  readonly settings: Schema;
+  /** A role that checks everything at its start passes crash points there that no test means. */
+  readonly crashPointsFrom?: "ready";
+  /** Runs until the signal aborts, and then resolves once nothing of it is under way. */
+  run(context: RoleContext<v.InferOutput<Schema>>): Promise<void>;
+}

@@ -35,7 +35,7 @@ const EVERY_MS = 50;
 const ALL = Array.from({ length: FOLLOWERS }, (_, index) => followerOf(index));
 
 const control = (env: Readonly<Record<string, string>>, ...words: string[]) =>
-  runCommand(["workers/main.ts", "control", ...words], env);
+  runCommand(["workers/commands/main.ts", "control", ...words], env);
 
 describe("a halt under load", () => {
   let desk: TestDesk;

@@ -10,6 +10,7 @@
  * to be flattened has an outcome, with 1 where that is not so, and with 2 where
  * the words cannot be read.
  */
+import * as v from "valibot";
 import {
   HALT_KINDS,
   isHaltScope,
@@ -17,10 +18,9 @@ import {
   type HaltScope,
   type HaltState,
 } from "../../copier/stored/halt.ts";
-import { PartitionMap } from "../../../redis/keys.ts";
-import { regionRedisUrls } from "../../runtime/env.ts";
-import type { Role } from "../../runtime/role.ts";
-import { connectRedis } from "../../runtime/redis-client.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { REDIS, REGIONS } from "../../runtime/env.ts";
+import { WordsError, type Command } from "../command.ts";
 import { flatten, progressOf, type Flattened } from "./flatten.ts";
 import { readHalts, writeHalt, type Places, type Standing, type Written } from "./halts.ts";
 
@@ -29,62 +29,80 @@ const TOLD = { halt: "halted", drain: "being drained" } as const;
 const USAGE = `usage: control halt|drain|lift <scope>, control flatten <scope>, or control status [scope]
 A scope is platform, or ${HALT_KINDS.map((kind) => `${kind}:<id>`).join(", ")}.`;
 
-export const role: Role = async (env) => {
-  const [action = "", scope, ...rest] = process.argv.slice(3);
-  const isAction = ACTIONS.includes(action as HaltAction);
-  const readable =
-    (isAction || action === "flatten" || action === "status") &&
-    (scope === undefined ? action === "status" : isHaltScope(scope)) &&
-    rest.length === 0;
-  if (!readable) {
-    console.error(USAGE);
-    process.exitCode = 2;
-    return;
-  }
-  const places: Places = {
-    home: connectRedis(env.FANFARE_REDIS_URL),
-    regions: new Map(
-      Object.entries(regionRedisUrls(env)).map(([name, url]) => [name, connectRedis(url)]),
-    ),
-    partitions: new PartitionMap(env.FANFARE_PARTITIONS),
-  };
-  if (isAction && scope !== undefined && isHaltScope(scope)) {
-    const written = await writeHalt(places, scope, action as HaltAction);
-    console.log(tellWritten(scope, written));
-    tellSilent(written.silent);
-  }
-  if (action === "flatten" && scope !== undefined && isHaltScope(scope)) {
-    await flattenScope(places, scope);
-  } else {
+interface Asked {
+  readonly action: HaltAction | "flatten" | "status";
+  readonly scope: HaltScope | undefined;
+}
+
+const ControlEnv = v.object({ ...REDIS, ...REGIONS });
+
+export const command: Command<typeof ControlEnv, Asked> = {
+  description: "halts, drains or flattens what a scope names, or says what is halted",
+  usage: USAGE,
+  exits: {
+    0: "every partition confirmed, or everything that was to be flattened has an outcome",
+    1: "that is not so: give the command again",
+    2: "the words or the settings cannot be read",
+  },
+  settings: ControlEnv,
+  failure: { says: "control could not go on", exit: 1 },
+  declare: (words) =>
+    words
+      .argument("<action>", "halt, drain, lift, flatten or status")
+      .argument("[scope]", `platform, or ${HALT_KINDS.map((kind) => `${kind}:<id>`).join(", ")}`),
+  read({ args: [action = "", scope] }) {
+    if (!isAsked(action) || (scope === undefined ? action !== "status" : !isHaltScope(scope))) {
+      throw new WordsError();
+    }
+    return { action, scope: scope as HaltScope | undefined };
+  },
+  async run({ connections: { redis: home, regions, partitions }, clock }, { action, scope }) {
+    const places: Places = { home, regions, partitions };
+    let hasAnswered = true;
+    if (scope !== undefined && action !== "status") {
+      if (action === "flatten") return await flattenScope(places, scope, clock);
+      const written = await writeHalt(places, scope, action);
+      console.log(tellWritten(scope, written));
+      hasAnswered = tellSilent(written.silent);
+    }
     const standing = await readHalts(places);
     console.log(tellStanding(standing, scope));
-    tellSilent(standing.silent);
-  }
-  places.home.close();
-  for (const region of places.regions.values()) region.close();
+    return tellSilent(standing.silent) && hasAnswered ? 0 : 1;
+  },
 };
+
+function isAsked(action: string): action is Asked["action"] {
+  return action === "flatten" || action === "status" || ACTIONS.some((each) => each === action);
+}
 
 /** How long the command waits for the outcomes of what it closes. */
 const OUTCOMES_MS = 5_000;
 const LOOK_EVERY_MS = 100;
 
-async function flattenScope(places: Places, scope: HaltScope): Promise<void> {
+async function flattenScope(places: Places, scope: HaltScope, clock: Clock): Promise<number> {
   const flattened = await flatten(places, scope);
   if (flattened.length === 0) console.log(`Nothing of ${scope} is open.`);
-  const until = Date.now() + OUTCOMES_MS;
-  const isOver = await Promise.all(flattened.map((each) => tellFlattened(places, each, until)));
-  if (isOver.every(Boolean)) return;
-  process.exitCode = 1;
+  const untilMs = clock.nowMs() + OUTCOMES_MS;
+  const isOver = await Promise.all(
+    flattened.map((each) => tellFlattened(places, each, clock, untilMs)),
+  );
+  if (isOver.every(Boolean)) return 0;
   const { scopes } = await readHalts(places);
   const halted = [...scopes].flatMap(([each, states]) => (states.has("halt") ? [each] : []));
-  if (halted.length === 0) return;
+  if (halted.length === 0) return 1;
   console.error(
     `Halted: ${halted.toSorted().join(", ")}. What a halt holds is closed when it is lifted.`,
   );
+  return 1;
 }
 
 /** Whether everything that was to be closed has an outcome. */
-async function tellFlattened(places: Places, each: Flattened, untilMs: number): Promise<boolean> {
+async function tellFlattened(
+  places: Places,
+  each: Flattened,
+  clock: Clock,
+  untilMs: number,
+): Promise<boolean> {
   if (each.kind === "refused") {
     console.error(`${each.channel}\tnot closed: ${each.code}`);
     return false;
@@ -93,8 +111,8 @@ async function tellFlattened(places: Places, each: Flattened, untilMs: number): 
   for (;;) {
     const progress = await progressOf(places, id);
     const isOver = progress?.status === "complete";
-    if (!isOver && Date.now() < untilMs) {
-      await Bun.sleep(LOOK_EVERY_MS);
+    if (!isOver && clock.nowMs() < untilMs) {
+      await clock.sleep(LOOK_EVERY_MS);
       continue;
     }
     const { placed = 0, rejected = 0, skipped = 0, unknown = 0 } = progress?.counts ?? {};
@@ -126,8 +144,9 @@ function lineOf(scope: string, state: HaltState, count: number, places: number):
   return `${scope}\t${TOLD[state]}\t${where}`;
 }
 
-function tellSilent(silent: readonly string[]): void {
-  if (silent.length === 0) return;
+/** Whether every place answered. */
+function tellSilent(silent: readonly string[]): boolean {
+  if (silent.length === 0) return true;
   console.error(`No confirmation from ${silent.join("; ")}. Give the command again.`);
-  process.exitCode = 1;
+  return false;
 }

@@ -27,7 +27,7 @@ afterAll(async () => {
 });
 
 const control = (...words: string[]) =>
-  runCommand(["workers/main.ts", "control", ...words], desk.env);
+  runCommand(["workers/commands/main.ts", "control", ...words], desk.env);
 
 async function opened(): Promise<SignalId> {
   const id = await copier.send({ durationSeconds: 600 });

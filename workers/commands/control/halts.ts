@@ -97,6 +97,7 @@ async function askEach<T>(
     timer.resolve(late);
   }, CONFIRM_MS);
   const answers = await Promise.all(
+    // Whatever the reason, the place did not confirm.
     places.map((place) => Promise.race([ask(place).catch(() => late), timer.promise])),
   );
   clearTimeout(timeout);

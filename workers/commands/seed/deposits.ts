@@ -16,11 +16,7 @@ const LIMIT_MS = 5_000;
 const PAUSE_MS = 250;
 
 /** Tries until the desk has answered for all, as it may be starting too. */
-export async function fundAccounts(
-  desk: Desk,
-  accounts: readonly AccountId[],
-  stop: AbortSignal,
-): Promise<void> {
+export async function fundAccounts(desk: Desk, accounts: readonly AccountId[]): Promise<void> {
   for (let start = 0; start < accounts.length; start += DEPOSITS_A_CALL) {
     const deposits = accounts.slice(start, start + DEPOSITS_A_CALL).map((account) => ({
       id: `${account}-first`,
@@ -28,7 +24,6 @@ export async function fundAccounts(
       amountCents: AMOUNT_CENTS,
     }));
     while (!(await deposit(desk, deposits))) {
-      stop.throwIfAborted();
       await Bun.sleep(PAUSE_MS);
     }
   }
@@ -47,6 +42,7 @@ async function deposit({ url, token }: Desk, deposits: readonly object[]): Promi
     await answer.body?.cancel();
     status = answer.status;
   } catch {
+    // It may be starting too: it is asked again.
     return false;
   }
   if (status >= 400 && status < 500) throw new Error(`the desk refused the deposits: ${status}`);
@@ -54,13 +50,12 @@ async function deposit({ url, token }: Desk, deposits: readonly object[]): Promi
 }
 
 /** Opens the day trader's account by a real ADD, unless there is one. Tries until the desk has answered. */
-export async function fundTrader(desk: Desk, user: string, stop: AbortSignal): Promise<void> {
+export async function fundTrader(desk: Desk, user: string): Promise<void> {
   for (;;) {
     const known = await command(desk, `[1] DISPLAY_SUMMARY,${user}`);
     if (known?.includes('"ok":true')) return;
     const added = known && (await command(desk, `[2] ADD,${user},${TRADER_AMOUNT}`));
     if (added?.includes('"ok":true')) return;
-    stop.throwIfAborted();
     await Bun.sleep(PAUSE_MS);
   }
 }
@@ -75,6 +70,7 @@ async function command({ url, token }: Desk, line: string): Promise<string | und
     });
     return answer.ok ? await answer.text() : undefined;
   } catch {
+    // As above.
     return undefined;
   }
 }

@@ -68,6 +68,7 @@ async function unsealed(jwe: string, key: Uint8Array): Promise<string | undefine
   try {
     return new TextDecoder().decode((await compactDecrypt(jwe, key)).plaintext);
   } catch {
+    // Sealed under another key.
     return undefined;
   }
 }

@@ -6,21 +6,21 @@ import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
-import type { WorkerEnv } from "../../runtime/env.ts";
+import type { SeedSettings } from "./env.ts";
 
 export const DEMO_EMAIL = "demo@fanfare.local";
 
 const SecretsSchema = v.object({ email: v.string(), password: v.string(), hookSecret: v.string() });
 export type DemoSecrets = v.InferOutput<typeof SecretsSchema>;
 
-export function openDemoSecrets(env: WorkerEnv): DemoSecrets {
-  mkdirSync(env.FANFARE_DATA, { recursive: true });
-  const path = join(env.FANFARE_DATA, "demo.json");
+export function openDemoSecrets(settings: SeedSettings): DemoSecrets {
+  mkdirSync(settings.FANFARE_DATA, { recursive: true });
+  const path = join(settings.FANFARE_DATA, "demo.json");
   const kept = existsSync(path) ? readSecrets(path) : undefined;
   const secrets = {
     email: DEMO_EMAIL,
-    password: env.FANFARE_DEMO_PASSWORD ?? kept?.password ?? drawn(12),
-    hookSecret: env.FANFARE_DEMO_HOOK_SECRET ?? kept?.hookSecret ?? drawn(24),
+    password: settings.FANFARE_DEMO_PASSWORD ?? kept?.password ?? drawn(12),
+    hookSecret: settings.FANFARE_DEMO_HOOK_SECRET ?? kept?.hookSecret ?? drawn(24),
   };
   writeFileSync(path, `${JSON.stringify(secrets, undefined, 2)}\n`, { mode: 0o600 });
   // The mode above is only that of a new file.

@@ -6,14 +6,13 @@ import { afterAll, expect, test } from "bun:test";
 import { compactDecrypt } from "jose";
 import { asId, type ChannelId, type HookId } from "../../../domain/ids.ts";
 import { HomeKeys, hookKey, PartitionMap } from "../../../redis/keys.ts";
+import { runCommand } from "../../../tests/support/command.ts";
 import { freePort } from "../../../tests/support/ports.ts";
+import { startRole } from "../../../tests/support/role.ts";
 import { startRedis } from "../../../tests/support/redis.ts";
-import { role as desk } from "../../desk/server/role.ts";
-import { readEnv } from "../../runtime/env.ts";
 import { openRecords } from "../../records/open.ts";
 import { connectRedis } from "../../runtime/redis-client.ts";
 import { standardSecret } from "./hooks.ts";
-import { role as seed } from "./seed.ts";
 import type { DemoSecrets } from "./secrets.ts";
 
 const SEAL_KEY = Buffer.alloc(32, 7);
@@ -33,15 +32,11 @@ const settings = {
   FANFARE_SEAL_KEY: SEAL_KEY.toString("base64url"),
 };
 const partitions = new PartitionMap(4);
-const stop = new AbortController();
-const deskUp = Promise.withResolvers<void>();
-const deskRunning = desk(envOf(), stop.signal, deskUp.resolve);
-await deskUp.promise;
-const records = await openRecords(envOf());
+const desk = await startRole("desk", settings);
+const records = await openRecords({ FANFARE_DATA: folder });
 
 afterAll(async () => {
-  stop.abort();
-  await deskRunning;
+  await desk.stop();
   await records.close();
   redis.close();
   await server.stop();
@@ -50,7 +45,7 @@ afterAll(async () => {
 
 test("a thousand followers stand: recorded, funded and routed, however often it is seeded", async () => {
   for (const _ of ["first", "again"]) {
-    await run(envOf());
+    await seed();
     const [stakes] = await records.subscriptions.group({
       where: { channel: "demo", state: "active" },
       by: [],
@@ -86,24 +81,16 @@ test("another secret replaces both hooks, and a follower's own changes stay", as
   const changed = await records.subscriptions.get("demo-sub-0001");
   if (!changed) throw new Error("not seeded");
   await records.subscriptions.putNewer([{ ...changed, state: "left", version: 2, outbox: true }]);
-  await run(envOf({ FANFARE_DEMO_HOOK_SECRET: "another-secret-of-the-hooks" }));
+  await seed({ FANFARE_DEMO_HOOK_SECRET: "another-secret-of-the-hooks" });
   expect([(await hook("demo-tv"))["version"], (await hook("demo-std"))["version"]]).toEqual([2, 2]);
   expect(await records.subscriptions.get("demo-sub-0001")).toMatchObject({ state: "left" });
   expect(await routed()).toBe(999);
 });
 
-function envOf(more: Record<string, string> = {}) {
-  const env = readEnv({ ...settings, ...more });
-  if (!env.ok) throw new Error(env.faults.join());
-  return env.value;
-}
-
-async function run(env: ReturnType<typeof envOf>): Promise<void> {
-  let ready = false;
-  await seed(env, stop.signal, () => {
-    ready = true;
-  });
-  expect(ready).toBe(true);
+async function seed(more: Readonly<Record<string, string>> = {}): Promise<void> {
+  expect(
+    await runCommand(["workers/commands/main.ts", "seed"], { ...settings, ...more }),
+  ).toMatchObject({ code: 0 });
 }
 
 async function balanceCents(account: string): Promise<number> {

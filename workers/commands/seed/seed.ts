@@ -1,34 +1,43 @@
 /** One-shot: the demo world in records, at the desk and in Redis. Running it again is harmless. */
-import { getLogger } from "@logtape/logtape";
-import { required } from "../../runtime/env.ts";
-import type { Role } from "../../runtime/role.ts";
 import { openRecords } from "../../records/open.ts";
 import { checkRoster } from "../../copier/roster/check.ts";
-import { connectTargets } from "../../copier/roster/projector.ts";
+import { targetsOf } from "../../copier/roster/projector.ts";
+import type { Command } from "../command.ts";
 import { fundAccounts, fundTrader } from "./deposits.ts";
+import { SeedEnv } from "./env.ts";
 import { seedHooks } from "./hooks.ts";
 import { openDemoSecrets } from "./secrets.ts";
 import { DEMO_CHANNEL, DEMO_FOLLOWERS, DEMO_PROVIDER, DEMO_TRADER, seedWorld } from "./world.ts";
 
-export const role: Role = async (env, stop, ready) => {
-  const sealKey = required(env, "FANFARE_SEAL_KEY");
-  const token = required(env, "FANFARE_DESK_TOKEN");
-  const secrets = openDemoSecrets(env);
-  // Funded before they can be routed to, so that the first signal finds them able to pay.
-  const accounts = DEMO_FOLLOWERS.map(({ account }) => account);
-  const desk = { url: env.FANFARE_DESK_URL, token };
-  await fundAccounts(desk, accounts, stop);
-  await fundTrader(desk, DEMO_TRADER, stop);
-  const records = await openRecords(env);
-  await seedWorld(records, secrets, env.FANFARE_REGION, Date.now());
-  const aim = { channel: DEMO_CHANNEL, sender: DEMO_PROVIDER };
-  await seedHooks(records, aim, secrets.hookSecret, sealKey);
-  const targets = connectTargets(env);
-  await checkRoster(records, targets);
-  getLogger(["fanfare", "seed"]).info("{followers} demo followers stand", {
-    followers: accounts.length,
-  });
-  ready();
-  targets.close();
-  await records.close();
+export const command: Command<typeof SeedEnv, void> = {
+  description: "makes the demo provider, channel, followers and day trader",
+  usage: "usage: seed",
+  exits: {
+    0: "all of them are there",
+    1: "that could not be reached: give the command again",
+    2: "the words or the settings cannot be read",
+  },
+  settings: SeedEnv,
+  failure: { says: "seed could not go on", exit: 1 },
+  declare: (words) => words,
+  read: () => undefined,
+  async run({ settings, connections, clock, log }) {
+    const secrets = openDemoSecrets(settings);
+    // Funded before they can be routed to, so that the first signal finds them able to pay.
+    const accounts = DEMO_FOLLOWERS.map(({ account }) => account);
+    const desk = { url: settings.FANFARE_DESK_URL, token: settings.FANFARE_DESK_TOKEN };
+    await fundAccounts(desk, accounts);
+    await fundTrader(desk, DEMO_TRADER);
+    const records = await openRecords(settings);
+    try {
+      await seedWorld(records, secrets, settings.FANFARE_REGION, clock.nowMs());
+      const aim = { channel: DEMO_CHANNEL, sender: DEMO_PROVIDER };
+      await seedHooks(records, aim, secrets.hookSecret, settings.FANFARE_SEAL_KEY);
+      await checkRoster(records, targetsOf(connections));
+      log.info("{followers} demo followers stand", { followers: accounts.length });
+      return 0;
+    } finally {
+      await records.close();
+    }
+  },
 };

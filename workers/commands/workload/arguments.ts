@@ -1,6 +1,10 @@
-/** The words of `npm run desk:workload`, as the command that brings a desk up and the one that drives it read them. */
+/**
+ * The words of `npm run desk:workload`. `--price` and `--prices` are for what
+ * brings a desk up, `local/workload.ts`, which takes them out and hands on all others.
+ */
 import { statSync } from "node:fs";
-import { parseArgs } from "node:util";
+import type { Command as Words } from "commander";
+import { WordsError } from "../command.ts";
 
 export interface WorkloadOptions {
   readonly file: string;
@@ -14,45 +18,53 @@ export interface WorkloadOptions {
   readonly json: string | undefined;
 }
 
-export type OptionsResult =
-  | { readonly ok: true; readonly value: WorkloadOptions }
-  | { readonly ok: false; readonly fault: string };
-
-const USAGE = `usage: npm run desk:workload -- FILE [--connections N] [--url URL,…] [--rate N]
+export const USAGE = `usage: npm run desk:workload -- FILE [--connections N] [--url URL,…] [--rate N]
        [--prices FILE | --price 5.00] [--books FILE] [--log FILE] [--json FILE]
 Without --url a desk is brought up on temporary data and taken down afterwards; prices can be fixed only there.`;
 const MAX_CONNECTIONS = 4_096;
 const MAX_RATE = 10_000_000;
 
-export function optionsOf(words: readonly string[]): OptionsResult {
-  const wrong = (what: string): OptionsResult => ({ ok: false, fault: `${what}\n${USAGE}` });
-  let parsed;
-  try {
-    const text = { type: "string" } as const;
-    parsed = parseArgs({
-      args: [...words],
-      allowPositionals: true,
-      options: { connections: text, url: text, rate: text, books: text, log: text, json: text },
-    });
-  } catch {
-    return wrong("these are not the options");
+export function declareOptions(words: Words): Words {
+  return words
+    .argument("[file]", "the workload: a command of the desk a line")
+    .option("--connections <number>", "how many connections the users share", "16")
+    .option(
+      "--url <urls>",
+      "the desk's servers, with commas between; without it a desk is brought up",
+    )
+    .option("--rate <number>", "lines a second, at their own times, whatever is answered")
+    .option("--prices <file>", "SYM,price lines: fixed prices of the desk that is brought up")
+    .option("--price <price>", "the same price for every symbol")
+    .option("--books <file>", "where the users' accounts are written at the end, as JSON")
+    .option("--log <file>", "where the desk's log is written at the end, as XML")
+    .option("--json <file>", "where the figures are written, too");
+}
+
+export function readOptions(words: Words): WorkloadOptions {
+  const values = words.opts<Partial<Record<string, string>>>();
+  const [file] = words.args;
+  if (file === undefined) throw new WordsError("one FILE is needed");
+  if (!isReadable(file)) throw new WordsError(`${file} cannot be read`);
+  if (values["price"] !== undefined || values["prices"] !== undefined) {
+    throw new WordsError(
+      "prices can be fixed only where a desk is brought up: npm run desk:workload",
+    );
   }
-  const { values, positionals } = parsed;
-  const [file] = positionals;
-  if (file === undefined || positionals.length > 1) return wrong("one FILE is needed");
-  if (!isReadable(file)) return wrong(`${file} cannot be read`);
-  const connections = wholeOf(values.connections ?? "16", MAX_CONNECTIONS);
-  if (connections === undefined) return wrong("--connections takes a whole number above zero");
-  const ratePerSecond = values.rate === undefined ? undefined : wholeOf(values.rate, MAX_RATE);
-  if (values.rate !== undefined && ratePerSecond === undefined) {
-    return wrong("--rate takes a whole number above zero");
+  const connections = wholeOf(values["connections"] ?? "", MAX_CONNECTIONS);
+  if (connections === undefined) {
+    throw new WordsError("--connections takes a whole number above zero");
   }
-  const urls = values.url?.split(",") ?? [];
+  const rate = values["rate"];
+  const ratePerSecond = rate === undefined ? undefined : wholeOf(rate, MAX_RATE);
+  if (rate !== undefined && ratePerSecond === undefined) {
+    throw new WordsError("--rate takes a whole number above zero");
+  }
+  const urls = values["url"]?.split(",") ?? [];
   if (!urls.every((url) => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol))) {
-    return wrong("--url takes one or several URLs with commas between");
+    throw new WordsError("--url takes one or several URLs with commas between");
   }
   const { books, log, json } = values;
-  return { ok: true, value: { file, connections, urls, ratePerSecond, books, log, json } };
+  return { file, connections, urls, ratePerSecond, books, log, json };
 }
 
 function wholeOf(text: string, most: number): number | undefined {

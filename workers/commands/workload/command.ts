@@ -7,63 +7,58 @@
  */
 import { randomBytes } from "node:crypto";
 import { statSync } from "node:fs";
-import { PartitionMap } from "../../../redis/keys.ts";
+import * as v from "valibot";
 import { openAudit } from "../../desk/audit/open.ts";
-import { readEnv, required, type WorkerEnv } from "../../runtime/env.ts";
 import { linesOf, proveBooks } from "../../desk/prove/prove.ts";
-import { connectRedis } from "../../runtime/redis-client.ts";
-import { optionsOf, type WorkloadOptions } from "./arguments.ts";
+import { AUDIT_STORE, DESK, REDIS } from "../../runtime/env.ts";
+import type { Context } from "../../runtime/role.ts";
+import { Failure, type Command } from "../command.ts";
+import { declareOptions, readOptions, USAGE, type WorkloadOptions } from "./arguments.ts";
 import { booksOf } from "./books.ts";
 import { auditDrained } from "./drained.ts";
 import { DeskDead, drive, type Driven } from "./drive.ts";
 import { Progress } from "./progress.ts";
 import { figuresOf, reportOf } from "./report.ts";
 
-/** Why a run ended before its end; the message is for people. */
-class Failed extends Error {}
+const WorkloadEnv = v.object({ ...REDIS, ...AUDIT_STORE, ...DESK });
 
-async function main(): Promise<number> {
-  const options = optionsOf(process.argv.slice(2));
-  if (!options.ok) {
-    console.error(options.fault);
-    return 2;
-  }
-  const env = readEnv(process.env);
-  if (!env.ok) {
-    console.error(env.faults.map((fault) => `configuration: ${fault}`).join("\n"));
-    return 2;
-  }
-  try {
-    return await run(options.value, env.value);
-  } catch (error) {
-    // A library's message may hold an address with its password.
-    const told = error instanceof Failed ? error.message : (error as Error).name;
-    console.error(`the run could not be ended: ${told}`);
-    return 1;
-  }
-}
+export const command: Command<typeof WorkloadEnv, WorkloadOptions> = {
+  description: "runs a workload file on a desk, says how fast it was, and proves the books",
+  usage: USAGE,
+  exits: {
+    0: "the books hold",
+    1: "the books do not hold, or the run could not be ended",
+    2: "the words or the settings cannot be read",
+  },
+  settings: WorkloadEnv,
+  failure: { says: "the run could not be ended", exit: 1 },
+  declare: declareOptions,
+  read: readOptions,
+  run,
+};
 
-async function run(options: WorkloadOptions, env: WorkerEnv): Promise<number> {
-  const urls = options.urls.length > 0 ? options.urls : [env.FANFARE_DESK_URL];
-  const token = required(env, "FANFARE_DESK_TOKEN");
+async function run(
+  { settings, connections }: Context<v.InferOutput<typeof WorkloadEnv>>,
+  options: WorkloadOptions,
+): Promise<number> {
+  const urls = options.urls.length > 0 ? options.urls : [settings.FANFARE_DESK_URL];
+  const { FANFARE_DESK_TOKEN: token } = settings;
   const driven = await driveAll(options, urls, token);
 
-  const redis = connectRedis(env.FANFARE_REDIS_URL);
-  const partitions = new PartitionMap(env.FANFARE_PARTITIONS);
+  const { redis, partitions } = connections;
   const repliedAtMs = performance.now();
-  if (!(await auditDrained(redis, partitions))) throw new Failed("the audit is not drained");
+  if (!(await auditDrained(redis, partitions))) throw new Failure("the audit is not drained");
   const auditDrainedS = (performance.now() - repliedAtMs) / 1_000;
   console.log(reportOf(driven, auditDrainedS));
   if (options.json !== undefined) await write(options.json, figuresOf(driven, auditDrainedS));
 
-  const store = await openAudit(env);
+  const store = await openAudit(settings);
   const proof = await proveBooks(redis, store, partitions);
-  console.log(`\n${linesOf(proof).join("\n")}`);
   await store.close();
+  console.log(`\n${linesOf(proof).join("\n")}`);
   if (options.books !== undefined) {
     await write(options.books, await booksOf(redis, partitions, driven.users));
   }
-  redis.close();
   if (options.log !== undefined) await writeLog(options.log, urls, token);
   return proof.differences.length === 0 ? 0 : 1;
 }
@@ -82,7 +77,7 @@ async function driveAll(
       onProgress: (answered, bytes) => progress.show(bytes / sizeBytes, answered),
     });
   } catch (error) {
-    if (error instanceof DeskDead) throw new Failed("no desk server answers");
+    if (error instanceof DeskDead) throw new Failure("no desk server answers");
     throw error;
   } finally {
     progress.end();
@@ -97,6 +92,7 @@ async function write(path: string, value: unknown): Promise<void> {
 async function writeLog(path: string, urls: readonly string[], token: string): Promise<void> {
   for (const url of urls) {
     const headers = { authorization: `Bearer ${token}` };
+    // The next one is asked.
     const response = await fetch(new URL("/v1/desk/log", url), { headers }).catch(() => undefined);
     if (response?.status !== 200 || !response.body) continue;
     const sink = Bun.file(path).writer();
@@ -107,7 +103,5 @@ async function writeLog(path: string, urls: readonly string[], token: string): P
     await sink.end();
     return;
   }
-  throw new Failed("no desk server gives the log");
+  throw new Failure("no desk server gives the log");
 }
-
-if (import.meta.main) process.exit(await main());

@@ -52,6 +52,7 @@ export async function drive(options: DriveOptions): Promise<Driven> {
   let readBytes = 0;
   let wakeAt = 0;
   const { promise: dead, reject } = Promise.withResolvers<never>();
+  // Whoever drives hears of it by the race below.
   dead.catch(() => {});
   let wake = (): void => {};
 

@@ -134,6 +134,7 @@ function parseSignal(entry: Entry): AcceptedSignal | undefined {
   try {
     return JSON.parse(entry.fields.get("signal") ?? "") as AcceptedSignal;
   } catch {
+    // Not JSON: it is a dead letter.
     return undefined;
   }
 }

@@ -17,6 +17,7 @@ import {
 } from "../../../redis/progress.ts";
 import type { Script } from "../../../redis/script.ts";
 import type { SignalId } from "../../../domain/ids.ts";
+import { nameOf } from "../../../http/place.ts";
 import { crashPoint } from "../../runtime/crash-point.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
@@ -54,8 +55,8 @@ export async function redispatch(parts: Redispatch): Promise<void> {
       // Those that are done are gone from the set, and are not to be skipped.
       skip = oldest.length < LIMIT ? 0 : skip + left.slice(0, oldest.length).filter(Boolean).length;
       if (oldest.length < LIMIT || failed > 0) await clock.sleep(PAUSE_MS);
-    } catch {
-      log.warn("the home store does not answer, trying again");
+    } catch (error) {
+      log.warn("the home store does not answer, trying again: {error}", { error: nameOf(error) });
       await clock.sleep(PAUSE_MS);
     }
   }

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runCommand } from "../../../tests/support/command.ts";
 import { startCopier, type Copier } from "../../../tests/support/copier.ts";
+import { runCommand } from "../../../tests/support/command.ts";
 import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
 import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
 import { until } from "../../../tests/support/wait.ts";
@@ -35,7 +35,10 @@ afterAll(async () => {
 });
 
 const command = (...words: string[]) =>
-  runCommand(["workers/commands/fairness.ts", ...words], { ...desk.env, FANFARE_DATA: folder });
+  runCommand(["workers/commands/main.ts", "fairness", ...words], {
+    ...desk.env,
+    FANFARE_DATA: folder,
+  });
 
 test("what was served by the real workers is told from the records: everyone, in a turn that goes round", async () => {
   expect((await command()).code).toBe(2);

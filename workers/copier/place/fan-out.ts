@@ -26,6 +26,8 @@ export interface FanOut extends GateParts {
   readonly redis: Redis;
   readonly roster: RosterCache;
   readonly layers: LayerCache;
+  /** For the metrics: once a job. */
+  readonly onReported?: (counts: ReturnType<typeof countOutcomes>) => void;
 }
 
 export async function fanOut(parts: FanOut, entry: Entry): Promise<Verdict> {
@@ -44,7 +46,7 @@ export async function fanOut(parts: FanOut, entry: Entry): Promise<Verdict> {
 
 /** Writes the outcomes of a job and acknowledges it; the second to do so changes nothing. */
 export async function reportJob(
-  { redis, partition, broker }: Pick<FanOut, "redis" | "partition" | "broker">,
+  { redis, partition, broker, onReported }: FanOut,
   job: Job,
   entry: Entry,
   intents: Intents,
@@ -58,6 +60,7 @@ export async function reportJob(
   crashPoint("before-report");
   await run(redis, report, { partition, job, entry: entry.id, ...told });
   crashPoint("after-report");
+  onReported?.(counts);
 }
 
 export const NOTHING_PLACED: Placement = { outcomes: [], sentAtMs: null, answeredAtMs: null };

@@ -98,6 +98,7 @@ async function placeSlice(
         const waitMs = (await allowance?.take(orders.orders.length)) ?? 0;
         if (waitMs > 0) return { kind: "busy", retryAfterMs: waitMs };
       } catch {
+        // Redis does not say whether it may leave, so it does not leave yet.
         return { kind: "busy", retryAfterMs: LOOK_AGAIN_MS };
       }
       // Looking took time.

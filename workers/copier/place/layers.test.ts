@@ -19,13 +19,13 @@ import {
 } from "../../../tests/support/copier.ts";
 import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
 import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
-import { readEnv } from "../../runtime/env.ts";
+import { type OpenConnections, openConnections } from "../../runtime/connections.ts";
 import type { Records, SubscriptionRecord } from "../../records/port.ts";
 import { openSqliteRecords } from "../../records/sqlite/open.ts";
 import { run } from "../../runtime/redis.ts";
 import { checkRoster } from "../roster/check.ts";
 import { flushOutbox, projectSettingsNow } from "../roster/outbox.ts";
-import { connectTargets, type Targets } from "../roster/projector.ts";
+import { targetsOf, type Targets } from "../roster/projector.ts";
 import { noSettings, recordSettings } from "../roster/settings.ts";
 
 setDefaultTimeout(30_000);
@@ -37,14 +37,18 @@ let desk: TestDesk;
 let copier: Copier;
 let worker: RoleProcess;
 let records: Records;
+let connections: OpenConnections;
 let targets: Targets;
 
 beforeAll(async () => {
   desk = await startDesk();
   copier = await startCopier(desk, 0);
-  const env = readEnv({ FANFARE_REDIS_URL: desk.redisUrl, FANFARE_PARTITIONS: "4" });
-  if (!env.ok) throw new Error(env.faults.join());
-  targets = connectTargets(env.value);
+  connections = openConnections({
+    FANFARE_REDIS_URL: desk.redisUrl,
+    FANFARE_PARTITIONS: 4,
+    FANFARE_REGION: "local",
+  });
+  targets = targetsOf(connections);
   records = openSqliteRecords(folder);
   const all = Array.from({ length: FOLLOWERS }, (_, index) => recordOf(index));
   await desk.deposit(
@@ -58,7 +62,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await worker.stop();
   copier.stop();
-  targets.close();
+  connections.close();
   await records.close();
   await desk.stop();
   rmSync(folder, { recursive: true, force: true });

@@ -3,6 +3,7 @@ import { GROUPS } from "../../../redis/streams.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import { consume, type Consumption, type Verdict } from "../../runtime/consume.ts";
 import type { Entry } from "../../runtime/entries.ts";
+import type { Metrics } from "../../runtime/metrics.ts";
 import type { Slots } from "../../runtime/slots.ts";
 import { abandonJob } from "./abandon.ts";
 import { closeShard } from "./closing.ts";
@@ -19,13 +20,20 @@ export interface LoopOptions extends Pick<
   Consumption,
   "connect" | "consumer" | "reclaimIdleMs" | "stop"
 > {
+  /** Counts what becomes of entries, by kind of stream and group. */
+  readonly counted?: Metrics["counted"];
   readonly slots?: { readonly jobs: Slots; readonly questions: Slots; readonly closes: Slots };
 }
 
-export function runLoops(parts: FanOut, { slots, ...options }: LoopOptions): Promise<void>[] {
+export function runLoops(
+  parts: FanOut,
+  { slots, counted, ...options }: LoopOptions,
+): Promise<void>[] {
   const { redis, clock, broker, partition } = parts;
   const region = new RegionKeys(partition);
+  const [group] = GROUPS.jobs;
   const loop = (
+    kind: string,
     stream: string,
     concurrency: number,
     handle: (entry: Entry) => Promise<Verdict>,
@@ -37,19 +45,20 @@ export function runLoops(parts: FanOut, { slots, ...options }: LoopOptions): Pro
       redis,
       clock,
       stream,
-      group: GROUPS.jobs[0],
+      group,
       batch: 1,
       concurrency,
       trimBelow: GROUPS.jobs,
-      handle: (entries) => Promise.all(entries.map(handle)),
+      handle: counted ? counted(kind, group, each(handle)) : each(handle),
     });
   return [
-    loop(region.jobs(broker.name), JOBS_AT_ONCE, (entry) => fanOut(parts, entry), {
+    loop("jobs", region.jobs(broker.name), JOBS_AT_ONCE, (entry) => fanOut(parts, entry), {
       ...(slots && { slots: slots.jobs }),
       giveUp: (entry) => abandonJob(parts, entry),
     }),
     // One that fails too often is a dead letter, and its copies stay `unknown`, which is true of them.
     loop(
+      "questions",
       region.questions(broker.name),
       QUESTIONS_AT_ONCE,
       (entry) => answerQuestion(parts, entry),
@@ -58,9 +67,19 @@ export function runLoops(parts: FanOut, { slots, ...options }: LoopOptions): Pro
       },
     ),
     // A close is never given up: what a follower has open would stay open.
-    loop(region.closes(broker.name), CLOSES_AT_ONCE, (entry) => closeShard(parts, entry), {
-      ...(slots && { slots: slots.closes }),
-      mostFailures: Number.POSITIVE_INFINITY,
-    }),
+    loop(
+      "closes",
+      region.closes(broker.name),
+      CLOSES_AT_ONCE,
+      (entry) => closeShard(parts, entry),
+      {
+        ...(slots && { slots: slots.closes }),
+        mostFailures: Number.POSITIVE_INFINITY,
+      },
+    ),
   ];
+}
+
+function each(handle: (entry: Entry) => Promise<Verdict>): Consumption["handle"] {
+  return (entries) => Promise.all(entries.map(handle));
 }

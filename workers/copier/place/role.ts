@@ -1,13 +1,12 @@
 /** The worker beside a broker: takes jobs, places orders, asks about what stayed unknown, follows settlements. */
-import { PartitionMap } from "../../../redis/keys.ts";
+import type * as v from "valibot";
+import type { OutcomeKind } from "../../../domain/copier/outcome.ts";
 import { connectBroker } from "../brokers/registry.ts";
-import { SYSTEM_CLOCK } from "../../runtime/clock.ts";
 import { Slots } from "../../runtime/slots.ts";
-import { armCrashPoint } from "../../runtime/crash-point.ts";
-import type { Role } from "../../runtime/role.ts";
-import { connectRedis } from "../../runtime/redis-client.ts";
+import type { Role, RoleContext } from "../../runtime/role.ts";
 import { Allowance } from "./allowance.ts";
 import type { FanOut } from "./fan-out.ts";
+import { PlaceEnv } from "./env.ts";
 import { HaltCache } from "./halt-cache.ts";
 import { LayerCache } from "./layer-cache.ts";
 import { runLoops } from "./loops.ts";
@@ -17,18 +16,19 @@ import { followSettlements } from "./settlements.ts";
 /** Of all that a worker has in flight, questions take at most this share: they may wait, and jobs have a deadline. */
 const QUESTIONS_SHARE = 1 / 4;
 
-export const role: Role = async (env, stop, ready) => {
-  armCrashPoint(env.FANFARE_CRASH_AT);
-  const redis = connectRedis(env.FANFARE_REDIS_URL);
-  const partitions = new PartitionMap(env.FANFARE_PARTITIONS);
-  const broker = connectBroker(env);
+export const role: Role<typeof PlaceEnv> = { settings: PlaceEnv, run };
+
+async function run(context: RoleContext<v.InferOutput<typeof PlaceEnv>>): Promise<void> {
+  const { settings, connections, clock, metrics, stop, ready } = context;
+  const { redis, partitions } = connections;
+  const broker = connectBroker(settings);
   const roster = new RosterCache(redis);
   const halts = new HaltCache(redis);
   const layers = new LayerCache(redis);
-  const rate = env.FANFARE_BROKER_RATE;
-  const allowance = rate ? new Allowance(redis, SYSTEM_CLOCK, broker.name, rate) : undefined;
-  const consumer = env.FANFARE_CONSUMER;
-  const inFlight = env.FANFARE_JOBS_IN_FLIGHT;
+  const rate = settings.FANFARE_BROKER_RATE;
+  const allowance = rate ? new Allowance(redis, clock, broker.name, rate) : undefined;
+  const consumer = settings.FANFARE_CONSUMER;
+  const inFlight = settings.FANFARE_JOBS_IN_FLIGHT;
   const questionsInFlight = Math.max(1, Math.floor(inFlight * QUESTIONS_SHARE));
   const slots = {
     jobs: new Slots(inFlight - questionsInFlight),
@@ -36,18 +36,27 @@ export const role: Role = async (env, stop, ready) => {
     closes: new Slots(questionsInFlight),
   };
 
+  const copies = metrics.counter("fanfare_copies_total", "Outcomes that were reported, by kind.", [
+    "outcome",
+  ]);
+  const onReported = (counts: Readonly<Partial<Record<OutcomeKind, number>>>): void => {
+    for (const [outcome, count] of Object.entries(counts)) copies.inc({ outcome }, count);
+  };
+
   const loops = partitions.all().flatMap((partition) => {
-    const clock = SYSTEM_CLOCK;
-    const parts: FanOut = { redis, roster, halts, layers, broker, allowance, partition, clock };
+    const parts: FanOut = {
+      ...{ redis, roster, halts, layers, broker, allowance, partition, clock },
+      onReported,
+    };
     return runLoops(parts, {
-      connect: () => connectRedis(env.FANFARE_REDIS_URL),
+      connect: () => connections.another(redis),
+      counted: metrics.counted.bind(metrics),
       consumer,
-      reclaimIdleMs: env.FANFARE_RECLAIM_IDLE_MS,
+      reclaimIdleMs: settings.FANFARE_RECLAIM_IDLE_MS,
       slots,
       stop,
     });
   });
   ready();
   await Promise.all([...loops, followSettlements({ redis, broker, partitions, consumer, stop })]);
-  redis.close();
-};
+}

@@ -14,6 +14,7 @@ import { RegionKeys, type PartitionMap } from "../../../redis/keys.ts";
 import { runSince } from "../stored/run.ts";
 import { settleUsage } from "../stored/caps.ts";
 import type { Broker, Settlement } from "../brokers/port.ts";
+import { nameOf } from "../../../http/place.ts";
 import { crashPoint } from "../../runtime/crash-point.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 
@@ -36,8 +37,10 @@ export async function followSettlements(parts: SettlementFollower): Promise<void
     try {
       const moved = (await holdLease(parts)) && (await takeOver(parts));
       if (!moved) await Bun.sleep(PAUSE_MS);
-    } catch {
-      log.warn("settlements could not be taken over, trying again");
+    } catch (error) {
+      log.warn("settlements could not be taken over, trying again: {error}", {
+        error: nameOf(error),
+      });
       await Bun.sleep(PAUSE_MS);
     }
   }

@@ -455,7 +455,7 @@ describe("acceptances", () => {
 describe("npm run reconcile", () => {
   const command = (...words: string[]) => commandWith({}, ...words);
   const commandWith = (changes: Readonly<Record<string, string>>, ...words: string[]) =>
-    runCommand(["workers/commands/reconcile.ts", ...words], { ...env, ...changes });
+    runCommand(["workers/commands/main.ts", "reconcile", ...words], { ...env, ...changes });
 
   test("exits with 0 where there is no difference, 1 and a table where there is, 2 where it cannot tell", async () => {
     const id = await fanOut();

@@ -1,8 +1,9 @@
 /** Compares the last minutes each minute, and logs each difference once. It mends nothing. */
-import { getLogger } from "@logtape/logtape";
+import { nameOf } from "../../../http/place.ts";
 import type { Role } from "../../runtime/role.ts";
 import { openSources } from "./connect.ts";
 import type { Difference } from "./differences.ts";
+import { ReconcileEnv } from "./env.ts";
 import { reconcile } from "./reconcile.ts";
 import { byKind } from "./report.ts";
 
@@ -14,43 +15,48 @@ const UNKNOWN_AFTER_MS = 60_000;
 /** Differences of one kind that a line each is written of. */
 const LOGGED = 20;
 
-export const role: Role = async (env, stop, ready) => {
-  const log = getLogger(["fanfare", "reconcile"]);
-  const sources = await openSources(env);
-  let named = new Set<string>();
-  // A Redis that is away is waited for as long as it takes, but not past the end.
-  const stopped = new Promise<undefined>((resolve) => {
-    stop.addEventListener("abort", () => {
-      resolve(undefined);
-    });
-  });
-  ready();
-  while (!stop.aborted) {
-    try {
-      const sinceMs = sources.clock.nowMs() - WINDOW_MS;
-      const scope = { sinceMs, graceMs: GRACE_MS, unknownAfterMs: UNKNOWN_AFTER_MS };
-      const found = await Promise.race([reconcile(sources, scope), stopped]);
-      if (!found) break;
-      const { signals, followers, differences } = found;
-      log.info("{signals} signals, {followers} followers compared: {differences} differences", {
-        signals,
-        followers,
-        differences: differences.length,
+export const role: Role<typeof ReconcileEnv> = {
+  settings: ReconcileEnv,
+  async run(context) {
+    const { clock, log, stop, ready } = context;
+    const sources = await openSources(context);
+    let named = new Set<string>();
+    // A Redis that is away is waited for as long as it takes, but not past the end.
+    const stopped = new Promise<undefined>((resolve) => {
+      stop.addEventListener("abort", () => {
+        resolve(undefined);
       });
-      for (const [kind, some] of byKind(differences)) {
-        const fresh = some.filter((each) => !named.has(textOf(each)));
-        for (const each of fresh.slice(0, LOGGED)) log.error("{kind}: {detail}", { ...each });
-        if (fresh.length > LOGGED) {
-          log.error("{kind}: {more} more", { kind, more: fresh.length - LOGGED });
+    });
+    ready();
+    while (!stop.aborted) {
+      try {
+        const sinceMs = clock.nowMs() - WINDOW_MS;
+        const scope = { sinceMs, graceMs: GRACE_MS, unknownAfterMs: UNKNOWN_AFTER_MS };
+        const found = await Promise.race([reconcile(sources, scope), stopped]);
+        if (!found) break;
+        const { signals, followers, differences } = found;
+        log.info("{signals} signals, {followers} followers compared: {differences} differences", {
+          signals,
+          followers,
+          differences: differences.length,
+        });
+        for (const [kind, some] of byKind(differences)) {
+          const fresh = some.filter((each) => !named.has(textOf(each)));
+          for (const each of fresh.slice(0, LOGGED)) log.error("{kind}: {detail}", { ...each });
+          if (fresh.length > LOGGED) {
+            log.error("{kind}: {more} more", { kind, more: fresh.length - LOGGED });
+          }
         }
+        named = new Set(differences.map(textOf));
+      } catch (error) {
+        log.warn("what is to be compared cannot be read, trying again: {error}", {
+          error: nameOf(error),
+        });
       }
-      named = new Set(differences.map(textOf));
-    } catch {
-      log.warn("what is to be compared cannot be read, trying again");
+      await pause(stop);
     }
-    await pause(stop);
-  }
-  await sources.close();
+    await sources.records.close();
+  },
 };
 
 function textOf({ kind, channel, signal, subscription, detail }: Difference): string {

@@ -162,6 +162,7 @@ function parse(entry: Entry, field: string, schema: v.GenericSchema): unknown {
   try {
     value = JSON.parse(text);
   } catch {
+    // The parser's message would quote the value.
     return `${field} is not JSON`;
   }
   const parsed = v.safeParse(schema, value, { abortEarly: true });

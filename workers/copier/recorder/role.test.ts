@@ -17,14 +17,13 @@ import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
 import { deadLetters } from "../../../redis/streams.ts";
 import { startLink } from "../../../tests/support/cut.ts";
 import { startMongo } from "../../../tests/support/mongo.ts";
+import { startRole } from "../../../tests/support/role.ts";
 import { openRedis } from "../../../tests/support/own-redis.ts";
 import { until } from "../../../tests/support/wait.ts";
 import { parseRead } from "../../runtime/entries.ts";
-import { readEnv, type WorkerEnv } from "../../runtime/env.ts";
 import { openRecords } from "../../records/open.ts";
 import type { Records } from "../../records/port.ts";
 import { recordEvents } from "./record.ts";
-import { role } from "./role.ts";
 
 const folders: string[] = [];
 const stops: (() => Promise<void>)[] = [];
@@ -214,13 +213,13 @@ test.skipIf(!mongo)(
   async () => {
     if (!mongo) return;
     const link = await startLink(mongo.port);
-    const direct = await openRecords(settings({ MONGODB_URI: mongo.uri }));
+    const direct = await openRecords(settings(mongo.uri));
     const uri = new URL(mongo.uri);
     uri.port = String(link.port);
     uri.searchParams.delete("replicaSet");
     uri.searchParams.set("directConnection", "true");
     stops.push(link.stop, direct.close);
-    await recording(settings({ MONGODB_URI: uri.href }));
+    await recording(settings(uri.href));
     await add(event([copy(1, PLACED)]));
     await outcomes(direct, 1);
     link.cut();
@@ -234,24 +233,23 @@ test.skipIf(!mongo)(
   30_000,
 );
 
-function settings(more: Record<string, string> = {}): WorkerEnv {
+interface Settings {
+  readonly FANFARE_DATA: string;
+  readonly MONGODB_URI?: string;
+}
+
+function settings(mongodbUri?: string): Settings {
   const folder = mkdtempSync(join(tmpdir(), "fanfare-recorder-"));
   folders.push(folder);
-  const env = readEnv({ FANFARE_REDIS_URL: server.url, FANFARE_DATA: folder, ...more });
-  if (!env.ok) throw new Error(env.faults.join());
-  return env.value;
+  return { FANFARE_DATA: folder, ...(mongodbUri === undefined ? {} : { MONGODB_URI: mongodbUri }) };
 }
 
 /** A recorder at work until the test ends, and records of the test's own on the same data. */
-async function recording(env = settings()): Promise<{ records: Records }> {
-  const stop = new AbortController();
-  const ready = Promise.withResolvers<void>();
-  const running = role(env, stop.signal, ready.resolve);
-  await Promise.race([ready.promise, running]);
-  const records = await openRecords(env);
+async function recording(of = settings()): Promise<{ records: Records }> {
+  const running = await startRole("recorder", { FANFARE_REDIS_URL: server.url, ...of });
+  const records = await openRecords(of);
   stops.push(async () => {
-    stop.abort();
-    await running;
+    await running.stop();
     await records.close();
   });
   return { records };

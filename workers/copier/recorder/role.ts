@@ -5,15 +5,13 @@
  * acknowledged or trimmed before it is.
  */
 import { constants, setPriority } from "node:os";
-import { HomeKeys, PartitionMap, RegionKeys } from "../../../redis/keys.ts";
+import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
 import { GROUPS } from "../../../redis/streams.ts";
-import { SYSTEM_CLOCK } from "../../runtime/clock.ts";
 import { consume, type Consumption } from "../../runtime/consume.ts";
-import { armCrashPoint } from "../../runtime/crash-point.ts";
-import { regionRedisUrls } from "../../runtime/env.ts";
+import type { Redis } from "../../runtime/redis.ts";
 import type { Role } from "../../runtime/role.ts";
 import { openRecords } from "../../records/open.ts";
-import { connectRedis } from "../../runtime/redis-client.ts";
+import { RecorderEnv } from "./env.ts";
 import { recordEvents, recordLinks, recordSignals } from "./record.ts";
 
 /** Entries a write. An entry of `events` is a whole shard, so a write is of some thousand orders. */
@@ -24,46 +22,49 @@ const GROUP = "recorder";
 /** Longer than a write that runs into the records' time limit. */
 const RECLAIM_IDLE_MS = 60_000;
 
-export const role: Role = async (env, stop, ready) => {
-  // On one machine with those who trade it takes the time that they leave.
-  setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
-  armCrashPoint(env.FANFARE_CRASH_AT);
-  const records = await openRecords(env);
-  const partitions = new PartitionMap(env.FANFARE_PARTITIONS).all();
-  const storeAt = (url: string) => ({ redis: connectRedis(url), connect: () => connectRedis(url) });
-  const home = storeAt(env.FANFARE_REDIS_URL);
-  const regions = Object.values(regionRedisUrls(env)).map(storeAt);
+export const role: Role<typeof RecorderEnv> = {
+  settings: RecorderEnv,
+  async run({ settings, connections, clock, metrics, stop, ready }) {
+    // On one machine with those who trade it takes the time that they leave.
+    setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+    const records = await openRecords(settings);
+    const { redis: home, regions, partitions } = connections;
 
-  const follow = (
-    kind: keyof typeof BATCH,
-    rest: Pick<Consumption, "connect" | "redis" | "stream" | "handle">,
-  ): Promise<void> =>
-    consume({
-      ...rest,
-      group: GROUP,
-      consumer: env.FANFARE_CONSUMER,
-      batch: BATCH[kind],
-      concurrency: 1,
-      reclaimIdleMs: RECLAIM_IDLE_MS,
-      gatherMs: GATHER_MS,
-      trimBelow: GROUPS[kind],
-      clock: SYSTEM_CLOCK,
-      stop,
+    const follow = (
+      kind: keyof typeof BATCH,
+      redis: Redis,
+      stream: string,
+      handle: Consumption["handle"],
+    ): Promise<void> =>
+      consume({
+        connect: () => connections.another(redis),
+        redis,
+        stream,
+        handle: metrics.counted(kind, GROUP, handle),
+        group: GROUP,
+        consumer: settings.FANFARE_CONSUMER,
+        batch: BATCH[kind],
+        concurrency: 1,
+        reclaimIdleMs: RECLAIM_IDLE_MS,
+        gatherMs: GATHER_MS,
+        trimBelow: GROUPS[kind],
+        clock,
+        stop,
+      });
+
+    const loops = partitions.all().flatMap((partition) => {
+      const keys = new HomeKeys(partition);
+      const { events } = new RegionKeys(partition);
+      return [
+        follow("signals", home, keys.signals, recordSignals(records)),
+        follow("links", home, keys.links, recordLinks(records)),
+        ...[...regions.values()].map((region) =>
+          follow("events", region, events, recordEvents(records, clock.nowMs)),
+        ),
+      ];
     });
-
-  const loops = partitions.flatMap((partition) => {
-    const keys = new HomeKeys(partition);
-    const { events } = new RegionKeys(partition);
-    return [
-      follow("signals", { ...home, stream: keys.signals, handle: recordSignals(records) }),
-      follow("links", { ...home, stream: keys.links, handle: recordLinks(records) }),
-      ...regions.map((region) =>
-        follow("events", { ...region, stream: events, handle: recordEvents(records, Date.now) }),
-      ),
-    ];
-  });
-  ready();
-  await Promise.all(loops);
-  for (const { redis } of [home, ...regions]) redis.close();
-  await records.close();
+    ready();
+    await Promise.all(loops);
+    await records.close();
+  },
 };

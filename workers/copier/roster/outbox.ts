@@ -14,6 +14,7 @@ import type {
   SettingsRecord,
   SubscriptionRecord,
 } from "../../records/port.ts";
+import { nameOf } from "../../../http/place.ts";
 import { crashPoint } from "../../runtime/crash-point.ts";
 import { projectChannels, projectHooks, projectSubscriptions, type Targets } from "./projector.ts";
 import { followerOf, projectSettings } from "./settings.ts";
@@ -104,8 +105,10 @@ export async function followOutbox(
     let flushed = 0;
     try {
       flushed = await flushOutbox(records, targets);
-    } catch {
-      log.warn("the outbox could not be projected, trying again");
+    } catch (error) {
+      log.warn("the outbox could not be projected, trying again: {error}", {
+        error: nameOf(error),
+      });
     }
     // Ends early, and by a rejection, when stopped.
     if (flushed < LIMIT) await setTimeout(EVERY_MS, undefined, { signal: stop }).catch(() => {});

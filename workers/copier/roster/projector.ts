@@ -9,15 +9,14 @@ import type { ChannelId, HookId, SubscriptionId } from "../../../domain/ids.ts";
 import { foldScopes, layUnder, type LayeredPlan } from "../../../domain/copier/plan-layer.ts";
 import type { SettingsScope } from "../../../domain/copier/setting.ts";
 import type { Subscription } from "../../../domain/copier/subscription.ts";
+import { HomeKeys, PartitionMap, hookKey } from "../../../redis/keys.ts";
 import { projectHook } from "./hook.ts";
-import { HomeKeys, hookKey, PartitionMap } from "../../../redis/keys.ts";
 import { projectChannel } from "./channel.ts";
 import { setLayer } from "../stored/layers.ts";
 import { route } from "../../../redis/route.ts";
 import { seat } from "./seat.ts";
 import { SHARD_SIZE } from "../stored/roster.ts";
 import type { Route } from "../../../redis/route.ts";
-import { regionRedisUrls, type WorkerEnv } from "../../runtime/env.ts";
 import type {
   ChannelRecord,
   HookRecord,
@@ -26,7 +25,7 @@ import type {
   SubscriptionRecord,
 } from "../../records/port.ts";
 import { crashPoint } from "../../runtime/crash-point.ts";
-import { connectRedis } from "../../runtime/redis-client.ts";
+import type { Connections } from "../../runtime/connections.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 
 /** The Redis servers that hold projections. */
@@ -34,22 +33,10 @@ export interface Targets {
   readonly home: Redis;
   readonly regions: ReadonlyMap<string, Redis>;
   readonly partitions: PartitionMap;
-  close(): void;
 }
 
-export function connectTargets(env: WorkerEnv): Targets {
-  const home = connectRedis(env.FANFARE_REDIS_URL);
-  const regions = new Map(
-    Object.entries(regionRedisUrls(env)).map(([name, url]) => [name, connectRedis(url)]),
-  );
-  return {
-    home,
-    regions,
-    partitions: new PartitionMap(env.FANFARE_PARTITIONS),
-    close() {
-      for (const client of [home, ...regions.values()]) client.close();
-    },
-  };
+export function targetsOf({ redis: home, regions, partitions }: Connections): Targets {
+  return { home, regions, partitions };
 }
 
 /** Each answers how many of the records changed something in Redis. */

@@ -21,7 +21,7 @@ import { parseRoutes, type Route } from "../../../redis/route.ts";
 import { startRedis } from "../../../tests/support/redis.ts";
 import { until } from "../../../tests/support/wait.ts";
 import { chain, FIRST_HASH, linkHash } from "../dispatch/chain.ts";
-import { readEnv } from "../../runtime/env.ts";
+import { openConnections } from "../../runtime/connections.ts";
 import type { ChannelRecord, Records, SubscriptionRecord } from "../../records/port.ts";
 import { openSqliteRecords } from "../../records/sqlite/open.ts";
 import { run } from "../../runtime/redis.ts";
@@ -29,12 +29,15 @@ import { checkRoster } from "./check.ts";
 import { flushOutbox, followOutbox, projectNow } from "./outbox.ts";
 import { checkRequested } from "./requested.ts";
 import { recordSettings } from "./settings.ts";
-import { connectTargets, projectChannels, projectSubscriptions, writeRoutes } from "./projector.ts";
+import { targetsOf, projectChannels, projectSubscriptions, writeRoutes } from "./projector.ts";
 
 const server = await startRedis();
-const env = readEnv({ FANFARE_REDIS_URL: server.url, FANFARE_PARTITIONS: "2" });
-if (!env.ok) throw new Error(env.faults.join());
-const targets = connectTargets(env.value);
+const connections = openConnections({
+  FANFARE_REDIS_URL: server.url,
+  FANFARE_PARTITIONS: 2,
+  FANFARE_REGION: "local",
+});
+const targets = targetsOf(connections);
 const { home: redis } = targets;
 const folders: string[] = [];
 let records: Records;
@@ -48,7 +51,7 @@ beforeEach(async () => {
 });
 afterAll(async () => {
   await records.close();
-  targets.close();
+  connections.close();
   await server.stop();
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });

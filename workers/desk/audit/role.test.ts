@@ -8,12 +8,11 @@ import { AccountBook } from "../accounts/book.ts";
 import { executeCommands } from "../accounts/execute.ts";
 import { DeskKeys } from "../stored/keys.ts";
 import { deadLetters } from "../../../redis/streams.ts";
+import { startRole } from "../../../tests/support/role.ts";
 import { openRedis } from "../../../tests/support/own-redis.ts";
 import { until } from "../../../tests/support/wait.ts";
 import { auditOf } from "./merged.ts";
 import { openAudit } from "./open.ts";
-import { readEnv } from "../../runtime/env.ts";
-import { role } from "./role.ts";
 
 const STREAM = new DeskKeys(0).audit;
 const folder = mkdtempSync(join(tmpdir(), "fanfare-audit-"));
@@ -23,14 +22,15 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test("whatever was acknowledged is in the audit at any moment, while it is drained and trimmed", async () => {
-  const env = readEnv({
+const startAudit = () =>
+  startRole("audit", {
     FANFARE_REDIS_URL: server.url,
     FANFARE_DATA: folder,
     FANFARE_PARTITIONS: "1",
   });
-  if (!env.ok) throw new Error(env.faults.join());
-  const store = await openAudit(env.value);
+
+test("whatever was acknowledged is in the audit at any moment, while it is drained and trimmed", async () => {
+  const store = await openAudit({ FANFARE_DATA: folder });
   const add = {
     ...{ name: "ADD", user: "u", symbol: "", cents: 1, priceCents: 0, quoteTimeMs: 0 },
     ...{ session: "", n: 0 },
@@ -50,16 +50,14 @@ test("whatever was acknowledged is in the audit at any moment, while it is drain
   };
 
   await trade();
-  const stop = new AbortController();
-  const recorder = role(env.value, stop.signal, () => {});
+  const audit = await startAudit();
   let trimmed = false;
   while (!trimmed) {
     for (let count = 0; count < 40; count += 1) await trade();
     expect(await transactions("u")).toEqual(done);
     trimmed = Number(await redis.send("XLEN", [STREAM])) < done.length / 3;
   }
-  stop.abort();
-  await recorder;
+  await audit.stop();
   await trade();
   expect(await transactions()).toHaveLength(done.length);
   expect(await transactions("nobody")).toEqual([]);
@@ -67,16 +65,8 @@ test("whatever was acknowledged is in the audit at any moment, while it is drain
 }, 30_000);
 
 test("an entry that is none is buried, and the next one stored", async () => {
-  const env = readEnv({
-    FANFARE_REDIS_URL: server.url,
-    FANFARE_DATA: folder,
-    FANFARE_PARTITIONS: "1",
-  });
-  if (!env.ok) throw new Error(env.faults.join());
   await redis.send("XADD", [STREAM, "*", "nothing", "of ours"]);
-  const stop = new AbortController();
-  const recorder = role(env.value, stop.signal, () => {});
+  const audit = await startAudit();
   await until("it is buried", async () => (await redis.send("XLEN", [deadLetters(STREAM)])) === 1);
-  stop.abort();
-  await recorder;
+  await audit.stop();
 });

@@ -9,6 +9,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Quote } from "../../../domain/desk/quote.ts";
 import { releaseAsking, storeQuote, takeQuote } from "../stored/asked-quote.ts";
 import { PAID_QUOTES_KEY } from "../stored/keys.ts";
+import { nameOf } from "../../../http/place.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 import { askHedged } from "./hedge.ts";
 import type { Answer, AskedSource } from "./port.ts";
@@ -35,6 +36,8 @@ export interface AskedQuotesOptions {
   readonly hedgeAfterMs: number;
   /** Every quote that was paid for; `wanted` is the one that those who wait for it get. */
   readonly onPaid?: (answer: QuotedAnswer, wanted: boolean) => void;
+  /** Every answer that is billed, whether or not it was of use. */
+  readonly onBilled?: () => void;
 }
 
 /** How often those who wait look whether the answer is there. */
@@ -53,7 +56,10 @@ export function askedQuotes(options: AskedQuotesOptions): {
       const underWay = flights.get(symbol);
       if (underWay) return underWay;
       const flight = fetchQuote(options, symbol, user)
-        .catch((): AskedQuote => ({ kind: "unavailable", reason: "cache" }))
+        .catch((error: unknown): AskedQuote => {
+          log.warn("the shared quotes do not answer: {error}", { error: nameOf(error) });
+          return { kind: "unavailable", reason: "cache" };
+        })
         .then((result) => {
           flights.delete(symbol);
           if (result.kind === "unavailable") {
@@ -92,6 +98,8 @@ async function fetchQuote(
     onAnswer(each, wanted) {
       // The source bills what reached it, whether or not its answer was of use.
       if (each.kind !== "refused") {
+        options.onBilled?.();
+        // A count that Redis does not take is missing, and costs no quote.
         counting.push(redis.send("INCR", [PAID_QUOTES_KEY]).catch(() => {}));
       }
       if (each.kind === "quoted") options.onPaid?.(each, wanted);

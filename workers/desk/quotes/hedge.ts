@@ -32,6 +32,7 @@ export async function askHedged(
     asked += 1;
     if (asked < most) timer = setTimeout(put, afterMs);
     void ask()
+      // A source answers with a kind; one that throws did not take the question.
       .catch((): Answer => ({ kind: "refused" }))
       .then((answer) => {
         open -= 1;

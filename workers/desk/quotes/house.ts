@@ -1,8 +1,8 @@
 /** The asked quotes as the house asks for them: one source, hedged and guarded, for every role that needs a quote. */
-import type { WorkerEnv } from "../../runtime/env.ts";
 import type { Redis } from "../../runtime/redis.ts";
 import { askedQuotes, type AskedQuotesOptions } from "./asked-quotes.ts";
 import { breaker } from "./breaker.ts";
+import type { QuotesSettings } from "./env.ts";
 import { legacySource } from "./legacy.ts";
 
 /** Quotes that no user asked for are asked for in the house's name. */
@@ -16,8 +16,8 @@ const PAUSE_MS = 1_000;
 
 export function houseQuotes(
   redis: Redis,
-  env: Pick<WorkerEnv, "FANFARE_QUOTES_ASKED" | "FANFARE_QUOTES_SYMBOLS">,
-  onPaid?: AskedQuotesOptions["onPaid"],
+  env: Pick<QuotesSettings, "FANFARE_QUOTES_ASKED" | "FANFARE_QUOTES_SYMBOLS">,
+  listeners: Pick<AskedQuotesOptions, "onPaid" | "onBilled"> = {},
 ): ReturnType<typeof askedQuotes> {
   const source = legacySource({
     url: env.FANFARE_QUOTES_ASKED,
@@ -37,6 +37,6 @@ export function houseQuotes(
     now: Date.now,
     token: () => crypto.randomUUID(),
     hedgeAfterMs: HEDGE_AFTER_MS,
-    ...(onPaid ? { onPaid } : {}),
+    ...listeners,
   });
 }

@@ -54,6 +54,7 @@ export function legacySource({ url, user: house, timeoutMs }: LegacyOptions): As
           connectError: () => resolve({ kind: "refused" }),
         },
       });
+      // The same as `connectError`, which may come first.
       connecting.catch(() => resolve({ kind: "refused" }));
       const answer = await promise;
       clearTimeout(timer);

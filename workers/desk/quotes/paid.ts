@@ -4,8 +4,9 @@ import type { AccountId } from "../../../domain/ids.ts";
 import { centsOf } from "../../../domain/desk/quote.ts";
 import type { PaidAnswer } from "../stored/audit.ts";
 import { noteInAudit } from "../stored/note.ts";
-import { PartitionMap } from "../../../redis/keys.ts";
-import type { WorkerEnv } from "../../runtime/env.ts";
+import type { PartitionMap } from "../../../redis/keys.ts";
+import { nameOf } from "../../../http/place.ts";
+import type { Metrics } from "../../runtime/metrics.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 import type { QuotedAnswer } from "./asked-quotes.ts";
 
@@ -19,19 +20,27 @@ export function paidAnswer({ quote, cryptokey, user }: QuotedAnswer): PaidAnswer
   };
 }
 
+export function paidQuotes(metrics: Metrics) {
+  return metrics.counter(
+    "fanfare_paid_quotes_total",
+    "Answers of the asked source that it bills, of use or not.",
+  );
+}
+
 /** Audits an answer that is no command's, in a transaction of its own. Nobody waits for it. */
 export function auditPaid(
   redis: Redis,
-  env: Pick<WorkerEnv, "FANFARE_PARTITIONS" | "FANFARE_CONSUMER">,
+  { partitions, server }: { readonly partitions: PartitionMap; readonly server: string },
   answer: QuotedAnswer,
 ): void {
-  const partitions = new PartitionMap(env.FANFARE_PARTITIONS);
   run(redis, noteInAudit, {
     partition: partitions.ofAccount(answer.user as AccountId),
     partitions: partitions.count,
-    server: env.FANFARE_CONSUMER,
+    server,
     note: { kind: "paid", answer: paidAnswer(answer) },
-  }).catch(() => {
-    getLogger(["fanfare", "quotes"]).error("a paid answer is missing in the audit");
+  }).catch((error: unknown) => {
+    getLogger(["fanfare", "quotes"]).error("a paid answer is missing in the audit: {error}", {
+      error: nameOf(error),
+    });
   });
 }

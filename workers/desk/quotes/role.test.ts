@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { parseStoredQuote } from "../stored/quotes.ts";
-import { DeskKeys } from "../stored/keys.ts";
+import { DeskKeys, PAID_QUOTES_KEY } from "../stored/keys.ts";
+import { readMetrics } from "../../../tests/support/metrics.ts";
 import { freePort } from "../../../tests/support/ports.ts";
 import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
 import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
@@ -17,6 +18,7 @@ let simulator: RoleProcess;
 let simulatorEnv: Record<string, string>;
 const roles: RoleProcess[] = [];
 const ports: number[] = [];
+const metricsPorts: number[] = [];
 
 beforeAll(async () => {
   server = await startRedis({ appendOnly: true });
@@ -30,11 +32,14 @@ beforeAll(async () => {
   for (let count = 0; count < 2; count += 1) {
     const port = await freePort();
     ports.push(port);
+    const metricsPort = await freePort();
+    metricsPorts.push(metricsPort);
     roles.push(
       await startRole("quotes", {
         FANFARE_REDIS_URL: server.url,
         FANFARE_PARTITIONS: String(PARTITIONS.length),
         FANFARE_QUOTES_PORT: String(port),
+        FANFARE_METRICS_PORT: String(metricsPort),
         FANFARE_QUOTES_ASKED: `tcp://127.0.0.1:${asked}`,
         FANFARE_QUOTES_STREAMING: `tcp://127.0.0.1:${streaming}`,
       }),
@@ -92,6 +97,15 @@ test("a streamed and an asked quote are told with their time and their label, th
   const asked: unknown = await (await get("/v1/quotes/ABC")).json();
   expect(asked).toMatchObject({ symbol: "ABC", simulated: true });
   expect(await (await get("/v1/quotes/ABC", 1)).json()).toEqual(asked as never);
+});
+
+test("the servers' figures count the answers that were paid for, as Redis does", async () => {
+  const counts = await Promise.all(
+    metricsPorts.map(async (port) => (await readMetrics(port)).get("fanfare_paid_quotes_total")),
+  );
+  const paid = Number(await redis.send("GET", [PAID_QUOTES_KEY]));
+  expect(paid).toBeGreaterThan(0);
+  expect((counts[0] ?? 0) + (counts[1] ?? 0)).toBe(paid);
 });
 
 test.each([

@@ -95,6 +95,7 @@ async function readStream(
       connectError: () => resolve("refused"),
     },
   });
+  // The same as `connectError`, which may come first.
   connecting.catch(() => resolve("refused"));
   const end = stop.aborted ? "stopped" : await promise;
   over = true;

@@ -47,11 +47,10 @@ function startWatch(url: string, streamed: string[] = []): TriggerWatch & { look
     },
     close: () => client.close(),
   };
-  const env = {
-    ...{ FANFARE_QUOTES_ASKED: url, FANFARE_QUOTES_SYMBOLS: streamed },
-    ...{ FANFARE_PARTITIONS: 2, FANFARE_CONSUMER: "quotes1" },
-  };
-  const asked = houseQuotes(client, env, (answer) => auditPaid(client, env, answer));
+  const settings = { FANFARE_QUOTES_ASKED: url, FANFARE_QUOTES_SYMBOLS: streamed };
+  const asked = houseQuotes(client, settings, {
+    onPaid: (answer) => auditPaid(client, { partitions, server: "quotes1" }, answer),
+  });
   const watch = triggerWatch({
     ...{ redis: counting, partitions, asked, streamed },
     ...{ server: "quotes1", now: Date.now },

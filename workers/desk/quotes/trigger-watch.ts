@@ -17,6 +17,7 @@ import { storeQuote } from "../stored/asked-quote.ts";
 import { waitingTriggers, type TriggerSide } from "../stored/waiting.ts";
 import type { PartitionMap } from "../../../redis/keys.ts";
 import { fireTriggers, type FireCursor } from "../accounts/fire.ts";
+import { nameOf } from "../../../http/place.ts";
 import { crashPoint } from "../../runtime/crash-point.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 import type { AskedQuote } from "./asked-quotes.ts";
@@ -98,8 +99,9 @@ export function triggerWatch(options: TriggerWatchOptions): TriggerWatch {
         // For the desk servers, which buy and sell at it too.
         await run(redis, storeQuote, { quote, token: "" });
         await fire(quote, partitions.all());
-      } catch {
-        log.warn("triggers of {symbol} wait for Redis", { symbol: quote.symbol });
+      } catch (error) {
+        const { symbol } = quote;
+        log.warn("triggers of {symbol} wait for Redis: {error}", { symbol, error: nameOf(error) });
       }
     }
     firing = false;
@@ -137,8 +139,8 @@ export function triggerWatch(options: TriggerWatchOptions): TriggerWatch {
           await fireWhereMet(answer.quote, where);
         } else askAgainAtMs.set(symbol, now() + ASK_AGAIN_MS);
       })
-      .catch(() => {
-        log.warn("triggers of {symbol} wait for Redis", { symbol });
+      .catch((error: unknown) => {
+        log.warn("triggers of {symbol} wait for Redis: {error}", { symbol, error: nameOf(error) });
       })
       .finally(() => asking.delete(symbol));
   }
@@ -160,8 +162,8 @@ export function triggerWatch(options: TriggerWatchOptions): TriggerWatch {
       while (!stop.aborted) {
         try {
           await look();
-        } catch {
-          log.warn("triggers wait for Redis");
+        } catch (error) {
+          log.warn("triggers wait for Redis: {error}", { error: nameOf(error) });
         }
         await Bun.sleep(LOOK_MS);
       }

@@ -3,13 +3,13 @@
  * done in the order they came; a user whose command waits for a quote holds up
  * nobody else. Nothing is kept here that another server would miss.
  */
-import { getLogger } from "@logtape/logtape";
 import {
-  parseDeskLine,
-  QUOTED_COMMANDS,
-  spokenBy,
   type DeskLine,
+  QUOTED_COMMANDS,
+  parseDeskLine,
+  spokenBy,
 } from "../../../domain/desk/command.ts";
+import { getLogger } from "@logtape/logtape";
 import { DESK_REFUSALS, type DeskRefusal } from "../../../domain/desk/refusals.ts";
 import type { AccountId } from "../../../domain/ids.ts";
 import type { LineWork } from "../../../http/lines.ts";
@@ -101,6 +101,7 @@ export function deskCommands({
     held.set(user, []);
     void quotes
       .fetch(symbol, user)
+      // No quote is to be had, which the command is told; the quotes log why.
       .catch(() => undefined)
       .then((quote) => {
         execute(line, sender, answer, quote);

@@ -77,6 +77,7 @@ export function dumpFiles(data: string, bounds: DumpBounds = BOUNDS): DumpFiles 
   return {
     async write(user, file, log) {
       const written = last.then(() => writeNow(user, file, log));
+      // The writer is told; the next one only waits for the end.
       last = written.catch(() => {});
       return await written;
     },

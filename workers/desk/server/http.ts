@@ -203,6 +203,7 @@ async function bodyOf<T extends v.GenericSchema>(
   try {
     body = await c.req.json();
   } catch {
+    // The error would quote the body.
     return { code: "BODY_MALFORMED", faults: [] };
   }
   const parsed = v.safeParse(schema, body);

@@ -3,8 +3,8 @@
  * in order, and while that is under way the next batch gathers. So a commit holds
  * the more commands the busier the desk is, and none waits for a timer.
  */
-import { getLogger } from "@logtape/logtape";
 import { nameOf, placeOf } from "../../../http/place.ts";
+import { getLogger } from "@logtape/logtape";
 import type { DeskCall } from "../stored/transaction.ts";
 import { AccountBook } from "../accounts/book.ts";
 import {
@@ -15,8 +15,6 @@ import {
 } from "../accounts/execute.ts";
 import type { Redis } from "../../runtime/redis.ts";
 import { isOutage } from "../../runtime/outage.ts";
-
-const log = getLogger(["fanfare", "desk"]);
 
 /** What became of a command; undefined where Redis did not answer, so that nobody knows. */
 export type Done = (reply: Reply | undefined) => void;
@@ -29,6 +27,8 @@ export interface LaneOptions extends DeskCall {
 export interface Lane {
   add(command: ReadyCommand, done: Done): void;
 }
+
+const log = getLogger(["fanfare", "desk"]);
 
 export function lane({ redis, pendingValidMs, ...call }: LaneOptions): Lane {
   const accounts = new AccountBook(redis, call);

@@ -2,16 +2,15 @@
 import { timingSafeEqual } from "node:crypto";
 import { ID_PATTERN } from "../../../domain/ids.ts";
 import { noteInAudit } from "../stored/note.ts";
-import { PartitionMap } from "../../../redis/keys.ts";
 import { openAudit } from "../audit/open.ts";
-import { required, type WorkerEnv } from "../../runtime/env.ts";
+import { nameOf } from "../../../http/place.ts";
 import { houseQuotes } from "../quotes/house.ts";
-import { auditPaid } from "../quotes/paid.ts";
-import type { Role } from "../../runtime/role.ts";
-import { connectRedis } from "../../runtime/redis-client.ts";
-import { run, type Redis } from "../../runtime/redis.ts";
+import { auditPaid, paidQuotes } from "../quotes/paid.ts";
+import type { Role, RoleContext } from "../../runtime/role.ts";
+import { run } from "../../runtime/redis.ts";
 import { commandSockets, type CommandSocket } from "./commands-socket.ts";
 import { deskCommands, type DeskCommands } from "./commands.ts";
+import { DeskEnv, type DeskSettings } from "./env.ts";
 import { dumpFiles } from "./dump-files.ts";
 import { deskApp } from "./http.ts";
 import { lane } from "./lane.ts";
@@ -24,15 +23,17 @@ const NOTE_PATIENCE_MS = 500;
 /** The stream of one request may be as long as a day. */
 const ANY_LENGTH = Number.MAX_SAFE_INTEGER;
 
-export const role: Role = async (env, stop, ready) => {
-  const token = required(env, "FANFARE_DESK_TOKEN");
-  const redis = connectRedis(env.FANFARE_REDIS_URL);
-  const partitions = new PartitionMap(env.FANFARE_PARTITIONS);
-  const store = await openAudit(env);
+export const role: Role<typeof DeskEnv> = { settings: DeskEnv, run: serve };
+
+async function serve(context: RoleContext<DeskSettings>): Promise<void> {
+  const { settings, connections, stop, ready } = context;
+  const { FANFARE_DESK_TOKEN: token } = settings;
+  const { redis, partitions } = connections;
+  const store = await openAudit(settings);
   const log: LogSource = { store, redis, partitions };
-  const commands = commandsOf(env, redis, partitions, log);
+  const commands = commandsOf(context, log);
   const app = deskApp({
-    server: env.FANFARE_CONSUMER,
+    server: settings.FANFARE_CONSUMER,
     redis,
     partitions,
     token,
@@ -42,8 +43,8 @@ export const role: Role = async (env, stop, ready) => {
   });
 
   const server = Bun.serve({
-    hostname: env.FANFARE_HOST,
-    port: env.FANFARE_DESK_PORT,
+    hostname: settings.FANFARE_HOST,
+    port: settings.FANFARE_DESK_PORT,
     maxRequestBodySize: ANY_LENGTH,
     async fetch(request, listening) {
       const { pathname, searchParams } = new URL(request.url);
@@ -57,7 +58,7 @@ export const role: Role = async (env, stop, ready) => {
     },
     websocket: commandSockets(commands, stop),
   });
-  await note(redis, env, "up");
+  await note(context, "up");
   ready();
   await new Promise<void>((resolve) => {
     stop.addEventListener("abort", () => {
@@ -65,49 +66,62 @@ export const role: Role = async (env, stop, ready) => {
     });
   });
   await server.stop();
-  await note(redis, env, "down");
-  redis.close();
+  await note(context, "down");
   await store.close();
-};
+}
 
 /** In the audit of the first partition; a server that cannot say so serves all the same. */
-async function note(redis: Redis, env: WorkerEnv, what: "up" | "down"): Promise<void> {
-  const call = { partition: 0, partitions: env.FANFARE_PARTITIONS, server: env.FANFARE_CONSUMER };
-  const noted = run(redis, noteInAudit, { ...call, note: { kind: "system", what } });
-  await Promise.race([noted.catch(() => {}), Bun.sleep(NOTE_PATIENCE_MS)]);
+async function note(
+  { settings, connections, clock, log }: RoleContext<DeskSettings>,
+  what: "up" | "down",
+): Promise<void> {
+  const { redis, partitions } = connections;
+  const call = { partition: 0, partitions: partitions.count, server: settings.FANFARE_CONSUMER };
+  const noted = run(redis, noteInAudit, { ...call, note: { kind: "system", what } }).catch(
+    (error: unknown) => {
+      log.warn("{what} is missing in the audit: {error}", { what, error: nameOf(error) });
+    },
+  );
+  await Promise.race([noted, clock.sleep(NOTE_PATIENCE_MS)]);
 }
 
 function commandsOf(
-  env: WorkerEnv,
-  redis: Redis,
-  partitions: PartitionMap,
+  { settings, connections, clock, metrics }: RoleContext<DeskSettings>,
   log: LogSource,
 ): DeskCommands {
-  const server = env.FANFARE_CONSUMER;
-  const files = dumpFiles(env.FANFARE_DATA);
+  const files = dumpFiles(settings.FANFARE_DATA);
+  const { redis, partitions } = connections;
+  const server = settings.FANFARE_CONSUMER;
+  const paid = paidQuotes(metrics);
   return deskCommands({
     partitions,
-    prices: env.FANFARE_QUOTES_KIND,
+    prices: settings.FANFARE_QUOTES_KIND,
     lanes: partitions.all().map((partition) =>
       lane({
         redis,
         partition,
         partitions: partitions.count,
         server,
-        pendingValidMs: env.FANFARE_DESK_PENDING_MS,
+        pendingValidMs: settings.FANFARE_DESK_PENDING_MS,
       }),
     ),
     quotes: stockQuotes({
-      source: (onPaid) => houseQuotes(redis, env, onPaid),
+      source: (onPaid) =>
+        houseQuotes(redis, settings, {
+          onPaid,
+          onBilled: () => {
+            paid.inc();
+          },
+        }),
       onUnclaimed: (answer) => {
-        auditPaid(redis, env, answer);
+        auditPaid(redis, { partitions, server }, answer);
       },
-      now: Date.now,
-      streamed: env.FANFARE_QUOTES_SYMBOLS,
+      now: clock.nowMs,
+      streamed: settings.FANFARE_QUOTES_SYMBOLS,
     }),
     dump: (user, file) => files.write(user, file, logPieces(log, user)),
     limits: new UserLimits({
-      linesPerSecond: env.FANFARE_DESK_LINES_PER_SECOND,
+      linesPerSecond: settings.FANFARE_DESK_LINES_PER_SECOND,
       now: () => performance.now(),
     }),
   });

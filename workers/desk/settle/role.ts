@@ -2,55 +2,57 @@
  * Settles the desk's contracts when they are due. A batch settles in one
  * script that takes it off the list, so any number of these may run.
  */
-import { getLogger } from "@logtape/logtape";
 import { settleBatch } from "../stored/settle.ts";
 import type { DeskCall } from "../stored/transaction.ts";
-import { PartitionMap } from "../../../redis/keys.ts";
 import { DeskKeys } from "../stored/keys.ts";
-import type { Role } from "../../runtime/role.ts";
-import { connectRedis } from "../../runtime/redis-client.ts";
+import { nameOf } from "../../../http/place.ts";
+import type { Context, Role } from "../../runtime/role.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
+import { SettleEnv } from "./env.ts";
 
 const PAUSE_MS = 100;
 /** Batches looked at together; the next ones follow at once. */
 const BATCHES = 50;
 
-export const role: Role = async (env, stop, ready) => {
-  const redis = connectRedis(env.FANFARE_REDIS_URL);
-  const partitions = new PartitionMap(env.FANFARE_PARTITIONS);
-  ready();
-  await Promise.all(
-    partitions
-      .all()
-      .map((partition) =>
-        settlePartition(
-          redis,
-          { partition, partitions: partitions.count, server: env.FANFARE_CONSUMER },
-          stop,
+export const role: Role<typeof SettleEnv> = {
+  settings: SettleEnv,
+  async run(context) {
+    const { settings, connections, stop, ready } = context;
+    const { partitions } = connections;
+    const { FANFARE_CONSUMER: server } = settings;
+    ready();
+    await Promise.all(
+      partitions
+        .all()
+        .map((partition) =>
+          settlePartition(context, { partition, partitions: partitions.count, server }, stop),
         ),
-      ),
-  );
-  redis.close();
+    );
+  },
 };
 
-async function settlePartition(redis: Redis, call: DeskCall, stop: AbortSignal): Promise<void> {
-  const log = getLogger(["fanfare", "settle"]).with({ partition: call.partition });
+async function settlePartition(
+  { connections: { redis }, clock, log }: Context<unknown>,
+  call: DeskCall,
+  stop: AbortSignal,
+): Promise<void> {
   while (!stop.aborted) {
     try {
-      if ((await settleDue(redis, call)) < BATCHES) await Bun.sleep(PAUSE_MS);
-    } catch {
-      log.warn("settling failed, trying again");
-      await Bun.sleep(PAUSE_MS);
+      const settled = await settleDue(redis, call, clock.nowMs());
+      if (settled < BATCHES) await clock.sleep(PAUSE_MS);
+    } catch (error) {
+      const { partition } = call;
+      log.warn("settling failed, trying again: {error}", { partition, error: nameOf(error) });
+      await clock.sleep(PAUSE_MS);
     }
   }
 }
 
-/** Replies how many due batches settled. */
-async function settleDue(redis: Redis, call: DeskCall): Promise<number> {
-  // By this machine's clock, which only decides when to look: the script goes by that of Redis.
+/** Replies how many due batches settled. The time only decides when to look: the script goes by the clock of Redis. */
+async function settleDue(redis: Redis, call: DeskCall, nowMs: number): Promise<number> {
   const due = (await redis.send("ZRANGE", [
     new DeskKeys(call.partition).expiries,
-    ...["-inf", String(Date.now()), "BYSCORE", "LIMIT", "0", String(BATCHES)],
+    ...["-inf", String(nowMs), "BYSCORE", "LIMIT", "0", String(BATCHES)],
   ])) as string[];
   const settled = await Promise.all(due.map((name) => run(redis, settleBatch, { ...call, name })));
   return settled.filter((each) => each !== "waiting" && each > 0).length;

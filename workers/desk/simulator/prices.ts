@@ -40,6 +40,7 @@ function readPrices(file: string): Map<string, string> | undefined {
   try {
     text = readFileSync(file, "utf8");
   } catch {
+    // Being written anew: the prices from before hold until it is there.
     return undefined;
   }
   const lines = text.split("\n");

@@ -58,6 +58,7 @@ export function connectHttp({ name, url, token, capabilities }: HttpBroker): Bro
       const parsed = v.safeParse(schema, await response.json());
       return parsed.success ? { kind: "answered", answers: parsed.output } : UNANSWERED;
     } catch {
+      // Whatever the reason, it may have reached the broker.
       return UNANSWERED;
     }
   }

@@ -1,0 +1,78 @@
+/** Figures of a process for Prometheus: counters by name, and the server that shows them. */
+import { Counter, Registry } from "prom-client";
+import type { Verdict } from "./consume.ts";
+import type { Entry } from "./entries.ts";
+
+/** What is counted more than once in a role is one counter with labels. */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #entries: Counter<"stream" | "group" | "result">;
+
+  constructor(role: string) {
+    this.#registry.setDefaultLabels({ role });
+    this.#entries = this.counter(
+      "fanfare_entries_total",
+      "Stream entries by kind of stream and group: handled, retried (left pending), or dead letters.",
+      ["stream", "group", "result"],
+    );
+  }
+
+  counter<Label extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly Label[] = [],
+  ): Counter<Label> {
+    return new Counter({ name, help, labelNames: [...labelNames], registers: [this.#registry] });
+  }
+
+  /** The same handler, with what became of its entries counted: by `kind` of stream, not by its key. */
+  counted(
+    kind: string,
+    group: string,
+    handle: (entries: readonly Entry[]) => Promise<readonly Verdict[]>,
+  ): (entries: readonly Entry[]) => Promise<readonly Verdict[]> {
+    const count = (result: string, value: number): void => {
+      if (value > 0) this.#entries.inc({ stream: kind, group, result }, value);
+    };
+    return async (entries) => {
+      let verdicts;
+      try {
+        verdicts = await handle(entries);
+      } catch (error) {
+        count("retried", entries.length);
+        throw error;
+      }
+      const dead = verdicts.filter((each) => typeof each === "object").length;
+      const handled = verdicts.filter((each) => each === "done" || each === "acked").length;
+      count("dead", dead);
+      count("handled", handled);
+      count("retried", entries.length - dead - handled);
+      return verdicts;
+    };
+  }
+
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+}
+
+/** Serves `/metrics` until it is stopped. */
+export function serveMetrics(
+  metrics: Metrics,
+  hostname: string,
+  port: number,
+): { stop(): Promise<void> } {
+  return Bun.serve({
+    hostname,
+    port,
+    async fetch(request) {
+      if (new URL(request.url).pathname !== "/metrics") return new Response(null, { status: 404 });
+      const headers = { "content-type": metrics.contentType };
+      return new Response(await metrics.text(), { headers });
+    },
+  });
+}
