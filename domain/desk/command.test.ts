@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import {
   DESK_COMMANDS,
+  deskUserOf,
   formatDeskLine,
   isBlank,
   isRepeatable,
@@ -103,6 +104,13 @@ describe("who speaks for one user alone", () => {
     const said = spokenBy("alice", parseDeskLine("HELLO"));
     expect(said).toMatchObject({ code: "COMMAND_UNKNOWN", read: { user: "alice" } });
   });
+});
+
+test("a person is a desk user under their own id, or none: no two persons share one", () => {
+  expect(deskUserOf("alice1")).toBe("alice1");
+  for (const person of ["alice-1", "alice_1", "", "a".repeat(65), "alice\n"]) {
+    expect(deskUserOf(person)).toBeUndefined();
+  }
 });
 
 test("only what has a number in a session, or changes nothing, can be sent twice", () => {

@@ -1,10 +1,26 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { returnCents, saleCents, saleShareBp } from "./contract.ts";
+import { returnCents, saleCents, saleShareBp, settle } from "./contract.ts";
 
 const whole = fc.record({
   durationMs: fc.integer({ min: 1, max: 86_400_000 }),
   share: fc.double({ min: 0, max: 1, noNaN: true }),
+});
+
+test("a call wins by a strict rise and a put by a strict fall; a standstill loses both", () => {
+  const ends = (open: number, close: number) => [
+    settle("CALL", open, close),
+    settle("PUT", open, close),
+  ];
+  expect(ends(1_000_000, 1_000_001)).toEqual(["won", "lost"]);
+  expect(ends(1_000_000, 999_999)).toEqual(["lost", "won"]);
+  expect(ends(1_000_000, 1_000_000)).toEqual(["lost", "lost"]);
+});
+
+test("a win returns stake and payout, rounded down, a loss nothing, a void contract its stake", () => {
+  expect(returnCents("won", 333, 8_500)).toBe(616);
+  expect(returnCents("lost", 333, 8_500)).toBe(0);
+  expect(returnCents("void", 333, 8_500)).toBe(333);
 });
 
 test("a contract sells for half of a win's return at its start, and at its end for what it would settle at", () => {

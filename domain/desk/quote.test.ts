@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { expect, test } from "bun:test";
-import { parseAnswer, parseTick } from "./quote.ts";
+import { centsOf, parseAnswer, parseTick } from "./quote.ts";
 
 const KEY = "4ezh2VUVde+ZVUcMj+L7f7r9bKnjeNkjzPdaZx1m4Vf+zEF/t4pPTA==";
 
@@ -39,6 +39,13 @@ test("a tick is a quote only if it is whole", () => {
   for (const line of ["", "EUR/USD", "EUR/USD,1.08423", "EUR/USD,0,1583452412110", "a,b,c,d"]) {
     expect(parseTick(line)).toBeUndefined();
   }
+});
+
+test("a price is in cents only where it is whole cents: it is never rounded", () => {
+  const quote = { symbol: "ABC", sourceTimeMs: 1 };
+  expect(centsOf({ ...quote, priceMicros: 383_820_000 })).toBe(38_382);
+  expect(centsOf({ ...quote, priceMicros: 383_820_001 })).toBeUndefined();
+  expect(centsOf({ ...quote, priceMicros: 9_999 })).toBeUndefined();
 });
 
 const REAL_ANSWERS = "../shared/data/daytrading/quote-server-responses.txt";

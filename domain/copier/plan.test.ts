@@ -1,0 +1,112 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { signalIdIn, asId } from "../ids.ts";
+import { MAX_AMOUNT_CENTS } from "../money.ts";
+import {
+  brokerSymbol,
+  copiedContract,
+  isCapped,
+  oldestAtMs,
+  stakeOf,
+  type CopyPlan,
+  type Sizing,
+} from "./plan.ts";
+import type { AcceptedOpen } from "./signal.ts";
+
+const cents = fc.integer({ min: 1, max: MAX_AMOUNT_CENTS });
+const bp = fc.integer({ min: 1, max: 1_000_000 });
+const sizing: fc.Arbitrary<Sizing> = fc.oneof(
+  cents.map((stakeCents) => ({ kind: "fixed" as const, stakeCents })),
+  bp.map((multiplierBp) => ({ kind: "multiplier" as const, multiplierBp })),
+  fc.integer({ min: 1, max: 10_000 }).map((shareBp) => ({ kind: "balance" as const, shareBp })),
+);
+
+describe("a stake", () => {
+  test("is a whole amount within the cap of one order and the largest amount, whatever is asked", () => {
+    fc.assert(
+      fc.property(sizing, fc.option(cents), cents, cents, (size, cap, provider, balance) => {
+        const plan: CopyPlan = cap === null ? {} : { maxStakeCents: cap };
+        const stake = stakeOf(plan, size, provider, balance);
+        expect(Number.isSafeInteger(stake)).toBe(true);
+        expect(stake).toBeGreaterThanOrEqual(0);
+        expect(stake).toBeLessThanOrEqual(Math.min(cap ?? MAX_AMOUNT_CENTS, MAX_AMOUNT_CENTS));
+      }),
+    );
+  });
+
+  test("of a share of the balance is never above the balance, and nothing of nothing", () => {
+    const share = fc.integer({ min: 1, max: 10_000 });
+    fc.assert(
+      fc.property(share, fc.oneof(cents, fc.constant(0)), (shareBp, balance) => {
+        const stake = stakeOf({}, { kind: "balance", shareBp }, 1, balance);
+        expect(stake).toBeLessThanOrEqual(balance);
+      }),
+    );
+    expect(stakeOf({}, { kind: "balance", shareBp: 10_000 }, 1, 0)).toBe(0);
+  });
+
+  test("of a fixed size depends on neither the provider nor the balance", () => {
+    fc.assert(
+      fc.property(cents, cents, cents, (stakeCents, provider, balance) => {
+        expect(stakeOf({}, { kind: "fixed", stakeCents }, provider, balance)).toBe(stakeCents);
+      }),
+    );
+  });
+});
+
+describe("the broker's symbol", () => {
+  test("is what the map leads to, and else the channel's own", () => {
+    const plan = { symbolMap: { "EUR/USD": "EURUSD" } };
+    expect(brokerSymbol(plan, "EUR/USD")).toBe("EURUSD");
+    expect(brokerSymbol(plan, "GBP/USD")).toBe("GBP/USD");
+    expect(brokerSymbol({}, "EUR/USD")).toBe("EUR/USD");
+  });
+
+  test("is never something that every object has", () => {
+    for (const symbol of ["constructor", "toString", "__proto__"]) {
+      expect(brokerSymbol({ symbolMap: {} }, symbol)).toBe(symbol);
+    }
+  });
+});
+
+test("a contract is reversed where the plan says so, and twice is straight again", () => {
+  expect(copiedContract({}, "CALL")).toBe("CALL");
+  expect(copiedContract({ reverse: false }, "PUT")).toBe("PUT");
+  expect(copiedContract({ reverse: true }, "CALL")).toBe("PUT");
+  expect(copiedContract({ reverse: true }, copiedContract({ reverse: true }, "PUT"))).toBe("PUT");
+});
+
+test("copies are counted where any cap needs the count, a cap of zero too", () => {
+  for (const cap of ["maxDayStakeCents", "maxOpen", "maxDayLossCents"] as const) {
+    expect(isCapped({ [cap]: 0 })).toBe(true);
+  }
+  expect(isCapped({ maxStakeCents: 1, maxAgeMs: 1 })).toBe(false);
+});
+
+describe("the last moment of a copy", () => {
+  const signal: AcceptedOpen = {
+    id: signalIdIn(0, "0".repeat(32)),
+    channel: asId("demo"),
+    sender: asId("provider"),
+    provider: asId("provider"),
+    symbol: "EUR/USD",
+    contract: "CALL",
+    stakeCents: 500,
+    durationSeconds: 60,
+    sequence: 1,
+    acceptedAtMs: 1_000_000,
+    deadlineMs: 1_001_000,
+  };
+
+  test("is that of the stricter of age and share of the duration", () => {
+    expect(oldestAtMs({ maxAgeMs: 400 }, signal)).toBe(1_000_400);
+    expect(oldestAtMs({ maxAgeShareBp: 100 }, signal)).toBe(1_000_600);
+    expect(oldestAtMs({ maxAgeMs: 400, maxAgeShareBp: 100 }, signal)).toBe(1_000_400);
+    expect(oldestAtMs({ maxAgeMs: 700, maxAgeShareBp: 100 }, signal)).toBe(1_000_600);
+    expect(oldestAtMs({ maxAgeMs: 0 }, signal)).toBe(1_000_000);
+  });
+
+  test("is not set by a plan without an age", () => {
+    expect(oldestAtMs({}, signal)).toBeUndefined();
+  });
+});
