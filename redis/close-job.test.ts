@@ -1,23 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { asId, signalIdIn, type AccountId, type SubscriptionId } from "../domain/ids.ts";
-import type { AcceptedOpen } from "../domain/copier/signal.ts";
+import { asId, type AccountId, type SubscriptionId } from "../domain/ids.ts";
+import { acceptedOpen, signalIdOf } from "../tests/support/signals.ts";
 import { closeJobFields, parseCloseJob, type CloseJob } from "./close-job.ts";
 
-const OF: AcceptedOpen = {
-  id: signalIdIn(0, "0".repeat(32)),
-  channel: asId("demo"),
-  sender: asId("sender"),
-  provider: asId("provider"),
-  symbol: "EUR/USD",
-  contract: "CALL",
-  stakeCents: 500,
-  durationSeconds: 60,
-  sequence: 1,
-  acceptedAtMs: 1_800_000_000_000,
-  deadlineMs: 1_800_000_001_000,
-};
+const OF = acceptedOpen();
 const HEAD: CloseJob["close"] = {
-  id: signalIdIn(0, "1".repeat(32)),
+  id: signalIdOf(1),
   channel: OF.channel,
   provider: OF.provider,
   acceptedAtMs: 1_800_000_002_000,

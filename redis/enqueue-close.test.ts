@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { asId, signalIdIn, type AccountId, type SubscriptionId } from "../domain/ids.ts";
-import type { AcceptedClose, AcceptedOpen, PlacedCopy } from "../domain/copier/signal.ts";
+import { asId, type AccountId, type SubscriptionId } from "../domain/ids.ts";
+import type { AcceptedClose, PlacedCopy } from "../domain/copier/signal.ts";
+import { acceptedOpen, signalIdOf } from "../tests/support/signals.ts";
 import { startScriptRedis, type ScriptRedis } from "../tests/support/scripts.ts";
 import { parseCloseJob, type CloseJob } from "./close-job.ts";
 import { closeDispatchesOf, enqueueClose, type EnqueueCloseArgs } from "./enqueue-close.ts";
@@ -12,22 +13,10 @@ import type { Route } from "./route.ts";
 const REGION = new RegionKeys(0);
 const CLOSES = REGION.closes("desk");
 
-const openOf = (index: number): AcceptedOpen => ({
-  id: signalIdIn(0, index.toString(16).padStart(32, "0")),
-  channel: asId("demo"),
-  sender: asId("sender"),
-  provider: asId("provider"),
-  symbol: "EUR/USD",
-  contract: "CALL",
-  stakeCents: 100,
-  durationSeconds: 60,
-  sequence: index,
-  acceptedAtMs: 1,
-  deadlineMs: 2,
-});
+const openOf = (index: number) => acceptedOpen({ id: signalIdOf(index), sequence: index });
 
 const closeOf = (changes: Partial<AcceptedClose> = {}): AcceptedClose => ({
-  id: signalIdIn(0, "f".repeat(32)),
+  id: signalIdOf(0xffff),
   channel: asId("demo"),
   sender: asId("sender"),
   provider: asId("provider"),

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { asId, signalIdIn, type SignalId } from "../domain/ids.ts";
+import { asId, type SignalId } from "../domain/ids.ts";
 import type { AcceptedClose, AcceptedOpen } from "../domain/copier/signal.ts";
+import { acceptedOpen, signalIdOf } from "../tests/support/signals.ts";
 import { startScriptRedis, type ScriptRedis } from "../tests/support/scripts.ts";
 import { ANSWER_TTL_MS } from "./accept.ts";
 import { dispatchesOf, enqueue, MAX_JOBS_WAITING } from "./enqueue.ts";
@@ -11,19 +12,7 @@ import type { Route } from "./route.ts";
 const REGION = new RegionKeys(0);
 const JOBS = REGION.jobs("desk");
 
-const signalOf = (sequence: number): AcceptedOpen => ({
-  id: signalIdIn(0, sequence.toString(16).padStart(32, "0")),
-  channel: asId("demo"),
-  sender: asId("sender"),
-  provider: asId("provider"),
-  symbol: "EUR/USD",
-  contract: "CALL",
-  stakeCents: 100,
-  durationSeconds: 60,
-  sequence,
-  acceptedAtMs: 1,
-  deadlineMs: 2,
-});
+const signalOf = (sequence: number) => acceptedOpen({ id: signalIdOf(sequence), sequence });
 
 let redis: ScriptRedis;
 beforeAll(async () => {

@@ -1,34 +1,15 @@
 import { describe, expect, test } from "bun:test";
-import { asId, signalIdIn } from "../domain/ids.ts";
-import type { AcceptedClose, AcceptedOpen } from "../domain/copier/signal.ts";
+import type { AcceptedClose } from "../domain/copier/signal.ts";
+import { acceptedOpen, jobOf } from "../tests/support/signals.ts";
 import { jobFields, parseJob, parseSignal, type Job } from "./job.ts";
 
-const OPEN: AcceptedOpen = {
-  id: signalIdIn(0, "0".repeat(32)),
-  channel: asId("demo"),
-  sender: asId("sender"),
-  provider: asId("provider"),
-  symbol: "EUR/USD",
-  contract: "CALL",
-  stakeCents: 500,
-  durationSeconds: 60,
-  sequence: 1,
-  acceptedAtMs: 1_800_000_000_000,
-  deadlineMs: 1_800_000_001_000,
-};
+const OPEN = acceptedOpen();
 const { id, channel, sender, provider, sequence, acceptedAtMs } = OPEN;
 const CLOSE: AcceptedClose = {
   ...{ id, channel, sender, provider, sequence, acceptedAtMs },
   ...{ action: "close", closes: [id] },
 };
-const JOB: Job = {
-  signal: OPEN,
-  broker: "desk",
-  shard: 3,
-  version: 7,
-  count: 512,
-  dispatchedAtMs: 9,
-};
+const JOB = jobOf(OPEN, { shard: 3, version: 7, count: 512 });
 
 function fieldsOf(flat: readonly string[]): Map<string, string> {
   const fields = new Map<string, string>();

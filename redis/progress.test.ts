@@ -1,11 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { asId, signalIdIn } from "../domain/ids.ts";
-import type { AcceptedOpen } from "../domain/copier/signal.ts";
+import { acceptedOpen } from "../tests/support/signals.ts";
 import { parseStoredSignal, sumProgress, type StoredSignal } from "./progress.ts";
 
-const SIGNAL = {
-  ...{ id: signalIdIn(0, "0".repeat(32)), channel: asId("demo"), acceptedAtMs: 1_000 },
-} as AcceptedOpen;
+const SIGNAL = acceptedOpen();
 const stored = (followers: number): StoredSignal => ({ signal: SIGNAL, routes: [], followers });
 
 describe("progress", () => {

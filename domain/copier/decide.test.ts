@@ -1,29 +1,17 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { acceptedOpen } from "../../tests/support/signals.ts";
 import type { CopyPlan } from "./plan.ts";
 import { decide, type Decision, type Facts, type Follower } from "./decide.ts";
-import { asId, signalIdIn, type AccountId, type PersonId, type SubscriptionId } from "../ids.ts";
+import { asId, type AccountId, type PersonId, type SubscriptionId } from "../ids.ts";
 import { MAX_AMOUNT_CENTS } from "../money.ts";
-import type { AcceptedOpen } from "./signal.ts";
 import { DAY_MS, formatUsage, parseUsage, type Usage } from "./caps.ts";
 
 const NOW_MS = 20_000 * DAY_MS + 5_000;
 const ACCOUNT = asId<AccountId>("acct");
 const SUBSCRIPTION = asId<SubscriptionId>("sub");
 
-const signal: AcceptedOpen = {
-  id: signalIdIn(0, "0".repeat(32)),
-  channel: asId("demo"),
-  sender: asId<PersonId>("provider"),
-  provider: asId<PersonId>("provider"),
-  symbol: "EUR/USD",
-  contract: "CALL",
-  stakeCents: 500,
-  durationSeconds: 60,
-  sequence: 1,
-  acceptedAtMs: NOW_MS - 100,
-  deadlineMs: NOW_MS + 900,
-};
+const signal = acceptedOpen({ acceptedAtMs: NOW_MS - 100, deadlineMs: NOW_MS + 900 });
 
 const FIXED = { kind: "fixed", stakeCents: 100 } as const;
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { signalIdIn, asId } from "../ids.ts";
+import { acceptedOpen } from "../../tests/support/signals.ts";
 import { MAX_AMOUNT_CENTS } from "../money.ts";
 import {
   brokerSymbol,
@@ -11,7 +11,6 @@ import {
   type CopyPlan,
   type Sizing,
 } from "./plan.ts";
-import type { AcceptedOpen } from "./signal.ts";
 
 const cents = fc.integer({ min: 1, max: MAX_AMOUNT_CENTS });
 const bp = fc.integer({ min: 1, max: 1_000_000 });
@@ -84,19 +83,7 @@ test("copies are counted where any cap needs the count, a cap of zero too", () =
 });
 
 describe("the last moment of a copy", () => {
-  const signal: AcceptedOpen = {
-    id: signalIdIn(0, "0".repeat(32)),
-    channel: asId("demo"),
-    sender: asId("provider"),
-    provider: asId("provider"),
-    symbol: "EUR/USD",
-    contract: "CALL",
-    stakeCents: 500,
-    durationSeconds: 60,
-    sequence: 1,
-    acceptedAtMs: 1_000_000,
-    deadlineMs: 1_001_000,
-  };
+  const signal = acceptedOpen({ acceptedAtMs: 1_000_000, durationSeconds: 60 });
 
   test("is that of the stricter of age and share of the duration", () => {
     expect(oldestAtMs({ maxAgeMs: 400 }, signal)).toBe(1_000_400);
