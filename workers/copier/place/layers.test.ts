@@ -25,8 +25,8 @@ import { openSqliteRecords } from "../../records/sqlite/open.ts";
 import { run } from "../../runtime/redis.ts";
 import { checkRoster } from "../roster/check.ts";
 import { flushOutbox, projectSettingsNow } from "../roster/outbox.ts";
-import { targetsOf, type Targets } from "../roster/projector.ts";
-import { noSettings, recordSettings } from "../roster/settings.ts";
+import { type Targets, targetsOf } from "../roster/projector.ts";
+import { recordSettings } from "../roster/settings.ts";
 
 setDefaultTimeout(30_000);
 
@@ -184,18 +184,6 @@ test("caps that only a channel sets are counted for each follower", async () => 
   expect(await next()).toEqual({ placed: FOLLOWERS });
   expect(await next()).toEqual({ "skipped: DAY_CAP": FOLLOWERS });
   await clear(`channel:${CHANNEL}`);
-});
-
-test("a layer of an older version never overwrites a newer, in any partition", async () => {
-  await set("platform", {}, true);
-  const { version } = (await records.settings.get("platform")) ?? noSettings("platform");
-  for (const partition of PARTITIONS.all()) {
-    const older = { partition, scope: "platform", version: version - 1 } as const;
-    const settings = { plan: {}, paused: false };
-    expect(await run(copier.redis, setLayer, { ...older, settings })).toBe(false);
-  }
-  expect(await next()).toEqual({ "skipped: PLATFORM_PAUSED": FOLLOWERS });
-  await clear("platform");
 });
 
 test("a Redis that lost its layers has them back after a check, and holds none that nobody recorded", async () => {

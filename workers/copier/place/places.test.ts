@@ -3,7 +3,6 @@ import { afterAll, afterEach, beforeAll, expect, setDefaultTimeout, test } from 
 import type { SignalId } from "../../../domain/ids.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import {
-  followerOf,
   PARTITIONS,
   readOutcomes,
   startCopier,
@@ -138,23 +137,4 @@ test("an order that stays unknown keeps its place, and no other follower's", asy
       unknown.includes(subscription) ? "skipped: ACCOUNT_BUSY" : "placed",
     ]);
   }
-});
-
-test("a place that nobody can give back any more is free after a day", async () => {
-  for (const partition of PARTITIONS.all()) {
-    await copier.redis.send("DEL", [new RegionKeys(partition).places("fake")]);
-  }
-  const [kept, forgotten] = [followerOf(0), followerOf(1)];
-  const hoursAgo = (hours: number) => Date.now() - hours * 3_600_000;
-  for (const [{ account }, sinceMs] of [
-    [kept, hoursAgo(23)],
-    [forgotten, hoursAgo(25)],
-  ] as const) {
-    const key = new RegionKeys(PARTITIONS.ofAccount(account)).places("fake");
-    await copier.redis.send("HSET", [key, account, `s0_lost.sub@${sinceMs}`]);
-  }
-  await startWorkers(1);
-  const told = await kinds(await copier.send());
-  expect(told.get(kept.id)).toBe("skipped: ACCOUNT_BUSY");
-  expect(told.get(forgotten.id)).toBe("placed");
 });

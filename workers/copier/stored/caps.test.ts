@@ -4,7 +4,6 @@ import fc from "fast-check";
 import { decide, type Reservation } from "../../../domain/copier/decide.ts";
 import {
   asId,
-  signalIdIn,
   type AccountId,
   type ChannelId,
   type ClientOrderId,
@@ -12,24 +11,22 @@ import {
   type SubscriptionId,
 } from "../../../domain/ids.ts";
 import { countOutcomes, type Outcome } from "../../../domain/copier/outcome.ts";
-import type { AcceptedSignal } from "../../../domain/copier/signal.ts";
 import { DAY_MS, parseUsage } from "../../../domain/copier/caps.ts";
-import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
-import { connectRedis } from "../../runtime/redis-client.ts";
-import { run } from "../../runtime/redis.ts";
-import { intend, type Intents } from "../stored/intents.ts";
-import { releasedOf, report } from "../stored/outcomes.ts";
-import type { OutcomesEvent } from "../stored/events.ts";
+import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scripts.ts";
+import { acceptedOpen, jobOf, signalIdOf } from "../../../tests/support/signals.ts";
+import { intend, type Intents } from "./intents.ts";
+import { releasedOf, report } from "./outcomes.ts";
+import type { OutcomesEvent } from "./events.ts";
 import type { Job } from "../../../redis/job.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
-import { settleUsage } from "../stored/caps.ts";
+import { settleUsage } from "./caps.ts";
 
-let server: TestRedis;
+let redis: ScriptRedis;
 beforeAll(async () => {
-  server = await startRedis();
+  redis = await startScriptRedis();
 });
 afterAll(async () => {
-  await server.stop();
+  await redis.stop();
 });
 
 const partition = 0;
@@ -69,11 +66,10 @@ const step = fc.oneof(
 );
 
 test("the usage is that of a plain model, and no cap is exceeded, in any order and told any number of times", async () => {
-  const redis = connectRedis(server.url);
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-      await redis.send("FLUSHALL", []);
-      await redis.send("HSET", [region.rosterHead(channel, broker), "version:0", "1"]);
+      await redis.clear();
+      await redis.send("HSET", region.rosterHead(channel, broker), "version:0", "1");
       const plan = {
         sizing: { kind: "fixed" as const, stakeCents: 100 },
         ...{ maxDayStakeCents: 450, maxOpen: 3, maxDayLossCents: 150 },
@@ -85,14 +81,14 @@ test("the usage is that of a plain model, and no cap is exceeded, in any order a
       let nowMs = START_MS;
       let previous = "";
       const read = async (): Promise<string> =>
-        ((await redis.send("HGET", [region.usage(broker), subscription])) as string | null) ?? "";
+        ((await redis.send("HGET", region.usage(broker), subscription)) as string | null) ?? "";
 
       for (const each of steps) {
         const day = Math.floor(nowMs / DAY_MS);
         if (each.kind === "midnight") nowMs += DAY_MS;
         if (each.kind === "intend") {
           const current = await read();
-          const job = jobOf(sent.length, nowMs);
+          const job = sentAt(sent.length, nowMs);
           const decision = decide(
             job.signal,
             {
@@ -126,7 +122,7 @@ test("the usage is that of a plain model, and no cap is exceeded, in any order a
             intents,
             reservations,
           };
-          const reply = await run(redis, intend, args);
+          const reply = await redis.run(intend, args);
           if (reservation.before !== current) {
             expect(reply).toEqual({
               kind: "overtaken",
@@ -147,7 +143,7 @@ test("the usage is that of a plain model, and no cap is exceeded, in any order a
         const holds = target && held.get(target.id);
         if (each.kind === "reject" && target) {
           const { stakeCents } = target;
-          await tell(redis, target, { kind: "rejected", stakeCents, reason: "REFUSED" });
+          await tell(target, { kind: "rejected", stakeCents, reason: "REFUSED" });
           reported.add(target.id);
           if (isFirst && holds) {
             held.delete(target.id);
@@ -158,7 +154,7 @@ test("the usage is that of a plain model, and no cap is exceeded, in any order a
         if (each.kind === "fill" && target) {
           const { stakeCents } = each;
           const terms = { openPriceMicros: 1, openedAtMs: nowMs, expiresAtMs: nowMs };
-          await tell(redis, target, { kind: "placed", stakeCents, ...terms });
+          await tell(target, { kind: "placed", stakeCents, ...terms });
           reported.add(target.id);
           if (isFirst && holds) {
             held.set(target.id, { ...target, stakeCents });
@@ -167,7 +163,7 @@ test("the usage is that of a plain model, and no cap is exceeded, in any order a
         }
         if (each.kind === "settle" && target) {
           const settled = [{ clientOrderId: target.id, returnCents: each.returnCents, day }];
-          const changed = await run(redis, settleUsage, { partition, broker, settled });
+          const changed = await redis.run(settleUsage, { partition, broker, settled });
           expect(changed).toBe(holds ? 1 : 0);
           if (holds) {
             held.delete(target.id);
@@ -183,36 +179,19 @@ test("the usage is that of a plain model, and no cap is exceeded, in any order a
         });
         expect(usage.open).toBeLessThanOrEqual(plan.maxOpen);
         expect(usage.stakedCents).toBeLessThanOrEqual(plan.maxDayStakeCents);
-        expect(await redis.send("HLEN", [region.reserved(broker)])).toBe(held.size);
+        expect(await redis.send("HLEN", region.reserved(broker))).toBe(held.size);
       }
     }),
     { numRuns: 60 },
   );
-  redis.close();
 });
 
-function jobOf(sequence: number, nowMs: number): Job {
-  const signal: AcceptedSignal = {
-    id: signalIdIn(0, String(sequence).padStart(32, "0")),
-    channel,
-    sender: person,
-    provider: person,
-    symbol: "EUR/USD",
-    contract: "CALL",
-    stakeCents: 100,
-    durationSeconds: 60,
-    sequence,
-    acceptedAtMs: nowMs,
-    deadlineMs: nowMs + 1_000,
-  };
-  return { signal, broker, shard: 0, version: 1, count: 1, dispatchedAtMs: nowMs };
+function sentAt(sequence: number, nowMs: number): Job {
+  const times = { acceptedAtMs: nowMs, deadlineMs: nowMs + 1_000 };
+  return jobOf(acceptedOpen({ id: signalIdOf(sequence), sequence, stakeCents: 100, ...times }));
 }
 
-async function tell(
-  redis: ReturnType<typeof connectRedis>,
-  { job, intents }: Sent,
-  outcome: Outcome,
-): Promise<void> {
+async function tell({ job, intents }: Sent, outcome: Outcome): Promise<void> {
   const event: OutcomesEvent = {
     kind: "outcomes",
     signal: job.signal.id,
@@ -227,5 +206,5 @@ async function tell(
   };
   const counts = countOutcomes([outcome]);
   const released = releasedOf(intents, event);
-  await run(redis, report, { partition, job, released, entry: "1-1", counts, event });
+  await redis.run(report, { partition, job, released, entry: "1-1", counts, event });
 }

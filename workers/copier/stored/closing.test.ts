@@ -1,0 +1,182 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import type { AccountId, SubscriptionId } from "../../../domain/ids.ts";
+import { countOutcomes, type CloseOutcome } from "../../../domain/copier/outcome.ts";
+import { closeJobFields, parseCloseJob, type CloseJob } from "../../../redis/close-job.ts";
+import { RegionKeys } from "../../../redis/keys.ts";
+import { PROGRESS_FIELDS } from "../../../redis/progress.ts";
+import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scripts.ts";
+import { acceptedOpen, signalIdOf } from "../../../tests/support/signals.ts";
+import { moveClosing, noteSent, type ClosingState, type MoveClosingArgs } from "./closing.ts";
+import { unpackClosures, type ClosuresEvent, type PackedClosures } from "./events.ts";
+
+const REGION = new RegionKeys(0);
+const OF = acceptedOpen();
+const CLOSES = REGION.closes("desk");
+const [ANN, BOB] = ["ann", "bob"].map((each) => each as SubscriptionId) as [
+  SubscriptionId,
+  SubscriptionId,
+];
+
+const jobOf = (index = 1): CloseJob => ({
+  close: { id: signalIdOf(index), channel: OF.channel, provider: OF.provider, acceptedAtMs: 10 },
+  ...{ of: OF, broker: "desk", shard: 0, version: 7, count: 2 },
+  ...{ dispatchedAtMs: 11, notBeforeMs: 0, tries: 2 },
+});
+
+const stateOf = (turn: number, ...left: SubscriptionId[]): ClosingState => ({
+  ...{ turn, left, unknown: [] },
+});
+
+let redis: ScriptRedis;
+beforeAll(async () => {
+  redis = await startScriptRedis();
+});
+afterAll(async () => {
+  await redis.stop();
+});
+beforeEach(async () => {
+  await redis.clear();
+  await redis.send("XGROUP", "CREATE", CLOSES, "workers", "0", "MKSTREAM");
+});
+
+/** The job's entry, in a worker's hands. */
+async function deliver(job = jobOf()): Promise<string> {
+  const id = String(await redis.send("XADD", CLOSES, "*", ...closeJobFields(job)));
+  await redis.send("XREADGROUP", "GROUP", "workers", "one", "STREAMS", CLOSES, ">");
+  return id;
+}
+
+async function waiting(): Promise<CloseJob[]> {
+  const [count] = (await redis.send("XPENDING", CLOSES, "workers")) as [number];
+  expect(count).toBe(0);
+  return (await redis.entries(CLOSES)).map((fields) => parseCloseJob(fields) as CloseJob);
+}
+
+const stateText = (job = jobOf()) =>
+  redis.send("HGET", REGION.closing(job.close.id, OF.id, "desk", 0), "state");
+
+function toldOf(...copies: (readonly [SubscriptionId, CloseOutcome])[]) {
+  const event: ClosuresEvent = {
+    ...{ kind: "closures", signal: jobOf().close.id, of: OF.id, broker: "desk", shard: 0 },
+    ...{ acceptedAtMs: 10, dispatchedAtMs: 11, decidedAtMs: 12, sentAtMs: 13, answeredAtMs: 35 },
+    copies: copies.map(([each, outcome]) => [each, `${each}-acct` as AccountId, outcome]),
+  };
+  return { event, counts: countOutcomes(copies.map(([, outcome]) => outcome)) };
+}
+
+const CLOSED: CloseOutcome = {
+  ...{ kind: "closed", stakeCents: 100, returnCents: 90, closePriceMicros: 5, closedAtMs: 6 },
+};
+
+async function move(changes: Partial<MoveClosingArgs> & { readonly after: ClosingState }) {
+  const entry = changes.entry ?? (await deliver());
+  return await redis.run(moveClosing, {
+    partition: 0,
+    job: jobOf(),
+    before: "",
+    ...changes,
+    entry,
+  });
+}
+
+describe("a close that moves", () => {
+  test("stores its state, tells what ended, and is done with its entry, in one step", async () => {
+    const told = toldOf([ANN, CLOSED], [BOB, { kind: "skipped", reason: "NOT_OPEN" }]);
+    expect(await move({ after: stateOf(1), told })).toBe(true);
+    expect(JSON.parse(String(await stateText()))).toEqual(stateOf(1));
+    const [entry, ...more] = await redis.entries(REGION.events);
+    expect(more).toEqual([]);
+    const event = unpackClosures(JSON.parse(entry?.get("event") ?? "") as PackedClosures);
+    expect(new Map(event.copies.map(([each, , outcome]) => [each, outcome.kind]))).toEqual(
+      new Map([
+        [ANN, "closed"],
+        [BOB, "skipped"],
+      ]),
+    );
+    const counts = await redis.send("HMGET", REGION.progress(jobOf().close.id), ...PROGRESS_FIELDS);
+    expect(counts).toEqual(["1", "0", "1", "0", "25", "25"]);
+    expect(await waiting()).toEqual([jobOf()]);
+  });
+
+  test("comes again at the end of its stream as long as something is left, when it is said to", async () => {
+    await move({ after: stateOf(1, BOB), told: toldOf([ANN, CLOSED]), againAtMs: 5_000 });
+    const [, again] = await waiting();
+    expect(again).toEqual({ ...jobOf(), notBeforeMs: 5_000, tries: 3 });
+  });
+
+  test("is over where nothing is left", async () => {
+    await move({ after: stateOf(1) });
+    expect(await waiting()).toEqual([jobOf()]);
+  });
+
+  test("tells nothing where nothing ended", async () => {
+    await move({ after: stateOf(1, ANN, BOB), againAtMs: 5_000 });
+    expect(await redis.send("EXISTS", REGION.events)).toBe(0);
+    expect(await redis.send("EXISTS", REGION.progress(jobOf().close.id))).toBe(0);
+  });
+
+  test("from a state that is no more changes nothing: another has seen to the entry", async () => {
+    await move({ after: stateOf(1, BOB), told: toldOf([ANN, CLOSED]), againAtMs: 5_000 });
+    const entry = await deliver();
+    const before = await redis.everything();
+    const late = { after: stateOf(1), told: toldOf([ANN, CLOSED], [BOB, CLOSED]), entry };
+    expect(await move(late)).toBe(false);
+    expect(await redis.everything()).toEqual(before);
+    expect(await move({ ...late, after: stateOf(2), before: String(await stateText()) })).toBe(
+      true,
+    );
+  });
+
+  test("by an entry that is no more in anybody's hands changes nothing: a job that is gone does not begin anew", async () => {
+    const entry = await deliver();
+    await redis.send("XACK", CLOSES, "workers", entry);
+    const before = await redis.everything();
+    const gone = { after: stateOf(1, BOB), told: toldOf([ANN, CLOSED]), againAtMs: 5_000, entry };
+    expect(await move(gone)).toBe(false);
+    expect(await redis.everything()).toEqual(before);
+  });
+
+  test("keeps what the open's job left for as long as it is not over", async () => {
+    const open = REGION.job(OF.id, "desk", 0);
+    await redis.send("HSET", open, "intents", "{}");
+    await redis.send("PEXPIRE", open, "10000");
+    await move({ after: stateOf(1, ANN) });
+    expect(Number(await redis.send("PTTL", open))).toBeGreaterThan(60_000);
+  });
+});
+
+describe("a close that may sell twice", () => {
+  const note = (job = jobOf(), before = "", aloneMs = 60_000) =>
+    redis.run(noteSent, { partition: 0, job, before, after: stateOf(1, ANN), aloneMs });
+
+  test("is noted before it is sent", async () => {
+    expect(await note()).toBe("noted");
+    expect(JSON.parse(String(await stateText()))).toEqual(stateOf(1, ANN));
+  });
+
+  test("is the only one on its way to the same copies", async () => {
+    await note(jobOf(1));
+    const before = await redis.everything();
+    expect(await note(jobOf(2))).toBe("another");
+    expect(await redis.everything()).toEqual(before);
+    expect(await note({ ...jobOf(2), shard: 1 })).toBe("noted");
+  });
+
+  test("may be sent again itself while others may not", async () => {
+    await note(jobOf(1));
+    expect(await note(jobOf(1), String(await stateText()))).toBe("noted");
+    expect(await note(jobOf(2))).toBe("another");
+  });
+
+  test("stands in no other's way once its time is over", async () => {
+    await note(jobOf(1), "", 0);
+    expect(await note(jobOf(2))).toBe("noted");
+  });
+
+  test("is not noted by who decided on a state that has moved", async () => {
+    await note();
+    const before = await redis.everything();
+    expect(await note()).toBe("moved");
+    expect(await redis.everything()).toEqual(before);
+  });
+});

@@ -1,0 +1,272 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { clientOrderId, type AccountId, type SubscriptionId } from "../../../domain/ids.ts";
+import { countOutcomes, type Outcome } from "../../../domain/copier/outcome.ts";
+import { keptMs } from "../../../redis/accept.ts";
+import { parseJob, type Job } from "../../../redis/job.ts";
+import { RegionKeys } from "../../../redis/keys.ts";
+import { PROGRESS_FIELDS, sumProgress } from "../../../redis/progress.ts";
+import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scripts.ts";
+import { acceptedOpen, jobOf } from "../../../tests/support/signals.ts";
+import { unpackOutcomes, type OutcomesEvent, type PackedOutcomes } from "./events.ts";
+import { parseStoredJob, STORED_JOB_FIELDS, type Intents } from "./intents.ts";
+import { answer, releasedOf, report } from "./outcomes.ts";
+
+const REGION = new RegionKeys(0);
+const SIGNAL = acceptedOpen();
+const JOB = jobOf(SIGNAL, { count: 3 });
+const JOBS = REGION.jobs("desk");
+const QUESTIONS = REGION.questions("desk");
+const KEY = REGION.job(SIGNAL.id, "desk", 0);
+
+const PLACED: Outcome = {
+  ...{ kind: "placed", stakeCents: 100, openPriceMicros: 5 },
+  ...{ openedAtMs: 6, expiresAtMs: 7 },
+};
+const REJECTED: Outcome = { kind: "rejected", stakeCents: 100, reason: "REFUSED" };
+const SKIPPED: Outcome = { kind: "skipped", reason: "PAUSED" };
+const UNKNOWN: Outcome = { kind: "unknown", stakeCents: 100 };
+
+let redis: ScriptRedis;
+beforeAll(async () => {
+  redis = await startScriptRedis();
+});
+afterAll(async () => {
+  await redis.stop();
+});
+beforeEach(async () => {
+  await redis.clear();
+  for (const stream of [JOBS, QUESTIONS]) {
+    await redis.send("XGROUP", "CREATE", stream, "workers", "0", "MKSTREAM");
+  }
+});
+
+let entry = "";
+
+/** A new entry, in a worker's hands. */
+async function deliver(stream: string): Promise<string> {
+  entry = String(await redis.send("XADD", stream, "*", "f", "1"));
+  await redis.send("XREADGROUP", "GROUP", "workers", "one", "STREAMS", stream, ">");
+  return entry;
+}
+
+/** Whether the newest entry that was delivered still waits for its acknowledgement. */
+async function isPending(stream: string): Promise<boolean> {
+  const found = await redis.send("XPENDING", stream, "workers", entry, entry, "1");
+  return (found as unknown[]).length > 0;
+}
+
+function eventOf(
+  outcomes: Readonly<Record<string, Outcome>>,
+  answeredAfterMs: number | null = 40,
+): OutcomesEvent {
+  const { acceptedAtMs } = SIGNAL;
+  const answeredAtMs = answeredAfterMs === null ? null : acceptedAtMs + answeredAfterMs;
+  return {
+    ...{ kind: "outcomes", signal: SIGNAL.id, broker: "desk", shard: 0 },
+    ...{ acceptedAtMs, dispatchedAtMs: acceptedAtMs + 1, decidedAtMs: acceptedAtMs + 2 },
+    ...{ sentAtMs: answeredAtMs, answeredAtMs },
+    copies: Object.entries(outcomes).map(([subscription, outcome]) => [
+      ...([subscription as SubscriptionId, `${subscription}-acct` as AccountId, outcome] as const),
+    ]),
+  };
+}
+
+const tellOf = (event: OutcomesEvent) => ({
+  ...{ partition: 0, job: JOB, event },
+  counts: countOutcomes(event.copies.map(([, , outcome]) => outcome)),
+});
+
+async function send(
+  outcomes: Readonly<Record<string, Outcome>>,
+  {
+    answeredAfterMs,
+    job = JOB,
+    intents,
+  }: { answeredAfterMs?: number | null; job?: Job; intents?: Intents } = {},
+): Promise<boolean> {
+  const event = { ...eventOf(outcomes, answeredAfterMs), shard: job.shard };
+  await deliver(JOBS);
+  return await redis.run(report, { ...tellOf(event), job, entry, ...(intents ? { intents } : {}) });
+}
+
+/** The broker's answer to a question about some; what it says of whom. */
+async function tell(
+  unknown: readonly string[],
+  outcomes: Readonly<Record<string, Outcome>>,
+): Promise<boolean> {
+  await deliver(QUESTIONS);
+  const asked = unknown as readonly SubscriptionId[];
+  return await redis.run(answer, { ...tellOf(eventOf(outcomes, 90)), entry, unknown: asked });
+}
+
+const events = async (): Promise<OutcomesEvent[]> =>
+  (await redis.entries(REGION.events)).map((fields) =>
+    unpackOutcomes(JSON.parse(fields.get("event") ?? "") as PackedOutcomes),
+  );
+
+async function progress() {
+  const part = await redis.send("HMGET", REGION.progress(SIGNAL.id), ...PROGRESS_FIELDS);
+  const { counts, timing } = sumProgress({ signal: SIGNAL, routes: [], followers: 3 }, [part]);
+  const { placed, rejected, skipped, unknown } = counts;
+  return { placed, rejected, skipped, unknown, firstMs: timing.firstMs, lastMs: timing.lastMs };
+}
+
+const stored = async () => parseStoredJob(await redis.send("HMGET", KEY, ...STORED_JOB_FIELDS));
+
+/** The questions that are not in a worker's hands. */
+async function questions(): Promise<Job[]> {
+  const all = (await redis.entries(QUESTIONS)).filter((fields) => fields.has("signal"));
+  return all.map((fields) => {
+    const job = parseJob(fields);
+    if (typeof job === "string") throw new Error(job);
+    return job;
+  });
+}
+
+describe("a report", () => {
+  test("tells each outcome, counts it, and acknowledges the job, in one step", async () => {
+    const outcomes = { ann: PLACED, bob: REJECTED, carl: SKIPPED };
+    expect(await send(outcomes)).toBe(true);
+    const [event, ...more] = await events();
+    expect(more).toEqual([]);
+    expect(new Map(event?.copies.map(([each, , outcome]) => [String(each), outcome]))).toEqual(
+      new Map(Object.entries(outcomes)),
+    );
+    expect(await progress()).toMatchObject({ placed: 1, rejected: 1, skipped: 1, unknown: 0 });
+    expect(await isPending(JOBS)).toBe(false);
+    expect(await questions()).toEqual([]);
+  });
+
+  test("a second time changes nothing, and acknowledges its entry all the same", async () => {
+    await send({ ann: PLACED });
+    const before = [await events(), await progress()];
+    expect(await send({ ann: REJECTED })).toBe(false);
+    expect([await events(), await progress()]).toEqual(before);
+    expect(await isPending(JOBS)).toBe(false);
+  });
+
+  test("of one shard does not stand in another's way", async () => {
+    await send({ ann: PLACED });
+    expect(await send({ bob: PLACED }, { job: { ...JOB, shard: 1 } })).toBe(true);
+    expect(await progress()).toMatchObject({ placed: 2 });
+  });
+
+  test("moves the first and the last answer of its signal, and not where no broker was asked", async () => {
+    await send({ ann: SKIPPED }, { answeredAfterMs: null });
+    expect(await progress()).toMatchObject({ firstMs: null, lastMs: null });
+    for (const [shard, answeredAfterMs] of [
+      [1, 40],
+      [2, 100],
+      [3, 9],
+    ] as const) {
+      await send({ ann: PLACED }, { job: { ...JOB, shard }, answeredAfterMs });
+    }
+    expect(await progress()).toMatchObject({ firstMs: 9, lastMs: 100 });
+  });
+
+  test("is known for as long as something of the signal may be open", async () => {
+    await send({ ann: PLACED });
+    const leftMs = Number(await redis.send("PTTL", KEY));
+    expect(leftMs).toBeLessThanOrEqual(keptMs(SIGNAL));
+    expect(leftMs).toBeGreaterThan(keptMs(SIGNAL) - 5_000);
+  });
+});
+
+describe("what stayed unknown", () => {
+  test("becomes a question about those alone", async () => {
+    await send({ ann: PLACED, bob: UNKNOWN, carl: UNKNOWN });
+    expect(await questions()).toEqual([JOB]);
+    expect((await stored())?.unknown.map(String)).toEqual(["bob", "carl"]);
+    expect(await progress()).toMatchObject({ placed: 1, unknown: 2 });
+  });
+
+  test("can be asked about also where a Redis lost its intents", async () => {
+    const intents: Intents = {
+      ...{ decidedAtMs: 1, skips: [] },
+      orders: [
+        ["ann" as SubscriptionId, "ann-acct" as AccountId, 100],
+        ["bob" as SubscriptionId, "bob-acct" as AccountId, 100, { symbol: "EURUSD" }],
+      ],
+    };
+    await send({ ann: PLACED, bob: UNKNOWN }, { intents });
+    expect((await stored())?.intents.orders).toEqual(intents.orders.slice(1));
+  });
+
+  test("is asked about by the intents that are there", async () => {
+    await redis.send("HSET", KEY, "intents", '{"decidedAtMs":1,"orders":[],"skips":[]}');
+    await send({ ann: UNKNOWN });
+    expect((await stored())?.intents).toEqual({ decidedAtMs: 1, orders: [], skips: [] });
+  });
+
+  test("is told once the broker knows, and leaves the count of the unknown", async () => {
+    await send({ ann: UNKNOWN, bob: UNKNOWN });
+    expect(await tell(["ann", "bob"], { ann: PLACED, bob: SKIPPED })).toBe(true);
+    expect(await progress()).toMatchObject({ placed: 1, skipped: 1, unknown: 0, lastMs: 90 });
+    expect((await events()).map(({ copies }) => copies.length)).toEqual([2, 2]);
+    expect((await stored())?.unknown).toEqual([]);
+    expect(await isPending(QUESTIONS)).toBe(false);
+    expect(await questions()).toEqual([JOB]);
+  });
+
+  test("is asked about again, at the end of the stream, as far as the broker could not tell", async () => {
+    await send({ ann: UNKNOWN, bob: UNKNOWN });
+    expect(await tell(["ann", "bob"], { bob: REJECTED })).toBe(true);
+    expect(await progress()).toMatchObject({ rejected: 1, unknown: 1 });
+    expect((await stored())?.unknown.map(String)).toEqual(["ann"]);
+    expect(await questions()).toEqual([JOB, JOB]);
+
+    const before = [await events(), await progress()];
+    expect(await tell(["ann"], {})).toBe(true);
+    expect([await events(), await progress()]).toEqual(before);
+    expect(await questions()).toHaveLength(3);
+  });
+
+  test("is answered once: who asked as of before changes nothing, and its entry is done with", async () => {
+    await send({ ann: UNKNOWN, bob: UNKNOWN });
+    await tell(["ann", "bob"], { bob: REJECTED });
+    const before = [await events(), await progress(), await questions()];
+    expect(await tell(["ann", "bob"], { ann: PLACED, bob: PLACED })).toBe(false);
+    expect([await events(), await progress(), await questions()]).toEqual(before);
+    expect(await isPending(QUESTIONS)).toBe(false);
+  });
+});
+
+describe("a part of a follower's caps is given back", () => {
+  const order = (name: string, reserved: boolean): Intents["orders"][number] =>
+    [
+      ...([name as SubscriptionId, `${name}-acct` as AccountId, 100] as const),
+      ...(reserved ? ([{ reserved: true }] as const) : ([] as const)),
+    ] as Intents["orders"][number];
+  const intents: Intents = {
+    ...{ decidedAtMs: 1, skips: [] },
+    orders: [order("ann", true), order("bob", false)],
+  };
+  const id = clientOrderId(SIGNAL.id, "ann" as SubscriptionId);
+  const released = (outcome: Outcome) =>
+    releasedOf(intents, eventOf({ ann: outcome, bob: outcome }));
+
+  test("whole, by an order that was never opened", () => {
+    expect(released(REJECTED)).toEqual([id]);
+    expect(released(SKIPPED)).toEqual([id]);
+  });
+
+  test("as far as it was not filled", () => {
+    expect(released({ ...PLACED, stakeCents: 60 })).toEqual([[id, 60]]);
+    expect(released(PLACED)).toEqual([]);
+  });
+
+  test("not by an order whose end is not known", () => {
+    expect(released(UNKNOWN)).toEqual([]);
+  });
+
+  test("in the step that tells of its end", async () => {
+    await redis.send("HSET", REGION.reserved("desk"), id, "100,5");
+    await redis.send("HSET", REGION.usage("desk"), "ann", "5,300,2,0,9");
+    const event = eventOf({ ann: REJECTED });
+    const told = { ...tellOf(event), released: releasedOf(intents, event) };
+    await redis.run(report, { ...told, entry: await deliver(JOBS) });
+    expect(await redis.send("HGET", REGION.usage("desk"), "ann")).toBe("5,200,1,0,10");
+    await redis.run(report, { ...told, entry: await deliver(JOBS) });
+    expect(await redis.send("HGET", REGION.usage("desk"), "ann")).toBe("5,200,1,0,10");
+  });
+});

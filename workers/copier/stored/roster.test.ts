@@ -1,0 +1,42 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { parseRosterShard, wasSeated, type RosterMember } from "./roster.ts";
+
+const row = (turns: readonly number[], version = 3): string =>
+  JSON.stringify([version, turns, ["acct", "active", 9, { maxOpen: 1 }, "alice"]]);
+
+const member = (turns: readonly number[]): RosterMember => {
+  const [only] = parseRosterShard(["sub", row(turns)]);
+  if (!only) throw new Error("no member");
+  return only;
+};
+
+test("a shard's rows are its members, in one order whatever order they were read in", () => {
+  const rows = [["b", row([1])] as const, ["a", row([2])] as const, ["c", row([3])] as const];
+  const members = parseRosterShard(rows.flat());
+  expect(members.map(({ subscription }) => String(subscription))).toEqual(["a", "b", "c"]);
+  expect(parseRosterShard(rows.toReversed().flat())).toEqual(members);
+  expect(members[0] as object).toEqual({
+    ...{ subscription: "a", account: "acct", follower: "alice", state: "active", expiresAtMs: 9 },
+    ...{ plan: { maxOpen: 1 }, subscriptionVersion: 3, turns: [2] },
+  });
+  expect(parseRosterShard([])).toEqual([]);
+});
+
+test("a member is of a snapshot from the version of its joining to that before its leaving", () => {
+  const rejoined = member([10, 20, 30]);
+  const seated = [9, 10, 19, 20, 29, 30, 99].map((version) => wasSeated(rejoined, version));
+  expect(seated).toEqual([false, true, true, false, false, true, true]);
+  expect(wasSeated(member([]), 99)).toBe(false);
+});
+
+test("what comes and goes later changes no snapshot of before", () => {
+  const turns = fc.uniqueArray(fc.nat({ max: 100 }), { maxLength: 8 });
+  fc.assert(
+    fc.property(turns, fc.nat({ max: 100 }), (unordered, version) => {
+      const all = unordered.toSorted((a, b) => a - b);
+      const known = all.filter((turn) => turn <= version);
+      expect(wasSeated(member(all), version)).toBe(wasSeated(member(known), version));
+    }),
+  );
+});

@@ -1,0 +1,30 @@
+import { expect, test } from "bun:test";
+import { RegionKeys } from "../../../redis/keys.ts";
+import { startRedis } from "../../../tests/support/redis.ts";
+import { connectRedis } from "../../runtime/redis-client.ts";
+import { run } from "../../runtime/redis.ts";
+import { runSince } from "./run.ts";
+
+test("a Redis runs since it was started, and anew since its restart, with the data that it kept", async () => {
+  const beforeMs = Date.now();
+  const server = await startRedis({ appendOnly: true, durability: "always" });
+  const redis = connectRedis(server.url);
+  const first = await run(redis, runSince, { partition: 0 });
+  // Redis tells its uptime in whole seconds.
+  expect(first).toBeGreaterThan(beforeMs - 2_000);
+  expect(first).toBeLessThanOrEqual(Date.now());
+  // As if it ran for long: it is asked once, and remembered as long as it is the same run.
+  const key = new RegionKeys(0).run;
+  await redis.send("HSET", [key, "sinceMs", "1"]);
+  expect(await run(redis, runSince, { partition: 0 })).toBe(1);
+
+  await server.kill();
+  const restartedMs = Date.now();
+  await server.restart();
+  const other = connectRedis(server.url);
+  expect(await other.send("HGET", [key, "sinceMs"])).toBe("1");
+  expect(await run(other, runSince, { partition: 0 })).toBeGreaterThan(restartedMs - 2_000);
+  redis.close();
+  other.close();
+  await server.stop();
+});
