@@ -13,9 +13,9 @@ import {
   type AuditEntry,
   type AuditEvent,
 } from "../stored/audit.ts";
-import { AccountBook } from "../accounts/book.ts";
-import { executeCommands, type ReadyCommand, type Reply } from "../accounts/execute.ts";
-import { fireTriggers, type FireCursor } from "../accounts/fire.ts";
+import { AccountBook } from "./book.ts";
+import { executeCommands, type ReadyCommand, type Reply } from "./execute.ts";
+import { fireTriggers, type FireCursor } from "./fire.ts";
 import { MAX_HELD } from "../../../domain/desk/account.ts";
 import { sessionOfOther } from "../stored/session.ts";
 import { waitingTriggers } from "../stored/waiting.ts";
