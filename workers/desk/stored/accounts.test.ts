@@ -1,0 +1,58 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
+import { noPosition, type Position } from "../../../domain/desk/account.ts";
+import { DESK } from "../../../tests/support/contracts.ts";
+import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scripts.ts";
+import { readAccounts } from "./accounts.ts";
+import { packPosition } from "./fields.ts";
+
+let redis: ScriptRedis;
+beforeAll(async () => {
+  redis = await startScriptRedis();
+});
+afterAll(async () => {
+  await redis.stop();
+});
+beforeEach(async () => {
+  await redis.clear();
+});
+
+async function hold(user: string, positions: Readonly<Record<string, Partial<Position>>>) {
+  await redis.send("HSET", DESK.symbols, user, Object.keys(positions).join(" "));
+  for (const [symbol, held] of Object.entries(positions)) {
+    const text = packPosition({ ...noPosition(), ...held });
+    await redis.send("HSET", DESK.positions, `${user} ${symbol}`, text);
+  }
+}
+
+const read = (...users: string[]) => redis.run(readAccounts, { partition: 1, users });
+
+test("a user has a balance, what is reserved of it, and shares, free and reserved; zeros are left out", async () => {
+  await redis.send("HSET", DESK.balances, "alice", "1000");
+  await hold("alice", {
+    ABC: { shares: 3, buyCents: 200, buyPriceCents: 5, buyTransaction: 9 },
+    XY: { reservedShares: 4, sellCents: 300, sellPriceCents: 50, sellTransaction: 9 },
+    Z: {},
+    S: { buyCents: 50 },
+  });
+  expect(await read("alice")).toEqual([
+    {
+      ...{ balanceCents: 1_000, reservedCents: 250 },
+      ...{ shares: { ABC: 3 }, reservedShares: { XY: 4 } },
+    },
+  ]);
+});
+
+test("users are read in the order in which they are asked for; one that is not known is none", async () => {
+  await redis.send("HSET", DESK.balances, "alice", "1", "bob", "0");
+  expect(await read("bob", "nobody", "alice")).toMatchObject([
+    { balanceCents: 0, shares: {} },
+    undefined,
+    { balanceCents: 1 },
+  ] as never);
+});
+
+test("a position is its own user's alone, also where a name begins like another's", async () => {
+  await redis.send("HSET", DESK.balances, "al", "1", "alice", "1");
+  await hold("alice", { ABC: { shares: 3 } });
+  expect((await read("al"))[0]?.shares).toEqual({});
+});

@@ -1,0 +1,37 @@
+import { expect, test } from "bun:test";
+import { BUCKET } from "../../../tests/support/contracts.ts";
+import { parseBucket, standingIn } from "./books.ts";
+
+const OPEN = "open,CALL,8500,1084230,1000,61000,EUR/USD|a,x,100;,y,50;";
+const SOLD = "sold,PUT,8500,1084230,1000,61000,EUR/USD,s0_close,1084231,5000|b,x,100,92;";
+
+test("a contract is found by its name in a batch, and by the bucket's alone where it has none", () => {
+  const standing = standingIn(BUCKET, [OPEN, SOLD]);
+  expect([...standing.keys()]).toEqual(["a", "", "b"]);
+  expect(standing.get("a") as object).toEqual({
+    ...{ clientOrderId: `${BUCKET}.a`, account: "x", stakeCents: 100, state: "open" },
+    ...{ contract: "CALL", payoutBp: 8_500 },
+    terms: { openPriceMicros: 1_084_230, openedAtMs: 1_000, expiresAtMs: 61_000 },
+  });
+  expect(String(standing.get("")?.clientOrderId)).toBe(BUCKET);
+});
+
+test("one that was sold back says what closed it, when, at what, and for how much", () => {
+  const sold = standingIn(BUCKET, [SOLD]).get("b");
+  expect(sold).toMatchObject({ state: "sold", contract: "PUT", stakeCents: 100 });
+  expect(sold?.sale as object).toEqual({
+    ...{ close: "s0_close", returnCents: 92, closePriceMicros: 1_084_231, closedAtMs: 5_000 },
+  });
+});
+
+test("a bucket is read from either form of reply, and is empty where there is none", () => {
+  const asObject = parseBucket(BUCKET, { "0#0": OPEN, "0#1": SOLD });
+  expect(asObject).toHaveLength(3);
+  expect(parseBucket(BUCKET, ["0#0", OPEN, "0#1", SOLD])).toEqual(asObject);
+  expect(parseBucket(BUCKET, {})).toEqual([]);
+});
+
+test("a batch of which all was sold has no contract left", () => {
+  const [head = ""] = OPEN.split("|");
+  expect(parseBucket(BUCKET, { "0#0": `${head}|` })).toEqual([]);
+});
