@@ -1,11 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import {
-  AccountDraft,
-  MAX_SESSIONS,
-  noChanges,
-  type AccountFields,
-  type Changes,
-} from "./draft.ts";
+import { AccountDraft, noChanges, type AccountFields, type Changes } from "./draft.ts";
 import { SHOWN_HISTORY } from "./fields.ts";
 
 const FIELDS: AccountFields = {
