@@ -1,10 +1,12 @@
 /** Scripts on a real Redis, one at a time, with a look at what they leave. One Redis serves all tests of a file. */
 import type { Script } from "../../redis/script.ts";
 import { connectRedis } from "../../workers/runtime/redis-client.ts";
-import { run } from "../../workers/runtime/redis.ts";
+import { run, type Redis } from "../../workers/runtime/redis.ts";
 import { startRedis } from "./redis.ts";
 
 export interface ScriptRedis {
+  /** What a worker would hold. */
+  readonly client: Redis;
   run<Args, Reply>(script: Script<Args, Reply>, args: Args): Promise<Reply>;
   send(command: string, ...args: string[]): Promise<unknown>;
   /** The time of its clock, epoch milliseconds. */
@@ -25,6 +27,7 @@ export async function startScriptRedis(): Promise<ScriptRedis> {
   const range = async (stream: string) =>
     (await redis.send("XRANGE", [stream, "-", "+"])) as [id: string, fields: string[]][];
   return {
+    client: redis,
     run: (script, args) => run(redis, script, args),
     send: (command, ...args) => redis.send(command, args),
     async nowMs() {

@@ -1,0 +1,44 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
+import { RegionKeys } from "../../../redis/keys.ts";
+import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scripts.ts";
+import { setHalt } from "../stored/halt.ts";
+import { HaltCache } from "./halt-cache.ts";
+
+let redis: ScriptRedis;
+let cache: HaltCache;
+beforeAll(async () => {
+  redis = await startScriptRedis();
+});
+afterAll(async () => {
+  await redis.stop();
+});
+beforeEach(async () => {
+  await redis.clear();
+  cache = new HaltCache(redis.client);
+});
+
+const halt = (partition: number) =>
+  redis.run(setHalt, {
+    ...({ key: new RegionKeys(partition).halts, scope: "platform", action: "halt" } as const),
+  });
+
+test("halts are as they were last read, until they are asked for anew", async () => {
+  expect((await cache.of(0)).scopes.size).toBe(0);
+  await halt(0);
+  expect((await cache.of(0)).scopes.size).toBe(0);
+  const fresh = await cache.of(0, true);
+  expect(fresh.scopes.get("platform")).toBe("halt");
+  expect(await cache.of(0)).toEqual(fresh);
+});
+
+test("each partition has halts of its own", async () => {
+  await halt(1);
+  expect((await cache.of(1)).scopes.size).toBe(1);
+  expect((await cache.of(0)).scopes.size).toBe(0);
+});
+
+test("halts that cannot be read are not taken for none", async () => {
+  await cache.of(0);
+  await redis.send("SET", new RegionKeys(0).halts, "no hash");
+  expect(await cache.of(0, true).catch(() => "rejected")).toBe("rejected");
+});
