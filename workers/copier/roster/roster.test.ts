@@ -22,14 +22,14 @@ import { startRedis } from "../../../tests/support/redis.ts";
 import { until } from "../../../tests/support/wait.ts";
 import { chain, FIRST_HASH, linkHash } from "../dispatch/chain.ts";
 import { openConnections } from "../../runtime/connections.ts";
-import type { ChannelRecord, Records, SubscriptionRecord } from "../../records/port.ts";
+import type { Records, SubscriptionRecord } from "../../records/port.ts";
 import { openSqliteRecords } from "../../records/sqlite/open.ts";
 import { run } from "../../runtime/redis.ts";
 import { checkRoster } from "./check.ts";
 import { flushOutbox, followOutbox, projectNow } from "./outbox.ts";
 import { checkRequested } from "./requested.ts";
 import { recordSettings } from "./settings.ts";
-import { targetsOf, projectChannels, projectSubscriptions, writeRoutes } from "./projector.ts";
+import { projectSubscriptions, targetsOf } from "./projector.ts";
 
 const server = await startRedis();
 const connections = openConnections({
@@ -150,30 +150,6 @@ test("the follower brings a recorded change to Redis within a second", async () 
   await following;
 });
 
-test("a channel's settings and grants are replaced by newer ones only, and its sequence stays", async () => {
-  const keys = new HomeKeys(targets.partitions.ofChannel(channel));
-  const at = (version: number, person: string): ChannelRecord => ({
-    _id: channel,
-    name: "Demo",
-    provider: asId<PersonId>("demo-provider"),
-    symbols: ["R_100"],
-    deadlineMs: 1_000 * version,
-    version,
-    grants: { [asId<PersonId>(person)]: {} },
-    outbox: true,
-  });
-  await redis.send("HSET", [keys.channel(channel), "sequence", "7"]);
-  expect(await projectChannels(targets, [at(2, "new")])).toBe(1);
-  expect(await projectChannels(targets, [at(1, "old")])).toBe(0);
-  expect(await redis.send("HGETALL", [keys.grants(channel)])).toEqual({ new: "{}" });
-  const [settings, sequence] = (await redis.send("HMGET", [
-    keys.channel(channel),
-    ...["settings", "sequence"],
-  ])) as [string, string];
-  expect(JSON.parse(settings)).toMatchObject({ deadlineMs: 2_000 });
-  expect(sequence).toBe("7");
-});
-
 test("what a follower set is laid into each of their rows, and an older projection never overwrites it", async () => {
   await record([one("s"), one("t"), { ...one("other"), follower: asId<PersonId>("another") }]);
   await flushOutbox(records, targets);
@@ -263,20 +239,6 @@ test("a check takes back routes to shards that are gone", async () => {
   await redis.send("HSET", [key, "local/desk/0/9", "1700000000000,12"]);
   expect(await checkRoster(records, targets)).toMatchObject({ rerouted: 1 });
   expect(await readRoutes()).toEqual([]);
-});
-
-test("an older version of a route never overwrites a newer", async () => {
-  await project(one("s"));
-  const [newer] = await readRoutes();
-  if (!newer) throw new Error("no route");
-  expect(
-    await writeRoutes(targets, channel, [{ ...newer, version: newer.version - 1, count: 9 }]),
-  ).toBe(0);
-  expect(await readRoutes()).toEqual([newer]);
-  expect(
-    await writeRoutes(targets, channel, [{ ...newer, version: newer.version + 1, count: 9 }]),
-  ).toBe(1);
-  expect(await readRoutes()).toMatchObject([{ count: 9 }]);
 });
 
 test("checks a day apart forget who left before the first of them, and nobody who left since", async () => {

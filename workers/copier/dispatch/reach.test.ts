@@ -1,0 +1,60 @@
+import { beforeEach, expect, test } from "bun:test";
+import type { Clock } from "../../runtime/clock.ts";
+import { Reach } from "./reach.ts";
+
+/** Time that goes on only where somebody waits for it. */
+let nowMs = 0;
+const clock: Clock = {
+  nowMs: () => nowMs,
+  async sleep(ms) {
+    // What answers at once answers before any time is up.
+    await new Promise(setImmediate);
+    nowMs += ms;
+  },
+};
+
+let reach: Reach;
+let calls = 0;
+beforeEach(() => {
+  nowMs = 1_000_000;
+  calls = 0;
+  reach = new Reach(clock);
+});
+
+const answers = async (): Promise<string> => {
+  calls += 1;
+  return "answer";
+};
+const hangs = (): Promise<string> => {
+  calls += 1;
+  return new Promise(() => {});
+};
+const messageOf = async (call: Promise<unknown>): Promise<string> =>
+  await call.then(
+    () => "answered",
+    (error: unknown) => (error as Error).message,
+  );
+
+test("a call that is answered in time is answered", async () => {
+  expect(await reach.call("local", answers)).toBe("answer");
+});
+
+test("a call that fails fails by itself, and the region is asked again at once", async () => {
+  const fails = () => Promise.reject(new Error("WRONGTYPE"));
+  expect(await messageOf(reach.call("local", fails))).toBe("WRONGTYPE");
+  expect(await reach.call("local", answers)).toBe("answer");
+});
+
+test("a call that hangs is given up, and its region is left alone for a moment", async () => {
+  expect(await messageOf(reach.call("local", hangs))).toBe("the region did not answer in time");
+  expect(calls).toBe(1);
+  expect(await messageOf(reach.call("local", answers))).toBe("the region is away");
+  expect(calls).toBe(1);
+  nowMs += 1_000;
+  expect(await reach.call("local", answers)).toBe("answer");
+});
+
+test("a region that is away keeps no other from its calls", async () => {
+  await messageOf(reach.call("far", hangs));
+  expect(await reach.call("local", answers)).toBe("answer");
+});
