@@ -1,8 +1,17 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { asId, signalIdIn, type AccountId, type SubscriptionId } from "../../../domain/ids.ts";
-import type { Outcome } from "../../../domain/copier/outcome.ts";
-import { packOutcomes, unpackOutcomes, type CopyOutcome, type OutcomesEvent } from "./events.ts";
+import type { CloseOutcome, Outcome } from "../../../domain/copier/outcome.ts";
+import {
+  packClosures,
+  packOutcomes,
+  unpackClosures,
+  unpackOutcomes,
+  type ClosuresEvent,
+  type CopyClosure,
+  type CopyOutcome,
+  type OutcomesEvent,
+} from "./events.ts";
 
 test("packed outcomes tell of each copy what they were packed of, whatever is among them", () => {
   // Few values each, so that equal terms meet.
@@ -45,4 +54,56 @@ test("packed outcomes tell of each copy what they were packed of, whatever is am
       expect<OutcomesEvent>({ ...told, copies }).toEqual(event);
     }),
   );
+});
+
+test("packed closures tell of each copy what they were packed of, whatever is among them", () => {
+  const few = fc.integer({ min: 0, max: 2 });
+  const cents = fc.integer({ min: 0, max: 1_000_000_000_000 });
+  const outcome: fc.Arbitrary<CloseOutcome> = fc.oneof(
+    fc.record({
+      kind: fc.constant("closed" as const),
+      ...{ stakeCents: cents, returnCents: cents, closePriceMicros: few, closedAtMs: few },
+    }),
+    fc.record({ kind: fc.constant("skipped" as const), reason: fc.constant("NOT_OPEN" as const) }),
+    fc.record({ kind: fc.constant("unknown" as const), stakeCents: cents }),
+  );
+  fc.assert(
+    fc.property(fc.array(outcome, { maxLength: 30 }), (outcomes) => {
+      const event: ClosuresEvent = {
+        ...{ kind: "closures", signal: signalIdIn(0, "1".repeat(32)) },
+        ...{ of: signalIdIn(0, "0".repeat(32)), broker: "desk", shard: 0 },
+        ...{ acceptedAtMs: 1, dispatchedAtMs: 2, decidedAtMs: 3 },
+        ...{ sentAtMs: null, answeredAtMs: null },
+        copies: outcomes.map((each, index): CopyClosure => [
+          asId<SubscriptionId>(`s-${index}`),
+          asId<AccountId>(`a-${index}`),
+          each,
+        ]),
+      };
+      const told = unpackClosures(JSON.parse(JSON.stringify(packClosures(event))));
+      const bySubscription = (all: readonly CopyClosure[]) =>
+        all.toSorted(([a], [b]) => (a < b ? -1 : 1));
+      expect(bySubscription(told.copies)).toEqual(bySubscription(event.copies));
+      expect<ClosuresEvent>({ ...told, copies: event.copies }).toEqual(event);
+    }),
+  );
+});
+
+test("copies that were placed at the same terms have them once, as a shard's nearly all have", () => {
+  const placed: Outcome = {
+    ...{ kind: "placed", stakeCents: 100, openPriceMicros: 5 },
+    ...{ openedAtMs: 6, expiresAtMs: 7 },
+  };
+  const event: OutcomesEvent = {
+    ...{ kind: "outcomes", signal: signalIdIn(0, "0".repeat(32)), broker: "desk", shard: 0 },
+    ...{ acceptedAtMs: 1, dispatchedAtMs: 2, decidedAtMs: 3, sentAtMs: 4, answeredAtMs: 5 },
+    copies: Array.from({ length: 512 }, (_, index): CopyOutcome => [
+      asId<SubscriptionId>(`s-${index}`),
+      asId<AccountId>(`a-${index}`),
+      placed,
+    ]),
+  };
+  const packed = packOutcomes(event);
+  expect(packed.copies).toEqual([]);
+  expect(packed.placed).toHaveLength(1);
 });
