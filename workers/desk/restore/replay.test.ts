@@ -71,7 +71,7 @@ async function trade(): Promise<void> {
     ["c", "ann", 300],
   ]);
   await desk.open([["d", "carl", 400]]);
-  const orders = { bucket: BUCKET, shard: 0, names: ["b"] };
+  const orders = { bucket: BUCKET, shard: 0, names: ["b", "d"] };
   await redis.run(sellContracts, { ...DESK_CALL, close: signalIdOf(2), orders });
 }
 
