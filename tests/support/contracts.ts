@@ -23,7 +23,7 @@ export type OrderRow = readonly [name: string, account: string, stakeCents: numb
 
 export interface ContractDesk {
   deposit(balances: Readonly<Record<string, number>>): Promise<void>;
-  /** A streamed quote, as old as this by Redis' clock. */
+  /** The newest streamed quote, as old as this by Redis' clock. */
   quote(priceMicros: number, ageMs?: number): Promise<void>;
   /** Calls of a minute on EUR/USD at 85 %, in shard 0, unless it says otherwise. */
   open(
@@ -54,6 +54,8 @@ export function contractDesk(redis: ScriptRedis): ContractDesk {
     },
     async quote(priceMicros, ageMs = 0) {
       const sourceTimeMs = (await redis.nowMs()) - ageMs;
+      // Of two in one millisecond the first would stay the newest.
+      await redis.send("HDEL", DESK.quotes, "EUR/USD");
       const quotes = [{ symbol: "EUR/USD", priceMicros, sourceTimeMs }];
       await redis.run(writeDeskQuotes, { desk: DESK, quotes });
     },

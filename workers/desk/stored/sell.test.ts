@@ -82,7 +82,6 @@ describe("a contract that is sold back", () => {
         await desk.quote(PRICE, 1);
         await desk.open([["a", "x", stakeCents]], terms);
         await age(share * terms.durationMs);
-        await redis.send("DEL", DESK.quotes);
         await desk.quote(PRICE + movesBy);
         const [sold] = await sell("a");
         if (!sold) throw new Error("not on the books");
