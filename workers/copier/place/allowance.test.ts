@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scripts.ts";
 import { Allowance } from "./allowance.ts";
-import { lease, rateKey } from "./rate.ts";
+import { lease, rateKey } from "./allowance.ts";
 
 let redis: ScriptRedis;
 beforeAll(async () => {

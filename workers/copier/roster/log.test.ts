@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { HomeKeys } from "../../../redis/keys.ts";
 import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scripts.ts";
 import { acceptedOpen, signalIdOf } from "../../../tests/support/signals.ts";
-import { restoreLog, type RestoreLogArgs } from "./raise-log.ts";
+import { restoreLog, type RestoreLogArgs } from "./log.ts";
 
 const HOME = new HomeKeys(0);
 const { channel } = acceptedOpen();

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
-import { asId, type HookId } from "../domain/ids.ts";
-import { startScriptRedis, type ScriptRedis } from "../tests/support/scripts.ts";
+import { asId, type HookId } from "../../../domain/ids.ts";
+import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scripts.ts";
 import { projectHook, type Hook } from "./hook.ts";
-import { hookKey, PartitionMap } from "./keys.ts";
+import { hookKey, PartitionMap } from "../../../redis/keys.ts";
 
 const HOOK: Hook = {
   ...{ id: asId<HookId>("hook"), channel: asId("demo"), sender: asId("sender") },

@@ -3,7 +3,7 @@ import { RegionKeys } from "../../../redis/keys.ts";
 import { CHANNEL, followerOf } from "../../../tests/support/copier.ts";
 import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scripts.ts";
 import { parseRosterShard, wasSeated } from "../stored/roster.ts";
-import { prune } from "./prune-script.ts";
+import { prune } from "./prune.ts";
 import { seat } from "./seat.ts";
 
 const REGION = new RegionKeys(0);
