@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { asId, type HookId } from "../../../domain/ids.ts";
 import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scripts.ts";
-import { projectHook, type Hook } from "./hook.ts";
+import type { Hook } from "../../../domain/copier/hook.ts";
+import { projectHook } from "./hook.ts";
 import { hookKey, PartitionMap } from "../../../redis/keys.ts";
 
 const HOOK: Hook = {
