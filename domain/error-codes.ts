@@ -227,6 +227,12 @@ export const ERRORS = {
     title: "The signal store does not answer.",
     action: "Try again with the same idempotency key: it can take effect only once.",
   },
+  STORE_MISMATCHED: {
+    status: 503,
+    title: "The signal store is set up for another configuration than this server's.",
+    action:
+      "Report it; nothing was accepted. Who runs it finds in the edge's log which `FANFARE_PARTITIONS`, or which release, it needs.",
+  },
   BACKLOG_FULL: {
     status: 503,
     title: "Too many signals wait to be dispatched or recorded: this one was not taken.",

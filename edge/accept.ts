@@ -42,6 +42,8 @@ export async function acceptSignal(edge: Edge, request: AcceptRequest): Promise<
 }
 
 async function acceptNow(edge: Edge, request: AcceptRequest): Promise<Result<Accepted>> {
+  const format = await edge.formats.check();
+  if (!format.ok) return format;
   const { signal, sender, idempotencyKey, answerTtlMs } = request;
   const partition = edge.partitions.ofChannel(signal.channel);
   const keptMs = idempotencyKey === undefined ? UNTOLD_KEY_TTL_MS : answerTtlMs;

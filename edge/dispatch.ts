@@ -43,12 +43,13 @@ async function enqueueAll<Args>(
   const confirmed = await Promise.all(
     [...byRegion].map(async ([region, each]) => {
       const args = each.map(({ enqueue: wanted }) => wanted);
-      const reply = await edge.regions.get(region)?.runAll(script, args);
+      const isSame = await edge.formats.isSame(region);
+      const reply = isSame ? await edge.regions.get(region)?.runAll(script, args) : undefined;
       if (!reply?.ok) {
         log.warn("a region did not confirm its jobs; the home worker will repeat them", {
           signal,
           region,
-          configured: reply !== undefined,
+          configured: edge.regions.has(region),
         });
       }
       return reply?.ok === true && reply.value.every(({ kind }) => kind === "enqueued");

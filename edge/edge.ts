@@ -5,6 +5,7 @@ import { Confirmations } from "./confirmations.ts";
 import { hexOf, sha256Hex } from "./digest.ts";
 import { DeskServers } from "./desk/servers.ts";
 import type { EdgeEnv } from "./env.ts";
+import { Formats } from "./formats.ts";
 import { openStore, type Store } from "./store.ts";
 import { tokenVerifier, type Caller, type TokenVerifier } from "./tokens.ts";
 
@@ -12,6 +13,7 @@ export interface Edge {
   readonly home: Store;
   /** Region name → its Redis. */
   readonly regions: ReadonlyMap<string, Store>;
+  readonly formats: Formats;
   readonly confirmations: Confirmations;
   readonly partitions: PartitionMap;
   readonly verifyToken: TokenVerifier;
@@ -40,12 +42,14 @@ export function openEdge(
   sha256: Edge["sha256"] = sha256Hex,
 ): Edge {
   const home = openStore({ url: env.FANFARE_HOME_URL, token: env.FANFARE_HOME_TOKEN });
+  const regions = new Map(
+    Object.entries(env.FANFARE_REGIONS).map(([name, address]) => [name, openStore(address)]),
+  );
   return {
     home,
+    regions,
+    formats: new Formats(home, regions, env.FANFARE_PARTITIONS),
     confirmations: new Confirmations(home),
-    regions: new Map(
-      Object.entries(env.FANFARE_REGIONS).map(([name, address]) => [name, openStore(address)]),
-    ),
     partitions: new PartitionMap(env.FANFARE_PARTITIONS),
     verifyToken: tokenVerifier(env.FANFARE_ISSUER_KEYS),
     sealKey: env.FANFARE_SEAL_KEY,

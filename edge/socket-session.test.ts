@@ -3,6 +3,7 @@ import { PartitionMap } from "../redis/keys.ts";
 import { Confirmations } from "./confirmations.ts";
 import { sha256Hex } from "./digest.ts";
 import type { Edge } from "./edge.ts";
+import { Formats } from "./formats.ts";
 import { failure } from "../domain/result.ts";
 import { openSession } from "./socket-session.ts";
 import { openStore } from "./store.ts";
@@ -24,6 +25,7 @@ function open(nowMs: number, caller?: Caller) {
   const home = openStore({ url: "http://127.0.0.1:1", token: "t" });
   const edge: Edge = {
     home,
+    formats: new Formats(home, new Map(), 1),
     confirmations: new Confirmations(home),
     regions: new Map(),
     partitions: new PartitionMap(1),

@@ -222,3 +222,8 @@ export class RegionKeys {
 export function liveChannel(signal: SignalId): string {
   return `live:${signal}`;
 }
+
+/** HASH `version`, `partitions`: what the Redis of a partition is set up for; see `format.ts`. */
+export function formatKey(partition: number): string {
+  return `format:{${partition}}`;
+}

@@ -1,7 +1,7 @@
 /**
  * `main.ts <role>`: one process, one role. Prints `ready` on its standard output
  * once it serves; SIGTERM and SIGINT drain it. Ends with 0 when it was drained,
- * 1 when it could not go on, 2 when its settings are wrong.
+ * 1 when it could not go on, 2 when its settings are wrong or not those of its Redis.
  */
 import { own } from "../domain/own.ts";
 import { SYSTEM_CLOCK } from "./runtime/clock.ts";
@@ -15,6 +15,7 @@ import {
   type RegionSettings,
   type SettingsSchema,
 } from "./runtime/env.ts";
+import { FormatDiffers, RedisSilent } from "./runtime/format.ts";
 import { configureLog } from "./runtime/log.ts";
 import { Metrics, serveMetrics } from "./runtime/metrics.ts";
 import type { Role } from "./runtime/role.ts";
@@ -69,8 +70,8 @@ try {
   const metrics = new Metrics(name);
   const { FANFARE_METRICS_PORT: port, FANFARE_HOST: host } = settings;
   const metricsServer = port === undefined ? undefined : serveMetrics(metrics, host, port);
-  const connections = openConnections(settings);
-  await role.run({
+  const connections = await openConnections(settings, { stop: stop.signal });
+  const running = role.run({
     settings,
     connections,
     clock: SYSTEM_CLOCK,
@@ -83,9 +84,16 @@ try {
       console.log("ready");
     },
   });
+  await Promise.race([running, connections.differs]);
   connections.close();
   await metricsServer?.stop();
 } catch (error) {
+  // It was stopped while it waited for its Redis.
+  if (error instanceof RedisSilent && stop.signal.aborted) process.exit();
+  if (error instanceof FormatDiffers) {
+    console.error(`${name} could not go on: ${error.message}`);
+    process.exit(2);
+  }
   const { name: kind, stack = "", code = kind, port } = error as Failure;
   const what = port === undefined ? code : `${code} on port ${port}`;
   // A library's message may hold an address with its password: where it came from has to do.

@@ -72,6 +72,8 @@ export function serveHooks(service: EdgeService, edge: Edge): void {
 }
 
 async function findHook(edge: Edge, id: HookId): Promise<Result<Hook>> {
+  const format = await edge.formats.check();
+  if (!format.ok) return format;
   const record = await edge.home.get(hookKey(id, edge.partitions));
   if (!record.ok) return record;
   return record.value === null

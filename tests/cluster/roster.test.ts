@@ -30,7 +30,7 @@ const folder = mkdtempSync(join(tmpdir(), "fanfare-cluster-roster-"));
 
 beforeAll(async () => {
   cluster = await startCluster();
-  connections = openConnections({
+  connections = await openConnections({
     FANFARE_REDIS_URL: cluster.url,
     FANFARE_PARTITIONS: 4,
     FANFARE_REGION: "local",

@@ -87,14 +87,11 @@ function startGate(to: string): Gate {
   };
 }
 
-const body = JSON.stringify({
-  ...{ channel: CHANNEL, symbol: "EUR/USD", contract: "CALL", stakeCents: 500 },
-  durationSeconds: 60,
-});
-
-async function send(edge: RunningEdge, key: string): Promise<Response> {
+async function send(edge: RunningEdge, key: string, channel: string = CHANNEL): Promise<Response> {
   const authorization = `Bearer ${await world.token()}`;
   const headers = { authorization, "content-type": "application/json", "idempotency-key": key };
+  const signal = { symbol: "EUR/USD", contract: "CALL", stakeCents: 500, durationSeconds: 60 };
+  const body = JSON.stringify({ channel, ...signal });
   return await fetch(`${edge.url}/v1/signals`, { method: "POST", headers, body });
 }
 
@@ -104,6 +101,8 @@ test.each(STEPS.flatMap((step) => [[step, "before"] as const, [step, "after"] as
     const acceptedBefore = Number(await world.client.send("XLEN", [HOME.signals]));
     const key = crypto.randomUUID();
     const doomed = await RUNTIMES.Bun(settings);
+    // It compares its stores before its first acceptance, and not again.
+    expect((await send(doomed, key, "nowhere")).status).toBe(403);
     const killed = gate.arm(STEPS.indexOf(step) + 1, side, () => doomed.kill());
     const answered = await send(doomed, key).catch(() => undefined);
     await killed;

@@ -8,6 +8,8 @@ import { until } from "../support/wait.ts";
 
 export interface RunningEdge {
   readonly url: string;
+  /** All that it wrote to its standard error, once it has ended. */
+  readonly errors: Promise<string>;
   /** SIGTERM; answers the exit code. */
   stop(): Promise<number>;
   /** `kill -9`. */
@@ -100,6 +102,7 @@ async function serve(command: string[], settings: Settings, at?: number): Promis
   });
   return {
     url,
+    errors: log,
     async stop() {
       child.kill("SIGTERM");
       return await child.exited;

@@ -108,6 +108,7 @@ async function trade(system: System, secrets: Secrets): Promise<Facts> {
   await seed(system, secrets);
   let records = await system.start("records");
   const recorder = await system.start("recorder");
+  const audit = await system.start("audit");
   const dispatch = await system.start("dispatch");
   let broker = await system.start("broker");
   const edge = await system.edge();
@@ -120,7 +121,7 @@ async function trade(system: System, secrets: Secrets): Promise<Facts> {
     ["control", "halt", `follower:${HALTED_FOLLOWER}`],
     ["control", "drain", `channel:${DRAINED_CHANNEL}`],
   ]) {
-    const { code, err } = await system.command("workers/main.ts", ...words);
+    const { code, err } = await system.command(["workers/commands/main.ts", ...words]);
     if (code !== 0) throw new Error(`${words.join(" ")} ended with ${code}: ${err}`);
   }
 
@@ -150,11 +151,11 @@ async function trade(system: System, secrets: Secrets): Promise<Facts> {
   });
   await tradeAtDesk(system);
   await until("the log is linked and recorded, the audit is drained", async () => {
-    const pending = await system.command("workers/commands/prove.ts");
+    const pending = await system.command(["workers/commands/main.ts", "desk:prove"]);
     return pending.code === 0;
   });
   await Bun.sleep(500);
-  await recorder.stop();
+  await Promise.all([recorder.stop(), audit.stop()]);
 
   // From here on nothing is recorded.
   const unrecorded = await send(system, edge, { durationSeconds: LONG_SECONDS }, KEY_HEADER);

@@ -42,7 +42,7 @@ export interface System {
   /** Starts a role, under another name than its own where there are several. */
   start(role: string, more?: Readonly<Record<string, string>>): Promise<RoleProcess>;
   /** Runs a command of the workers to its end. */
-  command(module: string, ...words: string[]): Promise<Ended>;
+  command(words: readonly string[], more?: Readonly<Record<string, string>>): Promise<Ended>;
   /** Starts an edge; one that reaches no region accepts and cannot dispatch. */
   edge(how?: { readonly reachesRegion: boolean }): Promise<RunningEdge>;
   /** `SYM` → price; others walk. */
@@ -115,9 +115,9 @@ export async function openSystem(secrets: Secrets, mongo: TestMongo | undefined)
       roles.push(started);
       return started;
     },
-    async command(module, ...words) {
-      const child = Bun.spawn([process.execPath, module, ...words], {
-        env: { ...process.env, ...env },
+    async command(words, more = {}) {
+      const child = Bun.spawn([process.execPath, ...words], {
+        env: { ...process.env, ...env, ...more },
         stdout: "pipe",
         stderr: "pipe",
       });

@@ -6,7 +6,8 @@
 import { own } from "../../domain/own.ts";
 import { Command as Words, CommanderError } from "commander";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
-import { openConnections } from "../runtime/connections.ts";
+import { openConnections, type OpenConnections } from "../runtime/connections.ts";
+import { FormatDiffers } from "../runtime/format.ts";
 import { readSettings, type SettingsSchema } from "../runtime/env.ts";
 import { nameOf } from "../../http/place.ts";
 import { configureLog } from "../runtime/log.ts";
@@ -29,6 +30,9 @@ const COMMANDS: Record<string, () => Promise<{ command: Command<SettingsSchema, 
   seed: () => import("./seed/seed.ts"),
 };
 
+/** How long a command waits for each Redis to say what it is set up for. */
+const COMPARE_MS = 1_000;
+
 async function main(name: string, words: readonly string[]): Promise<number> {
   const load = own(COMMANDS, name);
   if (!load) {
@@ -49,9 +53,17 @@ async function main(name: string, words: readonly string[]): Promise<number> {
     return 2;
   }
   const log = await configureLog(name);
-  const connections = openConnections(settings.value, (url, which) =>
-    answering(connectRedis(url), which),
-  );
+  let connections: OpenConnections;
+  try {
+    connections = await openConnections(settings.value, {
+      connect: (url, which) => answering(connectRedis(url), which),
+      patienceMs: COMPARE_MS,
+    });
+  } catch (error) {
+    if (!(error instanceof FormatDiffers)) throw error;
+    console.error(`${command.failure.says}: ${error.message}`);
+    return 2;
+  }
   const context = { settings: settings.value, connections, clock: SYSTEM_CLOCK, log };
   try {
     return await command.run(context, asked.value);

@@ -1,9 +1,11 @@
 /**
  * The Redis connections of a process. Every Redis that a role or a command
- * works on is opened here, by its name in the settings, and closed here.
+ * works on is opened here, by its name in the settings, compared with what this
+ * process is set for before anything is read or written there, and closed here.
  */
 import { PartitionMap } from "../../redis/keys.ts";
 import type { RedisSettings, RegionSettings } from "./env.ts";
+import { onceCompared, openPartitions, openRegion } from "./format.ts";
 import { connectRedis } from "./redis-client.ts";
 import type { Redis } from "./redis.ts";
 
@@ -19,50 +21,95 @@ export interface Connections {
 }
 
 export interface OpenConnections extends Connections {
+  /** Rejects where a region turns out to be set up for something else. */
+  readonly differs: Promise<never>;
   close(): void;
 }
 
 /** Which Redis it is, in words for people. */
 export type Connect = (url: string, which: string) => Redis;
 
-/** Each is opened when it is first used: not every role uses all that its settings name. */
-export function openConnections(
-  settings: Partial<RedisSettings & RegionSettings>,
-  connect: Connect = connectRedis,
-): OpenConnections {
-  const urls = new Map<Redis, { readonly url: string; readonly which: string }>();
-  let redis: Redis | undefined;
-  let regions: ReadonlyMap<string, Redis> | undefined;
+export interface OpenOptions {
+  /** Absent: it is waited for as long as it takes. */
+  readonly stop?: AbortSignal;
+  readonly connect?: Connect;
+  /**
+   * For commands, whose callers do not wait for as long as a role does: after
+   * this long a Redis that does not answer is left uncompared, and what is
+   * asked of it fails by itself.
+   */
+  readonly patienceMs?: number;
+}
 
-  function open(url: string | undefined, which: string): Redis {
-    if (url === undefined) throw new Error("this role's settings name no Redis");
+type Settings = Partial<RedisSettings & RegionSettings>;
+
+/** Resolves once home is compared; a region that is away keeps nothing else waiting. */
+export async function openConnections(
+  settings: Settings,
+  { stop = new AbortController().signal, connect = connectRedis, patienceMs }: OpenOptions = {},
+): Promise<OpenConnections> {
+  const origins = new Map<Redis, { readonly url: string; readonly which: string }>();
+  function open(url: string, which: string): Redis {
     const opened = connect(url, which);
-    urls.set(opened, { url, which });
+    origins.set(opened, { url, which });
     return opened;
   }
 
+  const { FANFARE_REDIS_URL: homeUrl, FANFARE_PARTITIONS: configured } = settings;
+  const home = homeUrl === undefined ? undefined : open(homeUrl, "Redis");
+  const opened = Object.entries(regionUrls(settings)).map(
+    ([name, url]) => [name, open(url, `the Redis of region ${name}`)] as const,
+  );
+  const all = {
+    ...(home && { home }),
+    // A command takes the number of partitions from whichever answers; a role from home.
+    ...(patienceMs === undefined
+      ? {}
+      : Object.fromEntries(opened.map(([name, redis]) => [`region ${name}`, redis]))),
+  };
+  const patience = patienceMs === undefined ? {} : { patienceMs, skipSilent: true };
+  const partitions =
+    Object.keys(all).length === 0
+      ? new PartitionMap(configured ?? 0)
+      : await openPartitions(configured, all, stop, patience);
+
+  const comparing = opened.map(([name, redis]) =>
+    patienceMs === undefined
+      ? ([name, redis, openRegion(partitions, name, redis, stop)] as const)
+      : ([name, redis, Promise.resolve()] as const),
+  );
+  const differs = new Promise<never>((_, reject) => {
+    for (const [, , compared] of comparing) compared.catch(reject);
+  });
+  // It is raced with the role, which may have ended before.
+  differs.catch(() => {});
+  const regions = new Map(
+    comparing.map(([name, redis, compared]) => {
+      const region = onceCompared(redis, compared);
+      const origin = origins.get(redis);
+      if (origin) origins.set(region, origin);
+      return [name, region];
+    }),
+  );
+
   return {
     get redis() {
-      return (redis ??= open(settings.FANFARE_REDIS_URL, "Redis"));
+      if (!home) throw new Error("this role's settings name no Redis");
+      return home;
     },
-    get regions() {
-      return (regions ??= new Map(
-        Object.entries(regionUrls(settings)).map(([name, url]) => [
-          name,
-          open(url, `the Redis of region ${name}`),
-        ]),
-      ));
-    },
-    get partitions() {
-      return new PartitionMap(settings.FANFARE_PARTITIONS ?? 0);
-    },
+    regions,
+    partitions,
+    differs,
     another(of) {
-      const { url, which } = urls.get(of) ?? {};
+      const { url, which } = origins.get(of) ?? {};
       if (url === undefined || which === undefined) throw new Error("not one of these connections");
-      return connect(url, which);
+      const another = connect(url, which);
+      const compared = comparing.find(([name]) => regions.get(name) === of)?.[2];
+      return compared ? onceCompared(another, compared) : another;
     },
     close() {
-      for (const opened of urls.keys()) opened.close();
+      home?.close();
+      for (const [, redis] of opened) redis.close();
     },
   };
 }
@@ -71,7 +118,7 @@ function regionUrls({
   FANFARE_REGION_REDIS_URLS: urls,
   FANFARE_REGION: region,
   FANFARE_REDIS_URL: url,
-}: Partial<RedisSettings & RegionSettings>): Readonly<Record<string, string>> {
+}: Settings): Readonly<Record<string, string>> {
   if (urls !== undefined) return urls;
   return region === undefined || url === undefined ? {} : { [region]: url };
 }

@@ -73,6 +73,7 @@ export const PROCESS = {
 export const REDIS = {
   /** The Redis that this process works on. */
   FANFARE_REDIS_URL: v.optional(redisUrl, "redis://127.0.0.1:6379"),
+  /** Absent: what Redis says, and 4 in a new one. */
   FANFARE_PARTITIONS: v.optional(
     v.pipe(
       text,
@@ -81,7 +82,6 @@ export const REDIS = {
       v.minValue(1, "at least 1"),
       v.maxValue(1024, "at most 1024"),
     ),
-    "4",
   ),
 };
 

@@ -43,7 +43,7 @@ let targets: Targets;
 beforeAll(async () => {
   desk = await startDesk();
   copier = await startCopier(desk, 0);
-  connections = openConnections({
+  connections = await openConnections({
     FANFARE_REDIS_URL: desk.redisUrl,
     FANFARE_PARTITIONS: 4,
     FANFARE_REGION: "local",

@@ -32,7 +32,7 @@ import { recordSettings } from "./settings.ts";
 import { projectSubscriptions, targetsOf } from "./projector.ts";
 
 const server = await startRedis();
-const connections = openConnections({
+const connections = await openConnections({
   FANFARE_REDIS_URL: server.url,
   FANFARE_PARTITIONS: 2,
   FANFARE_REGION: "local",

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { deskKeysInUse } from "../../../redis/format.ts";
 import { askedQuoteKey, askingKey, DeskKeys } from "./keys.ts";
 
 /** What a cluster finds a key's slot by. */
@@ -38,4 +39,9 @@ test("a quote and the lease to ask for it are in one slot", () => {
   expect(hashTag(askedQuoteKey("ABC"))).toBe("ABC");
   expect(hashTag(askingKey("ABC"))).toBe("ABC");
   expect(askedQuoteKey("ABC")).not.toBe(askingKey("ABC"));
+});
+
+test("a Redis is known to be in use by keys that the desk has", () => {
+  const desk = new DeskKeys(3);
+  expect(deskKeysInUse(3)).toEqual([desk.balances, desk.audit]);
 });

@@ -1,0 +1,178 @@
+/**
+ * What a Redis is set up for: the version of what is stored in it, and into how
+ * many partitions it is cut. Each partition holds its own copy, so that a node
+ * of a cluster that lost its data is noticed. The first process to use a Redis
+ * writes it; every other one compares, and must stop where it differs, as it
+ * would look for keys where they are not.
+ */
+import { formatKey, HomeKeys, RegionKeys } from "./keys.ts";
+import { asInteger, asList, type Script } from "./script.ts";
+
+/** Of what is stored in Redis, by this code. What an older version wrote is read, a newer one is refused. */
+export const FORMAT_VERSION = 1;
+export const DEFAULT_PARTITIONS = 4;
+const MAX_PARTITIONS = 1024;
+
+/** What one partition holds. Numbers that cannot be read are NaN. */
+interface Header {
+  readonly version: number;
+  readonly partitions: number;
+}
+
+interface PartitionState {
+  /** Undefined where nobody wrote one, or it was lost. */
+  readonly header: Header | undefined;
+  /** Whether the partition holds any of the keys that every used partition has. */
+  readonly isUsed: boolean;
+  /** Whether a recorder has run on it: it makes its group in each partition that the home has. */
+  readonly isRecorded: boolean;
+}
+
+/** Of the desk's own keys, those that every used partition has; a test holds them to the desk's. */
+export function deskKeysInUse(partition: number): readonly string[] {
+  return [`desk:{${partition}}:balances`, `desk:{${partition}}:audit`];
+}
+
+const readLua = `
+local header = redis.call('HMGET', KEYS[1], 'version', 'partitions')
+local used, recorded = 0, 0
+for i = 2, #KEYS do used = used + redis.call('EXISTS', KEYS[i]) end
+local groups = redis.pcall('XINFO', 'GROUPS', KEYS[2])
+if not groups.err and #groups > 0 then recorded = 1 end
+return {header[1] or '', header[2] or '', used, recorded}
+`;
+
+export const readFormat: Script<{ readonly partition: number }, PartitionState> = {
+  name: "read-format",
+  lua: readLua,
+  keys({ partition }) {
+    const home = new HomeKeys(partition);
+    const region = new RegionKeys(partition);
+    return [
+      ...[formatKey(partition), home.links, region.events],
+      ...[home.signals, home.halts, region.halts, region.layers, region.run],
+      ...deskKeysInUse(partition),
+    ];
+  },
+  args: () => [],
+  reply(raw) {
+    const [version, partitions, used, recorded] = asList(raw);
+    return {
+      header: version === "" && partitions === "" ? undefined : headerOf(version, partitions),
+      isUsed: asInteger(used) > 0,
+      isRecorded: asInteger(recorded) === 1,
+    };
+  },
+};
+
+interface WriteArgs {
+  readonly partition: number;
+  readonly partitions: number;
+}
+
+/** Writes a partition's copy if it has none. Replies what it holds then, which another process may have written. */
+export const writeFormat: Script<WriteArgs, Header> = {
+  name: "write-format",
+  lua: `
+if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('HSET', KEYS[1], 'version', ARGV[1], 'partitions', ARGV[2]) end
+local header = redis.call('HMGET', KEYS[1], 'version', 'partitions')
+return {header[1] or '', header[2] or ''}
+`,
+  keys: ({ partition }) => [formatKey(partition)],
+  args: ({ partitions }) => [String(FORMAT_VERSION), String(partitions)],
+  reply(raw) {
+    const [version, partitions] = asList(raw);
+    return headerOf(version, partitions);
+  },
+};
+
+function headerOf(version: unknown, partitions: unknown): Header {
+  const whole = (raw: unknown): number => (/^\d{1,9}$/.test(String(raw)) ? Number(raw) : NaN);
+  return { version: whole(version), partitions: whole(partitions) };
+}
+
+/** Runs a script on one Redis once for each of these. Rejects where the Redis does not answer. */
+export type RunAll = <Args, Reply>(
+  script: Script<Args, Reply>,
+  each: readonly Args[],
+) => Promise<readonly Reply[]>;
+
+export type FormatReply =
+  | {
+      readonly kind: "same";
+      /** Partitions without a header, and empty, in a Redis that is in use: their data were lost. */
+      readonly lost: readonly number[];
+    }
+  /** One line for who runs the system: what is stored, what is configured, what to do. */
+  | { readonly kind: "differs"; readonly why: string };
+
+/** The number of partitions that a Redis is set up for; undefined where that is not stored. Writes nothing. */
+export async function storedPartitions(runAll: RunAll): Promise<number | undefined> {
+  const seen = await readStates(runAll, 1);
+  const stored = seen.find(({ header }) => header)?.header;
+  return stored && isReadable(stored) ? stored.partitions : undefined;
+}
+
+/** Compares a Redis with the number of partitions that is wanted and with this code, and writes what is missing. */
+export async function compareFormat(runAll: RunAll, partitions: number): Promise<FormatReply> {
+  const seen = await readStates(runAll, partitions);
+  const stored = seen.find(({ header }) => header)?.header;
+  const why = stored ? differenceOf(stored, partitions) : traceOf(seen, partitions);
+  if (why !== undefined) return { kind: "differs", why };
+
+  const states = seen.slice(0, partitions);
+  const missing = states.flatMap(({ header }, partition) => (header ? [] : [partition]));
+  // Of two processes that begin at once with different numbers, the one that writes the first
+  // partition goes on to the others.
+  const [first, ...others] = missing.map((partition) => ({ partition, partitions }));
+  const written = [
+    ...(first ? await runAll(writeFormat, [first]) : []),
+    ...states.flatMap(({ header }) => header ?? []),
+  ];
+  const other = written.map((header) => differenceOf(header, partitions)).find(Boolean);
+  if (other !== undefined) return { kind: "differs", why: other };
+  if (others.length > 0) await runAll(writeFormat, others);
+
+  const isInUse = states.some(({ isUsed }) => isUsed);
+  const lost = isInUse ? missing.filter((partition) => !states[partition]?.isUsed) : [];
+  return { kind: "same", lost: stored ? lost : [] };
+}
+
+/** All that there may be, where none of the first is stored: at the first use, or where their nodes lost their data. */
+async function readStates(runAll: RunAll, first: number): Promise<readonly PartitionState[]> {
+  const seen = await runAll(readFormat, range(first));
+  const isStored = seen.some(({ header }) => header);
+  return isStored ? seen : await runAll(readFormat, range(MAX_PARTITIONS));
+}
+
+function range(count: number): { readonly partition: number }[] {
+  return Array.from({ length: count }, (_, partition) => ({ partition }));
+}
+
+function isReadable({ version, partitions }: Header): boolean {
+  return version >= 1 && partitions >= 1 && partitions <= MAX_PARTITIONS;
+}
+
+function differenceOf(stored: Header, wanted: number): string | undefined {
+  const { version, partitions } = stored;
+  if (!isReadable(stored)) {
+    return "its format cannot be read (`format:{0}` and so on): restore it from a backup";
+  }
+  if (version > FORMAT_VERSION) {
+    return `its data have format version ${version}, and this release reads up to ${FORMAT_VERSION}: start the release that wrote them, or a newer one`;
+  }
+  if (partitions === wanted) return undefined;
+  return `its data are in ${partitions} partitions, and this process is set for ${wanted}: set FANFARE_PARTITIONS to ${partitions}`;
+}
+
+/** What a Redis without any header shows of its partitions: that of a release that wrote none. */
+function traceOf(seen: readonly PartitionState[], wanted: number): string | undefined {
+  const used = seen.findLastIndex(({ isUsed }) => isUsed) + 1;
+  if (used > wanted) {
+    return `its data are in at least ${used} partitions, and this process is set for ${wanted}: set FANFARE_PARTITIONS to the number that they were written with`;
+  }
+  const recorded = seen.filter(({ isRecorded }) => isRecorded).length;
+  const isWhole = seen.slice(0, recorded).every(({ isRecorded }) => isRecorded);
+  if (recorded === 0 || recorded === wanted || !isWhole) return undefined;
+  return `its data seem to be in ${recorded} partitions, and this process is set for ${wanted}: set FANFARE_PARTITIONS to ${recorded}, or, where ${wanted} is right all the same, \`HSET format:{0} version ${FORMAT_VERSION} partitions ${wanted}\``;
+}
