@@ -355,7 +355,7 @@ function byId(a: OrderRecord, b: OrderRecord): number {
 }
 
 /** `timing.acceptedAt` is called `acceptedAtMs` since. */
-function renamed(progress: unknown): unknown {
+function renamed(progress: unknown): Record<string, unknown> {
   const text = JSON.stringify(progress).replace('"acceptedAt":', '"acceptedAtMs":');
-  return JSON.parse(text) as unknown;
+  return JSON.parse(text) as Record<string, unknown>;
 }
