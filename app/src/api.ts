@@ -7,7 +7,7 @@ import type { Acceptance, Counts, Progress, Results } from "../../domain/copier/
 import type { OpenSignal } from "../../domain/copier/signal.ts";
 
 import type { Answer } from "./answer.ts";
-import type { CommandReply, DeskApi } from "./desk-api.ts";
+import type { CommandReply, DeskApi } from "./desk/api.ts";
 
 export interface Session {
   readonly token: string;

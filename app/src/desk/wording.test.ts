@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { DESK_COMMANDS } from "../../domain/desk/command.ts";
-import { changeWords } from "./desk-wording.ts";
+import { DESK_COMMANDS } from "../../../domain/desk/command.ts";
+import { changeWords } from "./wording.ts";
 
 const change = { transaction: 1, symbol: "ABC", cents: 123_456, shares: 1_000, atMs: 1 };
 

@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from "bun:test";
-import { problemOf } from "../../domain/error-codes.ts";
-import type { Progress } from "../../domain/copier/progress.ts";
-import { createApi } from "./api.ts";
+import { problemOf } from "../../../domain/error-codes.ts";
+import type { Progress } from "../../../domain/copier/progress.ts";
+import { createApi } from "../api.ts";
 import { followFanOut } from "./live.ts";
 
 /** A peer of its own on the network that speaks the edge's two addresses, and breaks off as told. */

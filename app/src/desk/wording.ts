@@ -1,6 +1,6 @@
 /** What a change of the account was, in a sentence. */
-import type { AccountChange } from "../../domain/desk/summary.ts";
-import { count, dollars } from "./wording.ts";
+import type { AccountChange } from "../../../domain/desk/summary.ts";
+import { count, dollars } from "../wording.ts";
 
 export function changeWords({ command, symbol, cents, shares }: AccountChange): string {
   const what = `${count(shares)} ${symbol ?? ""}`;

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import { problemOf } from "../../domain/error-codes.ts";
-import type { Answer } from "./answer.ts";
-import type { Command, CommandReply, DeskApi } from "./desk-api.ts";
-import { DeskSession } from "./desk-session.ts";
+import { problemOf } from "../../../domain/error-codes.ts";
+import type { Answer } from "../answer.ts";
+import type { Command, CommandReply, DeskApi } from "./api.ts";
+import { DeskSession } from "./session.ts";
 
 const DONE: Answer<CommandReply> = { kind: "ok", value: { ok: true } };
 const LOST: Answer<CommandReply> = { kind: "lost" };

@@ -4,10 +4,10 @@
  * before the fan-out did, asks once and begins again.
  */
 import { EventSourceParserStream } from "eventsource-parser/stream";
-import type { Problem } from "../../domain/error-codes.ts";
-import type { Api } from "./api.ts";
-import type { Answer } from "./answer.ts";
-import type { Progress } from "../../domain/copier/progress.ts";
+import type { Problem } from "../../../domain/error-codes.ts";
+import type { Api } from "../api.ts";
+import type { Answer } from "../answer.ts";
+import type { Progress } from "../../../domain/copier/progress.ts";
 
 /** The edge tells the state at once; a feed that is silent for longer is held back by something in between. */
 const FIRST_EVENT_MS = 3_000;

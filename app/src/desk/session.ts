@@ -3,9 +3,9 @@
  * session. One whose answer was lost is sent again with its number until the
  * desk has said what became of it: it is done once, however often it is sent.
  */
-import type { Problem } from "../../domain/error-codes.ts";
-import type { Command, CommandReply, DeskApi } from "./desk-api.ts";
-import { randomId } from "./random-id.ts";
+import type { Problem } from "../../../domain/error-codes.ts";
+import type { Command, CommandReply, DeskApi } from "./api.ts";
+import { randomId } from "../random-id.ts";
 
 export type Outcome =
   | { readonly kind: "done"; readonly reply: CommandReply }

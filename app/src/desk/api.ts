@@ -1,8 +1,8 @@
 /** The desk as the page uses it: what it reads, and commands with a number in a session of this tab, so that trying again does nothing twice. */
-import type { DeskCommandName } from "../../domain/desk/command.ts";
-import type { DeskRefusal } from "../../domain/desk/refusals.ts";
-import type { DeskSummary } from "../../domain/desk/summary.ts";
-import type { Answer } from "./answer.ts";
+import type { DeskCommandName } from "../../../domain/desk/command.ts";
+import type { DeskRefusal } from "../../../domain/desk/refusals.ts";
+import type { DeskSummary } from "../../../domain/desk/summary.ts";
+import type { Answer } from "../answer.ts";
 
 export interface Summary extends DeskSummary {
   readonly user: string;
