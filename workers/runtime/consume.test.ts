@@ -111,8 +111,10 @@ describe("consume", () => {
   test("one entry that always fails holds up no other, and ends in the dead letters with the error's name", async () => {
     for (let index = 0; index < 120; index += 1) await add(index === 1 ? "bad" : String(index));
     const seen: string[] = [];
+    const counts = new Map<string, number>();
     start({
       batch: 50,
+      count: (result, entries) => counts.set(result, (counts.get(result) ?? 0) + entries),
       handle: (entries) => {
         const texts = textsOf(entries);
         if (texts.includes("bad")) throw new RangeError("a secret of the payload");
@@ -132,6 +134,8 @@ describe("consume", () => {
     );
     expect(fields.join()).not.toContain("secret");
     expect(await pending()).toBe(0);
+    expect([counts.get("handled"), counts.get("dead")]).toEqual([119, 1]);
+    expect(counts.get("retried")).toBeGreaterThanOrEqual(MOST_FAILURES);
   });
 
   test("failures are counted over restarts and consumers", async () => {

@@ -28,6 +28,9 @@ import type { Slots } from "./slots.ts";
  */
 export type Verdict = "done" | "acked" | "later" | { readonly dead: string };
 
+/** `retried` entries are left pending; `dead` ones went to the dead letters. */
+export type EntryResult = "handled" | "retried" | "dead";
+
 export interface Consumption {
   /** Opens a connection for what blocks: a blocking read stalls its connection, so each loop has one of its own. */
   readonly connect: () => Redis;
@@ -61,6 +64,8 @@ export interface Consumption {
   giveUp?(entry: Entry): Promise<"acked" | undefined>;
   /** Absent: `MOST_FAILURES`. Infinite where an entry must be tried for as long as it takes. */
   readonly mostFailures?: number;
+  /** Is told what became of entries, as soon as that is so. */
+  readonly count?: (result: EntryResult, entries: number) => void;
   readonly clock: Clock;
   readonly stop: AbortSignal;
 }
@@ -75,7 +80,7 @@ const LONGEST_PAUSE_MS = 2_000;
 /** Resolves once stopped and everything taken is handled or left pending. */
 export async function consume(consumption: Consumption): Promise<void> {
   const { redis, stream, group, consumer, batch, concurrency, slots, clock, stop } = consumption;
-  const { gatherMs = 0, mostFailures = MOST_FAILURES } = consumption;
+  const { gatherMs = 0, mostFailures = MOST_FAILURES, count = () => undefined } = consumption;
   const log = getLogger(["fanfare", "consume"]).with({ stream, group });
   const reader = consumption.connect();
   const underWay = new Map<string, Promise<void>>();
@@ -94,6 +99,7 @@ export async function consume(consumption: Consumption): Promise<void> {
     crashPoint("before-bury");
     await run(redis, bury, { stream, group, entry: entry.id, reason, isAcked });
     crashPoint("after-bury");
+    count("dead", 1);
   }
 
   async function handle(items: readonly Retry[]): Promise<void> {
@@ -109,6 +115,8 @@ export async function consume(consumption: Consumption): Promise<void> {
       if (verdict === "later") retries.add(again(item));
       else if (typeof verdict === "object") await sendToDeadLetters(item.entry, verdict.dead);
     }
+    count("handled", verdicts.filter((each) => each === "done" || each === "acked").length);
+    count("retried", verdicts.filter((each) => each === "later").length);
     const failedBefore = items.filter(({ counted }) => counted).map(({ entry }) => entry.id);
     if (failedBefore.length > 0) {
       const fields = failedBefore.map((id) => `${group} ${id}`);
@@ -125,6 +133,7 @@ export async function consume(consumption: Consumption): Promise<void> {
     // A message may hold a payload, so only the name is logged.
     const name = nameOf(error);
     log.warn("{count} entries failed with {error}", { count: items.length, error: name });
+    count("retried", items.length);
     const nowMs = clock.nowMs();
     if (isOutage(error)) {
       handlePauseMs = pauseAfter(handlePauseMs);

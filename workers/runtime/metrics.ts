@@ -1,7 +1,6 @@
 /** Figures of a process for Prometheus: counters by name, and the server that shows them. */
 import { Counter, Registry } from "prom-client";
-import type { Verdict } from "./consume.ts";
-import type { Entry } from "./entries.ts";
+import type { EntryResult } from "./consume.ts";
 
 /** What is counted more than once in a role is one counter with labels. */
 export class Metrics {
@@ -25,29 +24,10 @@ export class Metrics {
     return new Counter({ name, help, labelNames: [...labelNames], registers: [this.#registry] });
   }
 
-  /** The same handler, with what became of its entries counted: by `kind` of stream, not by its key. */
-  counted(
-    kind: string,
-    group: string,
-    handle: (entries: readonly Entry[]) => Promise<readonly Verdict[]>,
-  ): (entries: readonly Entry[]) => Promise<readonly Verdict[]> {
-    const count = (result: string, value: number): void => {
-      if (value > 0) this.#entries.inc({ stream: kind, group, result }, value);
-    };
-    return async (entries) => {
-      let verdicts;
-      try {
-        verdicts = await handle(entries);
-      } catch (error) {
-        count("retried", entries.length);
-        throw error;
-      }
-      const dead = verdicts.filter((each) => typeof each === "object").length;
-      const handled = verdicts.filter((each) => each === "done" || each === "acked").length;
-      count("dead", dead);
-      count("handled", handled);
-      count("retried", entries.length - dead - handled);
-      return verdicts;
+  /** Counts what becomes of entries: by `kind` of stream, not by its key. */
+  entries(kind: string, group: string): (result: EntryResult, entries: number) => void {
+    return (result, entries) => {
+      if (entries > 0) this.#entries.inc({ stream: kind, group, result }, entries);
     };
   }
 

@@ -32,9 +32,8 @@ export const role: Role<typeof DispatchEnv> = {
           reclaimIdleMs: 10_000,
           gatherMs: GATHER_MS,
           trimBelow: GROUPS.signals,
-          handle: metrics.counted("signals", CHAIN_GROUP, (entries) =>
-            chain(home, partition, sign, entries),
-          ),
+          handle: (entries) => chain(home, partition, sign, entries),
+          count: metrics.entries("signals", CHAIN_GROUP),
           stop,
         }),
       ]),

@@ -21,13 +21,13 @@ export interface LoopOptions extends Pick<
   "connect" | "consumer" | "reclaimIdleMs" | "stop"
 > {
   /** Counts what becomes of entries, by kind of stream and group. */
-  readonly counted?: Metrics["counted"];
+  readonly entries?: Metrics["entries"];
   readonly slots?: { readonly jobs: Slots; readonly questions: Slots; readonly closes: Slots };
 }
 
 export function runLoops(
   parts: FanOut,
-  { slots, counted, ...options }: LoopOptions,
+  { slots, entries, ...options }: LoopOptions,
 ): Promise<void>[] {
   const { redis, clock, broker, partition } = parts;
   const region = new RegionKeys(partition);
@@ -49,7 +49,8 @@ export function runLoops(
       batch: 1,
       concurrency,
       trimBelow: GROUPS.jobs,
-      handle: counted ? counted(kind, group, each(handle)) : each(handle),
+      handle: (found) => Promise.all(found.map(handle)),
+      ...(entries && { count: entries(kind, group) }),
     });
   return [
     loop("jobs", region.jobs(broker.name), JOBS_AT_ONCE, (entry) => fanOut(parts, entry), {
@@ -78,8 +79,4 @@ export function runLoops(
       },
     ),
   ];
-}
-
-function each(handle: (entry: Entry) => Promise<Verdict>): Consumption["handle"] {
-  return (entries) => Promise.all(entries.map(handle));
 }

@@ -50,7 +50,7 @@ async function run(context: RoleContext<v.InferOutput<typeof PlaceEnv>>): Promis
     };
     return runLoops(parts, {
       connect: () => connections.another(redis),
-      counted: metrics.counted.bind(metrics),
+      entries: metrics.entries.bind(metrics),
       consumer,
       reclaimIdleMs: settings.FANFARE_RECLAIM_IDLE_MS,
       slots,

@@ -38,7 +38,8 @@ export const role: Role<typeof AuditEnv> = {
         reclaimIdleMs: RECLAIM_IDLE_MS,
         gatherMs: GATHER_MS,
         trimBelow: AUDIT_GROUPS,
-        handle: metrics.counted("audit", AUDIT_GROUPS[0], recordAudit(store, partition)),
+        handle: recordAudit(store, partition),
+        count: metrics.entries("audit", AUDIT_GROUPS[0]),
         stop,
       }),
     );
