@@ -12,16 +12,21 @@ import {
   test,
 } from "bun:test";
 import { exportJWK, generateKeyPair } from "jose";
+import { signalIdIn } from "../../domain/ids.ts";
+import { accept } from "../../redis/accept.ts";
+import { route } from "../../redis/route.ts";
 import { DeskKeys } from "../../workers/desk/stored/keys.ts";
 import { formatKey, HomeKeys } from "../../redis/keys.ts";
 import { connectRedis } from "../../workers/runtime/redis-client.ts";
-import type { Redis } from "../../workers/runtime/redis.ts";
+import { run as runScript, type Redis } from "../../workers/runtime/redis.ts";
+import { CHANNEL, HOME, openChannel, PARTITIONS, PROVIDER } from "../support/copier.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { startRole } from "../support/role.ts";
 import { until } from "../support/wait.ts";
 
 setDefaultTimeout(60_000);
 
+const SIZE = { stakeCents: 500, durationSeconds: 60 };
 const SET_TO_8 =
   "its data are in 8 partitions, and this process is set for 4: set FANFARE_PARTITIONS to 8";
 
@@ -212,15 +217,29 @@ describe("a Redis that is away", () => {
     await home.restart();
   });
 
-  test("in one region holds up no other, and ends the process if it turns out to differ", async () => {
-    await setUp(farClient, 8);
-    await far.kill();
-    const regions = { here: home.url, far: far.url };
-    const role = await startRole("dispatch", {
-      ...env,
-      FANFARE_REGION_REDIS_URLS: JSON.stringify(regions),
-    });
-    await far.restart();
-    expect(await role.exited).toBe(2);
-  });
+  test.each(["dispatch", "recorder"])(
+    "in one region: the %s role works for the others, and sends it nothing if it turns out to differ",
+    async (name) => {
+      await setUp(farClient, 8);
+      await far.kill();
+      // Work for that region waits already.
+      await openChannel(client);
+      const where = { region: "far", broker: "desk", partition: 0, shard: 0 };
+      const routes = [{ ...where, version: 1, count: 1 }];
+      await runScript(client, route, { home: HOME, channel: CHANNEL, routes });
+      await runScript(client, accept, {
+        ...{ id: signalIdIn(PARTITIONS.ofChannel(CHANNEL), "0".repeat(32)), home: HOME },
+        signal: { ...{ channel: CHANNEL, symbol: "EUR/USD", contract: "CALL" }, ...SIZE },
+        ...{ sender: PROVIDER, idempotencyKey: "one", bodySha256: "0".repeat(64) },
+      });
+      const regions = JSON.stringify({ here: home.url, far: far.url });
+      const role = await startRole(name, { ...env, FANFARE_REGION_REDIS_URLS: regions });
+      await until("it works for the others", async () => {
+        return (await client.send("EXISTS", [`${HOME.links}`])) === 1;
+      });
+      await far.restart();
+      expect(await role.exited).toBe(2);
+      expect(await farClient.send("DBSIZE", [])).toBe(8);
+    },
+  );
 });
