@@ -235,7 +235,7 @@ describe("a Redis that is away", () => {
       const regions = JSON.stringify({ here: home.url, far: far.url });
       const role = await startRole(name, { ...env, FANFARE_REGION_REDIS_URLS: regions });
       await until("it works for the others", async () => {
-        return (await client.send("EXISTS", [`${HOME.links}`])) === 1;
+        return (await client.send("EXISTS", [HOME.links])) === 1;
       });
       await far.restart();
       expect(await role.exited).toBe(2);
