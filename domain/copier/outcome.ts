@@ -32,7 +32,7 @@ export const SKIP_REASONS = {
   DRAINED: "Trading was being drained: nothing new was opened.",
   NOT_OPEN: "There was no open position to close.",
   FAULT:
-    "A fault on our side kept the order from being made. Nothing was sent; the operator has the details.",
+    "A fault on our side kept the order from being made. Nothing was opened; the operator has the details.",
 } as const;
 export type SkipReason = keyof typeof SKIP_REASONS;
 

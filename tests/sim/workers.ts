@@ -52,7 +52,7 @@ export function runDispatcher(process: Process, { redis: server, partitions }: S
       connect: () => server.connect(process),
       ...{ redis: home, clock, stream: new HomeKeys(partition).signals, group: "chain" },
       ...{ consumer: process.name, batch: 100, concurrency: 1, reclaimIdleMs: RECLAIM_IDLE_MS },
-      trimBelow: GROUPS.signals,
+      ...{ trimBelow: GROUPS.signals, mostFailures: Number.POSITIVE_INFINITY },
       handle: (entries) => chain(home, partition, sign, entries),
       stop: NEVER,
     });

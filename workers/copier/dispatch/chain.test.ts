@@ -4,6 +4,9 @@ import type { ChainLink } from "../stored/events.ts";
 import { HomeKeys } from "../../../redis/keys.ts";
 import { openRedis } from "../../../tests/support/own-redis.ts";
 import type { Entry } from "../../runtime/entries.ts";
+import { connectRedis } from "../../runtime/redis-client.ts";
+import { isOutage } from "../../runtime/outage.ts";
+import { startRedis } from "../../../tests/support/redis.ts";
 import { chain } from "./chain.ts";
 
 const HOME = new HomeKeys(0);
@@ -34,9 +37,7 @@ test("two workers that each hold what the other waits for link everything, in or
   const [one, two] = [entries.filter((_, n) => n % 2 === 0), entries.filter((_, n) => n % 2 === 1)];
   for (let round = 0; round < 2; round += 1) {
     for (const each of [one, two]) {
-      await chain(redis, 0, sign, each).catch((error: unknown) => {
-        expect(String(error)).toContain("not linked yet");
-      });
+      await chain(redis, 0, sign, each);
     }
   }
   expect((await linksOf(channel)).map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4]);
@@ -64,4 +65,34 @@ test("what is no signal is told apart, and holds nothing up", async () => {
     { dead: "not an accepted signal" },
     "acked",
   ]);
+});
+
+test("a number that is missing, or a head that cannot be read, keeps its own channel waiting and no other", async () => {
+  const [gap, spoilt, whole] = ["gap", "spoilt", "whole"].map((each) => asId<ChannelId>(each)) as [
+    ...[ChannelId, ChannelId, ChannelId],
+  ];
+  await redis.send("SET", [HOME.chainHead(spoilt), "{"]);
+  const entries = [
+    ...[entryOf(gap, 1), entryOf(gap, 3), entryOf(gap, 4)],
+    ...[entryOf(spoilt, 1), entryOf(whole, 1)],
+  ].map((entry, index) => ({ ...entry, id: `${100 + index}-0` }));
+  const verdicts = await chain(redis, 0, sign, entries);
+  expect(verdicts).toEqual(["acked", "later", "later", "later", "acked"]);
+  expect((await linksOf(gap)).map(({ sequence }) => sequence)).toEqual([1]);
+
+  await chain(redis, 0, sign, [entryOf(gap, 2)]);
+  await redis.send("DEL", [HOME.chainHead(spoilt)]);
+  expect(await chain(redis, 0, sign, entries.slice(1, 4))).toEqual(["acked", "acked", "acked"]);
+});
+
+test("a Redis that is away fails the whole batch, as an outage", async () => {
+  const other = await startRedis();
+  const client = connectRedis(other.url);
+  await client.send("PING", []);
+  await other.stop();
+  const failed = chain(client, 0, sign, [entryOf(asId<ChannelId>("away"), 1)]).catch(
+    (failure: unknown) => failure,
+  );
+  client.close();
+  expect(isOutage(await failed)).toBe(true);
 });

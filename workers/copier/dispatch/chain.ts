@@ -4,6 +4,7 @@
  * every signal before it.
  */
 import { createHash } from "node:crypto";
+import { getLogger } from "@logtape/logtape";
 import { CompactSign, importJWK, type JWK } from "jose";
 import type { AcceptedSignal } from "../../../domain/copier/signal.ts";
 import { link, type EntryLink } from "./undispatched.ts";
@@ -12,6 +13,8 @@ import { HomeKeys } from "../../../redis/keys.ts";
 import type { Verdict } from "../../runtime/consume.ts";
 import type { Entry } from "../../runtime/entries.ts";
 import { crashPoint } from "../../runtime/crash-point.ts";
+import { isOutage } from "../../runtime/outage.ts";
+import { nameOf } from "../../../http/place.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 
 /** What the first link goes on from. */
@@ -46,9 +49,10 @@ interface Head {
 }
 
 /**
- * Entries of one partition. A channel whose next signal is not here yet, or
- * whose chain another worker moves, waits (`later`), and no other channel waits
- * with it: a number of a chain is never passed over.
+ * Entries of one partition. A channel whose next signal is not here yet, whose
+ * chain another worker moves, or that cannot be linked for a fault of its own
+ * waits (`later`), and no other channel waits with it: a number of a chain is
+ * never passed over.
  */
 export async function chain(
   redis: Redis,
@@ -62,19 +66,27 @@ export async function chain(
     accepted.filter((each) => each !== undefined),
     ({ signal }) => signal.channel,
   );
+  const log = getLogger(["fanfare", "chain"]).with({ partition });
   const linked = new Set<string>();
   const waiting = new Set<string>();
   for (const [channel, each] of byChannel) {
-    const head = await readHead(redis, home.chainHead(channel));
     const inOrder = each.toSorted((a, b) => a.signal.sequence - b.signal.sequence);
-    const { links, newHead, behindGap } = await linksOn(head, inOrder, sign);
-    for (const entry of behindGap) waiting.add(entry);
-    if (links.length === 0) continue;
-    const moved = { home, channel, head: head.text, newHead, links };
-    crashPoint("before-link");
-    const isLinked = await run(redis, link, moved);
-    crashPoint("after-link");
-    for (const { entry } of links) (isLinked ? linked : waiting).add(entry);
+    try {
+      const head = await readHead(redis, home.chainHead(channel));
+      const { links, newHead, behindGap } = await linksOn(head, inOrder, sign);
+      for (const entry of behindGap) waiting.add(entry);
+      if (links.length === 0) continue;
+      const moved = { home, channel, head: head.text, newHead, links };
+      crashPoint("before-link");
+      const isLinked = await run(redis, link, moved);
+      crashPoint("after-link");
+      for (const { entry } of links) (isLinked ? linked : waiting).add(entry);
+    } catch (error) {
+      // A store that is away is away for every channel.
+      if (isOutage(error)) throw error;
+      log.error("the chain of {channel} cannot go on: {error}", { channel, error: nameOf(error) });
+      for (const { entry } of each) waiting.add(entry.id);
+    }
   }
   return entries.map(({ id }, index) => {
     if (accepted[index] === undefined) return { dead: "not an accepted signal" };
@@ -127,12 +139,13 @@ async function linksOn(head: Head, accepted: readonly Accepted[], sign: Sign): P
 function acceptedOf(entry: Entry): Accepted | undefined {
   const signal = parseSignal(entry);
   const bodySha256 = entry.fields.get("sha256");
-  return signal && bodySha256 !== undefined ? { entry, signal, bodySha256 } : undefined;
+  const isSignal = typeof signal?.channel === "string" && Number.isSafeInteger(signal.sequence);
+  return isSignal && bodySha256 !== undefined ? { entry, signal, bodySha256 } : undefined;
 }
 
-function parseSignal(entry: Entry): AcceptedSignal | undefined {
+function parseSignal(entry: Entry): AcceptedSignal | null | undefined {
   try {
-    return JSON.parse(entry.fields.get("signal") ?? "") as AcceptedSignal;
+    return JSON.parse(entry.fields.get("signal") ?? "") as AcceptedSignal | null;
   } catch {
     // Not JSON: it is a dead letter.
     return undefined;

@@ -32,6 +32,8 @@ export const role: Role<typeof DispatchEnv> = {
           reclaimIdleMs: 10_000,
           gatherMs: GATHER_MS,
           trimBelow: GROUPS.signals,
+          // A number that is left out breaks the proof of all that follow.
+          mostFailures: Number.POSITIVE_INFINITY,
           handle: (entries) => chain(home, partition, sign, entries),
           count: metrics.entries("signals", CHAIN_GROUP),
           stop,

@@ -6,8 +6,8 @@
 import { parseJob } from "../../../redis/job.ts";
 import type { Entry } from "../../runtime/entries.ts";
 import { run } from "../../runtime/redis.ts";
-import { abandon, type Intents } from "../stored/intents.ts";
-import { snapshotOf } from "./decisions.ts";
+import { abandon } from "../stored/intents.ts";
+import { missingOf, snapshotOf, withoutSending } from "./decisions.ts";
 import { NOTHING_PLACED, reportJob, type FanOut } from "./fan-out.ts";
 
 export async function abandonJob(parts: FanOut, entry: Entry): Promise<"acked" | undefined> {
@@ -15,33 +15,19 @@ export async function abandonJob(parts: FanOut, entry: Entry): Promise<"acked" |
   if (typeof job === "string") return undefined;
   const { redis, roster, partition, clock } = parts;
   const { members } = await roster.shardOf(partition, job, true);
-  const snapshot = snapshotOf(job, members);
-  const decidedAtMs = clock.nowMs();
-  const skipped: Intents = {
-    decidedAtMs,
-    orders: [],
-    skips: snapshot.map(({ subscription, account }) => [subscription, account, "FAULT"]),
-  };
-  const reply = await run(redis, abandon, { partition, job, intents: skipped });
+  const counted = [...snapshotOf(job, members), ...missingOf(job, members)];
+  const nothing = { decidedAtMs: clock.nowMs(), orders: [], skips: [] };
+  const none = { intents: nothing, reservations: [] };
+  const { intents: skipped } = withoutSending(none, job, counted, false);
+  const { intents: asked } = withoutSending(none, job, counted, true);
+  const reply = await run(redis, abandon, { partition, job, intents: skipped, asked });
   if (reply.kind === "over") return undefined;
   if (reply.kind === "new") {
     await reportJob(parts, job, entry, skipped, NOTHING_PLACED);
     return "acked";
   }
   // What was intended before is known, or lost with an earlier run of this Redis.
-  const intents: Intents =
-    reply.kind === "known"
-      ? reply.intents
-      : {
-          decidedAtMs,
-          orders: snapshot.map(({ subscription, account }) => [
-            subscription,
-            account,
-            0,
-            { askOnly: "FAULT" },
-          ]),
-          skips: [],
-        };
+  const intents = reply.kind === "known" ? reply.intents : asked;
   const outcomes = intents.orders.map(
     ([, , stakeCents]) => ({ kind: "unknown", stakeCents }) as const,
   );

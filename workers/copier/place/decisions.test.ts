@@ -5,7 +5,7 @@ import { memberOf } from "../../../tests/support/members.ts";
 import { acceptedOpen, jobOf, signalIdOf } from "../../../tests/support/signals.ts";
 import type { Halts, HaltState } from "../stored/halt.ts";
 import type { RosterMember } from "../stored/roster.ts";
-import { decideAll, snapshotOf } from "./decisions.ts";
+import { decideAll, missingOf, snapshotOf, withoutSending } from "./decisions.ts";
 
 const SIGNAL = acceptedOpen();
 const NOW_MS = SIGNAL.acceptedAtMs + 5;
@@ -49,6 +49,53 @@ describe("a job's snapshot", () => {
       firsts.add(String(snapshot[0]?.subscription));
     }
     expect(firsts.size).toBeGreaterThan(7);
+  });
+});
+
+describe("who is missing from a job's snapshot, by its count (P5)", () => {
+  const gone = memberOf("gone", { turns: [], isUnreadable: true });
+  const missing = (count: number, ...members: RosterMember[]) =>
+    missingOf({ version: 5, count }, members).map(({ subscription }) => String(subscription));
+
+  test("is nobody where as many are seated as were counted, whoever came later", () => {
+    expect(missing(1, memberOf("ann"), memberOf("late", { turns: [6] }), gone)).toEqual([]);
+  });
+
+  test("is first who cannot be read at all, then who was written anew, the earliest first", () => {
+    const members = [
+      memberOf("ann"),
+      memberOf("later", { turns: [9] }),
+      memberOf("anew", { turns: [8] }),
+      memberOf("left", { turns: [6, 7] }),
+      gone,
+    ];
+    expect(missing(3, ...members)).toEqual(["gone", "anew"]);
+    expect(missing(9, ...members)).toEqual(["gone", "anew", "later"]);
+  });
+
+  test("is skipped with a reason, and only asked about where an order may have been sent", () => {
+    const none = { intents: { decidedAtMs: 1, orders: [], skips: [] }, reservations: [] };
+    const job = jobOf(SIGNAL);
+    expect(withoutSending(none, job, [gone], false).intents).toMatchObject({
+      orders: [],
+      skips: [["gone", "gone-acct", "FAULT"]],
+    });
+    expect(withoutSending(none, job, [gone], true).intents).toMatchObject({
+      orders: [["gone", "gone-acct", SIGNAL.stakeCents, { askOnly: "FAULT" }]],
+      skips: [],
+    });
+  });
+});
+
+test("a follower whose row cannot be read is only asked about where an order may have been sent", () => {
+  const members = [memberOf("ann", { plan: {}, isUnreadable: true })];
+  expect(decided(members).intents).toMatchObject({
+    orders: [],
+    skips: [["ann", "ann-acct", "FAULT"]],
+  });
+  expect(decided(members, { facts: { maybeSent: true } }).intents).toMatchObject({
+    orders: [["ann", "ann-acct", SIGNAL.stakeCents, { askOnly: "FAULT" }]],
+    skips: [],
   });
 });
 

@@ -1,4 +1,5 @@
 /** One job from its stream to its outcomes: decide → intend → place → report. */
+import { getLogger } from "@logtape/logtape";
 import type { Facts } from "../../../domain/copier/decide.ts";
 import { countOutcomes } from "../../../domain/copier/outcome.ts";
 import type { CopyOutcome, OutcomesEvent } from "../stored/events.ts";
@@ -15,7 +16,7 @@ import type { Entry } from "../../runtime/entries.ts";
 import { crashPoint } from "../../runtime/crash-point.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 import { batchesOf, inOrder } from "./batches.ts";
-import { decideAll, snapshotOf, type Decided } from "./decisions.ts";
+import { decideAll, missingOf, snapshotOf, withoutSending, type Decided } from "./decisions.ts";
 import { factsOf } from "./facts.ts";
 import { edge, placeGated, type GateParts } from "./gate.ts";
 import type { LayerCache } from "./layer-cache.ts";
@@ -90,6 +91,9 @@ async function placeAll(
   };
 }
 
+/** After its deadline a job waits this long for its roster, only so that everyone it counted can be named. */
+const REBUILT_WITHIN_MS = 30_000;
+
 interface Intended extends Pick<History, "maybeSent"> {
   readonly intents: Intents;
   readonly members: readonly RosterMember[];
@@ -109,18 +113,29 @@ async function writeIntents(
       parts.halts.of(partition, fresh),
       parts.layers.of(partition, job.signal, fresh),
     ]);
-    // Until the deadline it may still be rebuilt; afterwards everyone who is known is told that it was too late.
-    if (shard.isBehind && clock.nowMs() <= job.signal.deadlineMs) {
+    const snapshot = snapshotOf(job, parts.layers.membersUnder(layers, shard.members));
+    // Nearly always nobody is missing, and nothing is looked for.
+    const missing = snapshot.length < job.count ? missingOf(job, shard.members) : [];
+    const unnamed = Math.max(job.count - snapshot.length - missing.length, 0);
+    if (shard.isBehind || shard.hasUnreadable || missing.length > 0 || unnamed > 0) {
       await askForRoster(parts, job);
+    }
+    // Until the deadline it may still be rebuilt; afterwards everyone who is known is told that it was too late.
+    const waitsMs = unnamed > 0 ? REBUILT_WITHIN_MS : 0;
+    if (shard.isBehind && clock.nowMs() <= job.signal.deadlineMs + waitsMs) {
       return "roster is behind";
     }
-    const snapshot = snapshotOf(job, parts.layers.membersUnder(layers, shard.members));
     const facts: Facts = overtaken
       ? { ...overtaken, nowMs: clock.nowMs() }
       : await factsOf(parts, job, snapshot);
     // Each of them may have been sent an order at the acceptance, whatever holds now.
     const asOf = older ? asOfAcceptance(job, facts) : facts;
-    const decided: Decided = decideAll(job, snapshot, halts, asOf);
+    const decided: Decided = withoutSending(
+      decideAll(job, snapshot, halts, asOf),
+      job,
+      missing,
+      older,
+    );
     crashPoint("after-decide");
     const reply: IntendReply = await run(redis, intend, {
       partition,
@@ -135,12 +150,21 @@ async function writeIntents(
     crashPoint("after-intend");
     const { intents } = decided;
     const { members } = shard;
+    if (reply.kind === "new") noteMissing(job, missing.length, unnamed);
     if (reply.kind === "new") return { intents, maybeSent: older, members };
     if (reply.kind === "known") return { intents: reply.intents, maybeSent: true, members };
     if (reply.kind === "over") return undefined;
     older ||= reply.kind === "older";
     overtaken = overtakenBy(reply, facts);
   }
+}
+
+function noteMissing({ signal, broker, shard }: Job, missing: number, unnamed: number): void {
+  if (missing === 0 && unnamed === 0) return;
+  getLogger(["fanfare", "broker"]).error(
+    "the roster lost followers of signal {signal}: {missing} end as FAULT, {unnamed} cannot be named",
+    { signal: signal.id, broker, shard, missing, unnamed },
+  );
 }
 
 /** The records API, which has what is missing, looks at this several times a second. */

@@ -1,4 +1,7 @@
 /** What cannot be read or decided costs no other copy its order, and every copy ends (P5). */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import {
   afterAll,
   afterEach,
@@ -24,6 +27,8 @@ import {
 import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
 import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
 import { until } from "../../../tests/support/wait.ts";
+import { openSqliteRecords } from "../../records/sqlite/open.ts";
+import { checkRequested } from "../roster/requested.ts";
 
 setDefaultTimeout(40_000);
 
@@ -103,6 +108,57 @@ test("a job whose roster version was lost waits for the roster, asks for it, and
     [TWO.id]: ["placed"],
     [THREE.id]: ["placed"],
   });
+});
+
+test("a row of which nothing can be read ends as skipped by the job's count, and nobody else", async () => {
+  const row = (await copier.redis.send("HGET", [ROWS, TWO.id])) as string;
+  await copier.redis.send("HSET", [ROWS, TWO.id, "[1,["]);
+  await worker?.stop();
+  worker = await startRole("broker", { ...desk.env, FANFARE_CONSUMER: "worker" });
+  const id = await copier.send();
+  expect(await outcomesOf(id)).toEqual({
+    [ONE.id]: ["placed"],
+    [TWO.id]: ["skipped: FAULT"],
+    [THREE.id]: ["placed"],
+  });
+  // And the records are asked for the row.
+  expect(await copier.redis.send("SISMEMBER", [REGION.rostersBehind, CHANNEL])).toBe(1);
+  await copier.redis.send("HSET", [ROWS, TWO.id, row]);
+});
+
+test("whoever a region lost with the tail of its roster ends as skipped once the records have rebuilt it, and is copied again from the next signal on", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "fanfare-faults-"));
+  const records = openSqliteRecords(folder);
+  const targets = {
+    ...{ home: copier.redis, regions: new Map([["local", copier.redis]]) },
+    partitions: PARTITIONS,
+  };
+  await records.subscriptions.putNewer(
+    [ONE, TWO, THREE].map(({ id: _id, ...rest }) => ({ _id, ...rest, outbox: false })),
+  );
+  const before = (await copier.redis.send("HGETALL", [HEAD])) as Record<string, string>;
+  const lost = String(Number(before["version:0"]) - 1);
+  await copier.redis.send("HDEL", [ROWS, TWO.id]);
+  await copier.redis.send("HDEL", [REGION.rosterSeats(CHANNEL, "desk"), TWO.id]);
+  await copier.redis.send("HSET", [HEAD, "version", lost, "version:0", lost, "count:0", "2"]);
+  await worker?.stop();
+  worker = await startRole("broker", { ...desk.env, FANFARE_CONSUMER: "worker" });
+  await copier.redis.send("DEL", [REGION.rostersBehind]);
+  const id = await copier.send();
+  await until("the roster is asked for and checked", async () => {
+    return (await checkRequested(records, targets, copier.redis)) > 0;
+  });
+  expect(await outcomesOf(id)).toEqual({
+    [ONE.id]: ["placed"],
+    [TWO.id]: ["skipped: FAULT"],
+    [THREE.id]: ["placed"],
+  });
+  const placed = ["placed"];
+  expect(await outcomesOf(await copier.send())).toEqual({
+    ...{ [ONE.id]: placed, [TWO.id]: placed, [THREE.id]: placed },
+  });
+  await records.close();
+  rmSync(folder, { recursive: true });
 });
 
 test("where the roster does not come in time, all are told that it was too late", async () => {

@@ -59,6 +59,14 @@ describe("a job may have to close", () => {
     expect(Object.keys(rest).toSorted()).toEqual(["bob", "carl"]);
   });
 
+  test("also who is on the roster anew after a loss, up to the count of then, where the intents are lost", () => {
+    const left = MEMBERS.filter(({ subscription }) => String(subscription) !== "ann");
+    expect(Object.keys(found(JOB, undefined, left)).toSorted()).toEqual(["bob", "carl", "dora"]);
+    expect(Object.keys(found({ ...JOB, count: 2 }, undefined, left)).toSorted()).toEqual([
+      ...["bob", "carl"],
+    ]);
+  });
+
   test("nobody where no route led here", () => {
     expect(found({ ...JOB, count: 0 }, INTENTS, MEMBERS)).toEqual({});
   });

@@ -13,6 +13,7 @@ import {
 import type { CloseJob } from "../../../redis/close-job.ts";
 import type { Intents } from "../stored/intents.ts";
 import { wasSeated, type RosterMember } from "../stored/roster.ts";
+import { missingOf } from "./decisions.ts";
 import type { ClosingOrder } from "../brokers/port.ts";
 
 export interface Position extends ClosingOrder {
@@ -49,6 +50,9 @@ export function positionsOf(
     for (const member of members) {
       if (wasSeated(member, version)) put(member.subscription, member.account);
     }
+    // What was intended names everyone; without it, those count too whom the roster lost and shows anew.
+    const missing = intents ? [] : missingOf({ version, count }, members);
+    for (const { subscription, account } of missing) put(subscription, account);
     for (const [subscription, account] of intents?.skips ?? []) {
       put(subscription, account, { isNever: true });
     }

@@ -17,6 +17,8 @@ export interface RosterShard {
   readonly version: number;
   /** The Redis lost the version that the job names: the roster is as it was before, until it is rebuilt. */
   readonly isBehind?: true;
+  /** Some rows cannot be read; the check that the records API makes on request writes them anew. */
+  readonly hasUnreadable?: true;
   readonly members: readonly RosterMember[];
 }
 
@@ -61,9 +63,11 @@ export class RosterCache {
       this.#redis.send("HGET", [head, `version:${job.shard}`]) as Promise<string | null>,
       this.#redis.send("HGETALL", [rows]) as Promise<Record<string, string>>,
     ]);
-    const shard = {
+    const members = parseRosterShard(Object.entries(flat).flat());
+    const shard: RosterShard = {
       version: Number(version ?? 0),
-      members: parseRosterShard(Object.entries(flat).flat()),
+      ...(members.some(({ isUnreadable }) => isUnreadable) && { hasUnreadable: true }),
+      members,
     };
     return shard.version < job.version ? { ...shard, isBehind: true } : shard;
   }

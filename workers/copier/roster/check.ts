@@ -25,7 +25,8 @@ import {
   type Targets,
 } from "./projector.ts";
 import { pruneRosters } from "./prune.ts";
-import type { Redis } from "../../runtime/redis.ts";
+import { raiseShard } from "./raise-shard.ts";
+import { run, type Redis } from "../../runtime/redis.ts";
 
 export interface RosterCheck {
   readonly channels: number;
@@ -93,22 +94,58 @@ export async function checkRoster(records: Records, targets: Targets): Promise<R
   return check;
 }
 
-/** One channel's subscriptions and routes, as far as Redis lacks what the records have. */
+/**
+ * One channel's roster and routes, as far as Redis lacks what the records have.
+ * Afterwards each shard has at least the version that its route names: a job
+ * that waits for that version goes on, as nothing more is to come.
+ */
 export async function checkChannel(
   records: Records,
   targets: Targets,
   channel: ChannelId,
 ): Promise<number> {
   let projected = 0;
+  const known: Known = new Map();
   for await (const some of chunks(records.subscriptions.each({ channel }))) {
+    for (const each of some) remember(known, targets, each);
     projected += await projectSubscriptions(records, targets, some);
   }
+  const left = await leaveStrangersOfChannel(records, targets, known, channel);
   const rerouted = await mendRoutes(targets, channel);
   getLogger(["fanfare", "roster"]).info(
-    "the roster of {channel} was behind: {projected} projected, {rerouted} rerouted",
-    { channel, projected, rerouted },
+    "the roster of {channel} was behind: {projected} projected, {left} left, {rerouted} rerouted",
+    { channel, projected, left, rerouted },
   );
   return projected;
+}
+
+async function leaveStrangersOfChannel(
+  records: Records,
+  targets: Targets,
+  known: Known,
+  channel: ChannelId,
+): Promise<number> {
+  const rosters = new Map<string, Roster>();
+  for (const { region, partition, broker } of await readRoutes(targets, channel)) {
+    const roster = { region, partition, broker, channel };
+    rosters.set(keyOf(roster), roster);
+  }
+  let left = 0;
+  for (const roster of rosters.values()) {
+    const redis = targets.regions.get(roster.region);
+    if (!redis) continue;
+    const key = new RegionKeys(roster.partition).rosterSeats(channel, roster.broker);
+    for await (const seats of scan(redis, "HSCAN", [key], ["COUNT", "1000"])) {
+      left += await leaveStrangersOf(records, targets, known, roster, redis, seats);
+    }
+  }
+  return left;
+}
+
+async function readRoutes({ home, partitions }: Targets, channel: ChannelId): Promise<Route[]> {
+  const key = new HomeKeys(partitions.ofChannel(channel)).routes(channel);
+  const stored = (await home.send("HGETALL", [key])) as Record<string, string>;
+  return parseRoutes(Object.entries(stored).flat());
 }
 
 /** Roster → the subscriptions that the records have in it. */
@@ -201,22 +238,20 @@ async function leaveStrangersOf(
   );
 }
 
-/** A shard that is gone is routed with nobody in it, above the version that its route still names. */
+/**
+ * A shard that is gone or below the version that its route names has lost that
+ * version, and is as the records say by now: it is raised above it. A shard in
+ * a region that is not ours is routed with nobody in it.
+ */
 async function mendRoutes(targets: Targets, channel: ChannelId): Promise<number> {
-  const { home, regions, partitions } = targets;
-  const key = new HomeKeys(partitions.ofChannel(channel)).routes(channel);
-  const stored = (await home.send("HGETALL", [key])) as Record<string, string>;
   const mended: Route[] = [];
-  for (const route of parseRoutes(Object.entries(stored).flat())) {
-    const head = new RegionKeys(route.partition).rosterHead(channel, route.broker);
-    const fields = [`version:${route.shard}`, `count:${route.shard}`];
-    const [version = null, count = null] = ((await regions
-      .get(route.region)
-      ?.send("HMGET", [head, ...fields])) ?? []) as (string | null)[];
-    if (version === null) mended.push({ ...route, version: route.version + 1, count: 0 });
-    else if (Number(version) !== route.version || Number(count) !== route.count) {
-      mended.push({ ...route, version: Number(version), count: Number(count) });
-    }
+  for (const route of await readRoutes(targets, channel)) {
+    const { region, partition, broker, shard, version: routed } = route;
+    const redis = targets.regions.get(region);
+    const { version, count } = redis
+      ? await run(redis, raiseShard, { partition, broker, channel, shard, routed })
+      : { version: routed + 1, count: 0 };
+    if (version !== routed || count !== route.count) mended.push({ ...route, version, count });
   }
   return await writeRoutes(targets, channel, mended);
 }

@@ -30,9 +30,10 @@ if below then
   for i = 1, #flat, 2 do
     local version, found, payload = string.match(flat[i + 1], '^%[(%d+),%[([%d,]*)%],(.*)%]$')
     local turns, first = {}, 1
-    for turn in string.gmatch(found, '%d+') do turns[#turns + 1] = turn end
+    -- A row that cannot be read is written anew by the check, and forgotten later.
+    for turn in string.gmatch(found or '', '%d+') do turns[#turns + 1] = turn end
     while turns[first + 1] and tonumber(turns[first + 1]) <= below do first = first + 2 end
-    if first > #turns then
+    if found and first > #turns then
       redis.call('HDEL', rows, flat[i])
       redis.call('HDEL', KEYS[2], flat[i])
       removed = removed + 1

@@ -23,22 +23,23 @@ export async function followRosterRequests(
   stop: AbortSignal,
 ): Promise<void> {
   const log = getLogger(["fanfare", "roster"]);
-  while (!stop.aborted) {
-    for (const [region, redis] of targets.regions) {
-      if (stop.aborted) return;
-      await checkRequested(records, targets, redis).catch((error: unknown) => {
-        // The request stays where it is, and no other region waits for this one.
-        log.warn("rosters of {region} could not be checked: {error}", {
-          region,
-          error: nameOf(error),
+  // Each region by itself: one that is away keeps no other waiting.
+  await Promise.all(
+    [...targets.regions].map(async ([region, redis]) => {
+      while (!stop.aborted) {
+        await checkRequested(records, targets, redis).catch((error: unknown) => {
+          log.warn("{region} could not be asked which rosters are behind: {error}", {
+            region,
+            error: nameOf(error),
+          });
         });
-      });
-    }
-    await clock.sleep(EVERY_MS);
-  }
+        await clock.sleep(EVERY_MS);
+      }
+    }),
+  );
 }
 
-/** Answers how many channels were checked. */
+/** Answers how many channels were checked. One that cannot be keeps its request, and no other waiting. */
 export async function checkRequested(
   records: Records,
   targets: Targets,
@@ -48,16 +49,23 @@ export async function checkRequested(
   const requested = (await Promise.all(
     keys.map((key) => redis.send("SMEMBERS", [key])),
   )) as string[][];
-  const channels = new Set(requested.flat() as ChannelId[]);
-  for (const channel of channels) {
+  let checked = 0;
+  for (const channel of new Set(requested.flat() as ChannelId[])) {
     // Taken first: a request that comes meanwhile is one more.
     await Promise.all(keys.map((key) => redis.send("SREM", [key, channel])));
     try {
       await checkChannel(records, targets, channel);
+      checked += 1;
     } catch (error) {
+      getLogger(["fanfare", "roster"]).error(
+        "the roster of {channel} could not be checked: {error}",
+        {
+          channel,
+          error: nameOf(error),
+        },
+      );
       await redis.send("SADD", [keys[0] ?? "", channel]);
-      throw error;
     }
   }
-  return channels.size;
+  return checked;
 }

@@ -111,6 +111,61 @@ test("a roster that lost its last change is brought back as soon as a worker ask
   expect(await checkRequested(records, targets, redis)).toBe(0);
 });
 
+test("a roster that a worker found behind is as the records say, above every version that a route names", async () => {
+  await record(many(10));
+  await flushOutbox(records, targets);
+  const [route, other] = await readRoutes();
+  if (!route || !other) throw new Error("both partitions are routed to");
+  const keys = new RegionKeys(route.partition);
+  const head = keys.rosterHead(channel, route.broker);
+  const rows = keys.rosterShard(channel, route.broker, route.shard);
+  const [spoilt = "", lost = ""] = await seated(route);
+  // One row is lost, another is nothing that can be read, and of the versions the last is gone.
+  await redis.send("HDEL", [rows, lost]);
+  await redis.send("HDEL", [keys.rosterSeats(channel, route.broker), lost]);
+  await redis.send("HSET", [rows, spoilt, "[1,["]);
+  await redis.send("HSET", [head, `version:${route.shard}`, "1", `count:${route.shard}`, "1"]);
+  const wanted = (await redis.send("HGETALL", [head])) as Record<string, string>;
+  expect(Number(wanted[`version:${route.shard}`])).toBeLessThan(route.version);
+  await redis.send("SADD", [keys.rostersBehind, channel]);
+  expect(await checkRequested(records, targets, redis)).toBe(1);
+  expect(await checkRequested(records, targets, redis)).toBe(0);
+  const mended = (await readRoutes()).find(({ partition }) => partition === route.partition);
+  expect(mended?.version).toBeGreaterThan(route.version);
+  expect(mended?.count).toBe(route.count);
+  if (mended) expect(await seated(mended)).toHaveLength(route.count);
+});
+
+test("a shard whose lost version has nothing more to come is raised above what its route names", async () => {
+  await record(many(10));
+  await flushOutbox(records, targets);
+  const [route] = await readRoutes();
+  if (!route) throw new Error("nobody is routed to");
+  const keys = new RegionKeys(route.partition);
+  const head = keys.rosterHead(channel, route.broker);
+  const before = String(route.version - 1);
+  await redis.send("HSET", [head, "version", before, `version:${route.shard}`, before]);
+  await redis.send("SADD", [keys.rostersBehind, channel]);
+  expect(await checkRequested(records, targets, redis)).toBe(1);
+  const version = await redis.send("HGET", [head, `version:${route.shard}`]);
+  expect(Number(version)).toBeGreaterThanOrEqual(route.version);
+  expect(await readRoutes()).toContainEqual({ ...route, version: Number(version) });
+});
+
+test("a channel that cannot be checked keeps its request, and no other waiting", async () => {
+  const [bad, good] = ["bad", "good"].map((each) => asId<ChannelId>(each)) as [
+    ChannelId,
+    ChannelId,
+  ];
+  await record([elsewhere("b", bad), elsewhere("g", good)]);
+  await flushOutbox(records, targets);
+  const keys = new RegionKeys(0);
+  await redis.send("SET", [new HomeKeys(targets.partitions.ofChannel(bad)).routes(bad), "no hash"]);
+  await redis.send("SADD", [keys.rostersBehind, bad, good]);
+  expect(await checkRequested(records, targets, redis)).toBe(1);
+  expect(await redis.send("SMEMBERS", [keys.rostersBehind])).toEqual([bad]);
+});
+
 test("an older version of a subscription never overwrites a newer", async () => {
   await project(one("s", 3, "paused"));
   expect(await projectSubscriptions(records, targets, [one("s", 2, "active")])).toBe(0);

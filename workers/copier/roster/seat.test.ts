@@ -97,6 +97,38 @@ describe("a subscription", () => {
   });
 });
 
+describe("a row that cannot be read", () => {
+  const spoil = (index: number, text: string) =>
+    redis.send("HSET", REGION.rosterShard(CHANNEL, "desk", 0), followerOf(index).id, text);
+
+  test("is written anew by the version that the records have, and the shard is counted again", async () => {
+    await set(...[1, 2, 3].map((index) => followerOf(index)));
+    await leave(3, 2);
+    await spoil(1, "[1,[");
+    const { changed, shards } = await join(1);
+    expect(changed).toBe(1);
+    expect(shards).toMatchObject([{ shard: 0, count: 2 }]);
+    expect(await members(shards[0]?.version ?? 0)).toEqual(["sub-0001", "sub-0002"]);
+  });
+
+  test("that is not whole keeps its turns where they can be read, and nobody is counted twice", async () => {
+    const first = (await set(followerOf(1), followerOf(2))).shards[0]?.version ?? 0;
+    const whole = await redis.hash(REGION.rosterShard(CHANNEL, "desk", 0));
+    await spoil(1, whole[followerOf(1).id]?.slice(0, -1) ?? "");
+    expect((await join(1)).shards).toMatchObject([{ shard: 0, count: 2 }]);
+    expect(await members(first)).toEqual(["sub-0001", "sub-0002"]);
+    expect((await rows())[0]).toMatchObject({ subscriptionVersion: 1, turns: [first] });
+  });
+
+  test("or that is gone, of one who left meanwhile, is counted no more", async () => {
+    await set(followerOf(1), followerOf(2));
+    await redis.send("HDEL", REGION.rosterShard(CHANNEL, "desk", 0), followerOf(1).id);
+    const { shards } = await leave(1, 2);
+    expect(shards).toMatchObject([{ shard: 0, count: 1 }]);
+    expect(await members(shards[0]?.version ?? 0)).toEqual(["sub-0002"]);
+  });
+});
+
 describe("a roster", () => {
   test("has shards of bounded size, and every member in one of them", async () => {
     const { shards } = await set(...Array.from({ length: 10 }, (_, index) => followerOf(index)));

@@ -68,6 +68,17 @@ local function open_shard()
   return open
 end
 
+-- A row that cannot be read does not say whether it counts, so the others are counted.
+local function count_again(shard)
+  local count = 0
+  for _, row in ipairs(redis.call('HVALS', prefix .. shard)) do
+    local row_turns = string.match(row, '^%[%d+,%[([%d,]+)%],')
+    local _, commas = string.gsub(row_turns or ',', ',', '')
+    if commas % 2 == 0 then count = count + 1 end
+  end
+  counts[shard] = count
+end
+
 -- No job lives long enough to name a version from before this many comings and goings.
 local function add_turn(turns)
   turns[#turns + 1] = version_text
@@ -82,10 +93,13 @@ for i = 2, #ARGV, 4 do
   local shard = seats[subscription]
   local turns, known = {}, 0
   if shard then
-    local row = redis.call('HGET', prefix .. shard, subscription)
-    local row_version, row_turns = string.match(row, '^%[(%d+),%[([%d,]*)%],')
-    known = tonumber(row_version)
-    for turn in string.gmatch(row_turns, '%d+') do turns[#turns + 1] = turn end
+    local row = redis.call('HGET', prefix .. shard, subscription) or ''
+    local row_version, row_turns, row_payload = string.match(row, '^%[(%d+),%[([%d,]*)%],(.*)%]$')
+    -- A row that is not whole is written anew, whatever version it names; its turns hold if they can be read.
+    known = row_payload and string.match(row_payload, '^%[.*%]$') and tonumber(row_version) or -1
+    row_turns = row_turns or string.match(row, '^%[%d+,%[([%d,]+)%],')
+    if not row_turns then count_again(shard) end
+    for turn in string.gmatch(row_turns or '', '%d+') do turns[#turns + 1] = turn end
   end
   local seated = #turns % 2 == 1
   if sub_version > known and (shard or wanted) then

@@ -7,6 +7,7 @@ import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scrip
 import { acceptedOpen, jobOf } from "../../../tests/support/signals.ts";
 import type { OrderReservation } from "./caps.ts";
 import {
+  abandon,
   intend,
   parseStoredJob,
   STORED_JOB_FIELDS,
@@ -117,6 +118,11 @@ describe("what was decided under something that has changed is stale", () => {
     expect(await refused({})).toEqual({ kind: "stale" });
   });
 
+  test("but not a roster that was never there: a job does not come again for ever", async () => {
+    await redis.send("DEL", REGION.rosterHead(acceptedOpen().channel, "desk"));
+    expect(await send({ shardVersion: 0 })).toEqual({ kind: "new" });
+  });
+
   test("halts (P4)", async () => {
     await redis.send("HSET", REGION.halts, "platform", "halt", "version", "12");
     expect(await refused({})).toEqual({ kind: "stale" });
@@ -138,6 +144,29 @@ describe("a job whose signal is older than its Redis' run", () => {
 
   test("is written once it was decided as of its acceptance", async () => {
     expect(await send({ job: young(-60_000), older: true })).toEqual({ kind: "new" });
+  });
+});
+
+describe("a job that is abandoned", () => {
+  const asked = intents([ANN, ACCOUNT, 100, { askOnly: "FAULT" }]);
+  const give = (job = young()) =>
+    redis.run(abandon, { partition: 0, job, intents: intents(), asked });
+
+  test("is found by others as one of which no order leaves", async () => {
+    expect(await give()).toEqual({ kind: "new" });
+    expect(await send()).toEqual({ kind: "known", intents: intents() });
+  });
+
+  test("leaves the intents of before as they are", async () => {
+    await send();
+    expect(await give()).toEqual({ kind: "known", intents: intents([ANN, ACCOUNT, 100]) });
+    await redis.send("HSET", keyOf(argsOf()), "outcomes", "1");
+    expect(await give()).toEqual({ kind: "over" });
+  });
+
+  test("and may have been sent before this Redis' run is asked about, also once it comes again", async () => {
+    expect(await give(young(-60_000))).toEqual({ kind: "older" });
+    expect(await give(young(-60_000))).toEqual({ kind: "known", intents: asked });
   });
 });
 

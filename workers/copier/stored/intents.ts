@@ -45,6 +45,8 @@ export interface AbandonArgs {
   readonly job: Job;
   /** What is written where nothing was: no order of it leaves. */
   readonly intents: Intents;
+  /** What is written where that may have been forgotten: the broker is asked about each. */
+  readonly asked: Intents;
 }
 
 export type AbandonReply = Extract<IntendReply, { kind: "new" | "known" | "over" | "older" }>;
@@ -55,10 +57,10 @@ ${LUA_RUN_SINCE}
 local intents, outcomes = unpack(redis.call('HMGET', KEYS[1], 'intents', 'outcomes'))
 if outcomes then return {'over'} end
 if intents then return {'known', intents} end
-redis.call('HSET', KEYS[1], 'intents', ARGV[1])
+local is_older = tonumber(ARGV[3]) - ${CLOCK_SKEW_MS} <= run_since(KEYS[2])
+redis.call('HSET', KEYS[1], 'intents', is_older and ARGV[4] or ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-if tonumber(ARGV[3]) - ${CLOCK_SKEW_MS} <= run_since(KEYS[2]) then return {'older'} end
-return {'new'}
+return {is_older and 'older' or 'new'}
 `;
 
 /**
@@ -73,10 +75,11 @@ export const abandon: Script<AbandonArgs, AbandonReply> = {
     const region = new RegionKeys(partition);
     return [region.job(signal.id, broker, shard), region.run];
   },
-  args: ({ job: { signal }, intents }) => [
+  args: ({ job: { signal }, intents, asked }) => [
     JSON.stringify(intents),
     String(keptMs(signal)),
     String(signal.acceptedAtMs),
+    JSON.stringify(asked),
   ],
   reply(raw) {
     const [kind, more] = asList(raw);
@@ -131,7 +134,7 @@ ${LUA_RUN_SINCE}
 local intents, outcomes = unpack(redis.call('HMGET', KEYS[1], 'intents', 'outcomes'))
 if outcomes then return {'over'} end
 if intents then return {'known', intents} end
-if redis.call('HGET', KEYS[2], 'version:' .. ARGV[1]) ~= ARGV[2] then return {'stale'} end
+if (redis.call('HGET', KEYS[2], 'version:' .. ARGV[1]) or '0') ~= ARGV[2] then return {'stale'} end
 if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[4] then return {'stale'} end
 if (redis.call('HGET', KEYS[7], 'version') or '0') ~= ARGV[8] then return {'stale'} end
 if ARGV[7] == '0' and tonumber(ARGV[6]) - ${CLOCK_SKEW_MS} <= run_since(KEYS[6]) then return {'older'} end

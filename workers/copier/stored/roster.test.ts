@@ -40,3 +40,21 @@ test("what comes and goes later changes no snapshot of before", () => {
     }),
   );
 });
+
+test("a row that cannot be read takes none of the others with it, and says what it still can", () => {
+  const whole = row([7]);
+  const spoilt = [
+    ...[whole.slice(0, -1), "[1,[", "null", "[3,[7],[]]", "[3,7,{}]"],
+    '[3,[7],["acct","active",9,null,"alice"]]',
+  ];
+  const flat = spoilt.flatMap((text, index) => [`s${index}`, text]);
+  const members = parseRosterShard([...flat, "whole", whole]);
+  expect(members.map(({ isUnreadable = false }) => isUnreadable)).toEqual([
+    ...spoilt.map(() => true),
+    false,
+  ]);
+  expect(members.map(({ turns }) => turns)).toEqual([[7], [], [], [7], [], [7], [7]]);
+  const accounts = members.map(({ account }) => String(account));
+  const none = "unreadable";
+  expect(accounts).toEqual(["acct", none, none, none, none, "acct", "acct"]);
+});

@@ -23,7 +23,10 @@ export interface RosterMember extends Follower {
   readonly subscriptionVersion: number;
   /** Roster versions at which this subscription joined, left, joined again …, ascending. */
   readonly turns: readonly number[];
-  /** The row could not be parsed: the member is known by name, and is never sent an order. */
+  /**
+   * The row could not be parsed: the member is known by name, and is never sent
+   * an order. Without turns it does not say either when they joined and left.
+   */
   readonly isUnreadable?: true;
 }
 
@@ -44,6 +47,8 @@ function parseRow(subscription: SubscriptionId, text: string): RosterMember {
   try {
     const [subscriptionVersion, turns, payload] = JSON.parse(text) as Row;
     const [account, state, expiresAtMs, plan, follower] = payload;
+    const isRow = Array.isArray(turns) && typeof account === "string" && isObject(plan);
+    if (!isRow || typeof expiresAtMs !== "number") return unreadable(subscription, text);
     return {
       subscription,
       account,
@@ -56,20 +61,32 @@ function parseRow(subscription: SubscriptionId, text: string): RosterMember {
     };
   } catch {
     // What is wrong with the row is seen by its subscription; its text may hold anything.
-    const [, version = "0", turns = "0", account = ""] =
-      /^\[(\d+),\[([\d,]+)\],\["([A-Za-z0-9_-]{1,64})"/.exec(text) ?? [];
-    return {
-      subscription,
-      account: account as AccountId,
-      follower: "" as PersonId,
-      state: "active",
-      expiresAtMs: 0,
-      plan: {},
-      subscriptionVersion: Number(version),
-      turns: turns.split(",").map(Number),
-      isUnreadable: true,
-    };
+    return unreadable(subscription, text);
   }
+}
+
+/** Where a row does not say whose account it is of; an outcome names one. */
+const NO_ACCOUNT = "unreadable";
+
+function unreadable(subscription: SubscriptionId, text: string): RosterMember {
+  const [, version = "0", turns = ""] = /^\[(\d+),\[([\d,]+)\],/.exec(text) ?? [];
+  const [, account = NO_ACCOUNT] =
+    /\["([A-Za-z0-9_-]{1,64})","(?:active|paused|left)"/.exec(text) ?? [];
+  return {
+    subscription,
+    account: account as AccountId,
+    follower: "" as PersonId,
+    state: "active",
+    expiresAtMs: 0,
+    plan: {},
+    subscriptionVersion: Number(version),
+    turns: turns === "" ? [] : turns.split(",").map(Number),
+    isUnreadable: true,
+  };
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Whether a member belongs to the snapshot that a job of this roster version names. */
