@@ -37,6 +37,8 @@ export type Disaster =
       readonly forMs: number;
     }
   | ({ readonly kind: "dead broker" } & Spell)
+  /** The settings above the plans of a partition become what nobody can parse: each decision there throws, always. */
+  | { readonly kind: "spoil"; readonly partition: number; readonly afterMs: number }
   | { readonly kind: "kill Redis"; readonly afterMs: number }
   | ({ readonly kind: "pause Redis" } & Spell)
   /** Killed, and of what it had not synced this share is gone. */

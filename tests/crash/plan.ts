@@ -136,6 +136,7 @@ function anywhere({ afterMs, forMs, nth }: Drawn, pick: Choose): Disaster[] {
     { kind: "halt", at: pick(["before-send", "before-question"]), nth, forMs: 2_000 + forMs },
     { kind: "halt", at: pick(["before-close-send", "before-close-report"]), nth, forMs },
     { kind: "dead broker", afterMs, forMs },
+    { kind: "spoil", partition: pick(PARTITIONS.all()), afterMs },
   ];
 }
 

@@ -69,6 +69,19 @@ test("a worker that is halted before it writes how its orders ended, and overtak
   expect(played.map(({ struck }) => struck)).toEqual([true, true]);
 });
 
+test("what makes every decision of a partition throw ends each of its copies as skipped, and holds up no other", async () => {
+  const partitions = [0, 1];
+  const played = await play(
+    partitions.map((partition) => ({ disaster: { kind: "spoil", partition, afterMs: 0 } })),
+    sqlite,
+  );
+  expect(played.flatMap(({ faults }) => faults)).toEqual([]);
+  for (const { counts } of played) {
+    expect(counts["skipped: FAULT"]).toBeGreaterThan(0);
+    expect(counts["placed"]).toBeGreaterThan(0);
+  }
+});
+
 test("what is closed is sold once and told so, whatever falls on the worker, the broker or Redis meanwhile, and nothing before a halt is lifted", async () => {
   const halt = { kind: "halt", nth: 1, forMs: 1_500 } as const;
   const rounds: readonly Round[] = [

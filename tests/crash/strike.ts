@@ -128,6 +128,12 @@ async function befall(
       await Bun.sleep(disaster.forMs);
       await fake.misbehave(world.plan.faults);
       break;
+    case "spoil": {
+      const { layers } = new RegionKeys(disaster.partition);
+      const fields = ["platform", "1,{", "version", "1"];
+      await world.copier.redis.send("HSET", [layers, ...fields]);
+      break;
+    }
     case "kill Redis":
       await redis?.kill();
       await redis?.restart();

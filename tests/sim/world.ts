@@ -7,12 +7,12 @@ import { answer, report } from "../../workers/copier/stored/outcomes.ts";
 import { enqueueClose } from "../../redis/enqueue-close.ts";
 import { moveClosing, noteSent } from "../../workers/copier/stored/closing.ts";
 import { runSince } from "../../workers/copier/stored/run.ts";
-import { intend } from "../../workers/copier/stored/intents.ts";
+import { abandon, intend } from "../../workers/copier/stored/intents.ts";
 import { setLayer } from "../../workers/copier/stored/layers.ts";
-import { PartitionMap } from "../../redis/keys.ts";
+import { PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import { route } from "../../redis/route.ts";
 import { seat } from "../../workers/copier/roster/seat.ts";
-import { bury, trim } from "../../redis/streams.ts";
+import { bury, noteFailure, trim } from "../../redis/streams.ts";
 import { SimulatedBroker } from "./broker.ts";
 import {
   openChannel,
@@ -41,6 +41,8 @@ const SECOND_US = 1_000_000;
  * connection of a worker's former life, just after its new one looked for leavings, waits for a reclaim.
  */
 const PATIENCE_US = 14 * SECOND_US;
+/** A job that fails each time is given up after five seconds; each outage in between adds to it. */
+const GIVEN_UP_US = 20 * SECOND_US;
 const LOOK_EVERY_US = 100_000;
 
 export interface Seeded extends Verdict {
@@ -68,6 +70,8 @@ class World {
   readonly #running = new Map<string, Process>();
   /** From when on a pause above all of them stands in every partition, and nothing was lost since. */
   #pausedFromMs = Infinity;
+  /** Whether something is stored that makes every decision of a partition throw. */
+  #isSpoilt = false;
   /** When the last signal was sent and the last thing went wrong. */
   #calmAtUs = 0;
 
@@ -123,11 +127,15 @@ class World {
   /** A close that must not be repeated is asked about for as long as it may be under way. */
   #patienceUs(): number {
     const { closes, inFlightMs } = this.#parts.broker.capabilities;
-    return PATIENCE_US + (closes === "once" ? 0 : 4 * inFlightMs * 1_000);
+    const givenUpUs = this.#isSpoilt ? GIVEN_UP_US : 0;
+    return PATIENCE_US + givenUpUs + (closes === "once" ? 0 : 4 * inFlightMs * 1_000);
   }
 
   #verdict(): Verdict {
-    return faultsOf(this.#parts, this.#oracle, this.#scheduler.nowMs(), this.#pausedFromMs);
+    return faultsOf(this.#parts, this.#oracle, this.#scheduler.nowMs(), {
+      pausedFromMs: this.#pausedFromMs,
+      isSpoilt: this.#isSpoilt,
+    });
   }
 
   /** A channel with followers, before anything can go wrong. */
@@ -160,6 +168,25 @@ class World {
       });
     }
     this.#layer(process);
+    this.#spoil(process);
+  }
+
+  /** In one world of six, the settings above the plans of a partition become what nobody can parse. */
+  #spoil(process: Process): void {
+    const random = this.#random;
+    if (!random.chance(1 / 6)) return;
+    const { redis, partitions } = this.#parts;
+    const key = new RegionKeys(random.pick(partitions.all())).layers;
+    this.#isSpoilt = true;
+    const atUs = this.#scheduler.nowUs + random.below(SECOND_US);
+    this.#disturbAt(atUs);
+    this.#scheduler.at(atUs, () => {
+      // Where a Redis that restarts takes it back, all is as if it had never been.
+      void redis
+        .connect(process)
+        .send("HSET", [key, "platform", "9,{", "version", "99"])
+        .catch(() => undefined);
+    });
   }
 
   /** In one world of four, something is set above all followers while signals are under way. */
@@ -303,8 +330,8 @@ class World {
 /** What a script is called in the trace, where its text or hash would stand. */
 const SCRIPT_NAMES = new Map(
   [
-    ...[accept, answer, bury, enqueue, enqueueClose, intend, link, moveClosing, noteSent],
-    ...[overdue, report, route, runSince, seat, setLayer, trim],
+    ...[abandon, accept, answer, bury, enqueue, enqueueClose, intend, link, moveClosing],
+    ...[noteFailure, noteSent, overdue, report, route, runSince, seat, setLayer, trim],
   ].flatMap(({ lua, name }) => [
     [lua, name],
     [shaOf(lua), name],

@@ -24,17 +24,18 @@ import {
 import { enqueueClose } from "../../../redis/enqueue-close.ts";
 import type { ClosuresEvent, OutcomesEvent } from "../../../workers/copier/stored/events.ts";
 import { answer, report } from "../../../workers/copier/stored/outcomes.ts";
-import { intend } from "../../../workers/copier/stored/intents.ts";
+import { abandon, intend } from "../../../workers/copier/stored/intents.ts";
 import { setLayer } from "../../../workers/copier/stored/layers.ts";
 import { setHalt } from "../../../workers/copier/stored/halt.ts";
 import type { Job } from "../../../redis/job.ts";
 import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
 import { projectChannel } from "../../../workers/copier/roster/channel.ts";
 import { route } from "../../../redis/route.ts";
+import { raiseShard } from "../../../workers/copier/roster/raise-shard.ts";
 import { runSince } from "../../../workers/copier/stored/run.ts";
 import { seat } from "../../../workers/copier/roster/seat.ts";
 import type { Script } from "../../../redis/script.ts";
-import { bury, trim } from "../../../redis/streams.ts";
+import { bury, noteFailure, trim } from "../../../redis/streams.ts";
 import type { Random } from "../random.ts";
 
 export type RedisCall = readonly [command: string, args: string[]];
@@ -289,7 +290,20 @@ function randomScript(random: Random): RedisCall {
       return call(projectChannel, { home: HOME, channel: all, grants: { [PROVIDER]: grant } });
     },
     () => call(trim, { stream, groups: [group] }),
-    () => call(bury, { stream, group, entry: random.pick([entry, "1-0"]), reason: "no job" }),
+    () => {
+      const which = random.pick([entry, "1-0"]);
+      const isAcked = random.chance(0.5);
+      return call(bury, { stream, group, entry: which, reason: "no job", isAcked });
+    },
+    () => call(noteFailure, { stream, group, entry: random.pick([entry, "1-0"]) }),
+    () => {
+      const intents = { decidedAtMs: 1_003, orders: [], skips: [] };
+      const asked = { ...intents, decidedAtMs: 1_004 };
+      return call(abandon, { partition: 0, job, intents, asked });
+    },
+    // A row that nobody can read, for the next that is seated there.
+    () => ["HSET", [REGION.rosterShard(channel, BROKER, 0), `sub-${random.below(5)}`, "[1,["]],
+    () => call(raiseShard, { partition: 0, broker: BROKER, channel, shard, routed: version }),
     () => {
       const scope = random.pick(["platform", "channel:two"] as const);
       const action = random.pick(["halt", "drain", "lift", "lift"] as const);

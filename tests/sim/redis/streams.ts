@@ -260,8 +260,11 @@ export const STREAMS: Readonly<Record<string, Command>> = {
     if (!group) throw new RedisError(`NOGROUP No such key '${key}' or consumer group '${name}'`);
     const all = pendingOf(group);
     if (options.length > 0) {
-      if (options[0] !== "-" || options[1] !== "+") unsupported("options of XPENDING");
+      const start = rangeBound(options[0], 0);
+      const end = rangeBound(options[1], Number.POSITIVE_INFINITY);
+      if (options.length > 3) unsupported("options of XPENDING");
       return all
+        .filter(({ id }) => compare(id, start) >= 0 && compare(id, end) <= 0)
         .slice(0, integer(options[2]))
         .map(({ id, consumer, deliveredAtMs, deliveries }) => [
           ...[idText(id), consumer, call.nowMs - deliveredAtMs, deliveries],
