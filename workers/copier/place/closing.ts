@@ -99,12 +99,11 @@ async function readStanding(
     redis.send("HGET", [closing, "state"]) as Promise<string | null>,
     roster.shardOf(partition, { signal: of, broker, shard, version: job.version }),
   ]);
-  const intended = parseStoredJob(fields);
-  // What was intended names everyone, and where nobody was copied nobody is looked for.
-  if (found.isBehind && !intended && job.count > 0) {
+  if (found.isBehind) {
     await redis.send("SADD", [region.rostersBehind, of.channel]);
     return "roster is behind";
   }
+  const intended = parseStoredJob(fields);
   const positions = positionsOf(job, intended?.intents, found.members);
   const text = stored ?? "";
   const state: ClosingState =

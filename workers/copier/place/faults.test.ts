@@ -45,6 +45,8 @@ const HEAD = REGION.rosterHead(CHANNEL, "desk");
 let desk: TestDesk;
 let copier: Copier;
 let worker: RoleProcess | undefined;
+const folder = mkdtempSync(join(tmpdir(), "fanfare-faults-"));
+const records = openSqliteRecords(folder);
 
 beforeAll(async () => {
   desk = await startDesk();
@@ -55,6 +57,9 @@ beforeAll(async () => {
     1_000_000,
   );
   await subscribe(copier.redis, all);
+  await records.subscriptions.putNewer(
+    all.map(({ id: _id, ...rest }) => ({ _id, ...rest, outbox: false })),
+  );
 }, 30_000);
 beforeEach(async () => {
   worker = await startRole("broker", { ...desk.env, FANFARE_CONSUMER: "worker" });
@@ -63,6 +68,8 @@ afterEach(async () => {
   await worker?.stop();
 });
 afterAll(async () => {
+  await records.close();
+  rmSync(folder, { recursive: true });
   copier.stop();
   await desk.stop();
 });
@@ -126,39 +133,52 @@ test("a row of which nothing can be read ends as skipped by the job's count, and
   await copier.redis.send("HSET", [ROWS, TWO.id, row]);
 });
 
-test("whoever a region lost with the tail of its roster ends as skipped once the records have rebuilt it, and is copied again from the next signal on", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "fanfare-faults-"));
-  const records = openSqliteRecords(folder);
+/** As a region that lost its last change, which was that one joined; `check` is what the records API does on request. */
+async function loseTail({ id: lost }: Followed): Promise<{ check: () => Promise<void> }> {
+  const before = (await copier.redis.send("HGETALL", [HEAD])) as Record<string, string>;
+  const version = String(Number(before["version:0"]) - 1);
+  await copier.redis.send("HDEL", [ROWS, lost]);
+  await copier.redis.send("HDEL", [REGION.rosterSeats(CHANNEL, "desk"), lost]);
+  await copier.redis.send("HSET", [HEAD, "version", version, "version:0", version, "count:0", "2"]);
+  await worker?.stop();
+  worker = await startRole("broker", { ...desk.env, FANFARE_CONSUMER: "worker" });
+  await copier.redis.send("DEL", [REGION.rostersBehind]);
   const targets = {
     ...{ home: copier.redis, regions: new Map([["local", copier.redis]]) },
     partitions: PARTITIONS,
   };
-  await records.subscriptions.putNewer(
-    [ONE, TWO, THREE].map(({ id: _id, ...rest }) => ({ _id, ...rest, outbox: false })),
-  );
-  const before = (await copier.redis.send("HGETALL", [HEAD])) as Record<string, string>;
-  const lost = String(Number(before["version:0"]) - 1);
-  await copier.redis.send("HDEL", [ROWS, TWO.id]);
-  await copier.redis.send("HDEL", [REGION.rosterSeats(CHANNEL, "desk"), TWO.id]);
-  await copier.redis.send("HSET", [HEAD, "version", lost, "version:0", lost, "count:0", "2"]);
-  await worker?.stop();
-  worker = await startRole("broker", { ...desk.env, FANFARE_CONSUMER: "worker" });
-  await copier.redis.send("DEL", [REGION.rostersBehind]);
+  return {
+    async check() {
+      await until("the roster is asked for and checked", async () => {
+        return (await checkRequested(records, targets, copier.redis)) > 0;
+      });
+    },
+  };
+}
+
+test("whoever a region lost with the tail of its roster ends as skipped once it is rebuilt, and is copied again from the next signal on", async () => {
+  const { check } = await loseTail(TWO);
   const id = await copier.send();
-  await until("the roster is asked for and checked", async () => {
-    return (await checkRequested(records, targets, copier.redis)) > 0;
-  });
-  expect(await outcomesOf(id)).toEqual({
-    [ONE.id]: ["placed"],
-    [TWO.id]: ["skipped: FAULT"],
-    [THREE.id]: ["placed"],
-  });
+  await check();
   const placed = ["placed"];
+  expect(await outcomesOf(id)).toEqual({
+    ...{ [ONE.id]: placed, [TWO.id]: ["skipped: FAULT"], [THREE.id]: placed },
+  });
   expect(await outcomesOf(await copier.send())).toEqual({
     ...{ [ONE.id]: placed, [TWO.id]: placed, [THREE.id]: placed },
   });
-  await records.close();
-  rmSync(folder, { recursive: true });
+});
+
+test("whoever was lost so is named also where the roster comes after the deadline", async () => {
+  const { check } = await loseTail(TWO);
+  const id = await copier.send();
+  const sentAtMs = Date.now();
+  await until("the deadline has passed", () => Promise.resolve(Date.now() > sentAtMs + 4_500));
+  await check();
+  const late = ["skipped: TOO_LATE"];
+  expect(await outcomesOf(id)).toEqual({
+    ...{ [ONE.id]: late, [TWO.id]: ["skipped: FAULT"], [THREE.id]: late },
+  });
 });
 
 test("where the roster does not come in time, all are told that it was too late", async () => {

@@ -89,3 +89,14 @@ test("who was forgotten can subscribe again, at a newer version", async () => {
   const again = await set(1, 3);
   expect(await members(again)).toEqual(["sub-0001"]);
 });
+
+test("a row that cannot be read stays, and keeps nobody else from being forgotten", async () => {
+  await set(1, 1);
+  await set(2, 1);
+  const one = await set(2, 2, "left");
+  await redis.send("HSET", REGION.rosterShard(CHANNEL, "desk", 0), followerOf(1).id, "[1,[");
+  await forget(one);
+  await passDay();
+  expect(await forget(one)).toBe(1);
+  expect((await rows()).map(({ subscription }) => String(subscription))).toEqual(["sub-0001"]);
+});

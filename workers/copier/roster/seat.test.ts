@@ -117,7 +117,9 @@ describe("a row that cannot be read", () => {
     await spoil(1, whole[followerOf(1).id]?.slice(0, -1) ?? "");
     expect((await join(1)).shards).toMatchObject([{ shard: 0, count: 2 }]);
     expect(await members(first)).toEqual(["sub-0001", "sub-0002"]);
-    expect((await rows())[0]).toMatchObject({ subscriptionVersion: 1, turns: [first] });
+    const [row] = await rows();
+    expect(row).toMatchObject({ subscriptionVersion: 1, turns: [first] });
+    expect(row?.isUnreadable).toBeUndefined();
   });
 
   test("or that is gone, of one who left meanwhile, is counted no more", async () => {
