@@ -148,8 +148,8 @@ export const ERRORS = {
   },
   BODY_TOO_LARGE: {
     status: 413,
-    title: "The body is larger than 16 KiB.",
-    action: "Send less.",
+    title: "The body is larger than this address takes.",
+    action: "Send less at once: at most 16 KiB, or 512 KiB to a desk server.",
   },
   BODY_TYPE_UNSUPPORTED: {
     status: 415,

@@ -66,3 +66,24 @@ test("a body that is left to the handler is not touched", async () => {
   expect(await unread({}).read(request)).toEqual({ ok: true, value: undefined });
   expect(request.bodyUsed).toBe(false);
 });
+
+test("a lenient reader takes any type and replaces what is no UTF-8, as far as it may read", async () => {
+  const options = { lenient: true, maxBytes: 2 * MAX_BODY_BYTES };
+  const read = async (request: Request) => await json(v.any(), options).read(request);
+  const plain = { "content-type": "text/plain" };
+  for (const announced of [{}, { "content-length": "3" }]) {
+    const bytes = new Uint8Array([34, 0xff, 34]);
+    const request = post(new Blob([bytes]).stream(), { ...plain, ...announced });
+    expect(await read(request)).toEqual({ ok: true, value: "\ufffd" });
+    expect(await read(post(new Blob(["{"]).stream(), announced))).toMatchObject({
+      code: "BODY_MALFORMED",
+    });
+  }
+  const long = String(2 * MAX_BODY_BYTES + 1);
+  expect(await read(post("1", { "content-length": long }))).toMatchObject({
+    code: "BODY_TOO_LARGE",
+  });
+  const { request, sent } = chunked(10 * MAX_BODY_BYTES);
+  expect(await read(request)).toMatchObject({ code: "BODY_TOO_LARGE" });
+  expect(sent()).toBeLessThan(3 * MAX_BODY_BYTES);
+});

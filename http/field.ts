@@ -20,6 +20,10 @@ export const wholeNumber = (min: number, max: number) => {
 export const matching = (pattern: RegExp, message: string) =>
   v.pipe(v.string(message), v.regex(pattern, message));
 
+/** As `matching`, and empty as if it were not given. */
+export const orEmpty = (pattern: RegExp, message: string) =>
+  matching(new RegExp(`^$|${pattern.source}`), message);
+
 export const text = (max: number) => {
   const message = `must be a text of 1 to ${max} characters`;
   return v.pipe(v.string(message), v.minLength(1, message), v.maxLength(max, message));

@@ -21,11 +21,25 @@ export interface Document {
 type Groups = Readonly<Record<string, object>>;
 type JsonSchema = Readonly<Record<string, unknown>>;
 
+/** The bearer tokens that a server takes, and what may be wrong with one. */
+export interface BearerScheme {
+  readonly bearerFormat?: string;
+  readonly description?: string;
+  readonly problems: readonly ErrorCode[];
+}
+
+/** A token of a person or a machine, which names its permissions and expires. */
+const SIGNED: BearerScheme = {
+  bearerFormat: "JWT",
+  problems: ["TOKEN_MISSING", "TOKEN_INVALID", "TOKEN_EXPIRED", "TOKEN_SCOPE"],
+};
+
 /** `always` is what each operation of the server may answer. */
 export function documentOf(
   info: Info,
   declarations: readonly Declaration[],
   always: readonly ErrorCode[],
+  { problems: ofBearers, ...scheme }: BearerScheme = SIGNED,
 ): Document {
   const byPath = Map.groupBy(declarations, ({ path }) => path.replaceAll(/:(\w+)/g, "{$1}"));
   return {
@@ -37,13 +51,13 @@ export function documentOf(
         Object.fromEntries(
           each.map((declaration) => [
             declaration.method.toLowerCase(),
-            describe(declaration, always),
+            describe(declaration, always, ofBearers),
           ]),
         ),
       ]),
     ),
     components: {
-      securitySchemes: { bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" } },
+      securitySchemes: { bearer: { type: "http", scheme: "bearer", ...scheme } },
     },
   };
 }
@@ -65,9 +79,11 @@ function mergeGroups(own: Groups, theirs: Groups = {}): Groups {
   return Object.fromEntries(merged);
 }
 
-const OF_BEARERS = ["TOKEN_MISSING", "TOKEN_INVALID", "TOKEN_EXPIRED", "TOKEN_SCOPE"] as const;
-
-function describe(declaration: Declaration, always: readonly ErrorCode[]): object {
+function describe(
+  declaration: Declaration,
+  always: readonly ErrorCode[],
+  ofBearers: readonly ErrorCode[],
+): object {
   const { operationId, summary, permission, body, method } = declaration;
   const { params = {}, query, headers, versioned = false } = declaration;
   const isChange = method !== "GET";
@@ -87,7 +103,7 @@ function describe(declaration: Declaration, always: readonly ErrorCode[]): objec
   const problems = [
     ...declaration.problems,
     ...Object.values(params).map(({ unknown }) => unknown),
-    ...(permission === undefined ? [] : OF_BEARERS),
+    ...(permission === undefined ? [] : ofBearers),
     ...(query ? (["QUERY_INVALID"] as const) : []),
     ...(headers || isChange || versioned ? (["HEADER_INVALID"] as const) : []),
     ...(body?.problems ?? []),

@@ -12,7 +12,7 @@ import { bearerOf, type Bearer } from "./bearer.ts";
 import { check } from "./check.ts";
 import { etagOf, isKnown, readPrecondition, type Precondition } from "./etag.ts";
 import { readIdempotencyKey } from "./idempotency-key.ts";
-import { documentOf, type Document, type Info } from "./openapi.ts";
+import { documentOf, type BearerScheme, type Document, type Info } from "./openapi.ts";
 import type { Declaration, Entries, Operation, PathParameter, Reply, Schema } from "./operation.ts";
 import { nameOf, placeOf } from "./place.ts";
 import { problemResponse } from "./problem.ts";
@@ -22,6 +22,8 @@ const Nothing = v.strictObject({});
 export interface ServiceParts<Caller extends Bearer> {
   readonly info: Info;
   verify(token: string): Result<Caller> | Promise<Result<Caller>>;
+  /** How the document describes the tokens; JWTs that expire unless said. */
+  readonly bearer?: BearerScheme;
   /** What an error is where it is no bug: that a store does not answer, for instance. */
   codeOf?(error: Error): ErrorCode | undefined;
   /** Each error that no handler expected. */
@@ -76,12 +78,13 @@ export class Service<Caller extends Bearer> {
 
   /** Made once: it says the same as long as the server lives. To be asked for when all is declared. */
   document(): Document {
-    const { info, problems = [] } = this.#parts;
-    this.#document ??= documentOf(info, this.#declarations, [
-      ...problems,
-      "METHOD_NOT_ALLOWED",
-      "INTERNAL",
-    ]);
+    const { info, problems = [], bearer } = this.#parts;
+    this.#document ??= documentOf(
+      info,
+      this.#declarations,
+      [...problems, "METHOD_NOT_ALLOWED", "INTERNAL"],
+      bearer,
+    );
     return this.#document;
   }
 
