@@ -3,15 +3,13 @@
  * order; `n` tells which is which.
  */
 import type { ServerWebSocket, WebSocketHandler } from "bun";
-import { answerSocket, type SocketLines } from "../../../http/lines.ts";
+import * as v from "valibot";
+import { failure } from "../../../domain/result.ts";
+import { answerSocket } from "../../../http/lines.ts";
+import { problemResponse } from "../../../http/problem.ts";
 import { lineWork, type DeskCommands } from "./commands.ts";
-import type { LineSender } from "./sender.ts";
-
-export interface CommandSocket {
-  readonly sender: LineSender;
-  /** Once it is open. */
-  lines?: SocketLines;
-}
+import { lineSender, SESSION } from "./sender.ts";
+import { serverOf, type CommandSocket, type DeskService } from "./service.ts";
 
 /** A line of a megabyte is answered with what is wrong with it; more than this in a message is hung up on. */
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
@@ -19,6 +17,29 @@ const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 /** A sender with more lines under way than that does not wait for any reply. */
 const MAX_OPEN = 16_384;
+
+export function serveCommandSocket(service: DeskService): void {
+  service.serve({
+    method: "GET",
+    path: "/v1/desk/ws",
+    operationId: "openCommandSocket",
+    summary: "Command the desk over a WebSocket",
+    description:
+      "Each message holds one or several lines as `POST /v1/desk/commands` takes them, and so does each answer.",
+    permission: "desk:admin",
+    query: v.object({ session: SESSION }),
+    answers: { 101: { description: "The socket is open." } },
+    problems: ["UPGRADE_REQUIRED"],
+    handle({ query, request, context }) {
+      const data: CommandSocket = { sender: lineSender("", "", query.session) };
+      if (serverOf(context).upgrade(request, { data })) {
+        // Bun has taken the connection over: this is never sent.
+        return new Response(null);
+      }
+      return problemResponse(failure("UPGRADE_REQUIRED"), { upgrade: "websocket" });
+    },
+  });
+}
 
 export function commandSockets(
   commands: DeskCommands,

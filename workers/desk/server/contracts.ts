@@ -1,10 +1,7 @@
 /** Opening and finding contracts: a call's orders go to their accounts' partitions, each in one script. */
 import { findContracts, type Contract } from "../stored/books.ts";
-import { deposit, type DepositArgs } from "../stored/deposit.ts";
 import { openContracts, type OpenReply, type OrderColumns } from "../stored/open.ts";
-import type { AccountId } from "../../../domain/ids.ts";
 import type { PartitionMap } from "../../../redis/keys.ts";
-import { DeskKeys } from "../stored/keys.ts";
 import type { OpenAnswer, OrderBatchBody } from "../../venues/desk/api.ts";
 import type { OrderAnswer, OrderLookUp } from "../../venues/desk/api.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
@@ -76,42 +73,6 @@ export async function lookUp(
     const missing: OrderLookUp = { kind: nowMs > batch.validUntilMs ? "absent" : "pending" };
     return found.map((each) => (each ? placed(each) : missing));
   });
-}
-
-/** What is free in each account, in their order; null for an account that is not known. */
-export async function balancesOf(
-  redis: Redis,
-  partitions: PartitionMap,
-  accounts: readonly AccountId[],
-): Promise<(number | null)[]> {
-  const found = new Map<AccountId, number>();
-  const groups = Map.groupBy(accounts, (account) => partitions.ofAccount(account));
-  await Promise.all(
-    [...groups].map(async ([partition, group]) => {
-      const key = new DeskKeys(partition).balances;
-      const values = (await redis.send("HMGET", [key, ...group])) as (string | null)[];
-      for (const [index, account] of group.entries()) {
-        const value = values[index] ?? null;
-        if (value !== null) found.set(account, Number(value));
-      }
-    }),
-  );
-  return accounts.map((account) => found.get(account) ?? null);
-}
-
-export async function depositAll(
-  redis: Redis,
-  partitions: PartitionMap,
-  server: string,
-  deposits: DepositArgs["deposits"],
-): Promise<number> {
-  const groups = Map.groupBy(deposits, ({ account }) => partitions.ofAccount(account));
-  const applied = await Promise.all(
-    [...groups].map(([partition, group]) =>
-      run(redis, deposit, { partition, partitions: partitions.count, server, deposits: group }),
-    ),
-  );
-  return applied.reduce((sum, each) => sum + each, 0);
 }
 
 function answersOf(reply: OpenReply, { stakesCents }: OrderColumns): OrderAnswer[] {

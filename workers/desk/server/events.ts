@@ -1,10 +1,15 @@
 /** The audit of one user as JSON, page by page, oldest first. */
+import * as v from "valibot";
+import { DESK_USER_PATTERN } from "../../../domain/desk/command.ts";
+import { count, matching } from "../../../http/field.ts";
+import { reply } from "../../../http/operation.ts";
+import { NEXT } from "../../../http/page.ts";
 import { eventsOf, parseAuditEntry, type AuditEvent } from "../stored/audit.ts";
 import type { AccountId } from "../../../domain/ids.ts";
 import { auditOf, nextOf } from "../audit/merged.ts";
-import type { LogSource } from "./log.ts";
+import type { Desk, DeskService, LogSource } from "./service.ts";
 
-export interface EventsPage {
+interface EventsPage {
   readonly events: readonly (AuditEvent & { readonly atMs: number; readonly server: string })[];
   /** Where the next page goes on; null where all has been read. */
   readonly next: string | null;
@@ -13,11 +18,39 @@ export interface EventsPage {
 /** An entry is never divided, so a page may hold a batch more. */
 const PAGE = 100;
 
-export function isEventCursor(text: string): boolean {
-  return /^(?:\d{1,15}-\d{1,9})?$/.test(text);
+const Event = v.looseObject({
+  kind: v.picklist(["command", "quote", "fired", "account", "system"]),
+  transaction: count,
+  user: v.string(),
+  atMs: count,
+  server: v.string(),
+});
+
+export function serveEvents(service: DeskService, { log }: Desk): void {
+  service.serve({
+    method: "GET",
+    path: "/v1/desk/events",
+    operationId: "listDeskEvents",
+    summary: "The audit of a user, oldest first",
+    permission: "desk:admin",
+    query: v.object({
+      user: matching(DESK_USER_PATTERN, "must be 1 to 64 letters and digits"),
+      after: v.optional(
+        matching(/^(?:\d{1,15}-\d{1,9})?$/, "must be the `next` of a page, or empty"),
+        "",
+      ),
+    }),
+    answers: {
+      200: { description: "A page.", body: v.object({ events: v.array(Event), ...NEXT }) },
+    },
+    problems: [],
+    async handle({ query: { user, after } }) {
+      return reply(await eventsAfter(log, user, after));
+    },
+  });
 }
 
-export async function eventsAfter(
+async function eventsAfter(
   { store, redis, partitions }: LogSource,
   user: string,
   after: string,

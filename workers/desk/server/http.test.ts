@@ -48,13 +48,16 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function ask(path: string, body?: unknown): Promise<[status: number, code: unknown]> {
-  const app = deskApp({
+function start(stop = new AbortController().signal) {
+  return deskApp({
     ...{ server: "d", redis, partitions: PARTITIONS, token: "t" },
-    ...{ stop: new AbortController().signal, log: { store, redis, partitions: PARTITIONS } },
+    ...{ stop, log: { store, redis, partitions: PARTITIONS } },
     commands: { submit: () => {} },
   });
-  const response = await app.request(path, {
+}
+
+async function ask(path: string, body?: unknown): Promise<[status: number, code: unknown]> {
+  const response = await start().request(path, {
     headers: { authorization: "Bearer t", "content-type": "application/json" },
     ...(body === undefined ? {} : { method: "POST", body: JSON.stringify(body) }),
   });
@@ -118,4 +121,130 @@ test("commands that fail for a bug are answered as not known, and the bug is log
   const reply = await new Promise((resolve) => own.add({ ...add, session: "", n: 0 }, resolve));
   expect(reply).toBeUndefined();
   expect(errors()).toMatchObject([{ error: "RedisError ERR_REDIS_SERVER_ERROR" }]);
+});
+
+const KNOWN = { authorization: "Bearer t" };
+
+test("whatever does not fit an operation is refused by name, the token first", async () => {
+  const post = { method: "POST", body: "{}" };
+  for (const [path, init, status, code] of [
+    ["/v1/deposits", post, 401, "TOKEN_MISSING"],
+    ["/v1/deposits", { ...post, headers: { authorization: "Basic t" } }, 401, "TOKEN_INVALID"],
+    ["/v1/deposits", { ...post, headers: { authorization: "Bearer tt" } }, 401, "TOKEN_INVALID"],
+    ["/v1/desk/ws", { headers: { authorization: "Bearer tt" } }, 401, "TOKEN_INVALID"],
+    ["/v1/deposits", { ...post, headers: KNOWN }, 422, "BODY_INVALID"],
+    ["/v1/deposits", { headers: KNOWN }, 405, "METHOD_NOT_ALLOWED"],
+    ["/v1/desk/events?user=a-b", { headers: KNOWN }, 400, "QUERY_INVALID"],
+    ["/v1/desk/events?user=a&after=b", { headers: KNOWN }, 400, "QUERY_INVALID"],
+    ["/v1/desk/log?user=a-b", { headers: KNOWN }, 400, "QUERY_INVALID"],
+    ["/v1/contracts?bucket=a&after=1", { headers: KNOWN }, 400, "QUERY_INVALID"],
+    ["/v1/settlements?after=1-1,1-1", { headers: KNOWN }, 400, "QUERY_INVALID"],
+    ["/v1/accounts/a", { headers: KNOWN }, 404, "ROUTE_UNKNOWN"],
+    ["/v1/accounts/a.b", { headers: KNOWN }, 404, "ROUTE_UNKNOWN"],
+    [
+      "/v1/desk/commands",
+      { ...post, headers: { ...KNOWN, "desk-user": "a-b" } },
+      400,
+      "HEADER_INVALID",
+    ],
+    [
+      "/v1/desk/commands",
+      { ...post, headers: { ...KNOWN, "command-session": "a b" } },
+      400,
+      "HEADER_INVALID",
+    ],
+    ["/v1/nothing", { headers: KNOWN }, 404, "ROUTE_UNKNOWN"],
+  ] as const) {
+    const response = await start().request(path, init);
+    const { code: told } = (await response.json()) as { readonly code: unknown };
+    expect([path, response.status, told]).toEqual([path, status, code]);
+    expect(response.headers.get("content-type")).toBe("application/problem+json");
+  }
+});
+
+test("a body is JSON whatever its type says, and may have 512 KiB, announced or not", async () => {
+  const send = async (padding: number, headers: Record<string, string>) => {
+    const text = JSON.stringify({ symbols: ["R_100"] }) + " ".repeat(padding);
+    const body = new Blob([text]).stream();
+    const init = { method: "POST", body, headers: { ...KNOWN, ...headers } };
+    return (await start().request("/v1/payouts", init)).status;
+  };
+  const room = 512 * 1024 - JSON.stringify({ symbols: ["R_100"] }).length;
+  const announced = (padding: number) => ({
+    "content-length": String(512 * 1024 - room + padding),
+  });
+  expect(await send(room, {})).toBe(200);
+  expect(await send(room, { ...announced(room), "content-type": "text/plain" })).toBe(200);
+  expect(await send(room + 1, {})).toBe(413);
+  expect(await send(room + 1, announced(room + 1))).toBe(413);
+});
+
+test("queries and headers that other versions send, empty or unknown, are taken", async () => {
+  for (const path of [
+    "/v1/desk/events?user=u&after=",
+    "/v1/settlements?after=&later=1",
+    "/v1/contracts?bucket=s0_00",
+  ]) {
+    const own = new AbortController();
+    own.abort();
+    const response = await start(own.signal).request(path, { headers: KNOWN });
+    expect([path, response.status]).toEqual([path, 200]);
+  }
+});
+
+test("what is wrong with a batch is named without what was sent", async () => {
+  const orders = {
+    bucket: "b",
+    shard: 0,
+    names: ["s3cret!"],
+    accounts: ["a"],
+    stakesCents: [1, 2],
+  };
+  const terms = { symbol: "R_100", contract: "CALL", durationSeconds: 60, validUntilMs: 1 };
+  const init = { method: "POST", body: JSON.stringify({ ...terms, orders }), headers: KNOWN };
+  const response = await start().request("/v1/contracts", init);
+  const text = await response.text();
+  expect(text).toInclude("must be a list of 1 to 1000, of which each must be at most 64 of");
+  expect(text).not.toInclude("s3cret");
+});
+
+test("the document has every address, the columns of a batch, and the desk's own token", async () => {
+  const document = (await (await start().request("/openapi.json")).json()) as {
+    readonly paths: Record<string, Record<string, { readonly requestBody?: unknown }>>;
+    readonly components: unknown;
+  };
+  const addresses = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method} ${path}`),
+  );
+  expect(addresses.toSorted()).toEqual([
+    "get /healthz",
+    "get /openapi.json",
+    "get /v1/accounts/{account}",
+    "get /v1/contracts",
+    "get /v1/desk/events",
+    "get /v1/desk/log",
+    "get /v1/desk/ws",
+    "get /v1/settlements",
+    "post /v1/balances",
+    "post /v1/contracts",
+    "post /v1/contracts/close",
+    "post /v1/contracts/closed",
+    "post /v1/contracts/lookup",
+    "post /v1/deposits",
+    "post /v1/desk/commands",
+    "post /v1/payouts",
+  ]);
+  const open = document.paths["/v1/contracts"]?.["post"];
+  const accounts = { type: "array", maxItems: 1_000, items: { type: "string" } };
+  expect(open?.requestBody).toMatchObject({
+    content: {
+      "application/json": { schema: { properties: { orders: { properties: { accounts } } } } },
+    },
+  });
+  const codes = JSON.stringify(open);
+  expect(codes).toInclude("TOKEN_INVALID");
+  expect(codes).not.toInclude("TOKEN_EXPIRED");
+  expect(document.components).toMatchObject({
+    securitySchemes: { bearer: { description: expect.stringContaining("FANFARE_DESK_TOKEN") } },
+  });
 });

@@ -1,18 +1,35 @@
 /** The audit log of one user or of all, read piece by piece, so that a log of any length fits. */
+import * as v from "valibot";
+import { DESK_USER_PATTERN } from "../../../domain/desk/command.ts";
+import { orEmpty } from "../../../http/field.ts";
 import type { AccountId } from "../../../domain/ids.ts";
-import type { PartitionMap } from "../../../redis/keys.ts";
 import { auditOf } from "../audit/merged.ts";
-import type { AuditStore } from "../audit/port.ts";
-import type { Redis } from "../../runtime/redis.ts";
 import { LOG_HEAD, LOG_TAIL, logOf } from "./log-xml.ts";
-
-export interface LogSource {
-  readonly store: AuditStore;
-  readonly redis: Redis;
-  readonly partitions: PartitionMap;
-}
+import { serverOf, type Desk, type DeskService, type LogSource } from "./service.ts";
 
 const PIECE_CHARACTERS = 64 * 1024;
+
+export function serveLog(service: DeskService, { log }: Desk): void {
+  service.serve({
+    method: "GET",
+    path: "/v1/desk/log",
+    operationId: "readDeskLog",
+    summary: "The audit of a user, or of all, as XML",
+    permission: "desk:admin",
+    query: v.object({
+      user: v.optional(orEmpty(DESK_USER_PATTERN, "must be 1 to 64 letters and digits"), ""),
+    }),
+    answers: {
+      200: { description: "All of it.", content: { "application/xml": v.string() } },
+    },
+    problems: [],
+    handle({ query: { user }, request, context }) {
+      // It is read as slowly as its reader likes.
+      serverOf(context).timeout(request, 0);
+      return streamLog(log, user);
+    },
+  });
+}
 
 /** All that was acknowledged when it began is in it. An empty user means all. */
 export async function* logPieces(
@@ -33,7 +50,7 @@ export async function* logPieces(
   yield piece + LOG_TAIL;
 }
 
-export function streamLog(source: LogSource, user: string): Response {
+function streamLog(source: LogSource, user: string): Response {
   const pieces = logPieces(source, user);
   const encoder = new TextEncoder();
   const body = new ReadableStream<Uint8Array>({

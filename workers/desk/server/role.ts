@@ -1,6 +1,4 @@
 /** A desk server: stateless in front of the desk's books, as many side by side as are wanted. */
-import { timingSafeEqual } from "node:crypto";
-import { ID_PATTERN } from "../../../domain/ids.ts";
 import { noteInAudit } from "../stored/note.ts";
 import { openAudit } from "../audit/open.ts";
 import { nameOf } from "../../../http/place.ts";
@@ -8,15 +6,15 @@ import { houseQuotes } from "../quotes/house.ts";
 import { auditPaid, paidQuotes } from "../quotes/paid.ts";
 import type { Role, RoleContext } from "../../runtime/role.ts";
 import { run } from "../../runtime/redis.ts";
-import { commandSockets, type CommandSocket } from "./commands-socket.ts";
+import { commandSockets } from "./commands-socket.ts";
 import { deskCommands, type DeskCommands } from "./commands.ts";
 import { DeskEnv, type DeskSettings } from "./env.ts";
 import { dumpFiles } from "./dump-files.ts";
 import { deskApp } from "./http.ts";
 import { lane } from "./lane.ts";
 import { UserLimits } from "./limits.ts";
-import { logPieces, type LogSource } from "./log.ts";
-import { lineSender } from "./sender.ts";
+import { logPieces } from "./log.ts";
+import type { CommandSocket, LogSource } from "./service.ts";
 import { stockQuotes } from "./stock-quotes.ts";
 
 const NOTE_PATIENCE_MS = 500;
@@ -42,20 +40,11 @@ async function serve(context: RoleContext<DeskSettings>): Promise<void> {
     log,
   });
 
-  const server = Bun.serve({
+  const server = Bun.serve<CommandSocket>({
     hostname: settings.FANFARE_HOST,
     port: settings.FANFARE_DESK_PORT,
     maxRequestBodySize: ANY_LENGTH,
-    async fetch(request, listening) {
-      const { pathname, searchParams } = new URL(request.url);
-      const session = searchParams.get("session") ?? "";
-      const asks = pathname === "/v1/desk/ws" && isBearer(request, token);
-      if (asks && (session === "" || ID_PATTERN.test(session))) {
-        const data: CommandSocket = { sender: lineSender("", "", session) };
-        if (listening.upgrade(request, { data })) return undefined;
-      }
-      return await app.fetch(request, { server: listening });
-    },
+    fetch: (request, bun) => app.fetch(request, bun),
     websocket: commandSockets(commands, stop),
   });
   await note(context, "up");
@@ -125,10 +114,4 @@ function commandsOf(
       now: () => performance.now(),
     }),
   });
-}
-
-function isBearer(request: Request, token: string): boolean {
-  const shown = Buffer.from(request.headers.get("authorization") ?? "");
-  const wanted = Buffer.from(`Bearer ${token}`);
-  return shown.length === wanted.length && timingSafeEqual(shown, wanted);
 }

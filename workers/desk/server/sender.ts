@@ -1,4 +1,7 @@
 /** Who sends lines to this server, and the session that they named. */
+import * as v from "valibot";
+import { ID_PATTERN } from "../../../domain/ids.ts";
+import { orEmpty } from "../../../http/field.ts";
 import { sessionOfOther } from "../stored/session.ts";
 
 export interface LineSender {
@@ -11,6 +14,14 @@ export interface LineSender {
   readonly sessionOfOther: string;
 }
 
+/** By header or in the query. */
+export const SESSION = v.optional(
+  v.pipe(
+    orEmpty(ID_PATTERN, "must be 1 to 64 of A-Z a-z 0-9 _ -"),
+    v.description("Names the sender's session, in which a numbered command is done once."),
+  ),
+  "",
+);
 export function lineSender(name: string, user: string, session: string): LineSender {
   return { user, name, session, sessionOfOther: sessionOfOther(name, session) };
 }

@@ -1,21 +1,64 @@
 /** Settlements in the order they happened, for whoever follows them with a cursor. */
+import * as v from "valibot";
+import { reply } from "../../../http/operation.ts";
 import type { SettledContract } from "../stored/settle.ts";
 import type { PartitionMap } from "../../../redis/keys.ts";
 import { DeskKeys } from "../stored/keys.ts";
-import type { SettlementsAnswer } from "../../venues/desk/api.ts";
+import { SettlementsAnswerSchema, type SettlementsAnswer } from "../../venues/desk/api.ts";
 import type { Redis } from "../../runtime/redis.ts";
+import type { Desk, DeskService } from "./service.ts";
 
 /** Entries a partition and answer; an entry holds as many contracts as were opened together. */
 const ENTRIES = 20;
 
+/** How long an empty answer is held back. */
+const WAIT_MS = 3_000;
+const PAUSE_MS = 100;
+
 /** A cursor is the last entry id of each partition, joined by commas. */
 const CURSOR = /^\d+-\d+(?:,\d+-\d+)*$/;
 
-export function isCursor(text: string, partitions: PartitionMap): boolean {
+export function serveSettlements(service: DeskService, { redis, partitions, stop }: Desk): void {
+  service.serve({
+    method: "GET",
+    path: "/v1/settlements",
+    operationId: "followSettlements",
+    summary: "The settlements after a cursor, oldest first",
+    description: "Where there are none, the answer comes after some seconds.",
+    permission: "desk:admin",
+    query: v.object({
+      after: v.optional(
+        v.pipe(
+          v.string(),
+          v.check((text) => isCursor(text, partitions), "must be a `next` of this desk, or empty"),
+        ),
+        "",
+      ),
+    }),
+    answers: {
+      200: {
+        description: "What comes next, and the cursor after it.",
+        body: SettlementsAnswerSchema,
+      },
+    },
+    problems: [],
+    async handle({ query: { after } }) {
+      const giveUpAt = performance.now() + WAIT_MS;
+      for (;;) {
+        const found = await settlementsAfter(redis, partitions, after);
+        const over = stop.aborted || performance.now() > giveUpAt;
+        if (found.settlements.length > 0 || over) return reply(found);
+        await Bun.sleep(PAUSE_MS);
+      }
+    },
+  });
+}
+
+function isCursor(text: string, partitions: PartitionMap): boolean {
   return text === "" || (CURSOR.test(text) && text.split(",").length === partitions.count);
 }
 
-export async function settlementsAfter(
+async function settlementsAfter(
   redis: Redis,
   partitions: PartitionMap,
   after: string,

@@ -5,73 +5,23 @@
 import * as v from "valibot";
 import {
   ID_PATTERN,
-  isSignalId,
+  SIGNAL_ID_PATTERN,
   type AccountId,
   type ClientOrderId,
   type SignalId,
 } from "../../../domain/ids.ts";
 import { MAX_AMOUNT_CENTS } from "../../../domain/money.ts";
-import { SYMBOL_PATTERN } from "../../../domain/instrument.ts";
 import {
   CONTRACT_TYPES,
   MAX_DURATION_SECONDS,
   MIN_DURATION_SECONDS,
-  type SettlementKind,
+  SETTLEMENT_KINDS,
 } from "../../../domain/products/binary.ts";
+import { amount, count, matching, symbol, wholeNumber } from "../../../http/field.ts";
 
-/** What all contracts have in common that were opened in one call. Times are epoch milliseconds of the desk's clock. */
-export interface OpenedTerms {
-  readonly openPriceMicros: number;
-  readonly openedAtMs: number;
-  readonly expiresAtMs: number;
-}
-
+const REFUSALS = ["ACCOUNT_UNKNOWN", "BALANCE_TOO_LOW", "QUOTE_STALE", "PAST_VALID_UNTIL"] as const;
 /** Why the desk refuses an order. */
-export type RefusalReason =
-  "ACCOUNT_UNKNOWN" | "BALANCE_TOO_LOW" | "QUOTE_STALE" | "PAST_VALID_UNTIL";
-
-interface Refused {
-  readonly kind: "rejected";
-  readonly stakeCents: number;
-  readonly reason: RefusalReason;
-}
-
-interface Sold {
-  readonly kind: "closed";
-  readonly stakeCents: number;
-  readonly returnCents: number;
-  readonly closePriceMicros: number;
-  readonly closedAtMs: number;
-}
-
-export type OrderAnswer =
-  ({ readonly kind: "placed"; readonly stakeCents: number } & OpenedTerms) | Refused;
-
-export type OrderLookUp =
-  | OrderAnswer
-  /** Never opened, and never will be: its valid-until has passed. */
-  | { readonly kind: "absent" }
-  /** Not on the books yet. */
-  | { readonly kind: "pending" };
-
-export type SaleAnswer =
-  | Sold
-  | Refused
-  /** Never opened, expired, or sold by another close. */
-  | { readonly kind: "not-open" };
-
-export type SaleLookUp = Exclude<SaleAnswer, Refused> | { readonly kind: "open" };
-
-/** A contract on the desk's books. */
-export interface BookedContract {
-  readonly clientOrderId: ClientOrderId;
-  readonly account: AccountId;
-  readonly stakeCents: number;
-  readonly openedAtMs: number;
-  readonly state: "open" | SettlementKind;
-  /** What sold it back. */
-  readonly soldBy?: SignalId;
-}
+export type RefusalReason = (typeof REFUSALS)[number];
 
 /**
  * The part of a client order id before its last dot: orders of one signal share
@@ -90,30 +40,52 @@ export function nameOf(id: ClientOrderId, bucket: string): string {
 /** Orders of one call: a shard, with room to spare. */
 export const MAX_ORDERS = 1_000;
 
-const isId = (value: unknown): boolean => typeof value === "string" && ID_PATTERN.test(value);
-const account = v.custom<AccountId>(isId);
+/** A text that is checked by its pattern, under the type that it then has. */
+const textOf = <T extends string>(pattern: RegExp, message: string) =>
+  v.pipe(
+    v.custom<T>((value) => typeof value === "string" && pattern.test(value), message),
+    v.metadata({ type: "string", pattern: pattern.source }),
+  );
+const ID_MESSAGE = "must be 1 to 64 of A-Z a-z 0-9 _ -";
+const account = textOf<AccountId>(ID_PATTERN, ID_MESSAGE);
+const signalId = textOf<SignalId>(SIGNAL_ID_PATTERN, "must be the id of a signal");
 /** Empty where the bucket is all of the client order id. */
 const NAME = /^[A-Za-z0-9_-]{0,64}$/;
-/** Looked at as a whole: a schema for each of a thousand items costs more than all the rest of a call. */
-const column = <T>(holds: (item: unknown) => boolean) =>
-  v.custom<readonly T[]>(
-    (value) =>
-      Array.isArray(value) &&
-      value.length >= 1 &&
-      value.length <= MAX_ORDERS &&
-      value.every((item) => holds(item)),
+
+/**
+ * A list that is looked at as a whole: a schema for each of a thousand items costs more than all
+ * the rest of a call. `items` describes one in the document.
+ */
+const column = <T>(items: object, message: string, holds: (item: unknown) => boolean) =>
+  v.pipe(
+    v.custom<readonly T[]>(
+      (value) =>
+        Array.isArray(value) &&
+        value.length >= 1 &&
+        value.length <= MAX_ORDERS &&
+        value.every((item) => holds(item)),
+      `must be a list of 1 to ${MAX_ORDERS}, of which each ${message}`,
+    ),
+    v.metadata({ type: "array", minItems: 1, maxItems: MAX_ORDERS, items }),
   );
-const whole = (min: number, max: number) =>
-  v.pipe(v.number(), v.safeInteger(), v.minValue(min), v.maxValue(max));
+const texts = <T extends string>(pattern: RegExp, message: string) =>
+  column<T>({ type: "string", pattern: pattern.source }, message, (item) => {
+    return typeof item === "string" && pattern.test(item);
+  });
+const fewItems = `must be a list of 1 to ${MAX_ORDERS}`;
+const several = <Item extends v.GenericSchema>(item: Item) =>
+  v.pipe(v.array(item, fewItems), v.minLength(1, fewItems), v.maxLength(MAX_ORDERS, fewItems));
 
 const columns = (leastStakeCents: number) =>
   v.pipe(
     v.strictObject({
-      bucket: v.pipe(v.string(), v.regex(/^[A-Za-z0-9_.-]{1,64}$/)),
-      shard: whole(0, 1_000_000),
-      names: column<string>((name) => typeof name === "string" && NAME.test(name)),
-      accounts: column<AccountId>(isId),
+      bucket: matching(/^[A-Za-z0-9_.-]{1,64}$/, "must be 1 to 64 of A-Z a-z 0-9 _ . -"),
+      shard: wholeNumber(0, 1_000_000),
+      names: texts<string>(NAME, "must be at most 64 of A-Z a-z 0-9 _ -"),
+      accounts: texts<AccountId>(ID_PATTERN, ID_MESSAGE),
       stakesCents: column<number>(
+        { type: "integer", minimum: leastStakeCents, maximum: MAX_AMOUNT_CENTS },
+        `must be a whole number from ${leastStakeCents} to ${MAX_AMOUNT_CENTS}`,
         (cents) =>
           Number.isSafeInteger(cents) &&
           (cents as number) >= leastStakeCents &&
@@ -123,87 +95,129 @@ const columns = (leastStakeCents: number) =>
     v.check(
       ({ names, accounts, stakesCents }) =>
         names.length === accounts.length && names.length === stakesCents.length,
+      "must have as many names as accounts and stakes",
     ),
   );
 
 export const OrderBatchSchema = v.strictObject({
-  symbol: v.pipe(v.string(), v.regex(SYMBOL_PATTERN)),
-  contract: v.picklist(CONTRACT_TYPES),
-  durationSeconds: whole(MIN_DURATION_SECONDS, MAX_DURATION_SECONDS),
-  validUntilMs: whole(0, Number.MAX_SAFE_INTEGER),
+  symbol,
+  contract: v.picklist(CONTRACT_TYPES, `must be one of ${CONTRACT_TYPES.join(", ")}`),
+  durationSeconds: wholeNumber(MIN_DURATION_SECONDS, MAX_DURATION_SECONDS),
+  validUntilMs: wholeNumber(0, Number.MAX_SAFE_INTEGER),
   orders: columns(1),
 });
 export type OrderBatchBody = v.InferOutput<typeof OrderBatchSchema>;
 
 /** Stakes are what the sender knows of, which may be nothing: what is sold is what stands on the books. */
 export const CloseBatchSchema = v.strictObject({
-  close: v.custom<SignalId>((value) => typeof value === "string" && isSignalId(value)),
+  close: signalId,
   orders: columns(0),
 });
 export type CloseBatchBody = v.InferOutput<typeof CloseBatchSchema>;
 
 export const DepositsSchema = v.strictObject({
-  deposits: v.pipe(
-    v.array(
-      v.strictObject({
-        id: v.pipe(v.string(), v.regex(/^[A-Za-z0-9_.-]{1,128}$/)),
-        account,
-        amountCents: whole(1, MAX_AMOUNT_CENTS),
-      }),
-    ),
-    v.minLength(1),
-    v.maxLength(MAX_ORDERS),
+  deposits: several(
+    v.strictObject({
+      id: matching(/^[A-Za-z0-9_.-]{1,128}$/, "must be 1 to 128 of A-Z a-z 0-9 _ . -"),
+      account,
+      amountCents: amount,
+    }),
   ),
 });
 
-export const BalancesSchema = v.strictObject({
-  accounts: v.pipe(v.array(account), v.minLength(1), v.maxLength(MAX_ORDERS)),
-});
+export const BalancesSchema = v.strictObject({ accounts: several(account) });
 
-export const PayoutsSchema = v.strictObject({
-  symbols: v.pipe(
-    v.array(v.pipe(v.string(), v.regex(SYMBOL_PATTERN))),
-    v.minLength(1),
-    v.maxLength(MAX_ORDERS),
-  ),
+export const PayoutsSchema = v.strictObject({ symbols: several(symbol) });
+
+const list = <Item extends v.GenericSchema>(item: Item) => v.pipe(v.array(item), v.readonly());
+
+/** What all contracts have in common that were opened in one call. Times are epoch milliseconds of the desk's clock. */
+const terms = { openPriceMicros: count, openedAtMs: count, expiresAtMs: count };
+const OpenedTermsSchema = v.object(terms);
+export type OpenedTerms = Readonly<v.InferOutput<typeof OpenedTermsSchema>>;
+
+const placed = v.object({ kind: v.literal("placed"), stakeCents: count, ...terms });
+const refused = v.object({
+  kind: v.literal("rejected"),
+  stakeCents: count,
+  reason: v.picklist(REFUSALS),
 });
+const sold = v.object({
+  kind: v.literal("closed"),
+  stakeCents: count,
+  returnCents: count,
+  closePriceMicros: count,
+  closedAtMs: count,
+});
+/** Never opened, and never will be: its valid-until has passed. */
+const absent = v.object({ kind: v.literal("absent") });
+/** Not on the books yet. */
+const pending = v.object({ kind: v.literal("pending") });
+/** Never opened, expired, or sold by another close. */
+const notOpen = v.object({ kind: v.literal("not-open") });
+const stillOpen = v.object({ kind: v.literal("open") });
+
+const OrderAnswerSchema = v.variant("kind", [placed, refused]);
+const OrderLookUpSchema = v.variant("kind", [placed, refused, absent, pending]);
+const SaleAnswerSchema = v.variant("kind", [sold, refused, notOpen]);
+const SaleLookUpSchema = v.variant("kind", [sold, notOpen, stillOpen]);
+export type OrderAnswer = Readonly<v.InferOutput<typeof OrderAnswerSchema>>;
+export type OrderLookUp = Readonly<v.InferOutput<typeof OrderLookUpSchema>>;
+export type SaleAnswer = Readonly<v.InferOutput<typeof SaleAnswerSchema>>;
+export type SaleLookUp = Readonly<v.InferOutput<typeof SaleLookUpSchema>>;
+
+export const OpenAnswerSchema = v.union([
+  /** Each order was opened by this call, at these terms and for the stake it asked for. */
+  v.object({ opened: OpenedTermsSchema }),
+  v.object({ answers: list(OrderAnswerSchema) }),
+]);
+export type OpenAnswer = Readonly<v.InferOutput<typeof OpenAnswerSchema>>;
+
+export const LookUpAnswerSchema = v.object({ answers: list(OrderLookUpSchema) });
+export type LookUpAnswer = Readonly<v.InferOutput<typeof LookUpAnswerSchema>>;
+
+export const CloseBatchAnswerSchema = v.object({ answers: list(SaleAnswerSchema) });
+export type CloseBatchAnswer = Readonly<v.InferOutput<typeof CloseBatchAnswerSchema>>;
+
+export const ClosedAnswerSchema = v.object({ answers: list(SaleLookUpSchema) });
+export type ClosedAnswer = Readonly<v.InferOutput<typeof ClosedAnswerSchema>>;
 
 /** Of balances and payouts alike: one for each that was asked, in their order. */
-export interface ValuesAnswer {
-  readonly answers: readonly (number | null)[];
-}
+export const ValuesAnswerSchema = v.object({ answers: list(v.nullable(count)) });
+export type ValuesAnswer = Readonly<v.InferOutput<typeof ValuesAnswerSchema>>;
 
-export type OpenAnswer =
-  /** Each order was opened by this call, at these terms and for the stake it asked for. */
-  { readonly opened: OpenedTerms } | { readonly answers: readonly OrderAnswer[] };
-
-export interface LookUpAnswer {
-  readonly answers: readonly OrderLookUp[];
-}
-
-export interface CloseBatchAnswer {
-  readonly answers: readonly SaleAnswer[];
-}
-
-export interface ClosedAnswer {
-  readonly answers: readonly SaleLookUp[];
-}
+const clientOrderId = textOf<ClientOrderId>(/^[A-Za-z0-9_.-]{1,129}$/, "must be a client order id");
 
 /** One page of the contracts whose client order ids start alike. */
-export interface ContractsAnswer {
+export const ContractsAnswerSchema = v.object({
   /** Where the next page begins; null after the last. */
-  readonly next: string | null;
-  readonly contracts: readonly BookedContract[];
-}
+  next: v.nullable(v.string()),
+  contracts: list(
+    v.object({
+      clientOrderId,
+      account,
+      stakeCents: count,
+      openedAtMs: count,
+      state: v.picklist(["open", ...SETTLEMENT_KINDS]),
+      /** What sold it back. */
+      soldBy: v.exactOptional(signalId),
+    }),
+  ),
+});
+export type ContractsAnswer = Readonly<v.InferOutput<typeof ContractsAnswerSchema>>;
 
-export interface SettlementsAnswer {
-  readonly next: string;
-  readonly settlements: readonly {
-    readonly clientOrderId: ClientOrderId;
-    readonly account: AccountId;
-    readonly kind: SettlementKind;
-    readonly returnCents: number;
-    readonly closePriceMicros: number | null;
-    readonly settledAtMs: number;
-  }[];
-}
+export const SettlementsAnswerSchema = v.object({
+  /** The cursor after them. */
+  next: v.string(),
+  settlements: list(
+    v.object({
+      clientOrderId,
+      account,
+      kind: v.picklist(SETTLEMENT_KINDS),
+      returnCents: count,
+      closePriceMicros: v.nullable(count),
+      settledAtMs: count,
+    }),
+  ),
+});
+export type SettlementsAnswer = Readonly<v.InferOutput<typeof SettlementsAnswerSchema>>;

@@ -1,0 +1,52 @@
+/** What the operations of a desk server share: what they are served by, and what they work on. */
+import type { Server } from "bun";
+import type { Context } from "hono";
+import type * as v from "valibot";
+import type { Bearer } from "../../../http/bearer.ts";
+import { json, type Body } from "../../../http/body.ts";
+import type { SocketLines } from "../../../http/lines.ts";
+import type { Service } from "../../../http/service.ts";
+import type { PartitionMap } from "../../../redis/keys.ts";
+import type { Redis } from "../../runtime/redis.ts";
+import type { AuditStore } from "../audit/port.ts";
+import type { DeskCommands } from "./commands.ts";
+import type { LineSender } from "./sender.ts";
+
+export type DeskService = Service<Bearer>;
+
+/** What the audit is read from. */
+export interface LogSource {
+  readonly store: AuditStore;
+  readonly redis: Redis;
+  readonly partitions: PartitionMap;
+}
+
+export interface Desk {
+  /** What the audit calls this server. */
+  readonly server: string;
+  readonly commands: DeskCommands;
+  readonly log: LogSource;
+  readonly redis: Redis;
+  readonly partitions: PartitionMap;
+  readonly token: string;
+  readonly stop: AbortSignal;
+}
+
+/** A thousand orders with the longest ids. */
+const MAX_BODY_BYTES = 512 * 1024;
+
+export function batch<Schema extends v.GenericSchema>(schema: Schema): Body<v.InferOutput<Schema>> {
+  return json(schema, { maxBytes: MAX_BODY_BYTES, lenient: true });
+}
+
+/** What a socket of commands carries with it. */
+export interface CommandSocket {
+  readonly sender: LineSender;
+  /** Once it is open. */
+  lines?: SocketLines;
+}
+
+/** What Bun hands to each request. */
+export function serverOf({ env }: Context): Server<CommandSocket> {
+  return env as Server<CommandSocket>;
+}
