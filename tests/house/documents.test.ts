@@ -58,3 +58,20 @@ test("the README's links and docs' links lead to files that exist", async () => 
   }
   expect(dead).toEqual([]);
 });
+
+test("each file of ours that the README and the docs name is where they say", async () => {
+  const named =
+    /`((?:app|bench|domain|edge|http|local|redis|scripts|tests|workers)\/[\w./-]+\.\w+)`/g;
+  const missing: string[] = [];
+  for (const page of new Bun.Glob("{README.md,docs/**/*.md}").scanSync(".")) {
+    for (const [, path = ""] of (await read(page)).matchAll(named)) {
+      if (!(await Bun.file(path).exists())) missing.push(`${page}: ${path}`);
+    }
+  }
+  expect(missing).toEqual([]);
+});
+
+test("docs/ARCHITECTURE.md fits on five pages", async () => {
+  const words = (await read("docs/ARCHITECTURE.md")).split(/\s+/).length;
+  expect(words).toBeLessThan(3_000);
+});
