@@ -5,6 +5,13 @@ import { failureModes, FAILURE_MODES_PATH } from "../../scripts/docs.ts";
 
 const read = (path: string): Promise<string> => Bun.file(path).text();
 
+/** Bun's globs find nothing where one of several in braces has a slash. */
+function pagesOf(...patterns: readonly string[]): string[] {
+  const pages = patterns.flatMap((pattern) => [...new Bun.Glob(pattern).scanSync(".")]);
+  expect(pages.length).toBeGreaterThan(patterns.length);
+  return pages;
+}
+
 interface Manifest {
   readonly dependencies: Record<string, string>;
   readonly devDependencies: Record<string, string>;
@@ -48,7 +55,7 @@ test("package-lock.json holds every package, and no address that a machine may n
 });
 
 test("the README's links and docs' links lead to files that exist", async () => {
-  const pages = [...new Bun.Glob("{*.md,docs/**/*.md}").scanSync(".")];
+  const pages = pagesOf("*.md", "docs/**/*.md");
   const dead: string[] = [];
   for (const page of pages) {
     for (const [, target = ""] of (await read(page)).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)) {
@@ -63,7 +70,7 @@ test("each file of ours that the README and the docs name is where they say", as
   const named =
     /`((?:app|bench|domain|edge|http|local|redis|scripts|tests|workers)\/[\w./-]+\.\w+)`/g;
   const missing: string[] = [];
-  for (const page of new Bun.Glob("{README.md,docs/**/*.md}").scanSync(".")) {
+  for (const page of pagesOf("README.md", "docs/**/*.md")) {
     for (const [, path = ""] of (await read(page)).matchAll(named)) {
       if (!(await Bun.file(path).exists())) missing.push(`${page}: ${path}`);
     }
