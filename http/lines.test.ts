@@ -3,7 +3,10 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { MAX_LINE_BYTES } from "../domain/desk/command.ts";
 import { until } from "../tests/support/wait.ts";
-import { answerSocket, answerStream, lineCutter, type LineWork } from "./lines.ts";
+import type { LineWork } from "./lines.ts";
+import { answerSocket } from "./line-socket.ts";
+import { answerStream } from "./line-stream.ts";
+import { lineCutter } from "./line-cutter.ts";
 
 const bytes = (text: string): Uint8Array => Buffer.from(text, "latin1");
 

@@ -1,11 +1,12 @@
 /**
- * Lines in, a reply line for each out, by the body of a request or by WebSocket.
- * Lines are handed over a chunk at a time, no more than are allowed to be open;
- * replies leave several at once. Nothing grows with what is sent: a body is not
- * read on, and a socket is closed, where replies are not taken. A stop takes no
- * more lines, answers those that were taken, and ends.
+ * The lines of one connection: those that wait, those that are open, and their
+ * replies. Lines are handed over a chunk at a time, no more than are allowed to
+ * be open; replies leave several at once. Nothing grows with what is sent. A
+ * stop takes no more lines, answers those that were taken, and ends.
+ * `line-stream.ts` is a request's body and its answer, `line-socket.ts` a
+ * WebSocket.
  */
-import { isBlank, MAX_LINE_BYTES } from "../domain/desk/command.ts";
+import { isBlank } from "../domain/desk/command.ts";
 
 /** What is done with the lines of one connection. */
 export interface LineWork {
@@ -29,44 +30,6 @@ export interface LineWork {
   failed(error: unknown): void;
 }
 
-/** What of a line is used: enough to be refused for its length. */
-const USED_CHARACTERS = MAX_LINE_BYTES + 64;
-const WRITE_CHARACTERS = 64 * 1024;
-const POLICY_VIOLATION = 1008;
-const GOING_AWAY = 1001;
-
-export interface Lines {
-  /** The lines that this piece completes. Bytes are taken as they are, one a character: what is not ASCII is refused anyway. */
-  take(piece: Uint8Array | string): string[];
-  /** What came after the last newline. */
-  rest(): string;
-}
-
-const decoder = new TextDecoder("latin1");
-
-/** Cuts what comes in pieces into lines. A line beyond the limit is cut to just above it, so that nothing grows with what is sent. */
-export function lineCutter(usedCharacters = USED_CHARACTERS): Lines {
-  let rest = "";
-  return {
-    take(piece) {
-      const text = typeof piece === "string" ? piece : decoder.decode(piece);
-      const lines = text.split("\n");
-      lines[0] = rest + (lines[0] ?? "");
-      cutLong(lines, usedCharacters);
-      rest = lines.pop() ?? "";
-      return lines;
-    },
-    rest: () => rest,
-  };
-}
-
-function cutLong(lines: string[], usedCharacters: number): void {
-  for (let index = 0; index < lines.length; index += 1) {
-    const line = lines[index] ?? "";
-    if (line.length > usedCharacters) lines[index] = line.slice(0, usedCharacters);
-  }
-}
-
 interface ExchangeEvents {
   /** Replies can leave. */
   readonly onReply: () => void;
@@ -76,8 +39,7 @@ interface ExchangeEvents {
   readonly onFailed: () => void;
 }
 
-/** The lines of one connection that wait, those that are open, and their replies. */
-class Exchange {
+export class Exchange {
   isGone = false;
   readonly #work: LineWork;
   readonly #events: ExchangeEvents;
@@ -236,196 +198,4 @@ class Exchange {
     this.end();
     this.#events.onFailed();
   }
-}
-
-export interface StreamOptions {
-  readonly stop: AbortSignal;
-  /** How long a reader may take nothing while there is something to take. */
-  readonly patienceMs: number;
-}
-
-/** The replies to the lines of a body, while more lines may still come. */
-export function answerStream(
-  body: ReadableStream<Uint8Array> | null,
-  work: LineWork,
-  { stop, patienceMs }: StreamOptions,
-): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder();
-  const ended = new AbortController();
-  let isRead = false;
-  let patience: ReturnType<typeof setTimeout> | undefined;
-  let wake = (): void => {};
-  const moved = (): Promise<void> =>
-    new Promise((resolve) => {
-      wake = resolve;
-    });
-  const exchange = new Exchange(work, {
-    onReply: () => wake(),
-    onOver: () => ended.abort(),
-    onFailed: () => wake(),
-  });
-  const onStop = (): void => exchange.end();
-
-  async function read(): Promise<void> {
-    if (stop.aborted) onStop();
-    else stop.addEventListener("abort", onStop, { once: true });
-    const cutter = lineCutter();
-    for await (const piece of piecesOf(body, ended.signal)) {
-      exchange.add(cutter.take(piece));
-      exchange.handOver();
-      if (!exchange.isIdle) await exchange.idle();
-    }
-    exchange.add([cutter.rest()]);
-    exchange.handOver();
-    await exchange.idle();
-  }
-
-  function leave(): void {
-    clearTimeout(patience);
-    exchange.isGone = true;
-    exchange.end();
-    wake();
-  }
-
-  return new ReadableStream<Uint8Array>({
-    start() {
-      void read()
-        // The sender broke off: what it sent is done, and no reply can reach it.
-        .catch(() => {})
-        .finally(() => {
-          stop.removeEventListener("abort", onStop);
-          isRead = true;
-          wake();
-        });
-    },
-    async pull(controller) {
-      clearTimeout(patience);
-      for (;;) {
-        const text = exchange.next(WRITE_CHARACTERS);
-        if (text !== "") {
-          controller.enqueue(encoder.encode(`${text}\n`));
-          patience = setTimeout(() => {
-            leave();
-            controller.error(new Error("the reader does not read"));
-          }, patienceMs);
-          return;
-        }
-        // An answer that ends whole says that what is unanswered was not taken.
-        if (exchange.isGone) controller.error(new Error("lines were left unanswered"));
-        else if (isRead && exchange.open === 0) controller.close();
-        else {
-          await moved();
-          continue;
-        }
-        return;
-      }
-    },
-    cancel: leave,
-  });
-}
-
-/** What is sent, until it ends or no more is wanted. */
-async function* piecesOf(
-  body: ReadableStream<Uint8Array> | null,
-  ended: AbortSignal,
-): AsyncGenerator<Uint8Array> {
-  if (!body) return;
-  const reader = body.getReader();
-  const { promise: unwanted, resolve } = Promise.withResolvers<{ done: true; value?: undefined }>();
-  ended.addEventListener("abort", () => resolve({ done: true }), { once: true });
-  try {
-    while (!ended.aborted) {
-      const { done, value } = await Promise.race([reader.read(), unwanted]);
-      if (done || ended.aborted) return;
-      yield value;
-    }
-  } finally {
-    // The sender may have broken off.
-    reader.cancel().catch(() => {});
-  }
-}
-
-/** A socket that is open. */
-export interface LineSocket {
-  send(text: string): void;
-  close(code: number, reason: string): void;
-  /** What was sent and the other side has not read; 0 where the runtime does not tell. */
-  unreadBytes?(): number;
-}
-
-export interface SocketOptions {
-  readonly maxUnreadBytes?: number;
-  /** When replies leave that become ready together. */
-  readonly soon?: (task: () => void) => void;
-}
-
-/** What the owner of a socket reports of it. */
-export interface SocketLines {
-  /** A message holds one or several lines, the last with or without its newline. */
-  take(message: Uint8Array | string): void;
-  stop(): void;
-  /** Closes it at once. */
-  hangUp(code: number, reason: string): void;
-  /** It was closed. */
-  leave(): void;
-}
-
-/** The replies to the lines of a socket, one or several a message. */
-export function answerSocket(
-  socket: LineSocket,
-  work: LineWork,
-  { maxUnreadBytes = Number.POSITIVE_INFINITY, soon = queueMicrotask }: SocketOptions = {},
-): SocketLines {
-  let isStopping = false;
-  const exchange = new Exchange(work, {
-    onReply: () => soon(flush),
-    onOver(why) {
-      if (why !== undefined) hangUp(POLICY_VIOLATION, why);
-    },
-    onFailed: () => hangUp(GOING_AWAY, "INTERNAL"),
-  });
-
-  function hangUp(code: number, reason: string): void {
-    leave();
-    socket.close(code, reason);
-  }
-
-  function leave(): void {
-    exchange.isGone = true;
-    exchange.end();
-  }
-
-  function flush(): void {
-    if (exchange.isGone) return;
-    const text = exchange.next(Number.POSITIVE_INFINITY);
-    if (text !== "") socket.send(text);
-    if (isStopping) endIfAnswered();
-    else if ((socket.unreadBytes?.() ?? 0) > maxUnreadBytes) {
-      hangUp(POLICY_VIOLATION, "the replies are not read");
-    }
-  }
-
-  function endIfAnswered(): void {
-    if (exchange.open === 0) hangUp(GOING_AWAY, "the server is going away");
-  }
-
-  return {
-    take(message) {
-      if (exchange.isOver) return;
-      const text = typeof message === "string" ? message : decoder.decode(message);
-      const lines = text.split("\n");
-      cutLong(lines, USED_CHARACTERS);
-      exchange.add(lines);
-      if (exchange.open > work.maxOpen) hangUp(POLICY_VIOLATION, "too many lines");
-      else exchange.handOver();
-    },
-    stop() {
-      if (exchange.isGone) return;
-      isStopping = true;
-      exchange.end();
-      endIfAnswered();
-    },
-    hangUp,
-    leave,
-  };
 }

@@ -9,7 +9,7 @@ import type { Edge, EdgeService } from "../edge.ts";
 import { json, mediaTypeOf, unread } from "../../http/body.ts";
 import type { Caller } from "../tokens.ts";
 import { type Sender, relayedLines, replyTo } from "./relay.ts";
-import { answerStream } from "../../http/lines.ts";
+import { answerStream } from "../../http/line-stream.ts";
 import { type Reply, reply } from "../../http/operation.ts";
 import { CommandBody, ReplyAnswer } from "./schemas.ts";
 import { SENDER_PROBLEMS, senderOf, SESSION } from "./sender.ts";

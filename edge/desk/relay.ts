@@ -7,7 +7,8 @@
  */
 import { isRepeatable, parseDeskLine } from "../../domain/desk/command.ts";
 import { DESK_REFUSALS, type DeskRefusal } from "../../domain/desk/refusals.ts";
-import { lineCutter, type LineWork } from "../../http/lines.ts";
+import type { LineWork } from "../../http/lines.ts";
+import { lineCutter } from "../../http/line-cutter.ts";
 import { nameOf, placeOf } from "../../http/place.ts";
 import { log } from "../log.ts";
 import type { DeskServer, DeskServers, Later } from "./servers.ts";

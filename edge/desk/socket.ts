@@ -9,7 +9,7 @@ import { type Upgrade, asksForSocket, upgradeRequired } from "../socket.ts";
 import type { SocketEvents } from "../socket-session.ts";
 import { type Sender, relayedLines } from "./relay.ts";
 import { SENDER_PROBLEMS, SESSION, senderOf } from "./sender.ts";
-import { type SocketLines, answerSocket } from "../../http/lines.ts";
+import { type SocketLines, answerSocket } from "../../http/line-socket.ts";
 
 /** Lines that are taken and not answered; who lets more pile up waits for no reply. */
 const MAX_OPEN = 16_384;

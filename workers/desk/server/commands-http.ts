@@ -4,7 +4,7 @@ import { DESK_USER_PATTERN } from "../../../domain/desk/command.ts";
 import { ID_PATTERN } from "../../../domain/ids.ts";
 import { unread } from "../../../http/body.ts";
 import { orEmpty } from "../../../http/field.ts";
-import { answerStream } from "../../../http/lines.ts";
+import { answerStream } from "../../../http/line-stream.ts";
 import { lineWork } from "./commands.ts";
 import { lineSender, SESSION } from "./sender.ts";
 import { serverOf, type Desk, type DeskService } from "./service.ts";

@@ -5,7 +5,7 @@
 import type { ServerWebSocket, WebSocketHandler } from "bun";
 import * as v from "valibot";
 import { failure } from "../../../domain/result.ts";
-import { answerSocket } from "../../../http/lines.ts";
+import { answerSocket } from "../../../http/line-socket.ts";
 import { problemResponse } from "../../../http/problem.ts";
 import { lineWork, type DeskCommands } from "./commands.ts";
 import { lineSender, SESSION } from "./sender.ts";

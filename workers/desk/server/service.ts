@@ -4,7 +4,7 @@ import type { Context } from "hono";
 import type * as v from "valibot";
 import type { Bearer } from "../../../http/bearer.ts";
 import { json, type Body } from "../../../http/body.ts";
-import type { SocketLines } from "../../../http/lines.ts";
+import type { SocketLines } from "../../../http/line-socket.ts";
 import type { Service } from "../../../http/service.ts";
 import type { PartitionMap } from "../../../redis/keys.ts";
 import type { Redis } from "../../runtime/redis.ts";

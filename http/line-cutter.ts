@@ -1,0 +1,45 @@
+/** Lines out of what comes in pieces, none longer than it takes to refuse it. */
+import { MAX_LINE_BYTES } from "../domain/desk/command.ts";
+
+/** What of a line is used: enough to be refused for its length. */
+const USED_CHARACTERS = MAX_LINE_BYTES + 64;
+
+export interface Lines {
+  /** The lines that this piece completes. Bytes are taken as they are, one a character: what is not ASCII is refused anyway. */
+  take(piece: Uint8Array | string): string[];
+  /** What came after the last newline. */
+  rest(): string;
+}
+
+const decoder = new TextDecoder("latin1");
+
+/** Cuts what comes in pieces into lines. A line beyond the limit is cut to just above it, so that nothing grows with what is sent. */
+export function lineCutter(usedCharacters = USED_CHARACTERS): Lines {
+  let rest = "";
+  return {
+    take(piece) {
+      const text = typeof piece === "string" ? piece : decoder.decode(piece);
+      const lines = text.split("\n");
+      lines[0] = rest + (lines[0] ?? "");
+      cutLong(lines, usedCharacters);
+      rest = lines.pop() ?? "";
+      return lines;
+    },
+    rest: () => rest,
+  };
+}
+
+function cutLong(lines: string[], usedCharacters: number): void {
+  for (let index = 0; index < lines.length; index += 1) {
+    const line = lines[index] ?? "";
+    if (line.length > usedCharacters) lines[index] = line.slice(0, usedCharacters);
+  }
+}
+
+/** The lines of one message, the last with or without its newline. */
+export function linesOf(message: Uint8Array | string): string[] {
+  const text = typeof message === "string" ? message : decoder.decode(message);
+  const lines = text.split("\n");
+  cutLong(lines, USED_CHARACTERS);
+  return lines;
+}

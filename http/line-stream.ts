@@ -1,0 +1,112 @@
+/** Lines by the body of a request: the body is not read on where replies are not taken. */
+import { lineCutter } from "./line-cutter.ts";
+import { Exchange, type LineWork } from "./lines.ts";
+
+const WRITE_CHARACTERS = 64 * 1024;
+
+export interface StreamOptions {
+  readonly stop: AbortSignal;
+  /** How long a reader may take nothing while there is something to take. */
+  readonly patienceMs: number;
+}
+
+/** The replies to the lines of a body, while more lines may still come. */
+export function answerStream(
+  body: ReadableStream<Uint8Array> | null,
+  work: LineWork,
+  { stop, patienceMs }: StreamOptions,
+): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  const ended = new AbortController();
+  let isRead = false;
+  let patience: ReturnType<typeof setTimeout> | undefined;
+  let wake = (): void => {};
+  const moved = (): Promise<void> =>
+    new Promise((resolve) => {
+      wake = resolve;
+    });
+  const exchange = new Exchange(work, {
+    onReply: () => wake(),
+    onOver: () => ended.abort(),
+    onFailed: () => wake(),
+  });
+  const onStop = (): void => exchange.end();
+
+  async function read(): Promise<void> {
+    if (stop.aborted) onStop();
+    else stop.addEventListener("abort", onStop, { once: true });
+    const cutter = lineCutter();
+    for await (const piece of piecesOf(body, ended.signal)) {
+      exchange.add(cutter.take(piece));
+      exchange.handOver();
+      if (!exchange.isIdle) await exchange.idle();
+    }
+    exchange.add([cutter.rest()]);
+    exchange.handOver();
+    await exchange.idle();
+  }
+
+  function leave(): void {
+    clearTimeout(patience);
+    exchange.isGone = true;
+    exchange.end();
+    wake();
+  }
+
+  return new ReadableStream<Uint8Array>({
+    start() {
+      void read()
+        // The sender broke off: what it sent is done, and no reply can reach it.
+        .catch(() => {})
+        .finally(() => {
+          stop.removeEventListener("abort", onStop);
+          isRead = true;
+          wake();
+        });
+    },
+    async pull(controller) {
+      clearTimeout(patience);
+      for (;;) {
+        const text = exchange.next(WRITE_CHARACTERS);
+        if (text !== "") {
+          controller.enqueue(encoder.encode(`${text}\n`));
+          patience = setTimeout(() => {
+            leave();
+            controller.error(new Error("the reader does not read"));
+          }, patienceMs);
+          return;
+        }
+        // An answer that ends whole says that what is unanswered was not taken.
+        if (exchange.isGone) controller.error(new Error("lines were left unanswered"));
+        else if (isRead && exchange.open === 0) controller.close();
+        else {
+          await moved();
+          continue;
+        }
+        return;
+      }
+    },
+    cancel: leave,
+  });
+}
+
+/** What is sent, until it ends or no more is wanted. */
+async function* piecesOf(
+  body: ReadableStream<Uint8Array> | null,
+  ended: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  if (!body) return;
+  const reader = body.getReader();
+  const { promise: unwanted, resolve } = Promise.withResolvers<{ done: true; value?: undefined }>();
+  ended.addEventListener("abort", () => resolve({ done: true }), { once: true });
+  try {
+    while (!ended.aborted) {
+      const { done, value } = await Promise.race([reader.read(), unwanted]);
+      if (done || ended.aborted) return;
+      yield value;
+    }
+  } finally {
+    // The sender may have broken off.
+    reader.cancel().catch(() => {});
+  }
+}
