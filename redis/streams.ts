@@ -2,7 +2,7 @@
  * Consumer groups. A stream is trimmed only below what every one of its groups
  * has been delivered and has acknowledged (P9).
  */
-import { asInteger, type Script } from "./script.ts";
+import { asInteger, asList, asText, type Script } from "./script.ts";
 
 /** The groups that must stand on each kind of stream before anything of it may be trimmed. */
 export const GROUPS = {
@@ -116,4 +116,32 @@ export const noteFailure: Script<NoteFailureArgs, number> = {
   keys: ({ stream }) => [stream, failuresKey(stream)],
   args: ({ group, entry }) => [group, entry],
   reply: asInteger,
+};
+
+export interface StillPendingArgs {
+  readonly stream: string;
+  readonly group: string;
+  readonly consumer: string;
+  readonly entries: readonly string[];
+}
+
+const stillPendingLua = `
+local pending = {}
+for i = 3, #ARGV do
+  local found = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1)[1]
+  if found and found[2] == ARGV[2] then pending[#pending + 1] = ARGV[i] end
+end
+return pending
+`;
+
+/**
+ * Which of these entries are still this consumer's to handle: another may have
+ * taken one over, and a Redis that lost its last moments may never have had it.
+ */
+export const stillPending: Script<StillPendingArgs, readonly string[]> = {
+  name: "still-pending",
+  lua: stillPendingLua,
+  keys: ({ stream }) => [stream],
+  args: ({ group, consumer, entries }) => [group, consumer, ...entries],
+  reply: (raw) => asList(raw).map(asText),
 };

@@ -12,7 +12,7 @@ import { setLayer } from "../../workers/copier/stored/layers.ts";
 import { PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import { route } from "../../redis/route.ts";
 import { seat } from "../../workers/copier/roster/seat.ts";
-import { bury, noteFailure, trim } from "../../redis/streams.ts";
+import { bury, noteFailure, stillPending, trim } from "../../redis/streams.ts";
 import { SimulatedBroker } from "./broker.ts";
 import {
   openChannel,
@@ -331,7 +331,18 @@ class World {
 const SCRIPT_NAMES = new Map(
   [
     ...[abandon, accept, answer, bury, enqueue, enqueueClose, intend, link, moveClosing],
-    ...[noteFailure, noteSent, overdue, report, route, runSince, seat, setLayer, trim],
+    ...[
+      noteFailure,
+      stillPending,
+      noteSent,
+      overdue,
+      report,
+      route,
+      runSince,
+      seat,
+      setLayer,
+      trim,
+    ],
   ].flatMap(({ lua, name }) => [
     [lua, name],
     [shaOf(lua), name],

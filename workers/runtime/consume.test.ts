@@ -179,6 +179,27 @@ describe("consume", () => {
     expect(await lettersOf()).toEqual([]);
   });
 
+  test("an entry that Redis lost meanwhile is not handled again from memory", async () => {
+    await add("lost");
+    const tries: string[] = [];
+    start({
+      batch: 1,
+      handle: (entries) => {
+        tries.push(...textsOf(entries));
+        return Promise.resolve(["later"]);
+      },
+    });
+    await until("it waits", () => tries.length === 2);
+    await redis.send("DEL", ["s"]);
+    await redis.send("XGROUP", ["CREATE", "s", "g", "0", "MKSTREAM"]);
+    await add("other");
+    const others = (): number => tries.filter((text) => text === "other").length;
+    await until("the next one is tried", () => others() === 1);
+    const before = tries.length - others();
+    await until("it is tried again and again", () => others() === 5);
+    expect(tries.length - others()).toBe(before);
+  });
+
   test("an outage counts as no entry's failure, however long it lasts", async () => {
     for (let index = 0; index < 3; index += 1) await add(String(index));
     let tries = 0;

@@ -11,7 +11,7 @@
  * not counted, and reading pauses until the store answers again.
  */
 import { getLogger } from "@logtape/logtape";
-import { bury, failuresKey, noteFailure, trim } from "../../redis/streams.ts";
+import { bury, failuresKey, noteFailure, stillPending, trim } from "../../redis/streams.ts";
 import type { Clock } from "./clock.ts";
 import { crashPoint } from "./crash-point.ts";
 import { run, type Redis } from "./redis.ts";
@@ -233,6 +233,16 @@ export async function consume(consumption: Consumption): Promise<void> {
     take(found.filter(({ fields }) => fields.size > 0));
   }
 
+  /** Only what Redis still has pending: an entry that it lost meanwhile must not be handled from memory. */
+  async function retry(due: readonly (readonly Retry[])[]): Promise<void> {
+    const entries = due.flat().map(({ entry }) => entry.id);
+    const ours = new Set(await run(redis, stillPending, { stream, group, consumer, entries }));
+    for (const items of due) {
+      const left = items.filter(({ entry }) => ours.has(entry.id));
+      if (left.length > 0) start(left);
+    }
+  }
+
   async function step(): Promise<void> {
     if (!ready) {
       await ensureGroup(reader, stream, group);
@@ -251,7 +261,7 @@ export async function consume(consumption: Consumption): Promise<void> {
     if (retries.hasRoomAgain()) pendingFrom = "0";
     const due = retries.takeDue(clock.nowMs(), free(), batch);
     if (due.length > 0) {
-      for (const items of due) start(items);
+      await retry(due);
       return;
     }
     if (pendingFrom !== undefined) {

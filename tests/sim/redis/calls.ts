@@ -35,7 +35,7 @@ import { raiseShard } from "../../../workers/copier/roster/raise-shard.ts";
 import { runSince } from "../../../workers/copier/stored/run.ts";
 import { seat } from "../../../workers/copier/roster/seat.ts";
 import type { Script } from "../../../redis/script.ts";
-import { bury, noteFailure, trim } from "../../../redis/streams.ts";
+import { bury, noteFailure, stillPending, trim } from "../../../redis/streams.ts";
 import type { Random } from "../random.ts";
 
 export type RedisCall = readonly [command: string, args: string[]];
@@ -290,6 +290,10 @@ function randomScript(random: Random): RedisCall {
       return call(projectChannel, { home: HOME, channel: all, grants: { [PROVIDER]: grant } });
     },
     () => call(trim, { stream, groups: [group] }),
+    () => {
+      const consumer = random.pick(["one", "two"]);
+      return call(stillPending, { stream, group, consumer, entries: [entry, "1-0"] });
+    },
     () => {
       const which = random.pick([entry, "1-0"]);
       const isAcked = random.chance(0.5);
