@@ -1,5 +1,5 @@
 /** What is decided for all of a shard, and what it takes of its followers' caps. */
-import { getLogger } from "@logtape/logtape";
+import { getLogger, type Logger } from "@logtape/logtape";
 import { decide, type Decision, type Facts } from "../../../domain/copier/decide.ts";
 import { clientOrderId } from "../../../domain/ids.ts";
 import type { IntendedOrder, Intents } from "../stored/intents.ts";
@@ -111,18 +111,23 @@ export function decideAll(
  * are copied.
  */
 function decideSafely(job: Job, member: RosterMember, facts: Facts): Decision {
-  const { subscription } = member;
-  const log = getLogger(["fanfare", "broker"]).with({ signal: job.signal.id, subscription });
   if (member.isUnreadable) {
-    log.error("the roster row of {subscription} cannot be read");
+    logOf(job, member).error("the roster row of {subscription} cannot be read");
     return notSent(job, member, facts);
   }
   try {
     return decide(job.signal, member, facts);
   } catch (error) {
-    log.error("nothing could be decided for {subscription}: {error}", { error: nameOf(error) });
+    logOf(job, member).error("nothing could be decided for {subscription}: {error}", {
+      error: nameOf(error),
+    });
     return notSent(job, member, facts);
   }
+}
+
+/** Made only where there is something to log: a shard has hundreds of members. */
+function logOf({ signal }: Job, { subscription }: RosterMember): Logger {
+  return getLogger(["fanfare", "broker"]).with({ signal: signal.id, subscription });
 }
 
 function notSent(
