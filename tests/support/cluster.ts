@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { RedisClient, type Subprocess } from "bun";
+import type { Subprocess } from "bun";
 import { freePort } from "./ports.ts";
 import { until } from "./wait.ts";
 
@@ -33,8 +33,8 @@ export async function startCluster(): Promise<TestCluster> {
   const dir = mkdtempSync(join(tmpdir(), "fanfare-cluster-"));
   const nodes: Node[] = [];
   for (let index = 0; index < NODES; index += 1) nodes.push(await launch(dir));
+  await until("every node answers", () => everyAnswers(nodes, dir), 30_000);
   const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`);
-  await until("every node answers", () => everyAnswers(nodes), 10_000);
   await cli([
     ...["--cluster", "create", ...addresses],
     ...["--cluster-replicas", "1", "--cluster-yes"],
@@ -162,21 +162,13 @@ async function launch(dir: string): Promise<Node> {
   return { port, child, alive: true };
 }
 
-async function everyAnswers(nodes: readonly Node[]): Promise<boolean> {
-  const answers = await Promise.all(
-    nodes.map(async ({ port }) => {
-      const client = new RedisClient(`redis://127.0.0.1:${port}`, { autoReconnect: false });
-      try {
-        await client.connect();
-        return (await client.send("PING", [])) === "PONG";
-      } catch {
-        return false;
-      } finally {
-        client.close();
-      }
-    }),
-  );
-  return answers.every(Boolean);
+/** A node that could not begin, as one of its ports was taken meanwhile, is replaced. */
+async function everyAnswers(nodes: Node[], dir: string): Promise<boolean> {
+  for (const [index, { child }] of nodes.entries()) {
+    if (child.exitCode !== null) nodes[index] = await launch(dir);
+  }
+  const answers = await Promise.all(nodes.map(({ port }) => cli(["-p", String(port), "PING"])));
+  return answers.every((answer) => answer.trim() === "PONG");
 }
 
 async function cli(args: readonly string[]): Promise<string> {
