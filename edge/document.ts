@@ -26,7 +26,7 @@ async function fetchDocument(recordsUrl: string): Promise<Partial<Document> | un
     });
     return response.ok ? ((await response.json()) as Partial<Document>) : undefined;
   } catch {
-    // The records are away; what the edge itself serves is shown all the same.
+    // The records are away; what the edge itself serves is still shown.
     return undefined;
   }
 }

@@ -59,7 +59,7 @@ export class Formats {
     try {
       const reply = await compareFormat(runAll, this.#partitions);
       if (reply.kind === "same") return "same";
-      // Once: whoever is refused hears of it each time.
+      // Logged once; each caller that is refused is told every time.
       if (!this.#logged.has(store)) {
         log.error("a Redis is not what this edge is set for", { redis: name, why: reply.why });
       }

@@ -35,7 +35,7 @@ export function serveSocket(service: EdgeService, edge: Edge, upgrade: Upgrade):
       try {
         return upgrade(context, openSession(edge, later, caller?.value));
       } catch {
-        // The runtime refuses whatever is no handshake.
+        // The runtime refuses a request that is not a handshake.
         return upgradeRequired();
       }
     },

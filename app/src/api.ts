@@ -146,7 +146,7 @@ async function exchange<T>(
     const problem = await readProblem(response);
     return problem ? { kind: "problem", problem } : { kind: "lost" };
   } catch {
-    // No answer, whatever the reason.
+    // It did not answer; why makes no difference here.
     return { kind: "lost" };
   }
 }

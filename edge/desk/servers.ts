@@ -68,7 +68,7 @@ export class DeskServers {
       await response.body?.cancel();
       return response.ok;
     } catch {
-      // A server that cannot be asked is not well, whatever the reason.
+      // A server that cannot be asked is not healthy; why makes no difference here.
       return false;
     }
   }

@@ -36,7 +36,7 @@ export function serveDeskSocket(service: EdgeService, edge: Edge, upgrade: Upgra
       try {
         return upgrade(call.context, openDeskSession(edge, sender.value, call.caller.expiresAtMs));
       } catch {
-        // The runtime refuses whatever is no handshake.
+        // The runtime refuses a request that is not a handshake.
         return upgradeRequired();
       }
     },

@@ -34,7 +34,7 @@ export interface Work<Result> {
 
 export interface DeskEvent {
   readonly account: AccountDraft;
-  /** A line, see `desk-audit.ts`. */
+  /** A line, see `stored/audit.ts`. */
   readonly text: string;
 }
 

@@ -30,7 +30,7 @@ export interface ReadyCommand {
   /** The quote it is to be done at; zeros for none. */
   readonly priceCents: number;
   readonly quoteTimeMs: number;
-  /** The sender's session as the account names it (`desk-session.ts`), and the number in it, if it is to be done once; otherwise empty and 0. */
+  /** The sender's session as the account names it (`stored/session.ts`), and the number in it, if it is to be done once; otherwise empty and 0. */
   readonly session: string;
   readonly n: number;
   readonly more?: {

@@ -34,7 +34,7 @@ export function keptOf(partition: number, told: Replay, nowMs: number): Kept[] {
   ];
 }
 
-/** A position says what is set for a trigger, see `desk-fields.ts`. */
+/** A position says what is set for a trigger, see `stored/fields.ts`. */
 function triggersOf(positions: ReadonlyMap<string, string>): {
   readonly buys: ReadonlyMap<string, string>;
   readonly sells: ReadonlyMap<string, string>;

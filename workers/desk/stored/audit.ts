@@ -33,7 +33,7 @@ export interface AuditEntry {
   readonly changed: ReadonlyMap<AuditedHash, string>;
   /**
    * Contracts that were opened, settled or sold together, as `changed`: their name
-   * in `DeskKeys.expiries`, and their field as it now stands (`desk-books.ts`), of
+   * in `DeskKeys.expiries`, and their field as it now stands (`stored/books.ts`), of
    * which the rows are left out where they are those that were opened.
    */
   readonly contracts: string;

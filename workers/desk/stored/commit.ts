@@ -19,7 +19,7 @@ export interface CommitArgs extends DeskCall {
   readonly version: string;
   readonly accounts: readonly AccountDraft[];
   readonly changes: Changes;
-  /** Lines, see `desk-audit.ts`. */
+  /** Lines, see `stored/audit.ts`. */
   readonly events: readonly string[];
   /** The highest number among the events', or 0. */
   readonly lastTransaction: number;

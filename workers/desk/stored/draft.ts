@@ -1,6 +1,6 @@
 /**
  * An account as a desk server read it, and what becomes of it there until it is
- * committed: `domain/desk/rules.ts` changes it, `desk-commit.ts` writes what
+ * committed: `domain/desk/rules.ts` changes it, `stored/commit.ts` writes what
  * changed, and the events that say why, if nobody has changed it meanwhile.
  */
 import {
@@ -62,7 +62,7 @@ interface Remembered {
 
 interface Session {
   readonly name: string;
-  /** Its last command, see `desk-session.ts`. */
+  /** Its last command, see `stored/session.ts`. */
   reply: string;
   isChanged: boolean;
 }

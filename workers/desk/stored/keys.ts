@@ -52,7 +52,7 @@ export class DeskKeys {
   get sells(): string {
     return `${this.#prefix}:sells`;
   }
-  /** HASH `user symbol` → shares and what is set for triggers, see `desk-fields.ts`. */
+  /** HASH `user symbol` → shares and what is set for triggers, see `stored/fields.ts`. */
   get positions(): string {
     return `${this.#prefix}:positions`;
   }

@@ -11,7 +11,7 @@ export interface LastCommand {
   readonly transaction: number;
   /** Empty where it was stored by a server that knew no digests: then any command counts as the same. */
   readonly digest: string;
-  /** What it was answered, see `desk-reply.ts`. */
+  /** What it was answered, see `stored/reply.ts`. */
   readonly packed: string;
 }
 
