@@ -4,6 +4,7 @@ import { startLink, type CuttableLink } from "../../tests/support/cut.ts";
 import { startMongo } from "../../tests/support/mongo.ts";
 import { until } from "../../tests/support/wait.ts";
 import { connectMongo, type Mongo } from "./mongo.ts";
+import { isOutage } from "./outage.ts";
 import type { Stored } from "../records/mongo/collection.ts";
 
 setDefaultTimeout(30_000);
@@ -14,12 +15,19 @@ const server = await startMongo();
 let link: CuttableLink;
 let mongo: Mongo;
 
-/** Whether it was written; `where` narrows which document of that id is meant. */
+/** `where` narrows which document of that id is meant. */
+async function bulkWrite(_id: string, where = {}, seen: unknown = true): Promise<unknown> {
+  const one = {
+    updateOne: { filter: { _id, ...where }, update: { $set: { seen } }, upsert: true },
+  };
+  return await mongo.within(() =>
+    mongo.db().collection<Stored>("things").bulkWrite([one], { ordered: false }),
+  );
+}
+
+/** Whether it was written. */
 async function write(_id: string, where = {}): Promise<boolean> {
-  const update = { $set: { seen: true } };
-  const one = { updateOne: { filter: { _id, ...where }, update, upsert: true } };
-  const call = () => mongo.db().collection<Stored>("things").bulkWrite([one], { ordered: false });
-  return await mongo.within(call).then(
+  return await bulkWrite(_id, where).then(
     () => true,
     () => false,
   );
@@ -53,6 +61,21 @@ describe.skipIf(server === undefined)("a client of MongoDB", () => {
     });
     link.mend();
     await until("it writes", () => write("after"));
+  });
+
+  test("tells a bulk write that reaches no server from one that cannot be written", async () => {
+    const failure = async (...write: Parameters<typeof bulkWrite>): Promise<unknown> =>
+      await bulkWrite(...write).catch((error: unknown) => error);
+    await until("it writes", () => write("told apart"));
+    link.cut();
+    // Not only the first failure, which breaks a connection, but those that find none as well.
+    const untilMs = Date.now() + 3 * LIMITS.callMs;
+    while (Date.now() < untilMs) expect(isOutage(await failure("told apart"))).toBe(true);
+    link.mend();
+    await until("it writes", () => write("told apart"));
+    expect(isOutage(await failure("told apart", { seen: false }))).toBe(false);
+    // The driver cannot encode it.
+    expect(isOutage(await failure("told apart", {}, { "a\0b": 1 }))).toBe(false);
   });
 
   test("whose bulk writes the server refuses stays", async () => {

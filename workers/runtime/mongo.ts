@@ -2,7 +2,7 @@
  * One MongoDB as all that is kept there is reached: a majority holds what a call
  * has resolved for, and no call takes longer than its limit.
  */
-import { MongoClient, MongoServerError, type Db } from "mongodb";
+import { MongoBulkWriteError, MongoClient, MongoServerError, type Db } from "mongodb";
 import { Unavailable } from "./outage.ts";
 
 export interface Limits {
@@ -55,7 +55,8 @@ export function connectMongo(uri: string, limits: Limits = LIMITS): Mongo {
         startAnew(asked);
       }, limits.callMs);
       try {
-        const result = await Promise.race([asked.connect().then(call), limit]);
+        const answer = asked.connect().then(call).catch(tellApart(asked));
+        const result = await Promise.race([answer, limit]);
         answeredAtMs = Date.now();
         return result;
       } catch (error) {
@@ -70,7 +71,21 @@ export function connectMongo(uri: string, limits: Limits = LIMITS): Mongo {
   };
 }
 
-/** A bulk write fails with a server's error whatever the reason was; only what a server said has its code. */
+/**
+ * A bulk write fails with the same error whether its documents cannot be
+ * written or the server cannot be reached: the driver drops what tells the two
+ * apart. So the server is asked whether it is there.
+ */
+function tellApart(client: MongoClient): (error: unknown) => Promise<never> {
+  return async (error) => {
+    if (error instanceof MongoBulkWriteError && !isAnswer(error)) {
+      await client.db("admin").command({ ping: 1 });
+    }
+    throw error;
+  };
+}
+
+/** Only what a server said has its code. */
 function isAnswer(error: unknown): boolean {
   return error instanceof MongoServerError && typeof error.code === "number";
 }

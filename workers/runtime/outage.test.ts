@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Database } from "bun:sqlite";
 import { RedisClient } from "bun";
+import { MongoServerError } from "mongodb";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { isOutage, Unavailable } from "./outage.ts";
 
@@ -51,6 +52,12 @@ test("a document that SQLite refuses is its own fault, a locked database is not"
   expect(isOutage(Object.assign(new Error("database is locked"), { code: "SQLITE_BUSY" }))).toBe(
     true,
   );
+});
+
+test("a MongoDB without a majority or a disk is an outage, one that has the document already is not", () => {
+  const answers = (code: number): Error => new MongoServerError({ message: "", code });
+  for (const code of [13, 64, 91, 10107, 14031]) expect(isOutage(answers(code))).toBe(true);
+  for (const code of [11000, 121]) expect(isOutage(answers(code))).toBe(false);
 });
 
 test("a bug is no outage", () => {

@@ -14,11 +14,22 @@ const SYSTEM_CODES = new Set([
   ...["ConnectionRefused", "ConnectionClosed", "FailedToOpenSocket"],
 ]);
 const SQLITE_CODES = /^SQLITE_(BUSY|LOCKED|FULL|IOERR|CANTOPEN|READONLY|NOMEM|PROTOCOL)/;
-/** Of MongoDB's errors, those that may be the fault of what was written. */
+/** Of MongoDB's errors, those that may be the fault of what was written; `connectMongo` keeps outages apart from them. */
 const MONGO_REFUSALS =
   /^Mongo(BulkWrite|Server|InvalidArgument|API|Runtime|ClientBulkWriteExecution)Error$/;
-/** Unauthorized and AuthenticationFailed: a setting is wrong, and no entry can help it. */
-const MONGO_ACCESS_CODES = new Set<unknown>([13, 18]);
+/** What a MongoDB answers because of its own state or a setting, whatever was written. */
+const MONGO_STATE_CODES = new Set<unknown>([
+  // Unauthorized, AuthenticationFailed.
+  ...[13, 18],
+  // HostUnreachable, HostNotFound, NetworkTimeout, SocketException, ExceededTimeLimit, MaxTimeMSExpired.
+  ...[6, 7, 89, 9001, 262, 50],
+  // WriteConcernTimeout, UnsatisfiableWriteConcern: no majority is there.
+  ...[64, 100],
+  // Not or no longer the primary, or about to end.
+  ...[91, 133, 189, 10107, 11600, 11602, 13435, 13436],
+  // OutOfDiskSpace.
+  14031,
+]);
 const NAMES = new Set([
   "AbortError",
   "TimeoutError",
@@ -37,7 +48,7 @@ export function isOutage(error: unknown): boolean {
   const { code, errorLabels } = error as { code?: unknown; errorLabels?: unknown };
   if (/^(Mongo|Pool|WaitQueue)/.test(error.name)) {
     const isRetryable = Array.isArray(errorLabels) && errorLabels.includes("RetryableWriteError");
-    return isRetryable || MONGO_ACCESS_CODES.has(code) || !MONGO_REFUSALS.test(error.name);
+    return isRetryable || MONGO_STATE_CODES.has(code) || !MONGO_REFUSALS.test(error.name);
   }
   if (typeof code === "string") {
     if (code.startsWith("ERR_REDIS_CONNECTION") || code.startsWith("ERR_REDIS_AUTH")) return true;
