@@ -8,13 +8,7 @@ import type { DeskRefusal } from "../../../domain/desk/refusals.ts";
 import { commandEvent, firedEvent, paidEvent, type PaidAnswer } from "../stored/audit.ts";
 import type { AccountDraft } from "../stored/draft.ts";
 import { DONE, membersOf, packReply, SUMMARY, unpackReply } from "../stored/reply.ts";
-import {
-  digestOf,
-  lastNumber,
-  nameWithoutSender,
-  packLastCommand,
-  parseLastCommand,
-} from "../stored/session.ts";
+import { digestOf, nameWithoutSender, type LastCommand } from "../stored/session.ts";
 import type { AccountBook, Desk, DeskEvent } from "./book.ts";
 
 /** So many keep Redis from others for a few milliseconds at most. */
@@ -78,23 +72,21 @@ function once(call: Call, command: ReadyCommand): Reply {
     return execute(call, account, command, more?.refusal).reply;
   }
   const digest = digestOf(command);
-  const last = account.lastReply(session) ?? lastWithoutSender(account, session);
+  const last = account.lastCommand(session) ?? lastWithoutSender(account, session);
   if (last !== undefined) {
-    const lastN = lastNumber(last);
-    if (n === lastN) return again(call, account, command, digest, last);
-    if (n < lastN) return execute(call, account, command, "COMMAND_OVERTAKEN").reply;
+    if (n === last.n) return again(call, account, command, digest, last);
+    if (n < last.n) return execute(call, account, command, "COMMAND_OVERTAKEN").reply;
   }
   const { reply, packed } = execute(call, account, command, more?.refusal);
-  const { transaction } = reply;
-  account.answer(session, packLastCommand({ n, transaction, packed, digest }));
+  account.answer(session, { n, transaction: reply.transaction, packed, digest });
   return reply;
 }
 
 /** What an earlier version stored, which did not tell senders apart: it had no digests either. */
-function lastWithoutSender(account: AccountDraft, session: string): string | undefined {
+function lastWithoutSender(account: AccountDraft, session: string): LastCommand | undefined {
   const name = nameWithoutSender(session);
-  const last = name === undefined ? undefined : account.lastReply(name);
-  return last !== undefined && parseLastCommand(last).digest === "" ? last : undefined;
+  const last = name === undefined ? undefined : account.lastCommand(name);
+  return last?.digest === undefined ? last : undefined;
 }
 
 /** The reply to a command that was done, or refused, before; another one with its number is refused. */
@@ -102,11 +94,10 @@ function again(
   call: Call,
   account: AccountDraft,
   command: ReadyCommand,
-  digest: string,
-  last: string,
+  digest: number,
+  { transaction, packed, digest: lastDigest }: LastCommand,
 ): Reply {
-  const { transaction, packed, digest: lastDigest } = parseLastCommand(last);
-  if (lastDigest !== "" && lastDigest !== digest) {
+  if (lastDigest !== undefined && lastDigest !== digest) {
     return execute(call, account, command, "COMMAND_NUMBER_REUSED").reply;
   }
   if (!packed.startsWith(DONE)) {

@@ -11,7 +11,7 @@ import {
 } from "../../../domain/desk/account.ts";
 import type { Change, Fired } from "../../../domain/desk/rules.ts";
 import { summaryOf, type AccountChange, type DeskSummary } from "../../../domain/desk/summary.ts";
-import { senderOfSession } from "./session.ts";
+import { packLastCommand, parseLastCommand, senderOfSession, type LastCommand } from "./session.ts";
 import {
   packChange,
   packOrders,
@@ -62,8 +62,8 @@ interface Remembered {
 
 interface Session {
   readonly name: string;
-  /** Its last command, see `stored/session.ts`. */
-  reply: string;
+  /** Undefined where its field is lost. */
+  last: LastCommand | undefined;
   isChanged: boolean;
 }
 
@@ -126,7 +126,8 @@ export class AccountDraft implements Account {
       this.#hold(symbol, parsePosition(fields.positions[index] ?? ""), true);
     }
     this.#sessions = wordsOf(fields.sessions).map((name, index) => {
-      return { name, reply: fields.replies[index] ?? "", isChanged: false };
+      const text = fields.replies[index] ?? "";
+      return { name, last: text === "" ? undefined : parseLastCommand(text), isChanged: false };
     });
   }
 
@@ -185,23 +186,23 @@ export class AccountDraft implements Account {
     this.remember(transaction, command, { symbol, cents, shares }, atMs);
   }
 
-  lastReply(session: string): string | undefined {
-    for (const each of this.#sessions) if (each.name === session) return each.reply;
+  lastCommand(session: string): LastCommand | undefined {
+    for (const each of this.#sessions) if (each.name === session) return each.last;
     return undefined;
   }
 
   /** Of each sender the newest sessions are remembered. One sender pushes out another's only where there are very many. */
-  answer(name: string, reply: string): void {
+  answer(name: string, last: LastCommand): void {
     for (const each of this.#sessions) {
       if (each.name !== name) continue;
-      each.reply = reply;
+      each.last = last;
       each.isChanged = true;
       return;
     }
     const sender = senderOfSession(name);
     let ofSender = 0;
     const sessions: Session[] = [];
-    for (const each of [{ name, reply, isChanged: true }, ...this.#sessions]) {
+    for (const each of [{ name, last, isChanged: true }, ...this.#sessions]) {
       const isOfSender = senderOfSession(each.name) === sender;
       if (isOfSender) ofSender += 1;
       const isOver = isOfSender && ofSender > MAX_SESSIONS;
@@ -238,8 +239,8 @@ export class AccountDraft implements Account {
     if (this.#sessionsChanged) {
       changes.sessions.push(user, this.#sessions.map(({ name }) => name).join(" "));
     }
-    for (const { name, reply, isChanged } of this.#sessions) {
-      if (isChanged) changes.sessions.push(`${user} ${name}`, reply);
+    for (const { name, last, isChanged } of this.#sessions) {
+      if (isChanged && last) changes.sessions.push(`${user} ${name}`, packLastCommand(last));
     }
     for (const name of this.#forgotten) changes.forgotten.push(`${user} ${name}`);
     for (const held of this.#changedPositions) {
