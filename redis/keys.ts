@@ -109,6 +109,11 @@ export class HomeKeys {
   }
 }
 
+/** HASH beside a partition's `halts`: scope → who changed it last, when and why. */
+export function haltNotesKey(halts: string): string {
+  return `${halts}:notes`;
+}
+
 /** STRING (JSON): a hook. It has a partition of its own by its id, as its channel is not known before it is read. */
 export function hookKey(hook: HookId, partitions: PartitionMap): string {
   return `home:{${hash(hook) % partitions.count}}:hook:${hook}`;

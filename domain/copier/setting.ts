@@ -1,17 +1,16 @@
-/** What settings hold for: everything, or one provider's, channel's or follower's copies. */
+/** What settings hold for: as stops, but not for a broker. */
 import type { PauseScope } from "./plan.ts";
+import { parseScope, type Scope } from "./scope.ts";
 
-export type SettingsScope = "platform" | `${Exclude<PauseScope, "platform">}:${string}`;
+export type SettingsScope = Exclude<Scope, `broker:${string}`>;
 
-/** `platform`, or a kind and an id: `channel:demo`. */
 export const SETTINGS_SCOPE_PATTERN =
   /^(?:platform|(?:provider|channel|follower):[A-Za-z0-9_-]{1,64})$/;
 
-/** Undefined where the text names none; the platform has no id. */
+/** Undefined where the text names none. */
 export function parseSettingsScope(
   text: string,
 ): { readonly kind: PauseScope; readonly id: string } | undefined {
-  if (!SETTINGS_SCOPE_PATTERN.test(text)) return undefined;
-  const [kind, id = ""] = text.split(":");
-  return { kind: kind as PauseScope, id };
+  const { kind, id = "" } = parseScope(text) ?? {};
+  return kind === undefined || kind === "broker" ? undefined : { kind, id };
 }

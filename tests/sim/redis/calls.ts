@@ -25,8 +25,8 @@ import { enqueueClose } from "../../../redis/enqueue-close.ts";
 import type { ClosuresEvent, OutcomesEvent } from "../../../workers/copier/stored/events.ts";
 import { answer, report } from "../../../workers/copier/stored/outcomes.ts";
 import { abandon, intend } from "../../../workers/copier/stored/intents.ts";
-import { setLayer } from "../../../workers/copier/stored/layers.ts";
-import { setHalt } from "../../../workers/copier/stored/halt.ts";
+import { NO_LAYERS, setLayer } from "../../../workers/copier/stored/layers.ts";
+import { holdStop, setHalt } from "../../../workers/copier/stored/halt.ts";
 import type { Job } from "../../../redis/job.ts";
 import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
 import { projectChannel } from "../../../workers/copier/roster/channel.ts";
@@ -250,9 +250,11 @@ function randomScript(random: Random): RedisCall {
       const intents = { decidedAtMs: 1_002, orders: [], skips: [] };
       const shardVersion = random.pick([0, version]);
       const haltsVersion = random.pick(["0", "5"]);
-      const layersVersion = random.pick(["0", "0", "5"]);
+      const layersVersion = random.pick([NO_LAYERS, NO_LAYERS, "5"]);
+      const stales = random.pick([0, 0, 2, 3]);
+      const unstopped = random.pick([[], ["platform", "channel:two"] as const]);
       const older = random.pick([false, true]);
-      const versions = { shardVersion, haltsVersion, layersVersion };
+      const versions = { shardVersion, haltsVersion, layersVersion, stales, unstopped };
       return call(intend, { partition: 0, job, ...versions, intents, older });
     },
     () => {
@@ -311,7 +313,16 @@ function randomScript(random: Random): RedisCall {
     () => {
       const scope = random.pick(["platform", "channel:two"] as const);
       const action = random.pick(["halt", "drain", "lift", "lift"] as const);
-      return call(setHalt, { key: random.pick([HOME.halts, REGION.halts]), scope, action });
+      const author = random.pick([{}, { by: "alice", owner: "alice", why: "why not" }]);
+      const key = random.pick([HOME.halts, REGION.halts]);
+      return call(setHalt, { key, scope, action, ...author });
+    },
+    () => {
+      const scope = random.pick(["platform", "channel:two"] as const);
+      const state = random.pick(["halt", "drain"] as const);
+      const author = { by: "alice", owner: "*", why: "" };
+      const stop = { state, atMs: random.between(0, 2_000), liftedAtMs: 0, ...author };
+      return call(holdStop, { key: random.pick([HOME.halts, REGION.halts]), scope, stop });
     },
     () => [
       "EVAL",

@@ -3,13 +3,14 @@ import { getLogger } from "@logtape/logtape";
 import type { Facts } from "../../../domain/copier/decide.ts";
 import { countOutcomes } from "../../../domain/copier/outcome.ts";
 import type { CopyOutcome, OutcomesEvent } from "../stored/events.ts";
-import { intend, type IntendReply, type Intents } from "../stored/intents.ts";
+import { intend, type IntendReply, type Intents, type StandingNow } from "../stored/intents.ts";
 import { releasedOf, report } from "../stored/outcomes.ts";
 import { parseJob, type Job } from "../../../redis/job.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import { freedOf } from "../stored/places.ts";
 import type { RosterMember } from "../stored/roster.ts";
-import type { Halts } from "../stored/halt.ts";
+import type { Scope } from "../../../domain/copier/scope.ts";
+import { addStops, haltScopes, type Halts } from "../stored/halt.ts";
 import type { Layers } from "../stored/layers.ts";
 import type { Verdict } from "../../runtime/consume.ts";
 import type { Entry } from "../../runtime/entries.ts";
@@ -21,7 +22,7 @@ import { factsOf } from "./facts.ts";
 import { edge, placeGated, type GateParts } from "./gate.ts";
 import type { LayerCache } from "./layer-cache.ts";
 import type { History, Placement } from "./place.ts";
-import type { RosterCache, RosterShard } from "./roster-cache.ts";
+import { parseShard, type RosterCache, type RosterShard } from "./roster-cache.ts";
 
 export interface FanOut extends GateParts {
   readonly redis: Redis;
@@ -29,6 +30,8 @@ export interface FanOut extends GateParts {
   readonly layers: LayerCache;
   /** For the metrics: once a job. */
   readonly onReported?: (counts: ReturnType<typeof countOutcomes>) => void;
+  /** For the metrics: what was decided on had changed. */
+  readonly onStale?: () => void;
 }
 
 export async function fanOut(parts: FanOut, entry: Entry): Promise<Verdict> {
@@ -107,12 +110,16 @@ async function writeIntents(
   const { redis, roster, partition, clock } = parts;
   let older: boolean = false;
   let overtaken: Facts | undefined;
+  let stales = 0;
+  let now: [RosterShard, Halts, Layers] | undefined;
   for (let fresh = false; ; fresh = overtaken === undefined) {
-    const [shard, halts, layers]: [RosterShard, Halts, Layers] = await Promise.all([
-      roster.shardOf(partition, job, fresh),
-      parts.halts.of(partition, fresh),
-      parts.layers.of(partition, job.signal, fresh),
-    ]);
+    const [shard, halts, layers]: [RosterShard, Halts, Layers] =
+      now ??
+      (await Promise.all([
+        roster.shardOf(partition, job, fresh),
+        parts.halts.of(partition, fresh),
+        parts.layers.of(partition, job.signal, fresh),
+      ]));
     const snapshot = snapshotOf(job, parts.layers.membersUnder(layers, shard.members));
     // Nearly always nobody is missing, and nothing is looked for.
     const missing = snapshot.length < job.count ? missingOf(job, shard.members) : [];
@@ -143,6 +150,8 @@ async function writeIntents(
       shardVersion: shard.version,
       haltsVersion: halts.version,
       layersVersion: layers.version,
+      stales,
+      unstopped: now ? sendingScopes(job, decided.intents, snapshot) : [],
       ...decided,
       ordersPerAccount: parts.broker.capabilities.ordersPerAccount,
       older,
@@ -154,9 +163,44 @@ async function writeIntents(
     if (reply.kind === "new") return { intents, maybeSent: older, members };
     if (reply.kind === "known") return { intents: reply.intents, maybeSent: true, members };
     if (reply.kind === "over") return undefined;
+    if (reply.kind === "stale") {
+      stales += 1;
+      parts.onStale?.();
+      if (reply.now) now = standingNow(job, reply.now, now?.[1]);
+    }
     older ||= reply.kind === "older";
     overtaken = overtakenBy(reply, facts);
   }
+}
+
+/**
+ * What the third stale reply brought. A scope that was stopped in any of the
+ * later ones counts as stopped, so that the job ends also where stops come and go.
+ */
+function standingNow(
+  job: Job,
+  { shardVersion, rows, halts, layers }: StandingNow,
+  before: Halts | undefined,
+): [RosterShard, Halts, Layers] {
+  return [parseShard(job, shardVersion, rows), addStops(halts, before), layers];
+}
+
+/** The scopes that a stop of which would keep an order of these back. */
+function sendingScopes(
+  { signal, broker }: Job,
+  { orders }: Intents,
+  snapshot: readonly RosterMember[],
+): readonly Scope[] {
+  const sending = new Set(
+    orders.flatMap(([subscription, , , terms]) => (terms?.askOnly ? [] : [subscription])),
+  );
+  if (sending.size === 0) return [];
+  return [
+    ...haltScopes(signal.channel, signal.provider, broker),
+    ...snapshot
+      .filter(({ subscription }) => sending.has(subscription))
+      .map(({ follower }): Scope => `follower:${follower}`),
+  ];
 }
 
 function noteMissing({ signal, broker, shard }: Job, missing: number, unnamed: number): void {

@@ -14,6 +14,7 @@ import { countOutcomes, type Outcome } from "../../../domain/copier/outcome.ts";
 import { DAY_MS, parseUsage } from "../../../domain/copier/caps.ts";
 import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scripts.ts";
 import { acceptedOpen, jobOf, signalIdOf } from "../../../tests/support/signals.ts";
+import { NO_LAYERS } from "./layers.ts";
 import { intend, type Intents } from "./intents.ts";
 import { releasedOf, report } from "./outcomes.ts";
 import type { OutcomesEvent } from "./events.ts";
@@ -116,7 +117,7 @@ test("the usage is that of a plain model, and no cap is exceeded, in any order a
             job,
             shardVersion: 1,
             haltsVersion: "0",
-            layersVersion: "0",
+            layersVersion: NO_LAYERS,
             // The days of this test are long past, and of no Redis' run.
             older: true,
             intents,

@@ -14,6 +14,7 @@ import {
   type IntendArgs,
   type Intents,
 } from "./intents.ts";
+import { NO_LAYERS } from "./layers.ts";
 import { CLOCK_SKEW_MS, runSince } from "./run.ts";
 
 const REGION = new RegionKeys(0);
@@ -55,7 +56,7 @@ const argsOf = (changes: Partial<IntendArgs> = {}): IntendArgs => ({
   job: young(),
   shardVersion: 7,
   haltsVersion: "0",
-  layersVersion: "0",
+  layersVersion: NO_LAYERS,
   intents: intents([ANN, ACCOUNT, 100]),
   ...changes,
 });
@@ -129,10 +130,57 @@ describe("what was decided under something that has changed is stale", () => {
     expect(await send({ haltsVersion: "12" })).toEqual({ kind: "new" });
   });
 
-  test("settings above the followers", async () => {
-    await redis.send("HSET", REGION.layers, "version", "12");
+  test("settings above the followers, but of this job alone", async () => {
+    const [one, two] = ['1,{"plan":{},"paused":true}', '2,{"plan":{},"paused":true}'];
+    await redis.send("HSET", REGION.layers, "channel:another", one, "version", "12");
+    await redis.send("HSET", REGION.layers, "provider:another", one, "broker:desk", one);
+    await redis.send("HSET", REGION.layers, "channel:demo", one);
+    const layersVersion = `\n\n${one}`;
     expect(await refused({})).toEqual({ kind: "stale" });
-    expect(await send({ layersVersion: "12" })).toEqual({ kind: "new" });
+    for (const scope of ["platform", "provider:provider", "channel:demo"]) {
+      const before = await redis.send("HGET", REGION.layers, scope);
+      await redis.send("HSET", REGION.layers, scope, two);
+      expect(await refused({ layersVersion })).toEqual({ kind: "stale" });
+      if (before === null) await redis.send("HDEL", REGION.layers, scope);
+      else await redis.send("HSET", REGION.layers, scope, String(before));
+    }
+    expect(await send({ layersVersion })).toEqual({ kind: "new" });
+  });
+});
+
+describe("the third stale reply", () => {
+  const wrong = { shardVersion: 6, layersVersion: "", haltsVersion: "1" };
+  const scopes = ["platform", "channel:demo", "follower:ann"] as const;
+
+  test("comes with what stands now, all read in one step", async () => {
+    await redis.send("HSET", REGION.halts, "platform", "drain", "version", "12");
+    await redis.send("HSET", REGION.layers, "channel:demo", '3,{"plan":{"maxOpen":2}}');
+    await redis.send("HSET", REGION.rosterShard(acceptedOpen().channel, "desk", 0), ANN, "[row]");
+    for (const stales of [0, 1])
+      expect(await refused({ ...wrong, stales })).toEqual({ kind: "stale" });
+    expect(await refused({ ...wrong, stales: 2 })).toEqual({
+      kind: "stale",
+      now: {
+        ...{ shardVersion: 7, rows: [ANN, "[row]"] },
+        halts: { version: "12", scopes: new Map([["platform", "drain"]]) },
+        layers: { version: '\n\n3,{"plan":{"maxOpen":2}}', upper: { maxOpen: 2 } },
+      },
+    });
+  });
+
+  test("and what is decided on it is written, whatever changed since", async () => {
+    expect(await send({ ...wrong, stales: 3 })).toEqual({ kind: "new" });
+  });
+
+  test("but for a stop of what would leave (P4)", async () => {
+    await redis.send("HSET", REGION.halts, "follower:bob", "halt", "version", "12");
+    await redis.send("HSET", REGION.halts, "follower:ann", "drain");
+    expect(await refused({ ...wrong, stales: 3, unstopped: scopes })).toMatchObject({
+      kind: "stale",
+      now: { halts: { version: "12" } },
+    });
+    await redis.send("HDEL", REGION.halts, "follower:ann");
+    expect(await send({ ...wrong, stales: 3, unstopped: scopes })).toEqual({ kind: "new" });
   });
 });
 

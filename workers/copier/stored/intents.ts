@@ -6,12 +6,15 @@
 import type { AccountId, SubscriptionId } from "../../../domain/ids.ts";
 import type { OrderTerms } from "../../../domain/copier/order.ts";
 import type { SkipReason } from "../../../domain/copier/outcome.ts";
+import type { Scope } from "../../../domain/copier/scope.ts";
 import { keptMs } from "../../../redis/accept.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import type { Job } from "../../../redis/job.ts";
+import { parseHalts, type Halts } from "./halt.ts";
+import { layerFields, parseLayers, type Layers } from "./layers.ts";
 import { placesArg, TAKE_PLACES_LUA } from "./places.ts";
 import { CLOCK_SKEW_MS, LUA_RUN_SINCE } from "./run.ts";
-import { asList, asText, LUA_NOW, type Script } from "../../../redis/script.ts";
+import { asInteger, asList, asText, LUA_NOW, type Script } from "../../../redis/script.ts";
 import {
   parseOvertaken,
   reservationsArg,
@@ -97,6 +100,10 @@ export interface IntendArgs {
   readonly haltsVersion: string;
   /** The version of the layers that it was decided under. */
   readonly layersVersion: string;
+  /** How often in a row it was stale; from the third time on it was decided on what that reply brought. */
+  readonly stales?: number;
+  /** Scopes of which none may be stopped for the orders to leave; compared where it was stale three times. */
+  readonly unstopped?: readonly Scope[];
   readonly intents: Intents;
   /** Of the orders whose followers have caps; absent where there are none. */
   readonly reservations?: readonly OrderReservation[];
@@ -113,8 +120,13 @@ export type IntendReply =
   | { readonly kind: "known"; readonly intents: Intents }
   /** Its outcomes stand already. */
   | { readonly kind: "over" }
-  /** The shard, the halts or the layers changed since they were read. */
-  | { readonly kind: "stale" }
+  /**
+   * The shard, the stops or the job's layers changed since they were read. The
+   * third time it comes with what stands now, and what is decided on that is
+   * written, however often any of it changes: only a stop of what would leave
+   * is compared again.
+   */
+  | { readonly kind: "stale"; readonly now?: StandingNow }
   /** These followers' usage changed since it was read, and is this now. */
   | { readonly kind: "overtaken"; readonly usages: ReadonlyMap<SubscriptionId, string> }
   /** The accounts of these have as many orders unanswered as the broker takes. */
@@ -126,6 +138,17 @@ export type IntendReply =
    */
   | { readonly kind: "older" };
 
+/** What a job is decided on, read in one step. */
+export interface StandingNow {
+  readonly shardVersion: number;
+  /** The shard's rows: subscription, row, subscription, row …. */
+  readonly rows: readonly string[];
+  readonly halts: Halts;
+  readonly layers: Layers;
+}
+
+const STALE_AT_MOST = 3;
+
 const intendLua = `
 ${RESERVE_LUA}
 ${TAKE_PLACES_LUA}
@@ -134,9 +157,26 @@ ${LUA_RUN_SINCE}
 local intents, outcomes = unpack(redis.call('HMGET', KEYS[1], 'intents', 'outcomes'))
 if outcomes then return {'over'} end
 if intents then return {'known', intents} end
-if (redis.call('HGET', KEYS[2], 'version:' .. ARGV[1]) or '0') ~= ARGV[2] then return {'stale'} end
-if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[4] then return {'stale'} end
-if (redis.call('HGET', KEYS[7], 'version') or '0') ~= ARGV[8] then return {'stale'} end
+local stales = tonumber(ARGV[12])
+local shard_version = redis.call('HGET', KEYS[2], 'version:' .. ARGV[1]) or '0'
+local layers = redis.call('HMGET', KEYS[7], unpack(ARGV, 14))
+local function is_stale()
+  if stales < ${STALE_AT_MOST} then
+    for i = 1, #layers do layers[i] = layers[i] or '' end
+    return shard_version ~= ARGV[2]
+      or (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[4]
+      or table.concat(layers, '\\n') ~= ARGV[8]
+  end
+  if ARGV[13] == '[]' then return false end
+  local unstopped = cjson.decode(ARGV[13])
+  local states = redis.call('HMGET', KEYS[3], unpack(unstopped))
+  for i = 1, #unstopped do if states[i] then return true end end
+  return false
+end
+if is_stale() then
+  if stales + 1 < ${STALE_AT_MOST} then return {'stale'} end
+  return {'stale', shard_version, redis.call('HGETALL', KEYS[9]), redis.call('HGETALL', KEYS[3]), layers}
+end
 if ARGV[7] == '0' and tonumber(ARGV[6]) - ${CLOCK_SKEW_MS} <= run_since(KEYS[6]) then return {'older'} end
 local wanted = wanted_of(ARGV[5])
 local moved = overtaken(KEYS[4], wanted)
@@ -163,6 +203,7 @@ export const intend: Script<IntendArgs, IntendReply> = {
       region.run,
       region.layers,
       region.places(broker),
+      region.rosterShard(signal.channel, broker, shard),
     ];
   },
   args: ({
@@ -174,6 +215,8 @@ export const intend: Script<IntendArgs, IntendReply> = {
     reservations = [],
     ordersPerAccount,
     older = false,
+    stales = 0,
+    unstopped = [],
   }) => [
     String(shard),
     String(shardVersion),
@@ -186,17 +229,36 @@ export const intend: Script<IntendArgs, IntendReply> = {
     placesArg(signal.id, intents, ordersPerAccount),
     String(ordersPerAccount ?? 0),
     String(keptMs(signal)),
+    String(stales),
+    JSON.stringify(unstopped),
+    ...layerFields(signal),
   ],
   reply(raw) {
-    const [kind, more] = asList(raw);
+    const [kind, more, ...rest] = asList(raw);
+    if (kind === "stale")
+      return more === undefined ? { kind } : { kind, now: parseNow(more, rest) };
     if (kind === "known") return { kind, intents: JSON.parse(asText(more)) as Intents };
     if (kind === "overtaken") return { kind, usages: parseOvertaken(asList(more)) };
     if (kind === "crowded") {
       return { kind, subscriptions: asList(more).map((each) => asText(each) as SubscriptionId) };
     }
-    return { kind: kind as Exclude<IntendReply["kind"], "known" | "overtaken" | "crowded"> };
+    return { kind: kind as "new" | "over" | "older" };
   },
 };
+
+function parseNow(shardVersion: unknown, [rows, halts, layers]: readonly unknown[]): StandingNow {
+  const flat = asList(halts).map(asText);
+  const stored: Record<string, string> = {};
+  for (let index = 0; index + 1 < flat.length; index += 2) {
+    stored[flat[index] ?? ""] = flat[index + 1] ?? "";
+  }
+  return {
+    shardVersion: asInteger(shardVersion),
+    rows: asList(rows).map(asText),
+    halts: parseHalts(stored),
+    layers: parseLayers(asList(layers).map((each) => (each === "" ? null : each))),
+  };
+}
 
 export interface StoredJob {
   readonly intents: Intents;

@@ -3,9 +3,9 @@
  * partition holds its own copy: what they say holds for the very next signal,
  * however many follow. A job reads the three that concern it.
  *
- * The version moves with every change. A worker decides under the layers that
- * it last read, and the script that writes the intents compares the version,
- * as it does for the halts.
+ * A worker decides under the layers that it last read, and the script that
+ * writes the intents compares those three: what is set elsewhere never makes the
+ * job decide again.
  */
 import type { PauseScope } from "../../../domain/copier/plan.ts";
 import {
@@ -20,7 +20,7 @@ import { asInteger, asList, LUA_NOW, type Script } from "../../../redis/script.t
 
 /** What stands above every subscription of a channel. */
 export interface Layers {
-  /** `0` where none was ever set. */
+  /** What the three say, as it is stored: differs as soon as one of them does. */
   readonly version: string;
   /** Undefined where all of them say nothing. */
   readonly upper: LayeredPlan | undefined;
@@ -28,16 +28,16 @@ export interface Layers {
 
 const KINDS = ["platform", "provider", "channel"] as const satisfies readonly PauseScope[];
 
-/** Fields to `HMGET` of a partition's `layers`. */
+/** Fields to `HMGET` of a partition's `layers`: those that concern a job. */
 export function layerFields({
   provider,
   channel,
 }: Pick<AcceptedSignal, "provider" | "channel">): string[] {
-  return ["version", "platform", `provider:${provider}`, `channel:${channel}`];
+  return ["platform", `provider:${provider}`, `channel:${channel}`];
 }
 
 export function parseLayers(raw: unknown): Layers {
-  const [version, ...texts] = asList(raw) as (string | null)[];
+  const texts = asList(raw) as (string | null)[];
   const scopes = Object.fromEntries(
     KINDS.flatMap((kind, index) => {
       const settings = parseSettings(texts[index]);
@@ -45,8 +45,14 @@ export function parseLayers(raw: unknown): Layers {
     }),
   );
   const upper = foldScopes(scopes);
-  return { version: version ?? "0", upper: Object.keys(upper).length > 0 ? upper : undefined };
+  return {
+    version: texts.map((each) => each ?? "").join("\n"),
+    upper: Object.keys(upper).length > 0 ? upper : undefined,
+  };
 }
+
+/** The version where none of them was ever set. */
+export const NO_LAYERS = KINDS.map(() => "").join("\n");
 
 function parseSettings(text: string | null | undefined): ScopeSettings | undefined {
   if (text === null || text === undefined) return undefined;
@@ -62,6 +68,7 @@ export interface SetLayerArgs {
   readonly settings?: ScopeSettings;
 }
 
+// Workers of the release before compare the version of the whole hash.
 const lua = `
 ${LUA_NOW}
 local scope, wanted, settings = ARGV[1], tonumber(ARGV[2]), ARGV[3]

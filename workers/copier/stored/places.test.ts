@@ -12,6 +12,7 @@ import { RegionKeys } from "../../../redis/keys.ts";
 import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scripts.ts";
 import { acceptedOpen, jobOf, signalIdOf } from "../../../tests/support/signals.ts";
 import type { OutcomesEvent } from "./events.ts";
+import { NO_LAYERS } from "./layers.ts";
 import { intend, type IntendedOrder, type Intents } from "./intents.ts";
 import { answer, report } from "./outcomes.ts";
 import { freedOf } from "./places.ts";
@@ -51,7 +52,7 @@ const intentsOf = (orders: readonly IntendedOrder[]): Intents => ({
 async function take(index: number, most: number | undefined, ...orders: IntendedOrder[]) {
   const job = await jobAt(index);
   return await redis.run(intend, {
-    ...{ partition: 0, job, shardVersion: 1, haltsVersion: "0", layersVersion: "0" },
+    ...{ partition: 0, job, shardVersion: 1, haltsVersion: "0", layersVersion: NO_LAYERS },
     ...{ intents: intentsOf(orders), ordersPerAccount: most },
   });
 }
