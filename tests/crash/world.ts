@@ -6,7 +6,7 @@ import type { SignalId } from "../../domain/ids.ts";
 import type { CloseSignal } from "../../domain/copier/signal.ts";
 import type { HaltAction, HaltScope } from "../../workers/copier/stored/halt.ts";
 import { RegionKeys } from "../../redis/keys.ts";
-import { writeHalt } from "../../workers/commands/control/halts.ts";
+import { writeStop } from "../../workers/copier/roster/stops.ts";
 import { openRecords } from "../../workers/records/open.ts";
 import type { Records } from "../../workers/records/port.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
@@ -136,7 +136,7 @@ export async function startWorld(
     await until(
       "all partitions confirm",
       async () => {
-        return (await writeHalt(to, scope, action)).silent.length === 0;
+        return (await writeStop(to, scope, action)).silent.length === 0;
       },
       FAIL_OVER_MS,
     );

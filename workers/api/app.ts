@@ -10,6 +10,7 @@ import { serveChannels } from "./channels.ts";
 import { serveSessions } from "./sessions.ts";
 import { serveSettings } from "./settings.ts";
 import { serveSignals } from "./signals.ts";
+import { serveStops } from "./stops.ts";
 import { serveSubscriptions } from "./subscriptions.ts";
 
 export function createApp(api: Api): Hono {
@@ -29,6 +30,7 @@ export function createApp(api: Api): Hono {
   serveChannels(service, api);
   serveSubscriptions(service, api);
   serveSettings(service, api);
+  serveStops(service, api);
   serveSignals(service, api);
   serveAbout(service);
   service.refuseOtherMethods();

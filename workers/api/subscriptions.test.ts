@@ -127,6 +127,8 @@ async function serverOf(records: Records): Promise<Server> {
     project: async () => {},
     projectSettings: async () => {},
     mayChange: () => true,
+    mayStop: () => true,
+    changeStop: () => Promise.reject(new Error("no test of stops")),
     clock: Date.now,
   });
   return (request) => app.fetch(request);

@@ -30,7 +30,7 @@ import { startRedis, untilOldEnough } from "../../../tests/support/redis.ts";
 import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
 import { until } from "../../../tests/support/wait.ts";
 import type { Capabilities } from "../brokers/port.ts";
-import { writeHalt } from "../../commands/control/halts.ts";
+import { writeStop } from "../roster/stops.ts";
 import { SYSTEM_CLOCK } from "../../runtime/clock.ts";
 import { Reach } from "../dispatch/reach.ts";
 import { complete as dispatch } from "../dispatch/redispatch.ts";
@@ -69,7 +69,7 @@ const parts = () => ({
 });
 
 const set = async (scope: HaltScope, action: HaltAction) =>
-  await writeHalt({ ...parts(), partitions: PARTITIONS }, scope, action);
+  await writeStop({ ...parts(), partitions: PARTITIONS }, scope, action);
 
 async function opened(changes = {}): Promise<SignalId> {
   const id = await copier.send({ durationSeconds: 600, ...changes });

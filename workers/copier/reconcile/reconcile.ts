@@ -1,6 +1,6 @@
 /**
  * Compares acceptances, jobs and intents, outcomes and each broker's own list,
- * both ways, and names every difference. It repairs nothing: the dispatcher,
+ * and the stops with the recorded ones, both ways, and names every difference. It repairs nothing: the dispatcher,
  * the reclaimed jobs and the questions do that, and what they could not mend is
  * for people to see.
  */
@@ -12,6 +12,7 @@ import { compareClose } from "./closes.ts";
 import { compareCopies } from "./copies.ts";
 import type { Difference } from "./differences.ts";
 import { compareLog, type LogEntry } from "./log.ts";
+import { compareStops } from "./stops.ts";
 import { pictureOf, readStored, type Known } from "./picture.ts";
 import type { Sources } from "./sources.ts";
 import { readTraces, type Traces } from "./traces.ts";
@@ -48,7 +49,7 @@ export async function reconcile(sources: Sources, scope: Scope): Promise<Reconci
   const traces = await readTraces(sources, scope.sinceMs);
   if (scope.signal !== undefined) return await reconcileOne(sources, scope, scope.signal, traces);
 
-  const differences: Difference[] = [];
+  const differences = await compareStops(sources, scope.graceMs);
   const known = new Map<string, Known>();
   for (const channel of channels) {
     const entries = await readLog(sources, channel, scope.sinceMs, traces);
