@@ -139,6 +139,18 @@ describe.each(await recordsDrivers())("stops recorded in $name", ({ open }) => {
     expect(await standing()).toBeUndefined();
   });
 
+  test("that were lifted do not come back where the clocks of two Redis differ", async () => {
+    for (const { redis, key } of listCopies(targets)) {
+      const aheadMs = redis === far.redis ? 60_000 : 0;
+      await redis.send("HSET", [key, "version", String(Date.now() + aheadMs)]);
+    }
+    await changeStop(records, targets, scope, "halt", ALICE);
+    await set("lift");
+    expect(await projectStops(records, targets)).toBe(0);
+    await following("the lift is recorded", async () => (await recorded())?.state === "open");
+    expect(await standing()).toBeUndefined();
+  });
+
   test("hold where a lift did not reach, until they are lifted there, and are named", async () => {
     await changeStop(records, targets, scope, "halt", ALICE);
     const near = { ...targets, regions: new Map([["local", home.redis]]) };

@@ -24,7 +24,14 @@ import { HomeKeys, haltNotesKey, RegionKeys } from "../../../redis/keys.ts";
 import type { Records, StopRecord } from "../../records/port.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
-import { holdStop, parseHalts, parseStops, setHalt, type SetHaltReply } from "../stored/halt.ts";
+import {
+  holdStop,
+  parseHalts,
+  parseStops,
+  readTime,
+  setHalt,
+  type SetHaltReply,
+} from "../stored/halt.ts";
 import type { Targets } from "./projector.ts";
 
 /** One copy of the stops. */
@@ -67,8 +74,9 @@ export async function writeStop(
   author: Partial<StopAuthor> = {},
 ): Promise<Written> {
   const copies = listCopies(targets);
+  const atMs = await readFirstTime(copies);
   const { replies, silent } = await askEach(copies, ({ redis, key }) =>
-    run(redis, setHalt, { key, scope, action, ...author }),
+    run(redis, setHalt, { key, scope, action, atMs, ...author }),
   );
   return {
     places: copies.length,
@@ -79,6 +87,16 @@ export async function writeStop(
     isForeign: replies.some(({ isForeign }) => isForeign),
     silent,
   };
+}
+
+/** By whichever Redis answers first. */
+async function readFirstTime(copies: readonly StopCopy[]): Promise<number | undefined> {
+  const byRedis = new Map(copies.map(({ redis, key }) => [redis, key]));
+  return await Promise.any([
+    ...[...byRedis].map(([redis, key]) => run(redis, readTime, { key })),
+    // None of them does: the change finds that out by itself.
+    setTimeout(CONFIRM_MS, undefined, { ref: false }),
+  ]);
 }
 
 /** What the records may take of the time of whoever changes a stop. */
@@ -101,7 +119,7 @@ export async function changeStop(
         });
       },
     );
-    await Promise.race([recorded, setTimeout(RECORDED_WITHIN_MS)]);
+    await Promise.race([recorded, setTimeout(RECORDED_WITHIN_MS, undefined, { ref: false })]);
   }
   return written;
 }

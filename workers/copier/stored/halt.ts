@@ -112,7 +112,6 @@ end
 local function raise_version(key)
   local version = math.max(tonumber(redis.call('HGET', key, 'version') or '0') + 1, now_ms())
   redis.call('HSET', key, 'version', string.format('%d', version))
-  return version
 end
 local function write_note(key, scope, state, at, lifted, author)
   local note = string.format('%s %d %d %s', state, at, lifted, author)
@@ -126,6 +125,8 @@ export interface SetHaltArgs extends Partial<StopAuthor> {
   readonly key: string;
   readonly scope: Scope;
   readonly action: StopAction;
+  /** The same in every partition, see `readTime`; absent where only one is changed. */
+  readonly atMs?: number | undefined;
 }
 
 export interface SetHaltReply {
@@ -156,7 +157,8 @@ if wanted == '' and owner ~= '${ADMINISTRATORS}' and owner ~= note.owner then re
 -- Whoever makes another's drain a halt does not thereby get to lift it.
 if known ~= '' and wanted ~= '' and owner ~= '${ADMINISTRATORS}' then owner = note.owner end
 if wanted == '' then redis.call('HDEL', KEYS[1], scope) else redis.call('HSET', KEYS[1], scope, wanted) end
-local at = math.max(raise_version(KEYS[1]), note.at + 1)
+raise_version(KEYS[1])
+local at = math.max(tonumber(ARGV[5]) or now_ms(), note.at + 1)
 write_note(KEYS[2], scope, wanted == '' and 'open' or wanted, at, wanted == '' and at or note.lifted, owner .. ' ' .. author)
 return now_stands(1, 0)
 `;
@@ -166,11 +168,12 @@ export const setHalt: Script<SetHaltArgs, SetHaltReply> = {
   name: "set-halt",
   lua,
   keys: ({ key }) => [key, haltNotesKey(key)],
-  args: ({ scope, action, owner = ADMINISTRATORS, by = OPERATOR, why = "" }) => [
+  args: ({ scope, action, owner = ADMINISTRATORS, by = OPERATOR, why = "", atMs }) => [
     scope,
     action,
     owner,
     `${by} ${why}`,
+    String(atMs ?? ""),
   ],
   reply(raw, { scope }) {
     const [changed, ...rest] = asList(raw);
@@ -183,6 +186,19 @@ export const setHalt: Script<SetHaltArgs, SetHaltReply> = {
       isForeign: isForeign === "1",
     };
   },
+};
+
+/**
+ * The time of the Redis that holds `key`, epoch milliseconds. A change has one
+ * time in all partitions, so that their clocks need not agree on which of a stop
+ * and its lift was first.
+ */
+export const readTime: Script<{ readonly key: string }, number> = {
+  name: "read-time",
+  lua: `${LUA_NOW}return string.format('%d', now_ms())`,
+  keys: ({ key }) => [key],
+  args: () => [],
+  reply: asInteger,
 };
 
 export interface HoldStopArgs {
