@@ -39,6 +39,8 @@ const targets: Targets = {
   ]),
   partitions: new PartitionMap(2),
 };
+/** As if the other region were away. */
+const near: Targets = { ...targets, regions: new Map([["local", home.redis]]) };
 const ALICE = { by: "alice", owner: "*", why: "the feed is wrong" };
 
 describe.each(await recordsDrivers())("stops recorded in $name", ({ open }) => {
@@ -114,6 +116,18 @@ describe.each(await recordsDrivers())("stops recorded in $name", ({ open }) => {
     await changeStop(records, targets, scope, "lift", ALICE);
   });
 
+  test("that did not reach a Redis are brought there while it is followed", async () => {
+    const before = `broker:b${scopes}` as const;
+    await writeStop(targets, before, "drain", ALICE);
+    await following("it is there", async () => {
+      // What is followed has been settled by then.
+      if (!(await records.stops.get(before))) return false;
+      if (!(await recorded())) await writeStop(near, scope, "halt", ALICE);
+      return (await standing())?.get("halt") === 6;
+    });
+    for (const each of [before, scope]) await changeStop(records, targets, each, "lift", ALICE);
+  });
+
   test("are recorded again where the records were restored without them", async () => {
     await changeStop(records, targets, scope, "drain", ALICE);
     const { version } = (await records.stops.get(scope))!;
@@ -153,7 +167,6 @@ describe.each(await recordsDrivers())("stops recorded in $name", ({ open }) => {
 
   test("hold where a lift did not reach, until they are lifted there, and are named", async () => {
     await changeStop(records, targets, scope, "halt", ALICE);
-    const near = { ...targets, regions: new Map([["local", home.redis]]) };
     await changeStop(records, near, scope, "lift", ALICE);
     await following("it is settled", async () => await standing());
     expect(await standing()).toEqual(new Map([["halt", 2]]));

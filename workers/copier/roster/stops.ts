@@ -271,11 +271,13 @@ export async function followStops(
       while (!stop.aborted) {
         try {
           const now = (await readVersions(copies)).join();
-          if (now !== versions) changes += 1;
-          if (settled !== changes) {
+          const isMoved = now !== versions;
+          if (isMoved || settled !== changes) {
             const upTo = changes;
             await settle(records, copies);
             [versions, settled] = [now, upTo];
+            // It is recorded by now: the others read it from there.
+            if (isMoved) changes += 1;
           }
         } catch (error) {
           log.warn("what is stopped could not be recorded or brought back, trying again: {error}", {
