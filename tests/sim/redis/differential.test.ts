@@ -38,10 +38,14 @@ function faultText(command: string, message: string): string {
   return command === "EVAL" ? `error ${message.split(" ")[0]}` : `error ${message}`;
 }
 
+const compareTexts = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
+
 /** The fields of a hash come in no particular order, so those inside a script's reply are sorted. */
 function sortHashes(script: string | undefined, reply: unknown): unknown {
   if (script !== intend.lua || !Array.isArray(reply)) return reply;
-  return reply.map((each: unknown) => (Array.isArray(each) ? each.toSorted() : each));
+  return reply.map((each: unknown) =>
+    Array.isArray(each) ? each.map(String).toSorted(compareTexts) : each,
+  );
 }
 
 /** What is accepted in the same millisecond is in no particular order. */

@@ -12,6 +12,7 @@
  * away. A stop without a note was set by an earlier release, or by hand.
  */
 import type { ChannelId, PersonId } from "../../../domain/ids.ts";
+import { own } from "../../../domain/own.ts";
 import { isScope, type Scope } from "../../../domain/copier/scope.ts";
 import {
   ADMINISTRATORS,
@@ -82,7 +83,7 @@ export function parseStops(
   for (const scope of new Set([...scopes.keys(), ...Object.keys(notes)])) {
     if (!isScope(scope)) continue;
     const state = scopes.get(scope) ?? "open";
-    const stop = parseNote(notes[scope] ?? "");
+    const stop = parseNote(own(notes, scope) ?? "");
     if (stop?.state === state) stops.set(scope, stop);
     else if (state !== "open") stops.set(scope, unexplained(state, stop));
   }

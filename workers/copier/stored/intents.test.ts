@@ -138,11 +138,11 @@ describe("what was decided under something that has changed is stale", () => {
     const layersVersion = `\n\n${one}`;
     expect(await refused({})).toEqual({ kind: "stale" });
     for (const scope of ["platform", "provider:provider", "channel:demo"]) {
-      const before = await redis.send("HGET", REGION.layers, scope);
+      const { [scope]: before } = await redis.hash(REGION.layers);
       await redis.send("HSET", REGION.layers, scope, two);
       expect(await refused({ layersVersion })).toEqual({ kind: "stale" });
-      if (before === null) await redis.send("HDEL", REGION.layers, scope);
-      else await redis.send("HSET", REGION.layers, scope, String(before));
+      if (before === undefined) await redis.send("HDEL", REGION.layers, scope);
+      else await redis.send("HSET", REGION.layers, scope, before);
     }
     expect(await send({ layersVersion })).toEqual({ kind: "new" });
   });

@@ -248,14 +248,13 @@ export const intend: Script<IntendArgs, IntendReply> = {
 
 function parseNow(shardVersion: unknown, [rows, halts, layers]: readonly unknown[]): StandingNow {
   const flat = asList(halts).map(asText);
-  const stored: Record<string, string> = {};
-  for (let index = 0; index + 1 < flat.length; index += 2) {
-    stored[flat[index] ?? ""] = flat[index + 1] ?? "";
-  }
+  const pairs = flat.flatMap((field, index) =>
+    index % 2 === 0 ? [[field, flat[index + 1] ?? ""] as const] : [],
+  );
   return {
     shardVersion: asInteger(shardVersion),
     rows: asList(rows).map(asText),
-    halts: parseHalts(stored),
+    halts: parseHalts(Object.fromEntries(pairs)),
     layers: parseLayers(asList(layers).map((each) => (each === "" ? null : each))),
   };
 }
