@@ -102,6 +102,17 @@ describe.each(await recordsDrivers())("stops recorded in $name", ({ open }) => {
     expect(await standing()).toBeUndefined();
   });
 
+  test("hold, and are answered for, while nothing can be recorded", async () => {
+    const gone = await open();
+    await gone.close();
+    const { silent } = await changeStop(gone, targets, scope, "drain", ALICE);
+    expect(silent).toEqual([]);
+    expect(await standing()).toEqual(new Map([["drain", 6]]));
+    await following("it is recorded", recorded);
+    expect(await recorded()).toMatchObject({ ...ALICE, state: "drain" });
+    await changeStop(records, targets, scope, "lift", ALICE);
+  });
+
   test("are brought back to a Redis that lost them, with who, when and why", async () => {
     await changeStop(records, targets, scope, "halt", ALICE);
     const before = await recorded();
