@@ -169,12 +169,16 @@ describe("a signal", () => {
   test("and its link are one record, whichever comes first", async () => {
     const { id, ...rest } = SIGNAL;
     for (const first of ["signal", "link"]) {
-      if (first === "link") await recordLinks(records)([linkEntry]);
+      if (first === "link") {
+        await recordLinks(records)([linkEntry]);
+        // A reconciler that finds no more of the signal knows by this when it was.
+        expect(await records.signals.get(id)).toMatchObject({ linkedAtMs: 1 });
+      }
       await recordSignals(records)([entry(fields)]);
       await recordLinks(records)([linkEntry]);
       expect((await records.signals.get(id)) as object).toEqual({
         ...{ ...rest, _id: id, sha256: "f".repeat(64), followers: 3 },
-        ...{ previousHash: "0".repeat(64), linkHash: "a".repeat(64) },
+        ...{ previousHash: "0".repeat(64), linkHash: "a".repeat(64), linkedAtMs: 1 },
       });
     }
   });
