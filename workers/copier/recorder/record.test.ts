@@ -9,13 +9,13 @@ import { acceptedOpen, signalIdOf } from "../../../tests/support/signals.ts";
 import type { Entry } from "../../runtime/entries.ts";
 import type { OrderRecord, Records } from "../../records/port.ts";
 import { openSqliteRecords } from "../../records/sqlite/open.ts";
-import {
-  packOutcomes,
-  type ChainLink,
-  type ClosuresEvent,
-  type OutcomesEvent,
-  type RegionEvent,
-  type SettlementsEvent,
+import { packEvent } from "../../../tests/support/copies.ts";
+import type {
+  ChainLink,
+  ClosuresEvent,
+  OutcomesEvent,
+  RegionEvent,
+  SettlementsEvent,
 } from "../stored/events.ts";
 import { recordEvents, recordLinks, recordSignals } from "./record.ts";
 
@@ -58,7 +58,7 @@ const entry = (fields: Readonly<Record<string, string>>): Entry => ({
   ...{ id: "1-0", fields: new Map(Object.entries(fields)) },
 });
 const entryOf = (event: RegionEvent): Entry =>
-  entry({ event: JSON.stringify(event.kind === "outcomes" ? packOutcomes(event) : event) });
+  entry({ event: JSON.stringify(event.kind === "outcomes" ? packEvent(event) : event) });
 
 const record = (...events: RegionEvent[]) =>
   recordEvents(records, () => 1_000)(events.map(entryOf));
