@@ -60,6 +60,8 @@ export async function placeCopies(
     }
   }
   await Promise.all(placing);
+  // P5: each ends in an outcome, also one that a broker's answer left out.
+  for (const copy of copies) copy.outcome ??= { kind: "unknown", stakeCents: copy.stakeCents };
   return sending;
 }
 
