@@ -10,7 +10,7 @@ import {
 import { RegionKeys } from "../../../redis/keys.ts";
 import { SHARD_SIZE } from "../stored/roster.ts";
 import { until } from "../../../tests/support/wait.ts";
-import { LEAST_CAPABLE, type Capabilities, type OrderBatch } from "../brokers/port.ts";
+import { LEAST_CAPABLE, type Broker, type Capabilities, type OrderBatch } from "../brokers/port.ts";
 import {
   asId,
   clientOrderId,
@@ -134,12 +134,14 @@ describe("the orders of a batch, at a broker over a network", () => {
     readonly forMs?: number;
     /** Of the orders: only those whose look-up the broker overlooks, or does not. */
     readonly overlooked?: boolean;
+    /** In place of the one of that kind. */
+    readonly broker?: Broker;
   }
 
   /** Places one new order; answers how it ended, and how often it is on the broker's book. */
   async function send(
     kind: Kind,
-    { faults = {}, forMs = 400, overlooked, ...how }: HowFaulty = {},
+    { faults = {}, forMs = 400, overlooked, broker: own, ...how }: HowFaulty = {},
   ) {
     let id = clientOrderId(signalIdOf((signals += 1)), subscription);
     while (overlooked !== undefined && isOverlooked(id) !== overlooked) {
@@ -154,7 +156,7 @@ describe("the orders of a batch, at a broker over a network", () => {
       stakeCents: 100,
     };
     const sent: OrderBatch = { ...batch, validUntilMs: Date.now() + forMs, orders: [order] };
-    const placed = await placeBatch(broker.broker, redis.client, sent, how);
+    const placed = await placeBatch(own ?? broker.broker, redis.client, sent, how);
     const [outcome] = placed.outcomes;
     const word = outcome && ("reason" in outcome ? outcome.reason : outcome.kind);
     const booked = broker.book().filter((line) => line.clientOrderId === id).length;
@@ -163,6 +165,18 @@ describe("the orders of a batch, at a broker over a network", () => {
 
   test("end as the broker answered", async () => {
     expect(await send("knowsNone")).toMatchObject({ word: "placed", booked: 1 });
+  });
+
+  test("that an answer leaves out end as unknown (P5)", async () => {
+    const { broker } = brokers.knowsIds;
+    const open: Broker["open"] = async (some) => {
+      const reply = await broker.open(some);
+      return reply.kind === "answered" ? { ...reply, answers: [] } : reply;
+    };
+    expect(await send("knowsIds", { broker: { ...broker, open } })).toMatchObject({
+      word: "unknown",
+      booked: 1,
+    });
   });
 
   test("are not sent after their deadline (P3)", async () => {
