@@ -12,6 +12,7 @@ import { Supervisor } from "../local/supervisor.ts";
 import type { Status } from "../local/process.ts";
 import { workloadServices } from "../local/workload-services.ts";
 import type { Figures } from "../workers/commands/workload/report.ts";
+import { DAY_TRADING } from "../tests/support/data.ts";
 import { numbersOf, optionsOf } from "./arguments.ts";
 import { generateWorkload } from "./desk-workload.ts";
 import { showProgress, table } from "./figures.ts";
@@ -19,7 +20,7 @@ import { cpuMs, peakMb } from "./machine.ts";
 import { writeReport } from "./report.ts";
 
 const ROOT = join(import.meta.dirname, "..");
-const REAL_FILE = join(ROOT, "../shared/data/daytrading/45User_testWorkLoad");
+const REAL_FILE = join(DAY_TRADING, "45User_testWorkLoad");
 const DEFAULTS = {
   ...{ users: "1000", commands: "1000000", seed: "1", connections: "16" },
   ...{ "paced-seconds": "10", json: "" },

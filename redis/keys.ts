@@ -39,6 +39,11 @@ export class PartitionMap {
     return hash(account) % this.count;
   }
 
+  /** By its id, as its channel is not known before it is read. */
+  ofHook(hook: HookId): number {
+    return hash(hook) % this.count;
+  }
+
   all(): readonly number[] {
     return Array.from({ length: this.count }, (_, partition) => partition);
   }
@@ -114,9 +119,9 @@ export function haltNotesKey(halts: string): string {
   return `${halts}:notes`;
 }
 
-/** STRING (JSON): a hook. It has a partition of its own by its id, as its channel is not known before it is read. */
+/** STRING (JSON): a hook. */
 export function hookKey(hook: HookId, partitions: PartitionMap): string {
-  return `home:{${hash(hook) % partitions.count}}:hook:${hook}`;
+  return `home:{${partitions.ofHook(hook)}}:hook:${hook}`;
 }
 
 /** Keys of one region partition: what belongs to broker accounts, seen from the copier. */

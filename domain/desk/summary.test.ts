@@ -14,9 +14,10 @@ const summary = (
       buys: orders.buys ?? [],
       sells: orders.sells ?? [],
       history,
-      positions: Object.entries(positions).map(
-        ([symbol, held]) => [symbol, { ...noPosition(), ...held }] as const,
-      ),
+      positions: Object.entries(positions).map(([symbol, held]) => ({
+        symbol,
+        position: { ...noPosition(), ...held },
+      })),
     },
     NOW,
   );

@@ -45,7 +45,7 @@ export interface DeskSummary {
 
 /** What is summed up: the account, its positions in the order of their first trade, and its latest changes. */
 export interface Summed extends Pick<Account, "buys" | "sells"> {
-  readonly positions: Iterable<readonly [symbol: string, position: Position]>;
+  readonly positions: Iterable<{ readonly symbol: string; readonly position: Position }>;
   readonly history: readonly AccountChange[];
 }
 
@@ -57,15 +57,16 @@ export function summaryOf(
   const buyTriggers: WaitingTrigger[] = [];
   const sellTriggers: WaitingTrigger[] = [];
   let reservedCents = 0;
-  for (const [symbol, { shares, reservedShares, ...set }] of positions) {
+  for (const { symbol, position } of positions) {
+    const { shares, reservedShares, buyCents, sellCents } = position;
     if (shares > 0 || reservedShares > 0) holdings.push({ symbol, shares, reservedShares });
-    const { buyCents: amountCents, sellCents } = set;
-    reservedCents += amountCents;
-    if (amountCents > 0) {
-      buyTriggers.push({ symbol, amountCents, priceCents: priced(set.buyPriceCents) });
+    reservedCents += buyCents;
+    if (buyCents > 0) {
+      const priceCents = priced(position.buyPriceCents);
+      buyTriggers.push({ symbol, amountCents: buyCents, priceCents });
     }
     if (sellCents > 0) {
-      const priceCents = priced(set.sellPriceCents);
+      const priceCents = priced(position.sellPriceCents);
       sellTriggers.push({ symbol, amountCents: sellCents, priceCents, shares: reservedShares });
     }
   }
@@ -75,8 +76,13 @@ export function summaryOf(
       return expiresAtMs <= atMs ? [] : [{ symbol, shares, priceCents, expiresAtMs }];
     });
   return {
-    ...{ reservedCents, holdings, pendingBuys: pending(buys), pendingSells: pending(sells) },
-    ...{ buyTriggers, sellTriggers, history },
+    reservedCents,
+    holdings,
+    pendingBuys: pending(buys),
+    pendingSells: pending(sells),
+    buyTriggers,
+    sellTriggers,
+    history,
   };
 }
 

@@ -7,7 +7,8 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import type { Disaster } from "../crash/disaster.ts";
 import { FORGETS, play, SEES_ALL, type Round } from "../crash/players.ts";
 
-setDefaultTimeout(120_000);
+/** A minute and a half, and several times that beside other work. */
+setDefaultTimeout(300_000);
 
 const SQLITE = { mongo: undefined, noteSyncs: false };
 const AT_ONCE = 2;

@@ -120,10 +120,11 @@ export async function startWorld(
   });
   await settleIn(copier);
   await recordChannel(records);
-  // What a cut takes is the round's, not what the round stands on.
+  // What a disaster takes is the round's, not what the round stands on.
   if (redis && disaster.kind === "cut Redis") {
     await until("all is synced", () => redis.syncedBytes() >= redis.appendedBytes());
   }
+  await cluster?.replicated();
 
   const roles: RoleProcess[] = [];
   const sent: SignalId[] = [];

@@ -15,6 +15,7 @@ import { until } from "../support/wait.ts";
 /** What nobody drains stays in the streams. */
 const NOTHING_STORED: AuditStore = {
   append: async () => {},
+  first: async () => undefined,
   async *read() {},
   close: async () => {},
 };

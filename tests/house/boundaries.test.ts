@@ -64,7 +64,7 @@ const FORBIDDEN: readonly [file: string, imported: string, rule: string][] = [
   ["workers/desk/server/dump.ts", "../../records/port.ts", "workers-desk-imports"],
   ["workers/desk/server/lane.ts", "../../../domain/copier/plan.ts", "desk-knows-no-copier-words"],
   ["workers/copier/place/place.ts", "../../desk/stored/keys.ts", "workers-copier-imports"],
-  ["workers/copier/place/gate.ts", "../../../domain/desk/rules.ts", "copier-knows-no-desk-words"],
+  ["workers/copier/place/stops.ts", "../../../domain/desk/rules.ts", "copier-knows-no-desk-words"],
   ["workers/api/app.ts", "../commands/token.ts", "workers-api-imports"],
   ["workers/commands/token.ts", "../main.ts", "workers-commands-imports"],
   ["workers/commands/seed.ts", "../api/role.ts", "roles-are-started-not-imported"],

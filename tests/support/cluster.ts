@@ -12,6 +12,11 @@ const NODE_TIMEOUT_MS = 1_500;
 export interface TestCluster {
   /** `redis-cluster://…` */
   readonly url: string;
+  /**
+   * Resolves once every replica has what its primary had acknowledged when this was called. In the
+   * first second of a replica's life its primary may send it nothing, though both call it online.
+   */
+  replicated(): Promise<void>;
   /** From now on the replica of the primary that holds a key hears nothing of what is written there. */
   detachReplicaOf(key: string): Promise<void>;
   /** Kills the primary that holds a key, for good, and resolves once its replica has taken over. */
@@ -79,17 +84,30 @@ export async function startCluster(): Promise<TestCluster> {
       }));
   }
 
+  async function replicated(): Promise<void> {
+    for (const { port } of nodes) {
+      const infoOf = () => ask(port, "INFO", "replication");
+      // By its own word, as others may not have heard of its role yet.
+      const [, role, offset] = /role:(\w+)[^]*master_repl_offset:(\d+)/.exec(await infoOf()) ?? [];
+      if (role !== "master") continue;
+      await until(
+        "its replica has as much",
+        async () => {
+          const replica = /slave0:.*state=online,offset=(\d+)/.exec(await infoOf());
+          return Number(replica?.[1]) >= Number(offset);
+        },
+        30_000,
+      );
+    }
+  }
+
   await whole();
-  await until("every replica has caught up", async () => {
-    const roles = await Promise.all(nodes.map(({ port }) => ask(port, "INFO", "replication")));
-    return roles.every(
-      (info) => info.includes("role:master") || info.includes("master_link_status:up"),
-    );
-  });
+  await replicated();
   const [first = "", ...others] = addresses;
   return {
     url: `redis-cluster://${first}?nodes=${others.join(",")}`,
     whole,
+    replicated,
     async detachReplicaOf(key) {
       const slot = await slotOf(key);
       const { port = 0 } = (await primaries(slot)).find(({ serves }) => serves) ?? {};

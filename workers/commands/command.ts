@@ -12,6 +12,8 @@ export interface Command<Schema extends SettingsSchema, Asked> {
   /** Exit code → what it means. */
   readonly exits: Readonly<Record<number, string>>;
   readonly settings: Schema;
+  /** For the one that sets the number of partitions: its connections are compared with nothing. */
+  readonly isUncompared?: true;
   /** Where `run` rejects: the words before the error's name, and the exit code. */
   readonly failure: { readonly says: string; readonly exit: number };
   /** Declares arguments and options, with a line for each. */

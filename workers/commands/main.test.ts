@@ -9,7 +9,7 @@ const command = (env: Readonly<Record<string, string>>, ...words: string[]) =>
 
 const COMMANDS = [
   ...["control", "settings", "token", "roster:rebuild", "reconcile", "fairness"],
-  ...["desk:prove", "desk:restore", "desk:workload", "seed"],
+  ...["desk:prove", "desk:restore", "desk:workload", "partitions", "seed"],
 ];
 
 test("--help lists every command, and of each its words and what its exit codes mean", async () => {

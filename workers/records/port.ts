@@ -153,6 +153,7 @@ export interface SignalRecord extends Document {
   readonly previousHash?: string;
   readonly linkHash?: string;
   readonly signature?: string;
+  readonly linkedAtMs?: number;
 }
 
 export interface OrderRecord extends Document {

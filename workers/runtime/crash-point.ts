@@ -44,6 +44,14 @@ export const CRASH_POINTS = {
   recorder: ["before-record", "between-records", "after-record"],
   records: ["before-project", "after-seat", "after-route", "before-mark", "after-mark"],
   quotes: ["before-fire", "after-fire"],
+  /** In the command that raises the number of partitions. */
+  partitions: [
+    "after-raise-begun",
+    "after-key-copied",
+    "after-audit-split",
+    "after-format-written",
+    "after-key-removed",
+  ],
 } as const;
 export type CrashPoint = (typeof CRASH_POINTS)[keyof typeof CRASH_POINTS][number];
 

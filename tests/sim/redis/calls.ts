@@ -1,11 +1,13 @@
 /** Random calls of every command and script, over so few keys and names that they meet. */
-import type {
-  AccountId,
-  ChannelId,
-  PersonId,
-  SignalId,
-  SubscriptionId,
+import {
+  clientOrderId,
+  type AccountId,
+  type ChannelId,
+  type PersonId,
+  type SignalId,
+  type SubscriptionId,
 } from "../../../domain/ids.ts";
+import type { Copy } from "../../../domain/copier/copy.ts";
 import type {
   AcceptedOpen,
   CloseSignal,
@@ -22,7 +24,7 @@ import {
   type ClosingState,
 } from "../../../workers/copier/stored/closing.ts";
 import { enqueueClose } from "../../../redis/enqueue-close.ts";
-import type { ClosuresEvent, OutcomesEvent } from "../../../workers/copier/stored/events.ts";
+import type { ClosuresEvent } from "../../../workers/copier/stored/events.ts";
 import { answer, report } from "../../../workers/copier/stored/outcomes.ts";
 import { abandon, intend } from "../../../workers/copier/stored/intents.ts";
 import { NO_LAYERS, setLayer } from "../../../workers/copier/stored/layers.ts";
@@ -154,12 +156,28 @@ function randomScript(random: Random): RedisCall {
   };
   const entry = `${random.below(6)}-${random.below(2)}`;
   const counts = { placed: 1, rejected: 0, skipped: 1, unknown: random.below(2) };
-  const unknownCopy = ["sub-1", "acct", { kind: "unknown", stakeCents: 100 }] as never;
-  const copies: OutcomesEvent["copies"] = random.pick([[], [unknownCopy]]);
-  const event: OutcomesEvent = {
-    ...{ kind: "outcomes", signal: id, broker: BROKER, shard, acceptedAtMs: 1_000 },
-    ...{ dispatchedAtMs: 1_001, decidedAtMs: 1_002, sentAtMs: 1_003 },
-    ...{ answeredAtMs: random.pick([null, 1_003, 1_400]), copies },
+  const times = {
+    ...{ decidedAtMs: 1_002, sentAtMs: 1_003 },
+    answeredAtMs: random.pick([null, 1_003, 1_400]),
+  };
+  const ended: Copy[] = [];
+  for (const [name, outcome] of [
+    ["sub-1", { kind: "unknown", stakeCents: 100 }],
+    ["sub-2", { kind: "skipped", reason: "TOO_LATE" }],
+  ] as const) {
+    if (random.chance(0.5)) continue;
+    const subscription = name as SubscriptionId;
+    ended.push({
+      ...{ clientOrderId: clientOrderId(id, subscription), subscription },
+      ...{ account: "acct" as AccountId, stakeCents: 100, follower: undefined },
+      ...{ terms: undefined, isReserved: random.chance(0.5), reservation: undefined },
+      ...{ state: "maybe-sent", reason: undefined, outcome },
+    });
+  }
+  const outcomes = { partition: 0, job, entry, copies: ended, ...times };
+  const event: ClosuresEvent = {
+    ...{ kind: "closures", signal: id, of: id, broker: BROKER, shard, acceptedAtMs: 1_000 },
+    ...{ dispatchedAtMs: 1_001, ...times, copies: [] },
   };
   const stream = random.pick([
     HOME.signals,
@@ -216,10 +234,7 @@ function randomScript(random: Random): RedisCall {
     () => {
       const before = random.pick(["", stateText(0), stateText(1)]);
       const after = { ...CLOSING, turn: random.below(2) };
-      const told = {
-        event: { ...event, kind: "closures", of: id, copies: [] } as ClosuresEvent,
-        counts,
-      };
+      const told = { event, counts };
       return call(moveClosing, {
         ...{ partition: 0, job: closeJob, before, after, entry },
         ...(random.chance(0.5) ? { told } : {}),
@@ -247,7 +262,7 @@ function randomScript(random: Random): RedisCall {
       return call(link, { home: HOME, channel, head, newHead, links });
     },
     () => {
-      const intents = { decidedAtMs: 1_002, orders: [], skips: [] };
+      const decided = { decidedAtMs: 1_002, copies: [] };
       const shardVersion = random.pick([0, version]);
       const haltsVersion = random.pick(["0", "5"]);
       const layersVersion = random.pick([NO_LAYERS, NO_LAYERS, "5"]);
@@ -255,7 +270,7 @@ function randomScript(random: Random): RedisCall {
       const unstopped = random.pick([[], ["platform", "channel:two"] as const]);
       const older = random.pick([false, true]);
       const versions = { shardVersion, haltsVersion, layersVersion, stales, unstopped };
-      return call(intend, { partition: 0, job, ...versions, intents, older });
+      return call(intend, { partition: 0, job, ...versions, decided, older });
     },
     () => {
       const scope = random.pick(["platform", `channel:${channel}`] as const);
@@ -264,10 +279,14 @@ function randomScript(random: Random): RedisCall {
       const settings = { plan: {}, paused };
       return call(setLayer, random.chance(0.7) ? { ...args, settings } : args);
     },
-    () => call(report, { partition: 0, job, entry, event, counts }),
+    () => call(report, outcomes),
     () => {
       const unknown = random.pick([["sub-1"], ["sub-1", "sub-2"]]) as SubscriptionId[];
-      return call(answer, { partition: 0, entry, event, counts, job, unknown });
+      // What is answered is not unknown any more.
+      const copies = ended.map((each) =>
+        each.outcome?.kind === "unknown" ? { ...each, outcome: undefined } : each,
+      );
+      return call(answer, { ...outcomes, copies, unknown });
     },
     () => {
       const subscriptions = Array.from({ length: random.between(1, 3) }, () => ({
@@ -303,9 +322,9 @@ function randomScript(random: Random): RedisCall {
     },
     () => call(noteFailure, { stream, group, entry: random.pick([entry, "1-0"]) }),
     () => {
-      const intents = { decidedAtMs: 1_003, orders: [], skips: [] };
-      const asked = { ...intents, decidedAtMs: 1_004 };
-      return call(abandon, { partition: 0, job, intents, asked });
+      const skipped = { decidedAtMs: 1_003, copies: [] };
+      const asked = { decidedAtMs: 1_004, copies: [] };
+      return call(abandon, { partition: 0, job, skipped, asked });
     },
     // A row that nobody can read, for the next that is seated there.
     () => ["HSET", [REGION.rosterShard(channel, BROKER, 0), `sub-${random.below(5)}`, "[1,["]],

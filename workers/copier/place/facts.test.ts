@@ -6,7 +6,7 @@ import { memberOf } from "../../../tests/support/members.ts";
 import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scripts.ts";
 import { acceptedOpen, jobOf } from "../../../tests/support/signals.ts";
 import { SYSTEM_CLOCK } from "../../runtime/clock.ts";
-import { factsOf } from "./facts.ts";
+import { readFacts } from "./facts.ts";
 
 const FIXED = { kind: "fixed", stakeCents: 100 } as const;
 const SHARE = { kind: "balance", shareBp: 100 } as const;
@@ -29,7 +29,7 @@ beforeEach(async () => {
 });
 
 const facts = (plans: Readonly<Record<string, CopyPlan>>, deadlineMs = Date.now() + 5_000) =>
-  factsOf(
+  readFacts(
     { redis: redis.client, broker: broker.broker, partition: 0, clock: SYSTEM_CLOCK },
     jobOf(acceptedOpen({ deadlineMs })),
     Object.entries(plans).map(([name, plan]) => memberOf(name, { plan })),

@@ -58,7 +58,8 @@ export async function reconcile(sources: Sources, scope: Scope): Promise<Reconci
     differences.push(...compareLog({ channel, entries, ...head, linkedUntilMs }));
     for (const { known: each } of entries) known.set(each.id, each);
   }
-  for (const [signal, channel] of traces.named) {
+  const linked = await linkedOnly(sources, scope.sinceMs);
+  for (const [signal, channel] of new Map([...linked, ...traces.named])) {
     if (known.has(signal) || (await findOne(sources, signal as SignalId, traces))) continue;
     differences.push(lost(signal, channel));
   }
@@ -72,6 +73,17 @@ export async function reconcile(sources: Sources, scope: Scope): Promise<Reconci
     differences.push(...(await compareOne(sources, scope, each, traces)));
   }
   return { signals, followers, differences };
+}
+
+/** Signals of which the records have the link alone: a Redis may have lost the rest before it was recorded. */
+async function linkedOnly(
+  { records }: Sources,
+  sinceMs: number,
+): Promise<ReadonlyMap<string, undefined>> {
+  const found = await records.signals.find({ where: { acceptedAtMs: null } });
+  // What was linked before its time was recorded is taken for recent.
+  const recent = found.filter(({ linkedAtMs = Infinity }) => linkedAtMs >= sinceMs);
+  return new Map(recent.map(({ _id }) => [_id, undefined]));
 }
 
 async function reconcileOne(

@@ -3,9 +3,9 @@ import type { AccountId, SubscriptionId } from "../../../domain/ids.ts";
 import type { CloseOutcome, Outcome } from "../../../domain/copier/outcome.ts";
 import { acceptedOpen, signalIdOf } from "../../../tests/support/signals.ts";
 import type { Entry } from "../../runtime/entries.ts";
+import { packEvent } from "../../../tests/support/copies.ts";
 import {
   packClosures,
-  packOutcomes,
   type ChainLink,
   type ClosuresEvent,
   type OutcomesEvent,
@@ -62,7 +62,7 @@ const readEvent = (event: object) => parseEvent(entry({ event: JSON.stringify(ev
 describe("an event", () => {
   test("of outcomes is read as it was written, packed or not", () => {
     const event = outcomes(...NOT_DONE, PLACED);
-    expect(readEvent(packOutcomes(event))).toEqual(event);
+    expect(readEvent(packEvent(event))).toEqual(event);
     expect(readEvent(event)).toEqual(event);
   });
 

@@ -9,13 +9,13 @@ import { acceptedOpen, signalIdOf } from "../../../tests/support/signals.ts";
 import type { Entry } from "../../runtime/entries.ts";
 import type { OrderRecord, Records } from "../../records/port.ts";
 import { openSqliteRecords } from "../../records/sqlite/open.ts";
-import {
-  packOutcomes,
-  type ChainLink,
-  type ClosuresEvent,
-  type OutcomesEvent,
-  type RegionEvent,
-  type SettlementsEvent,
+import { packEvent } from "../../../tests/support/copies.ts";
+import type {
+  ChainLink,
+  ClosuresEvent,
+  OutcomesEvent,
+  RegionEvent,
+  SettlementsEvent,
 } from "../stored/events.ts";
 import { recordEvents, recordLinks, recordSignals } from "./record.ts";
 
@@ -58,7 +58,7 @@ const entry = (fields: Readonly<Record<string, string>>): Entry => ({
   ...{ id: "1-0", fields: new Map(Object.entries(fields)) },
 });
 const entryOf = (event: RegionEvent): Entry =>
-  entry({ event: JSON.stringify(event.kind === "outcomes" ? packOutcomes(event) : event) });
+  entry({ event: JSON.stringify(event.kind === "outcomes" ? packEvent(event) : event) });
 
 const record = (...events: RegionEvent[]) =>
   recordEvents(records, () => 1_000)(events.map(entryOf));
@@ -169,12 +169,16 @@ describe("a signal", () => {
   test("and its link are one record, whichever comes first", async () => {
     const { id, ...rest } = SIGNAL;
     for (const first of ["signal", "link"]) {
-      if (first === "link") await recordLinks(records)([linkEntry]);
+      if (first === "link") {
+        await recordLinks(records)([linkEntry]);
+        // A reconciler that finds no more of the signal knows by this when it was.
+        expect(await records.signals.get(id)).toMatchObject({ linkedAtMs: 1 });
+      }
       await recordSignals(records)([entry(fields)]);
       await recordLinks(records)([linkEntry]);
       expect((await records.signals.get(id)) as object).toEqual({
         ...{ ...rest, _id: id, sha256: "f".repeat(64), followers: 3 },
-        ...{ previousHash: "0".repeat(64), linkHash: "a".repeat(64) },
+        ...{ previousHash: "0".repeat(64), linkHash: "a".repeat(64), linkedAtMs: 1 },
       });
     }
   });

@@ -71,7 +71,7 @@ test("records signals with their links, whichever comes first", async () => {
     previousHash: "0".repeat(64),
     linkHash: "1".repeat(64),
   };
-  await redis.send("XADD", [home.links, "*", "link", JSON.stringify(link)]);
+  const linked = await redis.send("XADD", [home.links, "*", "link", JSON.stringify(link)]);
   await until("the link is recorded", async () => await records.signals.get(id));
   await addSignal();
   const recorded = await until("the signal is recorded", async () => {
@@ -87,6 +87,7 @@ test("records signals with their links, whichever comes first", async () => {
     followers: 2,
     previousHash,
     linkHash,
+    linkedAtMs: Number.parseInt(String(linked), 10),
   } as never);
 });
 

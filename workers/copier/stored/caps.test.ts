@@ -1,7 +1,8 @@
 /** Reserving, giving back and settling on a real Redis, against a plain model, in whatever order they come. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import fc from "fast-check";
-import { decide, type Reservation } from "../../../domain/copier/decide.ts";
+import type { Copy } from "../../../domain/copier/copy.ts";
+import { decide } from "../../../domain/copier/decide.ts";
 import {
   asId,
   type AccountId,
@@ -10,14 +11,13 @@ import {
   type PersonId,
   type SubscriptionId,
 } from "../../../domain/ids.ts";
-import { countOutcomes, type Outcome } from "../../../domain/copier/outcome.ts";
+import type { Outcome } from "../../../domain/copier/outcome.ts";
 import { DAY_MS, parseUsage } from "../../../domain/copier/caps.ts";
 import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scripts.ts";
 import { acceptedOpen, jobOf, signalIdOf } from "../../../tests/support/signals.ts";
 import { NO_LAYERS } from "./layers.ts";
-import { intend, type Intents } from "./intents.ts";
-import { releasedOf, report } from "./outcomes.ts";
-import type { OutcomesEvent } from "./events.ts";
+import { intend } from "./intents.ts";
+import { report } from "./outcomes.ts";
 import type { Job } from "../../../redis/job.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import { settleUsage } from "./caps.ts";
@@ -41,7 +41,7 @@ const START_MS = 20_000 * DAY_MS;
 
 interface Sent {
   readonly job: Job;
-  readonly intents: Intents;
+  readonly copy: Copy;
   readonly id: ClientOrderId;
   readonly stakeCents: number;
   readonly day: number;
@@ -90,7 +90,7 @@ test("the usage is that of a plain model, and no cap is exceeded, in any order a
         if (each.kind === "intend") {
           const current = await read();
           const job = sentAt(sent.length, nowMs);
-          const decision = decide(
+          const copy = decide(
             job.signal,
             {
               subscription,
@@ -103,15 +103,8 @@ test("the usage is that of a plain model, and no cap is exceeded, in any order a
             { nowMs, usages: new Map([[subscription, each.stale ? previous : current]]) },
           );
           previous = current;
-          if (decision.kind === "skip") continue;
-          const { stakeCents, clientOrderId: id } = decision.order;
-          const reservation = decision.reservation as Reservation;
-          const intents: Intents = {
-            decidedAtMs: nowMs,
-            orders: [[subscription, account, stakeCents, { reserved: true }]],
-            skips: [],
-          };
-          const reservations = [{ ...reservation, subscription, clientOrderId: id, stakeCents }];
+          const { stakeCents, clientOrderId: id, reservation } = copy;
+          if (!reservation) continue;
           const args = {
             partition,
             job,
@@ -120,8 +113,7 @@ test("the usage is that of a plain model, and no cap is exceeded, in any order a
             layersVersion: NO_LAYERS,
             // The days of this test are long past, and of no Redis' run.
             older: true,
-            intents,
-            reservations,
+            decided: { decidedAtMs: nowMs, copies: [copy] },
           };
           const reply = await redis.run(intend, args);
           if (reservation.before !== current) {
@@ -135,7 +127,7 @@ test("the usage is that of a plain model, and no cap is exceeded, in any order a
           if (model.day < day) Object.assign(model, { day, staked: 0, loss: 0 });
           model.staked += stakeCents;
           model.open += 1;
-          const order = { job, intents, id, stakeCents, day };
+          const order = { job, copy, id, stakeCents, day };
           held.set(id, order);
           sent.push(order);
         }
@@ -192,20 +184,9 @@ function sentAt(sequence: number, nowMs: number): Job {
   return jobOf(acceptedOpen({ id: signalIdOf(sequence), sequence, stakeCents: 100, ...times }));
 }
 
-async function tell({ job, intents }: Sent, outcome: Outcome): Promise<void> {
-  const event: OutcomesEvent = {
-    kind: "outcomes",
-    signal: job.signal.id,
-    broker,
-    shard: 0,
-    acceptedAtMs: job.signal.acceptedAtMs,
-    dispatchedAtMs: job.dispatchedAtMs,
-    decidedAtMs: intents.decidedAtMs,
-    sentAtMs: null,
-    answeredAtMs: null,
-    copies: [[subscription, account, outcome]],
-  };
-  const counts = countOutcomes([outcome]);
-  const released = releasedOf(intents, event);
-  await redis.run(report, { partition, job, released, entry: "1-1", counts, event });
+async function tell({ job, copy }: Sent, outcome: Outcome): Promise<void> {
+  await redis.run(report, {
+    ...{ partition, job, entry: "1-1", copies: [{ ...copy, outcome }] },
+    ...{ decidedAtMs: job.signal.acceptedAtMs, sentAtMs: null, answeredAtMs: null },
+  });
 }

@@ -9,16 +9,9 @@
  * The packed text of a usage is that of `domain/copier/caps.ts`.
  */
 import type { ClientOrderId, SubscriptionId } from "../../../domain/ids.ts";
-import type { Reservation } from "../../../domain/copier/decide.ts";
+import type { Copy } from "../../../domain/copier/copy.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import { asInteger, asList, asText, type Script } from "../../../redis/script.ts";
-
-/** What one order of a shard takes of its follower's caps. */
-export interface OrderReservation extends Reservation {
-  readonly subscription: SubscriptionId;
-  readonly clientOrderId: ClientOrderId;
-  readonly stakeCents: number;
-}
 
 /** Keys of `reserve` and `release`: the packed usages, and the orders that hold a part of them. */
 export function usageKeys(partition: number, broker: string): string[] {
@@ -26,13 +19,15 @@ export function usageKeys(partition: number, broker: string): string[] {
   return [region.usage(broker), region.reserved(broker)];
 }
 
-export function reservationsArg(reservations: readonly OrderReservation[]): string {
-  return JSON.stringify(
-    reservations.map(({ subscription, before, after, clientOrderId, stakeCents, day }) => [
-      ...[subscription, before, after, clientOrderId],
-      `${stakeCents},${day}`,
-    ]),
-  );
+/** What the orders of followers with caps take of them. */
+export function reservationsArg(copies: readonly Copy[]): string {
+  const taken: string[][] = [];
+  for (const { subscription, clientOrderId, stakeCents, reservation } of copies) {
+    if (!reservation) continue;
+    const { before, after, day } = reservation;
+    taken.push([subscription, before, after, clientOrderId, `${stakeCents},${day}`]);
+  }
+  return JSON.stringify(taken);
 }
 
 /**

@@ -2,9 +2,9 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { asId, signalIdIn, type AccountId, type SubscriptionId } from "../../../domain/ids.ts";
 import type { CloseOutcome, Outcome } from "../../../domain/copier/outcome.ts";
+import { packEvent } from "../../../tests/support/copies.ts";
 import {
   packClosures,
-  packOutcomes,
   unpackClosures,
   unpackOutcomes,
   type ClosuresEvent,
@@ -47,7 +47,7 @@ test("packed outcomes tell of each copy what they were packed of, whatever is am
         ...{ sentAtMs: null, answeredAtMs: null },
         copies,
       };
-      const told = unpackOutcomes(JSON.parse(JSON.stringify(packOutcomes(event))));
+      const told = unpackOutcomes(JSON.parse(JSON.stringify(packEvent(event))));
       const bySubscription = (all: readonly CopyOutcome[]) =>
         all.toSorted(([a], [b]) => (a < b ? -1 : 1));
       expect(bySubscription(told.copies)).toEqual(bySubscription(copies));
@@ -103,7 +103,7 @@ test("copies that were placed at the same terms have them once, as a shard's nea
       placed,
     ]),
   };
-  const packed = packOutcomes(event);
+  const packed = packEvent(event);
   expect(packed.copies).toEqual([]);
   expect(packed.placed).toHaveLength(1);
 });

@@ -1,9 +1,15 @@
 /**
  * The intents of a job: what was decided for a shard, written in one step on
- * the region partition before anything of it is sent. Whoever finds them there
- * knows that its orders may have been sent.
+ * the region partition before anything of it is sent. A worker that finds them
+ * there knows that its orders may have been sent.
  */
-import type { AccountId, SubscriptionId } from "../../../domain/ids.ts";
+import {
+  clientOrderId,
+  type AccountId,
+  type PersonId,
+  type SubscriptionId,
+} from "../../../domain/ids.ts";
+import type { Copy } from "../../../domain/copier/copy.ts";
 import type { OrderTerms } from "../../../domain/copier/order.ts";
 import type { SkipReason } from "../../../domain/copier/outcome.ts";
 import type { Scope } from "../../../domain/copier/scope.ts";
@@ -15,13 +21,13 @@ import { layerFields, parseLayers, type Layers } from "./layers.ts";
 import { placesArg, TAKE_PLACES_LUA } from "./places.ts";
 import { CLOCK_SKEW_MS, LUA_RUN_SINCE } from "./run.ts";
 import { asInteger, asList, asText, LUA_NOW, type Script } from "../../../redis/script.ts";
-import {
-  parseOvertaken,
-  reservationsArg,
-  RESERVE_LUA,
-  usageKeys,
-  type OrderReservation,
-} from "./caps.ts";
+import { parseOvertaken, reservationsArg, RESERVE_LUA, usageKeys } from "./caps.ts";
+
+/** What was decided for each copy that a job counts. */
+export interface Decided {
+  readonly decidedAtMs: number;
+  readonly copies: readonly Copy[];
+}
 
 /** An order's terms are there only where something of them is not as the signal says, or needs care. */
 export type IntendedOrder = readonly [
@@ -31,25 +37,84 @@ export type IntendedOrder = readonly [
   terms?: OrderTerms & {
     /** It counts in a usage. */
     readonly reserved?: true;
-    /** It may have been sent, and must not be now; told as skipped for this where it was never opened. */
+    /** It may have been sent, and must not be now; skipped for this where it was never opened. */
     readonly askOnly?: SkipReason;
   },
 ];
 
-/** What was decided for a shard, before anything of it is sent. */
+/** `Decided` as it is stored. */
 export interface Intents {
   readonly decidedAtMs: number;
   readonly orders: readonly IntendedOrder[];
   readonly skips: readonly (readonly [SubscriptionId, AccountId, SkipReason])[];
 }
 
+export function packIntents({ decidedAtMs, copies }: Decided): Intents {
+  const orders: IntendedOrder[] = [];
+  const skips: Intents["skips"][number][] = [];
+  for (const copy of copies) {
+    if (copy.state !== "skipped") orders.push(packOrder(copy));
+    else if (copy.reason) skips.push([copy.subscription, copy.account, copy.reason]);
+  }
+  return { decidedAtMs, orders, skips };
+}
+
+function packOrder(copy: Copy): IntendedOrder {
+  const { subscription, account, stakeCents, terms, isReserved } = copy;
+  const askOnly = copy.state === "ask-only" ? copy.reason : undefined;
+  // Most copies: nothing but the order.
+  if (!terms && !isReserved && askOnly === undefined) return [subscription, account, stakeCents];
+  const care = { ...(isReserved ? { reserved: true as const } : {}), ...(askOnly && { askOnly }) };
+  return [subscription, account, stakeCents, { ...terms, ...care }];
+}
+
+/** Reads intents of before: each order of them may have been sent. Followers are found by their subscriptions. */
+export function readCopies(
+  { signal }: Pick<Job, "signal">,
+  { orders, skips }: Intents,
+  followers?: ReadonlyMap<SubscriptionId, PersonId>,
+): Copy[] {
+  const copies = orders.map(([subscription, account, stakeCents, stored]): Copy => {
+    const { reserved, askOnly, ...terms } = stored ?? {};
+    return {
+      clientOrderId: clientOrderId(signal.id, subscription),
+      subscription,
+      account,
+      stakeCents,
+      follower: followers?.get(subscription),
+      terms: Object.keys(terms).length > 0 ? terms : undefined,
+      isReserved: reserved === true,
+      reservation: undefined,
+      state: askOnly === undefined ? "maybe-sent" : "ask-only",
+      reason: askOnly,
+      outcome: undefined,
+    };
+  });
+  for (const [subscription, account, reason] of skips) {
+    copies.push({
+      clientOrderId: clientOrderId(signal.id, subscription),
+      subscription,
+      account,
+      stakeCents: 0,
+      follower: followers?.get(subscription),
+      terms: undefined,
+      isReserved: false,
+      reservation: undefined,
+      state: "skipped",
+      reason,
+      outcome: { kind: "skipped", reason },
+    });
+  }
+  return copies;
+}
+
 export interface AbandonArgs {
   readonly partition: number;
   readonly job: Job;
   /** What is written where nothing was: no order of it leaves. */
-  readonly intents: Intents;
+  readonly skipped: Decided;
   /** What is written where that may have been forgotten: the broker is asked about each. */
-  readonly asked: Intents;
+  readonly asked: Decided;
 }
 
 export type AbandonReply = Extract<IntendReply, { kind: "new" | "known" | "over" | "older" }>;
@@ -67,8 +132,8 @@ return {is_older and 'older' or 'new'}
 `;
 
 /**
- * Takes a job that cannot be worked with out of everyone's hands: from here on
- * no worker sends an order of it for the first time. Replies `known` where one
+ * Ends a job that cannot be worked with: from here on no worker sends an order
+ * of it for the first time. Replies `known` where one
  * may have been sent already, and `older` where that may have been forgotten.
  */
 export const abandon: Script<AbandonArgs, AbandonReply> = {
@@ -78,11 +143,11 @@ export const abandon: Script<AbandonArgs, AbandonReply> = {
     const region = new RegionKeys(partition);
     return [region.job(signal.id, broker, shard), region.run];
   },
-  args: ({ job: { signal }, intents, asked }) => [
-    JSON.stringify(intents),
+  args: ({ job: { signal }, skipped, asked }) => [
+    JSON.stringify(packIntents(skipped)),
     String(keptMs(signal)),
     String(signal.acceptedAtMs),
-    JSON.stringify(asked),
+    JSON.stringify(packIntents(asked)),
   ],
   reply(raw) {
     const [kind, more] = asList(raw);
@@ -104,9 +169,7 @@ export interface IntendArgs {
   readonly stales?: number;
   /** Scopes of which none may be stopped for the orders to leave; compared where it was stale three times. */
   readonly unstopped?: readonly Scope[];
-  readonly intents: Intents;
-  /** Of the orders whose followers have caps; absent where there are none. */
-  readonly reservations?: readonly OrderReservation[];
+  readonly decided: Decided;
   /** How many orders of one account may be unanswered at once; absent where the broker does not care. */
   readonly ordersPerAccount?: number | undefined;
   /** Whether it was decided as of the acceptance, because the script had replied `older`. */
@@ -114,11 +177,11 @@ export interface IntendArgs {
 }
 
 export type IntendReply =
-  /** Written: this worker may send, and nobody else will. */
+  /** Written: this worker may send, and no other will. */
   | { readonly kind: "new" }
   /** The job was here before: its orders may have been sent. */
   | { readonly kind: "known"; readonly intents: Intents }
-  /** Its outcomes stand already. */
+  /** Its outcomes are written already. */
   | { readonly kind: "over" }
   /**
    * The shard, the stops or the job's layers changed since they were read. The
@@ -130,9 +193,9 @@ export type IntendReply =
   /** These followers' usage changed since it was read, and is this now. */
   | { readonly kind: "overtaken"; readonly usages: ReadonlyMap<SubscriptionId, string> }
   /** The accounts of these have as many orders unanswered as the broker takes. */
-  | { readonly kind: "crowded"; readonly subscriptions: readonly SubscriptionId[] }
+  | { readonly kind: "at-capacity"; readonly subscriptions: readonly SubscriptionId[] }
   /**
-   * The signal is older than this Redis' run, so intents may have stood here
+   * The signal is older than this Redis' run, so intents may have been written
    * that were lost with the run before: to be decided as of the acceptance, and
    * taken as maybe sent.
    */
@@ -181,8 +244,8 @@ if ARGV[7] == '0' and tonumber(ARGV[6]) - ${CLOCK_SKEW_MS} <= run_since(KEYS[6])
 local wanted = wanted_of(ARGV[5])
 local moved = overtaken(KEYS[4], wanted)
 if #moved > 0 then return {'overtaken', moved} end
-local without, places = crowded(KEYS[8], tonumber(ARGV[10]), ARGV[9], now_ms())
-if #without > 0 then return {'crowded', without} end
+local without, places = at_capacity(KEYS[8], tonumber(ARGV[10]), ARGV[9], now_ms())
+if #without > 0 then return {'at-capacity', without} end
 reserve(KEYS[4], KEYS[5], wanted)
 if #places > 0 then redis.call('HSET', KEYS[8], unpack(places)) end
 redis.call('HSET', KEYS[1], 'intents', ARGV[3])
@@ -211,8 +274,7 @@ export const intend: Script<IntendArgs, IntendReply> = {
     shardVersion,
     haltsVersion,
     layersVersion,
-    intents,
-    reservations = [],
+    decided,
     ordersPerAccount,
     older = false,
     stales = 0,
@@ -220,13 +282,13 @@ export const intend: Script<IntendArgs, IntendReply> = {
   }) => [
     String(shard),
     String(shardVersion),
-    JSON.stringify(intents),
+    JSON.stringify(packIntents(decided)),
     haltsVersion,
-    reservationsArg(reservations),
+    reservationsArg(decided.copies),
     String(signal.acceptedAtMs),
     older ? "1" : "0",
     layersVersion,
-    placesArg(signal.id, intents, ordersPerAccount),
+    placesArg(decided.copies, ordersPerAccount),
     String(ordersPerAccount ?? 0),
     String(keptMs(signal)),
     String(stales),
@@ -239,10 +301,12 @@ export const intend: Script<IntendArgs, IntendReply> = {
       return more === undefined ? { kind } : { kind, now: parseNow(more, rest) };
     if (kind === "known") return { kind, intents: JSON.parse(asText(more)) as Intents };
     if (kind === "overtaken") return { kind, usages: parseOvertaken(asList(more)) };
-    if (kind === "crowded") {
+    if (kind === "at-capacity") {
       return { kind, subscriptions: asList(more).map((each) => asText(each) as SubscriptionId) };
     }
-    return { kind: kind as "new" | "over" | "older" };
+    return {
+      kind: kind as Exclude<IntendReply["kind"], "stale" | "known" | "overtaken" | "at-capacity">,
+    };
   },
 };
 

@@ -94,7 +94,7 @@ function again(
   call: Call,
   account: AccountDraft,
   command: ReadyCommand,
-  digest: number,
+  digest: string,
   { transaction, packed, digest: lastDigest }: LastCommand,
 ): Reply {
   if (lastDigest !== undefined && lastDigest !== digest) {

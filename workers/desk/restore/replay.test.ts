@@ -101,7 +101,10 @@ describe("the audit of a partition", () => {
     expect(await differencesOf(redis.client, await kept())).toBe(0);
   });
 
-  test("goes on telling it once contracts have settled", async () => {
+  test.each([
+    ["won", PRICE + 1],
+    ["lost", PRICE - 1],
+  ])("goes on telling it once contracts have settled, %s", async (_, closePrice) => {
     await trade();
     for (const name of (await redis.send("ZRANGE", DESK.expiries, "0", "-1")) as string[]) {
       const expiredAtMs = (await redis.nowMs()) - 60_000;
@@ -110,12 +113,13 @@ describe("the audit of a partition", () => {
         "ZADD",
         DESK.ticks("EUR/USD"),
         String(expiredAtMs),
-        `${expiredAtMs},${PRICE + 1}`,
+        `${expiredAtMs},${closePrice}`,
       );
       await redis.run(settleBatch, { ...DESK_CALL, name });
     }
     expect(await differencesOf(redis.client, await kept())).toBe(0);
-    const { settlements } = await replayed();
+    const { settlements, transactions } = await replayed();
+    expect(transactions).toBe(Number(await redis.send("GET", DESK.audited)));
     const entries = await redis.entries(DESK.settlements);
     expect(settlements.map(({ settled }) => JSON.stringify(settled))).toEqual(
       entries.map((fields) => fields.get("settled") ?? ""),

@@ -87,6 +87,16 @@ function parseBatch(text: string, bucket: string): Map<string, Contract> {
   return contracts;
 }
 
+/** Of the rows after a head, those of some accounts. */
+export function rowsOf(rows: string, isWanted: (account: string) => boolean): string {
+  return rows
+    .split(";")
+    .slice(0, -1)
+    .filter((row) => isWanted(row.split(",")[1] ?? ""))
+    .map((row) => `${row};`)
+    .join("");
+}
+
 /** Reads a bucket from its `HGETALL`, as an object or as field, value, field, value …. */
 export function parseBucket(bucket: string, raw: unknown): Contract[] {
   const batches = Array.isArray(raw)

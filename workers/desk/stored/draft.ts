@@ -215,15 +215,9 @@ export class AccountDraft implements Account {
 
   summary(moment: { readonly atMs: number; readonly pendingValidMs: number }): DeskSummary {
     const history = this.#history.map(({ change }) => change);
-    const positions = this.#heldPositions();
+    // Those that only were looked at are empty, and add nothing.
+    const positions = this.#positions.values();
     return summaryOf({ positions, buys: this.#buys, sells: this.#sells, history }, moment);
-  }
-
-  /** In the order in which they came to be held. */
-  *#heldPositions(): Generator<readonly [symbol: string, position: Position]> {
-    for (const { symbol, position, isKnown, isChanged } of this.#positions.values()) {
-      if (isKnown || isChanged) yield [symbol, position];
-    }
   }
 
   /** Adds to a commit whatever is not as it stands in Redis. */

@@ -10,7 +10,7 @@ export interface LastCommand {
   readonly n: number;
   readonly transaction: number;
   /** Undefined where it was stored by a server that knew no digests: then any command counts as the same. */
-  readonly digest: number | undefined;
+  readonly digest: string | undefined;
   /** What it was answered, see `stored/reply.ts`. */
   readonly packed: string;
 }
@@ -50,7 +50,7 @@ export function parseLastCommand(text: string): LastCommand {
     n: Number(n),
     transaction: Number(transaction),
     packed,
-    digest: digest === "" ? undefined : Number(digest),
+    digest: digest === "" ? undefined : digest,
   };
 }
 
@@ -66,14 +66,21 @@ const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
 const COMMA = 44;
 
-/** FNV-1a, of which 30 bits find mistakes and are quickly made a text. A sender who looks for two commands of one digest deceives only themselves. */
-export function digestOf({ name, symbol, cents, more }: DigestedCommand): number {
+/** All texts of two digits. */
+const PAIRS = Array.from({ length: 36 ** 2 }, (_, number) => number.toString(36).padStart(2, "0"));
+
+/**
+ * FNV-1a, folded into four characters, as it is stored with each command: it finds
+ * mistakes. A sender who looks for two commands of one digest deceives only themselves.
+ */
+export function digestOf({ name, symbol, cents, more }: DigestedCommand): string {
   let hash = mixText(mixText(FNV_OFFSET, name), symbol);
   // Amounts have up to 40 bits.
   hash = Math.imul(hash ^ (cents | 0), FNV_PRIME);
   hash = Math.imul(hash ^ Math.floor(cents / 2 ** 32), FNV_PRIME);
   hash = mixText(mixText(hash, more?.file ?? ""), more?.refusal ?? "");
-  return hash & 0x3fff_ffff;
+  const folded = (hash >>> 0) % PAIRS.length ** 2;
+  return `${PAIRS[Math.floor(folded / PAIRS.length)]}${PAIRS[folded % PAIRS.length]}`;
 }
 
 /** Each text ends with a comma, so that two of them are never another two. */
