@@ -1,5 +1,5 @@
 /** What the fake broker does with orders: accounts, prices and contracts, by its kind of de-duplication. */
-import { returnCents, saleCents } from "../../domain/desk/contract.ts";
+import { returnCents, saleCents } from "../support/contract-model.ts";
 import type { SettlementKind } from "../../domain/products/binary.ts";
 import type { RejectReason } from "../../domain/copier/outcome.ts";
 import { Book, type BookLine } from "./book.ts";

@@ -98,6 +98,7 @@ function randomCommand(random: Random): RedisCall {
     () => ["LLEN", [list]],
     () => ["LRANGE", [list, number(), number()]],
     () => ["XADD", [stream, random.pick(["*", "*", id()]), "f", word()]],
+    () => ["XADD", [stream, "MINID", "~", "0-1", "*", "f", word()]],
     () => ["XLEN", [stream]],
     () => ["XDEL", [stream, id()]],
     () => ["XRANGE", [stream, random.pick(["-", id()]), random.pick(["+", "3"])]],

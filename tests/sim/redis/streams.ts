@@ -53,7 +53,16 @@ function drop(stream: Stream, goes: (entry: StreamEntry) => boolean): number {
   return before - stream.entries.length;
 }
 
-const xadd: Command = (call, [key = "", id = "", ...flat]) => {
+const xadd: Command = (call, [key = "", ...words]) => {
+  // `~` may keep what is below, and Redis does so in streams as short as these; all of it gone is another matter.
+  const isTrimming = words[0] === "MINID" && words[1] === "~";
+  if (
+    isTrimming &&
+    (streamAt(call, key)?.entries ?? []).some(({ id }) => compare(id, parseId(words[2])) < 0)
+  ) {
+    unsupported("XADD that trims");
+  }
+  const [id = "", ...flat] = isTrimming ? words.slice(3) : words;
   if (!/^(\*|\d)/.test(id)) unsupported(`XADD … ${id}`);
   if (flat.length === 0 || flat.length % 2 === 1) {
     throw new RedisError("ERR wrong number of arguments for 'xadd' command");

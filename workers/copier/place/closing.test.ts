@@ -8,7 +8,7 @@ import {
   setDefaultTimeout,
   test,
 } from "bun:test";
-import { saleCents } from "../../../domain/desk/contract.ts";
+import { saleCents } from "../../../tests/support/contract-model.ts";
 import type { SignalId } from "../../../domain/ids.ts";
 import { parseBucket, type Contract } from "../../desk/stored/books.ts";
 import { RegionKeys } from "../../../redis/keys.ts";

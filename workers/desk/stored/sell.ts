@@ -1,8 +1,12 @@
 /**
- * Selling contracts back before they expire: at the newest streamed quote, for
- * what the house's rule says (`domain/desk/contract.ts`), each once, with the money
- * paid in the same step. What one call sells of another's batch leaves it for a
- * batch of its own, so that settling never meets it.
+ * Selling contracts back before they expire: at the newest streamed quote, each
+ * once, with the money paid in the same step. What one call sells of another's
+ * batch leaves it for a batch of its own, so that settling never meets it.
+ *
+ * The house's rule is this script (ADR 24): at the start a contract is worth half
+ * of what a win returns, as if a coin were to decide. From there its worth goes to
+ * the whole where it is in the money, and to nothing where it is not, in step
+ * with the time.
  */
 import type { SignalId } from "../../../domain/ids.ts";
 import { BATCHES_LUA, BOOKS_KEPT_MS, QUOTE_VALID_MS, standingIn, type Contract } from "./books.ts";

@@ -1,6 +1,8 @@
 /**
  * Settling: contracts opened together settle together, at the first quote
- * whose source time is at or after their expiry.
+ * whose source time is at or after their expiry. A call wins by a strict rise, a
+ * put by a strict fall, and a standstill loses both. A win returns the stake and
+ * the payout, rounded down. The rule is this script (ADR 24).
  */
 import type { SettlementKind } from "../../../domain/products/binary.ts";
 import type { AccountId, ClientOrderId } from "../../../domain/ids.ts";
