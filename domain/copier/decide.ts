@@ -12,7 +12,7 @@ import type { Order, OrderTerms } from "./order.ts";
 import type { SkipReason } from "./outcome.ts";
 import type { AcceptedOpen } from "./signal.ts";
 import type { SubscriptionState } from "./subscription.ts";
-import { brokenCap, dayOf, formatUsage, parseUsage, usageOn, withStake } from "./caps.ts";
+import { brokenCap, dayOf, parseUsage } from "./caps.ts";
 
 /** What the roster knows of a subscription. */
 export interface Follower {
@@ -41,11 +41,10 @@ export interface Facts {
   readonly maybeSent?: boolean;
 }
 
-/** How a capped follower's usage goes on with this order; void unless `before` still stands when it is written. */
+/** The order counts in its follower's usage, and is void unless that is still `before` when it is written. */
 export interface Reservation {
   readonly before: string;
-  readonly after: string;
-  /** The UTC day that the stake counts on. */
+  /** The UTC day of the decision: the stake counts on it, or on that of the usage if it is later. */
   readonly day: number;
 }
 
@@ -79,12 +78,13 @@ export function decide(signal: AcceptedOpen, follower: Follower, facts: Facts): 
     ? stakeOf(plan, plan.sizing, signal.stakeCents, balanceCents ?? 0)
     : 0;
   const before = facts.usages?.get(subscription) ?? "";
-  const usage = isCapped(plan) ? usageOn(parseUsage(before), dayOf(facts.nowMs)) : undefined;
+  const usage = isCapped(plan) ? parseUsage(before) : undefined;
+  const day = dayOf(facts.nowMs);
   const reason =
     standingReason(signal, follower, facts.nowMs) ??
     payoutReason(signal, plan, facts) ??
     sizeReason(plan, stakeCents, balanceCents) ??
-    (usage && brokenCap(plan, usage, stakeCents)) ??
+    (usage && brokenCap(plan, usage, stakeCents, day)) ??
     (facts.crowded?.has(subscription) === true ? "ACCOUNT_BUSY" : undefined);
   if (reason !== undefined && facts.maybeSent !== true) return skip(reason);
 
@@ -101,11 +101,7 @@ export function decide(signal: AcceptedOpen, follower: Follower, facts: Facts): 
     kind: "order",
     order,
     ...(terms ? { terms } : {}),
-    ...(usage
-      ? {
-          reservation: { before, after: formatUsage(withStake(usage, stakeCents)), day: usage.day },
-        }
-      : {}),
+    ...(usage ? { reservation: { before, day } } : {}),
     ...(reason === undefined ? {} : { askOnly: reason }),
   };
 }

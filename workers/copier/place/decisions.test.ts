@@ -1,5 +1,4 @@
 import { describe, expect, test } from "bun:test";
-import { parseUsage } from "../../../domain/copier/caps.ts";
 import type { Facts } from "../../../domain/copier/decide.ts";
 import { memberOf } from "../../../tests/support/members.ts";
 import { acceptedOpen, jobOf, signalIdOf } from "../../../tests/support/signals.ts";
@@ -162,7 +161,6 @@ describe("an order", () => {
     expect(reservations).toHaveLength(1);
     expect(reservations[0]).toMatchObject({ before: "", stakeCents: 100 });
     expect(String(reservations[0]?.clientOrderId)).toBe(`${SIGNAL.id}.bob`);
-    expect(parseUsage(reservations[0]?.after ?? "")).toMatchObject({ open: 1, stakedCents: 100 });
   });
 
   test("that a halt stops reserves nothing", () => {
