@@ -132,9 +132,9 @@ function anywhere({ afterMs, forMs, nth }: Drawn, pick: Choose): Disaster[] {
     ...[crash(), crash(), crash()],
     { kind: "kill unanswered" },
     { kind: "kill worker", afterMs },
-    { kind: "halt", at: pick(["before-send", "before-send", "before-report"]), nth, forMs },
-    { kind: "halt", at: pick(["before-send", "before-question"]), nth, forMs: 2_000 + forMs },
-    { kind: "halt", at: pick(["before-close-send", "before-close-report"]), nth, forMs },
+    { kind: "halt", at: pick(["before-send", "before-send", "before:report"]), nth, forMs },
+    { kind: "halt", at: pick(["before-send", "before:answer"]), nth, forMs: 2_000 + forMs },
+    { kind: "halt", at: pick(["before-close-send", "before:move-closing"]), nth, forMs },
     { kind: "dead broker", afterMs, forMs },
     { kind: "spoil", partition: pick(PARTITIONS.all()), afterMs },
   ];

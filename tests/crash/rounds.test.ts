@@ -60,8 +60,8 @@ test("a worker that is halted before it writes how its orders ended, and overtak
   const halt = { kind: "halt", nth: 1, forMs: 3_500 } as const;
   const played = await play(
     [
-      { disaster: { ...halt, at: "before-report" } },
-      { disaster: { ...halt, at: "before-question" }, broker: SEES_LITTLE, faults: { silent: 1 } },
+      { disaster: { ...halt, at: "before:report" } },
+      { disaster: { ...halt, at: "before:answer" }, broker: SEES_LITTLE, faults: { silent: 1 } },
     ],
     sqlite,
   );
@@ -87,7 +87,7 @@ test("what is closed is sold once and told so, whatever falls on the worker, the
   const rounds: readonly Round[] = [
     { closes: "under way", disaster: { kind: "kill unanswered" } },
     { closes: "under way", disaster: { ...halt, at: "before-close-send" } },
-    { closes: "under way", disaster: { ...halt, at: "before-close-report" }, broker: SELLS_ONCE },
+    { closes: "under way", disaster: { ...halt, at: "before:move-closing" }, broker: SELLS_ONCE },
     { closes: "under way", disaster: { kind: "dead broker", afterMs: 0, forMs: 700 } },
     { closes: { heldBy: "broker:fake" }, disaster: { kind: "kill worker", afterMs: 0 } },
     { closes: { heldBy: "follower:follower-0007" }, disaster: { kind: "kill Redis", afterMs: 20 } },

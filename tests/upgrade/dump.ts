@@ -163,7 +163,7 @@ async function trade(system: System, secrets: Secrets): Promise<Facts> {
   const repeated = await tradeMore(system);
   await broker.stop();
 
-  broker = await system.start("broker", { FANFARE_CRASH_AT: "after-intend:1:kill" });
+  broker = await system.start("broker", { FANFARE_CRASH_AT: "after:intend:1:kill" });
   const intended = await send(system, edge, { durationSeconds: LONG_SECONDS });
   await broker.exited;
   broker = await system.start("broker", {
@@ -205,7 +205,7 @@ async function trade(system: System, secrets: Secrets): Promise<Facts> {
   const balances = await readBalances(system);
   // Recorded, and the records API dies before Redis has it.
   await records.stop();
-  records = await system.start("records", { FANFARE_CRASH_AT: "before-project:1:kill" });
+  records = await system.start("records", { FANFARE_CRASH_AT: "before:seat:1:kill" });
   await system
     .ask(edge, CHANGED_FOLLOWER, "PATCH /v1/subscriptions/demo-sub-0001", {
       plan: { sizing: { kind: "fixed", stakeCents: CHANGED_STAKE_CENTS } },

@@ -279,7 +279,10 @@ describe("a close", () => {
   });
 
   test.each([
-    ...["before-close-send", "after-close-answer", "before-close-report", "after-close-report"],
+    "before-close-send",
+    "after-close-answer",
+    "before:move-closing",
+    "after:move-closing",
   ] as const)("whose worker is killed %s is sold and told once by the next", async (point) => {
     const signal = await opened();
     await worker.stop();

@@ -15,7 +15,6 @@ import { CLOCK_SKEW_MS, runSince } from "../stored/run.ts";
 import type { CloseAnswer, CloseLookUp } from "../brokers/port.ts";
 import type { Verdict } from "../../runtime/consume.ts";
 import type { Entry } from "../../runtime/entries.ts";
-import { crashPoint } from "../../runtime/crash-point.ts";
 import { run } from "../../runtime/redis.ts";
 import type { FanOut } from "./fan-out.ts";
 import { isHeld } from "./hold.ts";
@@ -216,12 +215,10 @@ async function move(
         };
   const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** job.tries, LONGEST_PAUSE_MS);
   const againAtMs = clock.nowMs() + Math.max(pauseMs, Math.min(sale.retryAfterMs, 60_000));
-  crashPoint("before-close-report");
   await run(redis, moveClosing, {
     ...{ partition, job, before, after, entry: entry.id, ...told },
     ...(left.length > 0 ? { againAtMs } : {}),
   });
-  crashPoint("after-close-report");
   return "acked";
 }
 

@@ -13,7 +13,6 @@ import type { Halts } from "../stored/halt.ts";
 import type { Layers } from "../stored/layers.ts";
 import type { Verdict } from "../../runtime/consume.ts";
 import type { Entry } from "../../runtime/entries.ts";
-import { crashPoint } from "../../runtime/crash-point.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 import { batchesOf, inOrder } from "./batches.ts";
 import { decideAll, missingOf, snapshotOf, withoutSending, type Decided } from "./decisions.ts";
@@ -58,9 +57,7 @@ export async function reportJob(
   const released = releasedOf(intents, event);
   const freed = broker.capabilities.ordersPerAccount ? freedOf(intents, event) : undefined;
   const told = { event, counts, intents, released, freed };
-  crashPoint("before-report");
   await run(redis, report, { partition, job, entry: entry.id, ...told });
-  crashPoint("after-report");
   onReported?.(counts);
 }
 
@@ -136,7 +133,6 @@ async function writeIntents(
       missing,
       older,
     );
-    crashPoint("after-decide");
     const reply: IntendReply = await run(redis, intend, {
       partition,
       job,
@@ -147,7 +143,6 @@ async function writeIntents(
       ordersPerAccount: parts.broker.capabilities.ordersPerAccount,
       older,
     });
-    crashPoint("after-intend");
     const { intents } = decided;
     const { members } = shard;
     if (reply.kind === "new") noteMissing(job, missing.length, unnamed);

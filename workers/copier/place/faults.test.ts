@@ -228,7 +228,7 @@ test("a job that fails after its orders were sent is told as unknown, and then a
   worker = await startRole("broker", {
     ...desk.env,
     FANFARE_CONSUMER: "worker",
-    FANFARE_CRASH_AT: "before-report:1:kill",
+    FANFARE_CRASH_AT: "before:report:1:kill",
   });
   const id = await copier.send();
   await until("its orders are booked", async () => {

@@ -12,7 +12,6 @@ import { RegionKeys } from "../../../redis/keys.ts";
 import { freedOf } from "../stored/places.ts";
 import type { Verdict } from "../../runtime/consume.ts";
 import type { Entry } from "../../runtime/entries.ts";
-import { crashPoint } from "../../runtime/crash-point.ts";
 import { run } from "../../runtime/redis.ts";
 import { batchesOf, inOrder } from "./batches.ts";
 import { outcomesEvent, type FanOut } from "./fan-out.ts";
@@ -48,10 +47,8 @@ export async function answerQuestion(parts: FanOut, entry: Entry): Promise<Verdi
   const counts = countOutcomes(event.copies.map(([, , outcome]: CopyOutcome) => outcome));
   const released = releasedOf(stored.intents, event);
   const freed = broker.capabilities.ordersPerAccount ? freedOf(stored.intents, event) : undefined;
-  crashPoint("before-question");
   const told = { event, counts, released, unknown, freed };
   await run(redis, answer, { partition, entry: entry.id, job, ...told });
-  crashPoint("after-question");
   return "acked";
 }
 
