@@ -10,6 +10,7 @@ const BENCHES: Record<string, () => Promise<{ run: Bench }>> = {
   edge: () => import("./edge.ts"),
   desk: () => import("./desk.ts"),
   triggers: () => import("./triggers.ts"),
+  encodings: () => import("./encodings.ts"),
 };
 
 const [name = "", ...args] = process.argv.slice(2);
