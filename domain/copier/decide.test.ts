@@ -37,7 +37,11 @@ const used = (changes: Partial<Usage>): ReadonlyMap<SubscriptionId, string> =>
     [
       SUBSCRIPTION,
       formatUsage({
-        ...{ day: 20_000, stakedCents: 0, open: 0, lossCents: 0, revision: 7 },
+        day: 20_000,
+        stakedCents: 0,
+        open: 0,
+        lossCents: 0,
+        revision: 7,
         ...changes,
       }),
     ],

@@ -75,8 +75,13 @@ export function summaryOf(
       return expiresAtMs <= atMs ? [] : [{ symbol, shares, priceCents, expiresAtMs }];
     });
   return {
-    ...{ reservedCents, holdings, pendingBuys: pending(buys), pendingSells: pending(sells) },
-    ...{ buyTriggers, sellTriggers, history },
+    reservedCents,
+    holdings,
+    pendingBuys: pending(buys),
+    pendingSells: pending(sells),
+    buyTriggers,
+    sellTriggers,
+    history,
   };
 }
 

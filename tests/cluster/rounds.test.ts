@@ -13,7 +13,9 @@ const SQLITE = { mongo: undefined, noteSyncs: false };
 const AT_ONCE = 2;
 
 const on = (disaster: Disaster, changes: Partial<Round> = {}): Round => ({
-  ...{ store: "cluster", disaster, ...changes },
+  store: "cluster",
+  disaster,
+  ...changes,
 });
 
 test("a worker killed or halted, a partition that moves: nothing is lost and nothing doubled on a cluster", async () => {

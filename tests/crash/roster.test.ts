@@ -39,8 +39,14 @@ beforeAll(async () => {
   redis = connectRedis(server.url);
   records = openSqliteRecords(folder);
   await records.channels.insert({
-    ...{ _id: CHANNEL, name: "Demo", provider: PROVIDER, symbols: [], deadlineMs: 1_000 },
-    ...{ version: 1, grants: {}, outbox: true },
+    _id: CHANNEL,
+    name: "Demo",
+    provider: PROVIDER,
+    symbols: [],
+    deadlineMs: 1_000,
+    version: 1,
+    grants: {},
+    outbox: true,
   });
   const { privateKey } = await generateKeyPair("EdDSA", { extractable: true });
   env = {

@@ -32,7 +32,11 @@ async function broken(
     [
       "node_modules/.bin/node",
       "node_modules/.bin/depcruise",
-      ...["--config", ".dependency-cruiser.mjs", "--output-type", "json", ...folders],
+      "--config",
+      ".dependency-cruiser.mjs",
+      "--output-type",
+      "json",
+      ...folders,
     ],
     { cwd: house, stdout: "pipe", stderr: "inherit" },
   );

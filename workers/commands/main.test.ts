@@ -8,8 +8,16 @@ const command = (env: Readonly<Record<string, string>>, ...words: string[]) =>
   runCommand(["workers/commands/main.ts", ...words], env);
 
 const COMMANDS = [
-  ...["control", "settings", "token", "roster:rebuild", "reconcile", "fairness"],
-  ...["desk:prove", "desk:restore", "desk:workload", "seed"],
+  "control",
+  "settings",
+  "token",
+  "roster:rebuild",
+  "reconcile",
+  "fairness",
+  "desk:prove",
+  "desk:restore",
+  "desk:workload",
+  "seed",
 ];
 
 test("--help lists every command, and of each its words and what its exit codes mean", async () => {

@@ -69,7 +69,11 @@ describe.each(await recordsDrivers())("records on $name", ({ open }) => {
 
   test("settings of a scope are kept whole, found while they wait, and marked only at their version", async () => {
     const at = (version: number, plan: SettingsRecord["plan"]): SettingsRecord => ({
-      ...{ _id: "channel:c", plan, paused: version > 1, version, outbox: true },
+      _id: "channel:c",
+      plan,
+      paused: version > 1,
+      version,
+      outbox: true,
     });
     const first = at(1, { maxStakeCents: 5, symbolMap: { "EUR/USD": "EURUSD" } });
     expect(await records.settings.putNewer([first])).toBe(1);

@@ -120,8 +120,11 @@ function randomCommand(random: Random): RedisCall {
 const CLOSING: ClosingState = { turn: 0, left: null, unknown: [] };
 const stateText = (turn: number): string => JSON.stringify({ ...CLOSING, turn });
 const COPY = {
-  ...{ subscription: "sub-1" as SubscriptionId, account: "acct" as AccountId },
-  ...{ region: "local", broker: BROKER, partition: 0 },
+  subscription: "sub-1" as SubscriptionId,
+  account: "acct" as AccountId,
+  region: "local",
+  broker: BROKER,
+  partition: 0,
 };
 
 function call<Args, Reply>(script: Script<Args, Reply>, args: Args): RedisCall {
@@ -140,27 +143,49 @@ function randomScript(random: Random): RedisCall {
     durationSeconds: 60,
   };
   const accepted: AcceptedOpen = {
-    ...{ ...signal, id, sender: PROVIDER, provider: PROVIDER, sequence: random.between(1, 3) },
-    ...{ acceptedAtMs: 1_000, deadlineMs: 2_000 },
+    ...signal,
+    id,
+    sender: PROVIDER,
+    provider: PROVIDER,
+    sequence: random.between(1, 3),
+    acceptedAtMs: 1_000,
+    deadlineMs: 2_000,
   };
   const shard = random.below(2);
   const closeJob: CloseJob = {
     close: { id, channel, provider: PROVIDER, acceptedAtMs: 1_000 },
-    ...{ of: accepted, broker: BROKER, shard, version: 1, count: 2 },
-    ...{ dispatchedAtMs: 1_001, notBeforeMs: 0, tries: 0 },
+    of: accepted,
+    broker: BROKER,
+    shard,
+    version: 1,
+    count: 2,
+    dispatchedAtMs: 1_001,
+    notBeforeMs: 0,
+    tries: 0,
   };
   const job: Job = {
-    ...{ signal: accepted, broker: BROKER, shard },
-    ...{ version: random.below(4), count: 2, dispatchedAtMs: 1_001 },
+    signal: accepted,
+    broker: BROKER,
+    shard,
+    version: random.below(4),
+    count: 2,
+    dispatchedAtMs: 1_001,
   };
   const entry = `${random.below(6)}-${random.below(2)}`;
   const counts = { placed: 1, rejected: 0, skipped: 1, unknown: random.below(2) };
   const unknownCopy = ["sub-1", "acct", { kind: "unknown", stakeCents: 100 }] as never;
   const copies: OutcomesEvent["copies"] = random.pick([[], [unknownCopy]]);
   const event: OutcomesEvent = {
-    ...{ kind: "outcomes", signal: id, broker: BROKER, shard, acceptedAtMs: 1_000 },
-    ...{ dispatchedAtMs: 1_001, decidedAtMs: 1_002, sentAtMs: 1_003 },
-    ...{ answeredAtMs: random.pick([null, 1_003, 1_400]), copies },
+    kind: "outcomes",
+    signal: id,
+    broker: BROKER,
+    shard,
+    acceptedAtMs: 1_000,
+    dispatchedAtMs: 1_001,
+    decidedAtMs: 1_002,
+    sentAtMs: 1_003,
+    answeredAtMs: random.pick([null, 1_003, 1_400]),
+    copies,
   };
   const stream = random.pick([
     HOME.signals,
@@ -186,12 +211,12 @@ function randomScript(random: Random): RedisCall {
     },
     () => {
       const what: Partial<CloseSignal> = random.pick([
-        ...[
-          { symbol: "EUR/USD" },
-          { symbol: "XXX" },
-          { signal: `s0_${"0".repeat(32)}` as SignalId },
-        ],
-        ...[{}, { broker: BROKER }, { broker: "other" }],
+        { symbol: "EUR/USD" },
+        { symbol: "XXX" },
+        { signal: `s0_${"0".repeat(32)}` as SignalId },
+        {},
+        { broker: BROKER },
+        { broker: "other" },
         { copies: [{ ...COPY, shard }] },
       ]);
       const closing: Signal = { action: "close", channel, ...what };
@@ -222,7 +247,11 @@ function randomScript(random: Random): RedisCall {
         counts,
       };
       return call(moveClosing, {
-        ...{ partition: 0, job: closeJob, before, after, entry },
+        partition: 0,
+        job: closeJob,
+        before,
+        after,
+        entry,
         ...(random.chance(0.5) ? { told } : {}),
         ...(random.chance(0.5) ? { againAtMs: 5_000 } : {}),
       });
@@ -274,7 +303,9 @@ function randomScript(random: Random): RedisCall {
         channel,
         follower: "follower" as PersonId,
         account: "acct" as AccountId,
-        ...{ broker: BROKER, region: "local", expiresAtMs: 5_000 },
+        broker: BROKER,
+        region: "local",
+        expiresAtMs: 5_000,
         state: random.pick(["active", "paused", "left"] as const),
         plan: { sizing: { kind: "fixed" as const, stakeCents: 100 } },
         version: random.between(1, 6),

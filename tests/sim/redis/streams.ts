@@ -276,7 +276,10 @@ export const STREAMS: Readonly<Record<string, Command>> = {
         .filter(({ id }) => compare(id, start) >= 0 && compare(id, end) <= 0)
         .slice(0, integer(options[2]))
         .map(({ id, consumer, deliveredAtMs, deliveries }) => [
-          ...[idText(id), consumer, call.nowMs - deliveredAtMs, deliveries],
+          idText(id),
+          consumer,
+          call.nowMs - deliveredAtMs,
+          deliveries,
         ]);
     }
     const [first] = all;
@@ -298,10 +301,14 @@ export const STREAMS: Readonly<Record<string, Command>> = {
       const group = stream.groups.get(name);
       // How far behind a group is (`entries-read`, `lag`) nothing here asks for.
       return new Pairs([
-        ...["name", name],
-        ...["consumers", group?.consumers.size ?? 0],
-        ...["pending", group?.pending.size ?? 0],
-        ...["last-delivered-id", idText(group?.lastId ?? ZERO)],
+        "name",
+        name,
+        "consumers",
+        group?.consumers.size ?? 0,
+        "pending",
+        group?.pending.size ?? 0,
+        "last-delivered-id",
+        idText(group?.lastId ?? ZERO),
       ]);
     });
   },

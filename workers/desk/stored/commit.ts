@@ -127,7 +127,10 @@ function listCommit({
   for (const section of [
     forgotten,
     ...WRITTEN.map((name) => changes[name]),
-    ...[unsetBuys, unsetSells, setBuys, setSells],
+    unsetBuys,
+    unsetSells,
+    setBuys,
+    setSells,
   ]) {
     given.push(section.length);
     for (const text of section) given.push(text);

@@ -136,7 +136,10 @@ describe("a contract that is sold back", () => {
     await desk.open([["a", "x", 100]]);
     const [sold] = await sell("a");
     expect((await desk.events()).at(-1)).toMatchObject({
-      ...{ kind: "account", name: "RETURN", id: `${BUCKET}.a`, user: "x" },
+      kind: "account",
+      name: "RETURN",
+      id: `${BUCKET}.a`,
+      user: "x",
       movedCents: [sold?.sale?.returnCents],
     });
     const [entry] = await redis.entries(DESK.settlements);
