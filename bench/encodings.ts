@@ -247,9 +247,9 @@ async function measureLua(): Promise<LuaFigures[]> {
   const server = await startRedis();
   const redis = connectRedis(server.url);
   const time = async (body: string, text: string): Promise<number> => {
-    const lua = `local text, out = ARGV[1] for i = 1, ${CALLS} do ${body} end return tostring(out)`;
+    const lua = `local text, out = [=[${text}]=] for i = 1, ${CALLS} do ${body} end return tostring(out)`;
     const from = performance.now();
-    await redis.send("EVAL", [lua, "0", text]);
+    await redis.send("EVAL", [lua, "0"]);
     return ((performance.now() - from) * 1e6) / CALLS;
   };
   const figures: LuaFigures[] = [];
