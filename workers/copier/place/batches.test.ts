@@ -25,7 +25,10 @@ test("orders on the signal's own terms are one batch, with or without caps", () 
   const batches = batchesOf(job, intentsOf(order("a"), order("b", { reserved: true }), order("c")));
   expect(batches).toHaveLength(1);
   expect(batches[0]).toMatchObject({
-    ...{ symbol: "EUR/USD", contract: "CALL", durationSeconds: 60, validUntilMs: 1_000 },
+    symbol: "EUR/USD",
+    contract: "CALL",
+    durationSeconds: 60,
+    validUntilMs: 1_000,
     orders: [{ subscription: "a" }, { subscription: "b" }, { subscription: "c" }],
   });
 });
@@ -53,7 +56,12 @@ test("orders of another symbol, contract or end are batches of their own, and an
   expect(inOrder(intents, batches, names)).toEqual(["a", "b", "c", "d", "e", "f"]);
   // A batch whose broker did not answer.
   expect(inOrder(intents, batches, [["a", "d"], [], ["c"], ["e"]])).toEqual([
-    ...["a", undefined, "c", "d", "e", undefined],
+    "a",
+    undefined,
+    "c",
+    "d",
+    "e",
+    undefined,
   ]);
 });
 

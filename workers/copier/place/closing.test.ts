@@ -376,11 +376,15 @@ describe("at a broker over a network", () => {
     const redis = await startRedis();
     const fake = await startFakeBroker({ ...SURE, closes: "once" });
     const other = await startCopier({ redisUrl: redis.url, deposit: fake.deposit }, FOLLOWERS, {
-      ...{ broker: "fake", deadlineMs: 10_000 },
+      broker: "fake",
+      deadlineMs: 10_000,
     });
     const beside = await startRole("broker", {
-      ...{ FANFARE_REDIS_URL: redis.url, FANFARE_PARTITIONS: "4", FANFARE_BROKER_RATE: "50" },
-      ...{ FANFARE_DESK_TOKEN: crypto.randomUUID(), ...fake.env() },
+      FANFARE_REDIS_URL: redis.url,
+      FANFARE_PARTITIONS: "4",
+      FANFARE_BROKER_RATE: "50",
+      FANFARE_DESK_TOKEN: crypto.randomUUID(),
+      ...fake.env(),
     });
     try {
       const signal = await other.send({ durationSeconds: 600 });

@@ -164,8 +164,11 @@ function outcomeOf(
 }
 
 const NOTHING_SOLD: Sale = {
-  ...{ answers: new Map(), inDoubt: new Set<SubscriptionId>() },
-  ...{ sentAtMs: null, answeredAtMs: null, retryAfterMs: 0 },
+  answers: new Map(),
+  inDoubt: new Set<SubscriptionId>(),
+  sentAtMs: null,
+  answeredAtMs: null,
+  retryAfterMs: 0,
 };
 
 interface Moved {
@@ -216,7 +219,12 @@ async function move(
   const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** job.tries, LONGEST_PAUSE_MS);
   const againAtMs = clock.nowMs() + Math.max(pauseMs, Math.min(sale.retryAfterMs, 60_000));
   await run(redis, moveClosing, {
-    ...{ partition, job, before, after, entry: entry.id, ...told },
+    partition,
+    job,
+    before,
+    after,
+    entry: entry.id,
+    ...told,
     ...(left.length > 0 ? { againAtMs } : {}),
   });
   return "acked";
@@ -229,8 +237,16 @@ function closuresEvent(
   copies: readonly CopyClosure[],
 ): ClosuresEvent {
   return {
-    ...{ kind: "closures", signal: close.id, of: of.id, broker, shard },
-    ...{ acceptedAtMs: close.acceptedAtMs, dispatchedAtMs, decidedAtMs, sentAtMs, answeredAtMs },
+    kind: "closures",
+    signal: close.id,
+    of: of.id,
+    broker,
+    shard,
+    acceptedAtMs: close.acceptedAtMs,
+    dispatchedAtMs,
+    decidedAtMs,
+    sentAtMs,
+    answeredAtMs,
     copies,
   };
 }

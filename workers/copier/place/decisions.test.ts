@@ -11,7 +11,8 @@ const NOW_MS = SIGNAL.acceptedAtMs + 5;
 const FIXED = { kind: "fixed", stakeCents: 100 } as const;
 
 const halts = (scopes: Readonly<Record<string, HaltState>> = {}): Halts => ({
-  ...{ version: "1", scopes: new Map(Object.entries(scopes)) },
+  version: "1",
+  scopes: new Map(Object.entries(scopes)),
 });
 
 const decided = (

@@ -19,7 +19,9 @@ let signals = 0;
 beforeAll(async () => {
   redis = await startScriptRedis();
   broker = await startFakeBroker({
-    ...{ deduplicates: "account", lookUp: "authoritative", validUntil: "enforced" },
+    deduplicates: "account",
+    lookUp: "authoritative",
+    validUntil: "enforced",
   });
   await broker.deposit(["ann-acct", "bob-acct", "carl-acct"], 1_000_000);
 });
@@ -55,15 +57,23 @@ async function send(
   });
   const members = names.map((name) => memberOf(name));
   const batch: OrderBatch = {
-    ...{ symbol: "EUR/USD", contract: "CALL", durationSeconds: 60, shard: 0 },
+    symbol: "EUR/USD",
+    contract: "CALL",
+    durationSeconds: 60,
+    shard: 0,
     validUntilMs: signal.deadlineMs,
     orders: members.map(({ subscription, account }) => ({
       clientOrderId: clientOrderId(signal.id, subscription),
-      ...{ subscription, account, stakeCents: 100 },
+      subscription,
+      account,
+      stakeCents: 100,
     })),
   };
   const parts: GateParts = {
-    ...{ broker: broker.broker, halts: new HaltCache(redis.client), allowance, partition: 0 },
+    broker: broker.broker,
+    halts: new HaltCache(redis.client),
+    allowance,
+    partition: 0,
     clock: SYSTEM_CLOCK,
   };
   const job = jobOf(signal);
@@ -146,7 +156,9 @@ describe("a broker with a rate", () => {
 
 test("several placements were sent when the first was, and answered when the last was", () => {
   const at = (sentAtMs: number | null, answeredAtMs: number | null): Placement => ({
-    ...{ outcomes: [], sentAtMs, answeredAtMs },
+    outcomes: [],
+    sentAtMs,
+    answeredAtMs,
   });
   const all = [at(5, 9), at(null, null), at(3, 12)];
   expect(edge(all, "sentAtMs", Math.min)).toBe(3);

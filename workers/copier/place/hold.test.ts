@@ -9,8 +9,14 @@ const OF = acceptedOpen();
 const { channel, provider } = OF;
 const CLOSE: CloseJob = {
   close: { id: signalIdOf(1), channel, provider, acceptedAtMs: 1 },
-  ...{ of: OF, broker: "desk", shard: 0, version: 1, count: 1 },
-  ...{ dispatchedAtMs: 1, notBeforeMs: 0, tries: 0 },
+  of: OF,
+  broker: "desk",
+  shard: 0,
+  version: 1,
+  count: 1,
+  dispatchedAtMs: 1,
+  notBeforeMs: 0,
+  tries: 0,
 };
 const ALICE = asId<PersonId>("alice");
 
@@ -18,7 +24,8 @@ const SCOPES = ["platform", "channel:demo", "provider:provider", "broker:desk", 
 const OTHERS = ["channel:other", "provider:other", "broker:fake", "follower:bob"];
 
 const halts = (scopes: Readonly<Record<string, HaltState>>): Halts => ({
-  ...{ version: "1", scopes: new Map(Object.entries(scopes)) },
+  version: "1",
+  scopes: new Map(Object.entries(scopes)),
 });
 
 describe("an order", () => {

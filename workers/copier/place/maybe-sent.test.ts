@@ -47,7 +47,8 @@ test("a worker that takes a job over sends nothing that its former worker might 
   await desk.redis.kill();
   await desk.redis.restart();
   const places = {
-    ...{ home: copier.redis, regions: new Map([["local", copier.redis]]) },
+    home: copier.redis,
+    regions: new Map([["local", copier.redis]]),
     partitions: PARTITIONS,
   };
   await writeHalt(places, `follower:${HALTED.follower}`, "halt");

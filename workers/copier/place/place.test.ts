@@ -83,9 +83,9 @@ describe("the orders of a batch, at a broker over a network", () => {
   let brokers: Record<Kind, FakeBroker>;
   let signals = 0;
   beforeAll(async () => {
-    const [knowsIds, knowsNone, hints] = await Promise.all([
-      ...[KINDS.knowsIds, KINDS.knowsNone, KINDS.hints].map((kind) => startFakeBroker(kind)),
-    ]);
+    const [knowsIds, knowsNone, hints] = await Promise.all(
+      [KINDS.knowsIds, KINDS.knowsNone, KINDS.hints].map((kind) => startFakeBroker(kind)),
+    );
     if (!knowsIds || !knowsNone || !hints) throw new Error("a broker did not start");
     brokers = { knowsIds, knowsNone, hints };
     for (const each of Object.values(brokers)) await each.deposit(["acct"], 1_000_000);
@@ -139,7 +139,9 @@ describe("the orders of a batch, at a broker over a network", () => {
 
   test("are not sent after their deadline (P3)", async () => {
     expect(await send("knowsIds", { forMs: -1 })).toEqual({
-      ...{ word: "TOO_LATE", booked: 0, sentAtMs: null },
+      word: "TOO_LATE",
+      booked: 0,
+      sentAtMs: null,
     });
   });
 
@@ -147,7 +149,8 @@ describe("the orders of a batch, at a broker over a network", () => {
     const half = { resetBefore: 0.5, resetAfter: 0.3 };
     for (let count = 0; count < 10; count += 1) {
       expect(await send("knowsIds", { faults: half, forMs: 2_000 })).toMatchObject({
-        ...{ word: "placed", booked: 1 },
+        word: "placed",
+        booked: 1,
       });
     }
   });
@@ -156,30 +159,37 @@ describe("the orders of a batch, at a broker over a network", () => {
     const busy = { busy: 0.5, retryAfterMs: 5 };
     for (let count = 0; count < 5; count += 1) {
       expect(await send("knowsNone", { faults: busy, forMs: 2_000 })).toMatchObject({
-        ...{ word: "placed", booked: 1 },
+        word: "placed",
+        booked: 1,
       });
     }
   });
 
   test("are sent once where the broker would open them twice, and are asked about (P2)", async () => {
     expect(await send("knowsNone", { faults: { resetAfter: 1 } })).toMatchObject({
-      ...{ word: "placed", booked: 1 },
+      word: "placed",
+      booked: 1,
     });
     expect(await send("knowsNone", { faults: { resetBefore: 1 } })).toMatchObject({
-      ...{ word: "TOO_LATE", booked: 0 },
+      word: "TOO_LATE",
+      booked: 0,
     });
   });
 
   test("that may have been sent are only asked about there", async () => {
     expect(await send("knowsNone", { maybeSent: true })).toMatchObject({
-      ...{ word: "TOO_LATE", booked: 0, sentAtMs: null },
+      word: "TOO_LATE",
+      booked: 0,
+      sentAtMs: null,
     });
     expect(await send("knowsIds", { maybeSent: true })).toMatchObject({ word: "placed" });
   });
 
   test("that must not be sent now are only asked about, whatever the broker can do", async () => {
     expect(await send("knowsIds", { maybeSent: true, askOnly: true })).toMatchObject({
-      ...{ word: "TOO_LATE", booked: 0, sentAtMs: null },
+      word: "TOO_LATE",
+      booked: 0,
+      sentAtMs: null,
     });
   });
 

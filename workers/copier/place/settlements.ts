@@ -115,7 +115,9 @@ async function takeOver(parts: SettlementFollower): Promise<boolean> {
     };
     await redis.send("XADD", [
       new RegionKeys(partition).events,
-      ...["*", "event", JSON.stringify(event)],
+      "*",
+      "event",
+      JSON.stringify(event),
     ]);
     crashPoint("after-settlement");
   }

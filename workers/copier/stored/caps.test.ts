@@ -78,7 +78,9 @@ test("the usage is that of a plain model, and no cap is exceeded, in any order a
       await redis.send("HSET", region.rosterHead(channel, broker), "version:0", "1");
       const plan = {
         sizing: { kind: "fixed" as const, stakeCents: 100 },
-        ...{ maxDayStakeCents: 450, maxOpen: 3, maxDayLossCents: 150 },
+        maxDayStakeCents: 450,
+        maxOpen: 3,
+        maxDayLossCents: 150,
       };
       const model = new UsageModel();
       const sent: Sent[] = [];

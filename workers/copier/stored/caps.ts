@@ -27,16 +27,10 @@ interface UsagePlace {
 }
 
 /** Keys of `reserve` and `release`: the packed usages, and the orders that hold a part of them. */
-const USAGE_KEYS = {
+export const USAGE_KEYS = {
   usage: ({ partition, broker }: UsagePlace) => new RegionKeys(partition).usage(broker),
   reserved: ({ partition, broker }: UsagePlace) => new RegionKeys(partition).reserved(broker),
 };
-
-/** The same, for scripts that count their keys. */
-export function usageKeys(partition: number, broker: string): string[] {
-  const region = new RegionKeys(partition);
-  return [region.usage(broker), region.reserved(broker)];
-}
 
 export function reservationsArg(reservations: readonly OrderReservation[]): string {
   return JSON.stringify(

@@ -8,7 +8,7 @@
  * that nothing leaves which was decided before a halt and written after it.
  */
 import { ID_PATTERN, type ChannelId, type PersonId } from "../../../domain/ids.ts";
-import { asInteger, asList, asText, LUA_NOW, type Script } from "../../../redis/script.ts";
+import { asInteger, asList, asText, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 export const HALT_STATES = ["halt", "drain"] as const;
 export type HaltState = (typeof HALT_STATES)[number];
@@ -73,24 +73,26 @@ export interface SetHaltReply {
 
 const lua = `
 ${LUA_NOW}
-local scope, action = ARGV[1], ARGV[2]
-local known = redis.call('HGET', KEYS[1], scope) or ''
+local known = redis.call('HGET', halts, scope) or ''
 local wanted = action
 if action == 'lift' then wanted = ''
 elseif known == 'halt' then wanted = 'halt' end
 if wanted == known then return {0, known} end
-if wanted == '' then redis.call('HDEL', KEYS[1], scope) else redis.call('HSET', KEYS[1], scope, wanted) end
-local version = math.max(tonumber(redis.call('HGET', KEYS[1], 'version') or '0') + 1, now_ms())
-redis.call('HSET', KEYS[1], 'version', string.format('%d', version))
+if wanted == '' then redis.call('HDEL', halts, scope) else redis.call('HSET', halts, scope, wanted) end
+local version = math.max(tonumber(redis.call('HGET', halts, 'version') or '0') + 1, now_ms())
+redis.call('HSET', halts, 'version', string.format('%d', version))
 return {1, wanted}
 `;
 
 /** Halts, drains or lifts in one partition; a repetition changes nothing. */
-export const setHalt: Script<SetHaltArgs, SetHaltReply> = {
+export const setHalt = defineScript<SetHaltArgs, SetHaltReply>({
   name: "set-halt",
   lua,
-  keys: ({ key }) => [key],
-  args: ({ scope, action }) => [scope, action],
+  keys: { halts: ({ key }) => key },
+  args: {
+    scope: ({ scope }) => scope,
+    action: ({ action }) => action,
+  },
   reply(raw) {
     const [changed, state] = asList(raw);
     const text = asText(state);
@@ -99,4 +101,4 @@ export const setHalt: Script<SetHaltArgs, SetHaltReply> = {
       state: text === "" ? undefined : (text as HaltState),
     };
   },
-};
+});

@@ -11,12 +11,12 @@ import { RegionKeys } from "../../../redis/keys.ts";
 import type { Job } from "../../../redis/job.ts";
 import { placesArg, TAKE_PLACES_LUA } from "./places.ts";
 import { CLOCK_SKEW_MS, LUA_RUN_SINCE } from "./run.ts";
-import { asList, asText, LUA_NOW, type Script } from "../../../redis/script.ts";
+import { asList, asText, defineScript, LUA_NOW } from "../../../redis/script.ts";
 import {
   parseOvertaken,
   reservationsArg,
   RESERVE_LUA,
-  usageKeys,
+  USAGE_KEYS,
   type OrderReservation,
 } from "./caps.ts";
 
@@ -49,17 +49,25 @@ export interface AbandonArgs {
   readonly asked: Intents;
 }
 
+/** A job, and the run of its partition's Redis. */
+const JOB_KEYS = {
+  job: ({ partition, job: { signal, broker, shard } }: JobPlace) =>
+    new RegionKeys(partition).job(signal.id, broker, shard),
+  run: ({ partition }: JobPlace) => new RegionKeys(partition).run,
+};
+type JobPlace = Pick<AbandonArgs, "partition" | "job">;
+
 export type AbandonReply = Extract<IntendReply, { kind: "new" | "known" | "over" | "older" }>;
 
 const abandonLua = `
 ${LUA_NOW}
 ${LUA_RUN_SINCE}
-local intents, outcomes = unpack(redis.call('HMGET', KEYS[1], 'intents', 'outcomes'))
+local known, outcomes = unpack(redis.call('HMGET', job, 'intents', 'outcomes'))
 if outcomes then return {'over'} end
-if intents then return {'known', intents} end
-local is_older = tonumber(ARGV[3]) - ${CLOCK_SKEW_MS} <= run_since(KEYS[2])
-redis.call('HSET', KEYS[1], 'intents', is_older and ARGV[4] or ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+if known then return {'known', known} end
+local is_older = tonumber(accepted_at) - ${CLOCK_SKEW_MS} <= run_since(run)
+redis.call('HSET', job, 'intents', is_older and asked or intents)
+redis.call('PEXPIRE', job, kept_ms)
 return {is_older and 'older' or 'new'}
 `;
 
@@ -68,25 +76,22 @@ return {is_older and 'older' or 'new'}
  * no worker sends an order of it for the first time. Replies `known` where one
  * may have been sent already, and `older` where that may have been forgotten.
  */
-export const abandon: Script<AbandonArgs, AbandonReply> = {
+export const abandon = defineScript<AbandonArgs, AbandonReply>({
   name: "abandon",
   lua: abandonLua,
-  keys: ({ partition, job: { signal, broker, shard } }) => {
-    const region = new RegionKeys(partition);
-    return [region.job(signal.id, broker, shard), region.run];
+  keys: JOB_KEYS,
+  args: {
+    intents: ({ intents }) => JSON.stringify(intents),
+    kept_ms: ({ job }) => keptMs(job.signal),
+    accepted_at: ({ job }) => job.signal.acceptedAtMs,
+    asked: ({ asked }) => JSON.stringify(asked),
   },
-  args: ({ job: { signal }, intents, asked }) => [
-    JSON.stringify(intents),
-    String(keptMs(signal)),
-    String(signal.acceptedAtMs),
-    JSON.stringify(asked),
-  ],
   reply(raw) {
     const [kind, more] = asList(raw);
     if (kind === "known") return { kind, intents: JSON.parse(asText(more)) as Intents };
     return { kind: kind as Exclude<AbandonReply["kind"], "known"> };
   },
-};
+});
 
 export interface IntendArgs {
   readonly partition: number;
@@ -131,62 +136,52 @@ ${RESERVE_LUA}
 ${TAKE_PLACES_LUA}
 ${LUA_NOW}
 ${LUA_RUN_SINCE}
-local intents, outcomes = unpack(redis.call('HMGET', KEYS[1], 'intents', 'outcomes'))
+local known, outcomes = unpack(redis.call('HMGET', job, 'intents', 'outcomes'))
 if outcomes then return {'over'} end
-if intents then return {'known', intents} end
-if (redis.call('HGET', KEYS[2], 'version:' .. ARGV[1]) or '0') ~= ARGV[2] then return {'stale'} end
-if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[4] then return {'stale'} end
-if (redis.call('HGET', KEYS[7], 'version') or '0') ~= ARGV[8] then return {'stale'} end
-if ARGV[7] == '0' and tonumber(ARGV[6]) - ${CLOCK_SKEW_MS} <= run_since(KEYS[6]) then return {'older'} end
-local wanted = wanted_of(ARGV[5])
-local moved = overtaken(KEYS[4], wanted)
+if known then return {'known', known} end
+if (redis.call('HGET', roster, 'version:' .. shard) or '0') ~= shard_version then return {'stale'} end
+if (redis.call('HGET', halts, 'version') or '0') ~= halts_version then return {'stale'} end
+if (redis.call('HGET', layers, 'version') or '0') ~= layers_version then return {'stale'} end
+if older == '0' and tonumber(accepted_at) - ${CLOCK_SKEW_MS} <= run_since(run) then return {'older'} end
+local wanted = wanted_of(reservations)
+local moved = overtaken(usage, wanted)
 if #moved > 0 then return {'overtaken', moved} end
-local without, places = crowded(KEYS[8], tonumber(ARGV[10]), ARGV[9], now_ms())
+local without, taken = crowded(places, tonumber(most_unanswered), orders, now_ms())
 if #without > 0 then return {'crowded', without} end
-reserve(KEYS[4], KEYS[5], wanted)
-if #places > 0 then redis.call('HSET', KEYS[8], unpack(places)) end
-redis.call('HSET', KEYS[1], 'intents', ARGV[3])
-redis.call('PEXPIRE', KEYS[1], ARGV[11])
+reserve(usage, reserved, wanted)
+if #taken > 0 then redis.call('HSET', places, unpack(taken)) end
+redis.call('HSET', job, 'intents', intents)
+redis.call('PEXPIRE', job, kept_ms)
 return {'new'}
 `;
 
-export const intend: Script<IntendArgs, IntendReply> = {
+export const intend = defineScript<IntendArgs, IntendReply>({
   name: "intend",
   lua: intendLua,
-  keys: ({ partition, job: { signal, broker, shard } }) => {
-    const region = new RegionKeys(partition);
-    return [
-      region.job(signal.id, broker, shard),
-      region.rosterHead(signal.channel, broker),
-      region.halts,
-      ...usageKeys(partition, broker),
-      region.run,
-      region.layers,
-      region.places(broker),
-    ];
+  keys: {
+    ...JOB_KEYS,
+    roster: ({ partition, job: { signal, broker } }) =>
+      new RegionKeys(partition).rosterHead(signal.channel, broker),
+    halts: ({ partition }) => new RegionKeys(partition).halts,
+    layers: ({ partition }) => new RegionKeys(partition).layers,
+    usage: ({ partition, job: { broker } }) => USAGE_KEYS.usage({ partition, broker }),
+    reserved: ({ partition, job: { broker } }) => USAGE_KEYS.reserved({ partition, broker }),
+    places: ({ partition, job }) => new RegionKeys(partition).places(job.broker),
   },
-  args: ({
-    job: { shard, signal },
-    shardVersion,
-    haltsVersion,
-    layersVersion,
-    intents,
-    reservations = [],
-    ordersPerAccount,
-    older = false,
-  }) => [
-    String(shard),
-    String(shardVersion),
-    JSON.stringify(intents),
-    haltsVersion,
-    reservationsArg(reservations),
-    String(signal.acceptedAtMs),
-    older ? "1" : "0",
-    layersVersion,
-    placesArg(signal.id, intents, ordersPerAccount),
-    String(ordersPerAccount ?? 0),
-    String(keptMs(signal)),
-  ],
+  args: {
+    shard: ({ job }) => job.shard,
+    shard_version: ({ shardVersion }) => shardVersion,
+    intents: ({ intents }) => JSON.stringify(intents),
+    halts_version: ({ haltsVersion }) => haltsVersion,
+    reservations: ({ reservations = [] }) => reservationsArg(reservations),
+    accepted_at: ({ job }) => job.signal.acceptedAtMs,
+    older: ({ older = false }) => (older ? 1 : 0),
+    layers_version: ({ layersVersion }) => layersVersion,
+    orders: ({ job, intents, ordersPerAccount }) =>
+      placesArg(job.signal.id, intents, ordersPerAccount),
+    most_unanswered: ({ ordersPerAccount = 0 }) => ordersPerAccount,
+    kept_ms: ({ job }) => keptMs(job.signal),
+  },
   reply(raw) {
     const [kind, more] = asList(raw);
     if (kind === "known") return { kind, intents: JSON.parse(asText(more)) as Intents };
@@ -196,7 +191,7 @@ export const intend: Script<IntendArgs, IntendReply> = {
     }
     return { kind: kind as Exclude<IntendReply["kind"], "known" | "overtaken" | "crowded"> };
   },
-};
+});
 
 export interface StoredJob {
   readonly intents: Intents;

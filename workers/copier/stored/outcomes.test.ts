@@ -19,8 +19,11 @@ const QUESTIONS = REGION.questions("desk");
 const KEY = REGION.job(SIGNAL.id, "desk", 0);
 
 const PLACED: Outcome = {
-  ...{ kind: "placed", stakeCents: 100, openPriceMicros: 5 },
-  ...{ openedAtMs: 6, expiresAtMs: 7 },
+  kind: "placed",
+  stakeCents: 100,
+  openPriceMicros: 5,
+  openedAtMs: 6,
+  expiresAtMs: 7,
 };
 const REJECTED: Outcome = { kind: "rejected", stakeCents: 100, reason: "REFUSED" };
 const SKIPPED: Outcome = { kind: "skipped", reason: "PAUSED" };
@@ -62,17 +65,27 @@ function eventOf(
   const { acceptedAtMs } = SIGNAL;
   const answeredAtMs = answeredAfterMs === null ? null : acceptedAtMs + answeredAfterMs;
   return {
-    ...{ kind: "outcomes", signal: SIGNAL.id, broker: "desk", shard: 0 },
-    ...{ acceptedAtMs, dispatchedAtMs: acceptedAtMs + 1, decidedAtMs: acceptedAtMs + 2 },
-    ...{ sentAtMs: answeredAtMs, answeredAtMs },
+    kind: "outcomes",
+    signal: SIGNAL.id,
+    broker: "desk",
+    shard: 0,
+    acceptedAtMs,
+    dispatchedAtMs: acceptedAtMs + 1,
+    decidedAtMs: acceptedAtMs + 2,
+    sentAtMs: answeredAtMs,
+    answeredAtMs,
     copies: Object.entries(outcomes).map(([subscription, outcome]) => [
-      ...([subscription as SubscriptionId, `${subscription}-acct` as AccountId, outcome] as const),
+      subscription as SubscriptionId,
+      `${subscription}-acct` as AccountId,
+      outcome,
     ]),
   };
 }
 
 const tellOf = (event: OutcomesEvent) => ({
-  ...{ partition: 0, job: JOB, event },
+  partition: 0,
+  job: JOB,
+  event,
   counts: countOutcomes(event.copies.map(([, , outcome]) => outcome)),
 });
 
@@ -182,7 +195,8 @@ describe("what stayed unknown", () => {
 
   test("can be asked about also where a Redis lost its intents", async () => {
     const intents: Intents = {
-      ...{ decidedAtMs: 1, skips: [] },
+      decidedAtMs: 1,
+      skips: [],
       orders: [
         ["ann" as SubscriptionId, "ann-acct" as AccountId, 100],
         ["bob" as SubscriptionId, "bob-acct" as AccountId, 100, { symbol: "EURUSD" }],
@@ -234,11 +248,14 @@ describe("what stayed unknown", () => {
 describe("a part of a follower's caps is given back", () => {
   const order = (name: string, reserved: boolean): Intents["orders"][number] =>
     [
-      ...([name as SubscriptionId, `${name}-acct` as AccountId, 100] as const),
+      name as SubscriptionId,
+      `${name}-acct` as AccountId,
+      100,
       ...(reserved ? ([{ reserved: true }] as const) : ([] as const)),
     ] as Intents["orders"][number];
   const intents: Intents = {
-    ...{ decidedAtMs: 1, skips: [] },
+    decidedAtMs: 1,
+    skips: [],
     orders: [order("ann", true), order("bob", false)],
   };
   const id = clientOrderId(SIGNAL.id, "ann" as SubscriptionId);

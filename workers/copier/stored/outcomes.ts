@@ -16,9 +16,9 @@ import { packOutcomes, type OutcomesEvent } from "./events.ts";
 import type { IntendedOrder, Intents } from "./intents.ts";
 import { jobFields, type Job } from "../../../redis/job.ts";
 import { liveChannel, RegionKeys } from "../../../redis/keys.ts";
-import { asInteger, type Script } from "../../../redis/script.ts";
+import { asInteger, defineScript } from "../../../redis/script.ts";
 import { FREE_PLACES_LUA } from "./places.ts";
-import { RELEASE_LUA, usageKeys } from "./caps.ts";
+import { RELEASE_LUA, USAGE_KEYS } from "./caps.ts";
 
 interface Reported {
   readonly partition: number;
@@ -58,60 +58,59 @@ local function add_progress(key, live, placed, rejected, skipped, unknown, elaps
 end
 `;
 
-/** `tell(unknown)`: the event, its counts, and what its orders give back, of `toldKeys` and `toldArgs`. */
+/** `tell(unknown)`: the event, its counts, and what its orders give back, of `TOLD_KEYS` and `TOLD_ARGS`. */
 const TELL_LUA = `
 ${PROGRESS_LUA}
 ${RELEASE_LUA}
 ${FREE_PLACES_LUA}
 local function tell(unknown)
-  redis.call('XADD', KEYS[2], '*', 'event', ARGV[2])
-  add_progress(KEYS[3], ARGV[3], ARGV[4], ARGV[5], ARGV[6], unknown, ARGV[7])
-  release_all(KEYS[5], KEYS[6], ARGV[8])
-  free_places(KEYS[7], ARGV[9])
+  redis.call('XADD', events, '*', 'event', event)
+  add_progress(progress, live, placed, rejected, skipped, unknown, elapsed)
+  release_all(usage, reserved, released)
+  free_places(places, freed)
 end
 `;
 
-function toldKeys(partition: number, { signal, broker, shard }: Job, stream: string): string[] {
-  const region = new RegionKeys(partition);
-  return [
-    region.job(signal.id, broker, shard),
-    region.events,
-    region.progress(signal.id),
-    stream,
-    ...usageKeys(partition, broker),
-    region.places(broker),
-  ];
-}
+type ReportedJob = Reported & { readonly job: Job };
 
-function toldArgs({ entry, event, counts, released = [], freed = [] }: Reported): string[] {
-  return [
-    entry,
-    JSON.stringify(packOutcomes(event)),
-    liveChannel(event.signal),
-    String(counts.placed),
-    String(counts.rejected),
-    String(counts.skipped),
-    elapsedMs(event),
-    JSON.stringify(released),
-    JSON.stringify(freed),
-  ];
-}
+const TOLD_KEYS = {
+  job: ({ partition, job: { signal, broker, shard } }: ReportedJob) =>
+    new RegionKeys(partition).job(signal.id, broker, shard),
+  events: ({ partition }: ReportedJob) => new RegionKeys(partition).events,
+  progress: ({ partition, job }: ReportedJob) => new RegionKeys(partition).progress(job.signal.id),
+  usage: ({ partition, job }: ReportedJob) => USAGE_KEYS.usage({ partition, broker: job.broker }),
+  reserved: ({ partition, job }: ReportedJob) =>
+    USAGE_KEYS.reserved({ partition, broker: job.broker }),
+  places: ({ partition, job }: ReportedJob) => new RegionKeys(partition).places(job.broker),
+};
+
+const TOLD_ARGS = {
+  entry: ({ entry }: Reported) => entry,
+  event: ({ event }: Reported) => JSON.stringify(packOutcomes(event)),
+  live: ({ event }: Reported) => liveChannel(event.signal),
+  placed: ({ counts }: Reported) => counts.placed,
+  rejected: ({ counts }: Reported) => counts.rejected,
+  skipped: ({ counts }: Reported) => counts.skipped,
+  elapsed: ({ event }: Reported) => elapsedMs(event),
+  released: ({ released = [] }: Reported) => JSON.stringify(released),
+  freed: ({ freed = [] }: Reported) => JSON.stringify(freed),
+};
 
 const reportLua = `
 ${TELL_LUA}
-local unknown = tonumber(ARGV[10])
-local fresh = redis.call('HSETNX', KEYS[1], 'outcomes', 1)
+local unknown = tonumber(unknown_count)
+local fresh = redis.call('HSETNX', job, 'outcomes', 1)
 if fresh == 1 then
-  redis.call('PEXPIRE', KEYS[1], ARGV[13])
+  redis.call('PEXPIRE', job, kept_ms)
   tell(unknown)
   if unknown > 0 then
     -- A Redis that lost its tail may have lost the intents, and the question is asked by them.
-    redis.call('HSETNX', KEYS[1], 'intents', ARGV[12])
-    redis.call('HSET', KEYS[1], 'unknown', ARGV[11])
-    redis.call('XADD', KEYS[8], '*', unpack(ARGV, 14))
+    redis.call('HSETNX', job, 'intents', unknown_intents)
+    redis.call('HSET', job, 'unknown', unknown_copies)
+    redis.call('XADD', questions, '*', unpack(ARGV, rest))
   end
 end
-redis.call('XACK', KEYS[4], 'workers', ARGV[1])
+redis.call('XACK', jobs, 'workers', entry)
 return fresh
 `;
 
@@ -119,35 +118,34 @@ return fresh
  * Writes a job's outcomes and acknowledges it; whatever stayed unknown becomes
  * a question. Replies false where its outcomes stood already.
  */
-export const report: Script<ReportArgs, boolean> = {
+export const report = defineScript<ReportArgs, boolean>({
   name: "report",
   lua: reportLua,
-  keys: ({ partition, job }) => {
-    const region = new RegionKeys(partition);
-    const { broker } = job;
-    return [...toldKeys(partition, job, region.jobs(broker)), region.questions(broker)];
+  keys: {
+    ...TOLD_KEYS,
+    jobs: ({ partition, job }) => new RegionKeys(partition).jobs(job.broker),
+    questions: ({ partition, job }) => new RegionKeys(partition).questions(job.broker),
   },
-  args: ({ job, intents, ...told }) => [
-    ...toldArgs(told),
-    String(told.counts.unknown),
-    JSON.stringify(unknownOf(told.event)),
-    JSON.stringify(unknownIntents(told.event, intents)),
-    String(keptMs(job.signal)),
-    ...jobFields(job),
-  ],
+  args: {
+    ...TOLD_ARGS,
+    unknown_count: ({ counts }) => counts.unknown,
+    unknown_copies: ({ event }) => JSON.stringify(unknownOf(event)),
+    unknown_intents: ({ event, intents }) => JSON.stringify(unknownIntents(event, intents)),
+    kept_ms: ({ job }) => keptMs(job.signal),
+  },
+  rest: ({ job }) => jobFields(job),
   reply: (raw) => asInteger(raw) === 1,
-};
+});
 
 const answerLua = `
 ${TELL_LUA}
-local before, after = ARGV[10], ARGV[11]
-redis.call('XACK', KEYS[4], 'workers', ARGV[1])
-if redis.call('HGET', KEYS[1], 'unknown') ~= before then return 0 end
+redis.call('XACK', questions, 'workers', entry)
+if redis.call('HGET', job, 'unknown') ~= before then return 0 end
 if after ~= before then
-  if after == '[]' then redis.call('HDEL', KEYS[1], 'unknown') else redis.call('HSET', KEYS[1], 'unknown', after) end
-  tell(-(tonumber(ARGV[4]) + tonumber(ARGV[5]) + tonumber(ARGV[6])))
+  if after == '[]' then redis.call('HDEL', job, 'unknown') else redis.call('HSET', job, 'unknown', after) end
+  tell(-(tonumber(placed) + tonumber(rejected) + tonumber(skipped)))
 end
-if after ~= '[]' then redis.call('XADD', KEYS[4], '*', unpack(ARGV, 12)) end
+if after ~= '[]' then redis.call('XADD', questions, '*', unpack(ARGV, rest)) end
 return 1
 `;
 
@@ -162,22 +160,24 @@ export interface AnswerArgs extends Reported {
  * of, and acknowledges the question; for the others it goes to the end of its
  * stream. Replies false where another has answered meanwhile.
  */
-export const answer: Script<AnswerArgs, boolean> = {
+export const answer = defineScript<AnswerArgs, boolean>({
   name: "answer",
   lua: answerLua,
-  keys: ({ partition, job }) =>
-    toldKeys(partition, job, new RegionKeys(partition).questions(job.broker)),
-  args: ({ job, unknown, ...told }) => {
-    const answered = new Set(told.event.copies.map(([subscription]) => subscription));
-    return [
-      ...toldArgs(told),
-      JSON.stringify(unknown),
-      JSON.stringify(unknown.filter((each) => !answered.has(each))),
-      ...jobFields(job),
-    ];
+  keys: {
+    ...TOLD_KEYS,
+    questions: ({ partition, job }) => new RegionKeys(partition).questions(job.broker),
   },
+  args: {
+    ...TOLD_ARGS,
+    before: ({ unknown }) => JSON.stringify(unknown),
+    after({ unknown, event }) {
+      const answered = new Set(event.copies.map(([subscription]) => subscription));
+      return JSON.stringify(unknown.filter((each) => !answered.has(each)));
+    },
+  },
+  rest: ({ job }) => jobFields(job),
   reply: (raw) => asInteger(raw) === 1,
-};
+});
 
 function unknownOf({ copies }: OutcomesEvent): SubscriptionId[] {
   return copies.flatMap(([subscription, , { kind }]) => (kind === "unknown" ? [subscription] : []));

@@ -45,14 +45,21 @@ async function jobAt(index: number) {
 }
 
 const intentsOf = (orders: readonly IntendedOrder[]): Intents => ({
-  ...{ decidedAtMs: 1, orders, skips: [] },
+  decidedAtMs: 1,
+  orders,
+  skips: [],
 });
 
 async function take(index: number, most: number | undefined, ...orders: IntendedOrder[]) {
   const job = await jobAt(index);
   return await redis.run(intend, {
-    ...{ partition: 0, job, shardVersion: 1, haltsVersion: "0", layersVersion: "0" },
-    ...{ intents: intentsOf(orders), ordersPerAccount: most },
+    partition: 0,
+    job,
+    shardVersion: 1,
+    haltsVersion: "0",
+    layersVersion: "0",
+    intents: intentsOf(orders),
+    ordersPerAccount: most,
   });
 }
 
@@ -60,8 +67,15 @@ async function take(index: number, most: number | undefined, ...orders: Intended
 async function end(index: number, outcome: Outcome, ...orders: IntendedOrder[]): Promise<void> {
   const job = await jobAt(index);
   const event: OutcomesEvent = {
-    ...{ kind: "outcomes", signal: job.signal.id, broker: "desk", shard: 0 },
-    ...{ acceptedAtMs: 1, dispatchedAtMs: 1, decidedAtMs: 1, sentAtMs: 1, answeredAtMs: 1 },
+    kind: "outcomes",
+    signal: job.signal.id,
+    broker: "desk",
+    shard: 0,
+    acceptedAtMs: 1,
+    dispatchedAtMs: 1,
+    decidedAtMs: 1,
+    sentAtMs: 1,
+    answeredAtMs: 1,
     copies: orders.map(([subscription, account]) => [subscription, account, outcome]),
   };
   const freed = freedOf(intentsOf(orders), event);

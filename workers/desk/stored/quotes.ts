@@ -25,10 +25,10 @@ export interface WriteDeskQuotesArgs {
 }
 
 const lua = `
-local newer, at = 0, rest_keys
+local newer, row = 0, -1
 for symbol, price, time in rows() do
-  local ticks = KEYS[at]
-  at = at + 1
+  row = row + 1
+  local ticks = KEYS[rest_keys + row]
   local known = redis.call('HGET', quotes, symbol)
   local newest = known and tonumber(string.match(known, ',(%d+)$')) or 0
   if tonumber(time) > newest then
