@@ -21,8 +21,12 @@ import { fanOutRounds, type Round } from "./round.ts";
 const MEMORY = "/dev/shm";
 const RECORDS = existsSync(MEMORY) ? MEMORY : tmpdir();
 const DEFAULTS = {
-  ...{ followers: "10000", rate: "1000", rounds: "5", turns: "4" },
-  ...{ records: RECORDS, json: "" },
+  followers: "10000",
+  rate: "1000",
+  rounds: "5",
+  turns: "4",
+  records: RECORDS,
+  json: "",
 };
 const DEADLINE_MS = 600_000;
 const BALANCE_CENTS = 100_000_000;

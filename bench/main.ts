@@ -11,6 +11,7 @@ const BENCHES: Record<string, () => Promise<{ run: Bench }>> = {
   desk: () => import("./desk.ts"),
   triggers: () => import("./triggers.ts"),
   edits: () => import("./edits.ts"),
+  encodings: () => import("./encodings.ts"),
 };
 
 const [name = "", ...args] = process.argv.slice(2);

@@ -92,7 +92,9 @@ function describe(
   const description = [declaration.description ?? [], needs].flat().join("\n\n");
   const parameters = [
     ...Object.entries(params).map(([name, { pattern }]) => ({
-      ...{ name, in: "path", required: true },
+      name,
+      in: "path",
+      required: true,
       schema: { type: "string", pattern: pattern.source },
     })),
     ...(query ? parametersOf("query", query) : []),
@@ -157,7 +159,10 @@ function parametersOf(place: "query" | "header", schema: Schema): object[] {
     readonly required?: readonly string[];
   };
   return Object.entries(properties).map(([name, each]) => ({
-    ...{ name, in: place, required: required.includes(name), schema: each },
+    name,
+    in: place,
+    required: required.includes(name),
+    schema: each,
   }));
 }
 

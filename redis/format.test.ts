@@ -121,7 +121,9 @@ describe("a Redis that an earlier release has filled, without a word about it", 
 
   test("refuses a smaller number, by any key of a partition that would not be looked at", async () => {
     for (const key of [
-      ...[new HomeKeys(7).signals, new HomeKeys(7).halts, new RegionKeys(7).layers],
+      new HomeKeys(7).signals,
+      new HomeKeys(7).halts,
+      new RegionKeys(7).layers,
       deskKeysInUse(7)[0] ?? "",
     ]) {
       await client.send("FLUSHALL", []);

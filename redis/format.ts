@@ -6,7 +6,7 @@
  * would look for keys where they are not.
  */
 import { formatKey, HomeKeys, RegionKeys } from "./keys.ts";
-import { asInteger, asList, type Script } from "./script.ts";
+import { asInteger, asList, defineScript, type Script } from "./script.ts";
 
 /** Of what is stored in Redis, by this code. What an older version wrote is read, a newer one is refused. */
 export const FORMAT_VERSION = 1;
@@ -45,27 +45,34 @@ export function deskKeysInUse(partition: number): readonly string[] {
 }
 
 const readLua = `
-local header = redis.call('HMGET', KEYS[1], 'version', 'partitions')
-local used, recorded = 0, 0
-for i = 2, #KEYS do used = used + redis.call('EXISTS', KEYS[i]) end
-local groups = redis.pcall('XINFO', 'GROUPS', KEYS[2])
+local header = redis.call('HMGET', format, 'version', 'partitions')
+local used, recorded = redis.call('EXISTS', unpack(KEYS, rest_keys)), 0
+local groups = redis.pcall('XINFO', 'GROUPS', links)
 if not groups.err and #groups > 0 then recorded = 1 end
 return {header[1] or '', header[2] or '', used, recorded}
 `;
 
-export const readFormat: Script<{ readonly partition: number }, PartitionState> = {
+export const readFormat = defineScript<{ readonly partition: number }, PartitionState>({
   name: "read-format",
   lua: readLua,
-  keys({ partition }) {
+  keys: {
+    format: ({ partition }) => formatKey(partition),
+    links: ({ partition }) => new HomeKeys(partition).links,
+  },
+  restKeys({ partition }) {
     const home = new HomeKeys(partition);
     const region = new RegionKeys(partition);
     return [
-      ...[formatKey(partition), home.links, region.events],
-      ...[home.signals, home.halts, region.halts, region.layers, region.run],
+      home.links,
+      region.events,
+      home.signals,
+      home.halts,
+      region.halts,
+      region.layers,
+      region.run,
       ...deskKeysInUse(partition),
     ];
   },
-  args: () => [],
   reply(raw) {
     const [version, partitions, used, recorded] = asList(raw);
     return {
@@ -74,7 +81,7 @@ export const readFormat: Script<{ readonly partition: number }, PartitionState> 
       isRecorded: asInteger(recorded) === 1,
     };
   },
-};
+});
 
 interface WriteArgs {
   readonly partition: number;
@@ -82,20 +89,23 @@ interface WriteArgs {
 }
 
 /** Writes a partition's copy if it has none. Replies what it holds then, which another process may have written. */
-export const writeFormat: Script<WriteArgs, Header> = {
+export const writeFormat = defineScript<WriteArgs, Header>({
   name: "write-format",
   lua: `
-if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('HSET', KEYS[1], 'version', ARGV[1], 'partitions', ARGV[2]) end
-local header = redis.call('HMGET', KEYS[1], 'version', 'partitions')
+if redis.call('EXISTS', format) == 0 then redis.call('HSET', format, 'version', version, 'partitions', partitions) end
+local header = redis.call('HMGET', format, 'version', 'partitions')
 return {header[1] or '', header[2] or ''}
 `,
-  keys: ({ partition }) => [formatKey(partition)],
-  args: ({ partitions }) => [String(FORMAT_VERSION), String(partitions)],
+  keys: { format: ({ partition }) => formatKey(partition) },
+  args: {
+    version: () => FORMAT_VERSION,
+    partitions: ({ partitions }) => partitions,
+  },
   reply(raw) {
     const [version, partitions] = asList(raw);
     return headerOf(version, partitions);
   },
-};
+});
 
 /** `4>16@<ms>` while data are copied, `16<4@<ms>` while the old copies are removed: no release takes it for a number. */
 export function partitionsText({ from, to, atMs, isCopied }: Raise): string {

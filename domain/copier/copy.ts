@@ -16,11 +16,10 @@ import type { Outcome, SkipReason } from "./outcome.ts";
  */
 export type CopyState = "skipped" | "unsent" | "maybe-sent" | "ask-only";
 
-/** How a capped follower's usage goes on with this order; void unless `before` is still stored when it is written. */
+/** The order counts in its follower's usage, and is void unless that is still `before` when it is written. */
 export interface Reservation {
   readonly before: string;
-  readonly after: string;
-  /** The UTC day that the stake counts on. */
+  /** The UTC day of the decision: the stake counts on it, or on that of the usage if it is later. */
   readonly day: number;
 }
 

@@ -17,7 +17,7 @@ import type { OrderTerms } from "./order.ts";
 import type { SkipReason } from "./outcome.ts";
 import type { AcceptedOpen } from "./signal.ts";
 import type { SubscriptionState } from "./subscription.ts";
-import { brokenCap, dayOf, formatUsage, parseUsage, usageOn, withStake } from "./caps.ts";
+import { brokenCap, dayOf, parseUsage } from "./caps.ts";
 
 /** What the roster knows of a subscription. */
 export interface Follower {
@@ -80,22 +80,19 @@ export function decide(signal: AcceptedOpen, follower: Follower, facts: Facts): 
     ? stakeOf(plan, plan.sizing, signal.stakeCents, balanceCents ?? 0)
     : 0;
   const before = facts.usages?.get(subscription) ?? "";
-  const usage = isCapped(plan) ? usageOn(parseUsage(before), dayOf(facts.nowMs)) : undefined;
+  const usage = isCapped(plan) ? parseUsage(before) : undefined;
+  const day = dayOf(facts.nowMs);
   const reason =
     ownReason(signal, follower, facts.nowMs) ??
     payoutReason(signal, plan, facts) ??
     sizeReason(plan, stakeCents, balanceCents) ??
-    (usage && brokenCap(plan, usage, stakeCents)) ??
+    (usage && brokenCap(plan, usage, stakeCents, day)) ??
     (facts.atCapacity?.has(subscription) === true ? "ACCOUNT_BUSY" : undefined) ??
     (facts.stops && stopReason(facts.stops, follower.follower));
   if (reason !== undefined && facts.maybeSent !== true) {
     return makeCopy(signal, follower, facts, stakeCents, reason);
   }
-  const reservation = usage && {
-    before,
-    after: formatUsage(withStake(usage, stakeCents)),
-    day: usage.day,
-  };
+  const reservation = usage && { before, day };
   return makeCopy(signal, follower, facts, stakeCents, reason, termsOf(signal, plan), reservation);
 }
 

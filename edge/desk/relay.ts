@@ -82,7 +82,10 @@ export function relayedLines(
     }
   }
   return {
-    ...{ chunkLines: MAX_CHUNK_LINES, maxOpen, order: "sent", whyOver },
+    chunkLines: MAX_CHUNK_LINES,
+    maxOpen,
+    order: "sent",
+    whyOver,
     take(lines, answer, isGone) {
       const done = relayAll(lines, answer, isGone);
       // What fails goes to `failed`; here it is only waited for.

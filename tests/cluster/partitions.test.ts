@@ -40,8 +40,14 @@ beforeAll(async () => {
   store = openSqliteAudit(folder);
   env = { FANFARE_REDIS_URL: cluster.url, FANFARE_DATA: folder };
   await records.channels.insert({
-    ...{ _id: CHANNEL, name: "Demo", provider: PROVIDER, symbols: [], deadlineMs: 1_000 },
-    ...{ version: 1, grants: {}, outbox: false },
+    _id: CHANNEL,
+    name: "Demo",
+    provider: PROVIDER,
+    symbols: [],
+    deadlineMs: 1e3,
+    version: 1,
+    grants: {},
+    outbox: false,
   });
   await records.subscriptions.putNewer(
     FOLLOWERS.map(({ id, ...rest }) => ({ _id: id, ...rest, outbox: false })),
@@ -129,7 +135,9 @@ test("each account's log is one, with numbers that only grow", async () => {
       const pieces = await Array.fromAsync(logPieces({ store, redis, partitions }, account));
       const log = pieces.join("");
       expect([...log.matchAll(/<funds>(.*)<\/funds>/g)].map(([, funds]) => funds)).toEqual([
-        ...["1.00", "0.04", "0.08"],
+        "1.00",
+        "0.04",
+        "0.08",
       ]);
       const numbers = [...log.matchAll(/<transactionNum>(\d+)</g)].map(([, text]) => Number(text));
       expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));

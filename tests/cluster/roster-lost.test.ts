@@ -57,8 +57,14 @@ beforeAll(async () => {
   );
   records = openSqliteRecords(folder);
   await records.channels.insert({
-    ...{ _id: CHANNEL, name: "Demo", provider: PROVIDER, symbols: ["EUR/USD"] },
-    ...{ deadlineMs: DEADLINE_MS, version: 1, grants: {}, outbox: false },
+    _id: CHANNEL,
+    name: "Demo",
+    provider: PROVIDER,
+    symbols: ["EUR/USD"],
+    deadlineMs: DEADLINE_MS,
+    version: 1,
+    grants: {},
+    outbox: false,
   });
   await records.subscriptions.putNewer(
     FOLLOWERS.map(({ id: _id, ...rest }) => ({ _id, ...rest, outbox: true })),
@@ -67,8 +73,11 @@ beforeAll(async () => {
   await cluster.detachReplicaOf(new RegionKeys(PARTITION).events);
   const { privateKey } = await generateKeyPair("EdDSA", { extractable: true });
   const env = {
-    ...{ FANFARE_REDIS_URL: cluster.url, FANFARE_PARTITIONS: String(PARTITIONS.count) },
-    ...{ FANFARE_DATA: folder, FANFARE_CONSUMER: "one", ...fake.env() },
+    FANFARE_REDIS_URL: cluster.url,
+    FANFARE_PARTITIONS: String(PARTITIONS.count),
+    FANFARE_DATA: folder,
+    FANFARE_CONSUMER: "one",
+    ...fake.env(),
     FANFARE_ISSUER_KEY: JSON.stringify(await exportJWK(privateKey)),
     FANFARE_RECORDS_PORT: String(await freePort()),
   };

@@ -16,9 +16,13 @@ import { finalsOf, lastOf, lastWord, type Told } from "./told.ts";
 import type { World } from "./world.ts";
 
 /** What may be said of a channel whose Redis forgot some of its signals. */
-const OF_A_LOG: ReadonlySet<DifferenceKind> = new Set([
-  ...(["SEQUENCE_GAP", "SEQUENCE_TWICE", "SEQUENCE_BEHIND"] as const),
-  ...(["LINK_MISSING", "LINK_BROKEN", "LINK_WRONG"] as const),
+const OF_A_LOG: ReadonlySet<DifferenceKind> = new Set<DifferenceKind>([
+  "SEQUENCE_GAP",
+  "SEQUENCE_TWICE",
+  "SEQUENCE_BEHIND",
+  "LINK_MISSING",
+  "LINK_BROKEN",
+  "LINK_WRONG",
 ]);
 
 const MOST_TRIES = 5;
@@ -135,10 +139,7 @@ function expectedOfClose(close: Closing, { followers, sales }: Traded): string[]
 export async function leftTraces({ copier, records }: World, signal: SignalId): Promise<boolean> {
   const streams = PARTITIONS.all().flatMap((partition) => {
     const [home, region] = [new HomeKeys(partition), new RegionKeys(partition)];
-    return [
-      ...[home.signals, home.links, region.events],
-      ...[region.jobs("fake"), region.closes("fake")],
-    ];
+    return [home.signals, home.links, region.events, region.jobs("fake"), region.closes("fake")];
   });
   for (const stream of streams) {
     const entries = await copier.redis.send("XRANGE", [stream, "-", "+"]);

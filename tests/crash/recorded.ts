@@ -1,5 +1,5 @@
 /** The records at the end of a round hold what the events told, each copy once, with its link and its settlement. */
-import { returnCents } from "../../domain/desk/contract.ts";
+import { returnCents } from "../support/contract-model.ts";
 import { clientOrderId } from "../../domain/ids.ts";
 import type { BookLine, SaleLine } from "../fake-broker/book.ts";
 import type { OrderRecord } from "../../workers/records/port.ts";

@@ -1,9 +1,10 @@
 /** Plays a round: a few signals, its disaster in the middle of them, and one signal afterwards; closes on either side of it. */
 import { RegionKeys } from "../../redis/keys.ts";
+import { bury } from "../../redis/streams.ts";
 import { HOME, PARTITIONS } from "../support/copier.ts";
 import type { RoleProcess } from "../support/role.ts";
 import { until } from "../support/wait.ts";
-import { strikesCloses, type Disaster, type RoleName } from "./disaster.ts";
+import { aroundScripts, strikesCloses, type Disaster, type RoleName } from "./disaster.ts";
 import type { World } from "./world.ts";
 
 const SIGNALS = 3;
@@ -26,7 +27,8 @@ export async function strike(world: World): Promise<boolean> {
     broker: await world.start("broker", "one", crash("broker")),
     recorder: await world.start("recorder", "one", crash("recorder")),
   };
-  if (disaster.kind === "crash" && disaster.at.endsWith("-bury")) await sendNoJob(world);
+  if (disaster.kind === "crash" && aroundScripts(bury).includes(disaster.at))
+    await sendNoJob(world);
   if (disaster.kind === "cut Redis") await justSynced();
   for (let index = 0; index < SIGNALS; index += 1) {
     const isLast = index === SIGNALS - 1;

@@ -143,8 +143,18 @@ export async function startWorld(
     );
   };
   return {
-    ...{ plan, redis, cluster, fake, copier, toxiproxy, mongo, records, env },
-    ...{ sent, closes, holds },
+    plan,
+    redis,
+    cluster,
+    fake,
+    copier,
+    toxiproxy,
+    mongo,
+    records,
+    env,
+    sent,
+    closes,
+    holds,
     async start(role, consumer, crashAt) {
       const process = await startRole(role, {
         ...env,
@@ -221,7 +231,13 @@ async function settleIn({ redis }: Copier): Promise<void> {
 
 async function recordChannel({ channels }: Records): Promise<void> {
   await channels.insert({
-    ...{ _id: CHANNEL, name: "Demo", provider: PROVIDER, symbols: [], deadlineMs: DEADLINE_MS },
-    ...{ version: 1, grants: {}, outbox: false },
+    _id: CHANNEL,
+    name: "Demo",
+    provider: PROVIDER,
+    symbols: [],
+    deadlineMs: DEADLINE_MS,
+    version: 1,
+    grants: {},
+    outbox: false,
   });
 }

@@ -62,9 +62,10 @@ describe.each(DRIVERS)("from 4 to 16 partitions, records in %s", (driver) => {
   let accounts: Record<string, string>;
 
   const raise = (count: number | string, crashAt?: string) =>
-    system.command([MAIN, "partitions", String(count)], {
-      ...(crashAt === undefined ? {} : { FANFARE_CRASH_AT: crashAt }),
-    });
+    system.command(
+      [MAIN, "partitions", String(count)],
+      crashAt === undefined ? {} : { FANFARE_CRASH_AT: crashAt },
+    );
   const desk = (lines: readonly string[], session?: string) =>
     sendLines({ url: system.env["FANFARE_DESK_URL"] ?? "" }, deskToken, lines, session);
   const ask = (path: string, body?: unknown, headers?: Readonly<Record<string, string>>) =>
@@ -234,7 +235,7 @@ describe.each(DRIVERS)("from 4 to 16 partitions, records in %s", (driver) => {
     for (const point of [
       "after-raise-begun:1",
       "after-key-copied:60",
-      "after-audit-split:6",
+      "after:split-audit:6",
       // Four are marked again; of sixteen some say by then that all is copied.
       "after-format-written:9",
       "after-key-removed:25",
@@ -249,7 +250,8 @@ describe.each(DRIVERS)("from 4 to 16 partitions, records in %s", (driver) => {
           FANFARE_PARTITIONS: partitions,
         });
         expect([point, code, err]).toEqual([
-          ...[point, 2],
+          point,
+          2,
           expect.stringMatching(/on their way from 4 to 16|this process is set for 4/),
         ]);
       }
@@ -450,8 +452,15 @@ async function sendHook(
 async function makeSecrets(deskToken: string): Promise<Secrets> {
   const { privateKey } = await generateKeyPair("EdDSA", { crv: "Ed25519", extractable: true });
   return {
-    issuerKey: { ...(await exportJWK(privateKey)), alg: "EdDSA", use: "sig", kid: "raise" },
+    issuerKey: {
+      ...(await exportJWK(privateKey)),
+      alg: "EdDSA",
+      use: "sig",
+      kid: "raise",
+    },
     sealKey: Buffer.alloc(32, 7).toString("base64url"),
-    ...{ deskToken, hookSecret: "", password: "" },
+    deskToken,
+    hookSecret: "",
+    password: "",
   };
 }

@@ -45,7 +45,12 @@ export async function sendSignal(
     try {
       const id = signalIdIn(partition, random.hex(32));
       const reply = await run(redis, accept, {
-        ...{ id, home, signal, sender: PROVIDER, idempotencyKey, bodySha256 },
+        id,
+        home,
+        signal,
+        sender: PROVIDER,
+        idempotencyKey,
+        bodySha256,
       });
       if (reply.kind !== "accepted") return;
       for (let round = 0; round < (twice ? 2 : 1); round += 1) {
@@ -82,7 +87,11 @@ export function subscriptionOf(index: number, expiresAtMs: number): Subscription
     channel: CHANNEL,
     follower: `follower-${index}` as PersonId,
     account: `acct-${index}` as Subscription["account"],
-    ...{ broker: "desk", region: "local", state: "active", expiresAtMs, version: 1 },
+    broker: "desk",
+    region: "local",
+    state: "active",
+    expiresAtMs,
+    version: 1,
     plan: { sizing: { kind: "fixed", stakeCents: 100 + index } },
   };
 }

@@ -32,8 +32,11 @@ import { faultsOf, type Verdict } from "./verdict.ts";
 import { runBrokerWorker, runDispatcher, type Surroundings } from "./workers.ts";
 
 const DESK: Capabilities = {
-  ...{ deduplicates: "account", lookUp: "authoritative", validUntil: "enforced" },
-  ...{ inFlightMs: 4_000, closes: "once" },
+  deduplicates: "account",
+  lookUp: "authoritative",
+  validUntil: "enforced",
+  inFlightMs: 4_000,
+  closes: "once",
 };
 const SECOND_US = 1_000_000;
 /**
@@ -118,8 +121,13 @@ class World {
     this.#scheduler.run(look);
     const { lost, late } = this.#verdict();
     return {
-      ...{ seed: this.#seed, hash: this.#hash.toString(16), trace: this.#trace, lost, late },
-      ...{ faults: faults ?? ["time stood still"], open: [] },
+      seed: this.#seed,
+      hash: this.#hash.toString(16),
+      trace: this.#trace,
+      lost,
+      late,
+      faults: faults ?? ["time stood still"],
+      open: [],
       virtualMs: this.#scheduler.nowUs / 1_000,
     };
   }
@@ -330,19 +338,25 @@ class World {
 /** What a script is called in the trace, where its text or hash would stand. */
 const SCRIPT_NAMES = new Map(
   [
-    ...[abandon, accept, answer, bury, enqueue, enqueueClose, intend, link, moveClosing],
-    ...[
-      noteFailure,
-      stillPending,
-      noteSent,
-      overdue,
-      report,
-      route,
-      runSince,
-      seat,
-      setLayer,
-      trim,
-    ],
+    abandon,
+    accept,
+    answer,
+    bury,
+    enqueue,
+    enqueueClose,
+    intend,
+    link,
+    moveClosing,
+    noteFailure,
+    stillPending,
+    noteSent,
+    overdue,
+    report,
+    route,
+    runSince,
+    seat,
+    setLayer,
+    trim,
   ].flatMap(({ lua, name }) => [
     [lua, name],
     [shaOf(lua), name],

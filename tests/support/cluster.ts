@@ -40,10 +40,7 @@ export async function startCluster(): Promise<TestCluster> {
   for (let index = 0; index < NODES; index += 1) nodes.push(await launch(dir));
   await until("every node answers", () => everyAnswers(nodes, dir), 30_000);
   const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`);
-  await cli([
-    ...["--cluster", "create", ...addresses],
-    ...["--cluster-replicas", "1", "--cluster-yes"],
-  ]);
+  await cli(["--cluster", "create", ...addresses, "--cluster-replicas", "1", "--cluster-yes"]);
   const ask = (port: number, ...command: string[]) => cli(["-p", String(port), ...command]);
   const anyAlive = (): number => nodes.find(({ alive }) => alive)?.port ?? 0;
 
@@ -165,15 +162,32 @@ async function launch(dir: string): Promise<Node> {
   const child = Bun.spawn(
     [
       "redis-server",
-      ...["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--save", ""],
-      ...["--cluster-enabled", "yes", "--cluster-config-file", `nodes-${port}.conf`],
+      "--port",
+      String(port),
+      "--bind",
+      "127.0.0.1",
+      "--dir",
+      dir,
+      "--save",
+      "",
+      "--cluster-enabled",
+      "yes",
+      "--cluster-config-file",
+      `nodes-${port}.conf`,
       // The bus would take port + 10000, which may be anyone's.
-      ...["--cluster-port", String(await freePort())],
-      ...["--cluster-node-timeout", String(NODE_TIMEOUT_MS)],
+      "--cluster-port",
+      String(await freePort()),
+      "--cluster-node-timeout",
+      String(NODE_TIMEOUT_MS),
       // A replica that has never caught up with its primary cannot take over from it.
-      ...["--repl-diskless-sync-delay", "0"],
-      ...["--appendonly", "yes", "--appenddirname", `aof-${port}`],
-      ...["--enable-debug-command", "local"],
+      "--repl-diskless-sync-delay",
+      "0",
+      "--appendonly",
+      "yes",
+      "--appenddirname",
+      `aof-${port}`,
+      "--enable-debug-command",
+      "local",
     ],
     { stdout: "ignore", stderr: "ignore" },
   );

@@ -34,7 +34,13 @@ export function makeSkippedCopy(
   reason: NonNullable<Copy["reason"]>,
 ): Copy {
   return makeCopy(signal, name, {
-    ...{ state: "skipped", stakeCents: 0, reason, outcome: { kind: "skipped", reason } },
+    state: "skipped",
+    stakeCents: 0,
+    reason,
+    outcome: {
+      kind: "skipped",
+      reason,
+    },
   });
 }
 

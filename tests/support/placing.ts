@@ -31,7 +31,8 @@ export async function placeBatch(
   const copies = orders.map((order) => ({
     ...makeCopy(id, order.subscription),
     ...order,
-    ...{ state, reason },
+    state,
+    reason,
   }));
   const times = await placeCopies(
     { broker, halts: new HaltCache(redis), allowance, partition: 0, clock: SYSTEM_CLOCK },

@@ -35,8 +35,15 @@ export async function openTenant(
 
   const subscriptionAt = (index: number): SubscriptionRecord => {
     const { id, ...rest } = followerOf(index, {
-      ...{ channel: CHANNEL, version, follower: asId<PersonId>(`another-${index}`) },
-      plan: { sizing: { kind: "fixed", stakeCents: 100 + (version % 100) } },
+      channel: CHANNEL,
+      version,
+      follower: asId<PersonId>(`another-${index}`),
+      plan: {
+        sizing: {
+          kind: "fixed",
+          stakeCents: 100 + (version % 100),
+        },
+      },
     });
     return { _id: `another-${id}`, ...rest, outbox: true };
   };

@@ -114,7 +114,11 @@ export async function openSystem(secrets: Secrets, mongo: TestMongo | undefined)
       .sign(signer);
 
   return {
-    ...{ redis, mongo, data, env, token },
+    redis,
+    mongo,
+    data,
+    env,
+    token,
     async start(role, more = {}) {
       const started = await startRole(role, { ...env, ...more });
       roles.push(started);

@@ -60,8 +60,17 @@ describe.skipIf(!there)("the workload runner", () => {
     const [books, log, json] = ["books", "log", "json"].map((name) => join(dir, `ten-${name}`));
     const before = readdirSync(dir);
     const result = await workload([
-      ...[file, "--price", "5.00", "--connections", "4"],
-      ...["--books", books!, "--log", log!, "--json", json!],
+      file,
+      "--price",
+      "5.00",
+      "--connections",
+      "4",
+      "--books",
+      books!,
+      "--log",
+      log!,
+      "--json",
+      json!,
     ]);
     expect(result).toMatchObject({ code: 0 });
     expect(result.out).toContain("books proven");

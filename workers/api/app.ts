@@ -20,7 +20,9 @@ export function createApp(api: Api): Hono {
     codeOf: (error) => (isRecordsFailure(error) ? "RECORDS_UNAVAILABLE" : undefined),
     onFailure(code, { name, at }) {
       getLogger(["fanfare", "records"]).error("a request failed as {code}: {error} at {at}", {
-        ...{ code, error: name, at },
+        code,
+        error: name,
+        at,
       });
     },
     // The edge says the second of every body, also where none is wanted.

@@ -437,9 +437,17 @@ test("200, 201: a subscription is recorded and routed, and the same again is no 
   const token = await tokenOf(FOLLOWER);
   const plan = {
     sizing: { kind: "balance", shareBp: 200 },
-    ...{ maxStakeCents: 5_000, maxDayStakeCents: 20_000, maxOpen: 5, maxDayLossCents: 10_000 },
-    ...{ symbols: ["EUR/USD"], deniedSymbols: ["R_100"], symbolMap: { "EUR/USD": "EURUSD" } },
-    ...{ reverse: true, minPayoutBp: 8_000, maxAgeMs: 500, maxAgeShareBp: 100 },
+    maxStakeCents: 5_000,
+    maxDayStakeCents: 20_000,
+    maxOpen: 5,
+    maxDayLossCents: 10_000,
+    symbols: ["EUR/USD"],
+    deniedSymbols: ["R_100"],
+    symbolMap: { "EUR/USD": "EURUSD" },
+    reverse: true,
+    minPayoutBp: 8_000,
+    maxAgeMs: 500,
+    maxAgeShareBp: 100,
   };
   const body = { channel: CHANNEL, account: "acct-2", plan, expiresAtMs: FAR_MS };
   const made = await send("POST", "/v1/subscriptions", body, token);
@@ -600,8 +608,14 @@ test("signals are shown with their counts and results to those who may read the 
     followers: 5,
     counts: { followers: 5, placed: 3, rejected: 0, skipped: 1, unknown: 1 },
     results: {
-      ...{ open: 1, won: 1, lost: 1, void: 0, sold: 0, closed: 0 },
-      ...{ stakeCents: 900, returnCents: 555 },
+      open: 1,
+      won: 1,
+      lost: 1,
+      void: 0,
+      sold: 0,
+      closed: 0,
+      stakeCents: 900,
+      returnCents: 555,
     },
   };
   for (const person of [PROVIDER, FOLLOWER, asId<PersonId>("trader")]) {

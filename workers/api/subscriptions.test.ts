@@ -28,7 +28,11 @@ describe.each(await recordsDrivers())("subscriptions in $name", ({ open }) => {
     const provider = asId<PersonId>("provider");
     await records.channels.putNewer(
       [CHANNEL, ...Array.from({ length: MAX_LIVE + 6 }, (_, n) => `c${n}`)].map((_id) => ({
-        ...{ _id, ...channel, provider, version: 1, outbox: false },
+        _id,
+        ...channel,
+        provider,
+        version: 1,
+        outbox: false,
       })),
     );
   });

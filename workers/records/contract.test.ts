@@ -76,7 +76,11 @@ describe.each(await recordsDrivers())("records on $name", ({ open }) => {
 
   test("settings of a scope are kept whole, found while they wait, and marked only at their version", async () => {
     const at = (version: number, plan: SettingsRecord["plan"]): SettingsRecord => ({
-      ...{ _id: "channel:c", plan, paused: version > 1, version, outbox: true },
+      _id: "channel:c",
+      plan,
+      paused: version > 1,
+      version,
+      outbox: true,
     });
     const first = at(1, { maxStakeCents: 5, symbolMap: { "EUR/USD": "EURUSD" } });
     expect(await records.settings.putNewer([first])).toBe(1);
@@ -92,8 +96,15 @@ describe.each(await recordsDrivers())("records on $name", ({ open }) => {
 
   test("stops of a scope are replaced by a newer version, and listed by their state and whose they are", async () => {
     const stop = (scope: string, state: StopRecord["state"], version = 1): StopRecord => ({
-      ...{ _id: scope, state, atMs: 5, liftedAtMs: 0, by: "alice", owner: "*", why: "a reason" },
-      ...{ follower: scope.startsWith("follower:") ? scope.slice(9) : "", version },
+      _id: scope,
+      state,
+      atMs: 5,
+      liftedAtMs: 0,
+      by: "alice",
+      owner: "*",
+      why: "a reason",
+      follower: scope.startsWith("follower:") ? scope.slice(9) : "",
+      version,
     });
     const all = [stop("platform", "halt"), stop("channel:c", "drain"), stop("follower:p", "halt")];
     expect(await records.stops.putNewer([...all, stop("follower:q", "halt")])).toBe(4);

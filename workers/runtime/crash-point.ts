@@ -1,66 +1,36 @@
 /**
- * Named moments at which crash tests end or halt this very process, as a
- * machine would: without a word. They stand on both sides of every durable
- * step, by the role that takes it. Unset, as it is wherever anything is at
- * stake, a point costs one comparison.
+ * Named moments at which crash tests kill or halt this very process, as a machine
+ * would: without a word. Each script has one on both sides, `before:<script>` and
+ * `after:<script>`, passed by the function that runs it (`redis.ts`). The points
+ * below are on both sides of other durable steps, by the role that takes them.
+ * Where none is armed, as in production, a point costs one comparison.
  */
 export const CRASH_POINTS = {
   /** In the loop that every role reads its streams with. */
-  consume: [
-    "after-delivery",
-    "after-claim",
-    "before-acknowledge",
-    "after-acknowledge",
-    "before-bury",
-    "after-bury",
-    "before-trim",
-    "after-trim",
-  ],
-  dispatch: [
-    "before-enqueue",
-    "after-enqueue",
-    "before-confirm",
-    "after-confirm",
-    "before-link",
-    "after-link",
-  ],
-  broker: [
-    "after-decide",
-    "after-intend",
-    "before-send",
-    "after-answer",
-    "before-report",
-    "after-report",
-    "before-question",
-    "after-question",
-    "after-lease",
-    "before-settle",
-    "after-settle",
-    "after-settlement",
-    "after-cursor",
-  ],
+  consume: ["after-delivery", "after-claim", "before-acknowledge", "after-acknowledge"],
+  dispatch: ["before-confirm", "after-confirm"],
+  broker: ["before-send", "after-answer", "after-lease", "after-settlement", "after-cursor"],
   /** In what takes closes from their streams. */
-  closing: ["before-close-send", "after-close-answer", "before-close-report", "after-close-report"],
+  closing: ["before-close-send", "after-close-answer"],
   recorder: ["before-record", "between-records", "after-record"],
-  records: ["before-project", "after-seat", "after-route", "before-mark", "after-mark"],
-  quotes: ["before-fire", "after-fire"],
+  records: ["before-mark", "after-mark"],
   /** In the command that raises the number of partitions. */
   partitions: [
     "after-raise-begun",
     "after-key-copied",
-    "after-audit-split",
     "after-format-written",
     "after-key-removed",
   ],
 } as const;
-export type CrashPoint = (typeof CRASH_POINTS)[keyof typeof CRASH_POINTS][number];
+export type CrashPoint =
+  (typeof CRASH_POINTS)[keyof typeof CRASH_POINTS][number] | `${"before" | "after"}:${string}`;
 
 let armed: { readonly point: string; readonly signal: NodeJS.Signals; left: number } | undefined;
 
 /** `<point>:<n>:<kill|stop>`: the n-th time that the point is passed, SIGKILL or SIGSTOP. */
 export function armCrashPoint(text: string | undefined): void {
   if (text === undefined) return;
-  const [point = "", times = "1", how] = text.split(":");
+  const [, point = "", times, how] = /^(.+):(\d+):(kill|stop)$/.exec(text) ?? [];
   armed = { point, signal: how === "stop" ? "SIGSTOP" : "SIGKILL", left: Number(times) };
 }
 

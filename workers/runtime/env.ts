@@ -66,7 +66,7 @@ export const PROCESS = {
   FANFARE_METRICS_PORT: v.optional(port),
   /** For crash tests alone: `<point>:<n>:<kill or stop>`, see workers/runtime/crash-point.ts. */
   FANFARE_CRASH_AT: v.optional(
-    v.pipe(text, v.regex(/^[a-z-]+:\d+:(?:kill|stop)$/, "a crash point")),
+    v.pipe(text, v.regex(/^(?:(?:before|after):)?[a-z-]+:\d+:(?:kill|stop)$/, "a crash point")),
   ),
 };
 

@@ -25,7 +25,7 @@ import {
 } from "../../../workers/copier/stored/closing.ts";
 import { enqueueClose } from "../../../redis/enqueue-close.ts";
 import type { ClosuresEvent } from "../../../workers/copier/stored/events.ts";
-import { answer, report } from "../../../workers/copier/stored/outcomes.ts";
+import { answer, countCopies, report } from "../../../workers/copier/stored/outcomes.ts";
 import { abandon, intend } from "../../../workers/copier/stored/intents.ts";
 import { NO_LAYERS, setLayer } from "../../../workers/copier/stored/layers.ts";
 import { holdStop, setHalt } from "../../../workers/copier/stored/halt.ts";
@@ -100,6 +100,7 @@ function randomCommand(random: Random): RedisCall {
     () => ["LLEN", [list]],
     () => ["LRANGE", [list, number(), number()]],
     () => ["XADD", [stream, random.pick(["*", "*", id()]), "f", word()]],
+    () => ["XADD", [stream, "MINID", "~", "0-1", "*", "f", word()]],
     () => ["XLEN", [stream]],
     () => ["XDEL", [stream, id()]],
     () => ["XRANGE", [stream, random.pick(["-", id()]), random.pick(["+", "3"])]],
@@ -121,8 +122,11 @@ function randomCommand(random: Random): RedisCall {
 const CLOSING: ClosingState = { turn: 0, left: null, unknown: [] };
 const stateText = (turn: number): string => JSON.stringify({ ...CLOSING, turn });
 const COPY = {
-  ...{ subscription: "sub-1" as SubscriptionId, account: "acct" as AccountId },
-  ...{ region: "local", broker: BROKER, partition: 0 },
+  subscription: "sub-1" as SubscriptionId,
+  account: "acct" as AccountId,
+  region: "local",
+  broker: BROKER,
+  partition: 0,
 };
 
 function call<Args, Reply>(script: Script<Args, Reply>, args: Args): RedisCall {
@@ -141,23 +145,39 @@ function randomScript(random: Random): RedisCall {
     durationSeconds: 60,
   };
   const accepted: AcceptedOpen = {
-    ...{ ...signal, id, sender: PROVIDER, provider: PROVIDER, sequence: random.between(1, 3) },
-    ...{ acceptedAtMs: 1_000, deadlineMs: 2_000 },
+    ...signal,
+    id,
+    sender: PROVIDER,
+    provider: PROVIDER,
+    sequence: random.between(1, 3),
+    acceptedAtMs: 1_000,
+    deadlineMs: 2_000,
   };
   const shard = random.below(2);
   const closeJob: CloseJob = {
     close: { id, channel, provider: PROVIDER, acceptedAtMs: 1_000 },
-    ...{ of: accepted, broker: BROKER, shard, version: 1, count: 2 },
-    ...{ dispatchedAtMs: 1_001, notBeforeMs: 0, tries: 0 },
+    of: accepted,
+    broker: BROKER,
+    shard,
+    version: 1,
+    count: 2,
+    dispatchedAtMs: 1_001,
+    notBeforeMs: 0,
+    tries: 0,
   };
   const job: Job = {
-    ...{ signal: accepted, broker: BROKER, shard },
-    ...{ version: random.below(4), count: 2, dispatchedAtMs: 1_001 },
+    signal: accepted,
+    broker: BROKER,
+    shard,
+    version: random.below(4),
+    count: 2,
+    dispatchedAtMs: 1_001,
   };
   const entry = `${random.below(6)}-${random.below(2)}`;
   const counts = { placed: 1, rejected: 0, skipped: 1, unknown: random.below(2) };
   const times = {
-    ...{ decidedAtMs: 1_002, sentAtMs: 1_003 },
+    decidedAtMs: 1_002,
+    sentAtMs: 1_003,
     answeredAtMs: random.pick([null, 1_003, 1_400]),
   };
   const ended: Copy[] = [];
@@ -168,16 +188,37 @@ function randomScript(random: Random): RedisCall {
     if (random.chance(0.5)) continue;
     const subscription = name as SubscriptionId;
     ended.push({
-      ...{ clientOrderId: clientOrderId(id, subscription), subscription },
-      ...{ account: "acct" as AccountId, stakeCents: 100, follower: undefined },
-      ...{ terms: undefined, isReserved: random.chance(0.5), reservation: undefined },
-      ...{ state: "maybe-sent", reason: undefined, outcome },
+      clientOrderId: clientOrderId(id, subscription),
+      subscription,
+      account: "acct" as AccountId,
+      stakeCents: 100,
+      follower: undefined,
+      terms: undefined,
+      isReserved: random.chance(0.5),
+      reservation: undefined,
+      state: "maybe-sent",
+      reason: undefined,
+      outcome,
     });
   }
-  const outcomes = { partition: 0, job, entry, copies: ended, ...times };
+  const outcomes = {
+    partition: 0,
+    job,
+    entry,
+    copies: ended,
+    counts: countCopies(ended),
+    ...times,
+  };
   const event: ClosuresEvent = {
-    ...{ kind: "closures", signal: id, of: id, broker: BROKER, shard, acceptedAtMs: 1_000 },
-    ...{ dispatchedAtMs: 1_001, ...times, copies: [] },
+    kind: "closures",
+    signal: id,
+    of: id,
+    broker: BROKER,
+    shard,
+    acceptedAtMs: 1_000,
+    dispatchedAtMs: 1_001,
+    ...times,
+    copies: [],
   };
   const stream = random.pick([
     HOME.signals,
@@ -203,12 +244,12 @@ function randomScript(random: Random): RedisCall {
     },
     () => {
       const what: Partial<CloseSignal> = random.pick([
-        ...[
-          { symbol: "EUR/USD" },
-          { symbol: "XXX" },
-          { signal: `s0_${"0".repeat(32)}` as SignalId },
-        ],
-        ...[{}, { broker: BROKER }, { broker: "other" }],
+        { symbol: "EUR/USD" },
+        { symbol: "XXX" },
+        { signal: `s0_${"0".repeat(32)}` as SignalId },
+        {},
+        { broker: BROKER },
+        { broker: "other" },
         { copies: [{ ...COPY, shard }] },
       ]);
       const closing: Signal = { action: "close", channel, ...what };
@@ -236,7 +277,11 @@ function randomScript(random: Random): RedisCall {
       const after = { ...CLOSING, turn: random.below(2) };
       const told = { event, counts };
       return call(moveClosing, {
-        ...{ partition: 0, job: closeJob, before, after, entry },
+        partition: 0,
+        job: closeJob,
+        before,
+        after,
+        entry,
         ...(random.chance(0.5) ? { told } : {}),
         ...(random.chance(0.5) ? { againAtMs: 5_000 } : {}),
       });
@@ -294,7 +339,9 @@ function randomScript(random: Random): RedisCall {
         channel,
         follower: "follower" as PersonId,
         account: "acct" as AccountId,
-        ...{ broker: BROKER, region: "local", expiresAtMs: 5_000 },
+        broker: BROKER,
+        region: "local",
+        expiresAtMs: 5_000,
         state: random.pick(["active", "paused", "left"] as const),
         plan: { sizing: { kind: "fixed" as const, stakeCents: 100 } },
         version: random.between(1, 6),

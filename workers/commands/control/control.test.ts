@@ -179,7 +179,9 @@ describe("the command", () => {
     await control(env, "halt", scope, "--why", "the feed is wrong");
     const operator = { by: "operator", owner: "*" };
     expect((await readCopy(copy)).get(scope)).toMatchObject({
-      ...{ ...operator, state: "halt", why: "the feed is wrong" },
+      ...operator,
+      state: "halt",
+      why: "the feed is wrong",
     });
     await control(env, "lift", scope);
     expect((await readCopy(copy)).get(scope)).toMatchObject({

@@ -130,8 +130,12 @@ async function send(
 ): Promise<AcceptReply> {
   const random = (): string => crypto.randomUUID().replaceAll("-", "");
   return await run(redis, accept, {
-    ...{ id: signalIdIn(partition, random()), home: new HomeKeys(partition), signal },
-    ...{ sender: HOUSE, isHouse: true, idempotencyKey: random() },
+    id: signalIdIn(partition, random()),
+    home: new HomeKeys(partition),
+    signal,
+    sender: HOUSE,
+    isHouse: true,
+    idempotencyKey: random(),
     bodySha256: new Bun.CryptoHasher("sha256").update(canonicalBody(signal)).digest("hex"),
   });
 }

@@ -7,11 +7,10 @@ import { PartitionMap } from "../../../redis/keys.ts";
 import type { Raise } from "../../../redis/format.ts";
 import type { AuditStore } from "../../desk/audit/port.ts";
 import { raisedEvent } from "../../desk/stored/audit.ts";
-import { DeskKeys } from "../../desk/stored/keys.ts";
+import { DeskKeys, deskKeys } from "../../desk/stored/keys.ts";
 import { deskMark } from "../../desk/stored/restore.ts";
 import { isAfter } from "../../desk/audit/merged.ts";
-import { asInteger, type Script } from "../../../redis/script.ts";
-import { crashPoint } from "../../runtime/crash-point.ts";
+import { asInteger, defineScript } from "../../../redis/script.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 
 export interface AuditParts {
@@ -30,22 +29,23 @@ interface SplitArgs {
 }
 
 /** Once, however often it is repeated. */
-const splitAudit: Script<SplitArgs, boolean> = {
+const splitAudit = defineScript<SplitArgs, boolean>({
   name: "split-audit",
   lua: `
-if redis.call('EXISTS', KEYS[1]) == 1 and #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) > 0 then return 0 end
-redis.call('SET', KEYS[2], ARGV[2])
-redis.call('SET', KEYS[3], ARGV[2])
-redis.call('XADD', KEYS[1], ARGV[1], unpack(ARGV, 3))
+if redis.call('EXISTS', audit) == 1 and #redis.call('XRANGE', audit, id, id) > 0 then return 0 end
+redis.call('SET', transactions, counted)
+redis.call('SET', audited, counted)
+redis.call('XADD', audit, id, unpack(ARGV, rest))
 return 1
 `,
-  keys: ({ partition }) => {
-    const desk = new DeskKeys(partition);
-    return [desk.audit, desk.transactions, desk.audited];
+  keys: deskKeys("audit", "transactions", "audited"),
+  args: {
+    id: ({ id }) => id,
+    counted: ({ counted }) => counted,
   },
-  args: ({ id, counted, fields }) => [id, String(counted), ...[...fields].flat()],
+  rest: ({ fields }) => [...fields].flat(),
   reply: (raw) => asInteger(raw) === 1,
-};
+});
 
 /** When the entries are: after all that the audit has. */
 export async function momentAfter(redis: Redis, from: number, nowMs: number): Promise<number> {
@@ -78,7 +78,6 @@ export async function splitAudits({ redis, store, server, raise }: AuditParts): 
       ]);
       await store.append([{ partition: each, id, fields }]);
       await run(redis, splitAudit, { partition: each, id, counted, fields });
-      crashPoint("after-audit-split");
     }
   }
 }

@@ -30,7 +30,10 @@ import { findClients, findUnderWay } from "./under-way.ts";
 
 const { FANFARE_CRASH_AT } = PROCESS;
 const PartitionsEnv = v.object({
-  ...{ ...REDIS, ...REGIONS, ...CONSUMER, ...AUDIT_STORE },
+  ...REDIS,
+  ...REGIONS,
+  ...CONSUMER,
+  ...AUDIT_STORE,
   FANFARE_CRASH_AT,
 });
 

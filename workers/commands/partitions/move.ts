@@ -34,7 +34,9 @@ const KINDS: ReadonlyMap<string, Kind> = new Map([
   [
     "zset",
     {
-      ...{ scan: "ZSCAN", write: "ZADD", remove: "ZREM" },
+      scan: "ZSCAN",
+      write: "ZADD",
+      remove: "ZREM",
       words: ([member, score]: Item) => [score, member],
     },
   ],

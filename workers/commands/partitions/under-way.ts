@@ -1,5 +1,5 @@
 /** What keeps a Redis from being raised: what is under way in it, and who works on it. */
-import { asInteger, type Script } from "../../../redis/script.ts";
+import { asInteger, defineScript } from "../../../redis/script.ts";
 import { GROUPS } from "../../../redis/streams.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 import { partitionKeys } from "./move.ts";
@@ -20,25 +20,26 @@ interface WaitingArgs {
 }
 
 /** Entries that some of the groups has not done. */
-const waitingIn: Script<WaitingArgs, number> = {
+const waitingIn = defineScript<WaitingArgs, number>({
   name: "waiting-in",
   lua: `
 local found, most = {}, 0
-for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
   local group = {}
   for i = 1, #flat, 2 do group[flat[i]] = flat[i + 1] end
   found[group.name] = true
-  most = math.max(most, group.pending + #redis.call('XRANGE', KEYS[1], '(' .. group['last-delivered-id'], '+', 'COUNT', 1000))
+  most = math.max(most, group.pending + #redis.call('XRANGE', stream, '(' .. group['last-delivered-id'], '+', 'COUNT', 1000))
 end
-for _, name in ipairs(ARGV) do
-  if not found[name] then return math.max(most, redis.call('XLEN', KEYS[1])) end
+for name in rows() do
+  if not found[name] then return math.max(most, redis.call('XLEN', stream)) end
 end
 return most
 `,
-  keys: ({ stream }) => [stream],
-  args: ({ groups }) => [...groups],
+  keys: { stream: ({ stream }) => stream },
+  rest: ({ groups }) => groups,
+  columns: ["name"],
   reply: asInteger,
-};
+});
 
 /** What is under way, in words; nothing where all is worked off. And whether a desk has its accounts there. */
 export async function findUnderWay(

@@ -15,7 +15,10 @@ test("copies on the signal's own terms are one batch, with or without caps", () 
   const [batch, ...more] = batchCopies(JOB, copies);
   expect(more).toEqual([]);
   expect(batch).toMatchObject({
-    ...{ symbol: "EUR/USD", contract: "CALL", durationSeconds: 60, shard: 7 },
+    symbol: "EUR/USD",
+    contract: "CALL",
+    durationSeconds: 60,
+    shard: 7,
     validUntilMs: SIGNAL.deadlineMs,
   });
   // They are the copies themselves, so that an outcome is put on them.
@@ -33,7 +36,9 @@ test("copies of another symbol, contract or end are batches of their own", () =>
   ]);
   expect(
     batches.map(({ symbol, contract, validUntilMs, orders }) => [
-      ...[symbol, contract, validUntilMs],
+      symbol,
+      contract,
+      validUntilMs,
       orders.map(({ subscription }) => String(subscription)).join(" "),
     ]),
   ).toEqual([
@@ -48,8 +53,10 @@ test("what may only be asked about is in no batch that may be sent, on whatever 
   const asked = { state: "ask-only", reason: "LEFT" } as const;
   const renamed = { symbol: "EURUSD" };
   const batches = batchCopies(JOB, [
-    ...[copy("a"), copy("b", undefined, asked)],
-    ...[copy("c", renamed), copy("d", renamed, asked)],
+    copy("a"),
+    copy("b", undefined, asked),
+    copy("c", renamed),
+    copy("d", renamed, asked),
   ]);
   const names = batches.map(({ orders }) => orders.map(({ subscription }) => String(subscription)));
   expect(names).toEqual([["a"], ["b"], ["c"], ["d"]]);

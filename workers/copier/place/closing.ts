@@ -15,7 +15,6 @@ import { CLOCK_SKEW_MS, runSince } from "../stored/run.ts";
 import type { CloseAnswer, CloseLookUp } from "../brokers/port.ts";
 import type { Verdict } from "../../runtime/consume.ts";
 import type { Entry } from "../../runtime/entries.ts";
-import { crashPoint } from "../../runtime/crash-point.ts";
 import { run } from "../../runtime/redis.ts";
 import type { FanOut } from "./fan-out.ts";
 import { mayLeave } from "./may-leave.ts";
@@ -181,8 +180,11 @@ function outcomeOf(
 }
 
 const NOTHING_SOLD: Sale = {
-  ...{ answers: new Map(), inDoubt: new Set<SubscriptionId>() },
-  ...{ sentAtMs: null, answeredAtMs: null, retryAfterMs: 0 },
+  answers: new Map(),
+  inDoubt: new Set<SubscriptionId>(),
+  sentAtMs: null,
+  answeredAtMs: null,
+  retryAfterMs: 0,
 };
 
 interface Moved {
@@ -232,12 +234,15 @@ async function move(
         };
   const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** job.tries, LONGEST_PAUSE_MS);
   const againAtMs = clock.nowMs() + Math.max(pauseMs, Math.min(sale.retryAfterMs, 60_000));
-  crashPoint("before-close-report");
   await run(redis, moveClosing, {
-    ...{ partition, job, before, after, entry: entry.id, ...told },
+    partition,
+    job,
+    before,
+    after,
+    entry: entry.id,
+    ...told,
     ...(left.length > 0 ? { againAtMs } : {}),
   });
-  crashPoint("after-close-report");
   return "acked";
 }
 
@@ -248,8 +253,16 @@ function closuresEvent(
   copies: readonly CopyClosure[],
 ): ClosuresEvent {
   return {
-    ...{ kind: "closures", signal: close.id, of: of.id, broker, shard },
-    ...{ acceptedAtMs: close.acceptedAtMs, dispatchedAtMs, decidedAtMs, sentAtMs, answeredAtMs },
+    kind: "closures",
+    signal: close.id,
+    of: of.id,
+    broker,
+    shard,
+    acceptedAtMs: close.acceptedAtMs,
+    dispatchedAtMs,
+    decidedAtMs,
+    sentAtMs,
+    answeredAtMs,
     copies,
   };
 }

@@ -16,7 +16,9 @@ let broker: FakeBroker;
 beforeAll(async () => {
   redis = await startScriptRedis();
   broker = await startFakeBroker({
-    ...{ deduplicates: "account", lookUp: "authoritative", validUntil: "enforced" },
+    deduplicates: "account",
+    lookUp: "authoritative",
+    validUntil: "enforced",
   });
 });
 afterAll(async () => {
@@ -45,7 +47,9 @@ describe("what a shard's plans ask for", () => {
   test("is the balance of accounts of which a share is staked, where the broker knows them", async () => {
     await broker.deposit(["ann-acct", "carl-acct"], 5_000);
     const { balances } = await facts({
-      ...{ ann: { sizing: SHARE }, bob: { sizing: SHARE }, carl: { sizing: FIXED } },
+      ann: { sizing: SHARE },
+      bob: { sizing: SHARE },
+      carl: { sizing: FIXED },
     });
     expect(new Map(balances as ReadonlyMap<string, number>)).toEqual(
       new Map([["ann-acct", 5_000]]),

@@ -19,7 +19,6 @@ import type { Layers } from "../stored/layers.ts";
 import type { RosterMember } from "../stored/roster.ts";
 import type { Verdict } from "../../runtime/consume.ts";
 import type { Entry } from "../../runtime/entries.ts";
-import { crashPoint } from "../../runtime/crash-point.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 import { decideAll, findMissing, takeSnapshot } from "./decisions.ts";
 import { readFacts } from "./facts.ts";
@@ -58,20 +57,20 @@ export async function reportJob(
   { decidedAtMs, copies }: Decided,
   { sentAtMs, answeredAtMs }: Times = NOT_SENT,
 ): Promise<void> {
+  const counts = countCopies(copies);
   const { ordersPerAccount } = broker.capabilities;
-  crashPoint("before-report");
   await run(redis, report, {
     partition,
     job,
     entry: entry.id,
     decidedAtMs,
     copies,
+    counts,
     sentAtMs,
     answeredAtMs,
     ordersPerAccount,
   });
-  crashPoint("after-report");
-  onReported?.(countCopies(copies));
+  onReported?.(counts);
 }
 
 const NOT_SENT: Times = { sentAtMs: null, answeredAtMs: null };
@@ -124,7 +123,6 @@ async function writeIntents(
     };
     const all = missing.length > 0 ? [...snapshot, ...missing] : snapshot;
     const decided: Decided = { decidedAtMs: asOf.nowMs, copies: decideAll(job, all, asOf) };
-    crashPoint("after-decide");
     const reply: IntendReply = await run(redis, intend, {
       partition,
       job,
@@ -137,7 +135,6 @@ async function writeIntents(
       ordersPerAccount: parts.broker.capabilities.ordersPerAccount,
       older,
     });
-    crashPoint("after-intend");
     if (reply.kind === "new") {
       noteMissing(job, missing.length, unnamed);
       return decided;

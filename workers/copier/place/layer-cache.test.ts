@@ -76,7 +76,8 @@ describe("a shard's members", () => {
     await set("channel:demo", { plan: {}, paused: true });
     const paused = await cache.of(0, acceptedOpen(), true);
     expect(cache.membersUnder(paused, members).map(({ plan }) => plan.pausedBy)).toEqual([
-      ...["channel", "channel"],
+      "channel",
+      "channel",
     ] as never);
   });
 });

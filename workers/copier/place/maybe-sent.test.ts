@@ -47,7 +47,8 @@ test("a worker that takes a job over sends nothing that its former worker might 
   await desk.redis.kill();
   await desk.redis.restart();
   const places = {
-    ...{ home: copier.redis, regions: new Map([["local", copier.redis]]) },
+    home: copier.redis,
+    regions: new Map([["local", copier.redis]]),
     partitions: PARTITIONS,
   };
   await writeStop(places, `follower:${HALTED.follower}`, "halt");
@@ -57,7 +58,7 @@ test("a worker that takes a job over sends nothing that its former worker might 
   ]);
   const env = { ...desk.env, FANFARE_CONSUMER: "worker" };
   // The first time the script says that the job is older than its Redis.
-  const first = await startRole("broker", { ...env, FANFARE_CRASH_AT: "after-intend:2:kill" });
+  const first = await startRole("broker", { ...env, FANFARE_CRASH_AT: "after:intend:2:kill" });
   const key = new RegionKeys(0).job(id, "desk", 0);
   await until("the intents are written", async () =>
     Boolean(await copier.redis.send("HEXISTS", [key, "intents"])),

@@ -114,9 +114,9 @@ describe("the orders of a batch, at a broker over a network", () => {
 
   let brokers: Record<Kind, FakeBroker>;
   beforeAll(async () => {
-    const [knowsIds, knowsNone, hints] = await Promise.all([
-      ...[KINDS.knowsIds, KINDS.knowsNone, KINDS.hints].map((kind) => startFakeBroker(kind)),
-    ]);
+    const [knowsIds, knowsNone, hints] = await Promise.all(
+      [KINDS.knowsIds, KINDS.knowsNone, KINDS.hints].map((kind) => startFakeBroker(kind)),
+    );
     if (!knowsIds || !knowsNone || !hints) throw new Error("a broker did not start");
     brokers = { knowsIds, knowsNone, hints };
     for (const each of Object.values(brokers)) await each.deposit(["acct"], 1_000_000);
@@ -181,7 +181,9 @@ describe("the orders of a batch, at a broker over a network", () => {
 
   test("are not sent after their deadline (P3)", async () => {
     expect(await send("knowsIds", { forMs: -1 })).toEqual({
-      ...{ word: "TOO_LATE", booked: 0, sentAtMs: null },
+      word: "TOO_LATE",
+      booked: 0,
+      sentAtMs: null,
     });
   });
 
@@ -189,7 +191,8 @@ describe("the orders of a batch, at a broker over a network", () => {
     const half = { resetBefore: 0.5, resetAfter: 0.3 };
     for (let count = 0; count < 10; count += 1) {
       expect(await send("knowsIds", { faults: half, forMs: 2_000 })).toMatchObject({
-        ...{ word: "placed", booked: 1 },
+        word: "placed",
+        booked: 1,
       });
     }
   });
@@ -198,23 +201,28 @@ describe("the orders of a batch, at a broker over a network", () => {
     const busy = { busy: 0.5, retryAfterMs: 5 };
     for (let count = 0; count < 5; count += 1) {
       expect(await send("knowsNone", { faults: busy, forMs: 2_000 })).toMatchObject({
-        ...{ word: "placed", booked: 1 },
+        word: "placed",
+        booked: 1,
       });
     }
   });
 
   test("are sent once where the broker would open them twice, and are asked about (P2)", async () => {
     expect(await send("knowsNone", { faults: { resetAfter: 1 } })).toMatchObject({
-      ...{ word: "placed", booked: 1 },
+      word: "placed",
+      booked: 1,
     });
     expect(await send("knowsNone", { faults: { resetBefore: 1 } })).toMatchObject({
-      ...{ word: "TOO_LATE", booked: 0 },
+      word: "TOO_LATE",
+      booked: 0,
     });
   });
 
   test("that may have been sent are only asked about there", async () => {
     expect(await send("knowsNone", { state: "maybe-sent" })).toMatchObject({
-      ...{ word: "TOO_LATE", booked: 0, sentAtMs: null },
+      word: "TOO_LATE",
+      booked: 0,
+      sentAtMs: null,
     });
     expect(await send("knowsIds", { state: "maybe-sent" })).toMatchObject({ word: "placed" });
   });
@@ -238,7 +246,9 @@ describe("copies of several followers, at a broker that knows ids for good", () 
   let broker: FakeBroker;
   beforeAll(async () => {
     broker = await startFakeBroker({
-      ...{ deduplicates: "account", lookUp: "authoritative", validUntil: "enforced" },
+      deduplicates: "account",
+      lookUp: "authoritative",
+      validUntil: "enforced",
     });
     await broker.deposit(
       ["ann", "bob", "carl", ...CROWD].map((name) => memberOf(name).account),
@@ -263,7 +273,10 @@ describe("copies of several followers, at a broker that knows ids for good", () 
       const { subscription, account } = memberOf(name);
       const stakeCents = 100;
       return {
-        ...{ clientOrderId: clientOrderId(id, subscription), subscription, account, stakeCents },
+        clientOrderId: clientOrderId(id, subscription),
+        subscription,
+        account,
+        stakeCents,
       };
     });
     const sent: OrderBatch = { ...batch, validUntilMs: Date.now() + forMs, orders };

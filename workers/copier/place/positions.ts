@@ -39,9 +39,13 @@ export function positionsOf(
     how: Partial<Position> = {},
   ): void => {
     positions.set(subscription, {
-      ...{ clientOrderId: clientOrderId(of.id, subscription), subscription, account },
+      clientOrderId: clientOrderId(of.id, subscription),
+      subscription,
+      account,
       follower: followers.get(subscription),
-      ...{ stakeCents: 0, symbol: of.symbol, isNever: false },
+      stakeCents: 0,
+      symbol: of.symbol,
+      isNever: false,
       ...how,
     });
   };

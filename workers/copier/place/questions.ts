@@ -3,13 +3,12 @@
  * put to the broker until it says what became of them; nothing is ever sent
  * again. One that it cannot answer yet makes room for those behind it.
  */
-import { answer } from "../stored/outcomes.ts";
+import { answer, countCopies } from "../stored/outcomes.ts";
 import { parseStoredJob, readCopies, STORED_JOB_FIELDS } from "../stored/intents.ts";
 import { parseJob } from "../../../redis/job.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import type { Verdict } from "../../runtime/consume.ts";
 import type { Entry } from "../../runtime/entries.ts";
-import { crashPoint } from "../../runtime/crash-point.ts";
 import { run } from "../../runtime/redis.ts";
 import { batchCopies } from "./batches.ts";
 import type { FanOut } from "./fan-out.ts";
@@ -36,18 +35,17 @@ export async function answerQuestion(parts: FanOut, entry: Entry): Promise<Verdi
   const asking = batchCopies(job, copies).map((batch) => ask(broker, batch, clock));
   if (!(await Promise.all(asking)).includes(true)) return "later";
   if (copies.some(({ outcome }) => !outcome)) await clock.sleep(PAUSE_MS);
-  crashPoint("before-question");
   await run(redis, answer, {
     partition,
     job,
     entry: entry.id,
     decidedAtMs: stored.intents.decidedAtMs,
     copies,
+    counts: countCopies(copies),
     sentAtMs: null,
     answeredAtMs: clock.nowMs(),
     ordersPerAccount: broker.capabilities.ordersPerAccount,
     unknown,
   });
-  crashPoint("after-question");
   return "acked";
 }

@@ -50,7 +50,14 @@ async function run(context: RoleContext<v.InferOutput<typeof PlaceEnv>>): Promis
 
   const loops = partitions.all().flatMap((partition) => {
     const parts: FanOut = {
-      ...{ redis, roster, halts, layers, broker, allowance, partition, clock },
+      redis,
+      roster,
+      halts,
+      layers,
+      broker,
+      allowance,
+      partition,
+      clock,
       onReported,
       onStale: () => {
         stale.inc();

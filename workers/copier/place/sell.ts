@@ -146,7 +146,9 @@ function batchOf({ close, shard }: CloseJob, positions: readonly Position[]): Cl
     symbol: positions[0]?.symbol ?? "",
     shard,
     orders: positions.map(({ clientOrderId, account, stakeCents }) => ({
-      ...{ clientOrderId, account, stakeCents },
+      clientOrderId,
+      account,
+      stakeCents,
     })),
   };
 }

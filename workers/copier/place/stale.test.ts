@@ -62,19 +62,22 @@ beforeAll(async () => {
     close() {},
   };
   const parts = {
-    ...{ redis, broker: desk.broker, partition: 0, clock: SYSTEM_CLOCK },
-    ...{
-      roster: new RosterCache(redis),
-      halts: new HaltCache(redis),
-      layers: new LayerCache(redis),
-    },
+    redis,
+    broker: desk.broker,
+    partition: 0,
+    clock: SYSTEM_CLOCK,
+    roster: new RosterCache(redis),
+    halts: new HaltCache(redis),
+    layers: new LayerCache(redis),
     onStale() {
       stales += 1;
     },
   };
   loops = runLoops(parts, {
     connect: () => connectRedis(desk.redisUrl),
-    ...{ consumer: "one", reclaimIdleMs: 60_000, stop: stop.signal },
+    consumer: "one",
+    reclaimIdleMs: 6e4,
+    stop: stop.signal,
   });
   await untilOldEnough();
 }, 30_000);

@@ -95,7 +95,7 @@ beforeEach(async () => {
   for (const name of ["broker", "dispatch", "recorder"]) await start(name);
 });
 afterAll(async () => {
-  for (const name of [...roles.keys()]) await halt(name);
+  for (const name of roles.keys()) await halt(name);
   copier.stop();
   await records.close();
   await desk.stop();
@@ -387,7 +387,11 @@ describe("jobs and outcomes", () => {
       signal: id,
       broker: "desk",
       shard: 0,
-      ...{ acceptedAtMs: 0, dispatchedAtMs: 0, decidedAtMs: 0, sentAtMs: 0, answeredAtMs: null },
+      acceptedAtMs: 0,
+      dispatchedAtMs: 0,
+      decidedAtMs: 0,
+      sentAtMs: 0,
+      answeredAtMs: null,
       copies: [[subscription, account, { kind: "unknown", stakeCents: 100 }]],
     };
     const { events } = new RegionKeys(PARTITIONS.ofAccount(account));
@@ -469,7 +473,10 @@ describe("acceptances", () => {
       settlements: [
         {
           clientOrderId: clientOrderId(lost, followerOf(1).id),
-          ...{ kind: "lost", returnCents: 0, closePriceMicros: 1, settledAtMs: Date.now() },
+          kind: "lost",
+          returnCents: 0,
+          closePriceMicros: 1,
+          settledAtMs: Date.now(),
         },
       ],
     };

@@ -143,7 +143,10 @@ test("a close of several orders of a follower is an order for each, and joins no
   const closed = { kind: "closed", stakeCents: 500, returnCents: 700 } as const;
   const price = { closePriceMicros: 1_084_300, closedAtMs: 2_000 };
   const closures = (of: typeof id, outcome: CloseOutcome): ClosuresEvent => ({
-    ...{ ...times, kind: "closures", signal: close, of },
+    ...times,
+    kind: "closures",
+    signal: close,
+    of,
     copies: [[subscription(1), asId<AccountId>("acct-1"), outcome]],
   });
   await add(packClosures(closures(id, { kind: "unknown", stakeCents: 500 })));

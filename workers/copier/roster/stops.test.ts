@@ -69,8 +69,15 @@ describe.each(await recordsDrivers())("stops recorded in $name", ({ open }) => {
       version: __,
       ...stop
     } = (await records.stops.get(scope)) ?? {
-      ...{ _id: "", follower: "", version: 0 },
-      ...{ state: "open", atMs: 0, liftedAtMs: 0, by: "", owner: "", why: "" },
+      _id: "",
+      follower: "",
+      version: 0,
+      state: "open",
+      atMs: 0,
+      liftedAtMs: 0,
+      by: "",
+      owner: "",
+      why: "",
     };
     return _id === "" ? undefined : stop;
   }

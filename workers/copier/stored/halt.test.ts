@@ -109,7 +109,11 @@ describe("a stop says", () => {
     const beforeMs = await redis.nowMs();
     const { stop } = await set("halt", "channel:demo", { by: "alice", why: "the feed\nis wrong" });
     expect(stop).toEqual({
-      ...{ state: "halt", by: "alice", why: "the feed\nis wrong", owner: "*", liftedAtMs: 0 },
+      state: "halt",
+      by: "alice",
+      why: "the feed\nis wrong",
+      owner: "*",
+      liftedAtMs: 0,
       atMs: expect.any(Number),
     });
     expect(stop!.atMs).toBeGreaterThanOrEqual(beforeMs);
@@ -143,7 +147,9 @@ describe("who may lift", () => {
   test("is who set it, or an administrator", async () => {
     await set("halt", "channel:demo", alice);
     expect(await set("lift", "channel:demo", bob)).toMatchObject({
-      ...{ changed: false, state: "halt", isForeign: true },
+      changed: false,
+      state: "halt",
+      isForeign: true,
     });
     expect(await set("lift", "channel:demo", alice)).toMatchObject({ changed: true });
     await set("drain", "channel:demo", alice);
@@ -162,7 +168,12 @@ describe("who may lift", () => {
 
 describe("a recorded stop that is brought back", () => {
   const recorded = (changes: Partial<Stop> = {}): Stop => ({
-    ...{ state: "halt", atMs: 5_000, liftedAtMs: 0, by: "alice", owner: "*", why: "a reason" },
+    state: "halt",
+    atMs: 5e3,
+    liftedAtMs: 0,
+    by: "alice",
+    owner: "*",
+    why: "a reason",
     ...changes,
   });
   const hold = (changes: Partial<Stop> = {}) =>

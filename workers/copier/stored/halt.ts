@@ -23,7 +23,7 @@ import {
   type StopState,
 } from "../../../domain/copier/stop.ts";
 import { haltNotesKey } from "../../../redis/keys.ts";
-import { asInteger, asList, asText, LUA_NOW, type Script } from "../../../redis/script.ts";
+import { asInteger, asList, asText, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 export type { Scope as HaltScope } from "../../../domain/copier/scope.ts";
 export type {
@@ -121,6 +121,11 @@ local function write_note(key, scope, state, at, lifted, author)
 end
 `;
 
+const HALT_KEYS = {
+  halts: ({ key }: { readonly key: string }) => key,
+  notes: ({ key }: { readonly key: string }) => haltNotesKey(key),
+};
+
 export interface SetHaltArgs extends Partial<StopAuthor> {
   /** `halts` of a home or a region partition. */
   readonly key: string;
@@ -143,12 +148,11 @@ export interface SetHaltReply {
 const lua = `
 ${LUA_NOW}
 ${LUA_NOTE}
-local scope, action, owner, author = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local known = redis.call('HGET', KEYS[1], scope) or ''
-local note = note_of(KEYS[2], scope)
+local known = redis.call('HGET', halts, scope) or ''
+local note = note_of(notes, scope)
 if note.state ~= (known == '' and 'open' or known) then note.owner = '${ADMINISTRATORS}' end
 local function now_stands(changed, is_foreign)
-  return {changed, redis.call('HGET', KEYS[1], scope) or '', redis.call('HGET', KEYS[2], scope) or '', is_foreign}
+  return {changed, redis.call('HGET', halts, scope) or '', redis.call('HGET', notes, scope) or '', is_foreign}
 end
 local wanted = action
 if action == 'lift' then wanted = ''
@@ -157,25 +161,25 @@ if wanted == known then return now_stands(0, 0) end
 if wanted == '' and owner ~= '${ADMINISTRATORS}' and owner ~= note.owner then return now_stands(0, 1) end
 -- Whoever makes another's drain a halt does not thereby get to lift it.
 if known ~= '' and wanted ~= '' and owner ~= '${ADMINISTRATORS}' then owner = note.owner end
-if wanted == '' then redis.call('HDEL', KEYS[1], scope) else redis.call('HSET', KEYS[1], scope, wanted) end
-raise_version(KEYS[1])
-local at = math.max(tonumber(ARGV[5]) or now_ms(), note.at + 1)
-write_note(KEYS[2], scope, wanted == '' and 'open' or wanted, at, wanted == '' and at or note.lifted, owner .. ' ' .. author)
+if wanted == '' then redis.call('HDEL', halts, scope) else redis.call('HSET', halts, scope, wanted) end
+raise_version(halts)
+local at = math.max(tonumber(at_ms) or now_ms(), note.at + 1)
+write_note(notes, scope, wanted == '' and 'open' or wanted, at, wanted == '' and at or note.lifted, owner .. ' ' .. author)
 return now_stands(1, 0)
 `;
 
 /** Halts, drains or lifts in one partition; a repetition changes nothing. */
-export const setHalt: Script<SetHaltArgs, SetHaltReply> = {
+export const setHalt = defineScript<SetHaltArgs, SetHaltReply>({
   name: "set-halt",
   lua,
-  keys: ({ key }) => [key, haltNotesKey(key)],
-  args: ({ scope, action, owner = ADMINISTRATORS, by = OPERATOR, why = "", atMs }) => [
-    scope,
-    action,
-    owner,
-    `${by} ${why}`,
-    String(atMs ?? ""),
-  ],
+  keys: HALT_KEYS,
+  args: {
+    scope: ({ scope }) => scope,
+    action: ({ action }) => action,
+    owner: ({ owner = ADMINISTRATORS }) => owner,
+    author: ({ by = OPERATOR, why = "" }) => `${by} ${why}`,
+    at_ms: ({ atMs = "" }) => atMs,
+  },
   reply(raw, { scope }) {
     const [changed, ...rest] = asList(raw);
     const [state = "", note = "", isForeign] = rest.map(asText);
@@ -187,20 +191,19 @@ export const setHalt: Script<SetHaltArgs, SetHaltReply> = {
       isForeign: isForeign === "1",
     };
   },
-};
+});
 
 /**
  * The time of the Redis that holds `key`, epoch milliseconds. A change has one
  * time in all partitions, so that their clocks need not agree on which of a stop
  * and its lift was first.
  */
-export const readTime: Script<{ readonly key: string }, number> = {
+export const readTime = defineScript<{ readonly key: string }, number>({
   name: "read-time",
   lua: `${LUA_NOW}return string.format('%d', now_ms())`,
-  keys: ({ key }) => [key],
-  args: () => [],
+  keys: { halts: HALT_KEYS.halts },
   reply: asInteger,
-};
+});
 
 export interface HoldStopArgs {
   readonly key: string;
@@ -212,14 +215,14 @@ export interface HoldStopArgs {
 const holdLua = `
 ${LUA_NOW}
 ${LUA_NOTE}
-local scope, wanted, at, author = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local known = redis.call('HGET', KEYS[1], scope) or ''
+local at = tonumber(at_ms)
+local known = redis.call('HGET', halts, scope) or ''
 if known == 'halt' or known == wanted then return 0 end
-local note = note_of(KEYS[2], scope)
+local note = note_of(notes, scope)
 if note.lifted > at then return 0 end
-redis.call('HSET', KEYS[1], scope, wanted)
-raise_version(KEYS[1])
-write_note(KEYS[2], scope, wanted, at, note.lifted, author)
+redis.call('HSET', halts, scope, wanted)
+raise_version(halts)
+write_note(notes, scope, wanted, at, note.lifted, author)
 return 1
 `;
 
@@ -227,15 +230,15 @@ return 1
  * Brings a recorded stop to one partition where a looser state stands that
  * nobody lifted it to. It never loosens one. Replies whether it changed anything.
  */
-export const holdStop: Script<HoldStopArgs, boolean> = {
+export const holdStop = defineScript<HoldStopArgs, boolean>({
   name: "hold-stop",
   lua: holdLua,
-  keys: ({ key }) => [key, haltNotesKey(key)],
-  args: ({ scope, stop: { state, atMs, owner, by, why } }) => [
-    scope,
-    state,
-    String(atMs),
-    `${owner} ${by} ${why}`,
-  ],
+  keys: HALT_KEYS,
+  args: {
+    scope: ({ scope }) => scope,
+    wanted: ({ stop }) => stop.state,
+    at_ms: ({ stop }) => stop.atMs,
+    author: ({ stop: { owner, by, why } }) => `${owner} ${by} ${why}`,
+  },
   reply: (raw) => asInteger(raw) === 1,
-};
+});

@@ -20,8 +20,8 @@ import { parseHalts, type Halts } from "./halt.ts";
 import { layerFields, parseLayers, type Layers } from "./layers.ts";
 import { placesArg, TAKE_PLACES_LUA } from "./places.ts";
 import { CLOCK_SKEW_MS, LUA_RUN_SINCE } from "./run.ts";
-import { asInteger, asList, asText, LUA_NOW, type Script } from "../../../redis/script.ts";
-import { parseOvertaken, reservationsArg, RESERVE_LUA, usageKeys } from "./caps.ts";
+import { asInteger, asList, asText, defineScript, LUA_NOW } from "../../../redis/script.ts";
+import { parseOvertaken, reservationsArg, RESERVE_LUA, USAGE_KEYS } from "./caps.ts";
 
 /** What was decided for each copy that a job counts. */
 export interface Decided {
@@ -119,15 +119,26 @@ export interface AbandonArgs {
 
 export type AbandonReply = Extract<IntendReply, { kind: "new" | "known" | "over" | "older" }>;
 
+interface OfJob {
+  readonly partition: number;
+  readonly job: Job;
+}
+
+const JOB_KEYS = {
+  job: ({ partition, job: { signal, broker, shard } }: OfJob) =>
+    new RegionKeys(partition).job(signal.id, broker, shard),
+  run: ({ partition }: OfJob) => new RegionKeys(partition).run,
+};
+
 const abandonLua = `
 ${LUA_NOW}
 ${LUA_RUN_SINCE}
-local intents, outcomes = unpack(redis.call('HMGET', KEYS[1], 'intents', 'outcomes'))
+local intents, outcomes = unpack(redis.call('HMGET', job, 'intents', 'outcomes'))
 if outcomes then return {'over'} end
 if intents then return {'known', intents} end
-local is_older = tonumber(ARGV[3]) - ${CLOCK_SKEW_MS} <= run_since(KEYS[2])
-redis.call('HSET', KEYS[1], 'intents', is_older and ARGV[4] or ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+local is_older = tonumber(accepted_at) - ${CLOCK_SKEW_MS} <= run_since(run)
+redis.call('HSET', job, 'intents', is_older and asked or skipped)
+redis.call('PEXPIRE', job, kept_ms)
 return {is_older and 'older' or 'new'}
 `;
 
@@ -136,25 +147,22 @@ return {is_older and 'older' or 'new'}
  * of it for the first time. Replies `known` where one
  * may have been sent already, and `older` where that may have been forgotten.
  */
-export const abandon: Script<AbandonArgs, AbandonReply> = {
+export const abandon = defineScript<AbandonArgs, AbandonReply>({
   name: "abandon",
   lua: abandonLua,
-  keys: ({ partition, job: { signal, broker, shard } }) => {
-    const region = new RegionKeys(partition);
-    return [region.job(signal.id, broker, shard), region.run];
+  keys: JOB_KEYS,
+  args: {
+    skipped: ({ skipped }) => JSON.stringify(packIntents(skipped)),
+    asked: ({ asked }) => JSON.stringify(packIntents(asked)),
+    accepted_at: ({ job }) => job.signal.acceptedAtMs,
+    kept_ms: ({ job }) => keptMs(job.signal),
   },
-  args: ({ job: { signal }, skipped, asked }) => [
-    JSON.stringify(packIntents(skipped)),
-    String(keptMs(signal)),
-    String(signal.acceptedAtMs),
-    JSON.stringify(packIntents(asked)),
-  ],
   reply(raw) {
     const [kind, more] = asList(raw);
     if (kind === "known") return { kind, intents: JSON.parse(asText(more)) as Intents };
     return { kind: kind as Exclude<AbandonReply["kind"], "known"> };
   },
-};
+});
 
 export interface IntendArgs {
   readonly partition: number;
@@ -217,84 +225,73 @@ ${RESERVE_LUA}
 ${TAKE_PLACES_LUA}
 ${LUA_NOW}
 ${LUA_RUN_SINCE}
-local intents, outcomes = unpack(redis.call('HMGET', KEYS[1], 'intents', 'outcomes'))
+local known, outcomes = unpack(redis.call('HMGET', job, 'intents', 'outcomes'))
 if outcomes then return {'over'} end
-if intents then return {'known', intents} end
-local stales = tonumber(ARGV[12])
-local shard_version = redis.call('HGET', KEYS[2], 'version:' .. ARGV[1]) or '0'
-local layers = redis.call('HMGET', KEYS[7], unpack(ARGV, 14))
+if known then return {'known', known} end
+local times_stale = tonumber(stales)
+local version_now = redis.call('HGET', roster, 'version:' .. shard) or '0'
+local layers_now = redis.call('HMGET', layers, unpack(ARGV, rest))
 local function is_stale()
-  if stales < ${STALE_AT_MOST} then
-    for i = 1, #layers do layers[i] = layers[i] or '' end
-    return shard_version ~= ARGV[2]
-      or (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[4]
-      or table.concat(layers, '\\n') ~= ARGV[8]
+  if times_stale < ${STALE_AT_MOST} then
+    for i = 1, #layers_now do layers_now[i] = layers_now[i] or '' end
+    return version_now ~= shard_version
+      or (redis.call('HGET', halts, 'version') or '0') ~= halts_version
+      or table.concat(layers_now, '\\n') ~= layers_version
   end
-  if ARGV[13] == '[]' then return false end
-  local unstopped = cjson.decode(ARGV[13])
-  local states = redis.call('HMGET', KEYS[3], unpack(unstopped))
-  for i = 1, #unstopped do if states[i] then return true end end
+  if unstopped == '[]' then return false end
+  local scopes = cjson.decode(unstopped)
+  local states = redis.call('HMGET', halts, unpack(scopes))
+  for i = 1, #scopes do if states[i] then return true end end
   return false
 end
 if is_stale() then
-  if stales + 1 < ${STALE_AT_MOST} then return {'stale'} end
-  return {'stale', shard_version, redis.call('HGETALL', KEYS[9]), redis.call('HGETALL', KEYS[3]), layers}
+  if times_stale + 1 < ${STALE_AT_MOST} then return {'stale'} end
+  return {'stale', version_now, redis.call('HGETALL', rows), redis.call('HGETALL', halts), layers_now}
 end
-if ARGV[7] == '0' and tonumber(ARGV[6]) - ${CLOCK_SKEW_MS} <= run_since(KEYS[6]) then return {'older'} end
-local wanted = wanted_of(ARGV[5])
-local moved = overtaken(KEYS[4], wanted)
+if older == '0' and tonumber(accepted_at) - ${CLOCK_SKEW_MS} <= run_since(run) then return {'older'} end
+local wanted = wanted_of(reservations)
+local moved = overtaken(usage, wanted)
 if #moved > 0 then return {'overtaken', moved} end
-local without, places = at_capacity(KEYS[8], tonumber(ARGV[10]), ARGV[9], now_ms())
+local without, taken = at_capacity(places, tonumber(most_unanswered), orders, now_ms())
 if #without > 0 then return {'at-capacity', without} end
-reserve(KEYS[4], KEYS[5], wanted)
-if #places > 0 then redis.call('HSET', KEYS[8], unpack(places)) end
-redis.call('HSET', KEYS[1], 'intents', ARGV[3])
-redis.call('PEXPIRE', KEYS[1], ARGV[11])
+reserve(usage, reserved, wanted)
+if #taken > 0 then redis.call('HSET', places, unpack(taken)) end
+redis.call('HSET', job, 'intents', intents)
+redis.call('PEXPIRE', job, kept_ms)
 return {'new'}
 `;
 
-export const intend: Script<IntendArgs, IntendReply> = {
+export const intend = defineScript<IntendArgs, IntendReply>({
   name: "intend",
   lua: intendLua,
-  keys: ({ partition, job: { signal, broker, shard } }) => {
-    const region = new RegionKeys(partition);
-    return [
-      region.job(signal.id, broker, shard),
-      region.rosterHead(signal.channel, broker),
-      region.halts,
-      ...usageKeys(partition, broker),
-      region.run,
-      region.layers,
-      region.places(broker),
-      region.rosterShard(signal.channel, broker, shard),
-    ];
+  keys: {
+    ...JOB_KEYS,
+    roster: ({ partition, job: { signal, broker } }) =>
+      new RegionKeys(partition).rosterHead(signal.channel, broker),
+    rows: ({ partition, job: { signal, broker, shard } }) =>
+      new RegionKeys(partition).rosterShard(signal.channel, broker, shard),
+    halts: ({ partition }) => new RegionKeys(partition).halts,
+    layers: ({ partition }) => new RegionKeys(partition).layers,
+    usage: ({ partition, job: { broker } }) => USAGE_KEYS.usage({ partition, broker }),
+    reserved: ({ partition, job: { broker } }) => USAGE_KEYS.reserved({ partition, broker }),
+    places: ({ partition, job }) => new RegionKeys(partition).places(job.broker),
   },
-  args: ({
-    job: { shard, signal },
-    shardVersion,
-    haltsVersion,
-    layersVersion,
-    decided,
-    ordersPerAccount,
-    older = false,
-    stales = 0,
-    unstopped = [],
-  }) => [
-    String(shard),
-    String(shardVersion),
-    JSON.stringify(packIntents(decided)),
-    haltsVersion,
-    reservationsArg(decided.copies),
-    String(signal.acceptedAtMs),
-    older ? "1" : "0",
-    layersVersion,
-    placesArg(decided.copies, ordersPerAccount),
-    String(ordersPerAccount ?? 0),
-    String(keptMs(signal)),
-    String(stales),
-    JSON.stringify(unstopped),
-    ...layerFields(signal),
-  ],
+  args: {
+    shard: ({ job }) => job.shard,
+    shard_version: ({ shardVersion }) => shardVersion,
+    intents: ({ decided }) => JSON.stringify(packIntents(decided)),
+    halts_version: ({ haltsVersion }) => haltsVersion,
+    reservations: ({ decided }) => reservationsArg(decided.copies),
+    accepted_at: ({ job }) => job.signal.acceptedAtMs,
+    older: ({ older = false }) => (older ? 1 : 0),
+    layers_version: ({ layersVersion }) => layersVersion,
+    orders: ({ decided, ordersPerAccount }) => placesArg(decided.copies, ordersPerAccount),
+    most_unanswered: ({ ordersPerAccount = 0 }) => ordersPerAccount,
+    kept_ms: ({ job }) => keptMs(job.signal),
+    stales: ({ stales = 0 }) => stales,
+    unstopped: ({ unstopped = [] }) => JSON.stringify(unstopped),
+  },
+  rest: ({ job }) => layerFields(job.signal),
   reply(raw) {
     const [kind, more, ...rest] = asList(raw);
     if (kind === "stale")
@@ -308,7 +305,7 @@ export const intend: Script<IntendArgs, IntendReply> = {
       kind: kind as Exclude<IntendReply["kind"], "stale" | "known" | "overtaken" | "at-capacity">,
     };
   },
-};
+});
 
 function parseNow(shardVersion: unknown, [rows, halts, layers]: readonly unknown[]): StandingNow {
   const flat = asList(halts).map(asText);

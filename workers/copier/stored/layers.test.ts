@@ -42,7 +42,10 @@ describe("what a scope says", () => {
     await set("provider:provider", 1, { plan: { reverse: true }, paused: false });
     await set("platform", 1, { plan: { maxStakeCents: 80 }, paused: true });
     expect((await layers()).upper).toEqual({
-      ...{ maxOpen: 1, maxStakeCents: 80, reverse: true, pausedBy: "platform" },
+      maxOpen: 1,
+      maxStakeCents: 80,
+      reverse: true,
+      pausedBy: "platform",
     });
   });
 

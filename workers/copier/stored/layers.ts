@@ -16,7 +16,7 @@ import {
 import type { SettingsScope } from "../../../domain/copier/setting.ts";
 import type { AcceptedSignal } from "../../../domain/copier/signal.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
-import { asInteger, asList, LUA_NOW, type Script } from "../../../redis/script.ts";
+import { asInteger, asList, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 /** What stands above every subscription of a channel. */
 export interface Layers {
@@ -71,29 +71,30 @@ export interface SetLayerArgs {
 // Workers of the release before compare the version of the whole hash.
 const lua = `
 ${LUA_NOW}
-local scope, wanted, settings = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local known = tonumber(string.match(redis.call('HGET', KEYS[1], scope) or '', '^(%d+),') or '0')
+local wanted = tonumber(version)
+local known = tonumber(string.match(redis.call('HGET', layers, scope) or '', '^(%d+),') or '0')
 if settings == '' then
   if known == 0 or known > wanted then return 0 end
-  redis.call('HDEL', KEYS[1], scope)
+  redis.call('HDEL', layers, scope)
 else
   if known >= wanted then return 0 end
-  redis.call('HSET', KEYS[1], scope, ARGV[2] .. ',' .. settings)
+  redis.call('HSET', layers, scope, version .. ',' .. settings)
 end
-local version = math.max(tonumber(redis.call('HGET', KEYS[1], 'version') or '0') + 1, now_ms())
-redis.call('HSET', KEYS[1], 'version', string.format('%d', version))
+local layers_version = math.max(tonumber(redis.call('HGET', layers, 'version') or '0') + 1, now_ms())
+redis.call('HSET', layers, 'version', string.format('%d', layers_version))
 return 1
 `;
 
 /** Sets what a scope says in one partition; replies whether that was news. */
-export const setLayer: Script<SetLayerArgs, boolean> = {
+export const setLayer = defineScript<SetLayerArgs, boolean>({
   name: "set-layer",
   lua,
-  keys: ({ partition }) => [new RegionKeys(partition).layers],
-  args: ({ scope, version, settings }) => [
-    scope,
-    String(version),
-    settings ? JSON.stringify({ plan: settings.plan, paused: settings.paused }) : "",
-  ],
+  keys: { layers: ({ partition }) => new RegionKeys(partition).layers },
+  args: {
+    scope: ({ scope }) => scope,
+    version: ({ version }) => version,
+    settings: ({ settings }) =>
+      settings ? JSON.stringify({ plan: settings.plan, paused: settings.paused }) : "",
+  },
   reply: (raw) => asInteger(raw) === 1,
-};
+});

@@ -11,7 +11,7 @@ import { acceptedOpen, jobOf } from "../../../tests/support/signals.ts";
 import { unpackOutcomes, type OutcomesEvent, type PackedOutcomes } from "./events.ts";
 import { makeCopy } from "../../../tests/support/copies.ts";
 import { packIntents, parseStoredJob, STORED_JOB_FIELDS } from "./intents.ts";
-import { answer, report } from "./outcomes.ts";
+import { answer, countCopies, report } from "./outcomes.ts";
 
 const REGION = new RegionKeys(0);
 const SIGNAL = acceptedOpen();
@@ -21,8 +21,11 @@ const QUESTIONS = REGION.questions("desk");
 const KEY = REGION.job(SIGNAL.id, "desk", 0);
 
 const PLACED: Outcome = {
-  ...{ kind: "placed", stakeCents: 100, openPriceMicros: 5 },
-  ...{ openedAtMs: 6, expiresAtMs: 7 },
+  kind: "placed",
+  stakeCents: 100,
+  openPriceMicros: 5,
+  openedAtMs: 6,
+  expiresAtMs: 7,
 };
 const REJECTED: Outcome = { kind: "rejected", stakeCents: 100, reason: "REFUSED" };
 const SKIPPED: Outcome = { kind: "skipped", reason: "PAUSED" };
@@ -66,8 +69,13 @@ function ended(copies: readonly Copy[], answeredAfterMs: number | null = 40) {
   const { acceptedAtMs } = SIGNAL;
   const answeredAtMs = answeredAfterMs === null ? null : acceptedAtMs + answeredAfterMs;
   return {
-    ...{ partition: 0, job: JOB, copies, decidedAtMs: acceptedAtMs + 2 },
-    ...{ sentAtMs: answeredAtMs, answeredAtMs },
+    partition: 0,
+    job: JOB,
+    copies,
+    counts: countCopies(copies),
+    decidedAtMs: acceptedAtMs + 2,
+    sentAtMs: answeredAtMs,
+    answeredAtMs,
   };
 }
 
@@ -181,15 +189,20 @@ describe("what stayed unknown", () => {
     const [ann, bob] = [
       makeCopy(SIGNAL.id, "ann", { state: "maybe-sent", outcome: PLACED }),
       makeCopy(SIGNAL.id, "bob", {
-        ...{ state: "ask-only", reason: "LEFT", terms: { symbol: "EURUSD" } },
-        ...{ isReserved: true, outcome: UNKNOWN },
+        state: "ask-only",
+        reason: "LEFT",
+        terms: { symbol: "EURUSD" },
+        isReserved: true,
+        outcome: UNKNOWN,
       }),
     ];
     await sendCopies([ann, bob]);
     const intents = packIntents({ decidedAtMs: SIGNAL.acceptedAtMs + 2, copies: [bob] });
     expect((await stored())?.intents).toEqual(intents);
     expect(intents.orders[0]?.[3]).toEqual({
-      ...{ symbol: "EURUSD", reserved: true, askOnly: "LEFT" },
+      symbol: "EURUSD",
+      reserved: true,
+      askOnly: "LEFT",
     });
   });
 

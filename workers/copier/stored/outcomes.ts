@@ -12,15 +12,17 @@ import { packOutcomes, type OutcomesEvent } from "./events.ts";
 import { packIntents, type Decided } from "./intents.ts";
 import { jobFields, type Job } from "../../../redis/job.ts";
 import { liveChannel, RegionKeys } from "../../../redis/keys.ts";
-import { asInteger, type Script } from "../../../redis/script.ts";
+import { asInteger, defineScript } from "../../../redis/script.ts";
 import { FREE_PLACES_LUA, freedOf } from "./places.ts";
-import { RELEASE_LUA, usageKeys } from "./caps.ts";
+import { RELEASE_LUA, USAGE_KEYS } from "./caps.ts";
 
 export interface ReportArgs extends Decided {
   readonly partition: number;
   readonly job: Job;
   /** The stream entry to acknowledge. */
   readonly entry: string;
+  /** Of `copies`, see `countCopies`. */
+  readonly counts: OutcomeCounts;
   /** Null where nothing was sent. */
   readonly sentAtMs: number | null;
   readonly answeredAtMs: number | null;
@@ -55,44 +57,52 @@ local function add_progress(key, live, placed, rejected, skipped, unknown, elaps
 end
 `;
 
-/** `write_outcomes(unknown)`: the event, its counts, and what its orders give back, of `outcomeKeys` and `outcomeArgs`. */
+/** `write_outcomes(unknown)`: the event, its counts, and what its orders give back, of `OUTCOME_KEYS` and `OUTCOME_ARGS`. */
 const WRITE_OUTCOMES_LUA = `
 ${PROGRESS_LUA}
 ${RELEASE_LUA}
 ${FREE_PLACES_LUA}
 local function write_outcomes(unknown)
-  redis.call('XADD', KEYS[2], '*', 'event', ARGV[2])
-  add_progress(KEYS[3], ARGV[3], ARGV[4], ARGV[5], ARGV[6], unknown, ARGV[7])
-  release_all(KEYS[5], KEYS[6], ARGV[8])
-  free_places(KEYS[7], ARGV[9])
+  redis.call('XADD', events, '*', 'event', event)
+  add_progress(progress, live, placed, rejected, skipped, unknown, elapsed)
+  release_all(usage, reserved, released)
+  free_places(places, freed)
 end
 `;
 
-function outcomeKeys(partition: number, { signal, broker, shard }: Job, stream: string): string[] {
-  const region = new RegionKeys(partition);
-  return [
-    region.job(signal.id, broker, shard),
-    region.events,
-    region.progress(signal.id),
-    stream,
-    ...usageKeys(partition, broker),
-    region.places(broker),
-  ];
-}
+const OUTCOME_KEYS = {
+  job: ({ partition, job: { signal, broker, shard } }: ReportArgs) =>
+    new RegionKeys(partition).job(signal.id, broker, shard),
+  events: ({ partition }: ReportArgs) => new RegionKeys(partition).events,
+  progress: ({ partition, job }: ReportArgs) => new RegionKeys(partition).progress(job.signal.id),
+  usage: ({ partition, job }: ReportArgs) => USAGE_KEYS.usage({ partition, broker: job.broker }),
+  reserved: ({ partition, job }: ReportArgs) =>
+    USAGE_KEYS.reserved({ partition, broker: job.broker }),
+  places: ({ partition, job }: ReportArgs) => new RegionKeys(partition).places(job.broker),
+};
 
-function outcomeArgs(
-  {
-    entry,
-    job: { signal, broker, shard, dispatchedAtMs },
-    copies,
-    decidedAtMs,
-    sentAtMs,
-    answeredAtMs,
-    ordersPerAccount,
-  }: ReportArgs,
-  { placed, rejected, skipped }: OutcomeCounts,
-): string[] {
-  const head = {
+const OUTCOME_ARGS = {
+  entry: ({ entry }: ReportArgs) => entry,
+  event: (args: ReportArgs) => JSON.stringify(packOutcomes(describeJob(args), args.copies)),
+  live: ({ job }: ReportArgs) => liveChannel(job.signal.id),
+  placed: ({ counts }: ReportArgs) => counts.placed,
+  rejected: ({ counts }: ReportArgs) => counts.rejected,
+  skipped: ({ counts }: ReportArgs) => counts.skipped,
+  elapsed: ({ job, answeredAtMs }: ReportArgs) =>
+    elapsedMs({ answeredAtMs, acceptedAtMs: job.signal.acceptedAtMs }),
+  released: ({ copies }: ReportArgs) => JSON.stringify(findReleased(copies)),
+  freed: ({ copies, ordersPerAccount }: ReportArgs) =>
+    ordersPerAccount === undefined ? "[]" : JSON.stringify(freedOf(copies)),
+};
+
+/** What of an event is not about single copies. */
+function describeJob({
+  job: { signal, broker, shard, dispatchedAtMs },
+  decidedAtMs,
+  sentAtMs,
+  answeredAtMs,
+}: ReportArgs) {
+  return {
     kind: "outcomes",
     signal: signal.id,
     broker,
@@ -103,34 +113,23 @@ function outcomeArgs(
     sentAtMs,
     answeredAtMs,
   } as const;
-  return [
-    entry,
-    JSON.stringify(packOutcomes(head, copies)),
-    liveChannel(signal.id),
-    String(placed),
-    String(rejected),
-    String(skipped),
-    elapsedMs(head),
-    JSON.stringify(releasedOf(copies)),
-    ordersPerAccount === undefined ? "[]" : JSON.stringify(freedOf(copies)),
-  ];
 }
 
 const reportLua = `
 ${WRITE_OUTCOMES_LUA}
-local unknown = tonumber(ARGV[10])
-local fresh = redis.call('HSETNX', KEYS[1], 'outcomes', 1)
+local unknown = tonumber(unknown_count)
+local fresh = redis.call('HSETNX', job, 'outcomes', 1)
 if fresh == 1 then
-  redis.call('PEXPIRE', KEYS[1], ARGV[13])
+  redis.call('PEXPIRE', job, kept_ms)
   write_outcomes(unknown)
   if unknown > 0 then
     -- A Redis that lost its tail may have lost the intents, and the question is asked by them.
-    redis.call('HSETNX', KEYS[1], 'intents', ARGV[12])
-    redis.call('HSET', KEYS[1], 'unknown', ARGV[11])
-    redis.call('XADD', KEYS[8], '*', unpack(ARGV, 14))
+    redis.call('HSETNX', job, 'intents', unknown_intents)
+    redis.call('HSET', job, 'unknown', unknown_copies)
+    redis.call('XADD', questions, '*', unpack(ARGV, rest))
   end
 end
-redis.call('XACK', KEYS[4], 'workers', ARGV[1])
+redis.call('XACK', jobs, 'workers', entry)
 return fresh
 `;
 
@@ -138,40 +137,40 @@ return fresh
  * Writes a job's outcomes and acknowledges it; what is unknown becomes a
  * question. Replies false where its outcomes were written already.
  */
-export const report: Script<ReportArgs, boolean> = {
+export const report = defineScript<ReportArgs, boolean>({
   name: "report",
   lua: reportLua,
-  keys: ({ partition, job }) => {
-    const region = new RegionKeys(partition);
-    const { broker } = job;
-    return [...outcomeKeys(partition, job, region.jobs(broker)), region.questions(broker)];
+  keys: {
+    ...OUTCOME_KEYS,
+    jobs: ({ partition, job }) => new RegionKeys(partition).jobs(job.broker),
+    questions: ({ partition, job }) => new RegionKeys(partition).questions(job.broker),
   },
-  args: (args) => {
-    const { job, decidedAtMs, copies } = args;
-    const counts = countCopies(copies);
-    const unknown = counts.unknown === 0 ? [] : copies.filter(isUnknown);
-    return [
-      ...outcomeArgs(args, counts),
-      String(counts.unknown),
-      JSON.stringify(unknown.map(({ subscription }) => subscription)),
-      JSON.stringify(packIntents({ decidedAtMs, copies: unknown })),
-      String(keptMs(job.signal)),
-      ...jobFields(job),
-    ];
+  args: {
+    ...OUTCOME_ARGS,
+    unknown_count: ({ counts }) => counts.unknown,
+    unknown_copies: ({ counts, copies }) =>
+      counts.unknown === 0
+        ? "[]"
+        : JSON.stringify(copies.filter(isUnknown).map(({ subscription }) => subscription)),
+    unknown_intents: ({ counts, decidedAtMs, copies }) =>
+      counts.unknown === 0
+        ? "[]"
+        : JSON.stringify(packIntents({ decidedAtMs, copies: copies.filter(isUnknown) })),
+    kept_ms: ({ job }) => keptMs(job.signal),
   },
+  rest: ({ job }) => jobFields(job),
   reply: (raw) => asInteger(raw) === 1,
-};
+});
 
 const answerLua = `
 ${WRITE_OUTCOMES_LUA}
-local before, after = ARGV[10], ARGV[11]
-redis.call('XACK', KEYS[4], 'workers', ARGV[1])
-if redis.call('HGET', KEYS[1], 'unknown') ~= before then return 0 end
+redis.call('XACK', questions, 'workers', entry)
+if redis.call('HGET', job, 'unknown') ~= before then return 0 end
 if after ~= before then
-  if after == '[]' then redis.call('HDEL', KEYS[1], 'unknown') else redis.call('HSET', KEYS[1], 'unknown', after) end
-  write_outcomes(-(tonumber(ARGV[4]) + tonumber(ARGV[5]) + tonumber(ARGV[6])))
+  if after == '[]' then redis.call('HDEL', job, 'unknown') else redis.call('HSET', job, 'unknown', after) end
+  write_outcomes(-(tonumber(placed) + tonumber(rejected) + tonumber(skipped)))
 end
-if after ~= '[]' then redis.call('XADD', KEYS[4], '*', unpack(ARGV, 12)) end
+if after ~= '[]' then redis.call('XADD', questions, '*', unpack(ARGV, rest)) end
 return 1
 `;
 
@@ -185,31 +184,33 @@ export interface AnswerArgs extends ReportArgs {
  * answer, and acknowledges the question; for the others it goes to the end of its
  * stream. Replies false where another has answered meanwhile.
  */
-export const answer: Script<AnswerArgs, boolean> = {
+export const answer = defineScript<AnswerArgs, boolean>({
   name: "answer",
   lua: answerLua,
-  keys: ({ partition, job }) =>
-    outcomeKeys(partition, job, new RegionKeys(partition).questions(job.broker)),
-  args: (args) => {
-    const { job, copies, unknown } = args;
-    const ended = copies.filter(({ outcome }) => outcome);
-    const answered = new Set(ended.map(({ subscription }) => subscription));
-    return [
-      ...outcomeArgs(args, countCopies(ended)),
-      JSON.stringify(unknown),
-      JSON.stringify(unknown.filter((each) => !answered.has(each))),
-      ...jobFields(job),
-    ];
+  keys: {
+    ...OUTCOME_KEYS,
+    questions: ({ partition, job }) => new RegionKeys(partition).questions(job.broker),
   },
+  args: {
+    ...OUTCOME_ARGS,
+    before: ({ unknown }) => JSON.stringify(unknown),
+    after({ unknown, copies }) {
+      const answered = new Set(
+        copies.flatMap(({ subscription, outcome }) => (outcome ? [subscription] : [])),
+      );
+      return JSON.stringify(unknown.filter((each) => !answered.has(each)));
+    },
+  },
+  rest: ({ job }) => jobFields(job),
   reply: (raw) => asInteger(raw) === 1,
-};
+});
 
 function isUnknown({ outcome }: Copy): boolean {
   return outcome?.kind === "unknown";
 }
 
 /** The orders that count in their follower's caps and were not opened, or not at their whole stake. */
-function releasedOf(copies: readonly Copy[]): Released[] {
+function findReleased(copies: readonly Copy[]): Released[] {
   const released: Released[] = [];
   for (const { clientOrderId, stakeCents, isReserved, outcome } of copies) {
     if (!isReserved || outcome === undefined || outcome.kind === "unknown") continue;

@@ -10,7 +10,7 @@ import { acceptedOpen, jobOf, signalIdOf } from "../../../tests/support/signals.
 import { NO_LAYERS } from "./layers.ts";
 import { makeCopy, makeSkippedCopy } from "../../../tests/support/copies.ts";
 import { intend } from "./intents.ts";
-import { answer, report } from "./outcomes.ts";
+import { answer, countCopies, report } from "./outcomes.ts";
 import { freedOf } from "./places.ts";
 
 const REGION = new RegionKeys(0);
@@ -37,13 +37,16 @@ interface Ordered {
   readonly isAskOnly?: boolean;
 }
 const order = (subscription: string, account: string, isAskOnly = false): Ordered => ({
-  ...{ subscription, account, isAskOnly },
+  subscription,
+  account,
+  isAskOnly,
 });
 
 const copiesOf = (index: number, orders: readonly Ordered[], outcome?: Outcome): Copy[] =>
   orders.map(({ subscription, account, isAskOnly }) =>
     makeCopy(signalIdOf(index), subscription, {
-      ...{ account: account as AccountId, outcome },
+      account: account as AccountId,
+      outcome,
       ...(isAskOnly ? { state: "ask-only", reason: "HALTED" } : {}),
     }),
   );
@@ -56,7 +59,11 @@ async function jobAt(index: number) {
 async function take(index: number, most: number | undefined, ...orders: Ordered[]) {
   const job = await jobAt(index);
   return await redis.run(intend, {
-    ...{ partition: 0, job, shardVersion: 1, haltsVersion: "0", layersVersion: NO_LAYERS },
+    partition: 0,
+    job,
+    shardVersion: 1,
+    haltsVersion: "0",
+    layersVersion: NO_LAYERS,
     decided: { decidedAtMs: 1, copies: copiesOf(index, orders) },
     ordersPerAccount: most,
   });
@@ -65,9 +72,17 @@ async function take(index: number, most: number | undefined, ...orders: Ordered[
 /** Writes how orders ended, as a worker does. */
 async function end(index: number, outcome: Outcome, ...orders: Ordered[]): Promise<void> {
   const job = await jobAt(index);
+  const copies = copiesOf(index, orders, outcome);
   const ended = {
-    ...{ partition: 0, job, entry: "1-1", copies: copiesOf(index, orders, outcome) },
-    ...{ decidedAtMs: 1, sentAtMs: 1, answeredAtMs: 1, ordersPerAccount: 1 },
+    partition: 0,
+    job,
+    entry: "1-1",
+    copies,
+    counts: countCopies(copies),
+    decidedAtMs: 1,
+    sentAtMs: 1,
+    answeredAtMs: 1,
+    ordersPerAccount: 1,
   };
   const isQuestion = await redis.send("HEXISTS", REGION.job(job.signal.id, "desk", 0), "unknown");
   const unknown = orders.map(({ subscription }) => subscription as SubscriptionId);

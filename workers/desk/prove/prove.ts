@@ -7,8 +7,8 @@
 import type { AccountId } from "../../../domain/ids.ts";
 import { eventsOf, raisedFrom } from "../stored/audit.ts";
 import type { PartitionMap } from "../../../redis/keys.ts";
-import { DeskKeys } from "../stored/keys.ts";
-import { asList, asText, type Script } from "../../../redis/script.ts";
+import { deskKeys } from "../stored/keys.ts";
+import { asList, asText, defineScript } from "../../../redis/script.ts";
 import { historyOf } from "../audit/history.ts";
 import { auditOf, isAfter, nextOf } from "../audit/merged.ts";
 import type { AuditStore } from "../audit/port.ts";
@@ -27,7 +27,7 @@ export interface Proof {
   readonly differences: readonly Difference[];
 }
 
-const ACCOUNTS_AT_ONCE = "500";
+const ACCOUNTS_AT_ONCE = 500;
 
 interface Marked {
   readonly cursor: string;
@@ -37,22 +37,19 @@ interface Marked {
 }
 
 /** A page of accounts with their balances, and where the audit stood, at one moment. */
-const balancesAt: Script<{ readonly partition: number; readonly cursor: string }, Marked> = {
+const balancesAt = defineScript<{ readonly partition: number; readonly cursor: string }, Marked>({
   name: "balances-at",
   lua: `
-local page = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
+local page = redis.call('HSCAN', balances, cursor, 'COUNT', ${ACCOUNTS_AT_ONCE})
 local mark = '0-0'
-if redis.call('EXISTS', KEYS[2]) == 1 then
-  local stream = redis.call('XINFO', 'STREAM', KEYS[2])
+if redis.call('EXISTS', audit) == 1 then
+  local stream = redis.call('XINFO', 'STREAM', audit)
   for i = 1, #stream, 2 do if stream[i] == 'last-generated-id' then mark = stream[i + 1] end end
 end
 return {page[1], mark, page[2]}
 `,
-  keys: ({ partition }) => {
-    const desk = new DeskKeys(partition);
-    return [desk.balances, desk.audit];
-  },
-  args: ({ cursor }) => [cursor, ACCOUNTS_AT_ONCE],
+  keys: deskKeys("balances", "audit"),
+  args: { cursor: ({ cursor }) => cursor },
   reply(raw) {
     const [cursor, mark, page] = asList(raw);
     const flat = asList(page).map(asText);
@@ -62,7 +59,7 @@ return {page[1], mark, page[2]}
     }
     return { cursor: asText(cursor), mark: asText(mark), balances };
   },
-};
+});
 
 export async function proveBooks(
   redis: Redis,

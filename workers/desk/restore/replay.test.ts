@@ -54,14 +54,17 @@ async function lines(...texts: string[]): Promise<void> {
 /** Something of everything that a desk does. */
 async function trade(): Promise<void> {
   await lines(
-    ...["[1] ADD,ann,1000.00", "[2] BUY,ann,ABC,100.00", "[3] COMMIT_BUY,ann"],
-    ...[
-      "[4] BUY,ann,XY,20.00",
-      "[5] SET_BUY_AMOUNT,ann,XY,30.00",
-      "[6] SET_BUY_TRIGGER,ann,XY,2.00",
-    ],
-    ...["[7] SET_SELL_AMOUNT,ann,ABC,50.00", "[8] SET_SELL_TRIGGER,ann,ABC,9.00"],
-    ...["[1] ADD,bob,10.00", "[2] QUOTE,bob,ABC", "[3] CANCEL_BUY,bob"],
+    "[1] ADD,ann,1000.00",
+    "[2] BUY,ann,ABC,100.00",
+    "[3] COMMIT_BUY,ann",
+    "[4] BUY,ann,XY,20.00",
+    "[5] SET_BUY_AMOUNT,ann,XY,30.00",
+    "[6] SET_BUY_TRIGGER,ann,XY,2.00",
+    "[7] SET_SELL_AMOUNT,ann,ABC,50.00",
+    "[8] SET_SELL_TRIGGER,ann,ABC,9.00",
+    "[1] ADD,bob,10.00",
+    "[2] QUOTE,bob,ABC",
+    "[3] CANCEL_BUY,bob",
   );
   await desk.deposit({ ann: 5, carl: 10_000 });
   await desk.quote(PRICE);

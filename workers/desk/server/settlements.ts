@@ -69,7 +69,10 @@ async function settlementsAfter(
       const from = `(${cursor[partition] ?? "0-0"}`;
       return (await redis.send("XRANGE", [
         new DeskKeys(partition).settlements,
-        ...[from, "+", "COUNT", String(ENTRIES)],
+        from,
+        "+",
+        "COUNT",
+        String(ENTRIES),
       ])) as [id: string, flat: string[]][];
     }),
   );

@@ -42,8 +42,14 @@ export function parsePosition(text: string): Position {
     .map(Number);
   const [buyTransaction = 0, sellCents = 0, sellPriceCents = 0, sellTransaction = 0] = rest;
   return {
-    ...{ shares, reservedShares, buyCents, buyPriceCents, buyTransaction },
-    ...{ sellCents, sellPriceCents, sellTransaction },
+    shares,
+    reservedShares,
+    buyCents,
+    buyPriceCents,
+    buyTransaction,
+    sellCents,
+    sellPriceCents,
+    sellTransaction,
   };
 }
 
