@@ -7,11 +7,12 @@
 import type { AcceptedClose, AcceptedOpen } from "../domain/copier/signal.ts";
 import { ANSWER_TTL_MS } from "./accept.ts";
 import type { CloseHead, OnlyCopies } from "./close-job.ts";
-import { LUA_IS_FULL, MAX_JOBS_WAITING, type EnqueueReply } from "./enqueue.ts";
+import { LUA_IS_FULL, MAX_JOBS_WAITING, parseEnqueued, type EnqueueReply } from "./enqueue.ts";
+import { LUA_REGION_FILLED_SINCE } from "./filled.ts";
 import { RegionKeys } from "./keys.ts";
 import type { StoredSignal } from "./progress.ts";
 import type { Route } from "./route.ts";
-import { asInteger, LUA_NOW, type Script } from "./script.ts";
+import { LUA_NOW, type Script } from "./script.ts";
 
 /** Jobs of one call. */
 const MAX_JOBS = 200;
@@ -30,7 +31,9 @@ export interface EnqueueCloseArgs {
 
 const lua = `
 ${LUA_NOW}
+${LUA_REGION_FILLED_SINCE}
 ${LUA_IS_FULL}
+if not filled_since(KEYS[3]) then return -2 end
 local close, broker, now, added = ARGV[1], ARGV[2], now_ms(), 0
 for i = 3, #ARGV, 6 do
   local of, name, shard, version, count, only = unpack(ARGV, i, i + 5)
@@ -52,7 +55,7 @@ export const enqueueClose: Script<EnqueueCloseArgs, EnqueueReply> = {
   lua,
   keys: ({ close, partition, broker }) => {
     const region = new RegionKeys(partition);
-    return [region.enqueued(close.id), region.closes(broker)];
+    return [region.enqueued(close.id), region.closes(broker), region.header];
   },
   args: ({ close, broker, jobs }) => [
     JSON.stringify(close),
@@ -62,10 +65,7 @@ export const enqueueClose: Script<EnqueueCloseArgs, EnqueueReply> = {
       only ? JSON.stringify(only) : "",
     ]),
   ],
-  reply(raw) {
-    const added = asInteger(raw);
-    return added < 0 ? { kind: "full" } : { kind: "enqueued", added };
-  },
+  reply: parseEnqueued,
 };
 
 export interface CloseDispatch {

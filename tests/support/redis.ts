@@ -3,7 +3,10 @@ import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RedisClient, type Subprocess } from "bun";
+import { PARTS } from "../../redis/filled.ts";
+import { formatKey } from "../../redis/keys.ts";
 import { CLOCK_SKEW_MS } from "../../workers/copier/stored/run.ts";
+import type { Redis } from "../../workers/runtime/redis.ts";
 import { freePort } from "./ports.ts";
 import { noting, notedBytes } from "./synced/build.ts";
 import { until } from "./wait.ts";
@@ -44,12 +47,23 @@ interface How {
   readonly durability?: "everysec" | "always";
   /** Needs `canNoteSyncs()`. */
   readonly noteSyncs?: boolean;
+  /** False for one that the records role is to fill, as it must every new one. */
+  readonly filled?: boolean;
+}
+
+/** What the records role says of a Redis that it has filled: here the test fills it itself. */
+export async function markFilled(redis: Pick<Redis, "send">, sinceMs = 1): Promise<void> {
+  for (let partition = 0; partition < 8; partition += 1) {
+    const marks = PARTS.flatMap((part) => [`${part}SinceMs`, String(sinceMs)]);
+    await redis.send("HSET", [formatKey(partition), ...marks]);
+  }
 }
 
 export async function startRedis({
   appendOnly = false,
   durability = "everysec",
   noteSyncs = false,
+  filled = true,
 }: How = {}): Promise<TestRedis> {
   const port = await freePort();
   const dir = mkdtempSync(join(tmpdir(), "fanfare-redis-"));
@@ -79,6 +93,11 @@ export async function startRedis({
   }
 
   await launch();
+  if (filled) {
+    const client = new RedisClient(`redis://127.0.0.1:${port}`);
+    await markFilled(client);
+    client.close();
+  }
   return {
     url: `redis://127.0.0.1:${port}`,
     port,

@@ -2,7 +2,7 @@
 import type { Script } from "../../redis/script.ts";
 import { connectRedis } from "../../workers/runtime/redis-client.ts";
 import { run, type Redis } from "../../workers/runtime/redis.ts";
-import { startRedis } from "./redis.ts";
+import { markFilled, startRedis } from "./redis.ts";
 
 export interface ScriptRedis {
   /** What a worker would hold. */
@@ -43,6 +43,7 @@ export async function startScriptRedis(): Promise<ScriptRedis> {
     },
     async clear() {
       await redis.send("FLUSHALL", []);
+      await markFilled(redis);
     },
     async stop() {
       redis.close();

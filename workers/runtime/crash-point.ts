@@ -43,6 +43,8 @@ export const CRASH_POINTS = {
   closing: ["before-close-send", "after-close-answer", "before-close-report", "after-close-report"],
   recorder: ["before-record", "between-records", "after-record"],
   records: ["before-project", "after-seat", "after-route", "before-mark", "after-mark"],
+  /** In the filling of an empty Redis. */
+  fill: ["before-fill", "before-filled"],
   quotes: ["before-fire", "after-fire"],
 } as const;
 export type CrashPoint = (typeof CRASH_POINTS)[keyof typeof CRASH_POINTS][number];

@@ -105,7 +105,7 @@ async function enqueueAll<Args>(
         run(region, script, dispatch.enqueue),
       );
       crashPoint("after-enqueue");
-      if (kind === "full") throw new Error("a job stream is full");
+      if (kind !== "enqueued") throw new Error("a region takes no jobs now");
     }),
   );
   // One region that is away keeps the signal listed, and keeps none of the others from their jobs.

@@ -35,7 +35,7 @@ export async function fanOut(parts: FanOut, entry: Entry): Promise<Verdict> {
   const job = parseJob(entry.fields);
   if (typeof job === "string") return { dead: job };
   const intended = await writeIntents(parts, job);
-  if (intended === "roster is behind") return "later";
+  if (intended === "later") return "later";
   if (intended !== undefined) {
     const { intents } = intended;
     const placement = await placeAll(parts, job, intended);
@@ -103,7 +103,7 @@ interface Intended extends Pick<History, "maybeSent"> {
 async function writeIntents(
   parts: FanOut,
   job: Job,
-): Promise<Intended | "roster is behind" | undefined> {
+): Promise<Intended | "later" | undefined> {
   const { redis, roster, partition, clock } = parts;
   let older: boolean = false;
   let overtaken: Facts | undefined;
@@ -123,7 +123,7 @@ async function writeIntents(
     // Until the deadline it may still be rebuilt; afterwards everyone who is known is told that it was too late.
     const waitsMs = unnamed > 0 ? REBUILT_WITHIN_MS : 0;
     if (shard.isBehind && clock.nowMs() <= job.signal.deadlineMs + waitsMs) {
-      return "roster is behind";
+      return "later";
     }
     const facts: Facts = overtaken
       ? { ...overtaken, nowMs: clock.nowMs() }
@@ -154,6 +154,7 @@ async function writeIntents(
     if (reply.kind === "new") return { intents, maybeSent: older, members };
     if (reply.kind === "known") return { intents: reply.intents, maybeSent: true, members };
     if (reply.kind === "over") return undefined;
+    if (reply.kind === "unfilled") return "later";
     older ||= reply.kind === "older";
     overtaken = overtakenBy(reply, facts);
   }

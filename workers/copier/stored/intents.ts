@@ -57,7 +57,7 @@ ${LUA_RUN_SINCE}
 local intents, outcomes = unpack(redis.call('HMGET', KEYS[1], 'intents', 'outcomes'))
 if outcomes then return {'over'} end
 if intents then return {'known', intents} end
-local is_older = tonumber(ARGV[3]) - ${CLOCK_SKEW_MS} <= run_since(KEYS[2])
+local is_older = tonumber(ARGV[3]) - ${CLOCK_SKEW_MS} <= run_since(KEYS[2], KEYS[3])
 redis.call('HSET', KEYS[1], 'intents', is_older and ARGV[4] or ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return {is_older and 'older' or 'new'}
@@ -73,7 +73,7 @@ export const abandon: Script<AbandonArgs, AbandonReply> = {
   lua: abandonLua,
   keys: ({ partition, job: { signal, broker, shard } }) => {
     const region = new RegionKeys(partition);
-    return [region.job(signal.id, broker, shard), region.run];
+    return [region.job(signal.id, broker, shard), region.run, region.header];
   },
   args: ({ job: { signal }, intents, asked }) => [
     JSON.stringify(intents),
@@ -119,6 +119,8 @@ export type IntendReply =
   | { readonly kind: "overtaken"; readonly usages: ReadonlyMap<SubscriptionId, string> }
   /** The accounts of these have as many orders unanswered as the broker takes. */
   | { readonly kind: "crowded"; readonly subscriptions: readonly SubscriptionId[] }
+  /** This Redis lost its data: its stops, settings and roster are not there yet. */
+  | { readonly kind: "unfilled" }
   /**
    * The signal is older than this Redis' run, so intents may have stood here
    * that were lost with the run before: to be decided as of the acceptance, and
@@ -134,10 +136,11 @@ ${LUA_RUN_SINCE}
 local intents, outcomes = unpack(redis.call('HMGET', KEYS[1], 'intents', 'outcomes'))
 if outcomes then return {'over'} end
 if intents then return {'known', intents} end
+if not filled_since(KEYS[9]) then return {'unfilled'} end
 if (redis.call('HGET', KEYS[2], 'version:' .. ARGV[1]) or '0') ~= ARGV[2] then return {'stale'} end
 if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[4] then return {'stale'} end
 if (redis.call('HGET', KEYS[7], 'version') or '0') ~= ARGV[8] then return {'stale'} end
-if ARGV[7] == '0' and tonumber(ARGV[6]) - ${CLOCK_SKEW_MS} <= run_since(KEYS[6]) then return {'older'} end
+if ARGV[7] == '0' and tonumber(ARGV[6]) - ${CLOCK_SKEW_MS} <= run_since(KEYS[6], KEYS[9]) then return {'older'} end
 local wanted = wanted_of(ARGV[5])
 local moved = overtaken(KEYS[4], wanted)
 if #moved > 0 then return {'overtaken', moved} end
@@ -163,6 +166,7 @@ export const intend: Script<IntendArgs, IntendReply> = {
       region.run,
       region.layers,
       region.places(broker),
+      region.header,
     ];
   },
   args: ({

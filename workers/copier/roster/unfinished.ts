@@ -1,0 +1,208 @@
+/**
+ * What was under way when a Redis lost its data, as far as the records know it.
+ * A signal whose copies do not all have a recorded outcome is dispatched again:
+ * its jobs, its intents or its outcomes may have been lost. Its orders may have
+ * been sent before, so workers only ask about them (`stored/run.ts`).
+ *
+ * To a home that lost its data the signals themselves are given back: those that
+ * are not finished, and those that may have something open, so that it can be
+ * closed. Routes are not recorded; they are the channel's routes at the version
+ * that stood at the acceptance.
+ */
+import type { ChannelId, SignalId } from "../../../domain/ids.ts";
+import { MAX_DURATION_SECONDS } from "../../../domain/products/binary.ts";
+import { openForMs, openUntilMs, type AcceptedSignal } from "../../../domain/copier/signal.ts";
+import { ANSWER_TTL_MS } from "../../../redis/accept.ts";
+import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
+import { routeField, type Route } from "../../../redis/route.ts";
+import { asInteger, LUA_NOW, type Script } from "../../../redis/script.ts";
+import type { Records, SignalRecord } from "../../records/port.ts";
+import { run } from "../../runtime/redis.ts";
+import { parseRosterShard, wasSeated, type RosterMember } from "../stored/roster.ts";
+import { readRoutes } from "./check.ts";
+import { readLastSignals, signalOf } from "./log.ts";
+import type { Targets } from "./projector.ts";
+
+/** Which of a Redis' parts are being filled. */
+export interface Emptied {
+  readonly home: boolean;
+  readonly regions: ReadonlySet<string>;
+}
+
+export interface RestoreSignalArgs {
+  readonly home: HomeKeys;
+  readonly signal: AcceptedSignal;
+  readonly followers: number;
+  /** Absent where the home has the signal. */
+  readonly routes: readonly Route[] | undefined;
+  readonly isUnfinished: boolean;
+}
+
+const lua = `
+${LUA_NOW}
+local id, unfinished, open_until, place = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3]), ARGV[4]
+local now, known = now_ms(), redis.call('EXISTS', KEYS[1]) == 1
+if not known and ARGV[5] ~= '' then
+  redis.call('HSET', KEYS[1], 'signal', ARGV[5], 'routes', ARGV[6], 'followers', ARGV[7])
+  redis.call('PEXPIRE', KEYS[1], string.format('%d', ${ANSWER_TTL_MS} + math.max(open_until - now, 0)))
+  if open_until > now then
+    redis.call('ZADD', KEYS[3], string.format('%d', open_until), place)
+    redis.call('PEXPIRE', KEYS[3], ${ANSWER_TTL_MS} + ${openForMs(MAX_DURATION_SECONDS)})
+    redis.call('SADD', KEYS[4], ARGV[8])
+  end
+  known = true
+end
+if not known or not unfinished then return 0 end
+return redis.call('ZADD', KEYS[2], 'NX', now, id)
+`;
+
+/** Gives a home a signal back, unless it has it, and lists it as undispatched where it is unfinished. Replies whether that was news. */
+export const restoreSignal: Script<RestoreSignalArgs, boolean> = {
+  name: "restore-signal",
+  lua,
+  keys: ({ home, signal: { id, channel } }) => [
+    home.signal(id),
+    home.undispatched,
+    home.open(channel),
+    home.opening,
+  ],
+  args: ({ signal, followers, routes, isUnfinished }) => [
+    signal.id,
+    isUnfinished ? "1" : "0",
+    String(signal.action === "close" ? 0 : openUntilMs(signal)),
+    `${signal.symbol ?? ""} ${signal.id} ${placesText(routes ?? [])}`,
+    routes ? JSON.stringify(signal) : "",
+    JSON.stringify(
+      (routes ?? []).flatMap((each) => [routeField(each), `${each.version},${each.count}`]),
+    ),
+    String(followers),
+    signal.channel,
+  ],
+  reply: (raw) => asInteger(raw) === 1,
+};
+
+/** How many copies are where, as the acceptance spells it (`HomeKeys.open`). */
+function placesText(routes: readonly Route[]): string {
+  const counts = new Map<string, number>();
+  for (const { region, broker, partition, count } of routes) {
+    const place = `${region}/${broker}/${partition}`;
+    counts.set(place, (counts.get(place) ?? 0) + count);
+  }
+  return [...counts].map(([place, count]) => `${place}=${count};`).join("");
+}
+
+/** Answers how many of the channel's signals are dispatched again. To be called once rosters and routes are filled. */
+export async function restoreUnfinished(
+  records: Records,
+  targets: Targets,
+  channel: ChannelId,
+  emptied: Emptied,
+): Promise<number> {
+  const home = new HomeKeys(targets.partitions.ofChannel(channel));
+  const nowMs = Date.now();
+  const found = await readLastSignals(records, channel);
+  const recent = found.filter(({ acceptedAtMs }) => acceptedAtMs > nowMs - ANSWER_TTL_MS);
+  const finished = await readFinished(records, recent);
+  // Those that the recorder has not recorded yet are known to the home alone.
+  const open = emptied.home ? [] : await readOpen(targets, home, channel);
+  let restored = 0;
+  for (const id of open.filter((each) => !recent.some(({ _id }) => _id === each))) {
+    restored += Number(
+      await targets.home.send("ZADD", [home.undispatched, "NX", String(nowMs), id]),
+    );
+  }
+  const unfinished = recent.filter(({ _id }) => !finished.has(_id));
+  const closed = new Set(unfinished.flatMap(({ closes }) => closes ?? []));
+  const signals = recent.filter(
+    (each) =>
+      !finished.has(each._id) ||
+      (emptied.home && (closed.has(each._id) || isOpen(each, nowMs))),
+  );
+  const rosters = emptied.home ? await readRosters(targets, channel, emptied) : undefined;
+  for (const record of signals) {
+    const signal = signalOf(record);
+    const isNews = await run(targets.home, restoreSignal, {
+      home,
+      signal,
+      followers: record.followers,
+      routes: rosters && routesAt(rosters, signal),
+      isUnfinished: !finished.has(record._id),
+    });
+    if (isNews) restored += 1;
+  }
+  return restored;
+}
+
+function isOpen(record: SignalRecord, nowMs: number): boolean {
+  const signal = signalOf(record);
+  return signal.action !== "close" && openUntilMs(signal) > nowMs;
+}
+
+const AT_ONCE = 100;
+
+/** Of these signals, those all of whose copies have an outcome that is known. */
+async function readFinished(
+  { orders }: Records,
+  signals: readonly SignalRecord[],
+): Promise<Set<string>> {
+  const finished = new Set<string>();
+  for (let start = 0; start < signals.length; start += AT_ONCE) {
+    const some = signals.slice(start, start + AT_ONCE);
+    const groups = await orders.group({
+      where: { signal: some.map(({ _id }) => _id) },
+      by: ["signal", "outcome"],
+    });
+    const known = new Map<unknown, number>();
+    for (const { key, count } of groups) {
+      const isKnown = key.outcome !== null && key.outcome !== "unknown";
+      if (isKnown) known.set(key.signal, (known.get(key.signal) ?? 0) + count);
+    }
+    for (const { _id, followers } of some) {
+      if ((known.get(_id) ?? 0) >= followers) finished.add(_id);
+    }
+  }
+  return finished;
+}
+
+async function readOpen(
+  { home: redis }: Targets,
+  home: HomeKeys,
+  channel: ChannelId,
+): Promise<SignalId[]> {
+  const members = (await redis.send("ZRANGE", [home.open(channel), "0", "-1"])) as string[];
+  return members.flatMap((member) => (member.split(" ")[1] as SignalId | undefined) ?? []);
+}
+
+interface RoutedShard {
+  readonly route: Route;
+  /** Undefined where its region was emptied as well: then the roster no longer says who was there when. */
+  readonly members: readonly RosterMember[] | undefined;
+}
+
+async function readRosters(
+  targets: Targets,
+  channel: ChannelId,
+  emptied: Emptied,
+): Promise<RoutedShard[]> {
+  const routes = await readRoutes(targets, channel);
+  return await Promise.all(
+    routes.map(async (route) => {
+      const { region, broker, partition, shard } = route;
+      const redis = targets.regions.get(region);
+      if (!redis || emptied.regions.has(region)) return { route, members: undefined };
+      const key = new RegionKeys(partition).rosterShard(channel, broker, shard);
+      const rows = (await redis.send("HGETALL", [key])) as Record<string, string>;
+      return { route, members: parseRosterShard(Object.entries(rows).flat()) };
+    }),
+  );
+}
+
+/** The versions are milliseconds of a Redis' clock: a shard that has changed since is read as it was at the acceptance. */
+function routesAt(shards: readonly RoutedShard[], signal: AcceptedSignal): Route[] {
+  return shards.map(({ route, members }) => {
+    const version = Math.min(route.version, signal.acceptedAtMs);
+    const count =
+      members?.reduce((sum, each) => sum + (wasSeated(each, version) ? 1 : 0), 0) ?? route.count;
+    return { ...route, version, count };
+  });
+}
