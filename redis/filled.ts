@@ -49,7 +49,7 @@ export interface FillArgs extends Place {
 }
 
 /** How long a filler that does not renew its claim keeps others away: it may have been killed. */
-export const CLAIM_MS = 10_000;
+export const CLAIM_MS = 5_000;
 
 /**
  * The run of the Redis stands in the claim: one that was restarted may have lost

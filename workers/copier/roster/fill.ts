@@ -26,11 +26,14 @@ import type { Clock } from "../../runtime/clock.ts";
 import { crashPoint } from "../../runtime/crash-point.ts";
 import { Unavailable } from "../../runtime/outage.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
+import { CLOCK_SKEW_MS } from "../stored/run.ts";
 import { checkRoster } from "./check.ts";
 import type { Targets } from "./projector.ts";
 import { restoreUnfinished } from "./unfinished.ts";
 
 const EVERY_MS = 1_000;
+/** A signal from around the time of the claim is taken for one from before the loss. */
+const OLD_ENOUGH_MS = CLOCK_SKEW_MS + 100;
 const ANSWERS_WITHIN_MS = 1_000;
 
 /** One part of one Redis: what is filled, claimed and marked together. */
@@ -104,6 +107,7 @@ async function fill(
       }
     }
 
+    const claimedMs = performance.now();
     const isKept = await keepingClaims(claims, async () => {
       // Stops come first, before anything that trades is there: their projection is called here.
       crashPoint("before-fill");
@@ -120,6 +124,9 @@ async function fill(
       }
     });
     if (!isKept) return false;
+    // What is accepted within this time of the claim would only be asked about at the broker.
+    const leftMs = OLD_ENOUGH_MS - (performance.now() - claimedMs);
+    if (claims.length > 0 && leftMs > 0) await Bun.sleep(leftMs);
     crashPoint("before-filled");
     const finished = await Promise.all(
       claims.map(async ({ redis, ...claim }) => await run(redis, finishFill, claim)),
