@@ -235,7 +235,8 @@ export const ERRORS = {
   },
   STORE_UNFILLED: {
     status: 503,
-    title: "The signal store is empty, and is being filled from the records: this signal was not taken.",
+    title:
+      "The signal store is empty, and is being filled from the records: this signal was not taken.",
     action:
       "Try again after `Retry-After`. Idempotency keys from before the store was lost are forgotten: of a request that may have been answered then, look first for its signal.",
   },

@@ -69,7 +69,8 @@ export async function checkRoster(
   const known: Known = new Map();
   let underWay: Promise<number> = Promise.resolve(0);
   for await (const each of chunks(records.subscriptions.each({}))) {
-    const some = onlyRegion === undefined ? each : each.filter(({ region }) => region === onlyRegion);
+    const some =
+      onlyRegion === undefined ? each : each.filter(({ region }) => region === onlyRegion);
     subscriptions += some.length;
     for (const each of some) remember(known, targets, each);
     // The next are read while these are written.
@@ -154,7 +155,10 @@ async function leaveStrangersOfChannel(
   return left;
 }
 
-export async function readRoutes({ home, partitions }: Targets, channel: ChannelId): Promise<Route[]> {
+export async function readRoutes(
+  { home, partitions }: Targets,
+  channel: ChannelId,
+): Promise<Route[]> {
   const key = new HomeKeys(partitions.ofChannel(channel)).routes(channel);
   const stored = (await home.send("HGETALL", [key])) as Record<string, string>;
   return parseRoutes(Object.entries(stored).flat());

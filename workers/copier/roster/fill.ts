@@ -203,16 +203,20 @@ export async function followFills(
       })
       .finally(() => running.delete(name));
   };
+  const parts = partsOf(targets);
+  /** Looks that have no answer yet: a Redis that is away is not asked once more each second. */
+  const looking = new Set<Filled>();
+  async function isEmpty(each: Filled): Promise<boolean> {
+    if (looking.has(each)) return false;
+    looking.add(each);
+    const empty = readUnfilled(targets, each)
+      .then((found) => found.length > 0)
+      .catch(() => false)
+      .finally(() => looking.delete(each));
+    return await Promise.race([empty, clock.sleep(ANSWERS_WITHIN_MS).then(() => false)]);
+  }
   while (!stop.aborted) {
-    const parts = partsOf(targets);
-    const unfilled = await Promise.all(
-      parts.map((each) =>
-        Promise.race([
-          readUnfilled(targets, each).then((found) => found.length > 0),
-          clock.sleep(ANSWERS_WITHIN_MS).then(() => false),
-        ]).catch(() => false),
-      ),
-    );
+    const [unfilled] = await Promise.all([Promise.all(parts.map(isEmpty)), clock.sleep(EVERY_MS)]);
     const empty = parts.filter((_, index) => unfilled[index]);
     if (empty.some(({ region }) => region === undefined)) {
       // It fills the regions as well.
@@ -223,6 +227,5 @@ export async function followFills(
         if (!running.has(name)) begin(name, [each], each.region);
       }
     }
-    await clock.sleep(EVERY_MS);
   }
 }

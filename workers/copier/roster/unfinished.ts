@@ -115,8 +115,7 @@ export async function restoreUnfinished(
   const closed = new Set(unfinished.flatMap(({ closes }) => closes ?? []));
   const signals = recent.filter(
     (each) =>
-      !finished.has(each._id) ||
-      (emptied.home && (closed.has(each._id) || isOpen(each, nowMs))),
+      !finished.has(each._id) || (emptied.home && (closed.has(each._id) || isOpen(each, nowMs))),
   );
   const rosters = emptied.home ? await readRosters(targets, channel, emptied) : undefined;
   for (const record of signals) {
