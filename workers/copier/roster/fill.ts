@@ -85,7 +85,7 @@ async function fill(
   const log = getLogger(["fanfare", "fill"]);
   const filler = crypto.randomUUID();
   const claims: Claim[] = [];
-  const emptied = { home: false, regions: new Set<string>() };
+  let isHomeEmpty = false;
   const startedMs = performance.now();
   try {
     for (const each of parts) {
@@ -97,8 +97,7 @@ async function fill(
         unfilled: unfilled.join(", "),
       });
       await writeFormat(targets, each);
-      if (region === undefined) emptied.home = true;
-      else emptied.regions.add(region);
+      isHomeEmpty ||= region === undefined;
       for (const partition of unfilled) {
         const part = region === undefined ? "home" : "region";
         const reply = await run(redis, claimFill, { partition, part, filler });
@@ -114,7 +113,7 @@ async function fill(
       await checkRoster(records, targets, onlyRegion);
       if (claims.length === 0) return;
       for await (const { _id } of records.channels.each({})) {
-        const restored = await restoreUnfinished(records, targets, _id as ChannelId, emptied);
+        const restored = await restoreUnfinished(records, targets, _id as ChannelId, isHomeEmpty);
         if (restored > 0) {
           log.info("{restored} signals of {channel} are dispatched again", {
             restored,

@@ -13,21 +13,17 @@ import type { ChannelId, SignalId } from "../../../domain/ids.ts";
 import { MAX_DURATION_SECONDS } from "../../../domain/products/binary.ts";
 import { openForMs, openUntilMs, type AcceptedSignal } from "../../../domain/copier/signal.ts";
 import { ANSWER_TTL_MS } from "../../../redis/accept.ts";
+import { filledSince } from "../../../redis/filled.ts";
 import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
 import { routeField, type Route } from "../../../redis/route.ts";
 import { asInteger, LUA_NOW, type Script } from "../../../redis/script.ts";
 import type { Records, SignalRecord } from "../../records/port.ts";
 import { run } from "../../runtime/redis.ts";
 import { parseRosterShard, wasSeated, type RosterMember } from "../stored/roster.ts";
+import { CLOCK_SKEW_MS } from "../stored/run.ts";
 import { readRoutes } from "./check.ts";
 import { readLastSignals, signalOf } from "./log.ts";
 import type { Targets } from "./projector.ts";
-
-/** Which of a Redis' parts are being filled. */
-export interface Emptied {
-  readonly home: boolean;
-  readonly regions: ReadonlySet<string>;
-}
 
 export interface RestoreSignalArgs {
   readonly home: HomeKeys;
@@ -96,7 +92,7 @@ export async function restoreUnfinished(
   records: Records,
   targets: Targets,
   channel: ChannelId,
-  emptied: Emptied,
+  isHomeEmpty: boolean,
 ): Promise<number> {
   const home = new HomeKeys(targets.partitions.ofChannel(channel));
   const nowMs = Date.now();
@@ -104,7 +100,7 @@ export async function restoreUnfinished(
   const recent = found.filter(({ acceptedAtMs }) => acceptedAtMs > nowMs - ANSWER_TTL_MS);
   const finished = await readFinished(records, recent);
   // Those that the recorder has not recorded yet are known to the home alone.
-  const open = emptied.home ? [] : await readOpen(targets, home, channel);
+  const open = isHomeEmpty ? [] : await readOpen(targets, home, channel);
   let restored = 0;
   for (const id of open.filter((each) => !recent.some(({ _id }) => _id === each))) {
     restored += Number(
@@ -115,9 +111,9 @@ export async function restoreUnfinished(
   const closed = new Set(unfinished.flatMap(({ closes }) => closes ?? []));
   const signals = recent.filter(
     (each) =>
-      !finished.has(each._id) || (emptied.home && (closed.has(each._id) || isOpen(each, nowMs))),
+      !finished.has(each._id) || (isHomeEmpty && (closed.has(each._id) || isOpen(each, nowMs))),
   );
-  const rosters = emptied.home ? await readRosters(targets, channel, emptied) : undefined;
+  const rosters = isHomeEmpty ? await readRosters(targets, channel) : undefined;
   for (const record of signals) {
     const signal = signalOf(record);
     const isNews = await run(targets.home, restoreSignal, {
@@ -174,34 +170,34 @@ async function readOpen(
 
 interface RoutedShard {
   readonly route: Route;
-  /** Undefined where its region was emptied as well: then the roster no longer says who was there when. */
-  readonly members: readonly RosterMember[] | undefined;
+  readonly members: readonly RosterMember[];
+  /** Since when its region has them: who was there before, the roster does not say. */
+  readonly sinceMs: number;
 }
 
-async function readRosters(
-  targets: Targets,
-  channel: ChannelId,
-  emptied: Emptied,
-): Promise<RoutedShard[]> {
+async function readRosters(targets: Targets, channel: ChannelId): Promise<RoutedShard[]> {
   const routes = await readRoutes(targets, channel);
   return await Promise.all(
-    routes.map(async (route) => {
+    routes.map(async (route): Promise<RoutedShard> => {
       const { region, broker, partition, shard } = route;
       const redis = targets.regions.get(region);
-      if (!redis || emptied.regions.has(region)) return { route, members: undefined };
+      if (!redis) return { route, members: [], sinceMs: Infinity };
       const key = new RegionKeys(partition).rosterShard(channel, broker, shard);
-      const rows = (await redis.send("HGETALL", [key])) as Record<string, string>;
-      return { route, members: parseRosterShard(Object.entries(rows).flat()) };
+      const [rows, sinceMs = Infinity] = await Promise.all([
+        redis.send("HGETALL", [key]) as Promise<Record<string, string>>,
+        run(redis, filledSince, { partition, part: "region" }),
+      ]);
+      return { route, members: parseRosterShard(Object.entries(rows).flat()), sinceMs };
     }),
   );
 }
 
 /** The versions are milliseconds of a Redis' clock: a shard that has changed since is read as it was at the acceptance. */
-function routesAt(shards: readonly RoutedShard[], signal: AcceptedSignal): Route[] {
-  return shards.map(({ route, members }) => {
-    const version = Math.min(route.version, signal.acceptedAtMs);
-    const count =
-      members?.reduce((sum, each) => sum + (wasSeated(each, version) ? 1 : 0), 0) ?? route.count;
+function routesAt(shards: readonly RoutedShard[], { acceptedAtMs }: AcceptedSignal): Route[] {
+  return shards.map(({ route, members, sinceMs }) => {
+    const version = Math.min(route.version, acceptedAtMs);
+    if (acceptedAtMs - CLOCK_SKEW_MS <= sinceMs) return { ...route, version };
+    const count = members.reduce((sum, each) => sum + (wasSeated(each, version) ? 1 : 0), 0);
     return { ...route, version, count };
   });
 }
