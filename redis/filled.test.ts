@@ -1,7 +1,7 @@
+import { RedisClient } from "bun";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { startRedis, type TestRedis } from "../tests/support/redis.ts";
-import { connectRedis } from "../workers/runtime/redis-client.ts";
-import { run, type Redis } from "../workers/runtime/redis.ts";
+import { until } from "../tests/support/wait.ts";
 import {
   CLAIM_MS,
   claimFill,
@@ -12,13 +12,14 @@ import {
   type Part,
 } from "./filled.ts";
 import { formatKey } from "./keys.ts";
+import type { Script } from "./script.ts";
 
 let server: TestRedis;
-let redis: Redis;
+let redis: RedisClient;
 
 beforeAll(async () => {
   server = await startRedis({ appendOnly: true, durability: "always", filled: false });
-  redis = connectRedis(server.url);
+  redis = new RedisClient(server.url);
 });
 afterAll(async () => {
   redis.close();
@@ -27,6 +28,16 @@ afterAll(async () => {
 beforeEach(async () => {
   await redis.send("FLUSHALL", []);
 });
+
+async function run<Args, Reply>(
+  client: RedisClient,
+  script: Script<Args, Reply>,
+  given: Args,
+): Promise<Reply> {
+  const keys = script.keys(given);
+  const words = [script.lua, String(keys.length), ...keys, ...script.args(given)];
+  return script.reply(await client.send("EVAL", words), given);
+}
 
 const args = (filler = "one", part: Part = "home") => ({ partition: 0, part, filler });
 const claim = (filler?: string, part?: Part) => run(redis, claimFill, args(filler, part));
@@ -42,7 +53,7 @@ describe("a partition", () => {
     const claimedMs = Date.now();
     expect(await since()).toBeUndefined();
     expect(await keep()).toBe(true);
-    await Bun.sleep(20);
+    await until("time has passed", () => Date.now() > claimedMs + 5);
     expect(await finish()).toBe(true);
     expect(await since()).toBeGreaterThanOrEqual(beforeMs);
     expect(await since()).toBeLessThanOrEqual(claimedMs);
@@ -96,7 +107,7 @@ describe("what was filled before a loss is not marked after it", () => {
     await claim("one");
     await server.kill();
     await server.restart();
-    const other = connectRedis(server.url);
+    const other = new RedisClient(server.url);
     expect(await other.send("HEXISTS", [formatKey(0), "homeFilling"])).toBe(1);
     expect(await run(other, keepClaim, args("one"))).toBe(false);
     expect(await run(other, finishFill, args("one"))).toBe(false);

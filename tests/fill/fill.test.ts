@@ -63,12 +63,12 @@ function expectNothingTwice(): void {
   expect(ids.length).toBe(new Set(ids).size);
 }
 
-async function expectRecovery(what: string, refuses: boolean): Promise<void> {
+async function expectRecovery(what: string, refuses?: boolean): Promise<void> {
   const { refused, accepted, ms } = await world.reachAll();
   console.log(
     `${what}: a signal reaches all ${FOLLOWERS} followers after ${ms} ms (${refused.length} refused, ${accepted.length} accepted)`,
   );
-  expect(refused.length > 0).toBe(refuses);
+  if (refuses !== undefined) expect(refused.length > 0).toBe(refuses);
   expect(refused.filter((code) => code !== "STORE_UNFILLED")).toEqual([]);
   expectNothingTwice();
 }
@@ -140,7 +140,7 @@ test("a signal that no region had taken when the home was emptied ends with an o
   await flush(world.home);
   await region.restart();
   await expectBooked(id);
-  await expectRecovery("home flushed and region restarted empty", false);
+  await expectRecovery("home flushed and region restarted empty");
 });
 
 test("what was open when the home was emptied can be closed", async () => {

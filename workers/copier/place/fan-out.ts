@@ -100,10 +100,7 @@ interface Intended extends Pick<History, "maybeSent"> {
 }
 
 /** Undefined where the job's outcomes stand already. */
-async function writeIntents(
-  parts: FanOut,
-  job: Job,
-): Promise<Intended | "later" | undefined> {
+async function writeIntents(parts: FanOut, job: Job): Promise<Intended | "later" | undefined> {
   const { redis, roster, partition, clock } = parts;
   let older: boolean = false;
   let overtaken: Facts | undefined;

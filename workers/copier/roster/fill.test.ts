@@ -86,7 +86,7 @@ const BOTH = { near: FOLLOWERS / 2, far: FOLLOWERS / 2 };
 describe("filling", () => {
   test("by two at once is done by one, and marked when it holds what the records say", async () => {
     const filled = await Promise.all([fillAll(records, targets), fillAll(records, targets)]);
-    expect(filled.toSorted()).toEqual([false, true]);
+    expect(filled.filter(Boolean)).toHaveLength(1);
     expect(await isFilled(home, "home")).toBe(true);
     expect(await isFilled(near, "region")).toBe(true);
     expect(await isFilled(far, "region")).toBe(true);

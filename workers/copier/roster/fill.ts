@@ -215,7 +215,8 @@ export async function followFills(
     return await Promise.race([empty, clock.sleep(ANSWERS_WITHIN_MS).then(() => false)]);
   }
   while (!stop.aborted) {
-    const [unfilled] = await Promise.all([Promise.all(parts.map(isEmpty)), clock.sleep(EVERY_MS)]);
+    const again = clock.sleep(EVERY_MS);
+    const unfilled = await Promise.all(parts.map(isEmpty));
     const empty = parts.filter((_, index) => unfilled[index]);
     if (empty.some(({ region }) => region === undefined)) {
       // It fills the regions as well.
@@ -226,5 +227,6 @@ export async function followFills(
         if (!running.has(name)) begin(name, [each], each.region);
       }
     }
+    await again;
   }
 }
