@@ -33,6 +33,12 @@ export interface TestRedis {
   stop(): Promise<void>;
 }
 
+/** Empty, and marked as filled all the same: for tests that share a Redis, not for those of a loss. */
+export async function clear(redis: Pick<Redis, "send">): Promise<void> {
+  await redis.send("FLUSHALL", []);
+  await markFilled(redis);
+}
+
 /**
  * Waits until a Redis that runs by now is old enough for a test: a signal from around
  * the start of its Redis is taken as one that may have been sent, and is asked about first.
@@ -54,7 +60,7 @@ interface How {
 /** What the records role says of a Redis that it has filled: here the test fills it itself. */
 export async function markFilled(redis: Pick<Redis, "send">, sinceMs = 1): Promise<void> {
   for (let partition = 0; partition < 8; partition += 1) {
-    const marks = PARTS.flatMap((part) => [`${part}SinceMs`, String(sinceMs)]);
+    const marks = [...PARTS, "desk"].flatMap((part) => [`${part}SinceMs`, String(sinceMs)]);
     await redis.send("HSET", [formatKey(partition), ...marks]);
   }
 }

@@ -7,6 +7,8 @@ import type { Changes, AccountDraft } from "./draft.ts";
 import { AUDITED_HASHES } from "./audit.ts";
 import type { DeskCall, Reserved } from "./transaction.ts";
 import { DeskKeys } from "./keys.ts";
+import { luaRefuseLost } from "./whole.ts";
+import { formatKey } from "../../../redis/keys.ts";
 import { asInteger, asList, LUA_NOW, type Script } from "../../../redis/script.ts";
 
 /** What was decided by a time that is longer ago than this is decided again. */
@@ -42,6 +44,7 @@ const WRITTEN = [...AUDITED_HASHES, "history"] as const;
  */
 const lua = `
 ${LUA_NOW}
+${luaRefuseLost(14)}
 local now = now_ms()
 local function not_done() return {0, now, 0} end
 local at, server, version, reserve, events = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[6]
@@ -90,7 +93,8 @@ export const commitAccounts: Script<CommitArgs, CommitReply> = {
     const desk = new DeskKeys(partition);
     const hashes = WRITTEN.map((name) => desk[name]);
     const sets = [desk.buyTriggers, desk.sellTriggers];
-    return [desk.versions, ...hashes, ...sets, desk.audit, desk.transactions, desk.audited];
+    const counters = [desk.audit, desk.transactions, desk.audited];
+    return [desk.versions, ...hashes, ...sets, ...counters, formatKey(partition)];
   },
   args({ server, partition, partitions, atMs, version, accounts, reserve, ...work }) {
     const { changes, events, lastTransaction } = work;

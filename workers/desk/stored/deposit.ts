@@ -2,6 +2,8 @@
 import type { AccountId } from "../../../domain/ids.ts";
 import { auditArgs, auditKeys, AUDIT_MANY_LUA, type DeskCall } from "./transaction.ts";
 import { DeskKeys } from "./keys.ts";
+import { luaRefuseLost } from "./whole.ts";
+import { formatKey } from "../../../redis/keys.ts";
 import { asInteger, LUA_NOW, type Script } from "../../../redis/script.ts";
 
 export interface DepositArgs extends DeskCall {
@@ -14,6 +16,7 @@ export interface DepositArgs extends DeskCall {
 
 const depositLua = `
 ${LUA_NOW}
+${luaRefuseLost(3)}
 ${AUDIT_MANY_LUA}
 local applied, rows, changed = 0, {}, {}
 for i = 1, #ARGV - 3, 3 do
@@ -40,7 +43,7 @@ export const deposit: Script<DepositArgs, number> = {
   lua: depositLua,
   keys: ({ partition }) => {
     const desk = new DeskKeys(partition);
-    return [desk.balances, desk.deposits, ...auditKeys({ partition })];
+    return [desk.balances, desk.deposits, formatKey(partition), ...auditKeys({ partition })];
   },
   args: ({ deposits, ...call }) => [
     ...deposits.flatMap(({ id, account, amountCents }) => [id, account, String(amountCents)]),

@@ -9,6 +9,8 @@ import { BATCHES_LUA, BOOKS_KEPT_MS, QUOTE_VALID_MS, standingIn } from "./books.
 import type { OpenedTerms } from "../../venues/desk/api.ts";
 import { auditArgs, auditKeys, AUDIT_MANY_LUA, type DeskCall } from "./transaction.ts";
 import { DeskKeys } from "./keys.ts";
+import { luaRefuseLost } from "./whole.ts";
+import { formatKey } from "../../../redis/keys.ts";
 import { asInteger, asList, asText, LUA_NOW, type Script } from "../../../redis/script.ts";
 
 /**
@@ -45,6 +47,7 @@ export type Opened =
 
 const openLua = `
 ${LUA_NOW}
+${luaRefuseLost(5)}
 ${BATCHES_LUA}
 ${AUDIT_MANY_LUA}
 local symbol, contract, duration, valid_until, payout = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
@@ -135,6 +138,7 @@ export const openContracts: Script<OpenArgs, OpenReply> = {
       desk.balances,
       desk.contracts(bucket),
       desk.expiries,
+      formatKey(partition),
       ...auditKeys({ partition }),
     ];
   },
