@@ -129,11 +129,11 @@ export async function watchFormat(
   const keys = partitions.all().map(formatKey);
   let known = "";
   while (!stop.aborted) {
+    // Ends early, and by a rejection, when stopped.
     await setTimeout(LOOK_EVERY_MS, undefined, { signal: stop }).catch(() => undefined);
-    const headers = await Promise.all(
-      keys.map((key) => redis.send("HMGET", [key, ...HEADER_FIELDS])),
-    ).catch(() => undefined);
-    // It is away, or this process ends.
+    const reads = keys.map((key) => redis.send("HMGET", [key, ...HEADER_FIELDS]));
+    // It is away, which whoever works on it says.
+    const headers = await Promise.all(reads).catch(() => undefined);
     if (headers === undefined || stop.aborted) continue;
     const found = headers.map((raw) => compareHeader(raw, count));
     for (const each of found) {

@@ -210,6 +210,7 @@ export async function followFills(
     looking.add(each);
     const empty = readUnfilled(targets, each)
       .then((found) => found.length > 0)
+      // One that is away is looked at again.
       .catch(() => false)
       .finally(() => looking.delete(each));
     return await Promise.race([empty, clock.sleep(ANSWERS_WITHIN_MS).then(() => false)]);
