@@ -244,6 +244,13 @@ export const ERRORS = {
     action:
       "Report it; nothing was accepted. Who runs it finds in the edge's log which `FANFARE_PARTITIONS`, or which release, it needs.",
   },
+  STORE_UNFILLED: {
+    status: 503,
+    title:
+      "The signal store is empty, and is being filled from the records: this signal was not taken.",
+    action:
+      "Try again after `Retry-After`. Idempotency keys from before the store was lost are forgotten: of a request that may have been answered then, look first for its signal.",
+  },
   BACKLOG_FULL: {
     status: 503,
     title: "Too many signals wait to be dispatched or recorded: this one was not taken.",

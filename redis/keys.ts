@@ -52,9 +52,12 @@ export class PartitionMap {
 /** Keys of one home partition: what belongs to channels. */
 export class HomeKeys {
   readonly #prefix: string;
+  /** See `formatKey`. */
+  readonly header: string;
 
   constructor(partition: number) {
     this.#prefix = `home:{${partition}}`;
+    this.header = formatKey(partition);
   }
 
   static ofSignal(id: SignalId): HomeKeys {
@@ -124,12 +127,20 @@ export function hookKey(hook: HookId, partitions: PartitionMap): string {
   return `home:{${partitions.ofHook(hook)}}:hook:${hook}`;
 }
 
+/** The header of a hook's partition. */
+export function hookHeader(hook: HookId, partitions: PartitionMap): string {
+  return formatKey(hash(hook) % partitions.count);
+}
+
 /** Keys of one region partition: what belongs to broker accounts, seen from the copier. */
 export class RegionKeys {
   readonly #prefix: string;
+  /** See `formatKey`. */
+  readonly header: string;
 
   constructor(partition: number) {
     this.#prefix = `region:{${partition}}`;
+    this.header = formatKey(partition);
   }
 
   /** STREAM of outcomes and settlements; group `recorder`. */
@@ -233,7 +244,10 @@ export function liveChannel(signal: SignalId): string {
   return `live:${signal}`;
 }
 
-/** HASH `version`, `partitions`: what the Redis of a partition is set up for; see `format.ts`. */
+/**
+ * HASH `version`, `partitions`: what the Redis of a partition is set up for, see `format.ts`;
+ * and whether the partition is filled, see `filled.ts`.
+ */
 export function formatKey(partition: number): string {
   return `format:{${partition}}`;
 }

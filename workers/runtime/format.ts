@@ -1,17 +1,20 @@
 /**
  * Opening a Redis: no role works on one before its format and its number of
  * partitions are compared with what this process is configured for. A Redis
- * that is away is waited for.
+ * that is away is waited for. It is looked at again for as long as the process runs.
  */
+import { setTimeout } from "node:timers/promises";
 import { getLogger } from "@logtape/logtape";
 import {
   compareFormat,
+  compareHeader,
   DEFAULT_PARTITIONS,
+  HEADER_FIELDS,
   storedPartitions,
   type FormatReply,
   type RunAll,
 } from "../../redis/format.ts";
-import { PartitionMap } from "../../redis/keys.ts";
+import { formatKey, PartitionMap } from "../../redis/keys.ts";
 import { run, type Redis } from "./redis.ts";
 
 const PAUSE_MS = 200;
@@ -99,10 +102,49 @@ function runAllOn(redis: Redis): RunAll {
 function noteLost(name: string, reply: FormatReply): void {
   if (reply.kind === "differs") throw new FormatDiffers(`Redis (${name}): ${reply.why}`);
   if (reply.lost.length === 0) return;
+  logLost(name, reply.lost);
+}
+
+function logLost(name: string, lost: readonly number[]): void {
   getLogger(["fanfare", "format"]).error(
-    "Redis ({name}) has lost the data of partitions {lost}: run roster:rebuild and desk:restore",
-    { name, lost: reply.lost.join(", ") },
+    "Redis ({name}) has lost the data of partitions {lost}: the records role fills them again; a desk's accounts are restored by desk:restore",
+    { name, lost: lost.join(", ") },
   );
+}
+
+const LOOK_EVERY_MS = 1_000;
+
+/**
+ * Looks at a Redis' headers once a second, until stopped: one that was flushed or
+ * lost its disk is named in the log while the process runs. Rejects where it
+ * comes back as one that is set up for something else.
+ */
+export async function watchFormat(
+  partitions: PartitionMap,
+  name: string,
+  redis: Redis,
+  stop: AbortSignal,
+): Promise<void> {
+  const { count } = partitions;
+  const keys = partitions.all().map(formatKey);
+  let known = "";
+  while (!stop.aborted) {
+    // Ends early, and by a rejection, when stopped.
+    await setTimeout(LOOK_EVERY_MS, undefined, { signal: stop }).catch(() => undefined);
+    const reads = keys.map((key) => redis.send("HMGET", [key, ...HEADER_FIELDS]));
+    // It is away, which whoever works on it says.
+    const headers = await Promise.all(reads).catch(() => undefined);
+    if (headers === undefined || stop.aborted) continue;
+    const found = headers.map((raw) => compareHeader(raw, count));
+    for (const each of found) {
+      if (typeof each === "object") throw new FormatDiffers(`Redis (${name}): ${each.why}`);
+    }
+    const lost = [...found.keys()].filter((partition) => found[partition] === "lost");
+    if (lost.join() === known) continue;
+    if (lost.length > 0) logLost(name, lost);
+    else getLogger(["fanfare", "format"]).info("Redis ({name}) is set up again", { name });
+    known = lost.join();
+  }
 }
 
 /** Asks again until the Redis answers; `SILENT` where it has not in time. */
@@ -116,7 +158,7 @@ async function answered<T>(
     aborted.resolve(SILENT);
   };
   until.addEventListener("abort", onAbort);
-  const note = setTimeout(() => {
+  const note = globalThis.setTimeout(() => {
     getLogger(["fanfare", "format"]).warn("Redis ({name}) does not answer yet", { name });
   }, NOTE_AFTER_MS);
   try {
