@@ -120,7 +120,7 @@ test("a Redis that is restarted with an empty disk", async () => {
 test("orders that were sent before the region was emptied, and not reported, are told as placed and sent once", async () => {
   await world.roles.get("broker")!.kill();
   // It dies with its orders at the broker and nothing of their outcomes in Redis.
-  await world.start("broker", "broker", { FANFARE_CRASH_AT: "before-report:1:kill" });
+  await world.start("broker", "broker", { FANFARE_CRASH_AT: "before:report:1:kill" });
   const { id } = await accept();
   const broker = world.roles.get("broker")!;
   await until("it has died", () => broker.state() === "dead");
