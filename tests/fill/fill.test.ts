@@ -81,11 +81,11 @@ test("a new system is filled at its first start, with what the records say", asy
 
 test("an emptied home refuses with a 503 that says so, until it is filled", async () => {
   await flush(world.home);
-  expect(await world.send()).toEqual(({
-	kind: 'refused',
-	code: 'STORE_UNFILLED',
-	retryAfter: '1'
-}));
+  expect(await world.send()).toEqual({
+    kind: "refused",
+    code: "STORE_UNFILLED",
+    retryAfter: "1",
+  });
   await expectRecovery("home flushed", true);
 });
 

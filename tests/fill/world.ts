@@ -66,27 +66,27 @@ export interface Reached {
 export async function startWorld(home: Store, region: Store): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), "fanfare-fill-"));
   const records = openSqliteRecords(folder);
-  await records.channels.insert((({
-	_id: CHANNEL,
-	name: 'Demo',
-	provider: PROVIDER,
-	symbols: ['EUR/USD'],
-	deadlineMs: 2e3,
-	version: 1,
-	grants: { [PROVIDER]: {} },
-	outbox: true
-})));
+  await records.channels.insert({
+    _id: CHANNEL,
+    name: "Demo",
+    provider: PROVIDER,
+    symbols: ["EUR/USD"],
+    deadlineMs: 2e3,
+    version: 1,
+    grants: { [PROVIDER]: {} },
+    outbox: true,
+  });
   const followers = Array.from({ length: FOLLOWERS }, (_, index) =>
     followerOf(index, { broker: "fake" }),
   );
   await records.subscriptions.putNewer(
     followers.map(({ id, ...rest }) => ({ _id: id, ...rest, outbox: true })),
   );
-  const broker = await startFakeBroker(({
-	deduplicates: 'none',
-	lookUp: 'authoritative',
-	validUntil: 'enforced'
-}));
+  const broker = await startFakeBroker({
+    deduplicates: "none",
+    lookUp: "authoritative",
+    validUntil: "enforced",
+  });
   await broker.deposit(
     followers.map(({ account }) => account),
     100_000_000,
@@ -105,13 +105,13 @@ export async function startWorld(home: Store, region: Store): Promise<World> {
     records: { ...common, ...regions, ...data, ...issuerKey },
     dispatch: { ...common, ...regions, ...issuerKey, ...consumer },
     recorder: { ...common, ...regions, ...data, ...consumer },
-    broker: (({
-	...common,
-	...consumer,
-	FANFARE_REDIS_URL: region.url,
-	...broker.env(),
-	FANFARE_RECLAIM_IDLE_MS: '1000'
-})),
+    broker: {
+      ...common,
+      ...consumer,
+      FANFARE_REDIS_URL: region.url,
+      ...broker.env(),
+      FANFARE_RECLAIM_IDLE_MS: "1000",
+    },
   };
   const roles = new Map<string, RoleProcess>();
   async function start(
@@ -132,58 +132,64 @@ export async function startWorld(home: Store, region: Store): Promise<World> {
   const booked = (signal: string): string[] =>
     broker.book().flatMap(({ clientOrderId: id }) => (id.startsWith(`${signal}.`) ? [id] : []));
 
-  return ({
-	...clients,
-	records,
-	broker,
-	roles,
-	start,
-	send,
-	booked,
-	async outcomes(signal) {
-		const orders = await records.orders.find({ where: { signal } });
-		return new Map(orders.map(({ subscription, outcome }) => [subscription, outcome]));
-	},
-	async reachAll() {
-		const startedMs = performance.now();
-		const refused: string[] = [];
-		const accepted: string[] = [];
-		await until('a signal reaches every follower', async () => {
-			const sent = await send();
-			if (sent.kind === 'refused') {
-				refused.push(sent.code);
-				return false;
-			}
-			accepted.push(sent.id);
-			const lookUntilMs = performance.now() + 1e3;
-			while (performance.now() < lookUntilMs && booked(sent.id).length < FOLLOWERS) {
-				await Bun.sleep(20);
-			}
-			return booked(sent.id).length === FOLLOWERS;
-		}, 6e4);
-		return {
-			refused,
-			accepted,
-			ms: Math.round(performance.now() - startedMs)
-		};
-	},
-	async isFilled(redis, part) {
-		const marks = await Promise.all(PARTITIONS.all().map((each) => redis.send('HEXISTS', [formatKey(each), `${part}SinceMs`])));
-		return marks.every((mark) => mark === 1);
-	},
-	async stop() {
-		await edge.stop();
-		await Promise.all([...roles.values()].map((role) => role.kill()));
-		for (const client of Object.values(clients)) client.close();
-		await broker.stop();
-		await records.close();
-		await Promise.all([home.stop(), region.stop()]);
-		rmSync(folder, {
-			recursive: true,
-			force: true
-		});
-	}
-});
+  return {
+    ...clients,
+    records,
+    broker,
+    roles,
+    start,
+    send,
+    booked,
+    async outcomes(signal) {
+      const orders = await records.orders.find({ where: { signal } });
+      return new Map(orders.map(({ subscription, outcome }) => [subscription, outcome]));
+    },
+    async reachAll() {
+      const startedMs = performance.now();
+      const refused: string[] = [];
+      const accepted: string[] = [];
+      await until(
+        "a signal reaches every follower",
+        async () => {
+          const sent = await send();
+          if (sent.kind === "refused") {
+            refused.push(sent.code);
+            return false;
+          }
+          accepted.push(sent.id);
+          const lookUntilMs = performance.now() + 1e3;
+          while (performance.now() < lookUntilMs && booked(sent.id).length < FOLLOWERS) {
+            await Bun.sleep(20);
+          }
+          return booked(sent.id).length === FOLLOWERS;
+        },
+        6e4,
+      );
+      return {
+        refused,
+        accepted,
+        ms: Math.round(performance.now() - startedMs),
+      };
+    },
+    async isFilled(redis, part) {
+      const marks = await Promise.all(
+        PARTITIONS.all().map((each) => redis.send("HEXISTS", [formatKey(each), `${part}SinceMs`])),
+      );
+      return marks.every((mark) => mark === 1);
+    },
+    async stop() {
+      await edge.stop();
+      await Promise.all([...roles.values()].map((role) => role.kill()));
+      for (const client of Object.values(clients)) client.close();
+      await broker.stop();
+      await records.close();
+      await Promise.all([home.stop(), region.stop()]);
+      rmSync(folder, {
+        recursive: true,
+        force: true,
+      });
+    },
+  };
 }
 
 type Send = World["send"];
@@ -211,13 +217,13 @@ async function startEdge(
     FANFARE_ISSUER_KEYS: JSON.stringify({ keys: [publicKey] }),
     FANFARE_SEAL_KEY: Buffer.alloc(32, 7).toString("base64url"),
   });
-  const bearer = await new SignJWT(({
-	iss: 'fanfare',
-	aud: 'fanfare',
-	sub: PROVIDER,
-	scope: 'signals:write signals:read',
-	exp: Math.floor(Date.now() / 1e3) + 3600
-}))
+  const bearer = await new SignJWT({
+    iss: "fanfare",
+    aud: "fanfare",
+    sub: PROVIDER,
+    scope: "signals:write signals:read",
+    exp: Math.floor(Date.now() / 1e3) + 3600,
+  })
     .setProtectedHeader({ alg: "EdDSA", kid: "test" })
     .sign(issuer.privateKey);
 
@@ -246,14 +252,14 @@ function acceptAlone(redis: Redis): Sender {
   return {
     async send() {
       const signal = { channel: CHANNEL, symbol: "EUR/USD", ...OPEN } as OpenSignal;
-      const reply = await run(redis, accept, ({
-	id: signalIdIn(PARTITIONS.ofChannel(CHANNEL), crypto.randomUUID().replaceAll('-', '')),
-	home: HOME,
-	signal,
-	sender: PROVIDER,
-	idempotencyKey: crypto.randomUUID(),
-	bodySha256: new Bun.CryptoHasher('sha256').update(canonicalBody(signal)).digest('hex')
-}));
+      const reply = await run(redis, accept, {
+        id: signalIdIn(PARTITIONS.ofChannel(CHANNEL), crypto.randomUUID().replaceAll("-", "")),
+        home: HOME,
+        signal,
+        sender: PROVIDER,
+        idempotencyKey: crypto.randomUUID(),
+        bodySha256: new Bun.CryptoHasher("sha256").update(canonicalBody(signal)).digest("hex"),
+      });
       if (reply.kind === "refused") return { ...reply, retryAfter: null };
       const { id, followers } = reply.acceptance;
       return { kind: "accepted", id, followers };

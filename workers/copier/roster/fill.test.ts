@@ -43,16 +43,16 @@ beforeAll(async () => {
   ]);
   targets = { home, regions, partitions: PARTITIONS };
   records = openSqliteRecords(folder);
-  await records.channels.insert((({
-	_id: CHANNEL,
-	name: 'Demo',
-	provider: PROVIDER,
-	symbols: ['EUR/USD'],
-	deadlineMs: 1e3,
-	version: 1,
-	grants: { [PROVIDER]: {} },
-	outbox: false
-})));
+  await records.channels.insert({
+    _id: CHANNEL,
+    name: "Demo",
+    provider: PROVIDER,
+    symbols: ["EUR/USD"],
+    deadlineMs: 1e3,
+    version: 1,
+    grants: { [PROVIDER]: {} },
+    outbox: false,
+  });
   await records.subscriptions.putNewer(
     Array.from({ length: FOLLOWERS }, (_, index) => {
       const { id, ...rest } = followerOf(index, { region: index % 2 === 0 ? "near" : "far" });

@@ -35,16 +35,18 @@ beforeEach(async () => {
 });
 
 const put = (partition: number) =>
-  run(redis, deposit, ({
-	partition,
-	partitions: 2,
-	server: 'one',
-	deposits: [{
-		id: 'd',
-		account: 'ann' as AccountId,
-		amountCents: 100
-	}]
-})).then(
+  run(redis, deposit, {
+    partition,
+    partitions: 2,
+    server: "one",
+    deposits: [
+      {
+        id: "d",
+        account: "ann" as AccountId,
+        amountCents: 100,
+      },
+    ],
+  }).then(
     () => "done",
     () => "refused",
   );
@@ -58,11 +60,11 @@ test("a new desk is opened, and one from before there was a mark is taken as it 
 });
 
 test("a partition whose accounts are in the audit and not in Redis is lost, and refuses", async () => {
-  const entry = (partition: number, fields: readonly (readonly [string, string])[]) => (({
-	partition,
-	id: `1700000000000-${partition}`,
-	fields: new Map(fields)
-}));
+  const entry = (partition: number, fields: readonly (readonly [string, string])[]) => ({
+    partition,
+    id: `1700000000000-${partition}`,
+    fields: new Map(fields),
+  });
   await store.append([
     entry(0, [["events", "s,1,up"]]),
     entry(1, [
