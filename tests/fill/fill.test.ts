@@ -4,6 +4,8 @@
  * Verdicts are read from the broker's book.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { HomeKeys, RegionKeys } from "../../redis/keys.ts";
+import { CHANNEL, PARTITIONS } from "../support/copier.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { until } from "../support/wait.ts";
 import { FOLLOWERS, startWorld, type World } from "./world.ts";
@@ -158,6 +160,69 @@ test("what was open when the home was emptied can be closed", async () => {
     return sold.length === FOLLOWERS;
   });
   await expectRecovery("home flushed, positions closed", false);
+});
+
+describe("a halt", () => {
+  const SCOPE = `channel:${CHANNEL}` as const;
+
+  async function halt(): Promise<void> {
+    await world.control("halt", SCOPE, "--why", "news");
+    await until("it is recorded", async () => {
+      const stop = await world.records.stops.get(SCOPE);
+      return stop?.state === "halt" && stop.why === "news";
+    });
+  }
+
+  /** A lift that is not recorded when its Redis is lost counts for nothing: the stricter holds. */
+  async function lift(): Promise<void> {
+    await world.control("lift", SCOPE);
+    await until("it is recorded", async () => {
+      const stop = await world.records.stops.get(SCOPE);
+      return stop?.state === "open";
+    });
+  }
+
+  /** Nothing is accepted before the halt holds again in every partition. */
+  async function expectHalted(): Promise<void> {
+    await until("signals are refused as halted", async () => {
+      const sent = await world.send();
+      expect(sent).toMatchObject({ kind: "refused" });
+      return sent.kind === "refused" && sent.code === "TRADING_HALTED";
+    });
+    const keys = PARTITIONS.all().flatMap((each) => [
+      [world.home, new HomeKeys(each).halts] as const,
+      [world.region, new RegionKeys(each).halts] as const,
+    ]);
+    await until("the region has it as well", () => world.isFilled(world.region, "region"));
+    for (const [redis, key] of keys) expect(await redis.send("HGET", [key, SCOPE])).toBe("halt");
+  }
+
+  test.each([
+    ["home", () => [world.home]],
+    ["region", () => [world.region]],
+    ["all", both],
+  ] as const)("survives a flush of %s, and is lifted by a person alone", async (what, some) => {
+    await halt();
+    await flush(...some());
+    await expectHalted();
+    await lift();
+    await expectRecovery(`${what} flushed under a halt, and lifted`, false);
+  });
+
+  test("survives a flush whose filler is killed on the way, and the next one", async () => {
+    await halt();
+    await world.roles.get("records")!.kill();
+    await world.start("records", "records", { FANFARE_CRASH_AT: "before-filled:1:kill" });
+    await flush(...both());
+    const records = world.roles.get("records")!;
+    await until("it has died", () => records.state() === "dead");
+    expect(await world.send()).toMatchObject({ kind: "refused" });
+    await flush(world.home);
+    await world.start("records");
+    await expectHalted();
+    await lift();
+    await expectRecovery("all flushed twice under a halt, and lifted", false);
+  });
 });
 
 describe("the records role", () => {

@@ -19,6 +19,7 @@ import { connectRedis } from "../../workers/runtime/redis-client.ts";
 import { run, type Redis } from "../../workers/runtime/redis.ts";
 import { RUNTIMES } from "../runtime/launch.ts";
 import { CHANNEL, followerOf, HOME, PARTITIONS, PROVIDER } from "../support/copier.ts";
+import { runCommand } from "../support/command.ts";
 import { startFakeBroker, type FakeBroker } from "../support/fake-broker.ts";
 import { freePort } from "../support/ports.ts";
 import { startRole, type RoleProcess } from "../support/role.ts";
@@ -41,6 +42,8 @@ export interface World {
   readonly roles: Map<string, RoleProcess>;
   /** Starts a role under its name, or another process of it under another. */
   start(role: string, name?: string, changes?: Readonly<Record<string, string>>): Promise<void>;
+  /** `npm run control`, with these words. */
+  control(...words: readonly string[]): Promise<void>;
   /** Sends one signal, an opening one unless it says otherwise. */
   send(signal?: Readonly<Record<string, unknown>>): Promise<Sent>;
   /** The orders of a signal on the broker's book, by client order id. */
@@ -138,6 +141,14 @@ export async function startWorld(home: Store, region: Store): Promise<World> {
     broker,
     roles,
     start,
+    async control(...words) {
+      const env = { ...common, ...regions, ...data };
+      const { code, err } = await runCommand(
+        ["workers/commands/main.ts", "control", ...words],
+        env,
+      );
+      if (code !== 0) throw new Error(err);
+    },
     send,
     booked,
     async outcomes(signal) {

@@ -14,6 +14,7 @@ import { CHANNEL, followerOf, HOME, PARTITIONS, PROVIDER } from "../../../tests/
 import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
 import { until } from "../../../tests/support/wait.ts";
 import { filledSince, type Part } from "../../../redis/filled.ts";
+import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
 import { parseRoutes } from "../../../redis/route.ts";
 import type { Records } from "../../records/port.ts";
 import { openSqliteRecords } from "../../records/sqlite/open.ts";
@@ -108,6 +109,26 @@ describe("filling", () => {
     await until("the claim is given back", () => fillAll(records, targets).catch(() => false));
     expect(await isFilled(home, "home")).toBe(true);
   });
+});
+
+test("what is stopped is there before anything can be accepted", async () => {
+  const stop = {
+    state: "halt",
+    atMs: 1,
+    liftedAtMs: 0,
+    owner: "administrators",
+    by: "boss",
+    why: "",
+  };
+  await records.stops.putNewer([{ _id: "platform", version: 1, ...stop }] as never);
+  expect(await fillAll(records, targets)).toBe(true);
+  for (const partition of PARTITIONS.all()) {
+    expect(await home.send("HGET", [new HomeKeys(partition).halts, "platform"])).toBe("halt");
+    for (const region of [near, far]) {
+      expect(await region.send("HGET", [new RegionKeys(partition).halts, "platform"])).toBe("halt");
+    }
+  }
+  await records.stops.putNewer([{ _id: "platform", version: 2, ...stop, state: "open" }] as never);
 });
 
 test("a region that is emptied is filled while another one is away, and changes no route of that", async () => {
