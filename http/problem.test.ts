@@ -15,7 +15,7 @@ test("a failure is a problem document with its stable code, its action and its f
     title: "A query parameter is unknown or has a value that cannot be used.",
     status: 400,
     code: "QUERY_INVALID",
-    detail: "See `faults` for the parameter and what it takes.",
+    detail: "See `faults` for the parameter and its allowed values.",
     faults,
   });
 });
