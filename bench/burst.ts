@@ -4,7 +4,7 @@
  * how long until the last answer, and how many copies came too late.
  */
 import type { SignalId } from "../domain/ids.ts";
-import { numbersOf, optionsOf } from "./arguments.ts";
+import { parseNumbers, readOptions } from "./arguments.ts";
 import { startHouse, type House } from "./bed.ts";
 import { quantile, showProgress, table } from "./figures.ts";
 import { writeReport } from "./report.ts";
@@ -32,11 +32,11 @@ interface Burst {
 }
 
 export async function run(args: string[]): Promise<void> {
-  const options = optionsOf(args, DEFAULTS);
+  const options = readOptions(args, DEFAULTS);
   const [[signals = 0], [followers = 0], [rounds = 0]] = [
-    numbersOf(options.signals),
-    numbersOf(options.followers),
-    numbersOf(options.rounds),
+    parseNumbers(options.signals),
+    parseNumbers(options.followers),
+    parseNumbers(options.rounds),
   ];
   const house = await startHouse(followers);
   const bursts: Burst[] = [];
@@ -53,7 +53,7 @@ export async function run(args: string[]): Promise<void> {
   showProgress("");
   for (const [index, each] of bursts.entries()) {
     const rows = each.shares.map((share, at) => [
-      ...[at + 1, share.placed, share.outcomes["skipped: TOO_LATE"] ?? 0, othersOf(share)],
+      ...[at + 1, share.placed, share.outcomes["skipped: TOO_LATE"] ?? 0, describeOthers(share)],
       ...[share.firstMs, share.lastMs].map((ms) => ms ?? "–"),
     ]);
     const placed = each.shares.reduce((sum, share) => sum + share.placed, 0);
@@ -96,7 +96,7 @@ async function burst({ copier, post }: House, signals: number): Promise<Burst> {
 }
 
 /** What was neither placed nor left out for being late. */
-function othersOf({ outcomes }: Share): string {
+function describeOthers({ outcomes }: Share): string {
   const others = Object.entries(outcomes).filter(
     ([name]) => name !== "placed" && name !== "skipped: TOO_LATE",
   );

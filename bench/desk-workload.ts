@@ -47,7 +47,7 @@ const SIMULATOR_SEED = 1;
 export async function generateWorkload(options: GeneratedWorkload): Promise<void> {
   const out = createWriteStream(options.file);
   let text = "";
-  for (const line of linesOf(options)) {
+  for (const line of generateLines(options)) {
     text += line;
     if (text.length < 256 * 1024) continue;
     if (!out.write(text)) await once(out, "drain");
@@ -57,7 +57,7 @@ export async function generateWorkload(options: GeneratedWorkload): Promise<void
   await once(out, "close");
 }
 
-function* linesOf({ users: count, commands, seed }: GeneratedWorkload): Generator<string> {
+function* generateLines({ users: count, commands, seed }: GeneratedWorkload): Generator<string> {
   let drawn = 0;
   /** 0 to below 1. */
   const draw = (): number => noise(seed, drawn++);
@@ -122,9 +122,9 @@ const ATTEMPTS: Record<Name, (user: User, chance: Chance) => string | null> = {
   BUY(user, { symbols, draw, pick }) {
     const { buys } = user;
     const symbol = pick(symbols);
-    const cents = 2 * priceOf(symbol) + Math.floor(draw() * 70_000);
+    const cents = 2 * findPrice(symbol) + Math.floor(draw() * 70_000);
     if (cents > user.balanceCents || buys.length > 20) return null;
-    buys.push({ symbol, shares: Math.floor(cents / (2 * priceOf(symbol))), cents });
+    buys.push({ symbol, shares: Math.floor(cents / (2 * findPrice(symbol))), cents });
     return `,${symbol},${dollars(cents)}`;
   },
   COMMIT_BUY(user) {
@@ -147,8 +147,8 @@ const ATTEMPTS: Record<Name, (user: User, chance: Chance) => string | null> = {
     const owned = shares.get(symbol) ?? 0;
     if (owned < 4) return null;
     // At half a price the amount covers one share even if the price has doubled since.
-    const cents = 2 * priceOf(symbol);
-    if (cents > (owned * priceOf(symbol)) / 2) return null;
+    const cents = 2 * findPrice(symbol);
+    if (cents > (owned * findPrice(symbol)) / 2) return null;
     sells.push({ symbol, shares: 4, cents });
     return `,${symbol},${dollars(cents)}`;
   },
@@ -167,7 +167,7 @@ const ATTEMPTS: Record<Name, (user: User, chance: Chance) => string | null> = {
   SET_BUY_AMOUNT(user, { symbols, draw, pick }) {
     const { buySet } = user;
     const symbol = pick(symbols);
-    const cents = priceOf(symbol) + Math.floor(draw() * 70_000);
+    const cents = findPrice(symbol) + Math.floor(draw() * 70_000);
     if (cents > user.balanceCents) return null;
     user.balanceCents -= cents;
     buySet.set(symbol, cents);
@@ -178,7 +178,7 @@ const ATTEMPTS: Record<Name, (user: User, chance: Chance) => string | null> = {
     const symbol = keyOf(buySet);
     if (symbol === undefined) return null;
     // Far below what it costs: it waits.
-    return `,${symbol},${dollars(1 + Math.floor(priceOf(symbol) / 4))}`;
+    return `,${symbol},${dollars(1 + Math.floor(findPrice(symbol) / 4))}`;
   },
   CANCEL_SET_BUY(user, { keyOf }) {
     const { buySet } = user;
@@ -191,7 +191,7 @@ const ATTEMPTS: Record<Name, (user: User, chance: Chance) => string | null> = {
     const { shares, sellSet } = user;
     const symbol = keyOf(shares);
     if (symbol === undefined || sellSet.has(symbol)) return null;
-    const cents = Math.floor(((shares.get(symbol) ?? 0) * priceOf(symbol)) / 2);
+    const cents = Math.floor(((shares.get(symbol) ?? 0) * findPrice(symbol)) / 2);
     if (cents < 1) return null;
     sellSet.set(symbol, cents);
     return `,${symbol},${dollars(cents)}`;
@@ -232,7 +232,7 @@ function keep(of: Map<string, number>, symbol: string, shares: number): void {
 
 const prices = new Map<string, number>();
 
-function priceOf(symbol: string): number {
+function findPrice(symbol: string): number {
   const known = prices.get(symbol);
   if (known !== undefined) return known;
   const cents = Math.round(walkOf(SIMULATOR_SEED, symbol).startMicros / 10_000);

@@ -12,7 +12,7 @@ import { Supervisor } from "../local/supervisor.ts";
 import type { Status } from "../local/process.ts";
 import { workloadServices } from "../local/workload-services.ts";
 import type { Figures } from "../workers/commands/workload/report.ts";
-import { numbersOf, optionsOf } from "./arguments.ts";
+import { parseNumbers, readOptions } from "./arguments.ts";
 import { generateWorkload } from "./desk-workload.ts";
 import { showProgress, table } from "./figures.ts";
 import { cpuMs, peakMb } from "./machine.ts";
@@ -36,11 +36,11 @@ interface Run extends Figures {
 }
 
 export async function run(args: string[]): Promise<void> {
-  const options = optionsOf(args, DEFAULTS);
-  const [users = 0] = numbersOf(options.users);
-  const [commands = 0] = numbersOf(options.commands);
-  const [seed = 0] = numbersOf(options.seed);
-  const [pacedSeconds = 0] = numbersOf(options["paced-seconds"]);
+  const options = readOptions(args, DEFAULTS);
+  const [users = 0] = parseNumbers(options.users);
+  const [commands = 0] = parseNumbers(options.commands);
+  const [seed = 0] = parseNumbers(options.seed);
+  const [pacedSeconds = 0] = parseNumbers(options["paced-seconds"]);
   const folder = mkdtempSync(join(tmpdir(), "fanfare-bench-desk-"));
   const runs: Run[] = [];
   try {
@@ -70,7 +70,7 @@ export async function run(args: string[]): Promise<void> {
     rmSync(folder, { recursive: true, force: true });
   }
   showProgress("");
-  console.log(tableOf(runs));
+  console.log(formatRuns(runs));
   await writeReport(options.json, { desk: runs });
 }
 
@@ -114,7 +114,7 @@ async function measure(
     const after = takenBy([...statuses, { name: "runner", pid: child.pid }]);
     if ((await child.exited) !== 0) throw new Error("the run failed, or its books do not hold");
     const figures = (await Bun.file(figuresFile).json()) as Figures;
-    return { workload, ...figures, ...usageOf(before, after, figures.replies) };
+    return { workload, ...figures, ...compareUsage(before, after, figures.replies) };
   } finally {
     await supervisor.stop();
     rmSync(data, { recursive: true, force: true });
@@ -135,7 +135,7 @@ function takenBy(processes: readonly Pick<Status, "name" | "pid">[]): Map<string
   );
 }
 
-function usageOf(
+function compareUsage(
   before: ReadonlyMap<string, Taken>,
   after: ReadonlyMap<string, Taken>,
   commands: number,
@@ -151,7 +151,7 @@ function usageOf(
   return { cpuUs, peakMb: peak };
 }
 
-function tableOf(runs: readonly Run[]): string {
+function formatRuns(runs: readonly Run[]): string {
   const figures = table(
     ["workload", "replies", "errors", "/s", "p50 ms", "p99 ms", "p99 no quote", "drained s"],
     runs.map((each) => [

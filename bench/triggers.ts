@@ -11,7 +11,7 @@ import { DeskKeys } from "../workers/desk/stored/keys.ts";
 import { startRedis } from "../tests/support/redis.ts";
 import { connectRedis } from "../workers/runtime/redis-client.ts";
 import { run as runScript, type Redis } from "../workers/runtime/redis.ts";
-import { numbersOf, optionsOf } from "./arguments.ts";
+import { parseNumbers, readOptions } from "./arguments.ts";
 import { median, showProgress, table } from "./figures.ts";
 import { redisCpuMs } from "./machine.ts";
 import { writeReport } from "./report.ts";
@@ -38,9 +38,9 @@ interface Figures {
 }
 
 export async function run(args: string[]): Promise<void> {
-  const options = optionsOf(args, { triggers: "1000,1000000", json: "" });
+  const options = readOptions(args, { triggers: "1000,1000000", json: "" });
   const figures: Figures[] = [];
-  for (const count of numbersOf(options.triggers)) figures.push(await measure(count));
+  for (const count of parseNumbers(options.triggers)) figures.push(await measure(count));
   showProgress("");
   console.log(
     table(
@@ -66,31 +66,31 @@ async function measure(count: number): Promise<Figures> {
   const accounts = new AccountBook(redis, CALL);
   await addUsers(redis, accounts, users);
   const before = await usedBytes(redis);
-  const setCpuMs = await cpuOf(redis, () => setAll(redis, accounts, users));
+  const setCpuMs = await measureCpuMs(redis, () => setAll(redis, accounts, users));
   await redis.send("DEL", [new DeskKeys(0).audit]);
   const triggers = Number(await redis.send("ZCARD", [new DeskKeys(0).buyTriggers]));
   const bytesEach = ((await usedBytes(redis)) - before) / triggers;
 
-  const lookCpuMs = await cpuOf(redis, async () => {
+  const lookCpuMs = await measureCpuMs(redis, async () => {
     for (let times = 0; times < 100; times += 1) {
       await runScript(redis, waitingTriggers, { partition: 0, side: "buy" });
     }
   });
-  const missCpuMs = await cpuOf(redis, async () => {
+  const missCpuMs = await measureCpuMs(redis, async () => {
     for (let start = 0; start < QUOTES; start += 100) {
       await Promise.all(Array.from({ length: 100 }, () => fire(redis, "AA", QUOTE_CENTS)));
     }
   });
   // One trigger each is lifted above the others, and met alone.
   await execute(accounts, FIRED, (nth) => [
-    ready("SET_BUY_TRIGGER", `u${nth % users}`, symbolOf(Math.floor(nth / users)), 200 + nth),
+    ready("SET_BUY_TRIGGER", `u${nth % users}`, nameSymbol(Math.floor(nth / users)), 200 + nth),
   ]);
   const tookMs: number[] = [];
   let fired = 0;
-  const hitCpuMs = await cpuOf(redis, async () => {
+  const hitCpuMs = await measureCpuMs(redis, async () => {
     for (let nth = FIRED - 1; nth >= 0; nth -= 1) {
       const startedAtMs = performance.now();
-      const reply = await fire(redis, symbolOf(Math.floor(nth / users)), 200 + nth);
+      const reply = await fire(redis, nameSymbol(Math.floor(nth / users)), 200 + nth);
       tookMs.push(performance.now() - startedAtMs);
       if (reply.kind === "fired") fired += reply.count;
     }
@@ -117,7 +117,7 @@ async function addUsers(redis: Redis, accounts: AccountBook, users: number): Pro
 
 async function setAll(redis: Redis, accounts: AccountBook, users: number): Promise<void> {
   for (let of = 0; of < SYMBOLS; of += 1) {
-    const symbol = symbolOf(of);
+    const symbol = nameSymbol(of);
     showProgress(`setting triggers: ${of * users}`);
     await execute(accounts, users, (nth) => [
       ready("SET_BUY_AMOUNT", `u${nth}`, symbol, AMOUNT_CENTS),
@@ -152,11 +152,11 @@ function fire(redis: Redis, symbol: string, priceCents: number): Promise<FireRep
   return fireTriggers(redis, { ...CALL, ...quote });
 }
 
-function symbolOf(nth: number): string {
+function nameSymbol(nth: number): string {
   return String.fromCharCode(65 + Math.floor(nth / 26), 65 + (nth % 26));
 }
 
-async function cpuOf(redis: Redis, work: () => Promise<void>): Promise<number> {
+async function measureCpuMs(redis: Redis, work: () => Promise<void>): Promise<number> {
   const before = await redisCpuMs(redis);
   await work();
   return (await redisCpuMs(redis)) - before;

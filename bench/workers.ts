@@ -4,7 +4,7 @@
  */
 import { freePort } from "../tests/support/ports.ts";
 import { startRoles } from "../tests/support/role.ts";
-import { numbersOf, optionsOf } from "./arguments.ts";
+import { parseNumbers, readOptions } from "./arguments.ts";
 import { startBed } from "./bed.ts";
 import { median, showProgress, table } from "./figures.ts";
 import { writeReport } from "./report.ts";
@@ -13,21 +13,21 @@ import { fanOutRounds } from "./round.ts";
 const DEADLINE_MS = 600_000;
 
 export async function run(args: string[]): Promise<void> {
-  const options = optionsOf(args, {
+  const options = readOptions(args, {
     followers: "100000",
     workers: "1,2,4,8",
     rounds: "3",
     json: "",
   });
-  const [followers = 0] = numbersOf(options.followers);
-  const [rounds = 0] = numbersOf(options.rounds);
+  const [followers = 0] = parseNumbers(options.followers);
+  const [rounds = 0] = parseNumbers(options.rounds);
 
   const bed = await startBed(followers, { deadlineMs: DEADLINE_MS });
   const { desk, copier } = bed;
   const port = await freePort();
   const slow = await startSlow(port, desk.url);
   const figures = [];
-  for (const count of numbersOf(options.workers)) {
+  for (const count of parseNumbers(options.workers)) {
     const env = { ...desk.env, FANFARE_DESK_URL: `http://127.0.0.1:${port}` };
     const names = Array.from({ length: count }, (_, index) => `worker-${index}`);
     const workers = await startRoles("broker", env, names);

@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from "bun:test";
-import { documentOf, type Document } from "../http/openapi.ts";
+import { createDocument, type Document } from "../http/openapi.ts";
 import { documentsWith } from "./document.ts";
 
 let asked = 0;
@@ -15,7 +15,7 @@ const records = Bun.serve({
 });
 afterAll(() => records.stop(true));
 
-const own = documentOf({ title: "Edge", version: "1" }, [], []);
+const own = createDocument({ title: "Edge", version: "1" }, [], []);
 const pathsOf = ({ paths }: Document) => Object.keys(paths);
 
 test("the records' paths are beside our own, and are asked for once a minute", async () => {

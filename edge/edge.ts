@@ -2,7 +2,7 @@
 import type { Service } from "../http/service.ts";
 import { PartitionMap } from "../redis/keys.ts";
 import { Confirmations } from "./confirmations.ts";
-import { hexOf, sha256Hex } from "./digest.ts";
+import { toHex, sha256Hex } from "./digest.ts";
 import { DeskServers } from "./desk/servers.ts";
 import type { EdgeEnv } from "./env.ts";
 import { Formats } from "./formats.ts";
@@ -64,7 +64,7 @@ export function openEdge(
         : undefined,
     clock: Date.now,
     sha256,
-    random: () => hexOf(crypto.getRandomValues(new Uint8Array(16))),
+    random: () => toHex(crypto.getRandomValues(new Uint8Array(16))),
     stop,
   };
 }

@@ -1,7 +1,7 @@
 /** The edge as a process on Bun. Prints `ready` once it serves; SIGTERM and SIGINT drain it. */
 import { createApp } from "./app.ts";
 import { openEdge } from "./edge.ts";
-import { readEnv, summaryOf } from "./env.ts";
+import { readEnv, summarizeEnv } from "./env.ts";
 import { configureLog, log } from "./log.ts";
 import { pageFolder } from "./page-folder.ts";
 import type { SocketEvents } from "./socket-session.ts";
@@ -20,7 +20,7 @@ if (!env.ok) {
 }
 configureLog();
 process.title = "fanfare edge";
-log.info("starting", summaryOf(env.value));
+log.info("starting", summarizeEnv(env.value));
 
 // Of a signal's hundred bytes at once; the Web's own digest takes the way through another thread.
 const sha256 = (text: string): string => new Bun.CryptoHasher("sha256").update(text).digest("hex");

@@ -1,7 +1,7 @@
 /** The edge as a process on Deno. Prints `ready` once it serves; SIGTERM and SIGINT drain it. */
 import { createApp } from "./app.ts";
 import { openEdge } from "./edge.ts";
-import { readEnv, summaryOf } from "./env.ts";
+import { readEnv, summarizeEnv } from "./env.ts";
 import { configureLog, log } from "./log.ts";
 import { pageFolder } from "./page-folder.ts";
 import { newTasks } from "./tasks.ts";
@@ -27,7 +27,7 @@ if (!env.ok) {
   Deno.exit(2);
 }
 configureLog();
-log.info("starting", summaryOf(env.value));
+log.info("starting", summarizeEnv(env.value));
 
 const stop = new AbortController();
 const tasks = newTasks();

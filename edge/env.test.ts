@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { readEnv, summaryOf } from "./env.ts";
+import { readEnv, summarizeEnv } from "./env.ts";
 
 const GOOD = {
   FANFARE_HOME_URL: "https://home.example",
@@ -50,7 +50,7 @@ test("a private key among the issuer's keys is refused", () => {
 
 test("the summary for the log holds no token and no key", () => {
   const env = readEnv(GOOD);
-  const summary = JSON.stringify(env.ok && summaryOf(env.value));
+  const summary = JSON.stringify(env.ok && summarizeEnv(env.value));
   expect(summary).toContain("eu=eu.example");
   expect(summary).not.toMatch(/token|AAAA/);
 });

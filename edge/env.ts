@@ -127,7 +127,7 @@ export function readEnv(source: Readonly<Record<string, unknown>>): EnvResult {
 }
 
 /** What the log may show of the settings: addresses, never tokens or keys. */
-export function summaryOf(env: EdgeEnv): Record<string, unknown> {
+export function summarizeEnv(env: EdgeEnv): Record<string, unknown> {
   return {
     host: env.HOST ?? null,
     port: env.PORT,

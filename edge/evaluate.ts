@@ -15,7 +15,7 @@ export async function evaluate<Args>(
 ): Promise<unknown> {
   const [keys, rest] = [script.keys(args), script.args(args)];
   try {
-    return await redis.evalsha(await nameOf(script.lua), keys, rest);
+    return await redis.evalsha(await hashScript(script.lua), keys, rest);
   } catch (error) {
     if (!isUnknownName((error as Error).message)) throw error;
     return await redis.eval(script.lua, keys, rest);
@@ -28,7 +28,7 @@ export async function evaluateAll<Args>(
   script: Script<Args, unknown>,
   each: readonly Args[],
 ): Promise<unknown[]> {
-  const name = await nameOf(script.lua);
+  const name = await hashScript(script.lua);
   const byName = redis.pipeline();
   for (const args of each) byName.evalsha(name, script.keys(args), script.args(args));
   const replies = await byName.exec<unknown[]>({ keepErrors: true });
@@ -51,7 +51,7 @@ function isUnknownName(message: string): boolean {
 /** Texts, not promises: on Cloudflare a request cannot wait for what another one has begun. */
 const names = new Map<string, string>();
 
-async function nameOf(lua: string): Promise<string> {
+async function hashScript(lua: string): Promise<string> {
   const known = names.get(lua);
   if (known !== undefined) return known;
   const name = await digestHex("SHA-1", lua);

@@ -110,7 +110,7 @@ const WHAT_TO_CLOSE: Fault = {
 };
 
 /** A checked body as the signal that it stands for. */
-export function signalOf(
+export function toSignal(
   channelId: ChannelId,
   body: v.InferOutput<typeof StandardHookBody.open> | v.InferOutput<typeof StandardHookBody.close>,
 ): Signal {

@@ -1,6 +1,6 @@
 /** `POST /v1/signals` takes a signal; `GET /v1/signals/:id` says how far its fan-out is. */
 import { SIGNAL_ID_PATTERN, type ChannelId } from "../domain/ids.ts";
-import { jsonOf } from "../http/body.ts";
+import { acceptJson } from "../http/body.ts";
 import { reply, type Reply } from "../http/operation.ts";
 import { AcceptanceShape, ProgressShape } from "../http/progress.ts";
 import { acceptanceAnswer, acceptSignal, type AcceptRequest } from "./accept.ts";
@@ -8,7 +8,7 @@ import { dispatch } from "./dispatch.ts";
 import type { Edge, EdgeService } from "./edge.ts";
 import { findSignal, readProgress } from "./progress.ts";
 import { progressFromRecords } from "./records.ts";
-import { checkSignal, SignalBody, signalOf } from "./schemas.ts";
+import { checkSignal, SignalBody, toSignal } from "./schemas.ts";
 
 /** What the accept script may say, whoever asked. */
 export const ACCEPT_PROBLEMS = [
@@ -48,7 +48,9 @@ what the channel's signals in a symbol, or one \`signal\`, still have open: it s
 it expires. What a close closes is fixed when it is accepted; its \`followers\` are the copies that it may have to
 close. It passes a drain, and is kept under a halt until that is lifted.`;
 
-const BODY = jsonOf([SignalBody.open, SignalBody.close], (value) => checkSignal(SignalBody, value));
+const BODY = acceptJson([SignalBody.open, SignalBody.close], (value) =>
+  checkSignal(SignalBody, value),
+);
 
 export function serveSignals(service: EdgeService, edge: Edge): void {
   service.serve({
@@ -64,7 +66,7 @@ export function serveSignals(service: EdgeService, edge: Edge): void {
     problems: ACCEPT_PROBLEMS,
     handle: ({ body, caller, idempotencyKey, later }) =>
       answerSignal(edge, later, {
-        signal: signalOf(body.channel as ChannelId, body),
+        signal: toSignal(body.channel as ChannelId, body),
         sender: caller.person,
         idempotencyKey,
       }),

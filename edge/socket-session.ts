@@ -14,7 +14,7 @@ import { dispatch } from "./dispatch.ts";
 import type { Edge } from "./edge.ts";
 import { log } from "./log.ts";
 import { failure, type Failure } from "../domain/result.ts";
-import { checkSignal, signalOf, SocketAuth, SocketSignal } from "./schemas.ts";
+import { checkSignal, toSignal, SocketAuth, SocketSignal } from "./schemas.ts";
 import type { Caller } from "./tokens.ts";
 import { watchProgress } from "./watch.ts";
 
@@ -113,7 +113,7 @@ export function openSession(
   async function takeSignal(message: unknown, { person, expiresAtMs }: Caller): Promise<void> {
     const checked = checkSignal(SocketSignal, message);
     if (!checked.ok) {
-      refuse(checked, refOf(message));
+      refuse(checked, readRef(message));
       return;
     }
     const { idempotencyKey, ref, channel } = checked.value;
@@ -126,7 +126,7 @@ export function openSession(
       return;
     }
     const accepted = await acceptSignal(edge, {
-      signal: signalOf(channel as ChannelId, checked.value),
+      signal: toSignal(channel as ChannelId, checked.value),
       sender: person,
       idempotencyKey,
     });
@@ -145,7 +145,7 @@ export function openSession(
   }
 
   async function watch(accepted: Accepted, ref: string | undefined): Promise<void> {
-    const stored = await storedOf(edge, accepted);
+    const stored = await findStored(edge, accepted);
     if (!stored) return;
     const listens = listening < MAX_LISTENING;
     if (listens) listening += 1;
@@ -188,7 +188,7 @@ export function openSession(
 }
 
 /** A repeated signal's routes are those of its first acceptance, so they are read from where that left them. */
-async function storedOf(edge: Edge, accepted: Accepted): Promise<StoredSignal | undefined> {
+async function findStored(edge: Edge, accepted: Accepted): Promise<StoredSignal | undefined> {
   if (accepted.kind === "accepted") {
     const { signal, routes, acceptance } = accepted;
     return { signal, routes, followers: acceptance.followers };
@@ -199,7 +199,7 @@ async function storedOf(edge: Edge, accepted: Accepted): Promise<StoredSignal | 
   return read.ok ? parseStoredSignal(read.value[0]) : undefined;
 }
 
-function refOf(message: unknown): string | undefined {
+function readRef(message: unknown): string | undefined {
   const ref = (message as { ref?: unknown } | null)?.ref;
   return typeof ref === "string" && ref.length <= 64 ? ref : undefined;
 }

@@ -39,11 +39,11 @@ export function json<Schema extends v.GenericSchema>(
   schema: Schema,
   options?: JsonOptions,
 ): Body<v.InferOutput<Schema>> {
-  return jsonOf([schema], (value) => check(schema, value, "BODY_INVALID"), options);
+  return acceptJson([schema], (value) => check(schema, value, "BODY_INVALID"), options);
 }
 
 /** JSON of one of several shapes; `checkShape` decides which. */
-export function jsonOf<T>(
+export function acceptJson<T>(
   shapes: readonly v.GenericSchema[],
   checkShape: (value: unknown) => Result<T>,
   options: JsonOptions = {},
@@ -115,7 +115,7 @@ async function readCounted(
 }
 
 /** The media type without its parameters, in lower case; `""` where none is given. */
-export function mediaTypeOf(request: Request): string {
+export function readMediaType(request: Request): string {
   return (request.headers.get("content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
 }
 
@@ -142,7 +142,7 @@ async function readJson(
   { maxBytes = MAX_BODY_BYTES, lenient = false }: JsonOptions,
 ): Promise<Result<unknown>> {
   if (lenient) return await readLenient(request, maxBytes);
-  if (mediaTypeOf(request) !== "application/json") return failure("BODY_TYPE_UNSUPPORTED");
+  if (readMediaType(request) !== "application/json") return failure("BODY_TYPE_UNSUPPORTED");
   const read = await readBytes(request, maxBytes);
   if (!read.ok) return read;
   const text = decodeText(read.value);

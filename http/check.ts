@@ -13,10 +13,10 @@ export function check<Schema extends v.GenericSchema>(
   const parsed = v.safeParse(schema, value);
   return parsed.success
     ? success(parsed.output)
-    : failure(code, parsed.issues.slice(0, MAX_FAULTS).map(faultOf));
+    : failure(code, parsed.issues.slice(0, MAX_FAULTS).map(toFault));
 }
 
-function faultOf(issue: v.BaseIssue<unknown>): Fault {
+function toFault(issue: v.BaseIssue<unknown>): Fault {
   const path = v.getDotPath(issue) ?? "";
   if (issue.type !== "strict_object" && issue.type !== "object") {
     return { path, message: issue.message };

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { etagOf, isKnown, readPrecondition } from "./etag.ts";
+import { formatEtag, isKnown, readPrecondition } from "./etag.ts";
 
 function refused(headers: Record<string, string>, version: number): string | undefined {
   const read = readPrecondition(new Headers(headers));
@@ -7,7 +7,7 @@ function refused(headers: Record<string, string>, version: number): string | und
 }
 
 test("a change that names its version is made at that version only", () => {
-  expect(etagOf(7)).toBe('"7"');
+  expect(formatEtag(7)).toBe('"7"');
   expect(refused({}, 7)).toBeUndefined();
   for (const tags of ['"7"', '"6", "7"', "*"]) {
     expect(refused({ "if-match": tags }, 7)).toBeUndefined();

@@ -5,7 +5,7 @@
  */
 import { failure, success, type Failure, type Result } from "../domain/result.ts";
 
-export function etagOf(version: number): string {
+export function formatEtag(version: number): string {
   return `"${version}"`;
 }
 
@@ -48,5 +48,5 @@ function names(tags: string, version: number, comparison: "strong" | "weak"): bo
   return tags
     .split(",")
     .map((tag) => tag.trim())
-    .some((tag) => (comparison === "weak" ? tag.replace(/^W\//, "") : tag) === etagOf(version));
+    .some((tag) => (comparison === "weak" ? tag.replace(/^W\//, "") : tag) === formatEtag(version));
 }

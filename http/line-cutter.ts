@@ -37,7 +37,7 @@ function cutLong(lines: string[], usedCharacters: number): void {
 }
 
 /** The lines of one message, the last with or without its newline. */
-export function linesOf(message: Uint8Array | string): string[] {
+export function splitLines(message: Uint8Array | string): string[] {
   const text = typeof message === "string" ? message : decoder.decode(message);
   const lines = text.split("\n");
   cutLong(lines, USED_CHARACTERS);

@@ -1,5 +1,5 @@
 /** Lines by a WebSocket, which is closed where replies are not taken. */
-import { linesOf } from "./line-cutter.ts";
+import { splitLines } from "./line-cutter.ts";
 import { Exchange, type LineWork } from "./lines.ts";
 
 const POLICY_VIOLATION = 1008;
@@ -72,7 +72,7 @@ export function answerSocket(
   return {
     take(message) {
       if (exchange.isOver) return;
-      exchange.add(linesOf(message));
+      exchange.add(splitLines(message));
       if (exchange.open > work.maxOpen) hangUp(POLICY_VIOLATION, "too many lines");
       else exchange.handOver();
     },

@@ -36,7 +36,7 @@ export function answerStream(
     if (stop.aborted) onStop();
     else stop.addEventListener("abort", onStop, { once: true });
     const cutter = lineCutter();
-    for await (const piece of piecesOf(body, ended.signal)) {
+    for await (const piece of readPieces(body, ended.signal)) {
       exchange.add(cutter.take(piece));
       exchange.handOver();
       if (!exchange.isIdle) await exchange.idle();
@@ -91,7 +91,7 @@ export function answerStream(
 }
 
 /** What is sent, until it ends or no more is wanted. */
-async function* piecesOf(
+async function* readPieces(
   body: ReadableStream<Uint8Array> | null,
   ended: AbortSignal,
 ): AsyncGenerator<Uint8Array> {

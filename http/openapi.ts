@@ -35,7 +35,7 @@ const SIGNED: BearerScheme = {
 };
 
 /** `always` is what each operation of the server may answer. */
-export function documentOf(
+export function createDocument(
   info: Info,
   declarations: readonly Declaration[],
   always: readonly ErrorCode[],
@@ -95,10 +95,12 @@ function describe(
       ...{ name, in: "path", required: true },
       schema: { type: "string", pattern: pattern.source },
     })),
-    ...(query ? parametersOf("query", query) : []),
-    ...(headers ? parametersOf("header", v.object(headers)) : []),
-    ...(isChange ? [idempotencyKeyOf(declaration)] : []),
-    ...(versioned ? parametersOf("header", v.object(isChange ? IF_MATCH : IF_NONE_MATCH)) : []),
+    ...(query ? describeParameters("query", query) : []),
+    ...(headers ? describeParameters("header", v.object(headers)) : []),
+    ...(isChange ? [describeIdempotencyKey(declaration)] : []),
+    ...(versioned
+      ? describeParameters("header", v.object(isChange ? IF_MATCH : IF_NONE_MATCH))
+      : []),
   ];
   const problems = [
     ...declaration.problems,
@@ -116,16 +118,21 @@ function describe(
     ...(description === "" ? {} : { description }),
     ...(permission === undefined ? {} : { security: [{ bearer: [] }] }),
     parameters,
-    ...(body ? { requestBody: { required: true, content: contentOf(body.content) } } : {}),
+    ...(body ? { requestBody: { required: true, content: describeContent(body.content) } } : {}),
     responses: {
       ...Object.fromEntries(
         Object.entries(declaration.answers).map(([status, answer]) => [
           status,
-          responseOf(answer, versioned),
+          describeResponse(answer, versioned),
         ]),
       ),
       ...(versioned && !isChange
-        ? { 304: responseOf({ description: "The version is still the one that is known." }, true) }
+        ? {
+            304: describeResponse(
+              { description: "The version is still the one that is known." },
+              true,
+            ),
+          }
         : {}),
       ...problemResponses(problems),
     },
@@ -141,18 +148,18 @@ const IF_NONE_MATCH = {
   "If-None-Match": v.optional(v.pipe(v.string(), v.description("The `ETag` that is known."))),
 };
 
-function idempotencyKeyOf({ idempotency }: Declaration): object {
+function describeIdempotencyKey({ idempotency }: Declaration): object {
   const description =
     idempotency ?? "Taken as everywhere; this operation ends the same however often it is sent.";
-  const [parameter] = parametersOf(
+  const [parameter] = describeParameters(
     "header",
     v.object({ "Idempotency-Key": IDEMPOTENCY_KEY_SCHEMA }),
   );
   return { ...parameter, description };
 }
 
-function parametersOf(place: "query" | "header", schema: Schema): object[] {
-  const { properties = {}, required = [] } = schemaOf(schema) as {
+function describeParameters(place: "query" | "header", schema: Schema): object[] {
+  const { properties = {}, required = [] } = toSchema(schema) as {
     readonly properties?: Readonly<Record<string, object>>;
     readonly required?: readonly string[];
   };
@@ -161,17 +168,17 @@ function parametersOf(place: "query" | "header", schema: Schema): object[] {
   }));
 }
 
-function responseOf(
+function describeResponse(
   { description, body, content, headers = {} }: Answer,
   versioned: boolean,
 ): object {
   const all = versioned ? { ...headers, ETag: "Its version." } : headers;
   return {
     description,
-    ...(Object.keys(all).length === 0 ? {} : { headers: headersOf(all) }),
+    ...(Object.keys(all).length === 0 ? {} : { headers: describeHeaders(all) }),
     ...(body || content
       ? {
-          content: contentOf({
+          content: describeContent({
             ...(body ? { "application/json": [body] } : {}),
             ...Object.fromEntries(
               Object.entries(content ?? {}).map(([type, schema]) => [type, [schema]]),
@@ -182,7 +189,7 @@ function responseOf(
   };
 }
 
-function headersOf(headers: Readonly<Record<string, string>>): object {
+function describeHeaders(headers: Readonly<Record<string, string>>): object {
   return Object.fromEntries(
     Object.entries(headers).map(([name, description]) => [
       name,
@@ -191,17 +198,17 @@ function headersOf(headers: Readonly<Record<string, string>>): object {
   );
 }
 
-function contentOf(content: Readonly<Record<string, readonly Schema[]>>): object {
+function describeContent(content: Readonly<Record<string, readonly Schema[]>>): object {
   return Object.fromEntries(
     Object.entries(content).map(([type, shapes]) => {
-      const schemas = shapes.map(schemaOf);
+      const schemas = shapes.map(toSchema);
       return [type, { schema: schemas.length === 1 ? schemas[0] : { anyOf: schemas } }];
     }),
   );
 }
 
 /** Of what is taken, not of what it is turned into. */
-function schemaOf(schema: Schema): JsonSchema {
+function toSchema(schema: Schema): JsonSchema {
   const { $schema: _, ...rest } = toJsonSchema(schema, { typeMode: "input", errorMode: "ignore" });
   return rest;
 }
@@ -215,7 +222,7 @@ function problemResponses(codes: readonly ErrorCode[]): object {
       {
         description: each.map((code) => `\`${code}\`: ${ERRORS[code].title}`).join("\n\n"),
         content: {
-          "application/problem+json": { schema: schemaOf(problemSchema(status, each)) },
+          "application/problem+json": { schema: toSchema(problemSchema(status, each)) },
         },
       },
     ]),

@@ -8,11 +8,11 @@ import * as v from "valibot";
 import type { ErrorCode } from "../domain/error-codes.ts";
 import type { Permission } from "../domain/permission.ts";
 import { failure, success, type Result } from "../domain/result.ts";
-import { bearerOf, type Bearer } from "./bearer.ts";
+import { parseBearer, type Bearer } from "./bearer.ts";
 import { check } from "./check.ts";
-import { etagOf, isKnown, readPrecondition, type Precondition } from "./etag.ts";
+import { formatEtag, isKnown, readPrecondition, type Precondition } from "./etag.ts";
 import { readIdempotencyKey } from "./idempotency-key.ts";
-import { documentOf, type BearerScheme, type Document, type Info } from "./openapi.ts";
+import { createDocument, type BearerScheme, type Document, type Info } from "./openapi.ts";
 import type { Declaration, Entries, Operation, PathParameter, Reply, Schema } from "./operation.ts";
 import { nameOf, placeOf } from "./place.ts";
 import { problemResponse } from "./problem.ts";
@@ -59,7 +59,7 @@ export class Service<Caller extends Bearer> {
     Allowed extends Permission | undefined = undefined,
   >(operation: Operation<Path, Query, Headers, Content, Allowed, Caller>): void {
     this.#declarations.push(operation);
-    const read = readerOf(operation);
+    const read = createReader(operation);
     this.app.on(operation.method, operation.path, async (c) => {
       const caller = await this.#callerOf(c, operation.permission);
       if (!caller.ok) return problemResponse(caller);
@@ -79,7 +79,7 @@ export class Service<Caller extends Bearer> {
   /** Made once: it says the same as long as the server lives. To be asked for when all is declared. */
   document(): Document {
     const { info, problems = [], bearer } = this.#parts;
-    this.#document ??= documentOf(
+    this.#document ??= createDocument(
       info,
       this.#declarations,
       [...problems, "METHOD_NOT_ALLOWED", "INTERNAL"],
@@ -102,7 +102,7 @@ export class Service<Caller extends Bearer> {
 
   async #callerOf(c: Context, permission: Permission | undefined): Promise<Result<unknown>> {
     if (permission === undefined) return success(undefined);
-    const token = bearerOf(c.req.header("authorization"));
+    const token = parseBearer(c.req.header("authorization"));
     const caller = token.ok ? await this.#parts.verify(token.value) : token;
     if (!caller.ok) return caller;
     return caller.value.permissions.has(permission) ? caller : failure("TOKEN_SCOPE");
@@ -126,7 +126,7 @@ const NONE: Readonly<Record<string, never>> = {};
 const ANY_VERSION: Precondition = { refusal: () => undefined };
 
 /** What a declaration does not name is not looked at. */
-function readerOf(declaration: Declaration): (c: Context) => Promise<Result<Parts>> {
+function createReader(declaration: Declaration): (c: Context) => Promise<Result<Parts>> {
   const { path, params = NONE, query, headers, body, method, versioned = false } = declaration;
   const names = [...path.matchAll(/:(\w+)/g)].map(([, name = ""]) => name);
   if (names.toSorted().join() !== Object.keys(params).toSorted().join()) {
@@ -200,7 +200,7 @@ function respond(answer: Reply, { method, versioned }: Declaration, request: Req
   const { status, value, version } = answer;
   const headers = {
     ...answer.headers,
-    ...(version === undefined ? {} : { etag: etagOf(version) }),
+    ...(version === undefined ? {} : { etag: formatEtag(version) }),
   };
   if (method === "GET" && versioned === true && isKnown(request.headers, version ?? 0)) {
     return new Response(null, { status: 304, headers });

@@ -40,7 +40,7 @@ export async function addressFault(
 }
 
 /** `home` is for this machine; `elsewhere` are the same for others in its networks. */
-export function addressesOf(
+export function listAddresses(
   host: string | undefined,
   port: number,
 ): { readonly home: string; readonly elsewhere: readonly string[] } {

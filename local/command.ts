@@ -5,7 +5,7 @@
  */
 import { join, resolve } from "node:path";
 import { readRunning } from "./running.ts";
-import { commandOf } from "./worker-service.ts";
+import { buildCommand } from "./worker-service.ts";
 
 const ROOT = join(import.meta.dir, "..");
 const [command, ...words] = process.argv.slice(2);
@@ -16,7 +16,7 @@ if (command === undefined) {
 const data = resolve(ROOT, process.env["FANFARE_DATA"] ?? ".data");
 const running = process.env["FANFARE_REDIS_URL"] === undefined ? readRunning(data) : undefined;
 const child = Bun.spawn(
-  [process.execPath, "--no-env-file", ...commandOf(ROOT, command), ...words],
+  [process.execPath, "--no-env-file", ...buildCommand(ROOT, command), ...words],
   {
     env: { ...process.env, ...running },
     stdin: "inherit",

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { readSettings, summaryOf } from "./env.ts";
+import { readSettings, summarizeSettings } from "./env.ts";
 
 test("without settings everything has its default", () => {
   expect(readSettings({}, "/home/of/it")).toEqual({
@@ -34,13 +34,13 @@ test.each([
 ])("the summary holds no password: %s", (MONGODB_URI, expected) => {
   const settings = readSettings({ MONGODB_URI }, "/");
   if (!settings.ok) throw new Error("valid settings were refused");
-  expect(summaryOf(settings.value)).toEndWith(expected);
+  expect(summarizeSettings(settings.value)).toEndWith(expected);
 });
 
 test("the summary says where the edge listens if that is not everywhere", () => {
   const settings = readSettings({ HOST: "192.0.2.2" }, "/");
   if (!settings.ok) throw new Error("valid settings were refused");
-  expect(summaryOf(settings.value)).toStartWith("port 8787 at 192.0.2.2, ");
+  expect(summarizeSettings(settings.value)).toStartWith("port 8787 at 192.0.2.2, ");
 });
 
 test("an audit with a server of its own is told beside the records", () => {
@@ -49,7 +49,7 @@ test("an audit with a server of its own is told beside the records", () => {
     "/",
   );
   if (!settings.ok) throw new Error("valid settings were refused");
-  expect(summaryOf(settings.value)).toEndWith(
+  expect(summarizeSettings(settings.value)).toEndWith(
     "records in SQLite, audit in MongoDB at audit:1,audit:2",
   );
 });

@@ -83,10 +83,10 @@ export function readSettings(
 }
 
 /** One line for people; a password inside an address is not in it. */
-export function summaryOf(settings: Settings): string {
+export function summarizeSettings(settings: Settings): string {
   const { host, port, data, durability } = settings;
   const store = (uri: string | undefined): string =>
-    uri === undefined ? "SQLite" : `MongoDB at ${hostsOf(uri)}`;
+    uri === undefined ? "SQLite" : `MongoDB at ${readHosts(uri)}`;
   const apart = settings.auditMongodbUri;
   const audit = apart === undefined ? "" : `, audit in ${store(apart)}`;
   const at = host === undefined ? "" : ` at ${host}`;
@@ -94,7 +94,7 @@ export function summaryOf(settings: Settings): string {
 }
 
 /** A list of hosts is no URL that can be parsed, so the user part is cut off by its last @. */
-function hostsOf(mongodbUri: string): string {
+function readHosts(mongodbUri: string): string {
   const authority = mongodbUri.replace(/^[^/]*\/\//, "").split(/[/?]/)[0] ?? "";
   return authority.slice(authority.lastIndexOf("@") + 1);
 }

@@ -15,7 +15,7 @@ export function onePrice(price: string): FixedPricesResult {
 }
 
 /** Lines `SYM,price`. */
-export function pricesOf(file: string): FixedPricesResult {
+export function readPrices(file: string): FixedPricesResult {
   let text: string;
   try {
     text = readFileSync(file, "utf8");

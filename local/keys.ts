@@ -39,7 +39,7 @@ export async function openKeys(data: string): Promise<Keys> {
 }
 
 /** What verifies the tokens, for the edge. */
-export function publicKeysOf({ issuerKey }: Keys): { readonly keys: readonly JWK[] } {
+export function extractPublicKeys({ issuerKey }: Keys): { readonly keys: readonly JWK[] } {
   const { d: _private, ...publicKey } = issuerKey;
   return { keys: [publicKey] };
 }

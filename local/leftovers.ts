@@ -57,10 +57,10 @@ async function stopped(pids: readonly number[]): Promise<void> {
 
 /** Whether the process runs and is one of ours: its number may long be another's. */
 function isOurs(pid: number): boolean {
-  return /redis-server|local\/orphan\.ts/.test(commandLineOf(pid));
+  return /redis-server|local\/orphan\.ts/.test(readCommandLine(pid));
 }
 
-function commandLineOf(pid: number): string {
+function readCommandLine(pid: number): string {
   if (existsSync("/proc/self/cmdline")) {
     try {
       return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");

@@ -5,8 +5,8 @@
  */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { addressesOf, addressFault } from "./addresses.ts";
-import { readSettings, summaryOf, type Settings } from "./env.ts";
+import { listAddresses, addressFault } from "./addresses.ts";
+import { readSettings, summarizeSettings, type Settings } from "./env.ts";
 import { demoToken, openKeys } from "./keys.ts";
 import { noteProcesses, stopLeftovers } from "./leftovers.ts";
 import { takeLock } from "./lock.ts";
@@ -17,7 +17,7 @@ import { installRedis } from "./redis-install.ts";
 import { prepareRedis } from "./redis.ts";
 import { forgetRunning, noteRunning } from "./running.ts";
 import { Screen } from "./screen.ts";
-import { INTERNAL_PORTS, servicesOf } from "./services.ts";
+import { INTERNAL_PORTS, listServices } from "./services.ts";
 import { Supervisor } from "./supervisor.ts";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -41,7 +41,7 @@ process.exit(await main(read.value));
 async function main(settings: Settings): Promise<number> {
   const { host, port, data, durability } = settings;
   const startedMs = performance.now();
-  say(`Fanfare: ${summaryOf(settings)}`);
+  say(`Fanfare: ${summarizeSettings(settings)}`);
   mkdirSync(data, { recursive: true, mode: 0o700 });
   const lock = takeLock(data);
   if (!lock.ok) fail(`Fanfare already runs on ${data} (process ${lock.pid}).`);
@@ -59,7 +59,7 @@ async function main(settings: Settings): Promise<number> {
 
   const keys = await openKeys(data);
   const redis = await prepareRedis({ data, durability, password: keys.redisPassword });
-  const services = servicesOf({
+  const services = listServices({
     root: ROOT,
     settings,
     keys,
@@ -100,7 +100,7 @@ async function main(settings: Settings): Promise<number> {
     noteRunning(data, services.settings);
     say(
       await invitation({
-        ...addressesOf(host, port),
+        ...listAddresses(host, port),
         logs,
         token: await demoToken(keys, "demo-provider", Date.now()),
         traderToken: await demoToken(keys, "daytrader", Date.now()),

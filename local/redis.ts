@@ -23,7 +23,7 @@ export async function prepareRedis(options: {
 }): Promise<LocalRedis> {
   const dir = join(options.data, "redis");
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const port = await portOf(dir);
+  const port = await choosePort(dir);
   const configuration = join(dir, "redis.conf");
   // In a file and not on the command line, which anyone on the machine can read.
   writeFileSync(
@@ -58,7 +58,7 @@ export async function prepareRedis(options: {
   };
 }
 
-async function portOf(dir: string): Promise<number> {
+async function choosePort(dir: string): Promise<number> {
   const note = join(dir, "port");
   const before = existsSync(note) ? Number(readFileSync(note, "utf8")) : 0;
   const port = before > 0 && (await isFree(before, "127.0.0.1")) ? before : await freePort();

@@ -32,7 +32,7 @@ export class Screen {
       return;
     }
     for (const status of statuses) {
-      const line = lineOf(status);
+      const line = formatLine(status);
       if (status.state === "starting" && status.pid === undefined) continue;
       if (this.#printed.get(status.name) === line) continue;
       this.#printed.set(status.name, line);
@@ -50,12 +50,12 @@ export class Screen {
     // A line that wraps would be two, and the next redraw would begin one too low. (Some terminals
     // say that they have no columns.)
     const width = (this.#out.columns || 80) - 1;
-    for (const status of this.#statuses) this.#out.write(`${lineOf(status).slice(0, width)}\n`);
+    for (const status of this.#statuses) this.#out.write(`${formatLine(status).slice(0, width)}\n`);
     this.#drawn = this.#statuses.length;
   }
 }
 
-function lineOf({ name, state, pid, restarts, sinceMs }: Status): string {
+function formatLine({ name, state, pid, restarts, sinceMs }: Status): string {
   const since = new Date(sinceMs).toTimeString().slice(0, 8);
   return [
     `  ${name.padEnd(10)}`,

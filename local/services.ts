@@ -3,7 +3,7 @@
  * told: no more than it needs.
  */
 import { join } from "node:path";
-import { publicKeysOf, type Keys } from "./keys.ts";
+import { extractPublicKeys, type Keys } from "./keys.ts";
 import type { Settings } from "./env.ts";
 import type { LocalRedis } from "./redis.ts";
 import type { Service } from "./process.ts";
@@ -45,7 +45,7 @@ export interface Services {
   edge(page: string | undefined): Service;
 }
 
-export function servicesOf({ root, settings, keys, redis, ports }: Parts): Services {
+export function listServices({ root, settings, keys, redis, ports }: Parts): Services {
   const store = { FANFARE_REDIS_URL: redis.url, FANFARE_PARTITIONS: PARTITIONS };
   const records = {
     FANFARE_DATA: settings.data,
@@ -130,7 +130,7 @@ export function servicesOf({ root, settings, keys, redis, ports }: Parts): Servi
           [REGION]: { url: loopback(ports.bridge), token: keys.bridgeToken },
         }),
         FANFARE_PARTITIONS: PARTITIONS,
-        FANFARE_ISSUER_KEYS: JSON.stringify(publicKeysOf(keys)),
+        FANFARE_ISSUER_KEYS: JSON.stringify(extractPublicKeys(keys)),
         ...seal,
         FANFARE_RECORDS_URL: loopback(ports.records),
         FANFARE_DESK_URLS: [ports.desk, ports.desk2].map(loopback).join(","),

@@ -24,11 +24,11 @@ export function workerService(root: string, name: string, role: string, env: Env
 
 /** A command of the workers that runs once, under the name of a service. */
 export function commandService(root: string, name: string, command: string, env: Env): Service {
-  return { ...bunService(root, name, commandOf(root, command), env), once: true };
+  return { ...bunService(root, name, buildCommand(root, command), env), once: true };
 }
 
 /** The words that start a command of the workers. */
-export function commandOf(root: string, command: string): readonly string[] {
+export function buildCommand(root: string, command: string): readonly string[] {
   return [join(root, "workers/commands/main.ts"), command];
 }
 

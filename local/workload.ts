@@ -8,11 +8,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Command, CommanderError } from "commander";
-import { onePrice, pricesOf, type FixedPricesResult } from "./fixed-prices.ts";
+import { onePrice, readPrices, type FixedPricesResult } from "./fixed-prices.ts";
 import { installRedis } from "./redis-install.ts";
 import { readRunning } from "./running.ts";
 import { Supervisor } from "./supervisor.ts";
-import { commandOf } from "./worker-service.ts";
+import { buildCommand } from "./worker-service.ts";
 import { workloadServices } from "./workload-services.ts";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -37,7 +37,7 @@ async function main(words: readonly string[]): Promise<number> {
   if (rest.includes("--help") || rest.includes("-h")) return await driven(rest, undefined);
   if (price !== undefined && prices !== undefined)
     return refuse("--price and --prices exclude each other");
-  const fixed = price === undefined ? prices && pricesOf(prices) : onePrice(price);
+  const fixed = price === undefined ? prices && readPrices(prices) : onePrice(price);
   if (fixed && !fixed.ok) return refuse(fixed.fault);
   const installed = installRedis((line) => {
     console.error(line);
@@ -112,7 +112,7 @@ async function driven(
   stop?: AbortSignal,
 ): Promise<number> {
   const child = Bun.spawn(
-    [process.execPath, "--no-env-file", ...commandOf(ROOT, "desk:workload"), ...words],
+    [process.execPath, "--no-env-file", ...buildCommand(ROOT, "desk:workload"), ...words],
     {
       env: { ...process.env, ...settings },
       stdio: ["inherit", "inherit", "inherit"],

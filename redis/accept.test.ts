@@ -151,14 +151,18 @@ describe("an accepted signal", () => {
     for (const { acceptance, signal } of replies) {
       expect(acceptance.acceptedAtMs).toBeGreaterThanOrEqual(beforeMs);
       expect(acceptance.acceptedAtMs).toBeLessThanOrEqual(afterMs);
-      expect(signal).toMatchObject({ ...acceptanceOf(signal), sender: SENDER, provider: PROVIDER });
+      expect(signal).toMatchObject({
+        ...findAcceptance(signal),
+        sender: SENDER,
+        provider: PROVIDER,
+      });
     }
     const [first] = replies;
     expect(first?.signal).toMatchObject({
       ...OPEN,
       deadlineMs: (first?.acceptance.acceptedAtMs ?? 0) + DEADLINE_MS,
     });
-    function acceptanceOf({ id }: { readonly id: SignalId }) {
+    function findAcceptance({ id }: { readonly id: SignalId }) {
       const of = replies.find(({ acceptance }) => acceptance.id === id)?.acceptance;
       return { sequence: of?.sequence, acceptedAtMs: of?.acceptedAtMs };
     }

@@ -11,7 +11,7 @@ const CLOSE: AcceptedClose = {
 };
 const JOB = jobOf(OPEN, { shard: 3, version: 7, count: 512 });
 
-function fieldsOf(flat: readonly string[]): Map<string, string> {
+function toFields(flat: readonly string[]): Map<string, string> {
   const fields = new Map<string, string>();
   for (let index = 0; index + 1 < flat.length; index += 2) {
     fields.set(flat[index] ?? "", flat[index + 1] ?? "");
@@ -20,7 +20,7 @@ function fieldsOf(flat: readonly string[]): Map<string, string> {
 }
 
 const readJob = (changes: Readonly<Record<string, string | undefined>>): Job | string => {
-  const fields = fieldsOf(jobFields(JOB));
+  const fields = toFields(jobFields(JOB));
   for (const [name, value] of Object.entries(changes)) {
     if (value === undefined) fields.delete(name);
     else fields.set(name, value);

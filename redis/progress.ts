@@ -1,5 +1,5 @@
 /** How far a signal's fan-out is: what `GET /v1/signals/:id` answers and the live feed repeats. */
-import { statusOf, type Progress } from "../domain/copier/progress.ts";
+import { deriveStatus, type Progress } from "../domain/copier/progress.ts";
 import type { AcceptedSignal } from "../domain/copier/signal.ts";
 import { asList, asText } from "./script.ts";
 import { parseRoutes, type Route } from "./route.ts";
@@ -55,7 +55,7 @@ export function sumProgress(stored: StoredSignal, parts: readonly unknown[]): Pr
   }
   return {
     id: stored.signal.id,
-    status: statusOf(counts),
+    status: deriveStatus(counts),
     counts,
     timing: { acceptedAtMs: stored.signal.acceptedAtMs, firstMs, lastMs },
   };

@@ -29,7 +29,7 @@ const PLATFORM =
   /[-/](darwin|linux|win32|windows|android|freebsd|openharmony)-(arm64|arm|x64|64|ia32|ppc64|riscv64|s390x)(-[a-z]+)?$/;
 
 /** The optional dependencies that the lockfile names and does not hold. */
-export function omissionsOf({ packages }: Lockfile): Omission[] {
+export function findOmissions({ packages }: Lockfile): Omission[] {
   return Object.entries(packages).flatMap(([path, { dev = false, optionalDependencies }]) =>
     Object.entries(optionalDependencies ?? {})
       .filter(([name]) => !holds(packages, path, name))
@@ -48,7 +48,7 @@ function holds(packages: Lockfile["packages"], from: string, name: string): bool
   }
 }
 
-function entryOf({ name, version, dev }: Omission): Entry {
+function createEntry({ name, version, dev }: Omission): Entry {
   const [, os = "", cpu = "", abi = ""] = PLATFORM.exec(name) ?? [];
   if (os === "" || !/^\d/.test(version)) throw new Error(`${name} names no platform that is known`);
   const libc = abi.includes("musl") ? ["musl"] : ["glibc"];
@@ -65,10 +65,10 @@ function entryOf({ name, version, dev }: Omission): Entry {
 
 if (import.meta.main) {
   const lockfile = (await Bun.file(PATH).json()) as Lockfile;
-  const omissions = omissionsOf(lockfile);
+  const omissions = findOmissions(lockfile);
   const packages: [path: string, entry: Entry][] = [
     ...Object.entries(lockfile.packages),
-    ...omissions.map((each): [string, Entry] => [`node_modules/${each.name}`, entryOf(each)]),
+    ...omissions.map((each): [string, Entry] => [`node_modules/${each.name}`, createEntry(each)]),
   ];
   lockfile.packages = Object.fromEntries(packages.toSorted(([a], [b]) => a.localeCompare(b, "en")));
   await Bun.write(PATH, `${JSON.stringify(lockfile, undefined, 2)}\n`);

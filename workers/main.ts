@@ -9,7 +9,7 @@ import { openConnections } from "./runtime/connections.ts";
 import { armCrashPoint } from "./runtime/crash-point.ts";
 import {
   readSettings,
-  summaryOf,
+  summarizeSettings,
   type ProcessSettings,
   type RedisSettings,
   type RegionSettings,
@@ -60,7 +60,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 }
 
 const log = await configureLog(name);
-log.info("starts", { settings: summaryOf(role.settings, settings) });
+log.info("starts", { settings: summarizeSettings(role.settings, settings) });
 const armCrash = (): void => {
   armCrashPoint(settings.FANFARE_CRASH_AT);
 };

@@ -27,6 +27,6 @@ return 1
 };
 
 /** Balances of the accounts `acct-0` and on, each enough for a hundred orders. */
-export function balancesOf(accounts: number): string[] {
+export function createBalances(accounts: number): string[] {
   return Array.from({ length: accounts }, (_, index) => [`acct-${index}`, "10000"]).flat();
 }

@@ -9,7 +9,7 @@ import { connectRedis } from "../../workers/runtime/redis-client.ts";
 import type { Redis } from "../../workers/runtime/redis.ts";
 import { Queue } from "bullmq";
 import { median } from "../figures.ts";
-import { balancesOf } from "./debit.ts";
+import { createBalances } from "./debit.ts";
 
 const RUNS = 3;
 /** Jobs that are added in one call. */
@@ -53,7 +53,7 @@ async function measure(
   for (let round = 0; round < RUNS; round += 1) {
     const server = await startRedis({ appendOnly: true });
     const redis = connectRedis(server.url);
-    for (const some of chunks(balancesOf(jobs), 1_000)) {
+    for (const some of chunks(createBalances(jobs), 1_000)) {
       await redis.send("HSET", ["balances", ...some]);
     }
     const worker = Bun.spawn(

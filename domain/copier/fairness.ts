@@ -46,7 +46,7 @@ export type Served = readonly (SubscriptionId | readonly SubscriptionId[])[];
 export function fairnessOf(signals: Iterable<Served>): Fairness {
   const sums = new Map<SubscriptionId, { count: number; sum: number; squares: number }>();
   for (const served of signals) {
-    for (const [subscription, rank] of ranksOf(served)) {
+    for (const [subscription, rank] of rankFollowers(served)) {
       const known = sums.get(subscription) ?? { count: 0, sum: 0, squares: 0 };
       known.count += 1;
       known.sum += rank;
@@ -63,7 +63,7 @@ export function fairnessOf(signals: Iterable<Served>): Fairness {
 }
 
 /** Those who were served at the same moment share the mean of their ranks. */
-function* ranksOf(served: Served): Iterable<[SubscriptionId, number]> {
+function* rankFollowers(served: Served): Iterable<[SubscriptionId, number]> {
   const groups = served.map((each) => (typeof each === "string" ? [each] : each));
   const last = groups.reduce((sum, group) => sum + group.length, 0) - 1;
   let before = 0;

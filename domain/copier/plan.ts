@@ -65,11 +65,11 @@ export function stakeOf(
   providerStakeCents: number,
   balanceCents: number,
 ): number {
-  const wanted = wantedOf(sizing, providerStakeCents, balanceCents);
+  const wanted = computeWanted(sizing, providerStakeCents, balanceCents);
   return Math.min(wanted, maxStakeCents ?? wanted, MAX_AMOUNT_CENTS);
 }
 
-function wantedOf(sizing: Sizing, providerStakeCents: number, balanceCents: number): number {
+function computeWanted(sizing: Sizing, providerStakeCents: number, balanceCents: number): number {
   if (sizing.kind === "fixed") return sizing.stakeCents;
   return sizing.kind === "multiplier"
     ? shareOf(providerStakeCents, sizing.multiplierBp)

@@ -44,7 +44,7 @@ export interface Results {
   readonly returnCents: number;
 }
 
-export function statusOf({ followers, ...outcomes }: Counts): Progress["status"] {
+export function deriveStatus({ followers, ...outcomes }: Counts): Progress["status"] {
   const done = outcomes.placed + outcomes.rejected + outcomes.skipped + outcomes.unknown;
   return done >= followers ? "complete" : "running";
 }

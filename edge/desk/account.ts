@@ -11,7 +11,7 @@ import type { Caller } from "../tokens.ts";
 import { readFromDesk } from "./read.ts";
 import { replyTo, type DeskReply, type Sender } from "./relay.ts";
 import { EventsAnswer, QuoteAnswer, SummaryAnswer } from "./schemas.ts";
-import { SENDER_PROBLEMS, senderOf, USER, userAskedFor } from "./sender.ts";
+import { SENDER_PROBLEMS, identifySender, USER, userAskedFor } from "./sender.ts";
 
 const PROBLEMS = ["DESK_USER_UNKNOWN", ...SENDER_PROBLEMS] as const;
 const OF_USER = v.strictObject({ user: USER });
@@ -85,7 +85,7 @@ export function serveDeskAccount(service: EdgeService, edge: Edge): void {
     problems: SENDER_PROBLEMS,
     async handle(call) {
       const { query, caller } = call;
-      const sender = senderOf(call, edge);
+      const sender = identifySender(call, edge);
       if (!sender.ok) return sender;
       // Where nobody is named an administrator means all, whatever they are called themselves.
       const isOfAll = sender.value.user === "" && query.user === undefined;
@@ -110,7 +110,7 @@ function whose(
   call: UserCall,
   edge: Edge,
 ): Result<{ readonly user: string; readonly sender: Sender }> {
-  const sender = senderOf(call, edge);
+  const sender = identifySender(call, edge);
   if (!sender.ok) return sender;
   const user = userAskedFor(call.query.user, call.caller, sender.value);
   if (!user.ok) return user;
@@ -137,10 +137,10 @@ async function ask(
   const { user, sender } = asked.value;
   const line = formatDeskLine(null, { name, user, symbol, cents: 0, file: "" });
   const { n: _n, transaction: _transaction, ok, ...reply } = await replyTo(sender, line);
-  return ok ? success({ user, reply }) : failure(codeOf(reply.code));
+  return ok ? success({ user, reply }) : failure(toErrorCode(reply.code));
 }
 
-function codeOf(refusal: DeskReply["code"]): ErrorCode {
+function toErrorCode(refusal: DeskReply["code"]): ErrorCode {
   if (refusal === "USER_UNKNOWN") return "DESK_USER_UNKNOWN";
   if (refusal === "LINES_TOO_MANY") return "DESK_LINES_LIMITED";
   return refusal === "QUOTE_UNAVAILABLE" ? "QUOTE_UNAVAILABLE" : "DESK_UNAVAILABLE";

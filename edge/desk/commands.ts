@@ -6,13 +6,13 @@ import * as v from "valibot";
 import { formatDeskLine } from "../../domain/desk/command.ts";
 import { failure } from "../../domain/result.ts";
 import type { Edge, EdgeService } from "../edge.ts";
-import { json, mediaTypeOf, unread } from "../../http/body.ts";
+import { json, readMediaType, unread } from "../../http/body.ts";
 import type { Caller } from "../tokens.ts";
 import { type Sender, relayedLines, replyTo } from "./relay.ts";
 import { answerStream } from "../../http/line-stream.ts";
 import { type Reply, reply } from "../../http/operation.ts";
 import { CommandBody, ReplyAnswer } from "./schemas.ts";
-import { SENDER_PROBLEMS, senderOf, SESSION } from "./sender.ts";
+import { SENDER_PROBLEMS, identifySender, SESSION } from "./sender.ts";
 
 /** Less than the desk's own, so that it is never the desk that seems to fail. */
 const READER_PATIENCE_MS = 20_000;
@@ -40,9 +40,9 @@ export function serveDeskCommands(service: EdgeService, edge: Edge): void {
     problems: SENDER_PROBLEMS,
     async handle(call) {
       const { caller, headers, request } = call;
-      const sender = senderOf(call, edge, headers["Command-Session"]);
+      const sender = identifySender(call, edge, headers["Command-Session"]);
       if (!sender.ok) return sender;
-      if (mediaTypeOf(request) === "application/json") {
+      if (readMediaType(request) === "application/json") {
         return await answerOne(request, caller, sender.value);
       }
       // Ends where the token does: what was not taken by then is not answered.

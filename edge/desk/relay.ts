@@ -51,7 +51,7 @@ export async function* relay(
       continue;
     }
     const attempt = { once, nothingTaken: false };
-    for await (const replies of repliesOf(sender, server, lines.slice(answered), attempt)) {
+    for await (const replies of readReplies(sender, server, lines.slice(answered), attempt)) {
       answered += replies.length;
       yield replies;
     }
@@ -62,7 +62,7 @@ export async function* relay(
     const rest = lines.slice(answered).map(parseDeskLine);
     if (!rest.every((line) => isRepeatable(line, session))) break;
   } while (servers.clock() < giveUpAtMs);
-  yield lines.slice(answered).map((line) => refusalOf(line, refusal));
+  yield lines.slice(answered).map((line) => formatRefusal(line, refusal));
 }
 
 /** The lines of one connection: the next chunk goes when the one before is answered. */
@@ -118,7 +118,7 @@ interface Attempt {
 }
 
 /** Ends early, and never throws, where the server is lost. */
-async function* repliesOf(
+async function* readReplies(
   { servers, person, user, session }: Sender,
   server: DeskServer,
   lines: readonly string[],
@@ -202,7 +202,7 @@ function neverConnected(error: unknown): boolean {
   return (error as { readonly code?: unknown }).code === "ECONNREFUSED";
 }
 
-function refusalOf(line: string, code: DeskRefusal): string {
+function formatRefusal(line: string, code: DeskRefusal): string {
   const { n } = parseDeskLine(line);
   return JSON.stringify({ n, transaction: null, ok: false, code, message: DESK_REFUSALS[code] });
 }

@@ -33,7 +33,7 @@ interface Asking {
 }
 
 /** Whose lines the caller may send, and where to. */
-export function senderOf(
+export function identifySender(
   { caller: { person, permissions }, later }: Asking,
   { desk }: Edge,
   session = "",

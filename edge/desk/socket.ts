@@ -8,7 +8,7 @@ import type { Edge, EdgeService } from "../edge.ts";
 import { type Upgrade, asksForSocket, upgradeRequired } from "../socket.ts";
 import type { SocketEvents } from "../socket-session.ts";
 import { type Sender, relayedLines } from "./relay.ts";
-import { SENDER_PROBLEMS, SESSION, senderOf } from "./sender.ts";
+import { SENDER_PROBLEMS, SESSION, identifySender } from "./sender.ts";
 import { type SocketLines, answerSocket } from "../../http/line-socket.ts";
 
 /** Lines that are taken and not answered; who lets more pile up waits for no reply. */
@@ -31,7 +31,7 @@ export function serveDeskSocket(service: EdgeService, edge: Edge, upgrade: Upgra
     problems: ["UPGRADE_REQUIRED", ...SENDER_PROBLEMS],
     handle(call) {
       if (!asksForSocket(call.request)) return upgradeRequired();
-      const sender = senderOf(call, edge, call.query.session);
+      const sender = identifySender(call, edge, call.query.session);
       if (!sender.ok) return sender;
       try {
         return upgrade(call.context, openDeskSession(edge, sender.value, call.caller.expiresAtMs));

@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import type { HookId } from "../../domain/ids.ts";
 import { failure, success, type Result } from "../../domain/result.ts";
-import { bytes, mediaTypeOf } from "../../http/body.ts";
+import { bytes, readMediaType } from "../../http/body.ts";
 import type { Hook } from "../../domain/copier/hook.ts";
 import { HomeKeys, hookKey } from "../../redis/keys.ts";
 import type { Edge, EdgeService } from "../edge.ts";
@@ -62,7 +62,7 @@ export function serveHooks(service: EdgeService, edge: Edge): void {
       const delivery = await readDelivery(edge, hook.value, {
         secret,
         headers: request.headers,
-        mediaType: mediaTypeOf(request),
+        mediaType: readMediaType(request),
         bytes: body,
       });
       if (!delivery.ok) return delivery;

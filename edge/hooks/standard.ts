@@ -9,7 +9,7 @@ import { Webhook } from "standardwebhooks";
 import type { Hook } from "../../domain/copier/hook.ts";
 import { decodeText, parseJson } from "../../http/body.ts";
 import { failure, success, type Result } from "../../domain/result.ts";
-import { checkSignal, signalOf, StandardHookBody } from "../schemas.ts";
+import { checkSignal, toSignal, StandardHookBody } from "../schemas.ts";
 import { channelFault, type Delivery, type HookRequest } from "./delivery.ts";
 
 type StandardHook = Extract<Hook, { kind: "standard" }>;
@@ -32,7 +32,7 @@ export async function readStandard(
   return (
     channelFault(hook, body.value.channel) ??
     success({
-      signal: signalOf(hook.channel, body.value),
+      signal: toSignal(hook.channel, body.value),
       idempotencyKey: `hook:${hook.id}:delivery:${id}`,
     })
   );

@@ -14,7 +14,7 @@ import { sha256Hex } from "../digest.ts";
 import { decodeText, parseJson } from "../../http/body.ts";
 import type { Store } from "../store.ts";
 import { failure, success, type Result } from "../../domain/result.ts";
-import { checkSignal, signalOf, TradingViewBody } from "../schemas.ts";
+import { checkSignal, toSignal, TradingViewBody } from "../schemas.ts";
 import { channelFault, type Delivery, type HookRequest } from "./delivery.ts";
 
 type TradingViewHook = Extract<Hook, { kind: "tradingview" }>;
@@ -75,15 +75,15 @@ async function signalIn(
   channelSymbols: () => Promise<Result<readonly string[]>>,
 ): Promise<Result<Signal>> {
   if (body.action === "close") {
-    if (body.symbol === undefined) return success(signalOf(channel, body));
-    const symbol = await symbolOf(body.symbol, channelSymbols);
-    return symbol.ok ? success(signalOf(channel, { ...body, symbol: symbol.value })) : symbol;
+    if (body.symbol === undefined) return success(toSignal(channel, body));
+    const symbol = await findSymbol(body.symbol, channelSymbols);
+    return symbol.ok ? success(toSignal(channel, { ...body, symbol: symbol.value })) : symbol;
   }
-  const stakeCents = stakeOf(body);
+  const stakeCents = parseStake(body);
   if (stakeCents === undefined) return failure("BODY_INVALID", [STAKE_FAULT]);
-  const symbol = await symbolOf(body.symbol, channelSymbols);
+  const symbol = await findSymbol(body.symbol, channelSymbols);
   if (!symbol.ok) return symbol;
-  return success(signalOf(channel, { ...body, symbol: symbol.value, stakeCents }));
+  return success(toSignal(channel, { ...body, symbol: symbol.value, stakeCents }));
 }
 
 const STAKE_FAULT: Fault = {
@@ -109,17 +109,17 @@ function parsePairs(text: string): Result<unknown> {
     const name = pair.slice(0, at);
     const value = pair.slice(at + 1);
     if (at < 1 || fields.has(name)) return failure("BODY_MALFORMED");
-    if (name === "duration") fields.set("durationSeconds", wholeNumberOf(value));
-    else fields.set(name, name === "stakeCents" ? wholeNumberOf(value) : value);
+    if (name === "duration") fields.set("durationSeconds", parseWholeNumber(value));
+    else fields.set(name, name === "stakeCents" ? parseWholeNumber(value) : value);
   }
   return success(Object.fromEntries(fields));
 }
 
-function wholeNumberOf(text: string): number {
+function parseWholeNumber(text: string): number {
   return /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
 }
 
-function stakeOf({ stake, stakeCents }: OpenBody): number | undefined {
+function parseStake({ stake, stakeCents }: OpenBody): number | undefined {
   if (stake === undefined) return stakeCents;
   return stakeCents === undefined ? parseCents(stake) : undefined;
 }
@@ -130,7 +130,7 @@ function isFresh(time: string, nowMs: number): boolean {
 }
 
 /** `FX:EURUSD` → the channel's `EUR/USD`. What matches none is left for the acceptance to refuse. */
-async function symbolOf(
+async function findSymbol(
   spelled: string,
   channelSymbols: () => Promise<Result<readonly string[]>>,
 ): Promise<Result<string>> {

@@ -53,12 +53,12 @@ export async function readClosing(
     ...{ ...close, of: of as readonly SignalId[], words },
     accepted: stored ? "in Redis" : isRecorded ? "in the records" : "nowhere",
     unqueued: (of as readonly SignalId[]).filter((each) => queued.some((keys) => !keys.has(each))),
-    pending: await pendingOf(redis, id),
+    pending: await readPending(redis, id),
   };
 }
 
 /** The signals of which a close has a job in a worker's hands. */
-async function pendingOf(
+async function readPending(
   redis: World["copier"]["redis"],
   close: SignalId,
 ): Promise<ReadonlySet<SignalId>> {
@@ -80,7 +80,7 @@ async function pendingOf(
 }
 
 /** Every copy that a close covers, by the order that opened it. */
-export function ordersOf({ of }: Closing, followers: readonly string[]): ClientOrderId[] {
+export function listOrders({ of }: Closing, followers: readonly string[]): ClientOrderId[] {
   return of.flatMap((signal) =>
     followers.map((follower) => clientOrderId(signal, follower as never)),
   );

@@ -9,7 +9,7 @@ import { DeskModel } from "../support/desk-model.ts";
 import { askedQuoteKey } from "../../workers/desk/stored/keys.ts";
 import type { AuditStore } from "../../workers/desk/audit/port.ts";
 import { openSqliteAudit } from "../../workers/desk/audit/sqlite.ts";
-import { auditEvents, booksOf, sumsOf } from "../support/desk-audit.ts";
+import { auditEvents, readBooks, sumEvents } from "../support/desk-audit.ts";
 import { freePort } from "../support/ports.ts";
 import { startRole, type RoleProcess } from "../support/role.ts";
 import { sendLines, startTradingDesk, type TradingDesk } from "../support/trading-desk.ts";
@@ -40,7 +40,7 @@ afterAll(async () => {
 });
 
 /** What a user does, in their order: they trade, set triggers that no quote meets yet, and take some back. */
-function linesOf(user: string, nth: number): string[] {
+function generateLines(user: string, nth: number): string[] {
   const rounds = Array.from({ length: 8 }, (_, round) => [
     `ADD,${user},${100 + nth + round}.00`,
     `BUY,${user},ABC,40.00`,
@@ -61,7 +61,7 @@ function linesOf(user: string, nth: number): string[] {
 /** Sent to one server or the other until there is a reply that says what became of it. */
 async function trade(user: string, nth: number, onReply: () => void): Promise<void> {
   let at = nth;
-  for (const [index, line] of linesOf(user, nth).entries()) {
+  for (const [index, line] of generateLines(user, nth).entries()) {
     const parsed = parseDeskLine(line);
     if (parsed.kind !== "command") throw new Error(parsed.code);
     const { name, symbol } = parsed.command;
@@ -86,7 +86,7 @@ test("desk servers killed five times and Redis once: every reply and all books a
     await sendLines(server, desk.token, ["ADD,warm,1.00", "QUOTE,warm,ABC", "QUOTE,warm,XYZ"]);
   }
   let replies = 0;
-  const all = USERS.flatMap((user, nth) => linesOf(user, nth)).length;
+  const all = USERS.flatMap((user, nth) => generateLines(user, nth)).length;
   const trading = Promise.all(USERS.map((user, nth) => trade(user, nth, () => (replies += 1))));
   const killing = (async () => {
     for (let kill = 0; kill < 6; kill += 1) {
@@ -99,9 +99,9 @@ test("desk servers killed five times and Redis once: every reply and all books a
   })();
   await Promise.all([trading, killing]);
 
-  expect(await booksOf(desk.client, USERS)).toEqual(USERS.map((user) => model.books().get(user)));
+  expect(await readBooks(desk.client, USERS)).toEqual(USERS.map((user) => model.books().get(user)));
   const events = await auditEvents(store, desk.client);
-  const sums = sumsOf(events);
+  const sums = sumEvents(events);
   for (const user of USERS) {
     expect([user, sums.get(user)]).toEqual([user, model.books().get(user)!.balanceCents]);
   }
@@ -147,7 +147,7 @@ test("two watches killed around the firing: each trigger that the quotes meet fi
   const expected = USERS.map((user) => model.books().get(user));
   await until(
     "the books are the model's",
-    async () => Bun.deepEquals(await booksOf(desk.client, USERS), expected),
+    async () => Bun.deepEquals(await readBooks(desk.client, USERS), expected),
     30_000,
   );
 
@@ -159,7 +159,7 @@ test("two watches killed around the firing: each trigger that the quotes meet fi
   for (const [index, { transaction }] of fired.entries()) {
     expect(setBy.get(names[index]!)).toBe(transaction);
   }
-  const sums = sumsOf(events);
+  const sums = sumEvents(events);
   for (const [index, user] of USERS.entries()) {
     expect([user, sums.get(user)]).toEqual([user, expected[index]!.balanceCents]);
   }

@@ -7,7 +7,7 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { exportJWK, generateKeyPair } from "jose";
 import { HomeKeys } from "../../redis/keys.ts";
-import { answerOf } from "../runtime/client.ts";
+import { readAnswer } from "../runtime/client.ts";
 import { RUNTIMES, type RunningEdge, type Settings } from "../runtime/launch.ts";
 import { CHANNEL, PARTITIONS, startWorld, type World } from "../runtime/world.ts";
 import { startRole, type RoleProcess } from "../support/role.ts";
@@ -109,11 +109,11 @@ test.each(STEPS.flatMap((step) => [[step, "before"] as const, [step, "after"] as
     if (step === "acceptance") expect(answered).toBeUndefined();
 
     const next = await RUNTIMES.Bun(settings);
-    const repeated = await answerOf(await send(next, key));
+    const repeated = await readAnswer(await send(next, key));
     expect(repeated.status).toBe(202);
     // An answer that was on its way when the edge died may have got through.
     if (answered)
-      expect(await answerOf(answered)).toMatchObject({ status: 202, body: repeated.body });
+      expect(await readAnswer(answered)).toMatchObject({ status: 202, body: repeated.body });
     expect(await world.client.send("XLEN", [HOME.signals])).toBe(acceptedBefore + 1);
 
     await until("nothing waits to be dispatched", async () => {

@@ -1,7 +1,7 @@
 /** What a round does, drawn from its seed alone: the same seed and round plan the same faults. */
 import type { HaltScope } from "../../workers/copier/stored/halt.ts";
 import type { Capabilities } from "../../workers/copier/brokers/port.ts";
-import { randomOf, type Faults } from "../fake-broker/settings.ts";
+import { createRandom, type Faults } from "../fake-broker/settings.ts";
 import { PARTITIONS } from "../support/copier.ts";
 import type { Toxic } from "../support/toxiproxy.ts";
 import { POINTS, strikesCloses, type Disaster, type Equipment } from "./disaster.ts";
@@ -41,13 +41,13 @@ export function durabilityAt({ kind }: Disaster, usual: Plan["durability"]): Pla
 const CLUSTER_EVERY = 8;
 
 /** Only what the machine is equipped for. */
-export function planOf(
+export function drawPlan(
   seed: number,
   round: number,
   equipment: Equipment,
   { cluster = false } = {},
 ): Plan {
-  const random = randomOf(Math.imul(seed, 1_000_003) + round);
+  const random = createRandom(Math.imul(seed, 1_000_003) + round);
   const upTo = (most: number): number => Math.floor(random() * most);
   const pick = <T>(items: readonly T[]): T => {
     const item = items[upTo(items.length)];

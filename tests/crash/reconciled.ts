@@ -10,9 +10,9 @@ import type { Reconciliation } from "../../workers/copier/reconcile/reconcile.ts
 import type { BookLine } from "../fake-broker/book.ts";
 import { runCommand } from "../support/command.ts";
 import { PARTITIONS } from "../support/copier.ts";
-import { ordersOf, type Closing } from "./closings.ts";
+import { listOrders, type Closing } from "./closings.ts";
 import type { Traded } from "./traded.ts";
-import { finalsOf, lastOf, lastWord, type Told } from "./told.ts";
+import { filterFinal, findLast, lastWord, type Told } from "./told.ts";
 import type { World } from "./world.ts";
 
 /** What may be said of a channel whose Redis forgot some of its signals. */
@@ -28,12 +28,12 @@ export async function reconcilerFaults(world: World, traded: Traded): Promise<st
   const { differences } = await askReconciler(world);
   const isKnown = ({ accepted }: Pick<Told, "accepted">): boolean => accepted !== "nowhere";
   const expected = new Set([
-    ...told.filter(isKnown).flatMap((each) => expectedOf(each, followers, book)),
+    ...told.filter(isKnown).flatMap((each) => expectDifferences(each, followers, book)),
     ...closings.filter(isKnown).flatMap((each) => expectedOfClose(each, traded)),
   ]);
   const all = [...told, ...closings.map(({ id, accepted }) => ({ signal: id, accepted }))];
   const forgot = all.some(({ accepted }) => accepted !== "in Redis");
-  const named = new Set(differences.map(keyOf));
+  const named = new Set(differences.map(formatKey));
   const faults = [...expected]
     .filter((each) => !named.has(each))
     .map((each) => `the reconciler is silent about ${each}`);
@@ -50,8 +50,8 @@ export async function reconcilerFaults(world: World, traded: Traded): Promise<st
   for (const each of differences) {
     const { kind, signal = "" } = each;
     const ofALog = OF_A_LOG.has(kind) && forgot;
-    if (expected.has(keyOf(each)) || lost.has(signal) || ofALog) continue;
-    faults.push(`the reconciler invents ${keyOf(each)}`);
+    if (expected.has(formatKey(each)) || lost.has(signal) || ofALog) continue;
+    faults.push(`the reconciler invents ${formatKey(each)}`);
   }
   return faults;
 }
@@ -68,12 +68,12 @@ async function askReconciler({ env }: World): Promise<Reconciliation> {
   return found;
 }
 
-function keyOf({ kind, signal = "", subscription = "" }: Difference): string {
+function formatKey({ kind, signal = "", subscription = "" }: Difference): string {
   return `${kind} ${signal}.${subscription}`;
 }
 
 /** The differences of one signal's copies, from the book and what was told alone. */
-function expectedOf(
+function expectDifferences(
   each: Told,
   followers: readonly SubscriptionId[],
   book: readonly BookLine[],
@@ -81,7 +81,7 @@ function expectedOf(
   const { signal, accepted, enqueued, words } = each;
   const found = new Set<string>();
   const name = (kind: DifferenceKind, subscription?: string): void => {
-    found.add(keyOf({ kind, signal, ...(subscription ? { subscription } : {}), detail: "" }));
+    found.add(formatKey({ kind, signal, ...(subscription ? { subscription } : {}), detail: "" }));
   };
   // A job that was lost with its node, whatever became of it before.
   if (accepted === "in Redis" && !enqueued) name("JOB_MISSING");
@@ -89,7 +89,7 @@ function expectedOf(
     const id = clientOrderId(signal, follower);
     const lines = book.filter((line) => line.clientOrderId === id);
     const last = lastWord(each, follower);
-    const final = finalsOf(words.get(follower));
+    const final = filterFinal(words.get(follower));
     // Who the followers were is known by their routes alone, which only Redis has.
     if (!last) name("OUTCOME_MISSING", accepted === "in Redis" ? follower : undefined);
     if (final.length > 1) name("OUTCOME_TWICE", follower);
@@ -110,15 +110,15 @@ function expectedOfClose(close: Closing, { followers, sales }: Traded): string[]
   const { id: signal, accepted, copies, unqueued, words } = close;
   const found = new Set<string>();
   const name = (kind: DifferenceKind, subscription?: string): void => {
-    found.add(keyOf({ kind, signal, ...(subscription ? { subscription } : {}), detail: "" }));
+    found.add(formatKey({ kind, signal, ...(subscription ? { subscription } : {}), detail: "" }));
   };
   if (accepted === "in Redis" && unqueued.length > 0) name("JOB_MISSING");
   if (words.size < copies) name("CLOSE_WAITING");
-  for (const order of ordersOf(close, followers)) {
+  for (const order of listOrders(close, followers)) {
     const follower = order.slice(order.indexOf(".") + 1);
-    const last = lastOf(words.get(order));
+    const last = findLast(words.get(order));
     const sale = sales.find(({ sold }) => sold === order);
-    if (finalsOf(words.get(order)).length > 1) name("OUTCOME_TWICE", follower);
+    if (filterFinal(words.get(order)).length > 1) name("OUTCOME_TWICE", follower);
     if (last?.kind === "unknown") name("UNKNOWN_TOO_LONG", follower);
     if (last?.kind === "closed" && sale?.close !== signal) name("CLOSED_NOT_SOLD", follower);
     if (last?.kind !== "closed" && sale?.close === signal) name("SOLD_NOT_CLOSED", follower);

@@ -4,9 +4,9 @@ import { clientOrderId } from "../../domain/ids.ts";
 import type { BookLine, SaleLine } from "../fake-broker/book.ts";
 import type { OrderRecord } from "../../workers/records/port.ts";
 import { PAYOUT_BP } from "../fake-broker/venue.ts";
-import { ordersOf, type Closing } from "./closings.ts";
+import { listOrders, type Closing } from "./closings.ts";
 import type { Traded } from "./traded.ts";
-import { lastOf, lastWord, textOf } from "./told.ts";
+import { findLast, lastWord, formatWord } from "./told.ts";
 import { FOLLOWERS, type World } from "./world.ts";
 
 export async function recordFaults(world: World, traded: Traded): Promise<string[]> {
@@ -34,11 +34,11 @@ export async function recordFaults(world: World, traded: Traded): Promise<string
       if (!last) continue;
       const order = byId.get(id);
       const wrote =
-        order?.outcome === undefined ? "nothing" : textOf({ ...order, kind: order.outcome });
+        order?.outcome === undefined ? "nothing" : formatWord({ ...order, kind: order.outcome });
       // What was unknown first and was never opened keeps the stake that it would have had.
       const stakeCents = last.stakeCents ?? order?.stakeCents;
-      if (wrote !== textOf(last) || order?.stakeCents !== stakeCents) {
-        faults.push(`recorded as ${wrote}, told as ${textOf(last)}: ${id}`);
+      if (wrote !== formatWord(last) || order?.stakeCents !== stakeCents) {
+        faults.push(`recorded as ${wrote}, told as ${formatWord(last)}: ${id}`);
       } else if (last.kind === "placed") {
         const missing = settlementMissing(order, booked.get(id), sold.get(id));
         if (missing) faults.push(`recorded as placed, not as settled: ${id}`);
@@ -62,15 +62,15 @@ async function closeFaults(
   if (stored?.linkHash === undefined) faults.push(`recorded without its link: ${id}`);
   const orders = await records.orders.find({ where: { signal: id } });
   const byId = new Map(orders.map((order) => [order._id, order]));
-  for (const order of ordersOf(close, followers)) {
-    const last = lastOf(words.get(order));
+  for (const order of listOrders(close, followers)) {
+    const last = findLast(words.get(order));
     const wrote = byId.get(`${id}.${order}`);
     byId.delete(`${id}.${order}`);
     if (!last && !wrote) continue;
-    const text = wrote?.outcome && textOf({ ...wrote, kind: wrote.outcome });
-    const isSame = last && text === textOf(last) && wrote?.returnCents === last.returnCents;
+    const text = wrote?.outcome && formatWord({ ...wrote, kind: wrote.outcome });
+    const isSame = last && text === formatWord(last) && wrote?.returnCents === last.returnCents;
     if (!isSame || wrote?.closes !== order) {
-      faults.push(`recorded as ${text}, told as ${last && textOf(last)}: ${order} by ${id}`);
+      faults.push(`recorded as ${text}, told as ${last && formatWord(last)}: ${order} by ${id}`);
     }
   }
   if (byId.size > 0) faults.push(`recorded for nobody: ${[...byId.keys()].join(", ")}`);

@@ -9,7 +9,7 @@ import { openSqliteAudit } from "../../workers/desk/audit/sqlite.ts";
 import { connectDesk } from "../../workers/copier/brokers/desk/desk.ts";
 import { run } from "../../workers/runtime/redis.ts";
 import { runCommand } from "../support/command.ts";
-import { auditEvents, booksOf, PARTITIONS, sumsOf } from "../support/desk-audit.ts";
+import { auditEvents, readBooks, PARTITIONS, sumEvents } from "../support/desk-audit.ts";
 import { freePort } from "../support/ports.ts";
 import { startRole, type RoleProcess } from "../support/role.ts";
 import {
@@ -144,8 +144,8 @@ async function standing(): Promise<Record<string, unknown>> {
 }
 
 async function expectProven(): Promise<void> {
-  const sums = sumsOf(await auditEvents(store, desk.client));
-  const books = await booksOf(desk.client, USERS);
+  const sums = sumEvents(await auditEvents(store, desk.client));
+  const books = await readBooks(desk.client, USERS);
   for (const [index, user] of USERS.entries()) {
     expect([user, books[index]?.balanceCents]).toEqual([user, sums.get(user)]);
   }
@@ -170,14 +170,14 @@ test("a Redis that is lost wholly is rebuilt: every account, trigger, session an
   expect(await sellSome(LONG)).toBeGreaterThan(PARTITIONS.count);
   await drained();
   const before = await standing();
-  const books = await booksOf(desk.client, USERS);
+  const books = await readBooks(desk.client, USERS);
 
   await desk.client.send("FLUSHALL", []);
-  expect(await booksOf(desk.client, USERS)).toEqual(USERS.map(() => undefined));
+  expect(await readBooks(desk.client, USERS)).toEqual(USERS.map(() => undefined));
   const { code, out } = await restore();
   expect([code, out.match(/restored/g)?.length]).toEqual([0, PARTITIONS.count]);
   expect(await standing()).toEqual(before);
-  expect(await booksOf(desk.client, USERS)).toEqual(books);
+  expect(await readBooks(desk.client, USERS)).toEqual(books);
   await expectProven();
 
   // It goes on as if nothing had been.
@@ -237,7 +237,7 @@ test("a Redis that lost its tail gets back what was drained of it; what was not 
   const early = desk.redis.appendedBytes();
   const lost = await send(USERS.map((user) => `ADD,${user},7.00`));
   await drained();
-  const books = await booksOf(desk.client, USERS);
+  const books = await readBooks(desk.client, USERS);
   const drainedState = await standing();
   await auditRole.stop();
   const undrained = await send(USERS.map((user) => `ADD,${user},9.00`));
@@ -246,10 +246,12 @@ test("a Redis that lost its tail gets back what was drained of it; what was not 
   desk.redis.cutTo(early);
   await desk.redis.restart();
 
-  const behind = await until("Redis answers", () => booksOf(desk.client, USERS).catch(() => false));
+  const behind = await until("Redis answers", () =>
+    readBooks(desk.client, USERS).catch(() => false),
+  );
   expect(behind).not.toEqual(books);
   expect(await restore()).toMatchObject({ code: 0 });
-  expect(await booksOf(desk.client, USERS)).toEqual(books);
+  expect(await readBooks(desk.client, USERS)).toEqual(books);
   expect(await standing()).toEqual(drainedState);
   await startAudit();
   const after = await send(USERS.map((user) => `ADD,${user},1.00`));
@@ -261,18 +263,18 @@ test("a Redis that lost its tail gets back what was drained of it; what was not 
 
 test("what the audit does not know of is not overwritten, unless it is asked for", async () => {
   await drained();
-  const older = await booksOf(desk.client, USERS);
+  const older = await readBooks(desk.client, USERS);
   await auditRole.stop();
   await send(USERS.map((user) => `ADD,${user},3.00`));
-  const newer = await booksOf(desk.client, USERS);
+  const newer = await readBooks(desk.client, USERS);
   for (const partition of PARTITIONS.all()) {
     await desk.client.send("DEL", [new DeskKeys(partition).audit]);
   }
   const { code, out } = await restore();
   expect([code, out.match(/left as it is: it has done/g)?.length]).toEqual([1, PARTITIONS.count]);
-  expect(await booksOf(desk.client, USERS)).toEqual(newer);
+  expect(await readBooks(desk.client, USERS)).toEqual(newer);
   expect(await restore("--force")).toMatchObject({ code: 0 });
-  expect(await booksOf(desk.client, USERS)).toEqual(older);
+  expect(await readBooks(desk.client, USERS)).toEqual(older);
   await startAudit();
   await expectProven();
 });
@@ -286,13 +288,13 @@ test("an audit that contradicts itself, as the desk went on after a loss, is nam
   await desk.redis.restart();
   await until("the desk goes on", async () => (await send(["ADD,user5,13.00"]))[0]?.ok);
   await drained();
-  const books = await booksOf(desk.client, ["user5"]);
+  const books = await readBooks(desk.client, ["user5"]);
   // Something else is lost, too.
   const keys = new DeskKeys(PARTITIONS.ofAccount("user5" as AccountId));
   await desk.client.send("DEL", [keys.sellTriggers]);
   const { code, out } = await restore();
   expect(code).toBe(1);
   expect(out).toContain("1 accounts do not add up to their balance (user5)");
-  expect(await booksOf(desk.client, ["user5"])).toEqual(books);
+  expect(await readBooks(desk.client, ["user5"])).toEqual(books);
   expect(await restore("--force")).toMatchObject({ code: 0 });
 });

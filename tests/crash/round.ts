@@ -1,7 +1,7 @@
 /** One round: real processes, one disaster in the middle of a few fan-outs, and the verdict. */
 import { clientOrderId, type SubscriptionId } from "../../domain/ids.ts";
 import { followerOf } from "../support/copier.ts";
-import { ordersOf, readClosing, type Closing } from "./closings.ts";
+import { listOrders, readClosing, type Closing } from "./closings.ts";
 import type { Equipment } from "./disaster.ts";
 import type { Plan } from "./plan.ts";
 import { leftTraces, reconcilerFaults } from "./reconciled.ts";
@@ -9,7 +9,7 @@ import { recordFaults } from "./recorded.ts";
 import { mayWait } from "./sold.ts";
 import type { Traded, Verdict } from "./traded.ts";
 import { passes, strike } from "./strike.ts";
-import { lastOf, lastWord, readTold, type Told } from "./told.ts";
+import { findLast, lastWord, readTold, type Told } from "./told.ts";
 import { judge, mayStayUnknown } from "./verdict.ts";
 import { FOLLOWERS, startWorld, type World } from "./world.ts";
 
@@ -66,8 +66,8 @@ async function settled(world: World, followers: readonly SubscriptionId[]): Prom
 }
 
 function isClosed(traded: Traded, close: Closing): boolean {
-  return ordersOf(close, traded.followers).every((order) => {
-    const last = lastOf(close.words.get(order));
+  return listOrders(close, traded.followers).every((order) => {
+    const last = findLast(close.words.get(order));
     return (last && last.kind !== "unknown") || mayWait(traded, close, order);
   });
 }

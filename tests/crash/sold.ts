@@ -2,10 +2,10 @@
 import type { SignalId, SubscriptionId } from "../../domain/ids.ts";
 import { isOverlooked } from "../fake-broker/venue.ts";
 import { followerOf } from "../support/copier.ts";
-import { ordersOf, type Closing } from "./closings.ts";
+import { listOrders, type Closing } from "./closings.ts";
 import { mayLose } from "./plan.ts";
 import type { Hold } from "./world.ts";
-import { finalsOf, lastOf, textOf } from "./told.ts";
+import { filterFinal, findLast, formatWord } from "./told.ts";
 import type { Traded, Verdict } from "./traded.ts";
 
 export function judgeCloses(traded: Traded, late: ReadonlySet<string>): Verdict {
@@ -29,14 +29,14 @@ export function judgeCloses(traded: Traded, late: ReadonlySet<string>): Verdict 
     if (close.accepted === "in Redis") {
       for (const each of close.unqueued) lost.push(`a job of a close is gone: ${close.id} ${each}`);
     }
-    for (const order of ordersOf(close, followers)) {
+    for (const order of listOrders(close, followers)) {
       const name = `${order} by ${close.id}`;
-      const last = lastOf(close.words.get(order));
-      const finals = finalsOf(close.words.get(order));
+      const last = findLast(close.words.get(order));
+      const finals = filterFinal(close.words.get(order));
       const sale = sales.find(({ sold, close: by }) => sold === order && by === close.id);
-      const text = `close ${last ? textOf(last) : "nothing"}`;
+      const text = `close ${last ? formatWord(last) : "nothing"}`;
       counts[text] = (counts[text] ?? 0) + 1;
-      if (finals.length > 1) faults.push(`told ${finals.map(textOf).join(" and ")}: ${name}`);
+      if (finals.length > 1) faults.push(`told ${finals.map(formatWord).join(" and ")}: ${name}`);
       if (!last || last.kind === "unknown") {
         if (mayWait(traded, close, order)) continue;
         const kept = close.accepted === "in Redis" && plan.disaster.kind !== "kill primary";
@@ -102,6 +102,6 @@ export function mayWait(
   if (opened?.unsure.has(subscription)) return true;
   if (broker.lookUp !== "hint" || broker.closes === "once") return false;
   const isSold = sales.some(({ sold, close }) => sold === order && close === id);
-  if (lastOf(words.get(order))) return !isSold || isOverlooked(order);
+  if (findLast(words.get(order))) return !isSold || isOverlooked(order);
   return closings.some((other) => other.id !== id && other.of.includes(of));
 }

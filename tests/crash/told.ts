@@ -41,7 +41,7 @@ export async function readTold({ copier, records }: World, signal: SignalId): Pr
     }
   }
   const unsure = new Set(
-    [...words].filter(([, told]) => lastOf(told)?.kind === "unknown").map(([who]) => who),
+    [...words].filter(([, told]) => findLast(told)?.kind === "unknown").map(([who]) => who),
   );
   for (const order of await records.orders.find({ where: { signal } })) {
     const word = recordedWord(order);
@@ -64,17 +64,17 @@ function recordedWord({ outcome, reason, stakeCents }: Partial<OrderRecord>): Wo
 
 /** What a follower knows at the end: what is certain before what is not. */
 export function lastWord({ words }: Told, follower: SubscriptionId): Word | undefined {
-  return lastOf(words.get(follower));
+  return findLast(words.get(follower));
 }
 
-export function lastOf(all: readonly Word[] = []): Word | undefined {
-  return finalsOf(all)[0] ?? all.at(-1);
+export function findLast(all: readonly Word[] = []): Word | undefined {
+  return filterFinal(all)[0] ?? all.at(-1);
 }
 
-export function finalsOf(all: readonly Word[] = []): Word[] {
+export function filterFinal(all: readonly Word[] = []): Word[] {
   return all.filter(({ kind }) => kind !== "unknown");
 }
 
-export function textOf({ kind, reason }: Word): string {
+export function formatWord({ kind, reason }: Word): string {
   return reason === undefined ? kind : `${kind}: ${reason}`;
 }

@@ -4,7 +4,7 @@ import { isOverlooked } from "../fake-broker/venue.ts";
 import { mayLose, type Plan } from "./plan.ts";
 import { judgeCloses } from "./sold.ts";
 import type { Traded, Verdict } from "./traded.ts";
-import { finalsOf, lastWord, textOf } from "./told.ts";
+import { filterFinal, lastWord, formatWord } from "./told.ts";
 
 export function judge(traded: Traded): Verdict {
   const { plan, followers, told, book } = traded;
@@ -35,12 +35,12 @@ export function judge(traded: Traded): Verdict {
     if (accepted === "in Redis" && !each.enqueued) lost.push(`a job is gone: ${signal}`);
     for (const follower of followers) {
       const id = clientOrderId(signal, follower);
-      const final = finalsOf(words.get(follower));
+      const final = filterFinal(words.get(follower));
       const lines = booked.get(id) ?? [];
       const last = lastWord(each, follower);
-      const text = last ? textOf(last) : "nothing";
+      const text = last ? formatWord(last) : "nothing";
       counts[text] = (counts[text] ?? 0) + 1;
-      if (final.length > 1) faults.push(`told ${final.map(textOf).join(" and ")}: ${id}`);
+      if (final.length > 1) faults.push(`told ${final.map(formatWord).join(" and ")}: ${id}`);
       if (!last) {
         // One Redis loses what came last: where the acceptance stands, all that follows comes again.
         const kept = accepted === "in Redis" && disaster.kind !== "kill primary";

@@ -6,7 +6,7 @@ import { openAudit } from "../../workers/desk/audit/open.ts";
 import type { AuditStore } from "../../workers/desk/audit/port.ts";
 import { runCommand } from "../support/command.ts";
 import { startLink, type CuttableLink } from "../support/cut.ts";
-import { auditEvents, booksOf, sumsOf } from "../support/desk-audit.ts";
+import { auditEvents, readBooks, sumEvents } from "../support/desk-audit.ts";
 import { startAuditMongo, startMongo } from "../support/mongo.ts";
 import { startRole, type RoleProcess } from "../support/role.ts";
 import { sendLines, startTradingDesk, type TradingDesk } from "../support/trading-desk.ts";
@@ -104,8 +104,8 @@ describe.skipIf(!mongo || !audit)("data and audit on servers of their own", () =
     const stored = (await holdings(1))["audit"];
     link.mend();
     await until("it has the rest", async () => (await holdings(1))["audit"] !== stored, 30_000);
-    const sums = sumsOf(await auditEvents(store, desk.client));
-    const books = await booksOf(desk.client, USERS);
+    const sums = sumEvents(await auditEvents(store, desk.client));
+    const books = await readBooks(desk.client, USERS);
     expect(books.map((each) => each?.balanceCents)).toEqual(USERS.map((user) => sums.get(user)!));
     const log = await until("the desk reads it again", async () => {
       const headers = { authorization: `Bearer ${desk.token}` };
@@ -117,15 +117,15 @@ describe.skipIf(!mongo || !audit)("data and audit on servers of their own", () =
   });
 
   test("accounts are rebuilt from the audit's server alone", async () => {
-    const books = await booksOf(desk.client, USERS);
+    const books = await readBooks(desk.client, USERS);
     await until("all is drained", async () => {
-      const sums = sumsOf(await auditEvents(store, { ...desk.client, send: nothingStreamed }));
+      const sums = sumEvents(await auditEvents(store, { ...desk.client, send: nothingStreamed }));
       return USERS.every((user, nth) => sums.get(user) === books[nth]?.balanceCents);
     });
     await desk.client.send("FLUSHALL", []);
     const { code } = await runCommand(["workers/commands/main.ts", "desk:restore"], desk.env);
     expect(code).toBe(0);
-    expect(await booksOf(desk.client, USERS)).toEqual(books);
+    expect(await readBooks(desk.client, USERS)).toEqual(books);
   });
 });
 

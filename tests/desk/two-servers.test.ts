@@ -5,7 +5,7 @@ import { parseDeskLine, type DeskCommand } from "../../domain/desk/command.ts";
 import { DeskModel } from "../support/desk-model.ts";
 import { formatCents } from "../../domain/money.ts";
 import { openSqliteAudit } from "../../workers/desk/audit/sqlite.ts";
-import { auditEvents, booksOf, sumsOf } from "../support/desk-audit.ts";
+import { auditEvents, readBooks, sumEvents } from "../support/desk-audit.ts";
 import { openDeskSocket, type DeskSocket } from "../support/desk-socket.ts";
 import { sendLines, startTradingDesk, type TradingDesk } from "../support/trading-desk.ts";
 
@@ -33,7 +33,10 @@ async function audited(): Promise<{ sums: ReadonlyMap<string, number>; most: num
     events.filter(({ kind }) => kind === "command"),
     ({ transaction }) => transaction,
   );
-  return { sums: sumsOf(events), most: Math.max(...[...commands.values()].map((of) => of.length)) };
+  return {
+    sums: sumEvents(events),
+    most: Math.max(...[...commands.values()].map((of) => of.length)),
+  };
 }
 
 function modelReply(model: DeskModel, command: DeskCommand): object {
@@ -93,7 +96,7 @@ test("random commands of many users at two servers end as the plain model says, 
         }),
       );
       const users = [...model.books().keys()];
-      expect(await booksOf(desk.client, users)).toEqual([...model.books().values()]);
+      expect(await readBooks(desk.client, users)).toEqual([...model.books().values()]);
       const { sums, most } = await audited();
       for (const [user, { balanceCents }] of model.books()) {
         expect([user, sums.get(user)]).toEqual([user, balanceCents]);
@@ -152,7 +155,7 @@ test("commands sent again after a server was killed are done once, and none is l
   await killing;
   expect(kills).toBeGreaterThan(1);
   expect(again).toBeGreaterThan(0);
-  expect(await booksOf(desk.client, users)).toEqual(users.map((user) => model.books().get(user)));
+  expect(await readBooks(desk.client, users)).toEqual(users.map((user) => model.books().get(user)));
   const { sums, most } = await audited();
   for (const user of users) expect(sums.get(user)).toBe(model.books().get(user)!.balanceCents);
   expect(most).toBe(1);

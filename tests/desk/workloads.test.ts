@@ -15,7 +15,7 @@ import { run } from "../../workers/runtime/redis.ts";
 import { openDeskSocket } from "../support/desk-socket.ts";
 import { need } from "../support/needs.ts";
 import { startTradingDesk } from "../support/trading-desk.ts";
-import { faultsOf, findXmllint } from "../support/xmllint.ts";
+import { findFaults, findXmllint } from "../support/xmllint.ts";
 
 const DATA = join(import.meta.dir, "../../../shared/data/daytrading");
 const FILES = ["1userWorkLoad", "2userWorkLoad", "10User_testWorkLoad", "45User_testWorkLoad"];
@@ -34,7 +34,7 @@ describe.skipIf(!there)("the workload", () => {
         .split("\n")
         .filter((line) => !isBlank(line))
         .map((text) => ({ text: text.replace(/^\[\d+\] /, ""), parsed: parseDeskLine(text) }));
-      const symbols = new Set(lines.map(({ parsed }) => fieldsOf(parsed).symbol));
+      const symbols = new Set(lines.map(({ parsed }) => readFields(parsed).symbol));
       symbols.delete("");
       const desk = await startTradingDesk({
         servers: 2,
@@ -47,8 +47,8 @@ describe.skipIf(!there)("the workload", () => {
         const model = new DeskModel(100_000_000);
         const refusals = { desk: 0, model: 0 };
         const byUser = Map.groupBy(
-          lines.filter(({ parsed }) => fieldsOf(parsed).user !== ""),
-          ({ parsed }) => fieldsOf(parsed).user,
+          lines.filter(({ parsed }) => readFields(parsed).user !== ""),
+          ({ parsed }) => readFields(parsed).user,
         );
         await Promise.all(
           [...byUser.values()].map(async (own, index) => {
@@ -83,7 +83,7 @@ describe.skipIf(!there)("the workload", () => {
         expect(log.match(/<errorEvent>/g) ?? []).toHaveLength(refusals.desk);
         expect(refusals.desk).toBe(refusals.model);
         if (xmllint !== undefined) {
-          expect(await faultsOf(xmllint, join(DATA, "logfile.xsd"), path)).toBe("");
+          expect(await findFaults(xmllint, join(DATA, "logfile.xsd"), path)).toBe("");
         }
       } finally {
         for (const socket of sockets) socket.close();
@@ -94,6 +94,6 @@ describe.skipIf(!there)("the workload", () => {
   );
 });
 
-function fieldsOf(line: DeskLine): { readonly user: string; readonly symbol: string } {
+function readFields(line: DeskLine): { readonly user: string; readonly symbol: string } {
   return line.kind === "command" ? line.command : line.read;
 }

@@ -29,7 +29,7 @@ export async function openStage(settings: Record<string, string> = {}): Promise<
   }
   try {
     browser = await launchBrowser(chromium ?? "");
-    const open = openerOf(browser);
+    const open = createOpener(browser);
     return { system, open, ...(await open()), close };
   } catch (error) {
     await close();
@@ -37,7 +37,7 @@ export async function openStage(settings: Record<string, string> = {}): Promise<
   }
 }
 
-function openerOf(browser: Browser): Stage["open"] {
+function createOpener(browser: Browser): Stage["open"] {
   return async () => {
     const page = await browser.newPage({ viewport: { width: 1280, height: 720 } });
     const complaints: string[] = [];

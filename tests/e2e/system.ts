@@ -59,8 +59,8 @@ export async function startSystem(settings: Record<string, string> = {}): Promis
     );
     return {
       url: /^Ready in .*: (\S+)$/m.exec(printed)?.[1] ?? "",
-      ...signInOf("sign in with", printed),
-      trader: signInOf("as day trader", printed),
+      ...parseSignIn("sign in with", printed),
+      trader: parseSignIn("as day trader", printed),
       kill(name) {
         const notes = readFileSync(join(data, "processes.json"), "utf8");
         const pid = (JSON.parse(notes) as Record<string, number>)[name];
@@ -75,7 +75,7 @@ export async function startSystem(settings: Record<string, string> = {}): Promis
   }
 }
 
-function signInOf(label: string, printed: string): Person {
+function parseSignIn(label: string, printed: string): Person {
   const line = new RegExp(`^ *${label} +(\\S+) +(\\S+)$`, "m");
   const [, email, password] = line.exec(printed) ?? [];
   if (!email || !password) throw new Error(`no "${label}" among what was printed:\n${printed}`);

@@ -7,13 +7,13 @@
 import { createServer, type Server } from "node:http";
 import { served, type Call } from "./call.ts";
 import { Crowd } from "./crowd.ts";
-import { NO_FAULTS, randomOf, type FakeBrokerSettings, type Faults } from "./settings.ts";
+import { NO_FAULTS, createRandom, type FakeBrokerSettings, type Faults } from "./settings.ts";
 import { PAYOUT_BP, Venue, type Batch, type Closing } from "./venue.ts";
 
 const settings = JSON.parse(process.argv[2] ?? "{}") as FakeBrokerSettings;
 const venue = new Venue(settings);
 const crowd = new Crowd();
-const random = randomOf(settings.seed);
+const random = createRandom(settings.seed);
 let faults: Faults = NO_FAULTS;
 
 /** How long an empty page of settlements is held back. */

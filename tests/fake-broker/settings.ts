@@ -44,7 +44,7 @@ export const NO_FAULTS: Faults = {
 };
 
 /** Mulberry32: small, seeded, and good enough to choose faults. */
-export function randomOf(seed: number): () => number {
+export function createRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

@@ -52,7 +52,7 @@ export class Venue {
       const standing = this.#standing(clientOrderId, now);
       if (standing) return placed(standing);
       const balance = this.balances.get(account);
-      const stakeCents = shareOfId(clientOrderId) < partial ? partOf(askedCents) : askedCents;
+      const stakeCents = shareOfId(clientOrderId) < partial ? computePart(askedCents) : askedCents;
       const refused = { kind: "rejected", stakeCents: askedCents };
       const rejected = (reason: RejectReason) => ({ ...refused, reason });
       if (this.#settings.validUntil === "enforced" && now > validUntilMs) {
@@ -170,7 +170,7 @@ function shareOfId(clientOrderId: string): number {
   return (Bun.hash.crc32(clientOrderId) >>> 8) / 2 ** 24;
 }
 
-function partOf(askedCents: number): number {
+function computePart(askedCents: number): number {
   return Math.max(1, Math.floor(askedCents * 0.6));
 }
 

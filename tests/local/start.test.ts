@@ -99,7 +99,7 @@ interface Progress {
   readonly counts: Readonly<Record<string, number>>;
 }
 
-async function progressOf(curl: string, id: string): Promise<Progress> {
+async function readProgress(curl: string, id: string): Promise<Progress> {
   const authorization = /authorization: (Bearer [^']+)/.exec(curl)?.[1] ?? "";
   const response = await fetch(`http://127.0.0.1:${port}/v1/signals/${id}`, {
     headers: { authorization },
@@ -125,10 +125,10 @@ const ALL_PLACED = { followers: 1000, placed: 1000, rejected: 0, skipped: 0, unk
 
 async function expectAllPlaced(curl: string, id: string): Promise<void> {
   await until("every order is placed", async () => {
-    const { counts } = await progressOf(curl, id);
+    const { counts } = await readProgress(curl, id);
     return counts["placed"] === 1000;
   });
-  expect((await progressOf(curl, id)).counts).toEqual(ALL_PLACED);
+  expect((await readProgress(curl, id)).counts).toEqual(ALL_PLACED);
 }
 
 function notes(): Readonly<Record<string, number>> {
@@ -167,7 +167,7 @@ describe.skipIf(!able)("npm start", () => {
       expect(others.filter(runs)).toEqual([]);
 
       const second = await up();
-      expect((await progressOf(second.curl, signal.id)).counts).toEqual(ALL_PLACED);
+      expect((await readProgress(second.curl, signal.id)).counts).toEqual(ALL_PLACED);
       expect(await send(second.curl)).toMatchObject({ sequence: 2, followers: 1000 });
     },
     TEST_TIMEOUT_MS,
@@ -212,7 +212,7 @@ describe.skipIf(!able)("npm start", () => {
       const second = await up();
       expect(runs(redis)).toBe(false);
       expect(second.run.printed()).toContain("The last run was killed: stopping its Redis");
-      expect((await progressOf(second.curl, signal.id)).counts).toEqual(ALL_PLACED);
+      expect((await readProgress(second.curl, signal.id)).counts).toEqual(ALL_PLACED);
     },
     TEST_TIMEOUT_MS,
   );

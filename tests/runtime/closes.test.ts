@@ -23,7 +23,7 @@ onEachRuntime((at) => {
     return String(body["id"]);
   }
 
-  async function jobsOf(close: string): Promise<CloseJob[]> {
+  async function readJobs(close: string): Promise<CloseJob[]> {
     const jobs: CloseJob[] = [];
     for (const partition of PARTITIONS.all()) {
       const stream = new RegionKeys(partition).closes("desk");
@@ -56,7 +56,7 @@ onEachRuntime((at) => {
     expect([other.status, other.body["code"]]).toEqual([409, "IDEMPOTENCY_CONFLICT"]);
     const id = String(first.body["id"]);
     const jobs = await until("its jobs stand", async () => {
-      const found = await jobsOf(id);
+      const found = await readJobs(id);
       return found.reduce((sum, { count }) => sum + count, 0) === 2 * FOLLOWERS && found;
     });
     expect(new Set(jobs.map(({ of }) => of.id as string))).toEqual(new Set(ids));

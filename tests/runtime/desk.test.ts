@@ -11,7 +11,7 @@ import {
   type TradingDesk,
 } from "../support/trading-desk.ts";
 import { until } from "../support/wait.ts";
-import { answerOf, post, type Answer } from "./client.ts";
+import { readAnswer, post, type Answer } from "./client.ts";
 import { expectProblem } from "./harness.ts";
 import { RUNTIMES, type RunningEdge } from "./launch.ts";
 import { startWorld, type World } from "./world.ts";
@@ -62,10 +62,10 @@ describe.each(Object.entries(RUNTIMES))("on %s", (runtime, launch) => {
     return parseReplies(await response.text());
   }
   const get = async (path: string, headers: Headers): Promise<Answer> =>
-    await answerOf(await fetch(edge.url + path, { headers }));
+    await readAnswer(await fetch(edge.url + path, { headers }));
   const json = async (body: unknown, headers: Headers): Promise<Answer> =>
     await post(`${edge.url}/v1/desk/commands`, body, headers);
-  async function balanceOf(user: string): Promise<number> {
+  async function readBalance(user: string): Promise<number> {
     const [said] = await sendLines(desk.servers.at(-1) ?? { url: "" }, desk.token, [
       `DISPLAY_SUMMARY,${user}`,
     ]);
@@ -127,7 +127,7 @@ describe.each(Object.entries(RUNTIMES))("on %s", (runtime, launch) => {
     const events = async (user: string) =>
       (await get("/v1/desk/events", await bearer(user))).body["events"] as unknown[];
     expect(await events(victim)).toHaveLength(1);
-    expect(await balanceOf(victim)).toBe(900);
+    expect(await readBalance(victim)).toBe(900);
     expect(await events(thief)).toHaveLength(6);
     for (const path of ["summary", "quotes/ABC", "events", "log"]) {
       const theirs = `/v1/desk/${path}?user=${victim}`;
@@ -342,7 +342,7 @@ describe.each(Object.entries(RUNTIMES))("on %s", (runtime, launch) => {
       const counts = await Promise.all(done);
       for (const [index, user] of users.entries()) {
         expect(counts[index]).toBeGreaterThan(10);
-        expect(await balanceOf(user)).toBe((counts[index] ?? 0) * 100);
+        expect(await readBalance(user)).toBe((counts[index] ?? 0) * 100);
       }
     },
     FAILOVER_TIMEOUT_MS,
@@ -372,7 +372,7 @@ describe.each(Object.entries(RUNTIMES))("on %s", (runtime, launch) => {
       }
       stop = true;
       for (const [index, tally] of (await Promise.all(done)).entries()) {
-        const added = (await balanceOf(users[index] ?? "")) / 100;
+        const added = (await readBalance(users[index] ?? "")) / 100;
         expect(added).toBeWithin(tally.done, tally.done + tally.unknown + 1);
         // A connection that is refused as its server goes is all that is not known.
         expect(tally.unknown).toBeLessThanOrEqual(2);
@@ -407,7 +407,7 @@ describe.each(Object.entries(RUNTIMES))("on %s", (runtime, launch) => {
       }
       stop = true;
       for (const [index, tally] of (await Promise.all(done)).entries()) {
-        const added = (await balanceOf(users[index] ?? "")) / 100;
+        const added = (await readBalance(users[index] ?? "")) / 100;
         expect(added).toBeGreaterThanOrEqual(tally.done);
         expect(added).toBeLessThanOrEqual(tally.done + tally.unknown);
         expect(tally.done).toBeGreaterThan(10);

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { startPeer } from "../support/tcp.ts";
 import { startTradingDesk } from "../support/trading-desk.ts";
 import { until } from "../support/wait.ts";
-import { connect, eventsOf, post, SIGNAL } from "./client.ts";
+import { connect, readEvents, post, SIGNAL } from "./client.ts";
 import { HOME } from "./harness.ts";
 import { RUNTIMES } from "./launch.ts";
 import { startWorld } from "./world.ts";
@@ -17,7 +17,7 @@ test.each(["Bun", "Deno"] as const)(
       const bearer = { authorization: `Bearer ${await world.token()}` };
       const { body } = await post(`${edge.url}/v1/signals`, SIGNAL, bearer);
       const live = `${edge.url}/v1/signals/${String(body["id"])}/live`;
-      const events = eventsOf(await fetch(live, { headers: bearer }));
+      const events = readEvents(await fetch(live, { headers: bearer }));
       expect((await events.next()).value?.event).toBe("progress");
       const socket = await connect(`${edge.url}/v1/ws`, bearer);
       socket.send(SIGNAL);

@@ -1,6 +1,6 @@
 /** A fan-out watched: read, streamed, and over a socket. On each runtime, on a real Redis behind the bridge. */
 import { expect, test } from "bun:test";
-import { connect, eventsOf, SIGNAL } from "./client.ts";
+import { connect, readEvents, SIGNAL } from "./client.ts";
 import { expectProblem, onEachRuntime } from "./harness.ts";
 import { FOLLOWERS } from "./world.ts";
 
@@ -37,7 +37,7 @@ onEachRuntime((at) => {
     const id = String(body["id"]);
     const response = await fetch(`${at.url}/v1/signals/${id}/live`, { headers: at.bearer });
     expect(response.headers.get("content-type")).toBe("text/event-stream");
-    const events = eventsOf(response);
+    const events = readEvents(response);
     const placed = async () => {
       const { value } = await events.next();
       const counts = value?.data["counts"] as { placed: number };

@@ -11,7 +11,7 @@ import { RegionKeys } from "../../redis/keys.ts";
 import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../redis/progress.ts";
 import { run } from "../../workers/runtime/redis.ts";
 import { until } from "../support/wait.ts";
-import { answerOf, HOOK_SIGNAL, SIGNAL } from "./client.ts";
+import { readAnswer, HOOK_SIGNAL, SIGNAL } from "./client.ts";
 import { expectProblem, HOME, onEachRuntime } from "./harness.ts";
 import { FOLLOWERS, PARTITIONS, URL_SECRET } from "./world.ts";
 
@@ -222,7 +222,7 @@ onEachRuntime((at) => {
           controller.close();
         },
       });
-      return await answerOf(
+      return await readAnswer(
         await fetch(`${at.url}/v1/signals`, {
           method: "POST",
           headers: { ...at.bearer, "content-type": "application/json" },
@@ -234,7 +234,7 @@ onEachRuntime((at) => {
 
   test("unknown addresses and methods are problems, too", async () => {
     expectProblem(await at.get("/nowhere"), "ROUTE_UNKNOWN", 404);
-    const wrong = await answerOf(await fetch(`${at.url}/v1/signals`, { method: "DELETE" }));
+    const wrong = await readAnswer(await fetch(`${at.url}/v1/signals`, { method: "DELETE" }));
     expectProblem(wrong, "METHOD_NOT_ALLOWED", 405);
     expect(wrong.headers.get("allow")).toBe("POST, GET, HEAD");
     expectProblem(await at.get("/v1/channels"), "RECORDS_UNAVAILABLE", 503);

@@ -134,7 +134,7 @@ async function seedChannel(client: Redis): Promise<void> {
     },
     grants: { [PROVIDER]: {}, [TRADER]: { symbols: ["EUR/USD"], maxStakeCents: 1_000 } },
   });
-  const followers = Array.from({ length: FOLLOWERS }, (_, index) => followerOf(index));
+  const followers = Array.from({ length: FOLLOWERS }, (_, index) => createFollower(index));
   for (const partition of PARTITIONS.all()) {
     const seated = await run(client, seat, {
       partition,
@@ -152,7 +152,7 @@ async function seedChannel(client: Redis): Promise<void> {
   }
 }
 
-function followerOf(index: number): Subscription {
+function createFollower(index: number): Subscription {
   const number = String(index).padStart(4, "0");
   return {
     id: asId<SubscriptionId>(`demo-sub-${number}`),

@@ -76,7 +76,7 @@ async function dispatchClose(redis: Redis, home: HomeKeys, close: AcceptedClose)
   await Promise.all(dispatches.map((each) => run(redis, enqueueClose, each.enqueue)));
 }
 
-export function subscriptionOf(index: number, expiresAtMs: number): Subscription {
+export function createSubscription(index: number, expiresAtMs: number): Subscription {
   return {
     id: `sub-${index}` as SubscriptionId,
     channel: CHANNEL,

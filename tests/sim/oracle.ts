@@ -9,7 +9,7 @@ import { accept } from "../../redis/accept.ts";
 import { HomeKeys, RegionKeys, type PartitionMap } from "../../redis/keys.ts";
 import { parseRosterShard } from "../../workers/copier/stored/roster.ts";
 import { parseRoutes } from "../../redis/route.ts";
-import { shaOf } from "./redis/lua.ts";
+import { hashScript } from "./redis/lua.ts";
 import type { Observed, RedisServer } from "./redis/server.ts";
 
 export interface Acceptance {
@@ -22,7 +22,7 @@ export interface Acceptance {
   readonly wanted?: readonly SignalId[];
 }
 
-const ACCEPT_SHA = shaOf(accept.lua);
+const ACCEPT_SHA = hashScript(accept.lua);
 
 export class Oracle {
   readonly accepted = new Map<SignalId, Acceptance>();

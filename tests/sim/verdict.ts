@@ -27,7 +27,7 @@ export interface Verdict {
   readonly late: readonly string[];
 }
 
-export function faultsOf(
+export function findFaults(
   { redis, broker, partitions }: Surroundings,
   oracle: Oracle,
   nowMs: number,
@@ -35,7 +35,7 @@ export function faultsOf(
 ): Verdict {
   const { store } = redis.engine;
   const verdict = { faults: [], open: [], lost: [], late: [] } as Record<keyof Verdict, string[]>;
-  const told = outcomesOf(store, partitions);
+  const told = readOutcomes(store, partitions);
   for (const acceptance of oracle.accepted.values()) {
     const { id, acceptedAtMs } = acceptance.signal;
     for (const [subscription, outcomes] of told.get(id) ?? []) {
@@ -54,7 +54,7 @@ export function faultsOf(
 
 type Told = Map<string, (Outcome | CloseOutcome)[]>;
 
-function fieldsOf(store: Store, key: string): Map<string, string>[] {
+function readFields(store: Store, key: string): Map<string, string>[] {
   const entries = store.get(key, "stream", 0)?.entries ?? [];
   return entries.map(({ flat }) => {
     const fields = new Map<string, string>();
@@ -66,10 +66,10 @@ function fieldsOf(store: Store, key: string): Map<string, string>[] {
 }
 
 /** Signal → subscription, or for a close the order that it closes → its outcomes in the order in which they were told. */
-function outcomesOf(store: Store, partitions: PartitionMap): Map<string, Told> {
+function readOutcomes(store: Store, partitions: PartitionMap): Map<string, Told> {
   const told = new Map<string, Told>();
   for (const partition of partitions.all()) {
-    for (const fields of fieldsOf(store, new RegionKeys(partition).events)) {
+    for (const fields of readFields(store, new RegionKeys(partition).events)) {
       const packed = JSON.parse(fields.get("event") ?? "") as PackedOutcomes | PackedClosures;
       const event = packed.kind === "outcomes" ? unpackOutcomes(packed) : unpackClosures(packed);
       const ofSignal: Told = told.get(event.signal) ?? new Map();
@@ -203,7 +203,7 @@ function judgeHome(
         if (group.pending.size > 0 && !isAsking)
           open.push(`${key} has entries that are not acknowledged`);
       }
-      for (const letter of fieldsOf(store, `${key}:dead`)) {
+      for (const letter of readFields(store, `${key}:dead`)) {
         const isGivenUp = letter.get("reason")?.endsWith("with SyntaxError") === true;
         const isExpected = isSpoilt && isGivenUp && key === region.jobs("desk");
         if (!isExpected)
@@ -212,8 +212,8 @@ function judgeHome(
     }
   }
   const home = new HomeKeys(partitions.ofChannel(CHANNEL));
-  const signals = fieldsOf(store, home.signals);
-  const links = fieldsOf(store, home.links);
+  const signals = readFields(store, home.signals);
+  const links = readFields(store, home.links);
   if (links.length < signals.length) open.push("a signal is not linked");
   let previous = FIRST_HASH;
   for (const [index, fields] of links.entries()) {

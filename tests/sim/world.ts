@@ -19,16 +19,16 @@ import {
   project,
   sendSignal,
   setLayers,
-  subscriptionOf,
+  createSubscription,
   CHANNEL,
   PROVIDER,
 } from "./edge.ts";
 import { Oracle } from "./oracle.ts";
 import { Random } from "./random.ts";
-import { shaOf } from "./redis/lua.ts";
+import { hashScript } from "./redis/lua.ts";
 import { RedisServer } from "./redis/server.ts";
 import { Process, Scheduler } from "./scheduler.ts";
-import { faultsOf, type Verdict } from "./verdict.ts";
+import { findFaults, type Verdict } from "./verdict.ts";
 import { runBrokerWorker, runDispatcher, type Surroundings } from "./workers.ts";
 
 const DESK: Capabilities = {
@@ -132,7 +132,7 @@ class World {
   }
 
   #verdict(): Verdict {
-    return faultsOf(this.#parts, this.#oracle, this.#scheduler.nowMs(), {
+    return findFaults(this.#parts, this.#oracle, this.#scheduler.nowMs(), {
       pausedFromMs: this.#pausedFromMs,
       isSpoilt: this.#isSpoilt,
     });
@@ -149,7 +149,7 @@ class World {
     void (async () => {
       await openChannel(client, partitions, this.#random.pick([150, 400, 1_000]));
       for (let index = 0; index < followers; index += 1) {
-        await project(process, client, partitions, subscriptionOf(index, expiresAtMs));
+        await project(process, client, partitions, createSubscription(index, expiresAtMs));
       }
       isOpen = true;
     })();
@@ -162,7 +162,7 @@ class World {
       const index = this.#random.below(followers + 1);
       const state = this.#random.pick(["left", "paused", "active"] as const);
       const version = 1 + change;
-      const changed = { ...subscriptionOf(index, expiresAtMs), state, version };
+      const changed = { ...createSubscription(index, expiresAtMs), state, version };
       this.#scheduler.after(this.#random.below(SECOND_US), () => {
         void project(process, client, partitions, changed);
       });
@@ -345,7 +345,7 @@ const SCRIPT_NAMES = new Map(
     ],
   ].flatMap(({ lua, name }) => [
     [lua, name],
-    [shaOf(lua), name],
+    [hashScript(lua), name],
   ]),
 );
 

@@ -57,7 +57,7 @@ export async function startCluster(): Promise<TestCluster> {
     );
   }
 
-  async function slotOf(key: string): Promise<number> {
+  async function findSlot(key: string): Promise<number> {
     return Number((await ask(anyAlive(), "CLUSTER", "KEYSLOT", key)).trim());
   }
 
@@ -91,7 +91,7 @@ export async function startCluster(): Promise<TestCluster> {
     url: `redis-cluster://${first}?nodes=${others.join(",")}`,
     whole,
     async detachReplicaOf(key) {
-      const slot = await slotOf(key);
+      const slot = await findSlot(key);
       const { port = 0 } = (await primaries(slot)).find(({ serves }) => serves) ?? {};
       // It can only go on by a whole copy, which does not begin in time.
       await ask(port, "CONFIG", "SET", "repl-diskless-sync-delay", "3600");
@@ -99,7 +99,7 @@ export async function startCluster(): Promise<TestCluster> {
       await ask(port, "CLIENT", "KILL", "TYPE", "replica");
     },
     async killPrimaryOf(key) {
-      const slot = await slotOf(key);
+      const slot = await findSlot(key);
       const primary = (await primaries(slot)).find(({ serves }) => serves);
       const node = nodes.find(({ port }) => port === primary?.port);
       if (!node) throw new Error("nobody serves the key");
@@ -117,7 +117,7 @@ export async function startCluster(): Promise<TestCluster> {
       await whole();
     },
     async moveSlotOf(key) {
-      const slot = String(await slotOf(key));
+      const slot = String(await findSlot(key));
       const all = await primaries(Number(slot));
       const from = all.find(({ serves }) => serves);
       const to = all.find(({ serves }) => !serves);

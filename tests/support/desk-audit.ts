@@ -20,7 +20,7 @@ export async function auditEvents(store: AuditStore, redis: Redis): Promise<Audi
 }
 
 /** What the account events of each user add up to. */
-export function sumsOf(events: readonly AuditEvent[]): ReadonlyMap<string, number> {
+export function sumEvents(events: readonly AuditEvent[]): ReadonlyMap<string, number> {
   const sums = new Map<string, number>();
   for (const event of events) {
     for (const cents of "movedCents" in event ? event.movedCents : []) {
@@ -30,7 +30,7 @@ export function sumsOf(events: readonly AuditEvent[]): ReadonlyMap<string, numbe
   return sums;
 }
 
-export async function booksOf(
+export async function readBooks(
   redis: Redis,
   users: readonly string[],
 ): Promise<(DeskBooks | undefined)[]> {

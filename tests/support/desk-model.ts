@@ -75,7 +75,7 @@ export class DeskModel {
   }
 
   books(): ReadonlyMap<string, DeskBooks> {
-    return new Map([...this.#accounts].map(([user, account]) => [user, booksOf(account)]));
+    return new Map([...this.#accounts].map(([user, account]) => [user, toBooks(account)]));
   }
 
   #do(account: Account, command: DeskCommand, atMs: number, quoteCents?: number): Done {
@@ -218,7 +218,7 @@ function fireSell(account: Account, position: Position, quoteCents: number): num
   return shares;
 }
 
-function booksOf({ balanceCents, positions }: Account): DeskBooks {
+function toBooks({ balanceCents, positions }: Account): DeskBooks {
   const held = (of: (position: Position) => number): Record<string, number> =>
     Object.fromEntries(
       [...positions].flatMap(([symbol, position]) =>

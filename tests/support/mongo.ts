@@ -48,16 +48,16 @@ const CANDIDATES: readonly [took: string, start: () => Promise<Server | undefine
 
 /** Undefined where this machine can have none; that is a failure in CI. */
 export async function startMongo(): Promise<TestMongo | undefined> {
-  return await startFirstOf(CANDIDATES);
+  return await startFirst(CANDIDATES);
 }
 
 /** The server that AUDIT_MONGODB_URI names; otherwise as `startMongo`. */
 export async function startAuditMongo(): Promise<TestMongo | undefined> {
   const own = () => fromEnvironment("AUDIT_MONGODB_URI");
-  return await startFirstOf([["AUDIT_MONGODB_URI", own], ...CANDIDATES]);
+  return await startFirst([["AUDIT_MONGODB_URI", own], ...CANDIDATES]);
 }
 
-async function startFirstOf(candidates: typeof CANDIDATES): Promise<TestMongo | undefined> {
+async function startFirst(candidates: typeof CANDIDATES): Promise<TestMongo | undefined> {
   for (const [took, start] of candidates) {
     const server = await start();
     if (!server) continue;

@@ -29,7 +29,7 @@ export async function startRole(
     if (!text.includes("ready")) continue;
     return {
       pid: child.pid,
-      state: () => stateOf(child.pid),
+      state: () => readState(child.pid),
       halt() {
         child.kill("SIGSTOP");
       },
@@ -61,7 +61,7 @@ export async function startRoles(
   );
 }
 
-function stateOf(pid: number): "alive" | "halted" | "dead" {
+function readState(pid: number): "alive" | "halted" | "dead" {
   const { stdout } = Bun.spawnSync(["ps", "-o", "stat=", "-p", String(pid)]);
   const letter = stdout.toString().trim().slice(0, 1);
   if (letter === "T") return "halted";

@@ -10,7 +10,11 @@ export function findXmllint(): string | undefined {
 }
 
 /** What the schema has against a document; empty where nothing. */
-export async function faultsOf(xmllint: string, schema: string, document: string): Promise<string> {
+export async function findFaults(
+  xmllint: string,
+  schema: string,
+  document: string,
+): Promise<string> {
   const child = Bun.spawn([xmllint, "--noout", "--schema", schema, document], {
     stdout: "ignore",
     stderr: "pipe",

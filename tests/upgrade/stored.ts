@@ -59,7 +59,7 @@ export function saveSqlite(data: string, folder: string): void {
       .all();
     const tables = made.filter(({ type }) => type === "table");
     const rows = tables.flatMap((table) =>
-      rowsOf(db, table.name).map((values) => `INSERT INTO ${table.name} VALUES (${values});`),
+      readRows(db, table.name).map((values) => `INSERT INTO ${table.name} VALUES (${values});`),
     );
     const schema = made.map(({ sql }) => `${sql.replaceAll(/\s+/g, " ")};`);
     writeFileSync(join(folder, `${name}.sql`), `${[...schema, ...rows].join("\n")}\n`);
@@ -68,7 +68,7 @@ export function saveSqlite(data: string, folder: string): void {
 }
 
 /** Each row as SQLite itself would write it, one a line. */
-function rowsOf(db: Database, table: string): string[] {
+function readRows(db: Database, table: string): string[] {
   const columns = db.query<{ name: string }, []>(`PRAGMA table_info(${table})`).all();
   const quoted = columns.map(({ name }) => `quote(${name})`).join(` || ', ' || `);
   const found = db.query<{ row: string }, []>(`SELECT ${quoted} AS row FROM ${table}`).all();

@@ -150,7 +150,7 @@ describe.each(dumps)("from $release, records in $driver", (dump) => {
     const sent = { ...LATE, ...Object.fromEntries(opened.map((copy) => [copy, "placed"])) };
     for (const [name, expected] of Object.entries({ ...ENDS, sent })) {
       const id = signals[name as keyof Signals];
-      expect([name, outcomesOf(await ended(id))]).toEqual([name, expected]);
+      expect([name, listOutcomes(await ended(id))]).toEqual([name, expected]);
     }
   });
 
@@ -181,7 +181,7 @@ describe.each(dumps)("from $release, records in $driver", (dump) => {
       }
     }
     for (const [account, cents] of Object.entries(facts.balances)) {
-      expect([account, await balanceOf(account)]).toEqual([
+      expect([account, await readBalance(account)]).toEqual([
         account,
         cents + (stakes.get(account) ?? 0),
       ]);
@@ -231,17 +231,17 @@ describe.each(dumps)("from $release, records in $driver", (dump) => {
   });
 
   test("a new signal reaches everybody, by the plans as they were set; a close closes it", async () => {
-    const fourth = await balanceOf("demo-acct-0004");
+    const fourth = await readBalance("demo-acct-0004");
     const opened = await ask("POST /v1/signals", { ...SIGNAL, durationSeconds: 60 });
     expect(opened).toMatchObject({ status: 202, body: { sequence: 13, followers: 8 } });
     const orders = await ended(opened.body["id"] as SignalId);
-    expect(outcomesOf(orders)).toEqual(PLACED);
+    expect(listOutcomes(orders)).toEqual(PLACED);
     expect(orders.slice(0, 4).map(({ stakeCents }) => stakeCents)).toEqual([
       ...[CHANGED_STAKE_CENTS, 222, 250, Math.floor(fourth / 1_000)],
     ]);
     const close = { channel: CHANNEL, action: "close", signal: opened.body["id"] };
     const closed = await ask("POST /v1/signals", close);
-    expect(outcomesOf(await ended(closed.body["id"] as SignalId))).toEqual(ENDS.close);
+    expect(listOutcomes(await ended(closed.body["id"] as SignalId))).toEqual(ENDS.close);
   });
 
   test("both hooks take a signal", async () => {
@@ -268,7 +268,7 @@ describe.each(dumps)("from $release, records in $driver", (dump) => {
     for (const answer of [byUrl, signed]) {
       expect(answer.status).toBe(202);
       const { id } = (await answer.json()) as { id: SignalId };
-      expect(outcomesOf(await ended(id))).toEqual(PLACED);
+      expect(listOutcomes(await ended(id))).toEqual(PLACED);
     }
   });
 
@@ -333,7 +333,7 @@ describe.each(dumps)("from $release, records in $driver", (dump) => {
     });
   }
 
-  async function balanceOf(account: string): Promise<number> {
+  async function readBalance(account: string): Promise<number> {
     const headers = { authorization: `Bearer ${secrets.deskToken}` };
     const url = `${system.env["FANFARE_DESK_URL"]}/v1/accounts/${account}`;
     return ((await (await fetch(url, { headers })).json()) as { balanceCents: number })
@@ -341,7 +341,7 @@ describe.each(dumps)("from $release, records in $driver", (dump) => {
   }
 });
 
-function outcomesOf(orders: readonly OrderRecord[]): Record<string, string> {
+function listOutcomes(orders: readonly OrderRecord[]): Record<string, string> {
   return Object.fromEntries(
     orders.map(({ subscription, outcome, reason }) => [
       subscription,

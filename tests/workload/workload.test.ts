@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { runCommand } from "../support/command.ts";
 import { need } from "../support/needs.ts";
 import { sendLines, startTradingDesk, type TradingDesk } from "../support/trading-desk.ts";
-import { faultsOf, findXmllint } from "../support/xmllint.ts";
+import { findFaults, findXmllint } from "../support/xmllint.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 const DATA = join(ROOT, "../shared/data/daytrading");
@@ -35,7 +35,7 @@ const call = (script: string, words: readonly string[], env: Record<string, stri
 const workload = (words: readonly string[]) => call("local/workload.ts", words);
 
 /** What the runner has to know of a desk that runs. */
-function envOf(desk: TradingDesk): Record<string, string> {
+function createEnv(desk: TradingDesk): Record<string, string> {
   return {
     FANFARE_REDIS_URL: desk.redis.url,
     FANFARE_PARTITIONS: "4",
@@ -71,7 +71,7 @@ describe.skipIf(!there)("the workload runner", () => {
     const text = await Bun.file(log!).text();
     expect(text.match(/<userCommand>/g)).toHaveLength(10_000);
     if (xmllint !== undefined) {
-      expect(await faultsOf(xmllint, join(DATA, "logfile.xsd"), log!)).toBe("");
+      expect(await findFaults(xmllint, join(DATA, "logfile.xsd"), log!)).toBe("");
     }
     const left = readdirSync(dir).filter((name) => !before.includes(name));
     expect(left.sort()).toEqual(["ten-books", "ten-json", "ten-log"]);
@@ -115,7 +115,7 @@ describe.skipIf(!there)("the workload runner", () => {
         "workers/commands/main.ts",
         ["desk:workload", file, ...words, "--json", json],
         {
-          ...envOf(desk),
+          ...createEnv(desk),
         },
       );
       let over = false;
@@ -164,7 +164,7 @@ describe.skipIf(!there)("the workload runner", () => {
       const { code } = await call(
         "workers/commands/main.ts",
         ["desk:workload", ...words],
-        envOf(desk),
+        createEnv(desk),
       );
       expect(code).toBe(0);
       const log = await Bun.file(join(desk.data, "dumps/middle")).text();

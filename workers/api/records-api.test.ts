@@ -112,24 +112,24 @@ test("401: tokens that are missing, foreign, unsigned, expired or too long are r
     [undefined, "TOKEN_MISSING"],
     ["nonsense", "TOKEN_INVALID"],
     [none, "TOKEN_INVALID"],
-    [await tokenOf(PROVIDER, { key: foreign }), "TOKEN_INVALID"],
-    [await tokenOf(PROVIDER, { lifetimeS: -1 }), "TOKEN_EXPIRED"],
-    [await tokenOf(PROVIDER, { lifetimeS: 13 * 60 * 60 }), "TOKEN_INVALID"],
-    [await tokenOf(PROVIDER, { audience: "another" }), "TOKEN_INVALID"],
+    [await issueToken(PROVIDER, { key: foreign }), "TOKEN_INVALID"],
+    [await issueToken(PROVIDER, { lifetimeS: -1 }), "TOKEN_EXPIRED"],
+    [await issueToken(PROVIDER, { lifetimeS: 13 * 60 * 60 }), "TOKEN_INVALID"],
+    [await issueToken(PROVIDER, { audience: "another" }), "TOKEN_INVALID"],
   ] as const) {
     await expectProblem(await get("/v1/people/me", token), 401, code);
   }
 });
 
 test("403: a token without the scope is refused", async () => {
-  const token = await tokenOf(FOLLOWER, { scope: "signals:read" });
+  const token = await issueToken(FOLLOWER, { scope: "signals:read" });
   await expectProblem(await get("/v1/channels", token), 403, "TOKEN_SCOPE");
   await expectProblem(
     await send(
       "PATCH",
       "/v1/subscriptions/sub",
       {},
-      await tokenOf(FOLLOWER, { scope: "records:read" }),
+      await issueToken(FOLLOWER, { scope: "records:read" }),
     ),
     403,
     "TOKEN_SCOPE",
@@ -137,7 +137,7 @@ test("403: a token without the scope is refused", async () => {
 });
 
 test("400, 413, 415, 422: what cannot be used is refused with the place of the fault and no value", async () => {
-  const token = await tokenOf(FOLLOWER);
+  const token = await issueToken(FOLLOWER);
   const posted = async (body: string, headers: Record<string, string> = {}): Promise<Response> =>
     await fetch(`${base}/v1/subscriptions`, {
       method: "POST",
@@ -188,7 +188,7 @@ test("400, 413, 415, 422: what cannot be used is refused with the place of the f
 });
 
 test("404, 405: there is nothing else, and nothing is done by another method", async () => {
-  const token = await tokenOf(FOLLOWER);
+  const token = await issueToken(FOLLOWER);
   await expectProblem(await get("/v1/nothing", token), 404, "ROUTE_UNKNOWN");
   const deleted = await send("DELETE", "/v1/channels/demo", undefined, token);
   expect(deleted.headers.get("allow")).toBe("GET, HEAD");
@@ -202,7 +202,7 @@ test("200: settings are recorded and projected, by whoever they are of, and the 
     [`channel:${CHANNEL}`, PROVIDER],
     [`follower:${FOLLOWER}`, FOLLOWER],
   ] as const) {
-    const token = await tokenOf(person);
+    const token = await issueToken(person);
     const path = `/v1/settings/${scope}`;
     const unset = { scope, plan: {}, paused: false, version: 0 };
     expect(await (await get(path, token)).json()).toEqual(unset);
@@ -223,7 +223,7 @@ test("200: settings are recorded and projected, by whoever they are of, and the 
       "version",
     ]);
   }
-  const shown = await get("/v1/subscriptions", await tokenOf(FOLLOWER));
+  const shown = await get("/v1/subscriptions", await issueToken(FOLLOWER));
   const { subscriptions } = (await shown.json()) as {
     subscriptions: { id: string; plan: object }[];
   };
@@ -232,7 +232,7 @@ test("200: settings are recorded and projected, by whoever they are of, and the 
 });
 
 test("403, 404, 422: settings are changed by nobody else, and read only where they concern a channel", async () => {
-  const [provider, follower] = await Promise.all([tokenOf(PROVIDER), tokenOf(FOLLOWER)]);
+  const [provider, follower] = await Promise.all([issueToken(PROVIDER), issueToken(FOLLOWER)]);
   const body = { plan: {}, paused: true };
   for (const [scope, token] of [
     ["platform", provider],
@@ -269,7 +269,7 @@ test("403, 404, 422: settings are changed by nobody else, and read only where th
 });
 
 test("channels are shown without their grants, and with whether the caller may send", async () => {
-  const token = await tokenOf(FOLLOWER);
+  const token = await issueToken(FOLLOWER);
   const shown = {
     id: CHANNEL,
     name: "Demo",
@@ -283,7 +283,7 @@ test("channels are shown without their grants, and with whether the caller may s
     next: null,
   });
   expect(await (await get("/v1/channels/demo", token)).json()).toEqual(shown);
-  const provider = await get("/v1/channels/demo", await tokenOf(PROVIDER));
+  const provider = await get("/v1/channels/demo", await issueToken(PROVIDER));
   expect(await provider.json()).toEqual({ ...shown, maySend: true });
   await expectProblem(await get("/v1/channels/none", token), 404, "CHANNEL_UNKNOWN");
 });
@@ -291,7 +291,7 @@ test("channels are shown without their grants, and with whether the caller may s
 test("403, 404: a person whose id is the name of what every object has may do no more than any other", async () => {
   for (const name of ["constructor", "__proto__", "toString"]) {
     const person = asId<PersonId>(name);
-    const token = await tokenOf(person);
+    const token = await issueToken(person);
     const channel = await get("/v1/channels/demo", token);
     expect(await channel.json()).toMatchObject({ maySend: false });
     expect(await (await get("/v1/signals", token)).json()).toEqual({ signals: [], next: null });
@@ -313,7 +313,7 @@ test("403, 404: a person whose id is the name of what every object has may do no
 });
 
 test("200, 201: a subscription is recorded and routed, and the same again is no change", async () => {
-  const token = await tokenOf(FOLLOWER);
+  const token = await issueToken(FOLLOWER);
   const plan = {
     sizing: { kind: "balance", shareBp: 200 },
     ...{ maxStakeCents: 5_000, maxDayStakeCents: 20_000, maxOpen: 5, maxDayLossCents: 10_000 },
@@ -359,7 +359,7 @@ test("200, 201: a subscription is recorded and routed, and the same again is no 
 test("429: what a person changes within a minute is bounded, asking for what is so already is not, and others go on", async () => {
   const person = asId<PersonId>("restless");
   await records.accounts.merge([{ _id: "acct-3", person, broker: "desk", region: "local" }]);
-  const token = await tokenOf(person);
+  const token = await issueToken(person);
   const body = { channel: CHANNEL, account: "acct-3", plan: PLAN, expiresAtMs: FAR_MS };
   const statuses = new Map<number, number>();
   for (let n = 0; n < 70; n += 1) {
@@ -381,13 +381,13 @@ test("429: what a person changes within a minute is bounded, asking for what is 
     "PUT",
     `/v1/settings/follower:${FOLLOWER}`,
     NO_SETTINGS,
-    await tokenOf(FOLLOWER),
+    await issueToken(FOLLOWER),
   );
   expect(settings.status).toBe(200);
 });
 
 test("304, 412: a version is known by its tag, and a change made for another version is refused", async () => {
-  const token = await tokenOf(FOLLOWER);
+  const token = await issueToken(FOLLOWER);
   const settings = `/v1/settings/follower:${FOLLOWER}`;
   for (const [path, change, method] of [
     ["/v1/subscriptions/sub", { plan: { ...PLAN, maxOpen: 7 } }, "PATCH"],
@@ -414,14 +414,14 @@ test("304, 412: a version is known by its tag, and a change made for another ver
   const made = await send("POST", "/v1/subscriptions", again, token, none);
   await expectProblem(made, 412, "VERSION_STALE");
   await expectProblem(
-    await get("/v1/subscriptions/sub", await tokenOf(PROVIDER)),
+    await get("/v1/subscriptions/sub", await issueToken(PROVIDER)),
     404,
     "SUBSCRIPTION_UNKNOWN",
   );
 });
 
 test("many changes at once are each a version of their own", async () => {
-  const token = await tokenOf(FOLLOWER);
+  const token = await issueToken(FOLLOWER);
   const before = (await records.subscriptions.get("sub"))?.version ?? 0;
   const answers = await Promise.all(
     [1, 2, 3, 4].map((n) =>
@@ -433,8 +433,8 @@ test("many changes at once are each a version of their own", async () => {
 });
 
 test("404, 422: nobody subscribes others' accounts or touches others' subscriptions", async () => {
-  const follower = await tokenOf(FOLLOWER);
-  const provider = await tokenOf(PROVIDER);
+  const follower = await issueToken(FOLLOWER);
+  const provider = await issueToken(PROVIDER);
   const body = { channel: CHANNEL, account: "acct-1", plan: PLAN, expiresAtMs: FAR_MS };
   const post = (changes: object, token: string) =>
     send("POST", "/v1/subscriptions", { ...body, ...changes }, token);
@@ -457,7 +457,7 @@ test("404, 422: nobody subscribes others' accounts or touches others' subscripti
 });
 
 test("a change stands while Redis is away, and is brought there when it is back", async () => {
-  const token = await tokenOf(FOLLOWER);
+  const token = await issueToken(FOLLOWER);
   const body = { channel: CHANNEL, account: "acct-2", plan: PLAN, expiresAtMs: FAR_MS };
   const before = await followers();
   await redis.send("CLIENT", ["KILL", "TYPE", "normal", "SKIPME", "yes"]);
@@ -484,15 +484,15 @@ test("signals are shown with their counts and results to those who may read the 
     },
   };
   for (const person of [PROVIDER, FOLLOWER, asId<PersonId>("trader")]) {
-    const list = await get("/v1/signals?channel=demo&limit=5", await tokenOf(person));
+    const list = await get("/v1/signals?channel=demo&limit=5", await issueToken(person));
     expect(await list.json()).toEqual({ signals: [expected], next: null });
   }
-  const stranger = await tokenOf(asId<PersonId>("stranger"));
+  const stranger = await issueToken(asId<PersonId>("stranger"));
   expect(await (await get("/v1/signals", stranger)).json()).toEqual({ signals: [], next: null });
   await expectProblem(await get(`/v1/signals/${SIGNAL}/results`, stranger), 404, "SIGNAL_UNKNOWN");
   await expectProblem(await get(`/v1/records/signals/${SIGNAL}`, stranger), 404, "SIGNAL_UNKNOWN");
 
-  const token = await tokenOf(FOLLOWER);
+  const token = await issueToken(FOLLOWER);
   const results = await get(`/v1/signals/${SIGNAL}/results`, token);
   expect(await results.json()).toEqual({ id: SIGNAL, results: expected.results });
   const progress = await get(`/v1/records/signals/${SIGNAL}`, token);
@@ -505,7 +505,7 @@ test("signals are shown with their counts and results to those who may read the 
 });
 
 test("lists are read page by page, and each thing once", async () => {
-  const token = await tokenOf(PROVIDER);
+  const token = await issueToken(PROVIDER);
   const pages = async (path: string, name: string): Promise<string[]> => {
     const found: string[] = [];
     let after = "";
@@ -544,7 +544,7 @@ test("lists are read page by page, and each thing once", async () => {
 
 test("a follower sees their own orders, and those who send see all but not whose account it was", async () => {
   const ids = async (person: PersonId, query = ""): Promise<OrderRecord[]> => {
-    const answer = await get(`/v1/signals/${SIGNAL}/orders${query}`, await tokenOf(person));
+    const answer = await get(`/v1/signals/${SIGNAL}/orders${query}`, await issueToken(person));
     return ((await answer.json()) as { orders: OrderRecord[] }).orders;
   };
   const own = await ids(FOLLOWER);
@@ -554,10 +554,10 @@ test("a follower sees their own orders, and those who send see all but not whose
   expect(JSON.stringify(all)).not.toContain("acct");
   expect(await ids(PROVIDER, "?outcome=skipped")).toMatchObject([{ reason: "PAUSED" }]);
   expect(await ids(PROVIDER, "?limit=2")).toHaveLength(2);
-  const stranger = await tokenOf(asId<PersonId>("stranger"));
+  const stranger = await issueToken(asId<PersonId>("stranger"));
   await expectProblem(await get(`/v1/signals/${SIGNAL}/orders`, stranger), 404, "SIGNAL_UNKNOWN");
   await expectProblem(
-    await get(`/v1/signals/s0_${"b".repeat(32)}/orders`, await tokenOf(PROVIDER)),
+    await get(`/v1/signals/s0_${"b".repeat(32)}/orders`, await issueToken(PROVIDER)),
     404,
     "SIGNAL_UNKNOWN",
   );
@@ -688,7 +688,7 @@ async function fill(): Promise<void> {
   ]);
 }
 
-async function tokenOf(
+async function issueToken(
   person: PersonId,
   {
     scope = "signals:read records:read records:write",

@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { isSignalId, SIGNAL_ID_PATTERN, type PersonId, type SignalId } from "../../domain/ids.ts";
 import { OUTCOME_KINDS } from "../../domain/copier/outcome.ts";
-import { statusOf, type Progress, type Timing } from "../../domain/copier/progress.ts";
+import { deriveStatus, type Progress, type Timing } from "../../domain/copier/progress.ts";
 import { failure } from "../../domain/result.ts";
 import { CONTRACT_TYPES } from "../../domain/products/binary.ts";
 import { count, id } from "../../http/field.ts";
@@ -184,12 +184,12 @@ export function serveSignals(service: RecordsService, api: Api): void {
     async handle({ params, caller }) {
       const signal = await readable(api, params.id, caller.person);
       if (!signal) return failure("SIGNAL_UNKNOWN");
-      return reply(progressOf(signal, (await tally([signal])).get(signal.id)));
+      return reply(toProgress(signal, (await tally([signal])).get(signal.id)));
     },
   });
 }
 
-function progressOf({ id: signal, followers, acceptedAtMs }: Recorded, tally?: Tally): Progress {
+function toProgress({ id: signal, followers, acceptedAtMs }: Recorded, tally?: Tally): Progress {
   const { counts: outcomes = NONE, answered = null } = tally ?? {};
   const counts = { followers, ...outcomes };
   const timing: Timing = {
@@ -197,7 +197,7 @@ function progressOf({ id: signal, followers, acceptedAtMs }: Recorded, tally?: T
     firstMs: answered && answered.min - acceptedAtMs,
     lastMs: answered && answered.max - acceptedAtMs,
   };
-  return { id: signal, status: statusOf(counts), counts, timing };
+  return { id: signal, status: deriveStatus(counts), counts, timing };
 }
 
 type Recorded = SignalRecord & { readonly id: SignalId };

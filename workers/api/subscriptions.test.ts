@@ -23,7 +23,7 @@ describe.each(await recordsDrivers())("subscriptions in $name", ({ open }) => {
   let servers: Server[];
   beforeAll(async () => {
     [records, other] = await Promise.all([open(), open()]);
-    servers = [await serverOf(records), await serverOf(other)];
+    servers = [await createServer(records), await createServer(other)];
     const channel = { name: "Demo", symbols: [], deadlineMs: 1_000, grants: {} };
     const provider = asId<PersonId>("provider");
     await records.channels.putNewer(
@@ -119,7 +119,7 @@ interface Answer {
 }
 type Server = (request: Request) => Response | Promise<Response>;
 
-async function serverOf(records: Records): Promise<Server> {
+async function createServer(records: Records): Promise<Server> {
   const app = createApp({
     records,
     tokens,

@@ -20,7 +20,7 @@ import type { Precondition } from "../../http/etag.ts";
 import { count, id, time } from "../../http/field.ts";
 import { noContent, reply, type Reply } from "../../http/operation.ts";
 import { NEXT, pageFields, readPage } from "../../http/page.ts";
-import { liveKeyOf } from "../records/live-key.ts";
+import { deriveLiveKey } from "../records/live-key.ts";
 import { afterId, type Records, type SubscriptionRecord } from "../records/port.ts";
 import type { Api, RecordsService } from "./api.ts";
 import { Plan } from "./plan.ts";
@@ -155,7 +155,7 @@ export function serveSubscriptions(service: RecordsService, api: Api): void {
       await change(api, person, precondition, async () => {
         const current = await own(records, params.id, person);
         if (!current.ok) return current;
-        const wanted = { ...draftOf(current.value), ...body };
+        const wanted = { ...toDraft(current.value), ...body };
         return success({ current: current.value, id: params.id, wanted });
       }),
   });
@@ -174,7 +174,7 @@ export function serveSubscriptions(service: RecordsService, api: Api): void {
       const left = await change(api, person, precondition, async () => {
         const current = await own(records, params.id, person);
         if (!current.ok) return current;
-        const wanted = { ...draftOf(current.value), state: "left" as const };
+        const wanted = { ...toDraft(current.value), state: "left" as const };
         return success({ current: current.value, id: params.id, wanted });
       });
       return left.ok ? noContent() : left;
@@ -192,7 +192,7 @@ async function own(
   return found?.follower === person ? success(found) : failure("SUBSCRIPTION_UNKNOWN");
 }
 
-function draftOf({ _id, version, outbox, liveKey, ...draft }: SubscriptionRecord): Draft {
+function toDraft({ _id, version, outbox, liveKey, ...draft }: SubscriptionRecord): Draft {
   return draft;
 }
 
@@ -237,7 +237,7 @@ async function change(
       ...wanted,
       version,
       outbox: true,
-      ...liveKeyOf(wanted),
+      ...deriveLiveKey(wanted),
     };
     // Sent again: it is so already, and needs no version of its own.
     if (current && sameBut(current, next)) {
@@ -286,7 +286,7 @@ async function project({ project: projectNow }: Api, changed: SubscriptionRecord
 }
 
 function sameBut(current: SubscriptionRecord, next: SubscriptionRecord): boolean {
-  return Bun.deepEquals(draftOf(current), draftOf(next));
+  return Bun.deepEquals(toDraft(current), toDraft(next));
 }
 
 function shown({

@@ -34,7 +34,7 @@ export function createTallies({ orders }: Pick<Records, "orders">): Tallies {
     const bySignal = Map.groupBy(groups, ({ key }) => String(key.signal));
     const tallies = new Map<string, Tally>();
     for (const { _id, followers } of signals) {
-      const tally = kept.get(_id) ?? tallyOf(bySignal.get(_id) ?? []);
+      const tally = kept.get(_id) ?? sumOutcomes(bySignal.get(_id) ?? []);
       tallies.set(_id, tally);
       if (isFinal(tally, followers)) kept.set(_id, tally);
     }
@@ -58,7 +58,7 @@ type Outcomes = Group<
   "answeredAtMs"
 >;
 
-function tallyOf(groups: readonly Outcomes[]): Tally {
+function sumOutcomes(groups: readonly Outcomes[]): Tally {
   const counts = { placed: 0, rejected: 0, skipped: 0, unknown: 0 };
   const results = {
     ...{ open: 0, won: 0, lost: 0, void: 0, sold: 0, closed: 0 },

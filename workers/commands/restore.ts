@@ -39,7 +39,8 @@ export const command: Command<typeof RestoreEnv, Asked> = {
         const options = { redis, store, partitions, server, nowMs: clock.nowMs(), force };
         restored.push(await restorePartition(options, partition));
       }
-      for (const each of restored) console.log(`partition ${each.partition}: ${lineOf(each)}`);
+      for (const each of restored)
+        console.log(`partition ${each.partition}: ${formatRestored(each)}`);
       return restored.every(({ kind }) => kind === "intact" || kind === "restored") ? 0 : 1;
     } finally {
       await store.close();
@@ -47,7 +48,7 @@ export const command: Command<typeof RestoreEnv, Asked> = {
   },
 };
 
-function lineOf(each: Restored): string {
+function formatRestored(each: Restored): string {
   const told = (value: number): string => value.toLocaleString("en");
   switch (each.kind) {
     case "intact":

@@ -13,7 +13,7 @@ import { openSqliteRecords } from "./sqlite/open.ts";
 
 setDefaultTimeout(60_000);
 
-async function errorOf(records: Records): Promise<Error> {
+async function catchError(records: Records): Promise<Error> {
   return await records.people.get("someone").then(
     () => {
       throw new Error("it was read");
@@ -27,7 +27,7 @@ test.skipIf(server === undefined)("a MongoDB that is gone is no bug", async () =
   const records = await openMongoRecords(server!.uri);
   expect(await records.people.get("someone")).toBeUndefined();
   await server!.stop();
-  expect(isRecordsFailure(await errorOf(records))).toBe(true);
+  expect(isRecordsFailure(await catchError(records))).toBe(true);
   await records.close();
 });
 
@@ -36,7 +36,7 @@ test("a SQLite file that cannot be read is no bug", async () => {
   const records = openSqliteRecords(folder);
   const other = new Database(join(folder, "records.sqlite"));
   other.run("DROP TABLE people");
-  expect(isRecordsFailure(await errorOf(records))).toBe(true);
+  expect(isRecordsFailure(await catchError(records))).toBe(true);
   other.close();
   await records.close();
   rmSync(folder, { recursive: true });

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { asId, type AccountId, type ChannelId, type PersonId } from "../../domain/ids.ts";
 import { recordsDrivers } from "../../tests/support/records.ts";
-import { fillLiveKeys, liveKeyOf } from "./live-key.ts";
+import { fillLiveKeys, deriveLiveKey } from "./live-key.ts";
 import type { Records, SubscriptionRecord } from "./port.ts";
 
 setDefaultTimeout(30_000);
@@ -74,7 +74,7 @@ function keyed(
   state: SubscriptionRecord["state"] = "active",
 ): SubscriptionRecord {
   const plain = record(id, account, state);
-  return { ...plain, ...liveKeyOf(plain) };
+  return { ...plain, ...deriveLiveKey(plain) };
 }
 
 /** As it was recorded before there were live keys. */

@@ -10,7 +10,7 @@ import type { Records, SubscriptionRecord } from "./port.ts";
 type Keyed = Pick<Subscription, "account" | "channel" | "state">;
 
 /** Neither id has a slash. */
-export function liveKeyOf({ account, channel, state }: Keyed): { readonly liveKey?: string } {
+export function deriveLiveKey({ account, channel, state }: Keyed): { readonly liveKey?: string } {
   return state === "left" ? {} : { liveKey: `${account}/${channel}` };
 }
 
@@ -27,20 +27,20 @@ export async function fillLiveKeys({
   for (const state of ["active", "paused"]) {
     for await (const some of chunks(subscriptions.each({ state, liveKey: null }))) {
       await subscriptions.mergeAtVersion(
-        some.map((each) => ({ _id: each._id, version: each.version, ...liveKeyOf(each) })),
+        some.map((each) => ({ _id: each._id, version: each.version, ...deriveLiveKey(each) })),
       );
       const where = { _id: some.map(({ _id }) => _id), state, liveKey: null };
       const without = await subscriptions.find({ where });
-      const keys = without.map((each) => liveKeyOf(each).liveKey ?? null);
+      const keys = without.map((each) => deriveLiveKey(each).liveKey ?? null);
       const holders = await subscriptions.find({ where: { liveKey: keys } });
       const taken = new Set(holders.map(({ liveKey }) => liveKey));
-      const second = without.filter((each) => taken.has(liveKeyOf(each).liveKey));
-      ended += await subscriptions.putNewer(second.map(endOf));
+      const second = without.filter((each) => taken.has(deriveLiveKey(each).liveKey));
+      ended += await subscriptions.putNewer(second.map(endSubscription));
     }
   }
   return ended;
 }
 
-function endOf(record: SubscriptionRecord): SubscriptionRecord {
+function endSubscription(record: SubscriptionRecord): SubscriptionRecord {
   return { ...record, state: "left", version: record.version + 1, outbox: true };
 }

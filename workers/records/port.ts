@@ -110,7 +110,7 @@ export interface AccountRecord extends Document {
 }
 
 export interface SubscriptionRecord extends Document, Omit<Subscription, "id"> {
-  /** Account and channel while it is live, by `liveKeyOf`; unique. */
+  /** Account and channel while it is live, by `deriveLiveKey`; unique. */
   readonly liveKey?: string;
   readonly outbox: boolean;
 }

@@ -125,7 +125,7 @@ export async function consume(consumption: Consumption): Promise<void> {
   }
 
   function again(item: Retry): Retry {
-    return { ...item, tries: item.tries + 1, atMs: clock.nowMs() + pauseOf(item.tries) };
+    return { ...item, tries: item.tries + 1, atMs: clock.nowMs() + computePauseMs(item.tries) };
   }
 
   /** What failed is tried again: all together if a store was away, each alone if it may be one entry's fault. */
@@ -300,7 +300,7 @@ function pauseAfter(pauseMs: number): number {
   return Math.min(Math.max(pauseMs * 2, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
 }
 
-function pauseOf(tries: number): number {
+function computePauseMs(tries: number): number {
   return Math.min(FIRST_PAUSE_MS * 2 ** tries, LONGEST_PAUSE_MS);
 }
 

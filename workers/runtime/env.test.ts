@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { DeskEnv } from "../desk/server/env.ts";
 import { PlaceEnv } from "../copier/place/env.ts";
 import { SETTING_NAMES } from "../settings.ts";
-import { readSettings, summaryOf } from "./env.ts";
+import { readSettings, summarizeSettings } from "./env.ts";
 
 const TOKEN = "a-token-of-the-desk";
 
@@ -65,7 +65,7 @@ test("a summary shows where URLs lead, and neither their passwords and keys nor 
     FANFARE_PARTITIONS: 4,
   };
   const schema = v.object({ ...PlaceEnv.entries, ...DeskEnv.entries });
-  expect(summaryOf(schema, settings)).toEqual({
+  expect(summarizeSettings(schema, settings)).toEqual({
     FANFARE_REDIS_URL: "redis://10.0.0.1:6379",
     FANFARE_REGION_REDIS_URLS: { eu: "rediss://eu.example:6380" },
     MONGODB_URI: "mongodb://a:1,b:2",

@@ -178,7 +178,10 @@ export function readSettings<Schema extends SettingsSchema>(
 }
 
 /** What a log may show of the settings: secrets only as such, and of a URL where it leads. */
-export function summaryOf(schema: SettingsSchema, settings: object): Record<string, unknown> {
+export function summarizeSettings(
+  schema: SettingsSchema,
+  settings: object,
+): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(settings).flatMap(([name, value]: [string, unknown]) => {
       if (value === undefined) return [];

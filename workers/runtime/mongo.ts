@@ -46,7 +46,7 @@ export function connectMongo(uri: string, limits: Limits = LIMITS): Mongo {
   }
 
   return {
-    db: () => databaseOf(client, uri),
+    db: () => openDatabase(client, uri),
     async within(call) {
       const asked = client;
       const { promise: limit, reject } = Promise.withResolvers<never>();
@@ -105,7 +105,7 @@ function connectTo(uri: string, { stepMs }: Limits): MongoClient {
   });
 }
 
-function databaseOf(client: MongoClient, uri: string): Db {
+function openDatabase(client: MongoClient, uri: string): Db {
   const named = /^[^:]+:\/\/[^/]+\/([^?]+)/.exec(uri)?.[1];
   return client.db(named ?? DATABASE);
 }

@@ -43,7 +43,7 @@ function passMillisecond(): void {
   while (Date.now() === nowMs);
 }
 
-async function replyOf(send: Send, command: string, args: string[]): Promise<unknown> {
+async function readReply(send: Send, command: string, args: string[]): Promise<unknown> {
   try {
     const reply = await send(command, args);
     // Sets have no order.
@@ -67,10 +67,10 @@ async function dump(send: Send): Promise<unknown[]> {
   for (const key of ((await send("KEYS", ["*"])) as string[]).toSorted()) {
     const type = (await send("TYPE", [key])) as string;
     const expires = ((await send("PTTL", [key])) as number) > 0;
-    all.push(key, type, expires, await replyOf(send, ...READERS[type]!(key)));
+    all.push(key, type, expires, await readReply(send, ...READERS[type]!(key)));
     if (type !== "stream") continue;
     for (const group of ["workers", "chain", "g", "h"]) {
-      const pending = await replyOf(send, "XPENDING", [key, group, "-", "+", "100"]);
+      const pending = await readReply(send, "XPENDING", [key, group, "-", "+", "100"]);
       // How long an entry waits differs by the moment that the two are apart.
       all.push(Array.isArray(pending) ? pending.map((each) => (each as []).toSpliced(2, 1)) : "-");
     }
@@ -89,8 +89,8 @@ test(`replies and holds what the real one does, over ${SEQUENCES} random sequenc
     for (let index = 0; index < CALLS; index += 1) {
       const [command, args] = randomCall(random);
       if (args[0] === accept.lua) passMillisecond();
-      const wanted = mask(await replyOf(real, command, args));
-      const got = mask(await replyOf(simulated, command, args));
+      const wanted = mask(await readReply(real, command, args));
+      const got = mask(await readReply(simulated, command, args));
       if (!Bun.deepEquals(got, wanted)) {
         throw new Error(
           `seed ${seed}, call ${index}: ${JSON.stringify([command, args])}\n  real:      ${JSON.stringify(wanted)}\n  simulated: ${JSON.stringify(got)}`,

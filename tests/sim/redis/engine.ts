@@ -1,6 +1,6 @@
 /** One Redis' data and its commands, scripts among them. Given the same calls at the same times it holds the same. */
 import { KEYSPACE } from "./keyspace.ts";
-import { evaluate, shaOf } from "./lua.ts";
+import { evaluate, hashScript } from "./lua.ts";
 import { SETS } from "./sets.ts";
 import { STREAMS } from "./streams.ts";
 import { integer, Pairs, RedisError, Status, Store, unsupported, type Reply } from "./values.ts";
@@ -50,7 +50,7 @@ export class Engine {
   }
 
   #keep(lua: string): string {
-    this.#scripts.set(shaOf(lua), lua);
+    this.#scripts.set(hashScript(lua), lua);
     return lua;
   }
 

@@ -173,7 +173,7 @@ function readField(at: number, name: string): string | undefined {
 const compiled = new Map<string, number>();
 
 /** The hash by which Redis would know it. */
-export function shaOf(lua: string): string {
+export function hashScript(lua: string): string {
   return createHash("sha1").update(lua).digest("hex");
 }
 

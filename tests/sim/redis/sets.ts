@@ -1,7 +1,7 @@
 /** Commands on sets and sorted sets. */
 import { range } from "./keyspace.ts";
 import {
-  groupsOf,
+  groupArguments,
   integer,
   RedisError,
   unsupported,
@@ -102,7 +102,7 @@ export const SETS: Readonly<Record<string, Command>> = {
     const known = scoresOf(call, key);
     const scores = known ?? new Map<string, number>();
     const before = scores.size;
-    for (const [text = "", member = ""] of groupsOf("zadd", only ? rest.slice(1) : rest, 2)) {
+    for (const [text = "", member = ""] of groupArguments("zadd", only ? rest.slice(1) : rest, 2)) {
       const value = score(text);
       if (only !== undefined && scores.has(member) !== (only === "XX")) continue;
       scores.set(member, value);

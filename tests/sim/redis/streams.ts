@@ -41,7 +41,7 @@ const entryOf = (stream: Stream, id: StreamId): StreamEntry | undefined =>
   stream.entries.find((entry) => compare(entry.id, id) === 0);
 
 /** In the order of ids, of one consumer or of all. */
-function pendingOf(group: ConsumerGroup, consumer?: string): PendingEntry[] {
+function listPending(group: ConsumerGroup, consumer?: string): PendingEntry[] {
   return [...group.pending.values()]
     .filter((each) => consumer === undefined || each.consumer === consumer)
     .sort((a, b) => compare(a.id, b.id));
@@ -154,7 +154,7 @@ const xreadgroup: Command = (call, args) => {
   group.consumers.add(consumer);
   if (after !== ">") {
     const from = parseId(after);
-    const mine = pendingOf(group, consumer).filter(({ id }) => compare(id, from) > 0);
+    const mine = listPending(group, consumer).filter(({ id }) => compare(id, from) > 0);
     const entries = mine.slice(0, count).map((each): Reply => {
       const entry = entryOf(stream, each.id);
       if (!entry) return [idText(each.id), null];
@@ -196,7 +196,7 @@ const xautoclaim: Command = (
   }
   group.consumers.add(consumer);
   const start = parseId(from);
-  const waiting = pendingOf(group).filter(({ id }) => compare(id, start) >= 0);
+  const waiting = listPending(group).filter(({ id }) => compare(id, start) >= 0);
   const claimed: Reply[] = [];
   const deleted: string[] = [];
   let looks = count * LOOKS;
@@ -258,7 +258,7 @@ export const STREAMS: Readonly<Record<string, Command>> = {
   XPENDING: (call, [key = "", name = "", ...options]) => {
     const group = streamAt(call, key)?.groups.get(name);
     if (!group) throw new RedisError(`NOGROUP No such key '${key}' or consumer group '${name}'`);
-    const all = pendingOf(group);
+    const all = listPending(group);
     if (options.length > 0) {
       const start = rangeBound(options[0], 0);
       const end = rangeBound(options[1], Number.POSITIVE_INFINITY);
@@ -276,7 +276,7 @@ export const STREAMS: Readonly<Record<string, Command>> = {
     const consumers = [...new Set(all.map(({ consumer }) => consumer))].sort();
     const counts = consumers.map((consumer) => [
       consumer,
-      String(pendingOf(group, consumer).length),
+      String(listPending(group, consumer).length),
     ]);
     return [all.length, idText(first.id), idText(last.id), counts];
   },

@@ -154,7 +154,7 @@ export function integer(text: string | undefined): number {
 }
 
 /** Arguments in groups of `size`, as of `HSET key field value field value`. */
-export function groupsOf(
+export function groupArguments(
   command: string,
   args: readonly string[],
   size: number,

@@ -11,7 +11,7 @@ import {
   type SubscriptionId,
 } from "../../../domain/ids.ts";
 import { DEFAULT_DEADLINE_MS } from "../../../domain/copier/channel.ts";
-import { liveKeyOf } from "../../records/live-key.ts";
+import { deriveLiveKey } from "../../records/live-key.ts";
 import type { Records, SubscriptionRecord } from "../../records/port.ts";
 import { hashPassword } from "../../api/sign-in.ts";
 import type { DemoSecrets } from "./secrets.ts";
@@ -84,7 +84,7 @@ export async function seedWorld(
       plan: { sizing: { kind: "fixed", stakeCents } },
       version: 1,
       outbox: true,
-      ...liveKeyOf({ account, channel: DEMO_CHANNEL, state: "active" }),
+      ...deriveLiveKey({ account, channel: DEMO_CHANNEL, state: "active" }),
     })),
   );
 }

@@ -50,12 +50,12 @@ export function readOptions(words: Words): WorkloadOptions {
       "prices can be fixed only where a desk is brought up: npm run desk:workload",
     );
   }
-  const connections = wholeOf(values["connections"] ?? "", MAX_CONNECTIONS);
+  const connections = parseWhole(values["connections"] ?? "", MAX_CONNECTIONS);
   if (connections === undefined) {
     throw new WordsError("--connections takes a whole number above zero");
   }
   const rate = values["rate"];
-  const ratePerSecond = rate === undefined ? undefined : wholeOf(rate, MAX_RATE);
+  const ratePerSecond = rate === undefined ? undefined : parseWhole(rate, MAX_RATE);
   if (rate !== undefined && ratePerSecond === undefined) {
     throw new WordsError("--rate takes a whole number above zero");
   }
@@ -67,7 +67,7 @@ export function readOptions(words: Words): WorkloadOptions {
   return { file, connections, urls, ratePerSecond, books, log, json };
 }
 
-function wholeOf(text: string, most: number): number | undefined {
+function parseWhole(text: string, most: number): number | undefined {
   const value = Number(text);
   return /^\d+$/.test(text) && value > 0 && value <= most ? value : undefined;
 }

@@ -15,7 +15,7 @@ export interface WrittenBooks {
 const USERS_AT_ONCE = 200;
 
 /** In the order of their names; who never came to have an account is not among them. */
-export async function booksOf(
+export async function collectBooks(
   redis: Redis,
   partitions: PartitionMap,
   users: Iterable<string>,

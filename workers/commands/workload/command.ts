@@ -14,11 +14,11 @@ import { AUDIT_STORE, DESK, REDIS } from "../../runtime/env.ts";
 import type { Context } from "../../runtime/role.ts";
 import { Failure, type Command } from "../command.ts";
 import { declareOptions, readOptions, USAGE, type WorkloadOptions } from "./arguments.ts";
-import { booksOf } from "./books.ts";
+import { collectBooks } from "./books.ts";
 import { auditDrained } from "./drained.ts";
 import { DeskDead, drive, type Driven } from "./drive.ts";
 import { Progress } from "./progress.ts";
-import { figuresOf, reportOf } from "./report.ts";
+import { computeFigures, formatReport } from "./report.ts";
 
 const WorkloadEnv = v.object({ ...REDIS, ...AUDIT_STORE, ...DESK });
 
@@ -49,15 +49,15 @@ async function run(
   const repliedAtMs = performance.now();
   if (!(await auditDrained(redis, partitions))) throw new Failure("the audit is not drained");
   const auditDrainedS = (performance.now() - repliedAtMs) / 1_000;
-  console.log(reportOf(driven, auditDrainedS));
-  if (options.json !== undefined) await write(options.json, figuresOf(driven, auditDrainedS));
+  console.log(formatReport(driven, auditDrainedS));
+  if (options.json !== undefined) await write(options.json, computeFigures(driven, auditDrainedS));
 
   const store = await openAudit(settings);
   const proof = await proveBooks(redis, store, partitions);
   await store.close();
   console.log(`\n${linesOf(proof).join("\n")}`);
   if (options.books !== undefined) {
-    await write(options.books, await booksOf(redis, partitions, driven.users));
+    await write(options.books, await collectBooks(redis, partitions, driven.users));
   }
   if (options.log !== undefined) await writeLog(options.log, urls, token);
   return proof.differences.length === 0 ? 0 : 1;

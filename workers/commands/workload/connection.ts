@@ -121,7 +121,7 @@ export class Connection<Owner> {
     const n = Number.parseInt(reply.slice(5, 24), 10);
     const flight = this.#flights.get(n);
     if (!flight) return;
-    const code = refusalOf(reply);
+    const code = findRefusal(reply);
     if (code === UNKNOWN) {
       setTimeout(() => this.#again(flight), RETRY_MS);
       return;
@@ -169,7 +169,7 @@ function send(socket: WebSocket, lines: readonly string[]): void {
 }
 
 /** Empty for a command that was done. */
-function refusalOf(reply: string): string {
+function findRefusal(reply: string): string {
   const at = reply.indexOf('"ok":');
   if (reply.charAt(at + 5) === "t") return "";
   const from = reply.indexOf('"code":"', at) + 8;

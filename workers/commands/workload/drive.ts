@@ -87,7 +87,7 @@ export async function drive(options: DriveOptions): Promise<Driven> {
     user.connection.put(next, user, nowMs);
   }
 
-  function userOf(line: WorkloadLine): User {
+  function findUser(line: WorkloadLine): User {
     let user = users.get(line.user);
     if (!user) {
       const connection = connections[users.size % connections.length] as Connection<User>;
@@ -98,7 +98,7 @@ export async function drive(options: DriveOptions): Promise<Driven> {
   }
 
   function add(line: WorkloadLine): void {
-    const user = userOf(line);
+    const user = findUser(line);
     open += 1;
     user.waiting.push(line);
     if (!user.busy) sendNext(user, performance.now());
@@ -109,7 +109,7 @@ export async function drive(options: DriveOptions): Promise<Driven> {
     if (performance.now() < dueAtMs) flush();
     while (performance.now() < dueAtMs) await Promise.race([Bun.sleep(1), dead]);
     open += 1;
-    const user = userOf(line);
+    const user = findUser(line);
     user.connection.put(line, user, dueAtMs);
   }
 

@@ -16,7 +16,7 @@ export interface Figures {
   readonly auditDrainedS: number;
 }
 
-export function figuresOf({ tally, seconds }: Driven, auditDrainedS: number): Figures {
+export function computeFigures({ tally, seconds }: Driven, auditDrainedS: number): Figures {
   const latencies = Latencies.of(tally.quoted, tally.unquoted);
   return {
     transactionsPerSecond: Math.round(tally.answered / (seconds + auditDrainedS)),
@@ -29,9 +29,12 @@ export function figuresOf({ tally, seconds }: Driven, auditDrainedS: number): Fi
   };
 }
 
-export function reportOf(driven: Driven, auditDrainedS: number): string {
+export function formatReport(driven: Driven, auditDrainedS: number): string {
   const { tally, seconds, users } = driven;
-  const { transactionsPerSecond, p50Ms, p99Ms, p99UnquotedMs } = figuresOf(driven, auditDrainedS);
+  const { transactionsPerSecond, p50Ms, p99Ms, p99UnquotedMs } = computeFigures(
+    driven,
+    auditDrainedS,
+  );
   const commands = [...tally.commands].sort(([a], [b]) => (a < b ? -1 : 1));
   const refusals = [...tally.refusals].sort(([, a], [, b]) => b - a);
   const overall = Math.round(tally.answered / seconds);

@@ -119,9 +119,9 @@ export function mongoCollection<T extends Document>(
     },
     async find({ where = {}, sort = { field: "_id" }, after, limit = 0 }) {
       const [direction, comparison] = sort.descending === true ? [-1, "$lt"] : [1, "$gt"];
-      const filter = filterOf(where);
+      const filter = toFilter(where);
       return await select(
-        after ? { $and: [filter, afterOf(sort.field, comparison, after)] } : filter,
+        after ? { $and: [filter, filterAfter(sort.field, comparison, after)] } : filter,
         { [sort.field]: direction, _id: direction },
         limit,
       );
@@ -131,7 +131,7 @@ export function mongoCollection<T extends Document>(
       let after = "";
       for (;;) {
         const page = await select(
-          { $and: [filterOf(where), afterOf("_id", "$gt", { id: after })] },
+          { $and: [toFilter(where), filterAfter("_id", "$gt", { id: after })] },
           { _id: 1 },
           PAGE,
         );
@@ -145,7 +145,7 @@ export function mongoCollection<T extends Document>(
         driver()
           .aggregate<{ _id: Record<string, Scalar> } & Record<string, Scalar>>(
             [
-              { $match: filterOf(where) },
+              { $match: toFilter(where) },
               {
                 $group: {
                   _id: named(by, (field) => ({ $ifNull: [`$${field}`, null] })),
@@ -184,7 +184,7 @@ function settings(part: Document): Record<string, unknown> {
   return fields;
 }
 
-function afterOf(
+function filterAfter(
   field: string,
   comparison: string,
   { id, value }: NonNullable<Query["after"]>,
@@ -194,7 +194,7 @@ function afterOf(
   return { $or: [{ [field]: { [comparison]: value } }, { [field]: value, ...later }] };
 }
 
-function filterOf(where: Where): Filter<Stored> {
+function toFilter(where: Where): Filter<Stored> {
   return Object.fromEntries(
     Object.entries(where).map(([field, wanted]) => [
       field,
