@@ -1,4 +1,4 @@
-/** Digests in hexadecimal, by the crypto that every runtime of the edge has. */
+/** Digests in hexadecimal, by the crypto API that every runtime of the edge has. */
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 const encoder = new TextEncoder();

@@ -9,7 +9,7 @@ const GOOD = {
   FANFARE_SEAL_KEY: "A".repeat(43),
 };
 
-test("what is needed is enough, and the rest has defaults", () => {
+test("the required settings are enough, and the rest has defaults", () => {
   const env = readEnv({ ...GOOD, PATH: "/bin" });
   expect(env).toMatchObject({ ok: true, value: { PORT: 8787, FANFARE_PARTITIONS: 4 } });
   expect(env.ok && env.value.FANFARE_SEAL_KEY).toEqual(new Uint8Array(32));
@@ -30,7 +30,7 @@ test("all faults and unknown names are reported together", () => {
   });
 });
 
-test("the address to listen at is an IP address, and every one of the machine unless set", () => {
+test("the address to listen at is an IP address, or every address of the machine if not set", () => {
   const readHost = (source: Record<string, string>) => {
     const env = readEnv({ ...GOOD, ...source });
     return env.ok ? env.value.HOST : env.faults;

@@ -1,8 +1,7 @@
 /**
- * Runs scripts by their names, which are the SHA-1 of their texts, as a text is
- * kilobytes that every hop reads and Redis hashes. A store that does not know a
- * name says so before anything of the script has run, so that it may be sent
- * the text; whatever else fails is not repeated.
+ * Runs scripts by their names, which are the SHA-1 of their texts. A text has kilobytes that every
+ * hop reads and Redis hashes. A store that does not know a name says so before any part of the
+ * script has run, so the text may then be sent. Any other failure is not repeated.
  */
 import type { Redis } from "@upstash/redis/cloudflare";
 import type { Script } from "../redis/script.ts";
@@ -22,7 +21,10 @@ export async function evaluate<Args>(
   }
 }
 
-/** All in one request, and those that were not known by name in a second one. Throws where any failed. */
+/**
+ * Runs all in one request, and those that were not known by name in a second one. Throws if any
+ * failed.
+ */
 export async function evaluateAll<Args>(
   redis: Redis,
   script: Script<Args, unknown>,
@@ -48,7 +50,7 @@ function isUnknownName(message: string): boolean {
   return message.startsWith("NOSCRIPT");
 }
 
-/** Texts, not promises: on Cloudflare a request cannot wait for what another one has begun. */
+/** Texts, not promises: on Cloudflare a request cannot wait for work that another request began. */
 const names = new Map<string, string>();
 
 async function hashScript(lua: string): Promise<string> {

@@ -1,4 +1,7 @@
-/** `GET /v1/signals/:id/live`: the fan-out's progress as server-sent events, until it is complete or a minute is over. */
+/**
+ * `GET /v1/signals/:id/live`: the fan-out's progress as server-sent events, until it is complete or
+ * a minute has passed.
+ */
 import * as v from "valibot";
 import type { Progress } from "../domain/copier/progress.ts";
 import type { Edge, EdgeService } from "./edge.ts";

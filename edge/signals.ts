@@ -1,4 +1,4 @@
-/** `POST /v1/signals` takes a signal; `GET /v1/signals/:id` says how far its fan-out is. */
+/** `POST /v1/signals` takes a signal; `GET /v1/signals/:id` shows the progress of its fan-out. */
 import { SIGNAL_ID_PATTERN, type ChannelId } from "../domain/ids.ts";
 import { acceptJson } from "../http/body.ts";
 import { reply, type Reply } from "../http/operation.ts";
@@ -10,7 +10,7 @@ import { findSignal, readProgress } from "./progress.ts";
 import { progressFromRecords } from "./records.ts";
 import { checkSignal, SignalBody, toSignal } from "./schemas.ts";
 
-/** What the accept script may say, whoever asked. */
+/** The refusals that the accept script may return to any sender. */
 export const ACCEPT_PROBLEMS = [
   "GRANT_MISSING",
   "GRANT_SYMBOL",
@@ -93,7 +93,7 @@ export function serveSignals(service: EdgeService, edge: Edge): void {
   });
 }
 
-/** Accepts and answers; the dispatch goes its way beside the answer. */
+/** Accepts and answers; the dispatch runs beside the answer. */
 export async function answerSignal(
   edge: Edge,
   later: (task: Promise<unknown>) => void,

@@ -1,6 +1,6 @@
 /**
- * What happens on one socket. Its signals are accepted in the order in which
- * they were sent; a bounded number of them is under way at once.
+ * What happens on one socket. Its signals are accepted in the order in which they were sent; a
+ * limited number of them is in progress at once.
  */
 import { problemOf } from "../domain/error-codes.ts";
 import type { ChannelId } from "../domain/ids.ts";
@@ -20,7 +20,10 @@ import { watchProgress } from "./watch.ts";
 
 const AUTH_TIMEOUT_MS = 5_000;
 const MAX_UNDER_WAY = 64;
-/** Cloudflare allows a request six connections at once: the other watchers of a socket read each second instead. */
+/**
+ * Cloudflare allows a request six connections at once: a socket's other watchers poll each second
+ * instead.
+ */
 const MAX_LISTENING = 2;
 const POLICY_VIOLATION = 1008;
 const GOING_AWAY = 1001;
@@ -28,11 +31,11 @@ const GOING_AWAY = 1001;
 export interface Socket {
   send(text: string): void;
   close(code: number, reason: string): void;
-  /** What was sent and the other side has not read; 0 where the runtime does not tell. */
+  /** Bytes that were sent and not read by the other side; 0 if the runtime does not report it. */
   unreadBytes(): number;
 }
 
-/** What the runtime tells of a socket once it is open. */
+/** The events that the runtime reports for an open socket. */
 export interface SocketEvents {
   open(socket: Socket): void;
   message(data: unknown): void;
@@ -187,7 +190,10 @@ export function openSession(
   };
 }
 
-/** A repeated signal's routes are those of its first acceptance, so they are read from where that left them. */
+/**
+ * A repeated signal has the routes of its first acceptance, so they are read from where that stored
+ * them.
+ */
 async function findStored(edge: Edge, accepted: Accepted): Promise<StoredSignal | undefined> {
   if (accepted.kind === "accepted") {
     const { signal, routes, acceptance } = accepted;

@@ -10,7 +10,7 @@ import type { Edge, EdgeService } from "./edge.ts";
 import { openSession, type SocketEvents } from "./socket-session.ts";
 import type { Caller } from "./tokens.ts";
 
-/** Upgrades a request by whatever the runtime has for it; throws where the handshake is wrong. */
+/** Upgrades a request by the runtime's own method; throws if the handshake is wrong. */
 export type Upgrade = (c: Context, events: SocketEvents) => Response;
 
 export function serveSocket(service: EdgeService, edge: Edge, upgrade: Upgrade): void {

@@ -87,7 +87,8 @@ export function serveDeskAccount(service: EdgeService, edge: Edge): void {
       const { query, caller } = call;
       const sender = identifySender(call, edge);
       if (!sender.ok) return sender;
-      // Where nobody is named an administrator means all, whatever they are called themselves.
+      // An administrator who names no user means all users, even if they have a desk user
+      // themselves.
       const isOfAll = sender.value.user === "" && query.user === undefined;
       const user = isOfAll ? success("") : userAskedFor(query.user, caller, sender.value);
       if (!user.ok) return user;
@@ -105,7 +106,7 @@ interface UserCall {
   readonly later: Sender["later"];
 }
 
-/** The user that is meant, who must be one. */
+/** The user that the request is about; exactly one is required. */
 function whose(
   call: UserCall,
   edge: Edge,
@@ -121,11 +122,11 @@ function whose(
 
 interface Said {
   readonly user: string;
-  /** What the reply says beside whether it is one. */
+  /** The reply without its `ok` and transaction fields. */
   readonly reply: Readonly<Record<string, unknown>>;
 }
 
-/** Puts a command that changes nothing, as the reading of it may be repeated. */
+/** Sends a command that changes nothing, so that it may be repeated. */
 async function ask(
   call: UserCall,
   edge: Edge,

@@ -14,7 +14,7 @@ import { type Reply, reply } from "../../http/operation.ts";
 import { CommandBody, ReplyAnswer } from "./schemas.ts";
 import { SENDER_PROBLEMS, identifySender, SESSION } from "./sender.ts";
 
-/** Less than the desk's own, so that it is never the desk that seems to fail. */
+/** Shorter than the desk's own limit, so that a slow reader never looks like a failed desk. */
 const READER_PATIENCE_MS = 20_000;
 const ONE_COMMAND = json(CommandBody);
 
@@ -45,7 +45,7 @@ export function serveDeskCommands(service: EdgeService, edge: Edge): void {
       if (readMediaType(request) === "application/json") {
         return await answerOne(request, caller, sender.value);
       }
-      // Ends where the token does: what was not taken by then is not answered.
+      // Ends when the token expires: lines that were not taken by then get no answer.
       const whyOver = () => (edge.clock() < caller.expiresAtMs ? undefined : "TOKEN_EXPIRED");
       const work = relayedLines(sender.value, { whyOver });
       const options = { stop: edge.stop, patienceMs: READER_PATIENCE_MS };

@@ -1,7 +1,7 @@
 /**
- * `GET /v1/desk/ws`: the desk's lines by WebSocket. The socket ends here, and
- * its lines go on a chunk at a time, so it outlives the server that answered
- * last. Replies come in the order of their lines.
+ * `GET /v1/desk/ws`: the desk's lines by WebSocket. The socket ends here, and its lines are relayed
+ * one chunk at a time, so it survives the loss of a desk server. Replies come in the order of their
+ * lines.
  */
 import * as v from "valibot";
 import type { Edge, EdgeService } from "../edge.ts";
@@ -11,7 +11,7 @@ import { type Sender, relayedLines } from "./relay.ts";
 import { SENDER_PROBLEMS, SESSION, identifySender } from "./sender.ts";
 import { type SocketLines, answerSocket } from "../../http/line-socket.ts";
 
-/** Lines that are taken and not answered; who lets more pile up waits for no reply. */
+/** Lines that are taken and not answered. A sender with more of them does not read replies. */
 const MAX_OPEN = 16_384;
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 const POLICY_VIOLATION = 1008;

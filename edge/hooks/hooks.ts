@@ -1,4 +1,4 @@
-/** `POST /hooks/:hook`: signals from senders of webhooks, each by the proof that its kind has to offer. */
+/** `POST /hooks/:hook`: signals from senders of webhooks, each verified in the way of its kind. */
 import * as v from "valibot";
 import type { HookId } from "../../domain/ids.ts";
 import { failure, success, type Result } from "../../domain/result.ts";
@@ -24,7 +24,7 @@ without a \`time\` for a minute only. An \`Idempotency-Key\` takes the place of 
 \`webhook-signature\` (or \`svix-…\`) sign the JSON body. A repetition is known by \`webhook-id\` alone:
 \`Idempotency-Key\` is not looked at, as it is not signed.`;
 
-/** Several senders sign with the same headers under two names; each kind of hook reads them by itself. */
+/** Some senders use the same signature headers under two names; each kind of hook reads its own. */
 const SIGNED_HEADERS = Object.fromEntries(
   ["webhook-id", "webhook-timestamp", "webhook-signature"].map((name) => [
     name,

@@ -51,7 +51,7 @@ async function readKey(body: string, headers?: Record<string, string>): Promise<
   return delivery.value.idempotencyKey;
 }
 
-test("an idempotency key in the header is the delivery's identity", async () => {
+test("an idempotency key in the header identifies the delivery", async () => {
   expect(await readKey(`${ALERT} id=a time=${TIME}`, { "idempotency-key": "k" })).toBe(
     "hook:tv:key:k",
   );
@@ -89,7 +89,7 @@ test("the same alert is one identity in JSON, in text and in any spelling of its
   expect(new Set(keys).size).toBe(1);
 });
 
-test("an alert without a time is known again for a minute, one with a time for as long as any key", async () => {
+test("an alert without a time is recognised for a minute, one with a time for as long as any key", async () => {
   for (const untimed of [ALERT, `${ALERT} id=a`]) {
     expect(await read(untimed)).toMatchObject({ value: { answerTtlMs: 60_000 } });
   }
