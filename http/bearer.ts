@@ -1,4 +1,4 @@
-/** The bearer token of a request. Its verifier answers what the bearer may do. */
+/** The bearer token of a request. The verifier returns what the bearer may do. */
 import { failure, success, type Result } from "../domain/result.ts";
 
 export interface Bearer {

@@ -1,4 +1,7 @@
-/** A value against a schema. The faults name fields and what they take, and repeat no value. */
+/**
+ * Checks a value against a schema. The faults name fields and their allowed values, and repeat no
+ * value.
+ */
 import * as v from "valibot";
 import type { ErrorCode, Fault } from "../domain/error-codes.ts";
 import { failure, success, type Result } from "../domain/result.ts";
@@ -21,7 +24,8 @@ function toFault(issue: v.BaseIssue<unknown>): Fault {
   if (issue.type !== "strict_object" && issue.type !== "object") {
     return { path, message: issue.message };
   }
-  // An unknown field's name is the sender's own text: it is repeated only where it reads like one.
+  // The name of an unknown field is the sender's own text: it is repeated only if it looks like a
+  // name.
   if (issue.expected === "never") {
     return { path: /^[\w.]{1,64}$/.test(path) ? path : "", message: "is not a field here" };
   }

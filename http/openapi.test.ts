@@ -5,7 +5,7 @@ import { createDocument, mergeDocuments } from "./openapi.ts";
 
 const INFO = { title: "Things", version: "1" };
 
-test("bodies of several shapes and answers of other media types are shown as such", () => {
+test("bodies of several shapes and answers of other media types are documented as such", () => {
   const [A, B] = [v.object({ a: v.string() }), v.object({ b: v.string() })];
   const { paths } = createDocument(
     INFO,
@@ -45,7 +45,7 @@ test("bodies of several shapes and answers of other media types are shown as suc
   });
 });
 
-test("of two documents both have their methods at one address, and our own word counts", () => {
+test("two merged documents keep their methods at one address, and the first document's entry is used", () => {
   const empty = createDocument(INFO, [], []);
   const own = { ...empty, paths: { "/v1/a": { post: 1 }, "/v1/b": { get: 1 } } };
   const theirs = { ...empty, paths: { "/v1/a": { get: 2, post: 2 }, "/v1/c": { get: 2 } } };

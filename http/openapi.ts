@@ -11,7 +11,7 @@ export interface Info {
   readonly description?: string;
 }
 
-/** As much of a document as others need to know. */
+/** The part of a document that callers use. */
 export interface Document {
   readonly openapi: string;
   readonly info: Info;
@@ -21,7 +21,7 @@ export interface Document {
 type Groups = Readonly<Record<string, object>>;
 type JsonSchema = Readonly<Record<string, unknown>>;
 
-/** The bearer tokens that a server takes, and what may be wrong with one. */
+/** The bearer tokens that a server takes, and the errors of a wrong one. */
 export interface BearerScheme {
   readonly bearerFormat?: string;
   readonly description?: string;
@@ -34,7 +34,7 @@ const SIGNED: BearerScheme = {
   problems: ["TOKEN_MISSING", "TOKEN_INVALID", "TOKEN_EXPIRED", "TOKEN_SCOPE"],
 };
 
-/** `always` is what each operation of the server may answer. */
+/** `always` lists the errors that each operation of the server may answer. */
 export function createDocument(
   info: Info,
   declarations: readonly Declaration[],
@@ -62,7 +62,9 @@ export function createDocument(
   };
 }
 
-/** Two documents as one. Both may have something at one address: each method of it belongs to one of them. */
+/**
+ * Merges two documents. Both may have the same address: each of its methods belongs to one of them.
+ */
 export function mergeDocuments(own: Document, theirs: Partial<Document> = {}): Document {
   return {
     ...own,
@@ -150,7 +152,8 @@ const IF_NONE_MATCH = {
 
 function describeIdempotencyKey({ idempotency }: Declaration): object {
   const description =
-    idempotency ?? "Taken as everywhere; this operation ends the same however often it is sent.";
+    idempotency ??
+    "Accepted as for every operation; this operation has the same result however often it is sent.";
   const [parameter] = describeParameters(
     "header",
     v.object({ "Idempotency-Key": IDEMPOTENCY_KEY_SCHEMA }),
@@ -207,13 +210,13 @@ function describeContent(content: Readonly<Record<string, readonly Schema[]>>): 
   );
 }
 
-/** Of what is taken, not of what it is turned into. */
+/** Describes the input of a schema, not its output. */
 function toSchema(schema: Schema): JsonSchema {
   const { $schema: _, ...rest } = toJsonSchema(schema, { typeMode: "input", errorMode: "ignore" });
   return rest;
 }
 
-/** One response a status, naming the codes that it may carry. */
+/** One response for each status, with the codes that it may have. */
 function problemResponses(codes: readonly ErrorCode[]): object {
   const statuses = Map.groupBy(new Set(codes), (code) => ERRORS[code].status);
   return Object.fromEntries(

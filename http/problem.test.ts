@@ -20,7 +20,7 @@ test("a failure is a problem document with its stable code, its action and its f
   });
 });
 
-test("what may be tried again says when, and what needs a token says so", () => {
+test("a retryable problem says when to retry, and one that needs a token says so", () => {
   const header = (code: Parameters<typeof failure>[0], name: string) =>
     problemResponse(failure(code)).headers.get(name);
   expect(header("BACKLOG_FULL", "retry-after")).toBe("1");

@@ -1,7 +1,7 @@
 /**
- * A server's operations: each request is checked against its declaration, refused by
- * name, and answered. An address that takes other methods says which; a bug is an
- * `INTERNAL` that is logged with the error's name and place, never with its message.
+ * A server's operations: each request is checked against its declaration, then refused with a code
+ * or answered. An address refuses other methods and lists its own. A bug is an `INTERNAL` that is
+ * logged with the error's name and place, never with its message.
  */
 import { Hono, type Context } from "hono";
 import * as v from "valibot";
@@ -22,16 +22,16 @@ const Nothing = v.strictObject({});
 export interface ServiceParts<Caller extends Bearer> {
   readonly info: Info;
   verify(token: string): Result<Caller> | Promise<Result<Caller>>;
-  /** How the document describes the tokens; JWTs that expire unless said. */
+  /** How the document describes the tokens; by default, JWTs that expire. */
   readonly bearer?: BearerScheme;
-  /** What an error is where it is no bug: that a store does not answer, for instance. */
+  /** The code of an error that is not a bug, for example of a store that does not answer. */
   codeOf?(error: Error): ErrorCode | undefined;
   /** Each error that no handler expected. */
   onFailure(
     code: ErrorCode,
     error: { readonly name: string; readonly at: string | undefined },
   ): void;
-  /** What any operation may answer, beside what each does. */
+  /** Errors that any operation may answer, beside its own. */
   readonly problems?: readonly ErrorCode[];
 }
 
@@ -76,7 +76,10 @@ export class Service<Caller extends Bearer> {
     });
   }
 
-  /** Made once: it says the same as long as the server lives. To be asked for when all is declared. */
+  /**
+   * Created once, because it does not change while the server runs. Ask for it after all operations
+   * are declared.
+   */
   document(): Document {
     const { info, problems = [], bearer } = this.#parts;
     this.#document ??= createDocument(
@@ -88,7 +91,7 @@ export class Service<Caller extends Bearer> {
     return this.#document;
   }
 
-  /** To be called last: every address declared so far refuses the methods that it does not take. */
+  /** Call it last: every address declared so far then refuses the methods that it does not take. */
   refuseOtherMethods(): void {
     const methods = new Map<string, Set<string>>();
     for (const { method, path } of this.app.routes) {
@@ -125,7 +128,7 @@ interface Parts {
 const NONE: Readonly<Record<string, never>> = {};
 const ANY_VERSION: Precondition = { refusal: () => undefined };
 
-/** What a declaration does not name is not looked at. */
+/** A part that the declaration does not name is not checked. */
 function createReader(declaration: Declaration): (c: Context) => Promise<Result<Parts>> {
   const { path, params = NONE, query, headers, body, method, versioned = false } = declaration;
   const names = [...path.matchAll(/:(\w+)/g)].map(([, name = ""]) => name);
@@ -176,7 +179,7 @@ function readPath(
   return success(Object.fromEntries(values));
 }
 
-/** A parameter that is there twice is refused rather than half used. */
+/** A parameter that is given twice is refused, not half used. */
 function readQuery(schema: Schema, url: string): Result<unknown> {
   const at = url.indexOf("?");
   const entries = [...new URLSearchParams(at === -1 ? "" : url.slice(at))];

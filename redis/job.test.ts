@@ -36,7 +36,7 @@ describe("a job", () => {
     expect(readJob({})).toEqual(JOB);
   });
 
-  test("may have fields that are not known here", () => {
+  test("may have fields that this release does not know", () => {
     expect(readJob({ later: "1" })).toEqual(JOB);
   });
 

@@ -4,7 +4,7 @@
  */
 import { asInteger, asList, asText, type Script } from "./script.ts";
 
-/** The groups that must stand on each kind of stream before anything of it may be trimmed. */
+/** The groups that must exist on each kind of stream before it may be trimmed. */
 export const GROUPS = {
   signals: ["recorder", "chain"],
   links: ["recorder"],
@@ -41,7 +41,10 @@ if not oldest then return 0 end
 return redis.call('XTRIM', KEYS[1], 'MINID', oldest)
 `;
 
-/** Replies how many entries went. Each group keeps at least the last entry it was delivered. */
+/**
+ * Returns how many entries were removed. Each group keeps at least the last entry that it was
+ * delivered.
+ */
 export const trim: Script<TrimArgs, number> = {
   name: "trim",
   lua: trimLua,
@@ -50,7 +53,7 @@ export const trim: Script<TrimArgs, number> = {
   reply: asInteger,
 };
 
-/** Of each stream the newest letters are kept: whoever looks after it looks sooner than this many come. */
+/** The newest dead letters of each stream are kept: an operator looks before this many arrive. */
 export const MAX_DEAD_LETTERS = 10_000;
 
 export function deadLetters(stream: string): string {
@@ -62,7 +65,7 @@ export interface BuryArgs {
   readonly group: string;
   readonly entry: string;
   readonly reason: string;
-  /** What was reported of the entry has acknowledged it already. */
+  /** The report has already acknowledged the entry. */
   readonly isAcked?: boolean;
 }
 
@@ -87,7 +90,10 @@ export const bury: Script<BuryArgs, boolean> = {
 
 const FAILURES_KEPT_MS = 24 * 60 * 60 * 1000;
 
-/** HASH `<group> <entry>` → how often handling the entry failed; it goes a day after the last failure. */
+/**
+ * HASH `<group> <entry>` → how often handling the entry failed; it expires a day after the last
+ * failure.
+ */
 export function failuresKey(stream: string): string {
   return `${stream}:failures`;
 }
@@ -109,7 +115,10 @@ redis.call('PEXPIRE', KEYS[2], ${FAILURES_KEPT_MS})
 return failures
 `;
 
-/** Counts a failure of a pending entry, over all consumers and restarts. Replies how many there were; 0 where it is not pending any more. */
+/**
+ * Counts a failure of a pending entry, over all consumers and restarts. Returns how many failures
+ * there were; 0 if the entry is not pending any more.
+ */
 export const noteFailure: Script<NoteFailureArgs, number> = {
   name: "note-failure",
   lua: noteFailureLua,
@@ -135,8 +144,8 @@ return pending
 `;
 
 /**
- * Which of these entries are still this consumer's to handle: another may have
- * taken one over, and a Redis that lost its last moments may never have had it.
+ * Which of these entries this consumer must still handle. Another consumer may have taken one over,
+ * and a Redis that lost its last moments may never have had it.
  */
 export const stillPending: Script<StillPendingArgs, readonly string[]> = {
   name: "still-pending",

@@ -1,4 +1,4 @@
-/** What settings hold for: everything, or one provider's, channel's or follower's copies. */
+/** The scope of settings: everything, or the copies of one provider, channel or follower. */
 import type { PauseScope } from "./plan.ts";
 
 export type SettingsScope = "platform" | `${Exclude<PauseScope, "platform">}:${string}`;
@@ -7,7 +7,7 @@ export type SettingsScope = "platform" | `${Exclude<PauseScope, "platform">}:${s
 export const SETTINGS_SCOPE_PATTERN =
   /^(?:platform|(?:provider|channel|follower):[A-Za-z0-9_-]{1,64})$/;
 
-/** Undefined where the text names none; the platform has no id. */
+/** Undefined if the text names no scope; the platform has no id. */
 export function parseSettingsScope(
   text: string,
 ): { readonly kind: PauseScope; readonly id: string } | undefined {
