@@ -1,7 +1,7 @@
 /**
- * A workload file for the desk, drawn from a seed: users who add money, ask,
- * buy, sell and set triggers in the shares of the real files, of what they
- * have, so that most of it succeeds. The same seed is the same file.
+ * A workload file for the desk, generated from a seed: users add money, ask for quotes, buy, sell
+ * and set triggers. The commands have the same shares as in the real files, and use what each user
+ * has, so that most succeed. The same seed gives the same file.
  */
 import { createWriteStream } from "node:fs";
 import { once } from "node:events";
@@ -31,7 +31,7 @@ interface Order {
 }
 
 const SYMBOLS = 100;
-/** How often each comes in the file of 45 users, of ten thousand. */
+/** How often each command is in the file of 45 users, per ten thousand. */
 const SHARES = {
   ...{ ADD: 727, BUY: 1307, QUOTE: 1213, COMMIT_BUY: 1105, COMMIT_SELL: 813, SELL: 641 },
   ...{ CANCEL_BUY: 510, CANCEL_SELL: 452, DISPLAY_SUMMARY: 750, SET_BUY_AMOUNT: 256 },
@@ -39,9 +39,12 @@ const SHARES = {
   ...{ SET_SELL_TRIGGER: 497, CANCEL_SET_SELL: 481 },
 } as const;
 type Name = keyof typeof SHARES;
-/** What is drawn and cannot succeed is sent all the same once in so many. */
+/** A generated command that cannot succeed is still sent once in this many. */
 const IN_VAIN_EVERY = 20;
-/** The quote server's walk begins here; it wanders, so nobody counts on more than half of it. */
+/**
+ * The quote server's random walk begins here. Prices move, so the generator relies on only half of
+ * it.
+ */
 const SIMULATOR_SEED = 1;
 
 export async function generateWorkload(options: GeneratedWorkload): Promise<void> {
@@ -102,11 +105,11 @@ interface Chance {
   /** 0 to below 1. */
   draw(): number;
   pick<T>(of: readonly T[]): T;
-  /** Undefined where there is none. */
+  /** Undefined if there is none. */
   keyOf(of: ReadonlyMap<string, number>): string | undefined;
 }
 
-/** What follows the user's name in a command that should succeed; null where none can. */
+/** The arguments after the user's name of a command that should succeed; null if none can. */
 const ATTEMPTS: Record<Name, (user: User, chance: Chance) => string | null> = {
   ADD(user, { draw }) {
     const cents = 3_000_000 + Math.floor(draw() * 8_000_000);
@@ -177,7 +180,7 @@ const ATTEMPTS: Record<Name, (user: User, chance: Chance) => string | null> = {
     const { buySet } = user;
     const symbol = keyOf(buySet);
     if (symbol === undefined) return null;
-    // Far below what it costs: it waits.
+    // Far below the price: the trigger waits.
     return `,${symbol},${dollars(1 + Math.floor(findPrice(symbol) / 4))}`;
   },
   CANCEL_SET_BUY(user, { keyOf }) {
@@ -200,7 +203,7 @@ const ATTEMPTS: Record<Name, (user: User, chance: Chance) => string | null> = {
     const { sellSet } = user;
     const symbol = keyOf(sellSet);
     if (symbol === undefined) return null;
-    // The whole amount for one share: far above what it costs, and little is set aside.
+    // The whole amount for one share: far above the price, and little is reserved.
     return `,${symbol},${dollars(sellSet.get(symbol) ?? 1)}`;
   },
   CANCEL_SET_SELL(user, { keyOf }) {
@@ -212,7 +215,7 @@ const ATTEMPTS: Record<Name, (user: User, chance: Chance) => string | null> = {
   },
 };
 
-/** The same command with arguments that make sense and no chance. */
+/** The same command with valid arguments that cannot succeed. */
 function vain(name: Name, symbol: string): string {
   const amounts: Partial<Record<Name, string>> = {
     SELL: ",100.00",

@@ -1,9 +1,8 @@
 /**
- * `npm run bench -- desk`: the workload runner on the real file of 45 users and
- * on a drawn one of a thousand users and a million commands, each on a desk of
- * its own: Redis with an append-only file, two desk servers, the audit role, and
- * the quote server as slow as the real one. The figure counts only replies
- * that were received, over the time until all of the audit was on disk.
+ * `npm run bench -- desk`: the workload runner on the real file of 45 users and on a generated one
+ * of a thousand users and a million commands, each on its own desk: Redis with an append-only file,
+ * two desk servers, the audit role, and the quote server as slow as the real one. The figure counts
+ * only replies that were received, over the time until all of the audit was on disk.
  */
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -29,9 +28,9 @@ const POLL_MS = 20;
 
 interface Run extends Figures {
   readonly workload: string;
-  /** CPU time of all processes of a kind, in microseconds a command. */
+  /** CPU time of all processes of a kind, in microseconds for each command. */
   readonly cpuUs: Readonly<Record<string, number>>;
-  /** The most memory that the largest of a kind held. */
+  /** The highest memory of the largest process of a kind. */
   readonly peakMb: Readonly<Record<string, number>>;
 }
 
@@ -56,11 +55,11 @@ export async function run(args: string[]): Promise<void> {
     const full = await measure(name, file, options.connections);
     runs.push(full);
 
-    // Each line at its own time, at half of what was reached.
+    // Each line at its own time, at half of the rate that was reached.
     const rate = Math.max(1, Math.round(full.transactionsPerSecond / 2));
     const paced = join(folder, "paced");
     await generateWorkload({ file: paced, users, commands: rate * pacedSeconds, seed });
-    // Other users, and as many commands: the first ones meet code that has not run yet.
+    // Other users, and as many commands: the first commands run code that is not warm yet.
     const warmUp = join(folder, "warm-up");
     await generateWorkload({ file: warmUp, users, commands: rate * pacedSeconds, seed: seed + 1 });
     showProgress(`${rate.toLocaleString("en")} commands a second`);
@@ -104,15 +103,15 @@ async function measure(
         },
       );
     if (warmUp !== undefined && (await drive(warmUp).exited) !== 0) {
-      throw new Error("the run to warm up failed, or its books do not hold");
+      throw new Error("the warm-up run failed, or its books are not right");
     }
     const figuresFile = join(data, "figures.json");
     const before = takenBy(statuses);
     const child = drive(file, "--json", figuresFile);
-    // The figures are there when the audit is drained; the proof that follows is not measured.
+    // The figures are complete when the audit is drained; the following proof is not measured.
     while (!existsSync(figuresFile) && child.exitCode === null) await Bun.sleep(POLL_MS);
     const after = takenBy([...statuses, { name: "runner", pid: child.pid }]);
-    if ((await child.exited) !== 0) throw new Error("the run failed, or its books do not hold");
+    if ((await child.exited) !== 0) throw new Error("the run failed, or its books are not right");
     const figures = (await Bun.file(figuresFile).json()) as Figures;
     return { workload, ...figures, ...compareUsage(before, after, figures.replies) };
   } finally {
@@ -126,7 +125,7 @@ interface Taken {
   readonly peakMb: number;
 }
 
-/** What each process has taken since it started. */
+/** The CPU time and memory of each process since it started. */
 function takenBy(processes: readonly Pick<Status, "name" | "pid">[]): Map<string, Taken> {
   return new Map(
     processes.flatMap(({ name, pid }) =>

@@ -1,8 +1,7 @@
 /**
- * `npm run bench -- edge`: how long `POST /v1/signals` takes on the Bun edge
- * while the whole system works behind it. The load is an open model: each
- * request leaves at its own time whatever became of the one before, and its
- * latency counts from that time, so that waiting shows.
+ * `npm run bench -- edge`: how long `POST /v1/signals` takes on the Bun edge while the whole system
+ * works behind it. The load is an open model: each request is sent at its own time, without waiting
+ * for earlier ones, and its latency counts from that time, so that waiting is visible.
  */
 import { parseNumbers, readOptions } from "./arguments.ts";
 import { startHouse, type House } from "./bed.ts";

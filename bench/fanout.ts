@@ -1,6 +1,6 @@
 /**
- * A signal to many followers: accept → every answer, on real processes, with
- * the queue and the plain design that one would reach for beside it.
+ * A signal to many followers: accept → every answer, on real processes, with a common queue and a
+ * plain design beside it.
  */
 import { startRole } from "../tests/support/role.ts";
 import { parseNumbers, readOptions } from "./arguments.ts";
@@ -12,7 +12,7 @@ import { measureXadd } from "./peers/xadd.ts";
 import { writeReport } from "./report.ts";
 import { fanOutRounds, type Round } from "./round.ts";
 
-/** Of one number of followers: medians, but for `placed`, the least. */
+/** For one number of followers: medians, except for `placed`, which is the smallest. */
 interface FanOutFigures {
   readonly followers: number;
   readonly placed: number;
@@ -28,9 +28,9 @@ interface FanOutFigures {
 const DURABILITIES = ["everysec", "always"] as const;
 type Figures = Record<(typeof DURABILITIES)[number], FanOutFigures>;
 
-/** Lifted for the measurement, so that no late follower is skipped out of the figure. */
+/** Long for the measurement, so that no late follower is skipped and missing from the figures. */
 const DEADLINE_MS = 600_000;
-/** What all rounds of a follower cost, many times over. */
+/** Many times the cost of all rounds of a follower. */
 const BALANCE_CENTS = 100_000_000;
 
 export async function run(args: string[]): Promise<void> {

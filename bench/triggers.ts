@@ -1,7 +1,7 @@
 /**
- * `npm run bench -- triggers`: what a million waiting triggers cost: to set, to
- * keep, per look, per quote that meets none, and per quote that meets one; the
- * same with a thousand beside it, as most figures should not differ.
+ * `npm run bench -- triggers`: the cost of a million waiting triggers: to set one, to store one,
+ * for each look, for a quote that meets none, and for a quote that meets one. It measures a
+ * thousand as well, because most figures should not differ.
  */
 import { waitingTriggers } from "../workers/desk/stored/waiting.ts";
 import { AccountBook } from "../workers/desk/accounts/book.ts";
@@ -22,7 +22,9 @@ const SYMBOLS = 100;
 const AT_ONCE = 250;
 const QUOTES = 20_000;
 const FIRED = 200;
-/** Every trigger buys at 1.00 or below; all quotes are above it but those that meet one. */
+/**
+ * Every trigger buys at 1.00 or below; all quotes are above it, except those that meet a trigger.
+ */
 const QUOTE_CENTS = 500;
 const TRIGGER_CENTS = 100;
 const AMOUNT_CENTS = 1_000;
@@ -81,7 +83,7 @@ async function measure(count: number): Promise<Figures> {
       await Promise.all(Array.from({ length: 100 }, () => fire(redis, "AA", QUOTE_CENTS)));
     }
   });
-  // One trigger each is lifted above the others, and met alone.
+  // One trigger at a time is raised above the others, and met alone.
   await execute(accounts, FIRED, (nth) => [
     ready("SET_BUY_TRIGGER", `u${nth % users}`, nameSymbol(Math.floor(nth / users)), 200 + nth),
   ]);
@@ -123,7 +125,7 @@ async function setAll(redis: Redis, accounts: AccountBook, users: number): Promi
       ready("SET_BUY_AMOUNT", `u${nth}`, symbol, AMOUNT_CENTS),
       ready("SET_BUY_TRIGGER", `u${nth}`, symbol, TRIGGER_CENTS),
     ]);
-    // As the recorder would have taken it away.
+    // As the recorder would trim it.
     await redis.send("XTRIM", [new DeskKeys(0).audit, "MAXLEN", "1"]);
   }
 }

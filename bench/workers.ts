@@ -1,6 +1,6 @@
 /**
- * "Just add instances": the same fan-out with one, two, four and eight workers
- * at a broker that takes 20 ms an order.
+ * "Just add instances": the same fan-out with one, two, four and eight workers at a broker that
+ * takes 20 ms for an order.
  */
 import { freePort } from "../tests/support/ports.ts";
 import { startRoles } from "../tests/support/role.ts";
@@ -61,5 +61,5 @@ async function startSlow(port: number, url: string): Promise<Bun.Subprocess> {
   for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
     if (text.includes("ready")) return child;
   }
-  throw new Error("the slow broker did not come up");
+  throw new Error("the slow broker did not start");
 }

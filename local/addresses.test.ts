@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { listAddresses, addressFault, networkAddresses } from "./addresses.ts";
 import { freePort } from "./ports.ts";
 
-test("one address is the only one that is named; where all are listened at, each network's is", () => {
+test("a single address is the only one listed; when listening at all, each network's address is", () => {
   expect(listAddresses("192.0.2.9", 8787)).toEqual({
     home: "http://192.0.2.9:8787",
     elsewhere: [],
@@ -17,7 +17,7 @@ test("one address is the only one that is named; where all are listened at, each
   }
 });
 
-test("an address of another machine is refused as a wrong setting that names those of this one", async () => {
+test("an address of another machine is refused as a wrong setting, with a list of this machine's addresses", async () => {
   const fault = await addressFault("203.0.113.77", await freePort());
   expect(fault?.exitCode).toBe(2);
   expect(fault?.message).toStartWith("HOST is 203.0.113.77, which is no address of this machine");

@@ -1,7 +1,7 @@
 /**
- * `bun local/command.ts <command> [words]`: runs a command of the workers with
- * the settings of what `npm start` runs on this machine, unless the
- * environment names a Redis itself. Ends as the command does.
+ * `bun local/command.ts <command> [words]`: runs a command of the workers with the settings of the
+ * system that `npm start` runs on this machine, unless the environment names a Redis. Exits with
+ * the command's exit code.
  */
 import { join, resolve } from "node:path";
 import { readRunning } from "./running.ts";

@@ -1,7 +1,6 @@
 /**
- * `npm start`: the whole of Fanfare on one machine, on embedded defaults, until
- * Ctrl-C. Ends with 0 after a clean stop, 1 when something did not come up,
- * 2 when its settings are wrong.
+ * `npm start`: all of Fanfare on one machine, with default settings, until Ctrl-C. Exits with 0
+ * after a clean stop, 1 when something did not start, 2 when its settings are wrong.
  */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +20,7 @@ import { INTERNAL_PORTS, listServices } from "./services.ts";
 import { Supervisor } from "./supervisor.ts";
 
 const ROOT = join(import.meta.dirname, "..");
-/** One Ctrl-C may arrive more than once: from the terminal, and passed on by npm. */
+/** One Ctrl-C may arrive twice: from the terminal, and passed on by npm. */
 const SAME_SIGNAL_MS = 500;
 
 const screen = new Screen(process.stdout);
@@ -122,7 +121,10 @@ async function main(settings: Settings): Promise<number> {
   return 0;
 }
 
-/** Resolves when a signal has stopped everything; a second one does not wait for what is under way. */
+/**
+ * Resolves when a signal has stopped everything; a second signal does not wait for work in
+ * progress.
+ */
 async function stopAtSignal(supervisor: Supervisor): Promise<void> {
   await new Promise<void>((resolve) => {
     let firstMs: number | undefined;

@@ -1,4 +1,7 @@
-/** What the terminal shows: one status line for each process, redrawn in place where that is possible, and messages above them. */
+/**
+ * The terminal's output: one status line for each process, redrawn in place if that is possible,
+ * and messages above them.
+ */
 import type { Status } from "./process.ts";
 
 export interface Output {
@@ -11,7 +14,7 @@ export class Screen {
   readonly #out: Output;
   #statuses: readonly Status[] = [];
   #drawn = 0;
-  /** What was last printed of each process where nothing can be redrawn. */
+  /** The last printed line of each process, if lines cannot be redrawn. */
   readonly #printed = new Map<string, string>();
 
   constructor(out: Output) {
@@ -47,8 +50,8 @@ export class Screen {
 
   #draw(): void {
     if (!this.#out.isTTY) return;
-    // A line that wraps would be two, and the next redraw would begin one too low. (Some terminals
-    // say that they have no columns.)
+    // A wrapped line would be two lines, and the next redraw would begin one too low. (Some
+    // terminals report no columns.)
     const width = (this.#out.columns || 80) - 1;
     for (const status of this.#statuses) this.#out.write(`${formatLine(status).slice(0, width)}\n`);
     this.#drawn = this.#statuses.length;

@@ -1,4 +1,7 @@
-/** A role of the workers as a supervised service, told no more of its surroundings than any process may know. */
+/**
+ * A role of the workers as a supervised service, with only those environment variables that any
+ * process may have.
+ */
 import { join } from "node:path";
 import type { Service } from "./process.ts";
 

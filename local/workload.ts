@@ -1,8 +1,8 @@
 /**
- * `npm run desk:workload -- FILE …`: runs a workload file on a desk. Without
- * `--url` the desk is brought up for it, on temporary data, and taken down
- * afterwards; with one it is what runs there, and where that is `npm start` on
- * this machine nothing else has to be told. Ends as the run does.
+ * `npm run desk:workload -- FILE …`: runs a workload file on a desk. Without `--url` a desk is
+ * started for it, with temporary data, and stopped afterwards. With `--url` it uses the desk that
+ * runs there; if that is the desk of `npm start` on this machine, no other option is needed. Exits
+ * with the run's exit code.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -51,12 +51,12 @@ type OwnOptions =
       readonly price?: string;
       readonly prices?: string;
       readonly url?: string;
-      /** For the command that drives, which reads and explains them. */
+      /** Options of the command that drives the desk, which reads and explains them. */
       readonly rest: readonly string[];
     }
   | { readonly ok: false; readonly fault: string };
 
-/** What decides whether a desk is brought up, and with which prices. */
+/** The options that decide whether a desk is started, and with which prices. */
 function ownOptions(words: readonly string[]): OwnOptions {
   const command = new Command()
     .helpOption(false)

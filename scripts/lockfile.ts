@@ -1,11 +1,10 @@
 /**
  * `bun scripts/lockfile.ts` completes package-lock.json after an install.
  *
- * npm leaves out what an optional dependency for another platform could not be
- * looked up for, and `npm ci` then refuses the lockfile on every machine. What
- * such a package is for stands in its name, and its version in the package that
- * wants it; an entry of these two is enough for npm to skip it here and to
- * install it there.
+ * npm omits an optional dependency for another platform if it could not look it up, and `npm ci`
+ * then refuses the lockfile on every machine. The platform of such a package is in its name, and
+ * its version is in the package that depends on it. An entry with these two is enough for npm to
+ * skip it here and to install it there.
  */
 interface Entry {
   readonly version?: string;
@@ -28,7 +27,7 @@ const PATH = "package-lock.json";
 const PLATFORM =
   /[-/](darwin|linux|win32|windows|android|freebsd|openharmony)-(arm64|arm|x64|64|ia32|ppc64|riscv64|s390x)(-[a-z]+)?$/;
 
-/** The optional dependencies that the lockfile names and does not hold. */
+/** The optional dependencies that the lockfile names but does not contain. */
 export function findOmissions({ packages }: Lockfile): Omission[] {
   return Object.entries(packages).flatMap(([path, { dev = false, optionalDependencies }]) =>
     Object.entries(optionalDependencies ?? {})
@@ -37,7 +36,7 @@ export function findOmissions({ packages }: Lockfile): Omission[] {
   );
 }
 
-/** A package is found as Node finds it: in the folder of the one that wants it, or in one further up. */
+/** Finds a package as Node does: in the folder of the dependent package, or in one further up. */
 function holds(packages: Lockfile["packages"], from: string, name: string): boolean {
   let folder = from;
   for (;;) {
@@ -50,7 +49,7 @@ function holds(packages: Lockfile["packages"], from: string, name: string): bool
 
 function createEntry({ name, version, dev }: Omission): Entry {
   const [, os = "", cpu = "", abi = ""] = PLATFORM.exec(name) ?? [];
-  if (os === "" || !/^\d/.test(version)) throw new Error(`${name} names no platform that is known`);
+  if (os === "" || !/^\d/.test(version)) throw new Error(`${name} names no known platform`);
   const libc = abi.includes("musl") ? ["musl"] : ["glibc"];
   const entry = {
     version,

@@ -1,6 +1,6 @@
 /**
- * What a copy comes down to at the desk, for one follower: the stake is taken
- * and the contract noted, once per order. The peers do this for each job.
+ * The core of a copy at the desk, for one follower: the stake is taken and the contract noted, once
+ * per order. The compared designs do this for each job.
  */
 import type { Script } from "../../redis/script.ts";
 

@@ -1,7 +1,6 @@
 /**
- * A job a follower: the queue that a user would reach for, and a plain stream
- * whose entries are popped one at a time. Both on a Redis of their own with
- * `everysec`, their workers as processes of their own, and the same debit.
+ * One job for each follower: a common queue, and a plain stream whose entries are read one at a
+ * time. Each has its own Redis with `everysec`, its own worker process, and the same debit.
  */
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";
@@ -65,7 +64,7 @@ async function measure(
     }
     const startedAt = performance.now();
     await addAll(server, redis);
-    // What is done is what stands on the books.
+    // A job is done when it is on the books.
     await until(
       "all jobs are done",
       async () => (await redis.send("HLEN", ["contracts"])) === jobs,
