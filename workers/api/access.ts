@@ -2,7 +2,7 @@
 import type { PersonId } from "../../domain/ids.ts";
 import type { ChannelRecord, Records } from "../records/port.ts";
 
-/** Whether the person may send to the channel: its provider, and whoever has a grant. */
+/** Whether the person may send to the channel: its provider and people with a grant may. */
 export function sendsTo(channel: ChannelRecord, person: PersonId): boolean {
   return channel.provider === person || Object.hasOwn(channel.grants, person);
 }
@@ -16,7 +16,10 @@ export async function sentChannels(records: Records, person: PersonId): Promise<
   return found;
 }
 
-/** The channels whose signals a person may read: those they send to, and those they follow as of now. */
+/**
+ * The channels whose signals a person may read: those to which they may send, and those that they
+ * follow now.
+ */
 export async function readChannels(
   records: Records,
   person: PersonId,

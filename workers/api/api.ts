@@ -1,4 +1,4 @@
-/** What the records API is made of; a test passes its own. */
+/** The parts of the records API; a test passes its own. */
 import type { PersonId } from "../../domain/ids.ts";
 import type { Records, SettingsRecord, SubscriptionRecord } from "../records/port.ts";
 import type { SignIn } from "./sign-in.ts";
@@ -12,10 +12,10 @@ export interface Api {
   readonly records: Records;
   readonly tokens: Tokens;
   readonly signIn: SignIn;
-  /** Brings a recorded change to Redis. */
+  /** Projects a recorded change to Redis. */
   project(changed: SubscriptionRecord): Promise<void>;
   projectSettings(changed: SettingsRecord): Promise<void>;
-  /** Whether a person may change something now; counts it. */
+  /** Whether a person may make a change now; counts the change. */
   mayChange(person: PersonId): boolean;
   clock(): number;
 }

@@ -1,4 +1,4 @@
-/** The records API: everything about the platform that is not a signal on its way. */
+/** The records API: everything except signals in progress. */
 import { getLogger } from "@logtape/logtape";
 import type { Hono } from "hono";
 import * as v from "valibot";
@@ -22,7 +22,7 @@ export function createApp(api: Api): Hono {
         ...{ code, error: name, at },
       });
     },
-    // The edge says the second of every body, also where none is wanted.
+    // The edge may answer BODY_TOO_LARGE for every request, also for one without a body.
     problems: ["RECORDS_UNAVAILABLE", "BODY_TOO_LARGE"],
   });
   serveSessions(service, api);

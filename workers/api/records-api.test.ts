@@ -1,4 +1,4 @@
-/** The records API as it serves: over HTTP, on real records and a real Redis. A test for each status. */
+/** The records API over HTTP, on real records and a real Redis. A test for each status. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -30,7 +30,7 @@ const SIGNAL = `s0_${"a".repeat(32)}` as SignalId;
 const FAR_MS = 4_000_000_000_000;
 const NO_SETTINGS = { plan: {}, paused: false };
 const PASSWORD_HASH = await hashPassword("right");
-/** Of `acct-2` and the channel, always. */
+/** The id is always that of `acct-2` and the channel. */
 const MINE = "sub_56IDxuBobWM1CCkT6wTPdg";
 const PLAN = { sizing: { kind: "fixed", stakeCents: 300 } } as const;
 
@@ -63,7 +63,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test("201: the right password signs in, with scopes by who it is", async () => {
+test("201: the right password signs in, with the person's scopes", async () => {
   const answer = await post("/v1/sessions", { email: "Provider@Example.org", password: "right" });
   expect(answer.status).toBe(201);
   const { token, expiresAtMs, person } = (await answer.json()) as {
@@ -74,7 +74,7 @@ test("201: the right password signs in, with scopes by who it is", async () => {
   expect(person).toEqual({ id: PROVIDER, name: "Provider" });
   expect(expiresAtMs - Date.now()).toBeLessThanOrEqual(12 * 60 * 60 * 1000);
   const { scope } = JSON.parse(atob(token.split(".")[1] ?? "")) as { scope: string };
-  // Letters and digits: the desk knows them too.
+  // Letters and digits: this person also has a desk user.
   expect(scope).toBe("signals:write desk:trade signals:read records:read records:write");
   const me = await get("/v1/people/me", token);
   expect(await me.json()).toEqual({
@@ -89,12 +89,12 @@ test("201: the right password signs in, with scopes by who it is", async () => {
 
 test("401: a wrong password and an unknown e-mail are refused alike", async () => {
   const wrong = await post("/v1/sessions", { email: "f@example.org", password: "wrong" });
-  const nobody = await post("/v1/sessions", { email: "nobody@example.org", password: "wrong" });
-  expect([wrong.status, nobody.status]).toEqual([401, 401]);
-  expect(await wrong.text()).toBe(await nobody.text());
+  const unknown = await post("/v1/sessions", { email: "unknown@example.org", password: "wrong" });
+  expect([wrong.status, unknown.status]).toEqual([401, 401]);
+  expect(await wrong.text()).toBe(await unknown.text());
 });
 
-test("429: attempts are bounded per e-mail, and others still get in", async () => {
+test("429: attempts are limited per e-mail, and others can still sign in", async () => {
   const statuses: number[] = [];
   for (let n = 0; n < 11; n += 1) {
     const body = { email: "guessed@example.org", password: `guess ${n}` };
@@ -136,7 +136,7 @@ test("403: a token without the scope is refused", async () => {
   );
 });
 
-test("400, 413, 415, 422: what cannot be used is refused with the place of the fault and no value", async () => {
+test("400, 413, 415, 422: a wrong request is refused with the place of the fault and no value", async () => {
   const token = await issueToken(FOLLOWER);
   const posted = async (body: string, headers: Record<string, string> = {}): Promise<Response> =>
     await fetch(`${base}/v1/subscriptions`, {
@@ -187,7 +187,7 @@ test("400, 413, 415, 422: what cannot be used is refused with the place of the f
   expect(await records.subscriptions.find({})).toHaveLength(1);
 });
 
-test("404, 405: there is nothing else, and nothing is done by another method", async () => {
+test("404, 405: other addresses do not exist, and other methods are refused", async () => {
   const token = await issueToken(FOLLOWER);
   await expectProblem(await get("/v1/nothing", token), 404, "ROUTE_UNKNOWN");
   const deleted = await send("DELETE", "/v1/channels/demo", undefined, token);
@@ -195,7 +195,7 @@ test("404, 405: there is nothing else, and nothing is done by another method", a
   await expectProblem(deleted, 405, "METHOD_NOT_ALLOWED");
 });
 
-test("200: settings are recorded and projected, by whoever they are of, and the same again is no change", async () => {
+test("200: settings are recorded and projected for each kind of scope, and the same again is no change", async () => {
   const body = { plan: { maxStakeCents: 500, overriding: ["maxStakeCents"] }, paused: true };
   for (const [scope, person] of [
     [`provider:${PROVIDER}`, PROVIDER],
@@ -227,11 +227,11 @@ test("200: settings are recorded and projected, by whoever they are of, and the 
   const { subscriptions } = (await shown.json()) as {
     subscriptions: { id: string; plan: object }[];
   };
-  // Their own plan stays what they wrote.
+  // Their own plan stays as they wrote it.
   expect(subscriptions.find(({ id }) => id === "sub")?.plan).toEqual(PLAN);
 });
 
-test("403, 404, 422: settings are changed by nobody else, and read only where they concern a channel", async () => {
+test("403, 404, 422: other people cannot change settings, and read them only above a channel's followers", async () => {
   const [provider, follower] = await Promise.all([issueToken(PROVIDER), issueToken(FOLLOWER)]);
   const body = { plan: {}, paused: true };
   for (const [scope, token] of [
@@ -268,7 +268,7 @@ test("403, 404, 422: settings are changed by nobody else, and read only where th
   }
 });
 
-test("channels are shown without their grants, and with whether the caller may send", async () => {
+test("channels are shown without their grants, and show whether the caller may send", async () => {
   const token = await issueToken(FOLLOWER);
   const shown = {
     id: CHANNEL,
@@ -288,7 +288,7 @@ test("channels are shown without their grants, and with whether the caller may s
   await expectProblem(await get("/v1/channels/none", token), 404, "CHANNEL_UNKNOWN");
 });
 
-test("403, 404: a person whose id is the name of what every object has may do no more than any other", async () => {
+test("403, 404: a person whose id is the name of an inherited property has no extra rights", async () => {
   for (const name of ["constructor", "__proto__", "toString"]) {
     const person = asId<PersonId>(name);
     const token = await issueToken(person);
@@ -356,7 +356,7 @@ test("200, 201: a subscription is recorded and routed, and the same again is no 
   });
 });
 
-test("429: what a person changes within a minute is bounded, asking for what is so already is not, and others go on", async () => {
+test("429: a person's changes within a minute are limited, requests without a change are not counted, and others are not affected", async () => {
   const person = asId<PersonId>("restless");
   await records.accounts.merge([{ _id: "acct-3", person, broker: "desk", region: "local" }]);
   const token = await issueToken(person);
@@ -375,8 +375,8 @@ test("429: what a person changes within a minute is bounded, asking for what is 
   const limited = await send("PUT", `/v1/settings/follower:restless`, NO_SETTINGS, token);
   await expectProblem(limited, 429, "CHANGES_LIMITED");
   expect(limited.headers.get("retry-after")).toBe("60");
-  const stands = { ...body, expiresAtMs: FAR_MS + 59 };
-  expect((await send("POST", "/v1/subscriptions", stands, token)).status).toBe(200);
+  const unchanged = { ...body, expiresAtMs: FAR_MS + 59 };
+  expect((await send("POST", "/v1/subscriptions", unchanged, token)).status).toBe(200);
   const settings = await send(
     "PUT",
     `/v1/settings/follower:${FOLLOWER}`,
@@ -386,7 +386,7 @@ test("429: what a person changes within a minute is bounded, asking for what is 
   expect(settings.status).toBe(200);
 });
 
-test("304, 412: a version is known by its tag, and a change made for another version is refused", async () => {
+test("304, 412: a version is recognised by its tag, and a change made for another version is refused", async () => {
   const token = await issueToken(FOLLOWER);
   const settings = `/v1/settings/follower:${FOLLOWER}`;
   for (const [path, change, method] of [
@@ -420,7 +420,7 @@ test("304, 412: a version is known by its tag, and a change made for another ver
   );
 });
 
-test("many changes at once are each a version of their own", async () => {
+test("many changes at once each get their own version", async () => {
   const token = await issueToken(FOLLOWER);
   const before = (await records.subscriptions.get("sub"))?.version ?? 0;
   const answers = await Promise.all(
@@ -432,7 +432,7 @@ test("many changes at once are each a version of their own", async () => {
   expect((await records.subscriptions.get("sub"))?.version).toBe(before + 4);
 });
 
-test("404, 422: nobody subscribes others' accounts or touches others' subscriptions", async () => {
+test("404, 422: people can neither subscribe others' accounts nor change others' subscriptions", async () => {
   const follower = await issueToken(FOLLOWER);
   const provider = await issueToken(PROVIDER);
   const body = { channel: CHANNEL, account: "acct-1", plan: PLAN, expiresAtMs: FAR_MS };
@@ -456,7 +456,7 @@ test("404, 422: nobody subscribes others' accounts or touches others' subscripti
   });
 });
 
-test("a change stands while Redis is away, and is brought there when it is back", async () => {
+test("a change is kept while Redis does not answer, and projected when it is back", async () => {
   const token = await issueToken(FOLLOWER);
   const body = { channel: CHANNEL, account: "acct-2", plan: PLAN, expiresAtMs: FAR_MS };
   const before = await followers();
@@ -504,7 +504,7 @@ test("signals are shown with their counts and results to those who may read the 
   });
 });
 
-test("lists are read page by page, and each thing once", async () => {
+test("lists are read page by page, and each item once", async () => {
   const token = await issueToken(PROVIDER);
   const pages = async (path: string, name: string): Promise<string[]> => {
     const found: string[] = [];
@@ -542,7 +542,7 @@ test("lists are read page by page, and each thing once", async () => {
   await records.signals.merge(others.map((_id) => ({ _id, channel: "none" })));
 });
 
-test("a follower sees their own orders, and those who send see all but not whose account it was", async () => {
+test("a follower sees their own orders; senders see all orders, but not their accounts", async () => {
   const ids = async (person: PersonId, query = ""): Promise<OrderRecord[]> => {
     const answer = await get(`/v1/signals/${SIGNAL}/orders${query}`, await issueToken(person));
     return ((await answer.json()) as { orders: OrderRecord[] }).orders;
@@ -563,7 +563,7 @@ test("a follower sees their own orders, and those who send see all but not whose
   );
 });
 
-test("the document names every operation, and all that each may answer", async () => {
+test("the document lists every operation and all its answers", async () => {
   expect(await (await get("/healthz")).json()).toEqual({ status: "ok" });
   const document = (await (await get("/openapi.json")).json()) as {
     paths: Record<string, Record<string, { responses: object; parameters?: object[] }>>;
@@ -683,7 +683,7 @@ async function fill(): Promise<void> {
     order("three", { answeredAtMs: 1_012 }),
     order("four", { outcome: "unknown", answeredAtMs: 1_900 }),
     { ...order("five", { outcome: "skipped", reason: "PAUSED" }), stakeCents: 0 },
-    // Settled before its outcome is recorded: it waits for that.
+    // Settled before its outcome is recorded: the settlement waits for the outcome.
     { _id: clientOrderId(SIGNAL, asId<SubscriptionId>("six")), signal: SIGNAL, settlement: "won" },
   ]);
 }
@@ -737,7 +737,7 @@ async function expectProblem(answer: Response, status: number, code: string): Pr
   expect([answer.status, await answer.json()]).toMatchObject([status, { status, code }]);
 }
 
-/** How many the channel's routes count. */
+/** The number of followers in the channel's routes. */
 async function followers(): Promise<number> {
   const keys = new HomeKeys(new PartitionMap(4).ofChannel(CHANNEL));
   const routes = (await redis.send("HVALS", [keys.routes(CHANNEL)])) as string[];

@@ -1,8 +1,8 @@
 /**
- * What holds for all copies below a scope, and who may say so: a provider for
- * all of their channels or for one, a follower for all of their subscriptions.
- * The platform's are set by whoever runs it (`npm run settings`). Anyone may
- * read what stands above a channel's followers; a follower's are their own.
+ * The settings for all copies below a scope, and who may change them: a provider for all of their
+ * channels or for one, a follower for all of their subscriptions. The operator sets those of the
+ * platform (`npm run settings`). Everyone may read the settings above a channel's followers; only
+ * the follower may read their own.
  */
 import { nameOf } from "../../http/place.ts";
 import { getLogger } from "@logtape/logtape";
@@ -32,11 +32,11 @@ export function serveSettings(service: RecordsService, api: Api): void {
     method: "GET",
     path: "/v1/settings/:scope",
     operationId: "readSettings",
-    summary: "What holds for all copies below a scope",
+    summary: "The settings for all copies below a scope",
     permission: "records:read",
     params: { scope: SCOPE },
     versioned: true,
-    answers: { 200: { description: "Version 0 where nothing was ever set.", body: Settings } },
+    answers: { 200: { description: "Version 0 if nothing was ever set.", body: Settings } },
     problems: [],
     async handle({ params, caller }) {
       const refused = await refusal(records, params.scope, caller.person);
@@ -55,7 +55,7 @@ export function serveSettings(service: RecordsService, api: Api): void {
     params: { scope: SCOPE },
     body: json(SettingsBody),
     versioned: true,
-    answers: { 200: { description: "They are as asked.", body: Settings } },
+    answers: { 200: { description: "The settings are as requested.", body: Settings } },
     problems: ["SETTINGS_FORBIDDEN", "CHANGES_LIMITED"],
     async handle({ params, body, caller, precondition }) {
       const refused = await refusal(records, params.scope, caller.person);
@@ -70,7 +70,7 @@ export function serveSettings(service: RecordsService, api: Api): void {
   });
 }
 
-/** Why a person may not change a scope: `SETTINGS_FORBIDDEN` where they may still read it. */
+/** Why a person may not change a scope: `SETTINGS_FORBIDDEN` if they may still read it. */
 async function refusal(
   { channels }: Records,
   scope: string,

@@ -1,4 +1,4 @@
-/** Subscribing at two servers at once, on the records of each driver. */
+/** Parallel subscribing at two servers, on the records of each driver. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { exportJWK, generateKeyPair } from "jose";
 import { asId, type AccountId, type ChannelId, type PersonId } from "../../domain/ids.ts";
@@ -55,7 +55,7 @@ describe.each(await recordsDrivers())("subscriptions in $name", ({ open }) => {
     expect((await records.subscriptions.find({ where: { account } }))[0]?.version).toBe(1);
   });
 
-  test("a seeded subscription is its account's live one, and goes on after it was left", async () => {
+  test("a seeded subscription is its account's live one, and continues after it was left", async () => {
     const { account, person, token } = await follower(records, "seeded");
     await records.subscriptions.putNewer([seeded("demo-sub-0001", account, person)]);
     const changed = await subscribe(servers[0]!, token, account, { state: "paused" });
@@ -71,7 +71,7 @@ describe.each(await recordsDrivers())("subscriptions in $name", ({ open }) => {
     expect(await live(account)).toEqual(["demo-sub-0001"]);
   });
 
-  test("of two old subscriptions that are resumed at once one is live, and the other is refused by name", async () => {
+  test("of two old subscriptions that are resumed at once, one is live and the other is refused with a code", async () => {
     const { account, person, token } = await follower(records, "resumed");
     const ids = ["old-a", "old-b", "old-c"];
     await records.subscriptions.putNewer(
@@ -90,7 +90,7 @@ describe.each(await recordsDrivers())("subscriptions in $name", ({ open }) => {
     expect(await live(account)).toHaveLength(1);
   });
 
-  test("a person has a bounded number of live subscriptions, also where several are asked for at once", async () => {
+  test("a person's live subscriptions are limited, also when several are requested at once", async () => {
     const { account, person, token } = await follower(records, "busy");
     await records.subscriptions.putNewer(
       Array.from({ length: MAX_LIVE - 1 }, (_, n) => ({
@@ -168,7 +168,7 @@ async function call(
   return { status: response.status, body: (await response.json()) as Answer["body"] };
 }
 
-/** As the demo's, without a live key: they are older than those. */
+/** Like the demo's, without a live key: they are older than live keys. */
 function seeded(id: string, account: AccountId, follower: PersonId): SubscriptionRecord {
   return {
     _id: id,

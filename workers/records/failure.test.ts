@@ -1,4 +1,4 @@
-/** What the drivers throw where the records do not answer is not taken for a bug. */
+/** An error that a driver throws when the records do not answer does not count as a bug. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,7 +31,7 @@ test.skipIf(server === undefined)("a MongoDB that is gone is no bug", async () =
   await records.close();
 });
 
-test("a SQLite file that cannot be read is no bug", async () => {
+test("an unreadable SQLite file is not a bug", async () => {
   const folder = mkdtempSync(join(tmpdir(), "fanfare-failure-"));
   const records = openSqliteRecords(folder);
   const other = new Database(join(folder, "records.sqlite"));
@@ -42,7 +42,7 @@ test("a SQLite file that cannot be read is no bug", async () => {
   rmSync(folder, { recursive: true });
 });
 
-test("our own mistakes are bugs, whatever their message says", () => {
+test("our own mistakes are bugs, with any message", () => {
   expect(isRecordsFailure(new Unavailable())).toBe(true);
   for (const error of [new TypeError("Mongo"), new RangeError("x"), new Error("SQLiteError")]) {
     expect(isRecordsFailure(error)).toBe(false);

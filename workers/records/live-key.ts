@@ -1,7 +1,7 @@
 /**
- * One live subscription per broker account and channel: two would copy each signal
- * twice into the account. The drivers enforce it as a unique value, so it also holds
- * where two requests race; only a subscription that is live has the value.
+ * One live subscription per broker account and channel: two would copy each signal twice into the
+ * account. The drivers enforce it as a unique value, so it also holds when two requests race. Only
+ * a live subscription has the value.
  */
 import type { Subscription } from "../../domain/copier/subscription.ts";
 import { chunks } from "./chunks.ts";
@@ -15,10 +15,9 @@ export function deriveLiveKey({ account, channel, state }: Keyed): { readonly li
 }
 
 /**
- * Gives the value to subscriptions recorded before it existed. Where an account has
- * several live ones to a channel, the first stays (an active one before a paused one,
- * then by id) and the others end, which their next version brings to Redis. Answers
- * how many ended.
+ * Gives the value to subscriptions that were recorded before it existed. If an account has several
+ * live ones to a channel, the first stays (an active one before a paused one, then by id) and the
+ * others end; their next version is projected to Redis. Returns how many ended.
  */
 export async function fillLiveKeys({
   subscriptions,

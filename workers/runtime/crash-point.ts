@@ -1,8 +1,7 @@
 /**
- * Named moments at which crash tests end or halt this very process, as a
- * machine would: without a word. They stand on both sides of every durable
- * step, by the role that takes it. Unset, as it is wherever anything is at
- * stake, a point costs one comparison.
+ * Named points at which crash tests kill or suspend this process, without warning, as a machine
+ * failure would. They are on both sides of every durable step, grouped by role. If unset, as always
+ * in production, a point costs one comparison.
  */
 export const CRASH_POINTS = {
   /** In the loop that every role reads its streams with. */
@@ -39,7 +38,7 @@ export const CRASH_POINTS = {
     "after-settlement",
     "after-cursor",
   ],
-  /** In what takes closes from their streams. */
+  /** In the loop that reads closes from their streams. */
   closing: ["before-close-send", "after-close-answer", "before-close-report", "after-close-report"],
   recorder: ["before-record", "between-records", "after-record"],
   records: ["before-project", "after-seat", "after-route", "before-mark", "after-mark"],
@@ -49,7 +48,10 @@ export type CrashPoint = (typeof CRASH_POINTS)[keyof typeof CRASH_POINTS][number
 
 let armed: { readonly point: string; readonly signal: NodeJS.Signals; left: number } | undefined;
 
-/** `<point>:<n>:<kill|stop>`: the n-th time that the point is passed, SIGKILL or SIGSTOP. */
+/**
+ * `<point>:<n>:<kill|stop>`: the n-th time that the point is passed, the process gets SIGKILL or
+ * SIGSTOP.
+ */
 export function armCrashPoint(text: string | undefined): void {
   if (text === undefined) return;
   const [point = "", times = "1", how] = text.split(":");

@@ -1,7 +1,6 @@
 /**
- * Opening a Redis: no role works on one before its format and its number of
- * partitions are compared with what this process is configured for. A Redis
- * that is away is waited for.
+ * Opens a Redis. No role uses one before its format and its number of partitions are compared with
+ * this process's settings. A Redis that does not answer is waited for.
  */
 import { getLogger } from "@logtape/logtape";
 import {
@@ -15,30 +14,33 @@ import { PartitionMap } from "../../redis/keys.ts";
 import { run, type Redis } from "./redis.ts";
 
 const PAUSE_MS = 200;
-/** Who starts everything at once waits for Redis a moment, and need not read of it. */
+/** When everything starts at once, a short wait for Redis is normal and is not logged. */
 const NOTE_AFTER_MS = 1_000;
 const SILENT = Symbol("silent");
 
-/** The Redis is set up for something else than this process; the message is ours and may be shown. */
+/**
+ * The format of the Redis differs from this process's settings; the message is ours and may be
+ * shown.
+ */
 export class FormatDiffers extends Error {}
 
-/** Nothing could be compared before the time was up, or the process was stopped. */
+/** No Redis answered within the time limit, or the process was stopped. */
 export class RedisSilent extends Error {}
 
-/** By the name that people know each by: `home`, `region eu`. */
+/** By the name for messages: `home`, `region eu`. */
 type NamedRedis = Readonly<Record<string, Redis>>;
 
 export interface Patience {
-  /** For commands, whose callers do not wait for as long as a role does. */
+  /** For commands, which do not wait as long as roles. */
   readonly patienceMs?: number;
-  /** What has not answered by then is left out, instead of `RedisSilent`. */
+  /** A Redis that has not answered by then is left out, instead of `RedisSilent`. */
   readonly skipSilent?: boolean;
 }
 
 /**
- * The partitions that all of these agree on: the configured number, or the one
- * that the first of them stores. Throws `FormatDiffers`, or `RedisSilent` where
- * one has not answered before the process is stopped or its patience ends.
+ * The partitions on which all of these agree: the configured number, or the one that the first of
+ * them stores. Throws `FormatDiffers`, or `RedisSilent` if one has not answered before the process
+ * is stopped or the time limit ends.
  */
 export async function openPartitions(
   configured: number | undefined,
@@ -47,7 +49,7 @@ export async function openPartitions(
   { patienceMs, skipSilent = false }: Patience = {},
 ): Promise<PartitionMap> {
   const named = Object.entries(redises);
-  /** Name → answer; silent ones are not among them. */
+  /** Name → answer, without those that did not answer. */
   async function ofEach<T>(
     some: readonly (readonly [string, Redis])[],
     ask: (runAll: RunAll, name: string) => Promise<T>,
@@ -81,7 +83,10 @@ export async function openPartitions(
   );
 }
 
-/** One region by itself, held to the home's number. Resolves once it is the same, or the process is stopped. */
+/**
+ * Checks one region alone against the home's number. Resolves once it is the same, or the process
+ * is stopped.
+ */
 export async function openRegion(
   { count }: PartitionMap,
   name: string,
@@ -105,7 +110,7 @@ function noteLost(name: string, reply: FormatReply): void {
   );
 }
 
-/** Asks again until the Redis answers; `SILENT` where it has not in time. */
+/** Asks again until the Redis answers; returns `SILENT` if it has not in time. */
 async function answered<T>(
   name: string,
   until: AbortSignal,
@@ -125,7 +130,7 @@ async function answered<T>(
         return await Promise.race([ask(), aborted.promise]);
       } catch (error) {
         if (error instanceof FormatDiffers || error instanceof TypeError) throw error;
-        // It is away, or not ready yet.
+        // It does not answer, or is not ready yet.
         await Promise.race([Bun.sleep(PAUSE_MS), aborted.promise]);
       }
     }
@@ -136,7 +141,9 @@ async function answered<T>(
   }
 }
 
-/** A Redis that nothing is sent to before it is compared, for roles that must not wait for a region. */
+/**
+ * A Redis to which nothing is sent before it is checked, for roles that must not wait for a region.
+ */
 export function onceCompared(redis: Redis, compared: Promise<unknown>): Redis {
   return {
     ...(redis.primaries

@@ -35,7 +35,7 @@ test("a Redis that is killed or refuses to connect is an outage; a command that 
   await server.restart();
 });
 
-test("a server that nobody listens for, and a call that ran out of time, are outages", async () => {
+test("a port without a server, and a call that timed out, are outages", async () => {
   expect(isOutage(await catchError(() => fetch("http://127.0.0.1:1/")))).toBe(true);
   const aborted = catchError(() =>
     AbortSignal.abort(new DOMException("", "TimeoutError")).throwIfAborted(),
@@ -44,7 +44,7 @@ test("a server that nobody listens for, and a call that ran out of time, are out
   expect(isOutage(new Unavailable("the broker"))).toBe(true);
 });
 
-test("a document that SQLite refuses is its own fault, a locked database is not", async () => {
+test("a document that SQLite refuses is not an outage, a locked database is", async () => {
   const database = new Database(":memory:");
   database.run("CREATE TABLE t (id UNIQUE)");
   database.run("INSERT INTO t VALUES (1)");
@@ -54,13 +54,13 @@ test("a document that SQLite refuses is its own fault, a locked database is not"
   );
 });
 
-test("a MongoDB without a majority or a disk is an outage, one that has the document already is not", () => {
+test("a MongoDB without a majority or a disk is an outage, a duplicate document is not", () => {
   const answers = (code: number): Error => new MongoServerError({ message: "", code });
   for (const code of [13, 64, 91, 10107, 14031]) expect(isOutage(answers(code))).toBe(true);
   for (const code of [11000, 121]) expect(isOutage(answers(code))).toBe(false);
 });
 
-test("a bug is no outage", () => {
+test("a bug is not an outage", () => {
   expect(isOutage(new TypeError("undefined is not a function"))).toBe(false);
   expect(isOutage("thrown text")).toBe(false);
 });
