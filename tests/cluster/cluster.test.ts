@@ -1,7 +1,7 @@
 /**
- * The same engine on a real Redis Cluster. Its replicas follow asynchronously,
- * so a failover may take back what was acknowledged last; whatever it takes,
- * no order is doubled, and the outcomes that stand agree with the desk's books.
+ * The same engine on a real Redis Cluster. Its replicas follow asynchronously, so a failover may
+ * lose the last acknowledged writes. In every case no order is doubled, and the remaining outcomes
+ * agree with the desk's books.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { clientOrderId, type SignalId, type SubscriptionId } from "../../domain/ids.ts";
@@ -46,7 +46,7 @@ const completes = (id: SignalId, timeoutMs = 60_000) =>
     timeoutMs,
   );
 
-/** The outcomes and the desk's books say the same of every follower. */
+/** The outcomes and the desk's books agree on every follower. */
 async function expectAgreement(id: SignalId): Promise<{ placed: number; told: number }> {
   const outcomes = await readOutcomes(copier.redis, id);
   const placed: string[] = [];
@@ -69,7 +69,7 @@ describe("on a Redis Cluster of three primaries", () => {
     expect(await expectAgreement(id)).toEqual({ placed: FOLLOWERS, told: FOLLOWERS });
   });
 
-  test("a partition moves to another node while orders run, and nothing is lost or doubled", async () => {
+  test("a partition moves to another node while orders are sent, and nothing is lost or doubled", async () => {
     const sent: SignalId[] = [];
     let moving = true;
     const moved = cluster.moveSlotOf(new RegionKeys(0).jobs("desk")).finally(() => {
@@ -93,7 +93,8 @@ describe("on a Redis Cluster of three primaries", () => {
     expect(sent.length).toBeGreaterThan(0);
     let whole = 0;
     for (const id of sent) {
-      // What the primary had acknowledged and not replicated is gone; such a signal never completes.
+      // Writes that the primary had acknowledged and not replicated are lost; such a signal never
+      // completes.
       const complete = await completes(id, DEADLINE_MS).catch(() => false);
       if (!complete) continue;
       whole += 1;

@@ -1,4 +1,4 @@
-/** The roster held against the records on a real Redis Cluster, whose keys are on several nodes. */
+/** The roster check on a real Redis Cluster, whose keys are on several nodes. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -45,7 +45,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test("a seat that the records do not know is left on whatever node it is", async () => {
+test("a membership that the records do not know is ended, on any node", async () => {
   await records.channels.insert({
     ...{ _id: CHANNEL, name: "Demo", provider: PROVIDER, symbols: [], deadlineMs: 1_000 },
     ...{ version: 1, grants: {}, outbox: false },
@@ -59,7 +59,7 @@ test("a seat that the records do not know is left on whatever node it is", async
   expect(await checkRoster(records, targets)).toMatchObject({ left: strangers.length });
   const key = new HomeKeys(PARTITIONS.ofChannel(CHANNEL)).routes(CHANNEL);
   const routes = (await targets.home.send("HGETALL", [key])) as Record<string, string>;
-  // A shard without anyone in it is no route of a signal's.
+  // An empty shard is not a route of a signal.
   expect(parseRoutes(Object.entries(routes).flat())).toEqual([]);
   expect(await checkRoster(records, targets)).toMatchObject({ left: 0, rerouted: 0 });
 });

@@ -1,4 +1,4 @@
-/** What each copy of a close was told, as `told.ts` reads it of an open. */
+/** The reported outcomes of each copy of a close, as `told.ts` reads them for an open. */
 import type { ClientOrderId, SignalId } from "../../domain/ids.ts";
 import { clientOrderId } from "../../domain/ids.ts";
 import { RegionKeys } from "../../redis/keys.ts";
@@ -8,11 +8,11 @@ import type { Told, Word } from "./told.ts";
 import type { SentClose, World } from "./world.ts";
 
 export interface Closing extends SentClose, Pick<Told, "accepted"> {
-  /** The signals that it closes, as its acceptance has them. */
+  /** The signals that it closes, by its acceptance. */
   readonly of: readonly SignalId[];
-  /** Of these, those of which some partition does not know its job. */
+  /** Those of these signals whose job is missing in some partition. */
   readonly unqueued: readonly SignalId[];
-  /** By the order that is to be closed, in the order of telling. */
+  /** By the order that is closed, in the order of reporting. */
   readonly words: ReadonlyMap<string, readonly Word[]>;
   /** Orders whose job is still on its stream, delivered and not acknowledged. */
   readonly pending: ReadonlySet<SignalId>;
@@ -57,7 +57,7 @@ export async function readClosing(
   };
 }
 
-/** The signals of which a close has a job in a worker's hands. */
+/** The signals of which a close has a pending job. */
 async function readPending(
   redis: World["copier"]["redis"],
   close: SignalId,

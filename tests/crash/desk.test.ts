@@ -1,7 +1,7 @@
 /**
- * The desk under `kill -9`: servers while users trade, Redis with them, and who
- * fires the triggers right before and right after the firing. The verdict is
- * the plain model, the books and the audit.
+ * The desk under `kill -9`: servers while users trade, Redis with them, and the watch that fires
+ * triggers right before and right after it fires. The results are compared with the plain model,
+ * the books and the audit.
  */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { parseDeskLine } from "../../domain/desk/command.ts";
@@ -39,7 +39,10 @@ afterAll(async () => {
   await desk.stop();
 });
 
-/** What a user does, in their order: they trade, set triggers that no quote meets yet, and take some back. */
+/**
+ * The commands of a user, in order: they trade, set triggers that no quote meets yet, and cancel
+ * some.
+ */
 function generateLines(user: string, nth: number): string[] {
   const rounds = Array.from({ length: 8 }, (_, round) => [
     `ADD,${user},${100 + nth + round}.00`,
@@ -58,7 +61,7 @@ function generateLines(user: string, nth: number): string[] {
   return rounds.flat();
 }
 
-/** Sent to one server or the other until there is a reply that says what became of it. */
+/** Sends it to either server until a reply says whether it was executed. */
 async function trade(user: string, nth: number, onReply: () => void): Promise<void> {
   let at = nth;
   for (const [index, line] of generateLines(user, nth).entries()) {
@@ -81,7 +84,7 @@ async function trade(user: string, nth: number, onReply: () => void): Promise<vo
 }
 
 test("desk servers killed five times and Redis once: every reply and all books are the plain model's", async () => {
-  // Without Redis there is no quote to be had but the one that a server knows.
+  // Without Redis the only available quote is the one that a server has cached.
   for (const server of desk.servers) {
     await sendLines(server, desk.token, ["ADD,warm,1.00", "QUOTE,warm,ABC", "QUOTE,warm,XYZ"]);
   }
@@ -120,7 +123,7 @@ async function startWatch(crashAt?: string): Promise<RoleProcess> {
   return watch;
 }
 
-/** It may be dead before it has said that it is ready. */
+/** It may die before it has printed that it is ready. */
 async function startDoomedWatch(crashAt: "before-fire" | "after-fire"): Promise<void> {
   const watch = await startWatch(crashAt).catch(() => undefined);
   if (watch) await until(`it is dead ${crashAt}`, () => isGone(watch), 30_000);
@@ -134,7 +137,7 @@ function isGone({ pid }: RoleProcess): boolean {
   }
 }
 
-test("two watches killed around the firing: each trigger that the quotes meet fires once, and no other", async () => {
+test("two watches killed around the firing: each trigger that the quotes meet fires once, and no other trigger fires", async () => {
   desk.fixPrices({ ABC: "3.00", XYZ: "10.00" });
   // As if a minute had passed.
   await desk.client.send("DEL", [askedQuoteKey("ABC"), askedQuoteKey("XYZ")]);

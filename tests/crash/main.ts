@@ -1,8 +1,7 @@
 /**
- * `npm run test:crash -- --rounds N --seed S`: N rounds of disasters on real
- * processes, the same for the same seed. `--from R` begins at a later round,
- * `--cluster` plays all of them on a cluster. Prints what each did and what came
- * of it; exit 1 if any verdict is bad.
+ * `npm run test:crash -- --rounds N --seed S`: N rounds of disasters on real processes, the same
+ * for the same seed. `--from R` starts at a later round, `--cluster` plays all of them on a
+ * cluster. Prints each round and its result; exits with 1 if any verdict is bad.
  */
 import { parseArgs } from "node:util";
 import { installRedis } from "../../local/redis-install.ts";

@@ -1,6 +1,6 @@
 /**
- * The reconciler as second judge: its own command, run on what a round left,
- * must name each difference that the book shows and nothing else.
+ * The reconciler as second judge: its own command, run after a round, must name each difference
+ * that the book shows and nothing else.
  */
 import { join } from "node:path";
 import { clientOrderId, type SignalId, type SubscriptionId } from "../../domain/ids.ts";
@@ -15,7 +15,7 @@ import type { Traded } from "./traded.ts";
 import { filterFinal, findLast, lastWord, type Told } from "./told.ts";
 import type { World } from "./world.ts";
 
-/** What may be said of a channel whose Redis forgot some of its signals. */
+/** The differences that may be named for a channel whose Redis lost some of its signals. */
 const OF_A_LOG: ReadonlySet<DifferenceKind> = new Set([
   ...(["SEQUENCE_GAP", "SEQUENCE_TWICE", "SEQUENCE_BEHIND"] as const),
   ...(["LINK_MISSING", "LINK_BROKEN", "LINK_WRONG"] as const),
@@ -72,7 +72,7 @@ function formatKey({ kind, signal = "", subscription = "" }: Difference): string
   return `${kind} ${signal}.${subscription}`;
 }
 
-/** The differences of one signal's copies, from the book and what was told alone. */
+/** The differences of one signal's copies, from the book and the reported outcomes alone. */
 function expectDifferences(
   each: Told,
   followers: readonly SubscriptionId[],
@@ -83,14 +83,14 @@ function expectDifferences(
   const name = (kind: DifferenceKind, subscription?: string): void => {
     found.add(formatKey({ kind, signal, ...(subscription ? { subscription } : {}), detail: "" }));
   };
-  // A job that was lost with its node, whatever became of it before.
+  // A job that was lost with its node, in whatever state.
   if (accepted === "in Redis" && !enqueued) name("JOB_MISSING");
   for (const follower of followers) {
     const id = clientOrderId(signal, follower);
     const lines = book.filter((line) => line.clientOrderId === id);
     const last = lastWord(each, follower);
     const final = filterFinal(words.get(follower));
-    // Who the followers were is known by their routes alone, which only Redis has.
+    // The followers are known only by their routes, which only Redis has.
     if (!last) name("OUTCOME_MISSING", accepted === "in Redis" ? follower : undefined);
     if (final.length > 1) name("OUTCOME_TWICE", follower);
     if (last?.kind === "unknown") name("UNKNOWN_TOO_LONG", follower);
@@ -105,7 +105,7 @@ function expectDifferences(
   return [...found];
 }
 
-/** The same of one close. */
+/** The same for one close. */
 function expectedOfClose(close: Closing, { followers, sales }: Traded): string[] {
   const { id: signal, accepted, copies, unqueued, words } = close;
   const found = new Set<string>();
@@ -126,7 +126,7 @@ function expectedOfClose(close: Closing, { followers, sales }: Traded): string[]
   return [...found];
 }
 
-/** Whether anything at all is left of a signal, for anyone to see that it once was. */
+/** Whether any trace of a signal is left. */
 export async function leftTraces({ copier, records }: World, signal: SignalId): Promise<boolean> {
   const streams = PARTITIONS.all().flatMap((partition) => {
     const [home, region] = [new HomeKeys(partition), new RegionKeys(partition)];

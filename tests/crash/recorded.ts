@@ -1,4 +1,7 @@
-/** The records at the end of a round hold what the events told, each copy once, with its link and its settlement. */
+/**
+ * At the end of a round the records contain what the events reported, each copy once, with its link
+ * and its settlement.
+ */
 import { returnCents } from "../../domain/desk/contract.ts";
 import { clientOrderId } from "../../domain/ids.ts";
 import type { BookLine, SaleLine } from "../fake-broker/book.ts";
@@ -35,7 +38,7 @@ export async function recordFaults(world: World, traded: Traded): Promise<string
       const order = byId.get(id);
       const wrote =
         order?.outcome === undefined ? "nothing" : formatWord({ ...order, kind: order.outcome });
-      // What was unknown first and was never opened keeps the stake that it would have had.
+      // A copy that was first unknown and was never opened keeps the stake that it would have had.
       const stakeCents = last.stakeCents ?? order?.stakeCents;
       if (wrote !== formatWord(last) || order?.stakeCents !== stakeCents) {
         faults.push(`recorded as ${wrote}, told as ${formatWord(last)}: ${id}`);
@@ -48,7 +51,7 @@ export async function recordFaults(world: World, traded: Traded): Promise<string
   return faults;
 }
 
-/** A close's copies are orders of their own. */
+/** A close's copies have their own orders. */
 async function closeFaults(
   { records }: World,
   { followers }: Traded,
@@ -83,7 +86,7 @@ function settlementMissing(
   sale: SaleLine | undefined,
 ): boolean {
   if (sale) return order?.settlement !== "sold" || order.returnCents !== sale.returnCents;
-  // A contract of a minute is open still.
+  // A contract of a minute is still open.
   if (!line || line.expiresAtMs > Date.now()) return false;
   return order?.returnCents !== returnCents("won", line.stakeCents, PAYOUT_BP);
 }

@@ -1,4 +1,7 @@
-/** The desk's Redis is lost, wholly or in part, and its accounts are rebuilt from their audit by the command that people call. */
+/**
+ * The desk's Redis is lost, completely or in part, and the command rebuilds its accounts from their
+ * audit.
+ */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { AccountId, SubscriptionId } from "../../domain/ids.ts";
 import { bucketOf } from "../../workers/venues/desk/api.ts";
@@ -53,7 +56,7 @@ async function startAudit(): Promise<void> {
 const send = (lines: readonly string[], session?: string): Promise<DeskReply[]> =>
   sendLines(desk.servers[0]!, desk.token, lines, session);
 
-/** All kinds of state: shares, what is pending, and triggers of both sides that wait. */
+/** All kinds of state: shares, pending orders, and waiting triggers of both sides. */
 const trade = (users: readonly string[] = USERS): Promise<DeskReply[]> =>
   send(
     users.flatMap((user, nth) => [
@@ -83,7 +86,7 @@ async function openContracts(bucket: string, durationSeconds: number): Promise<v
   expect(JSON.stringify(answers)).not.toContain("rejected");
 }
 
-/** Some of each partition's, and all of one's. */
+/** Some keys of each partition, and all keys of one. */
 async function sellSome(bucket: string): Promise<number> {
   let sold = 0;
   for (const partition of PARTITIONS.all()) {
@@ -104,7 +107,7 @@ const restore = (...words: string[]) =>
   runCommand(["workers/commands/main.ts", "desk:restore", ...words], desk.env);
 const prove = () => runCommand(["workers/commands/main.ts", "desk:prove"], desk.env);
 
-/** All that the audit role has to write is written. */
+/** The audit role has written everything. */
 async function drained(): Promise<void> {
   for (const partition of PARTITIONS.all()) {
     const { audit } = new DeskKeys(partition);
@@ -118,7 +121,7 @@ async function drained(): Promise<void> {
   }
 }
 
-/** Every key of the books, as it stands. */
+/** The content of every key of the books. */
 async function standing(): Promise<Record<string, unknown>> {
   const found: Record<string, unknown> = {};
   for (const partition of PARTITIONS.all()) {
@@ -154,7 +157,7 @@ async function expectProven(): Promise<void> {
 const transactionsOf = (replies: readonly DeskReply[]): number[] =>
   replies.map(({ transaction }) => transaction ?? 0);
 
-test("a Redis that is lost wholly is rebuilt: every account, trigger, session and contract as it stood", async () => {
+test("a Redis that is lost completely is rebuilt: every account, trigger, session and contract as before", async () => {
   const replies = await trade();
   expect(replies.filter(({ ok }) => !ok)).toEqual([]);
   await send(["[7] ADD,user0,5.00"], "mine");
@@ -180,7 +183,7 @@ test("a Redis that is lost wholly is rebuilt: every account, trigger, session an
   expect(await readBooks(desk.client, USERS)).toEqual(books);
   await expectProven();
 
-  // It goes on as if nothing had been.
+  // It continues as if nothing had happened.
   expect(await send(["[7] ADD,user0,5.00"], "mine")).toMatchObject([{ n: 7, ok: true }]);
   const [next] = await send(["ADD,user0,1.00"]);
   expect(next).toMatchObject({ balanceCents: books[0]!.balanceCents + 100 });
@@ -194,7 +197,7 @@ test("a Redis that is lost wholly is rebuilt: every account, trigger, session an
   await expectProven();
 });
 
-test("desk:prove holds after a loss, contracts and sales included, and names what is planted", async () => {
+test("desk:prove passes after a loss, contracts and sales included, and names a planted error", async () => {
   expect(await prove()).toMatchObject({ code: 0, out: expect.stringContaining("books proven") });
   const key = new DeskKeys(PARTITIONS.ofAccount("user9" as AccountId)).balances;
   await desk.client.send("HINCRBY", [key, "user9", "1"]);
@@ -220,7 +223,7 @@ test("restoring a desk that agrees with its audit changes nothing, drained or no
   await drained();
 });
 
-test("parts that are lost are put back, and what is there is kept", async () => {
+test("lost parts are restored, and existing ones are kept", async () => {
   const before = await standing();
   const keys = new DeskKeys(PARTITIONS.ofAccount("user3" as AccountId));
   await desk.client.send("HDEL", [keys.balances, "user3"]);
@@ -233,7 +236,7 @@ test("parts that are lost are put back, and what is there is kept", async () => 
   await expectProven();
 });
 
-test("a Redis that lost its tail gets back what was drained of it; what was not is the loss, and numbers are never given twice", async () => {
+test("a Redis that lost its tail gets back what was drained; the rest is lost, and numbers are never given twice", async () => {
   const early = desk.redis.appendedBytes();
   const lost = await send(USERS.map((user) => `ADD,${user},7.00`));
   await drained();
@@ -261,7 +264,7 @@ test("a Redis that lost its tail gets back what was drained of it; what was not 
   expect((await restore()).out).not.toContain("restored");
 });
 
-test("what the audit does not know of is not overwritten, unless it is asked for", async () => {
+test("changes that the audit does not have are not overwritten, unless forced", async () => {
   await drained();
   const older = await readBooks(desk.client, USERS);
   await auditRole.stop();
@@ -279,7 +282,7 @@ test("what the audit does not know of is not overwritten, unless it is asked for
   await expectProven();
 });
 
-test("an audit that contradicts itself, as the desk went on after a loss, is named and not taken for the truth", async () => {
+test("an audit that contradicts itself, because the desk continued after a loss, is named and not used", async () => {
   const early = desk.redis.appendedBytes();
   await send(["ADD,user5,11.00"]);
   await drained();
@@ -289,7 +292,7 @@ test("an audit that contradicts itself, as the desk went on after a loss, is nam
   await until("the desk goes on", async () => (await send(["ADD,user5,13.00"]))[0]?.ok);
   await drained();
   const books = await readBooks(desk.client, ["user5"]);
-  // Something else is lost, too.
+  // Something else is lost too.
   const keys = new DeskKeys(PARTITIONS.ofAccount("user5" as AccountId));
   await desk.client.send("DEL", [keys.sellTriggers]);
   const { code, out } = await restore();

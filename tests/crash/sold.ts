@@ -1,4 +1,7 @@
-/** The verdict of a round's closes: the sales on the fake broker's book against what every copy was told. */
+/**
+ * The verdict of a round's closes: compares the sales on the fake broker's book with the reported
+ * outcomes.
+ */
 import type { SignalId, SubscriptionId } from "../../domain/ids.ts";
 import { isOverlooked } from "../fake-broker/venue.ts";
 import { followerOf } from "../support/copier.ts";
@@ -48,7 +51,7 @@ export function judgeCloses(traded: Traded, late: ReadonlySet<string>): Verdict 
         }
       } else if (sale) faults.push(`told ${text}, but sold: ${name}`);
       else if (isOpen(traded, order)) {
-        // An order that left late was not there yet when its close asked.
+        // An order that was sent late did not exist yet when its close asked.
         (late.has(order) ? exceptions : faults).push(`told ${text}, and is open: ${name}`);
       }
     }
@@ -65,7 +68,7 @@ function judgeSales({ plan, closings, sales, holds }: Traded, faults: string[], 
     const close = closings.find(({ id }) => id === by);
     const isCovered = close?.accepted === "nowhere" || close?.of.includes(signal as SignalId);
     if (!isCovered) faults.push(`sold by ${by}, which does not close it: ${sold}`);
-    // A Redis that lost its tail may have lost the halt with it.
+    // A Redis that lost its tail may have lost the halt too.
     const held = holds.some(
       ({ scope, fromMs, untilMs }) =>
         soldAtMs >= fromMs && soldAtMs < untilMs && isHeldBy(scope, subscription),
@@ -86,10 +89,9 @@ function isOpen({ book, sales }: Traded, order: string): boolean {
 }
 
 /**
- * Whether a copy of a close may have no final outcome for as long as a round
- * lasts: its open is a question that is never answered, or the broker's silence
- * about this close, or another that may be under way, proves nothing. It must
- * be waiting then, not dropped.
+ * Whether a copy of a close may have no final outcome during a round: its open is a question that
+ * is never answered, or the broker's silence proves nothing about this close or about another that
+ * may be in progress. Its job must then still be waiting, and not dropped.
  */
 export function mayWait(
   { plan: { broker }, told, closings, sales }: Traded,

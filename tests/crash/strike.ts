@@ -1,4 +1,7 @@
-/** Plays a round: a few signals, its disaster in the middle of them, and one signal afterwards; closes on either side of it. */
+/**
+ * Plays a round: a few signals with a disaster between them, and one signal afterwards; closes
+ * before and after the disaster.
+ */
 import { RegionKeys } from "../../redis/keys.ts";
 import { HOME, PARTITIONS } from "../support/copier.ts";
 import type { RoleProcess } from "../support/role.ts";
@@ -8,14 +11,14 @@ import type { World } from "./world.ts";
 
 const SIGNALS = 3;
 const SYMBOL = "EUR/USD";
-/** How long what is held is given to be tried; where nothing was opened, nothing is. */
+/** How long to wait for a held close to be tried; if nothing was opened, nothing is tried. */
 const HELD_MS = 3_000;
 /** After the dispatcher's grace. */
 const DISPATCHED_MS = 200;
 
 type Processes = Readonly<Record<RoleName, RoleProcess>>;
 
-/** Answers whether it struck: a point where a process was to end may never be reached. */
+/** Returns whether the disaster happened: a crash point may never be reached. */
 export async function strike(world: World): Promise<boolean> {
   const { disaster } = world.plan;
   const crash = (role: RoleName): string | undefined => crashAt(disaster, role);
@@ -42,7 +45,7 @@ export async function strike(world: World): Promise<boolean> {
   return struck;
 }
 
-/** Answers in how what holds the close is lifted. */
+/** Returns a function that lifts the halt on the close. */
 async function closeFirst(world: World): Promise<() => Promise<void>> {
   const [signal] = world.sent;
   const { closes } = world.plan;
@@ -52,7 +55,7 @@ async function closeFirst(world: World): Promise<() => Promise<void>> {
     await world.close({ signal });
     return lifted;
   }
-  // What is halted before it is sent is never opened, and leaves nothing to be held.
+  // Orders that are halted before they are sent are never opened, so there is nothing to hold.
   await booked(world);
   const lift = await world.hold(closes.heldBy);
   await world.close({ signal });
@@ -62,7 +65,7 @@ async function closeFirst(world: World): Promise<() => Promise<void>> {
   };
 }
 
-/** Whether a worker has had a job that closes in hand, and could not do it. */
+/** Whether a worker has tried a job that closes, and could not do it. */
 async function isPutOff({ copier }: World): Promise<boolean> {
   for (const partition of PARTITIONS.all()) {
     const stream = new RegionKeys(partition).closes("fake");
@@ -79,7 +82,7 @@ function crashAt(disaster: Disaster, role: RoleName): string | undefined {
     return `${disaster.at}:${disaster.nth}:stop`;
   }
   if (disaster.kind !== "crash" || disaster.role !== role) return undefined;
-  // Another's job is there to be claimed once its worker is dead.
+  // The job of a dead worker can be claimed.
   if (disaster.at === "after-claim") return "before-send:1:kill";
   return `${disaster.at}:${disaster.nth}:kill`;
 }
@@ -189,12 +192,15 @@ function keyAt(of: "home" | number): string {
   return of === "home" ? HOME.signals : new RegionKeys(of).events;
 }
 
-/** Under `everysec` a Redis syncs at the turn of a second: what comes after it is the tail that a cut may take. */
+/**
+ * Under `everysec` a Redis syncs once a second: what is written after that is the tail that a cut
+ * may take.
+ */
 async function justSynced(): Promise<void> {
   await Bun.sleep(1_100 - (Date.now() % 1_000));
 }
 
-/** Something on a job stream that is no job, so that there is something to bury. */
+/** Adds an invalid entry to a job stream, so that there is a dead letter. */
 async function sendNoJob({ copier }: World): Promise<void> {
   await copier.redis.send("XADD", [new RegionKeys(0).jobs("fake"), "*", "signal", "none"]);
 }
@@ -209,7 +215,7 @@ async function dies(role: RoleProcess): Promise<boolean> {
   return died;
 }
 
-/** Waits for what may never be; the verdict tells. */
+/** Waits for a condition that may never become true; the verdict shows whether it did. */
 export async function passes(
   probe: () => Promise<boolean> | boolean,
   timeoutMs: number,

@@ -1,4 +1,7 @@
-/** What each follower was told, from the events that are there and the records, read past all that is being tested. */
+/**
+ * The reported outcomes of each follower, from the events and the records, read directly and
+ * without the tested code.
+ */
 import type { SignalId, SubscriptionId } from "../../domain/ids.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../redis/progress.ts";
@@ -10,19 +13,25 @@ export interface Word {
   readonly kind: string;
   readonly reason?: string | undefined;
   readonly stakeCents?: number | undefined;
-  /** What a copy that was closed brought. */
+  /** What the sale of a closed copy returned. */
   readonly returnCents?: number | undefined;
 }
 
 export interface Told {
   readonly signal: SignalId;
-  /** Where the acceptance stands; a Redis that lost its tail may have been overtaken by the records. */
+  /**
+   * Where the acceptance is stored; the records may have an acceptance that a Redis lost with its
+   * tail.
+   */
   readonly accepted: "in Redis" | "in the records" | "nowhere";
-  /** Whether every partition knows that it got its job. */
+  /** Whether every partition has noted that its job was enqueued. */
   readonly enqueued: boolean;
-  /** In the order of telling. */
+  /** In the order of reporting. */
   readonly words: ReadonlyMap<string, readonly Word[]>;
-  /** Who is unknown by the events alone: the records may keep an answer that a Redis has lost. */
+  /**
+   * Copies that are unknown by the events alone: the records may have an answer that a Redis has
+   * lost.
+   */
   readonly unsure: ReadonlySet<string>;
 }
 
@@ -46,7 +55,7 @@ export async function readTold({ copier, records }: World, signal: SignalId): Pr
   for (const order of await records.orders.find({ where: { signal } })) {
     const word = recordedWord(order);
     const told = words.get(order.subscription) ?? [];
-    // The records repeat the events, but for what was recorded before a Redis lost it.
+    // The records repeat the events, except for those that were recorded before a Redis lost them.
     if (!word || told.some((each) => each.kind === word.kind)) continue;
     if (word.kind === "unknown" && told.length > 0) continue;
     words.set(order.subscription, [...told, word]);
@@ -57,12 +66,12 @@ export async function readTold({ copier, records }: World, signal: SignalId): Pr
   return { signal, accepted, enqueued: marks.every((each) => each === 1), words, unsure };
 }
 
-/** A settlement that came before its order tells of no outcome yet. */
+/** A settlement that came before its order contains no outcome yet. */
 function recordedWord({ outcome, reason, stakeCents }: Partial<OrderRecord>): Word | undefined {
   return outcome === undefined ? undefined : { kind: outcome, reason, stakeCents };
 }
 
-/** What a follower knows at the end: what is certain before what is not. */
+/** The final outcome of a follower: a certain one before an unknown one. */
 export function lastWord({ words }: Told, follower: SubscriptionId): Word | undefined {
   return findLast(words.get(follower));
 }

@@ -1,4 +1,4 @@
-/** The verdict of a round: the fake broker's own book against what every follower was told. */
+/** The verdict of a round: compares the fake broker's own book with the reported outcomes. */
 import { clientOrderId } from "../../domain/ids.ts";
 import { isOverlooked } from "../fake-broker/venue.ts";
 import { mayLose, type Plan } from "./plan.ts";
@@ -42,7 +42,8 @@ export function judge(traded: Traded): Verdict {
       counts[text] = (counts[text] ?? 0) + 1;
       if (final.length > 1) faults.push(`told ${final.map(formatWord).join(" and ")}: ${id}`);
       if (!last) {
-        // One Redis loses what came last: where the acceptance stands, all that follows comes again.
+        // One Redis loses the last writes: if the acceptance is still there, all that follows is
+        // repeated.
         const kept = accepted === "in Redis" && disaster.kind !== "kill primary";
         (kept ? faults : lost).push(`no outcome, ${lines.length} booked: ${id}`);
       } else if (last.kind === "placed") {
@@ -52,7 +53,7 @@ export function judge(traded: Traded): Verdict {
           faults.push(`told placed at ${last.stakeCents}, booked at ${line.stakeCents}: ${id}`);
         }
       } else if (last.kind === "unknown") {
-        // With the acceptance went the question that would have settled it.
+        // The question that would have settled it was lost with the acceptance.
         const asked = accepted === "in Redis" ? faults : lost;
         if (!mayStayUnknown(broker, id, lines.length)) asked.push(`unknown to the end: ${id}`);
       } else if (lines.length > 0) {
@@ -69,7 +70,9 @@ export function judge(traded: Traded): Verdict {
   };
 }
 
-/** Whether nobody can ever know: the look-up is but a hint, and does not show the order. */
+/**
+ * Whether the outcome can never be known: the look-up is only a hint, and does not show the order.
+ */
 export function mayStayUnknown(
   { lookUp }: Plan["broker"],
   clientOrder: string,

@@ -1,4 +1,7 @@
-/** Data on one MongoDB and audit on another: each lands where it should, and neither waits for the other. */
+/**
+ * Data on one MongoDB and audit on another: each is written to its own server, and neither waits
+ * for the other.
+ */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { MongoClient } from "mongodb";
 import { HomeKeys } from "../../redis/keys.ts";
@@ -29,7 +32,7 @@ describe.skipIf(!mongo || !audit)("data and audit on servers of their own", () =
     link = await startLink(audit!.port);
     const uri = new URL(audit!.uri);
     uri.host = `127.0.0.1:${link.port}`;
-    // A replica set would name its members' own addresses, past the cut.
+    // A replica set would report its members' own addresses, and bypass the proxy.
     uri.searchParams.set("directConnection", "true");
     uri.searchParams.delete("replicaSet");
     desk = await startTradingDesk({
@@ -52,7 +55,7 @@ describe.skipIf(!mongo || !audit)("data and audit on servers of their own", () =
     await Promise.all([mongo!.stop(), audit!.stop()]);
   });
 
-  /** How many documents each collection of a server has; those without any are left out. */
+  /** How many documents each collection of a server has; empty collections are omitted. */
   async function holdings(which: 0 | 1): Promise<Record<string, number>> {
     const db = clients[which]!.db();
     const names = (await db.listCollections().toArray()).map(({ name }) => name);
@@ -96,7 +99,7 @@ describe.skipIf(!mongo || !audit)("data and audit on servers of their own", () =
     expect(Object.keys(await holdings(1)).toSorted()).toEqual(["audit", "auditMinutes"]);
   });
 
-  test("while the audit's server is away trade and records go on; then it has all, and the log too", async () => {
+  test("while the audit's server does not answer, trade and records continue; then it has everything, and the log too", async () => {
     link.cut();
     expect((await trade()).every(({ ok }) => ok)).toBe(true);
     await accept(2);
@@ -129,7 +132,7 @@ describe.skipIf(!mongo || !audit)("data and audit on servers of their own", () =
   });
 });
 
-/** A Redis whose streams are empty: what is read then is what is stored. */
+/** A Redis with empty streams: everything that is read then comes from the store. */
 async function nothingStreamed(): Promise<unknown> {
   return [];
 }

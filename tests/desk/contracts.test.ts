@@ -1,4 +1,7 @@
-/** Contracts and stocks share one ledger and one audit: every cent of every account is told by its events. */
+/**
+ * Contracts and stocks share one ledger and one audit: an account's events explain every cent of
+ * it.
+ */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { AccountId, SignalId, SubscriptionId } from "../../domain/ids.ts";
 import { eventsOf, parseAuditEntry, type AuditEvent } from "../../workers/desk/stored/audit.ts";
@@ -12,7 +15,7 @@ import { startDesk, type TestDesk } from "../support/desk.ts";
 import { sendLines } from "../support/trading-desk.ts";
 import { until } from "../support/wait.ts";
 
-/** What nobody drains stays in the streams. */
+/** Without a recorder, entries stay in the streams. */
 const NOTHING_STORED: AuditStore = {
   append: async () => {},
   async *read() {},
@@ -69,7 +72,7 @@ test("deposits, stakes, returns and sales are audited with the change, beside wh
   const closing = { close, symbol: "EUR/USD", shard: 1, orders: ids };
   const sold = await desk.broker.close(closing);
   expect(sold).toMatchObject({ answers: ids.map(() => ({ kind: "closed" })) });
-  // Sold again it is the same sale, and sent again they open nothing: neither is an event.
+  // Selling again gives the same sale, and sending again opens nothing: neither adds an event.
   await desk.broker.close(closing);
   await desk.broker.open(batch);
   const replies = await sendLines(

@@ -1,4 +1,7 @@
-/** Two desk servers in front of the same books: what many users do at both ends as the plain model says. */
+/**
+ * Two desk servers with the same books: the commands of many users at both give the same result as
+ * the plain model.
+ */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import fc from "fast-check";
 import { parseDeskLine, type DeskCommand } from "../../domain/desk/command.ts";
@@ -24,7 +27,7 @@ afterAll(async () => {
   await desk.stop();
 });
 
-/** What every user's events moved, and how often the transaction that is there most often is there. */
+/** The movements of every user's events, and how often the most frequent transaction occurs. */
 async function audited(): Promise<{ sums: ReadonlyMap<string, number>; most: number }> {
   const store = openSqliteAudit(desk.data);
   const events = await auditEvents(store, desk.client);
@@ -75,14 +78,14 @@ const step = fc.record({
   ),
 });
 
-test("random commands of many users at two servers end as the plain model says, and the audit adds up", async () => {
+test("random commands of many users at two servers give the result of the plain model, and the audit adds up", async () => {
   let runs = 0;
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 200 }), async (steps) => {
       runs += 1;
       const model = new DeskModel(FOREVER_MS);
       const name = (user: number) => `run${runs}u${user}`;
-      // Each user waits for each reply, at whichever server; all users at once.
+      // Each user waits for each reply, at either server; all users at once.
       const byUser = Map.groupBy(steps, ({ user }) => user);
       await Promise.all(
         [...byUser].map(async ([user, own]) => {
@@ -141,7 +144,8 @@ test("commands sent again after a server was killed are done once, and none is l
             expect(reply).toMatchObject({ n: number + 1, ...expected });
             break;
           } catch (error) {
-            // Lost on the way there or back: nobody knows, so it is sent again, to the other.
+            // Lost on the way there or back, which is not known: it is sent again, to the other
+            // server.
             if (error instanceof Error && error.message.includes("expect(")) throw error;
             at += 1;
             again += 1;

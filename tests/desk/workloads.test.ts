@@ -1,7 +1,7 @@
 /**
- * The workloads of real users, run through a desk: each user in order, waiting
- * for each reply, all users at once at two servers; the books as the plain model
- * has them, the log valid, and complete.
+ * The workloads of real users, run through a desk: each user in order, waiting for each reply, all
+ * users at once at two servers; the books equal those of the plain model, and the log is valid and
+ * complete.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";

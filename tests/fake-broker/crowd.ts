@@ -1,4 +1,4 @@
-/** How many opens of one account the broker had before it at once, at the most. */
+/** The highest number of open calls of one account that the broker had at once. */
 export class Crowd {
   readonly #open = new Map<string, number>();
   most = 0;

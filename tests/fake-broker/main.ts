@@ -1,8 +1,8 @@
 /**
- * A broker that cannot be had, as a process of its own with its own books:
- * `bun tests/fake-broker/main.ts '{"port":9000,"book":"/tmp/book",…}'`. It
- * speaks what `workers/brokers/http` does, misbehaves as told and by its seed,
- * and prints `ready` once it listens. The book is what verdicts are read from.
+ * A stand-in for a real broker, as a separate process with its own books: `bun
+ * tests/fake-broker/main.ts '{"port":9000,"book":"/tmp/book",…}'`. It speaks the protocol of
+ * `workers/copier/brokers/http`, misbehaves as configured and by its seed, and prints `ready` once
+ * it listens. Verdicts are read from its book.
  */
 import { createServer, type Server } from "node:http";
 import { served, type Call } from "./call.ts";
@@ -16,13 +16,13 @@ const crowd = new Crowd();
 const random = createRandom(settings.seed);
 let faults: Faults = NO_FAULTS;
 
-/** How long an empty page of settlements is held back. */
+/** How long an empty page of settlements is delayed. */
 const SETTLEMENTS_WAIT_MS = 500;
 
 const broker = createServer(served(trade));
 const control = createServer(served(obey));
 
-/** What a test tells it, by a way that stays open while the broker is dead. */
+/** The test's control port, which stays open while the broker is dead. */
 async function obey({ asked, body, answer }: Call): Promise<void> {
   if (asked === "POST /faults") {
     faults = { ...NO_FAULTS, ...(body as Partial<Faults>) };
@@ -84,12 +84,12 @@ async function trade({ asked, query, body, answer, response }: Call): Promise<vo
   }
 }
 
-/** Opening and closing go wrong alike. */
+/** Opens and closes fail in the same ways. */
 async function answerTrade(
   { answer, response }: Pick<Call, "answer" | "response">,
   book: (partial: number) => unknown[],
 ): Promise<void> {
-  // Drawn in a fixed order, so that one fault more or less does not move all others.
+  // Drawn in a fixed order, so that one more or one less fault does not change all others.
   const [busy, before, after, silent] = [random(), random(), random(), random()];
   const [beforeMs, afterMs] = [random() * faults.beforeMs, random() * faults.afterMs];
   const now = faults;

@@ -1,11 +1,11 @@
-/** What is written about the house is true of it. */
+/** The documents agree with the code. */
 import { expect, test } from "bun:test";
 import { findOmissions, type Lockfile } from "../../scripts/lockfile.ts";
 import { failureModes, FAILURE_MODES_PATH } from "../../scripts/docs.ts";
 
 const read = (path: string): Promise<string> => Bun.file(path).text();
 
-/** Bun's globs find nothing where one of several in braces has a slash. */
+/** Bun's globs find nothing if one of several alternatives in braces has a slash. */
 function findPages(...patterns: readonly string[]): string[] {
   const pages = patterns.flatMap((pattern) => [...new Bun.Glob(pattern).scanSync(".")]);
   expect(pages.length).toBeGreaterThan(patterns.length);
@@ -27,7 +27,7 @@ test("docs/failure-modes.md names every error code, skip and rejection that the 
   expect(await read(FAILURE_MODES_PATH)).toBe(failureModes());
 });
 
-test("docs/dependencies.md gives a reason for each dependency, and for no other", async () => {
+test("docs/dependencies.md gives a reason for each dependency, and lists no other", async () => {
   const page = await read("docs/dependencies.md");
   const manifest = JSON.parse(await read("package.json")) as Manifest;
   expect(namesUnder(page, "What runs").toSorted()).toEqual(Object.keys(manifest.dependencies));
@@ -46,9 +46,9 @@ test("package.json pins every dependency to one version", async () => {
   }
 });
 
-test("package-lock.json holds every package, and no address that a machine may not reach", async () => {
+test("package-lock.json contains every package, and no address that a machine may not reach", async () => {
   const lock = JSON.parse(await read("package-lock.json")) as Lockfile;
-  // What is left out here, `npm ci` refuses everywhere: `bun scripts/lockfile.ts` completes it.
+  // If a package is missing here, `npm ci` fails everywhere: `bun scripts/lockfile.ts` adds it.
   expect(findOmissions(lock)).toEqual([]);
   const addresses = Object.values(lock.packages).flatMap((each) => each.resolved ?? []);
   expect(addresses).toEqual([]);
@@ -66,7 +66,7 @@ test("the README's links and docs' links lead to files that exist", async () => 
   expect(dead).toEqual([]);
 });
 
-test("each file of ours that the README and the docs name is where they say", async () => {
+test("each of our files that the README and the docs name exists", async () => {
   const named =
     /`((?:app|bench|domain|edge|http|local|redis|scripts|tests|workers)\/[\w./-]+\.\w+)`/g;
   const missing: string[] = [];

@@ -16,7 +16,7 @@ const able = need("npm start", tools.length === 0, `no ${tools.join(", ")}`);
 
 interface Run {
   readonly printed: () => string;
-  /** As Ctrl-C does: to every process of the terminal's group at once. */
+  /** Like Ctrl-C: to every process of the terminal's group at once. */
   interrupt(signal: NodeJS.Signals): void;
   readonly exited: Promise<number>;
 }
@@ -67,7 +67,7 @@ function npmStart(): Run {
   return run;
 }
 
-/** Starts, and answers the line to try. */
+/** Starts it, and returns the command to try. */
 async function up(): Promise<{ run: Run; curl: string }> {
   const run = npmStart();
   let over = false;
@@ -89,7 +89,7 @@ interface Accepted {
   readonly followers: number;
 }
 
-/** Runs the line as it stands, in the shell. */
+/** Runs the command unchanged, in the shell. */
 async function send(curl: string): Promise<Accepted> {
   const child = Bun.spawn(["sh", "-c", curl], { stdout: "pipe", stderr: "ignore" });
   return (await new Response(child.stdout).json()) as Accepted;
@@ -108,7 +108,7 @@ async function readProgress(curl: string, id: string): Promise<Progress> {
   return (await response.json()) as Progress;
 }
 
-/** From another terminal, with no setting but where the data are. */
+/** From another terminal, with no setting except the data folder. */
 async function reconcile(signal: string): Promise<string> {
   const child = Bun.spawn(["npm", "run", "reconcile", "--", "--signal", signal], {
     cwd: ROOT,
@@ -143,7 +143,7 @@ function processes(): readonly number[] {
   return Object.values(notes());
 }
 
-/** One that has ended and that nobody has asked about yet (a zombie) does not run. */
+/** A process that has ended and was not waited for yet (a zombie) does not run. */
 function runs(pid: number): boolean {
   const state = Bun.spawnSync(["ps", "-o", "stat=", "-p", String(pid)]).stdout.toString();
   return state !== "" && !state.startsWith("Z");
@@ -162,7 +162,7 @@ describe.skipIf(!able)("npm start", () => {
       const others = processes();
       expect(others.length).toBeGreaterThanOrEqual(11);
       first.run.interrupt("SIGINT");
-      // 130 is npm's own word for an interrupt.
+      // 130 is npm's exit code for an interrupt.
       expect([0, 130]).toContain(await first.run.exited);
       expect(others.filter(runs)).toEqual([]);
 
@@ -174,7 +174,7 @@ describe.skipIf(!able)("npm start", () => {
   );
 
   test(
-    "kill -9 of any one process is mended, and signals go on",
+    "kill -9 of any one process is repaired, and signals continue",
     async () => {
       const { run, curl } = await up();
       for (const name of ["bridge", "redis", "desk", "broker", "edge"]) {
@@ -198,7 +198,7 @@ describe.skipIf(!able)("npm start", () => {
   );
 
   test(
-    "kill -9 of the supervisor stops all but Redis, which the next start takes over with its data",
+    "kill -9 of the supervisor stops all but Redis, which the next start replaces with the same data",
     async () => {
       const first = await up();
       const signal = await send(first.curl);

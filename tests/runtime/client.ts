@@ -1,4 +1,4 @@
-/** Requests as a provider would make them, and what the tests read of the answers. */
+/** Requests of a provider, and the parts of the answers that tests read. */
 import { SIGNING_SECRET } from "./world.ts";
 import { Webhook } from "standardwebhooks";
 

@@ -1,4 +1,4 @@
-/** Runs the same cases on each runtime, each time on a world of its own. */
+/** Runs the same cases on each runtime, each time with its own set-up. */
 import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { HomeKeys } from "../../redis/keys.ts";
 import { readAnswer, post, type Answer } from "./client.ts";
@@ -20,7 +20,7 @@ export interface At {
   hook(path: string, body: unknown, headers?: Headers): Promise<Answer>;
   /** How many signals were accepted so far. */
   accepted(): Promise<number>;
-  /** Asks what must be refused, and holds it to that: nothing may have been accepted by it. */
+  /** Sends a request that must be refused, and checks that nothing was accepted. */
   refused(code: string, status: number, ask: () => Promise<Answer>): Promise<Answer>;
 }
 

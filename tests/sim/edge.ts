@@ -1,4 +1,7 @@
-/** The edge's part: a sender that repeats its key until it is answered, and a dispatch that may be cut off. */
+/**
+ * Simulates the edge: a sender that repeats its key until it is answered, and a dispatch that may
+ * be interrupted.
+ */
 import {
   signalIdIn,
   type ChannelId,
@@ -27,7 +30,7 @@ const RETRY_MS = 100;
 export interface SendOptions {
   readonly signal: Signal;
   readonly idempotencyKey: string;
-  /** Dispatches once more than it has to. */
+  /** Dispatches once more than necessary. */
   readonly twice: boolean;
 }
 
@@ -87,7 +90,7 @@ export function createSubscription(index: number, expiresAtMs: number): Subscrip
   };
 }
 
-/** Seats first, then the routes that name them, tried again until both stand. */
+/** Roster rows first, then the routes that name them, repeated until both are stored. */
 export async function project(
   process: Process,
   redis: Redis,
@@ -110,7 +113,7 @@ export async function project(
   }
 }
 
-/** In every partition, tried again until it stands there. */
+/** In every partition, repeated until it is stored there. */
 export async function setLayers(
   process: Process,
   redis: Redis,

@@ -1,4 +1,7 @@
-/** The verdict: what every signal must have come to, from the events in Redis and from the broker's own book. */
+/**
+ * The verdict: the required result of every signal, from the events in Redis and from the broker's
+ * own book.
+ */
 import { clientOrderId, type SubscriptionId } from "../../domain/ids.ts";
 import type { CloseOutcome, Outcome } from "../../domain/copier/outcome.ts";
 import { HomeKeys, RegionKeys, type PartitionMap } from "../../redis/keys.ts";
@@ -17,11 +20,11 @@ import type { Store } from "./redis/values.ts";
 import type { Surroundings } from "./workers.ts";
 
 export interface Verdict {
-  /** Promises that do not hold. */
+  /** Broken promises. */
   readonly faults: readonly string[];
-  /** What may still come right, and must have when everything is over. */
+  /** What may still become right, and must be right at the end. */
   readonly open: readonly string[];
-  /** Acceptances that a Redis took with its tail (`everysec`). */
+  /** Acceptances that a Redis lost with its tail (`everysec`). */
   readonly lost: readonly string[];
   /** Orders that a broker which ignores valid-until opened after their deadline. */
   readonly late: readonly string[];
@@ -65,7 +68,10 @@ function readFields(store: Store, key: string): Map<string, string>[] {
   });
 }
 
-/** Signal → subscription, or for a close the order that it closes → its outcomes in the order in which they were told. */
+/**
+ * Signal → subscription, or for a close the order that it closes → its outcomes in the order in
+ * which they were reported.
+ */
 function readOutcomes(store: Store, partitions: PartitionMap): Map<string, Told> {
   const told = new Map<string, Told>();
   for (const partition of partitions.all()) {
@@ -105,7 +111,7 @@ function judgeSignal(
       faults.push(`${id} tells of ${subscription}, who is not in its snapshot`);
   }
   const counts = { placed: 0, rejected: 0, skipped: 0, unknown: 0 };
-  // What no question can resolve stays unknown: a hint proves nothing by silence.
+  // An outcome that no question can resolve stays unknown: the silence of a hint proves nothing.
   const mayStayUnknown =
     broker.capabilities.lookUp === "hint" && !(isClose && broker.capabilities.closes === "once");
   for (const subscription of snapshot) {
@@ -118,8 +124,8 @@ function judgeSignal(
           (each) => each.clientOrderId === clientOrderId(id, subscription as SubscriptionId),
         );
     if (!last) {
-      // A close of what may have been opened waits with its question, and at a broker where nothing
-      // is ever certain behind another close as well.
+      // A close of a possibly opened copy waits with its question. At a broker where nothing is
+      // ever certain, it also waits behind another close.
       const [of = "", copy = ""] = subscription.split(".");
       const isAsked = all.get(of)?.get(copy)?.at(-1)?.kind === "unknown";
       if (!isClose || !(isAsked || mayStayUnknown)) open.push(`${name} has no outcome`);
@@ -155,7 +161,7 @@ function judgeSignal(
   }
 }
 
-/** Whether the broker's book has the order as one that nobody has sold and that has not expired. */
+/** Whether the order is on the broker's book, not sold and not expired. */
 function isOpenAt({ book, sales }: SimulatedBroker, order: string, nowMs: number): boolean {
   const isSold = sales.some(({ clientOrderId: id }) => id === order);
   return (
@@ -198,7 +204,7 @@ function judgeHome(
     if (store.get(home.undispatched, "zset", 0)) open.push("a signal is not dispatched");
     for (const key of [region.jobs("desk"), region.closes("desk"), home.signals]) {
       for (const group of store.get(key, "stream", 0)?.groups.values() ?? []) {
-        // Where a question is never answered, what closes comes again for as long.
+        // While a question is not answered, its close is repeated.
         const isAsking = key === region.closes("desk") && broker.capabilities.lookUp === "hint";
         if (group.pending.size > 0 && !isAsking)
           open.push(`${key} has entries that are not acknowledged`);

@@ -1,4 +1,4 @@
-/** Random calls of every command and script, over so few keys and names that they meet. */
+/** Random calls of every command and script, with so few keys and names that they often meet. */
 import type {
   AccountId,
   ChannelId,
@@ -305,7 +305,7 @@ function randomScript(random: Random): RedisCall {
       const asked = { ...intents, decidedAtMs: 1_004 };
       return call(abandon, { partition: 0, job, intents, asked });
     },
-    // A row that nobody can read, for the next that is seated there.
+    // A row that cannot be read, for the next subscription that joins there.
     () => ["HSET", [REGION.rosterShard(channel, BROKER, 0), `sub-${random.below(5)}`, "[1,["]],
     () => call(raiseShard, { partition: 0, broker: BROKER, channel, shard, routed: version }),
     () => {
@@ -316,7 +316,7 @@ function randomScript(random: Random): RedisCall {
     () => [
       "EVAL",
       [
-        // What a reply becomes in Lua and what Lua values become as replies.
+        // How replies are converted to Lua values, and Lua values to replies.
         "local v = redis.pcall(ARGV[1], KEYS[1], ARGV[2]) if type(v) == 'table' and v.err then return {v.err} end return {v, type(v), 1.9, -1.9, true, false, 'after'}",
         "1",
         random.pick(["hash:1", "text:1", "zset:1", "wrong:type"]),

@@ -1,4 +1,7 @@
-/** The simulated Redis against the real one: the same calls, the same replies, the same data afterwards. */
+/**
+ * Compares the simulated Redis with a real one: the same calls give the same replies and the same
+ * data.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { accept } from "../../../redis/accept.ts";
 import { openRedis } from "../../support/own-redis.ts";
@@ -17,13 +20,13 @@ type Send = (command: string, args: string[]) => Promise<unknown>;
 const { redis: client } = await openRedis();
 
 /**
- * Both keep the time of the machine, a moment apart: what is a time of now
- * becomes `T`, and an id that was made of it `#`. Ids that a call names stay.
+ * Both use the machine's time, a moment apart: a current time becomes `T`, and an id made from it
+ * `#`. Ids in a call stay.
  */
 function mask(value: unknown): unknown {
   if (typeof value === "number") return value > 1.7e12 && value < 2e12 ? "T" : value;
   if (typeof value === "string") {
-    // A server's id is its own.
+    // Each server has a different id.
     if (/^[0-9a-f]{40}$/.test(value)) return "@";
     return value.replaceAll(/\b1[789]\d{11}(-\d+)?\b/g, (_, seq?: string) => (seq ? "#" : "T"));
   }
@@ -32,12 +35,12 @@ function mask(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, mask(each)]));
 }
 
-/** An error's text; of a script's, only what Redis does not decorate with the script's name. */
+/** An error's text; for an error of a script, without the parts that contain the script's name. */
 function faultText(command: string, message: string): string {
   return command === "EVAL" ? `error ${message.split(" ")[0]}` : `error ${message}`;
 }
 
-/** What is accepted in the same millisecond is in no particular order. */
+/** Signals accepted in the same millisecond have no particular order. */
 function passMillisecond(): void {
   const nowMs = Date.now();
   while (Date.now() === nowMs);
@@ -71,7 +74,7 @@ async function dump(send: Send): Promise<unknown[]> {
     if (type !== "stream") continue;
     for (const group of ["workers", "chain", "g", "h"]) {
       const pending = await readReply(send, "XPENDING", [key, group, "-", "+", "100"]);
-      // How long an entry waits differs by the moment that the two are apart.
+      // The idle time of an entry differs by the moment between the two.
       all.push(Array.isArray(pending) ? pending.map((each) => (each as []).toSpliced(2, 1)) : "-");
     }
   }

@@ -1,4 +1,7 @@
-/** One Redis' data and its commands, scripts among them. Given the same calls at the same times it holds the same. */
+/**
+ * One Redis' data and its commands, scripts included. The same calls at the same times give the
+ * same data.
+ */
 import { KEYSPACE } from "./keyspace.ts";
 import { evaluate, hashScript } from "./lua.ts";
 import { SETS } from "./sets.ts";
@@ -18,7 +21,7 @@ export class Engine {
   /** Scripts by hash; gone at a restart, as in Redis. */
   readonly #scripts = new Map<string, string>();
 
-  /** Throws a RedisError where Redis would reply one. A script that fails keeps what it wrote. */
+  /** Throws a RedisError if Redis would reply one. The writes of a failed script stay. */
   execute(command: string, args: readonly string[], nowMs: number): Result {
     const call = { store: this.store, nowMs, changed: false };
     if (command === "EVAL" || command === "EVALSHA") {

@@ -122,7 +122,7 @@ export const SETS: Readonly<Record<string, Command>> = {
     const scores = scoresOf(call, key);
     const [by, ...rest] = options;
     if (by?.toUpperCase() === "BYSCORE") {
-      // From the highest, the bounds come the other way round as well.
+      // In descending order, the bounds are swapped as well.
       const bounds = rest[0]?.toUpperCase() === "REV" ? [to, from] : [from, to];
       return rangeByScore(scores, [...bounds.map((each) => each ?? ""), ...rest]);
     }

@@ -1,4 +1,4 @@
-/** Streams and consumer groups, with ids, pending entries and deliveries as Redis 7.0 keeps them. */
+/** Streams and consumer groups, with ids, pending entries and deliveries as in Redis 7.0. */
 import {
   integer,
   OK,
@@ -123,7 +123,7 @@ interface ReadGroup {
   readonly after: string;
 }
 
-/** Of one stream; `BLOCK` is the server's to obey. */
+/** Of one stream; the server handles `BLOCK`. */
 export function parseReadGroup(args: readonly string[]): ReadGroup {
   const [word = "", group = "", consumer = "", ...rest] = args;
   if (word.toUpperCase() !== "GROUP") unsupported("XREADGROUP without GROUP");
@@ -178,7 +178,7 @@ const xreadgroup: Command = (call, args) => {
   return new Pairs([key, fresh.map(entryReply)]);
 };
 
-/** How many looks XAUTOCLAIM takes for each entry that it may claim. */
+/** How many entries XAUTOCLAIM examines for each entry that it may claim. */
 const LOOKS = 10;
 
 const xautoclaim: Command = (
@@ -287,7 +287,7 @@ export const STREAMS: Readonly<Record<string, Command>> = {
     const names = [...stream.groups.keys()].sort();
     return names.map((name): Reply => {
       const group = stream.groups.get(name);
-      // How far behind a group is (`entries-read`, `lag`) nothing here asks for.
+      // No code here asks for a group's lag (`entries-read`, `lag`).
       return new Pairs([
         ...["name", name],
         ...["consumers", group?.consumers.size ?? 0],
