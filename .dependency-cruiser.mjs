@@ -79,7 +79,7 @@ export default {
       to: { dependencyTypes: ["core"] },
     },
     only("edge", SHARED, "The edge runs where there is no Bun and no TCP."),
-    only("workers/runtime", SHARED, "What every role stands on knows no role and no store."),
+    only("workers/runtime", SHARED, "The common parts of roles import no role and no store."),
     only("workers/records", RUNTIME, "The records know no product's process."),
     only(
       "workers/venues",
@@ -99,7 +99,7 @@ export default {
     only(
       "workers/api",
       [...RUNTIME, "workers/records", "workers/venues", "workers/desk", "workers/copier"],
-      "The records API stands above both products.",
+      "The records API may import both products.",
     ),
     only(
       "workers/commands",
@@ -117,7 +117,7 @@ export default {
     {
       name: "roles-are-started-not-imported",
       severity: "error",
-      comment: "A role is a process: what two of them need stands in a file of its own.",
+      comment: "A role is a process: code that two roles need is in its own file.",
       // Tests start them as processes, too: tests/support/role.ts.
       from: { path: "^(.+)/", pathNot: "^workers/main\\.ts$" },
       to: { path: "^workers/.+/role\\.ts$", pathNot: "^(?:$1|workers/runtime)/role\\.ts$" },

@@ -1,6 +1,6 @@
 /**
- * Bodies are read to 16 KiB, or to the limit of their operation, and no further, whatever length
- * their headers give. An operation names one of these readers, which also says how the body is
+ * Bodies are read to 16 KiB, or to the limit of their operation, and no further, even if the
+ * headers give another length. An operation names one of these readers, which also says how the body is
  * documented and what may be wrong with it.
  */
 import type * as v from "valibot";

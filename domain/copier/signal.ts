@@ -85,7 +85,7 @@ export function openForMs(durationSeconds: number): number {
 
 /**
  * The one form of a signal that is hashed, stored and compared: the same signal has the same body,
- * in whatever form it was sent.
+ * however it was sent.
  */
 export function canonicalBody(signal: Signal): string {
   if (signal.action === "close") {

@@ -47,7 +47,7 @@ const completes = (id: SignalId, timeoutMs = 60_000) =>
   );
 
 /** The outcomes and the desk's books agree on every follower. */
-async function expectAgreement(id: SignalId): Promise<{ placed: number; told: number }> {
+async function expectAgreement(id: SignalId): Promise<{ placed: number; reported: number }> {
   const outcomes = await readOutcomes(copier.redis, id);
   const placed: string[] = [];
   for (const [subscription, kinds] of outcomes) {
@@ -59,14 +59,14 @@ async function expectAgreement(id: SignalId): Promise<{ placed: number; told: nu
   }
   const { contracts } = await readBooks(copier.redis, id);
   expect([...contracts.keys()].toSorted()).toEqual(placed.toSorted());
-  return { placed: placed.length, told: outcomes.size };
+  return { placed: placed.length, reported: outcomes.size };
 }
 
 describe("on a Redis Cluster of three primaries", () => {
   test("a fan-out over partitions on several nodes gives every follower one order", async () => {
     const id = await copier.send();
     await completes(id);
-    expect(await expectAgreement(id)).toEqual({ placed: FOLLOWERS, told: FOLLOWERS });
+    expect(await expectAgreement(id)).toEqual({ placed: FOLLOWERS, reported: FOLLOWERS });
   });
 
   test("a partition moves to another node while orders are sent, and nothing is lost or doubled", async () => {
@@ -80,7 +80,7 @@ describe("on a Redis Cluster of three primaries", () => {
     await cluster.whole();
     for (const id of sent) {
       await completes(id);
-      expect(await expectAgreement(id)).toEqual({ placed: FOLLOWERS, told: FOLLOWERS });
+      expect(await expectAgreement(id)).toEqual({ placed: FOLLOWERS, reported: FOLLOWERS });
     }
   });
 
@@ -98,12 +98,12 @@ describe("on a Redis Cluster of three primaries", () => {
       const complete = await completes(id, DEADLINE_MS).catch(() => false);
       if (!complete) continue;
       whole += 1;
-      expect(await expectAgreement(id)).toMatchObject({ told: FOLLOWERS });
+      expect(await expectAgreement(id)).toMatchObject({ reported: FOLLOWERS });
     }
     console.log(`${whole} of ${sent.length} signals under way were complete after the failover`);
 
     const next = await copier.send();
     await completes(next);
-    expect(await expectAgreement(next)).toEqual({ placed: FOLLOWERS, told: FOLLOWERS });
+    expect(await expectAgreement(next)).toEqual({ placed: FOLLOWERS, reported: FOLLOWERS });
   });
 });

@@ -1,13 +1,13 @@
-/** The reported outcomes of each copy of a close, as `told.ts` reads them for an open. */
+/** The reported outcomes of each copy of a close, as `reported.ts` reads them for an open. */
 import type { ClientOrderId, SignalId } from "../../domain/ids.ts";
 import { clientOrderId } from "../../domain/ids.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../redis/progress.ts";
 import { HOME, PARTITIONS, readClosures } from "../support/copier.ts";
-import type { Told, Word } from "./told.ts";
+import type { Reported, Word } from "./reported.ts";
 import type { SentClose, World } from "./world.ts";
 
-export interface Closing extends SentClose, Pick<Told, "accepted"> {
+export interface Closing extends SentClose, Pick<Reported, "accepted"> {
   /** The signals that it closes, by its acceptance. */
   readonly of: readonly SignalId[];
   /** Those of these signals whose job is missing in some partition. */
@@ -44,10 +44,10 @@ export async function readClosing(
   for (const order of await records.orders.find({ where: { signal: id } })) {
     const { closes, outcome: kind, reason, stakeCents, returnCents } = order;
     if (closes === undefined || kind === undefined) continue;
-    const told = words.get(closes) ?? [];
-    if (told.some((each) => each.kind === kind) || (kind === "unknown" && told.length > 0))
+    const reported = words.get(closes) ?? [];
+    if (reported.some((each) => each.kind === kind) || (kind === "unknown" && reported.length > 0))
       continue;
-    words.set(closes, [...told, { kind, reason, stakeCents, returnCents }]);
+    words.set(closes, [...reported, { kind, reason, stakeCents, returnCents }]);
   }
   return {
     ...{ ...close, of: of as readonly SignalId[], words },

@@ -72,8 +72,8 @@ async function trade(user: string, nth: number, onReply: () => void): Promise<vo
     const text = `[${index + 1}] ${line}`;
     const reply = await until("it is answered", async () => {
       const server = desk.servers[at % 2]!;
-      const [told] = await sendLines(server, desk.token, [text], "s").catch(() => []);
-      if (told && told.code !== "OUTCOME_UNKNOWN") return told;
+      const [reported] = await sendLines(server, desk.token, [text], "s").catch(() => []);
+      if (reported && reported.code !== "OUTCOME_UNKNOWN") return reported;
       at += 1;
       return undefined;
     });

@@ -59,12 +59,12 @@ async function expectOneOutcomeEach(id: SignalId): Promise<Record<string, number
   const outcomes = await readOutcomes(copier.redis, id);
   expect(outcomes.size).toBe(FOLLOWERS);
   const placed: string[] = [];
-  const told: Record<string, number> = {};
+  const reported: Record<string, number> = {};
   for (const [subscription, kinds] of outcomes) {
     const final = kinds.filter((kind) => kind !== "unknown");
     expect(final).toHaveLength(1);
     const kind = final[0] ?? "";
-    told[kind] = (told[kind] ?? 0) + 1;
+    reported[kind] = (reported[kind] ?? 0) + 1;
     if (kind === "placed") placed.push(clientOrderId(id, subscription as SubscriptionId));
   }
   const { counts } = await copier.progress(id);
@@ -72,7 +72,7 @@ async function expectOneOutcomeEach(id: SignalId): Promise<Record<string, number
   expect(counts.placed + counts.rejected + counts.skipped).toBe(FOLLOWERS);
   const books = await readBooks(copier.redis, id);
   expect([...books.contracts.keys()].toSorted()).toEqual(placed.toSorted());
-  return told;
+  return reported;
 }
 
 describe("a broker worker killed in the middle of a fan-out", () => {

@@ -12,7 +12,7 @@ import { runCommand } from "../support/command.ts";
 import { PARTITIONS } from "../support/copier.ts";
 import { listOrders, type Closing } from "./closings.ts";
 import type { Traded } from "./traded.ts";
-import { filterFinal, findLast, lastWord, type Told } from "./told.ts";
+import { filterFinal, findLast, lastWord, type Reported } from "./reported.ts";
 import type { World } from "./world.ts";
 
 /** The differences that may be named for a channel whose Redis lost some of its signals. */
@@ -22,16 +22,16 @@ const OF_A_LOG: ReadonlySet<DifferenceKind> = new Set([
 ]);
 
 export async function reconcilerFaults(world: World, traded: Traded): Promise<string[]> {
-  const { followers, told, closings, book } = traded;
+  const { followers, reported, closings, book } = traded;
   // Younger signals are left out of a comparison.
   await world.due();
   const { differences } = await askReconciler(world);
-  const isKnown = ({ accepted }: Pick<Told, "accepted">): boolean => accepted !== "nowhere";
+  const isKnown = ({ accepted }: Pick<Reported, "accepted">): boolean => accepted !== "nowhere";
   const expected = new Set([
-    ...told.filter(isKnown).flatMap((each) => expectDifferences(each, followers, book)),
+    ...reported.filter(isKnown).flatMap((each) => expectDifferences(each, followers, book)),
     ...closings.filter(isKnown).flatMap((each) => expectedOfClose(each, traded)),
   ]);
-  const all = [...told, ...closings.map(({ id, accepted }) => ({ signal: id, accepted }))];
+  const all = [...reported, ...closings.map(({ id, accepted }) => ({ signal: id, accepted }))];
   const forgot = all.some(({ accepted }) => accepted !== "in Redis");
   const named = new Set(differences.map(formatKey));
   const faults = [...expected]
@@ -74,7 +74,7 @@ function formatKey({ kind, signal = "", subscription = "" }: Difference): string
 
 /** The differences of one signal's copies, from the book and the reported outcomes alone. */
 function expectDifferences(
-  each: Told,
+  each: Reported,
   followers: readonly SubscriptionId[],
   book: readonly BookLine[],
 ): string[] {

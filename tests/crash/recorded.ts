@@ -9,17 +9,17 @@ import type { OrderRecord } from "../../workers/records/port.ts";
 import { PAYOUT_BP } from "../fake-broker/venue.ts";
 import { listOrders, type Closing } from "./closings.ts";
 import type { Traded } from "./traded.ts";
-import { findLast, lastWord, formatWord } from "./told.ts";
+import { findLast, lastWord, formatWord } from "./reported.ts";
 import { FOLLOWERS, type World } from "./world.ts";
 
 export async function recordFaults(world: World, traded: Traded): Promise<string[]> {
   const { records } = world;
-  const { followers, told, closings, book } = traded;
+  const { followers, reported, closings, book } = traded;
   const faults: string[] = [];
   for (const close of closings) faults.push(...(await closeFaults(world, traded, close)));
   const booked = new Map(book.map((line) => [line.clientOrderId, line]));
   const sold = new Map(traded.sales.map((sale) => [sale.sold, sale]));
-  for (const each of told) {
+  for (const each of reported) {
     const { signal, accepted } = each;
     if (accepted !== "in Redis") continue;
     const stored = await records.signals.get(signal);
@@ -29,7 +29,7 @@ export async function recordFaults(world: World, traded: Traded): Promise<string
     const byId = new Map(orders.map((order) => [order._id, order]));
     const expected = new Set<string>(followers.map((follower) => clientOrderId(signal, follower)));
     if (byId.size !== orders.length || orders.some(({ _id }) => !expected.has(_id))) {
-      faults.push(`recorded twice, or for nobody: ${signal}`);
+      faults.push(`recorded twice, or for an unknown follower: ${signal}`);
     }
     for (const follower of followers) {
       const id = clientOrderId(signal, follower);
@@ -41,7 +41,7 @@ export async function recordFaults(world: World, traded: Traded): Promise<string
       // A copy that was first unknown and was never opened keeps the stake that it would have had.
       const stakeCents = last.stakeCents ?? order?.stakeCents;
       if (wrote !== formatWord(last) || order?.stakeCents !== stakeCents) {
-        faults.push(`recorded as ${wrote}, told as ${formatWord(last)}: ${id}`);
+        faults.push(`recorded as ${wrote}, reported as ${formatWord(last)}: ${id}`);
       } else if (last.kind === "placed") {
         const missing = settlementMissing(order, booked.get(id), sold.get(id));
         if (missing) faults.push(`recorded as placed, not as settled: ${id}`);
@@ -73,10 +73,12 @@ async function closeFaults(
     const text = wrote?.outcome && formatWord({ ...wrote, kind: wrote.outcome });
     const isSame = last && text === formatWord(last) && wrote?.returnCents === last.returnCents;
     if (!isSame || wrote?.closes !== order) {
-      faults.push(`recorded as ${text}, told as ${last && formatWord(last)}: ${order} by ${id}`);
+      faults.push(
+        `recorded as ${text}, reported as ${last && formatWord(last)}: ${order} by ${id}`,
+      );
     }
   }
-  if (byId.size > 0) faults.push(`recorded for nobody: ${[...byId.keys()].join(", ")}`);
+  if (byId.size > 0) faults.push(`recorded for unknown followers: ${[...byId.keys()].join(", ")}`);
   return faults;
 }
 

@@ -9,7 +9,7 @@ import { recordFaults } from "./recorded.ts";
 import { mayWait } from "./sold.ts";
 import type { Traded, Verdict } from "./traded.ts";
 import { passes, strike } from "./strike.ts";
-import { findLast, lastWord, readTold, type Told } from "./told.ts";
+import { findLast, lastWord, readReported, type Reported } from "./reported.ts";
 import { judge, mayStayUnknown } from "./verdict.ts";
 import { FOLLOWERS, startWorld, type World } from "./world.ts";
 
@@ -52,10 +52,10 @@ export async function playRound(
 
 async function readTraded(world: World, followers: readonly SubscriptionId[]): Promise<Traded> {
   const { plan, fake, holds } = world;
-  const told = await Promise.all(world.sent.map((signal) => readTold(world, signal)));
+  const reported = await Promise.all(world.sent.map((signal) => readReported(world, signal)));
   const closings = await Promise.all(world.closes.map((close) => readClosing(world, close)));
   // Read last: everything reported as placed or closed is in it by then.
-  return { plan, followers, told, closings, book: fake.book(), sales: fake.sales(), holds };
+  return { plan, followers, reported, closings, book: fake.book(), sales: fake.sales(), holds };
 }
 
 /** Waits until everything that can be known is reported; returns the reported outcomes. */
@@ -64,7 +64,7 @@ async function settled(world: World, followers: readonly SubscriptionId[]): Prom
   let traded = await readTraded(world, followers);
   await passes(async () => {
     traded = await readTraded(world, followers);
-    const over = await Promise.all(traded.told.map((each) => isOver(world, followers, each)));
+    const over = await Promise.all(traded.reported.map((each) => isOver(world, followers, each)));
     return over.every(Boolean) && traded.closings.every((close) => isClosed(traded, close));
   }, patienceMs);
   return traded;
@@ -80,9 +80,9 @@ function isClosed(traded: Traded, close: Closing): boolean {
 async function isOver(
   world: World,
   followers: readonly SubscriptionId[],
-  told: Told,
+  reported: Reported,
 ): Promise<boolean> {
-  const { signal, accepted } = told;
+  const { signal, accepted } = reported;
   const book = Map.groupBy(world.fake.book(), (line) => line.clientOrderId);
   if (accepted !== "in Redis") {
     // The broker's settlements are the last information that can come.
@@ -91,7 +91,7 @@ async function isOver(
   }
   return followers.every((follower) => {
     const id = clientOrderId(signal, follower);
-    const last = lastWord(told, follower);
+    const last = lastWord(reported, follower);
     if (last?.kind !== "unknown") return last !== undefined;
     return mayStayUnknown(world.plan.broker, id, book.get(id)?.length ?? 0);
   });

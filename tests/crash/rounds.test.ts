@@ -123,7 +123,7 @@ test.skipIf(!equipment.noteSyncs)(
 );
 
 test.skipIf(!mongo)(
-  "a MongoDB that is cut off or paused: its records hold all that was told, each copy once",
+  "a MongoDB that is cut off or paused: its records contain everything that was reported, each copy once",
   async () => {
     const spell = { afterMs: 0, forMs: 1_500 };
     const disasters: readonly Disaster[] = [

@@ -8,7 +8,7 @@ import { followerOf } from "../support/copier.ts";
 import { listOrders, type Closing } from "./closings.ts";
 import { mayLose } from "./plan.ts";
 import type { Hold } from "./world.ts";
-import { filterFinal, findLast, formatWord } from "./told.ts";
+import { filterFinal, findLast, formatWord } from "./reported.ts";
 import type { Traded, Verdict } from "./traded.ts";
 
 export function judgeCloses(traded: Traded, late: ReadonlySet<string>): Verdict {
@@ -39,20 +39,23 @@ export function judgeCloses(traded: Traded, late: ReadonlySet<string>): Verdict 
       const sale = sales.find(({ sold, close: by }) => sold === order && by === close.id);
       const text = `close ${last ? formatWord(last) : "nothing"}`;
       counts[text] = (counts[text] ?? 0) + 1;
-      if (finals.length > 1) faults.push(`told ${finals.map(formatWord).join(" and ")}: ${name}`);
+      if (finals.length > 1)
+        faults.push(`reported ${finals.map(formatWord).join(" and ")}: ${name}`);
       if (!last || last.kind === "unknown") {
         if (mayWait(traded, close, order)) continue;
         const kept = close.accepted === "in Redis" && plan.disaster.kind !== "kill primary";
         (kept ? faults : lost).push(`${text} to the end, ${sale ? "sold" : "not sold"}: ${name}`);
       } else if (last.kind === "closed") {
-        if (!sale) faults.push(`told closed, not sold: ${name}`);
+        if (!sale) faults.push(`reported closed, not sold: ${name}`);
         else if (sale.returnCents !== last.returnCents) {
-          faults.push(`told closed for ${last.returnCents}, sold for ${sale.returnCents}: ${name}`);
+          faults.push(
+            `reported closed for ${last.returnCents}, sold for ${sale.returnCents}: ${name}`,
+          );
         }
-      } else if (sale) faults.push(`told ${text}, but sold: ${name}`);
+      } else if (sale) faults.push(`reported ${text}, but sold: ${name}`);
       else if (isOpen(traded, order)) {
         // An order that was sent late did not exist yet when its close asked.
-        (late.has(order) ? exceptions : faults).push(`told ${text}, and is open: ${name}`);
+        (late.has(order) ? exceptions : faults).push(`reported ${text}, and is open: ${name}`);
       }
     }
   }
@@ -94,13 +97,13 @@ function isOpen({ book, sales }: Traded, order: string): boolean {
  * may be in progress. Its job must then still be waiting, and not dropped.
  */
 export function mayWait(
-  { plan: { broker }, told, closings, sales }: Traded,
+  { plan: { broker }, reported, closings, sales }: Traded,
   { id, words, pending }: Closing,
   order: string,
 ): boolean {
   const [of, subscription] = order.split(".") as [SignalId, SubscriptionId];
   if (!pending.has(of)) return false;
-  const opened = told.find(({ signal }) => signal === of);
+  const opened = reported.find(({ signal }) => signal === of);
   if (opened?.unsure.has(subscription)) return true;
   if (broker.lookUp !== "hint" || broker.closes === "once") return false;
   const isSold = sales.some(({ sold, close }) => sold === order && close === id);

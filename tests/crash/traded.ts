@@ -3,13 +3,13 @@ import type { SubscriptionId } from "../../domain/ids.ts";
 import type { BookLine, SaleLine } from "../fake-broker/book.ts";
 import type { Closing } from "./closings.ts";
 import type { Plan } from "./plan.ts";
-import type { Told } from "./told.ts";
+import type { Reported } from "./reported.ts";
 import type { Hold } from "./world.ts";
 
 export interface Traded {
   readonly plan: Plan;
   readonly followers: readonly SubscriptionId[];
-  readonly told: readonly Told[];
+  readonly reported: readonly Reported[];
   readonly closings: readonly Closing[];
   readonly book: readonly BookLine[];
   readonly sales: readonly SaleLine[];

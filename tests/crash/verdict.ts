@@ -4,10 +4,10 @@ import { isOverlooked } from "../fake-broker/venue.ts";
 import { mayLose, type Plan } from "./plan.ts";
 import { judgeCloses } from "./sold.ts";
 import type { Traded, Verdict } from "./traded.ts";
-import { filterFinal, lastWord, formatWord } from "./told.ts";
+import { filterFinal, lastWord, formatWord } from "./reported.ts";
 
 export function judge(traded: Traded): Verdict {
-  const { plan, followers, told, book } = traded;
+  const { plan, followers, reported, book } = traded;
   const { broker, disaster } = plan;
   const faults: string[] = [];
   const exceptions: string[] = [];
@@ -25,7 +25,7 @@ export function judge(traded: Traded): Verdict {
     const text = `booked ${bookedAtMs - validUntilMs} ms after its deadline: ${id}`;
     (broker.validUntil === "enforced" ? faults : exceptions).push(text);
   }
-  for (const each of told) {
+  for (const each of reported) {
     const { signal, accepted, words } = each;
     if (accepted === "nowhere") {
       const orders = book.filter((line) => line.clientOrderId.startsWith(`${signal}.`)).length;
@@ -40,7 +40,7 @@ export function judge(traded: Traded): Verdict {
       const last = lastWord(each, follower);
       const text = last ? formatWord(last) : "nothing";
       counts[text] = (counts[text] ?? 0) + 1;
-      if (final.length > 1) faults.push(`told ${final.map(formatWord).join(" and ")}: ${id}`);
+      if (final.length > 1) faults.push(`reported ${final.map(formatWord).join(" and ")}: ${id}`);
       if (!last) {
         // One Redis loses the last writes: if the acceptance is still there, all that follows is
         // repeated.
@@ -48,9 +48,9 @@ export function judge(traded: Traded): Verdict {
         (kept ? faults : lost).push(`no outcome, ${lines.length} booked: ${id}`);
       } else if (last.kind === "placed") {
         const [line] = lines;
-        if (!line) faults.push(`told placed, not booked: ${id}`);
+        if (!line) faults.push(`reported placed, not booked: ${id}`);
         else if (line.stakeCents !== last.stakeCents) {
-          faults.push(`told placed at ${last.stakeCents}, booked at ${line.stakeCents}: ${id}`);
+          faults.push(`reported placed at ${last.stakeCents}, booked at ${line.stakeCents}: ${id}`);
         }
       } else if (last.kind === "unknown") {
         // The question that would have settled it was lost with the acceptance.
@@ -58,7 +58,7 @@ export function judge(traded: Traded): Verdict {
         if (!mayStayUnknown(broker, id, lines.length)) asked.push(`unknown to the end: ${id}`);
       } else if (lines.length > 0) {
         const excused = late.has(id) && disaster.kind === "halt" && disaster.at === "before-send";
-        (excused ? exceptions : faults).push(`told ${text}, but booked: ${id}`);
+        (excused ? exceptions : faults).push(`reported ${text}, but booked: ${id}`);
       }
     }
   }

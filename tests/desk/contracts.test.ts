@@ -98,18 +98,18 @@ test("deposits, stakes, returns and sales are audited with the change, beside wh
       sums.set(event.user, (sums.get(event.user) ?? 0) + moved);
     }
   }
-  const told = new Map<string, string>();
+  const expected = new Map<string, string>();
   for (const partition of partitions.all()) {
     const balances = await client.send("HGETALL", [new DeskKeys(partition).balances]);
     for (const [account, cents] of Object.entries(balances as object))
-      told.set(account, String(cents));
+      expected.set(account, String(cents));
     for await (const { fields } of auditOf(NOTHING_STORED, client, partition)) {
       const flat = parseAuditEntry(fields)!.changed.get("balances")?.split("\n") ?? [];
       expect(flat.length % 2).toBe(0);
     }
   }
-  expect(told.size).toBe(30);
-  for (const [account, cents] of told) {
+  expect(expected.size).toBe(30);
+  for (const [account, cents] of expected) {
     expect([account, sums.get(account)]).toEqual([account, Number(cents)]);
   }
 }, 30_000);

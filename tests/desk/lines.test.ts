@@ -33,7 +33,7 @@ const BAD: readonly (readonly [line: string | Uint8Array<ArrayBuffer>, code: str
   ["ADD,bad,1.005", "AMOUNT_INVALID"],
   ["BUY,bad,abc,1.00", "SYMBOL_INVALID"],
   ["HELLO,bad", "COMMAND_UNKNOWN"],
-  ["BUY,nobody,ABC,10.00", "USER_UNKNOWN"],
+  ["BUY,unknown,ABC,10.00", "USER_UNKNOWN"],
   ["BUY,bad,ABC", "ARGUMENTS_WRONG"],
   ["BUY,bad,ABC,1.00,1.00", "ARGUMENTS_WRONG"],
   ["DUMPLOG,../../etc/passwd", "FILE_INVALID"],

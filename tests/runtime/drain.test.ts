@@ -149,8 +149,8 @@ test("an edge without its settings reports all faults and does not start", async
     stderr: "pipe",
   });
   expect(await child.exited).toBe(2);
-  const told = await new Response(child.stderr).text();
-  expect(told).toContain("FANFARE_HOME_URL must be a URL starting with http: or https:");
-  expect(told).toContain("FANFARE_SEAL_KEY is required");
-  expect(told).toContain("FANFARE_TYPO is not a setting");
+  const errors = await new Response(child.stderr).text();
+  expect(errors).toContain("FANFARE_HOME_URL must be a URL starting with http: or https:");
+  expect(errors).toContain("FANFARE_SEAL_KEY is required");
+  expect(errors).toContain("FANFARE_TYPO is not a setting");
 });

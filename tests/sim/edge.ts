@@ -121,10 +121,10 @@ export async function setLayers(
   layer: Omit<SetLayerArgs, "partition">,
 ): Promise<void> {
   for (const partition of partitions.all()) {
-    for (let stands = false; !stands;) {
+    for (let isStored = false; !isStored;) {
       try {
         await run(redis, setLayer, { partition, ...layer });
-        stands = true;
+        isStored = true;
       } catch {
         await process.clock().sleep(RETRY_MS);
       }

@@ -38,16 +38,16 @@ export function findFaults(
 ): Verdict {
   const { store } = redis.engine;
   const verdict = { faults: [], open: [], lost: [], late: [] } as Record<keyof Verdict, string[]>;
-  const told = readOutcomes(store, partitions);
+  const reported = readOutcomes(store, partitions);
   for (const acceptance of oracle.accepted.values()) {
     const { id, acceptedAtMs } = acceptance.signal;
-    for (const [subscription, outcomes] of told.get(id) ?? []) {
+    for (const [subscription, outcomes] of reported.get(id) ?? []) {
       if (acceptedAtMs > pausedFromMs && outcomes.at(-1)?.kind === "placed") {
         verdict.faults.push(`${id} of ${subscription} was placed, and everybody was paused`);
       }
     }
     if (store.has(HomeKeys.ofSignal(id).signal(id), nowMs)) {
-      judgeSignal(verdict, acceptance, told, broker, store, partitions, nowMs);
+      judgeSignal(verdict, acceptance, reported, broker, store, partitions, nowMs);
     } else verdict.lost.push(`signal ${id} was accepted and lost`);
   }
   judgeBook(verdict, broker);
@@ -55,7 +55,7 @@ export function findFaults(
   return verdict;
 }
 
-type Told = Map<string, (Outcome | CloseOutcome)[]>;
+type Reported = Map<string, (Outcome | CloseOutcome)[]>;
 
 function readFields(store: Store, key: string): Map<string, string>[] {
   const entries = store.get(key, "stream", 0)?.entries ?? [];
@@ -72,41 +72,41 @@ function readFields(store: Store, key: string): Map<string, string>[] {
  * Signal → subscription, or for a close the order that it closes → its outcomes in the order in
  * which they were reported.
  */
-function readOutcomes(store: Store, partitions: PartitionMap): Map<string, Told> {
-  const told = new Map<string, Told>();
+function readOutcomes(store: Store, partitions: PartitionMap): Map<string, Reported> {
+  const reported = new Map<string, Reported>();
   for (const partition of partitions.all()) {
     for (const fields of readFields(store, new RegionKeys(partition).events)) {
       const packed = JSON.parse(fields.get("event") ?? "") as PackedOutcomes | PackedClosures;
       const event = packed.kind === "outcomes" ? unpackOutcomes(packed) : unpackClosures(packed);
-      const ofSignal: Told = told.get(event.signal) ?? new Map();
-      told.set(event.signal, ofSignal);
+      const ofSignal: Reported = reported.get(event.signal) ?? new Map();
+      reported.set(event.signal, ofSignal);
       for (const [subscription, , outcome] of event.copies) {
         const name = event.kind === "closures" ? `${event.of}.${subscription}` : subscription;
         ofSignal.set(name, [...(ofSignal.get(name) ?? []), outcome]);
       }
     }
   }
-  return told;
+  return reported;
 }
 
 function judgeSignal(
   { faults, open }: Record<keyof Verdict, string[]>,
   { signal, snapshot, followers, wanted }: Acceptance,
-  all: ReadonlyMap<string, Told>,
+  all: ReadonlyMap<string, Reported>,
   broker: SimulatedBroker,
   store: Store,
   partitions: PartitionMap,
   nowMs: number,
 ): void {
   const { id } = signal;
-  const told: Told = all.get(id) ?? new Map();
+  const reported: Reported = all.get(id) ?? new Map();
   const isClose = signal.action === "close";
   if (isClose && !Bun.deepEquals(signal.closes.toSorted(), wanted?.toSorted())) {
     faults.push(`${id} closes ${signal.closes.join()}, where ${wanted?.join()} were open`);
   }
   if (followers !== snapshot.size)
     faults.push(`${id} counts ${followers} followers, not ${snapshot.size}`);
-  for (const subscription of told.keys()) {
+  for (const subscription of reported.keys()) {
     if (!snapshot.has(subscription))
       faults.push(`${id} tells of ${subscription}, who is not in its snapshot`);
   }
@@ -115,7 +115,7 @@ function judgeSignal(
   const mayStayUnknown =
     broker.capabilities.lookUp === "hint" && !(isClose && broker.capabilities.closes === "once");
   for (const subscription of snapshot) {
-    const outcomes = told.get(subscription) ?? [];
+    const outcomes = reported.get(subscription) ?? [];
     const last = outcomes.at(-1);
     const name = `${id} of ${subscription}`;
     const isBooked = isClose
@@ -133,18 +133,18 @@ function judgeSignal(
     }
     counts[last.kind === "closed" ? "placed" : last.kind] += 1;
     if (isClose && last.kind === "skipped" && isOpenAt(broker, subscription, nowMs)) {
-      faults.push(`${name} is told as not open, and is open`);
+      faults.push(`${name} is reported as not open, and is open`);
     }
     const kinds = outcomes.map(({ kind }) => kind);
     const isOnce =
       kinds.length === 1 ||
       (kinds.length === 2 && kinds[0] === "unknown" && kinds[1] !== "unknown");
-    if (!isOnce) faults.push(`${name} is told ${kinds.join(", ")}`);
+    if (!isOnce) faults.push(`${name} is reported ${kinds.join(", ")}`);
     if (last.kind === "unknown") {
       if (!mayStayUnknown) open.push(`${name} is unknown`);
     } else if ((last.kind === (isClose ? "closed" : "placed")) !== isBooked) {
       const booked = `is ${isBooked ? "" : "not "}on the broker's book`;
-      faults.push(`${name} is told ${JSON.stringify(last)}, and ${booked}`);
+      faults.push(`${name} is reported ${JSON.stringify(last)}, and ${booked}`);
     }
   }
   const shown = { placed: 0, rejected: 0, skipped: 0, unknown: 0 };

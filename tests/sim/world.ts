@@ -91,8 +91,8 @@ class World {
     const redis = new RedisServer(this.#scheduler, random, (observed) => {
       const { command, args, reply, process } = observed;
       if (command === "XREADGROUP" && reply === null) return;
-      const told = reply instanceof Error ? reply.message : JSON.stringify(reply);
-      trace(`${process} ${callText(command, args)} → ${told}`);
+      const shown = reply instanceof Error ? reply.message : JSON.stringify(reply);
+      trace(`${process} ${callText(command, args)} → ${shown}`);
       this.#oracle.observe(observed);
     });
     const partitions = new PartitionMap(random.between(1, 2));

@@ -1,4 +1,4 @@
-/** A real Redis Cluster of a test's own on loopback: three primaries, each with a replica. */
+/** A real Redis Cluster for one test on loopback: three primaries, each with a replica. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,9 +12,9 @@ const NODE_TIMEOUT_MS = 1_500;
 export interface TestCluster {
   /** `redis-cluster://…` */
   readonly url: string;
-  /** From now on the replica of the primary that holds a key hears nothing of what is written there. */
+  /** From now on the replica of a key's primary receives no writes. */
   detachReplicaOf(key: string): Promise<void>;
-  /** Kills the primary that holds a key, for good, and resolves once its replica has taken over. */
+  /** Kills a key's primary for good, and resolves once its replica has taken over. */
   killPrimaryOf(key: string): Promise<void>;
   /** Resolves once every slot is served again. */
   whole(): Promise<void>;
@@ -93,7 +93,7 @@ export async function startCluster(): Promise<TestCluster> {
     async detachReplicaOf(key) {
       const slot = await findSlot(key);
       const { port = 0 } = (await primaries(slot)).find(({ serves }) => serves) ?? {};
-      // It can only go on by a whole copy, which does not begin in time.
+      // It can only continue with a full copy, which does not begin in time.
       await ask(port, "CONFIG", "SET", "repl-diskless-sync-delay", "3600");
       await ask(port, "DEBUG", "CHANGE-REPL-ID");
       await ask(port, "CLIENT", "KILL", "TYPE", "replica");
@@ -102,7 +102,7 @@ export async function startCluster(): Promise<TestCluster> {
       const slot = await findSlot(key);
       const primary = (await primaries(slot)).find(({ serves }) => serves);
       const node = nodes.find(({ port }) => port === primary?.port);
-      if (!node) throw new Error("nobody serves the key");
+      if (!node) throw new Error("no node serves the key");
       node.alive = false;
       node.child.kill("SIGKILL");
       await node.child.exited;
@@ -149,10 +149,10 @@ async function launch(dir: string): Promise<Node> {
       "redis-server",
       ...["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--save", ""],
       ...["--cluster-enabled", "yes", "--cluster-config-file", `nodes-${port}.conf`],
-      // The bus would take port + 10000, which may be anyone's.
+      // The bus would use port + 10000, which another program may use.
       ...["--cluster-port", String(await freePort())],
       ...["--cluster-node-timeout", String(NODE_TIMEOUT_MS)],
-      // A replica that has never caught up with its primary cannot take over from it.
+      // A replica that never caught up with its primary cannot replace it.
       ...["--repl-diskless-sync-delay", "0"],
       ...["--appendonly", "yes", "--appenddirname", `aof-${port}`],
       ...["--enable-debug-command", "local"],
@@ -162,7 +162,7 @@ async function launch(dir: string): Promise<Node> {
   return { port, child, alive: true };
 }
 
-/** A node that could not begin, as one of its ports was taken meanwhile, is replaced. */
+/** A node that could not start, because one of its ports was taken meanwhile, is replaced. */
 async function everyAnswers(nodes: Node[], dir: string): Promise<boolean> {
   for (const [index, { child }] of nodes.entries()) {
     if (child.exitCode !== null) nodes[index] = await launch(dir);

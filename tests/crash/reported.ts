@@ -17,7 +17,7 @@ export interface Word {
   readonly returnCents?: number | undefined;
 }
 
-export interface Told {
+export interface Reported {
   readonly signal: SignalId;
   /**
    * Where the acceptance is stored; the records may have an acceptance that a Redis lost with its
@@ -35,7 +35,10 @@ export interface Told {
   readonly unsure: ReadonlySet<string>;
 }
 
-export async function readTold({ copier, records }: World, signal: SignalId): Promise<Told> {
+export async function readReported(
+  { copier, records }: World,
+  signal: SignalId,
+): Promise<Reported> {
   const fields = await copier.redis.send("HMGET", [HOME.signal(signal), ...STORED_SIGNAL_FIELDS]);
   const marks = await Promise.all(
     PARTITIONS.all().map((each) =>
@@ -50,15 +53,15 @@ export async function readTold({ copier, records }: World, signal: SignalId): Pr
     }
   }
   const unsure = new Set(
-    [...words].filter(([, told]) => findLast(told)?.kind === "unknown").map(([who]) => who),
+    [...words].filter(([, reported]) => findLast(reported)?.kind === "unknown").map(([who]) => who),
   );
   for (const order of await records.orders.find({ where: { signal } })) {
     const word = recordedWord(order);
-    const told = words.get(order.subscription) ?? [];
+    const reported = words.get(order.subscription) ?? [];
     // The records repeat the events, except for those that were recorded before a Redis lost them.
-    if (!word || told.some((each) => each.kind === word.kind)) continue;
-    if (word.kind === "unknown" && told.length > 0) continue;
-    words.set(order.subscription, [...told, word]);
+    if (!word || reported.some((each) => each.kind === word.kind)) continue;
+    if (word.kind === "unknown" && reported.length > 0) continue;
+    words.set(order.subscription, [...reported, word]);
   }
   const stored = parseStoredSignal(fields) !== undefined;
   const known = recorded?.acceptedAtMs !== undefined;
@@ -72,7 +75,7 @@ function recordedWord({ outcome, reason, stakeCents }: Partial<OrderRecord>): Wo
 }
 
 /** The final outcome of a follower: a certain one before an unknown one. */
-export function lastWord({ words }: Told, follower: SubscriptionId): Word | undefined {
+export function lastWord({ words }: Reported, follower: SubscriptionId): Word | undefined {
   return findLast(words.get(follower));
 }
 
