@@ -82,7 +82,9 @@ function serveAbout(service: EdgeService, edge: Edge): void {
     path: "/healthz",
     operationId: "readHealth",
     summary: "Whether the edge serves",
-    answers: { 200: { description: "It does.", body: v.object({ status: v.literal("ok") }) } },
+    answers: {
+      200: { description: "The edge serves.", body: v.object({ status: v.literal("ok") }) },
+    },
     problems: [],
     handle: () => reply({ status: "ok" }),
   });

@@ -17,8 +17,8 @@ export function serveLive(service: EdgeService, edge: Edge): void {
     operationId: "watchSignal",
     summary: "Watch a signal's fan-out",
     description:
-      "An event `progress` at once and whenever the counts have moved, then one event `complete`. " +
-      "The data of both is what `GET /v1/signals/{id}` answers. The stream ends after a minute: connect again to go on.",
+      "An event `progress` at once and whenever the counts have changed, then one event `complete`. " +
+      "The data of both is the answer of `GET /v1/signals/{id}`. The stream ends after a minute: connect again to continue.",
     permission: "signals:read",
     params: { id: SIGNAL_ID },
     answers: { 200: { description: "The events.", content: { "text/event-stream": v.string() } } },

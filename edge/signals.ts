@@ -32,8 +32,8 @@ export const READ_PROBLEMS = ["STORE_UNAVAILABLE", "RECORDS_UNAVAILABLE"] as con
 
 export const ACCEPTED = {
   202: {
-    description: "Accepted: the orders are on their way.",
-    headers: { Location: "Where its progress is." },
+    description: "Accepted: the orders are being sent.",
+    headers: { Location: "The address of its progress." },
     body: AcceptanceShape,
   },
 } as const;
@@ -41,12 +41,12 @@ export const ACCEPTED = {
 export const SIGNAL_ID = { pattern: SIGNAL_ID_PATTERN, unknown: "SIGNAL_UNKNOWN" } as const;
 
 export const REPEATED =
-  "Repeats with the same key and body get the first answer again, for 24 hours; another body is a conflict.";
+  "For 24 hours, a repeat with the same key and body gets the first answer again; another body is a conflict.";
 
 const OPEN_OR_CLOSE = `A signal opens a position for every follower, or with \`action: "close"\` closes
-what the channel's signals in a symbol, or one \`signal\`, still have open: it sells it back to the broker before
-it expires. What a close closes is fixed when it is accepted; its \`followers\` are the copies that it may have to
-close. It passes a drain, and is kept under a halt until that is lifted.`;
+the open positions of the channel's signals in a symbol, or of one \`signal\`: it sells them back to the broker
+before they expire. What a close closes is fixed when it is accepted; its \`followers\` are the copies that it may
+have to close. It passes a drain, and waits under a halt until that is lifted.`;
 
 const BODY = acceptJson([SignalBody.open, SignalBody.close], (value) =>
   checkSignal(SignalBody, value),
@@ -76,7 +76,7 @@ export function serveSignals(service: EdgeService, edge: Edge): void {
     method: "GET",
     path: "/v1/signals/:id",
     operationId: "readSignal",
-    summary: "How far a signal's fan-out is",
+    summary: "The progress of a signal's fan-out",
     permission: "signals:read",
     params: { id: SIGNAL_ID },
     answers: { 200: { description: "Each follower is counted once.", body: ProgressShape } },

@@ -130,10 +130,7 @@ function describe(
       ),
       ...(versioned && !isChange
         ? {
-            304: describeResponse(
-              { description: "The version is still the one that is known." },
-              true,
-            ),
+            304: describeResponse({ description: "The version is still the known one." }, true),
           }
         : {}),
       ...problemResponses(problems),

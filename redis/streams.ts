@@ -60,7 +60,7 @@ export function deadLetters(stream: string): string {
   return `${stream}:dead`;
 }
 
-export interface BuryArgs {
+export interface DeadLetterArgs {
   readonly stream: string;
   readonly group: string;
   readonly entry: string;
@@ -69,7 +69,7 @@ export interface BuryArgs {
   readonly isAcked?: boolean;
 }
 
-const buryLua = `
+const deadLetterLua = `
 local entry = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
 if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 and ARGV[4] == '0' then return 0 end
 local fields = entry and entry[2] or {}
@@ -80,9 +80,9 @@ return 1
 `;
 
 /** Moves an entry that cannot be read to the stream's dead letters, with its reason, and acknowledges it. */
-export const bury: Script<BuryArgs, boolean> = {
-  name: "bury",
-  lua: buryLua,
+export const moveToDeadLetters: Script<DeadLetterArgs, boolean> = {
+  name: "move-to-dead-letters",
+  lua: deadLetterLua,
   keys: ({ stream }) => [stream, deadLetters(stream), failuresKey(stream)],
   args: ({ group, entry, reason, isAcked }) => [group, entry, reason, isAcked ? "1" : "0"],
   reply: (raw) => asInteger(raw) === 1,

@@ -26,7 +26,7 @@ export function serveDeskAccount(service: EdgeService, edge: Edge): void {
     summary: "A desk account: money, holdings, pending orders, triggers, the last changes",
     permission: "desk:trade",
     query: OF_USER,
-    answers: { 200: { description: "As of now.", body: SummaryAnswer } },
+    answers: { 200: { description: "The current account.", body: SummaryAnswer } },
     problems: [...PROBLEMS, "DESK_LINES_LIMITED"],
     async handle(call) {
       const said = await ask(call, edge, "DISPLAY_SUMMARY");
@@ -40,7 +40,7 @@ export function serveDeskAccount(service: EdgeService, edge: Edge): void {
     path: "/v1/desk/quotes/:symbol",
     operationId: "readDeskQuote",
     summary: "What a symbol costs at the desk",
-    description: "`prices` says whether it is simulated, and is to be shown beside it.",
+    description: "`prices` says whether the quote is simulated; show it beside the price.",
     permission: "desk:trade",
     params: { symbol: SYMBOL },
     query: OF_USER,
@@ -59,7 +59,7 @@ export function serveDeskAccount(service: EdgeService, edge: Edge): void {
     method: "GET",
     path: "/v1/desk/events",
     operationId: "listDeskEvents",
-    summary: "The audit of a desk account, oldest first, a page at a time",
+    summary: "The audit of a desk account, page by page, oldest first",
     permission: "desk:trade",
     query: v.strictObject({ user: USER, after: v.optional(EVENTS_CURSOR, "") }),
     answers: { 200: { description: "A page.", body: EventsAnswer } },
@@ -80,7 +80,7 @@ export function serveDeskAccount(service: EdgeService, edge: Edge): void {
     permission: "desk:trade",
     query: OF_USER,
     answers: {
-      200: { description: "The log, however long.", content: { "application/xml": v.string() } },
+      200: { description: "The log, of any length.", content: { "application/xml": v.string() } },
     },
     problems: SENDER_PROBLEMS,
     async handle(call) {

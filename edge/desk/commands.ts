@@ -25,14 +25,14 @@ export function serveDeskCommands(service: EdgeService, edge: Edge): void {
     operationId: "commandDesk",
     summary: "Command the desk",
     description:
-      "Lines such as `[1] BUY,alice,ABC,50.00`, one or a stream of them, each answered by a line of JSON in its order; " +
+      "Lines such as `[1] BUY,alice,ABC,50.00`, one or a stream of them, each answered by a line of JSON, in order; " +
       "or, as `application/json`, one command, answered by its reply. A refused command has `ok: false` and a `code`.",
     permission: "desk:trade",
     headers: { "Command-Session": SESSION },
     body: unread({ "text/plain": [v.string()], "application/json": [CommandBody] }),
     answers: {
       200: {
-        description: "What became of each command.",
+        description: "The reply to each command.",
         body: ReplyAnswer,
         content: { "application/x-ndjson": v.string() },
       },

@@ -23,7 +23,7 @@ export function serveDeskSocket(service: EdgeService, edge: Edge, upgrade: Upgra
     operationId: "openDeskSocket",
     summary: "Command the desk over a WebSocket",
     description:
-      "Each message holds one or several lines as `POST /v1/desk/commands` takes them, and so does each answer. " +
+      "Each message contains one or several lines as for `POST /v1/desk/commands`, and so does each answer. " +
       "`?session=` names the session, as `Command-Session` does.",
     permission: "desk:trade",
     query: v.strictObject({ session: SESSION }),

@@ -17,12 +17,12 @@ const DESCRIPTION = `Two kinds of hook.
 *TradingView*: the address is \`/hooks/<id>.<secret>\`. The body is JSON, or text such as
 \`symbol=EUR/USD contract=CALL stake=5.00 duration=30 id=my-alert time={{timenow}}\`.
 A close is \`action=close symbol=EUR/USD\`, or \`action=close signal=<id>\`.
-A delivery with the same \`id\`, the same \`time\` and the same signal is a repetition, in JSON and in text alike;
-without a \`time\` for a minute only. An \`Idempotency-Key\` takes the place of all three.
+A delivery with the same \`id\`, the same \`time\` and the same signal counts as a repeat, in JSON and in text alike;
+without a \`time\` for a minute only. An \`Idempotency-Key\` replaces all three.
 
 *Standard Webhooks*: the address is \`/hooks/<id>\`; \`webhook-id\`, \`webhook-timestamp\` and
-\`webhook-signature\` (or \`svix-…\`) sign the JSON body. A repetition is known by \`webhook-id\` alone:
-\`Idempotency-Key\` is not looked at, as it is not signed.`;
+\`webhook-signature\` (or \`svix-…\`) sign the JSON body. A repeat is recognised by \`webhook-id\` alone:
+\`Idempotency-Key\` is ignored, because it is not signed.`;
 
 /** Some senders use the same signature headers under two names; each kind of hook reads its own. */
 const SIGNED_HEADERS = Object.fromEntries(

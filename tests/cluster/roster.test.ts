@@ -51,12 +51,12 @@ test("a membership that the records do not know is ended, on any node", async ()
     ...{ version: 1, grants: {}, outbox: false },
   });
   await openChannel(targets.home);
-  const strangers = Array.from({ length: 40 }, (_, index) => followerOf(index));
-  await subscribe(targets.home, strangers);
-  const partitions = new Set(strangers.map(({ account }) => PARTITIONS.ofAccount(account)));
+  const orphans = Array.from({ length: 40 }, (_, index) => followerOf(index));
+  await subscribe(targets.home, orphans);
+  const partitions = new Set(orphans.map(({ account }) => PARTITIONS.ofAccount(account)));
   expect(partitions.size).toBe(PARTITIONS.count);
 
-  expect(await checkRoster(records, targets)).toMatchObject({ left: strangers.length });
+  expect(await checkRoster(records, targets)).toMatchObject({ left: orphans.length });
   const key = new HomeKeys(PARTITIONS.ofChannel(CHANNEL)).routes(CHANNEL);
   const routes = (await targets.home.send("HGETALL", [key])) as Record<string, string>;
   // An empty shard is not a route of a signal.

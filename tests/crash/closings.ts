@@ -4,7 +4,7 @@ import { clientOrderId } from "../../domain/ids.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../redis/progress.ts";
 import { HOME, PARTITIONS, readClosures } from "../support/copier.ts";
-import type { Reported, Word } from "./reported.ts";
+import type { Reported, ReportedOutcome } from "./reported.ts";
 import type { SentClose, World } from "./world.ts";
 
 export interface Closing extends SentClose, Pick<Reported, "accepted"> {
@@ -13,7 +13,7 @@ export interface Closing extends SentClose, Pick<Reported, "accepted"> {
   /** Those of these signals whose job is missing in some partition. */
   readonly unqueued: readonly SignalId[];
   /** By the order that is closed, in the order of reporting. */
-  readonly words: ReadonlyMap<string, readonly Word[]>;
+  readonly words: ReadonlyMap<string, readonly ReportedOutcome[]>;
   /** Orders whose job is still on its stream, delivered and not acknowledged. */
   readonly pending: ReadonlySet<SignalId>;
 }
@@ -34,7 +34,7 @@ export async function readClosing(
       return new Set((keys as string[]).map((key) => key.slice(0, key.indexOf("/"))));
     }),
   );
-  const words = new Map<string, Word[]>();
+  const words = new Map<string, ReportedOutcome[]>();
   for (const { of: opened, copies } of await readClosures(redis, id)) {
     for (const [subscription, , outcome] of copies) {
       const order = clientOrderId(opened, subscription);

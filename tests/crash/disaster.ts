@@ -8,7 +8,7 @@ export const ROLES = ["dispatch", "broker", "recorder"] as const;
 export type RoleName = (typeof ROLES)[number];
 
 /** How long after the signals a disaster begins, and how long it lasts. */
-interface Spell {
+interface Period {
   readonly afterMs: number;
   readonly forMs: number;
 }
@@ -39,25 +39,25 @@ export type Disaster =
       readonly nth: number;
       readonly forMs: number;
     }
-  | ({ readonly kind: "dead broker" } & Spell)
+  | ({ readonly kind: "dead broker" } & Period)
   /**
    * The settings above the plans of a partition cannot be parsed any more: each decision there
    * throws, always.
    */
   | { readonly kind: "spoil"; readonly partition: number; readonly afterMs: number }
   | { readonly kind: "kill Redis"; readonly afterMs: number }
-  | ({ readonly kind: "pause Redis" } & Spell)
+  | ({ readonly kind: "pause Redis" } & Period)
   /** Killed, and this share of the unsynced data is lost. */
   | { readonly kind: "cut Redis"; readonly afterMs: number; readonly share: number }
   /** Killed after the broker has booked, and everything written since the acceptances is lost. */
   | { readonly kind: "forget the sending" }
-  | ({ readonly kind: "cut MongoDB" | "pause MongoDB" } & Spell)
+  | ({ readonly kind: "cut MongoDB" | "pause MongoDB" } & Period)
   | { readonly kind: "kill MongoDB"; readonly afterMs: number }
   | ({
       readonly kind: "network";
       readonly to: "redis" | "broker" | "records";
       readonly toxic: Toxic;
-    } & Spell)
+    } & Period)
   /**
    * Of a cluster: the primary of the signals, or of a region's partition, is killed for good. One
    * that is `ahead` has not replicated the last signal.

@@ -12,7 +12,7 @@ import { runCommand } from "../support/command.ts";
 import { PARTITIONS } from "../support/copier.ts";
 import { listOrders, type Closing } from "./closings.ts";
 import type { Traded } from "./traded.ts";
-import { filterFinal, findLast, lastWord, type Reported } from "./reported.ts";
+import { filterFinal, findLast, findLastOutcome, type Reported } from "./reported.ts";
 import type { World } from "./world.ts";
 
 /** The differences that may be named for a channel whose Redis lost some of its signals. */
@@ -88,7 +88,7 @@ function expectDifferences(
   for (const follower of followers) {
     const id = clientOrderId(signal, follower);
     const lines = book.filter((line) => line.clientOrderId === id);
-    const last = lastWord(each, follower);
+    const last = findLastOutcome(each, follower);
     const final = filterFinal(words.get(follower));
     // The followers are known only by their routes, which only Redis has.
     if (!last) name("OUTCOME_MISSING", accepted === "in Redis" ? follower : undefined);

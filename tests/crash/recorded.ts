@@ -9,7 +9,7 @@ import type { OrderRecord } from "../../workers/records/port.ts";
 import { PAYOUT_BP } from "../fake-broker/venue.ts";
 import { listOrders, type Closing } from "./closings.ts";
 import type { Traded } from "./traded.ts";
-import { findLast, lastWord, formatWord } from "./reported.ts";
+import { findLast, findLastOutcome, formatOutcome } from "./reported.ts";
 import { FOLLOWERS, type World } from "./world.ts";
 
 export async function recordFaults(world: World, traded: Traded): Promise<string[]> {
@@ -33,15 +33,15 @@ export async function recordFaults(world: World, traded: Traded): Promise<string
     }
     for (const follower of followers) {
       const id = clientOrderId(signal, follower);
-      const last = lastWord(each, follower);
+      const last = findLastOutcome(each, follower);
       if (!last) continue;
       const order = byId.get(id);
       const wrote =
-        order?.outcome === undefined ? "nothing" : formatWord({ ...order, kind: order.outcome });
+        order?.outcome === undefined ? "nothing" : formatOutcome({ ...order, kind: order.outcome });
       // A copy that was first unknown and was never opened keeps the stake that it would have had.
       const stakeCents = last.stakeCents ?? order?.stakeCents;
-      if (wrote !== formatWord(last) || order?.stakeCents !== stakeCents) {
-        faults.push(`recorded as ${wrote}, reported as ${formatWord(last)}: ${id}`);
+      if (wrote !== formatOutcome(last) || order?.stakeCents !== stakeCents) {
+        faults.push(`recorded as ${wrote}, reported as ${formatOutcome(last)}: ${id}`);
       } else if (last.kind === "placed") {
         const missing = settlementMissing(order, booked.get(id), sold.get(id));
         if (missing) faults.push(`recorded as placed, not as settled: ${id}`);
@@ -70,11 +70,11 @@ async function closeFaults(
     const wrote = byId.get(`${id}.${order}`);
     byId.delete(`${id}.${order}`);
     if (!last && !wrote) continue;
-    const text = wrote?.outcome && formatWord({ ...wrote, kind: wrote.outcome });
-    const isSame = last && text === formatWord(last) && wrote?.returnCents === last.returnCents;
+    const text = wrote?.outcome && formatOutcome({ ...wrote, kind: wrote.outcome });
+    const isSame = last && text === formatOutcome(last) && wrote?.returnCents === last.returnCents;
     if (!isSame || wrote?.closes !== order) {
       faults.push(
-        `recorded as ${text}, reported as ${last && formatWord(last)}: ${order} by ${id}`,
+        `recorded as ${text}, reported as ${last && formatOutcome(last)}: ${order} by ${id}`,
       );
     }
   }

@@ -9,7 +9,7 @@ import type { OrderRecord } from "../../workers/records/port.ts";
 import { HOME, PARTITIONS, readEvents } from "../support/copier.ts";
 import type { World } from "./world.ts";
 
-export interface Word {
+export interface ReportedOutcome {
   readonly kind: string;
   readonly reason?: string | undefined;
   readonly stakeCents?: number | undefined;
@@ -27,7 +27,7 @@ export interface Reported {
   /** Whether every partition has noted that its job was enqueued. */
   readonly enqueued: boolean;
   /** In the order of reporting. */
-  readonly words: ReadonlyMap<string, readonly Word[]>;
+  readonly words: ReadonlyMap<string, readonly ReportedOutcome[]>;
   /**
    * Copies that are unknown by the events alone: the records may have an answer that a Redis has
    * lost.
@@ -46,7 +46,7 @@ export async function readReported(
     ),
   );
   const recorded = await records.signals.get(signal);
-  const words = new Map<string, Word[]>();
+  const words = new Map<string, ReportedOutcome[]>();
   for (const { copies } of await readEvents(copier.redis, signal)) {
     for (const [subscription, , outcome] of copies) {
       words.set(subscription, [...(words.get(subscription) ?? []), outcome]);
@@ -70,23 +70,30 @@ export async function readReported(
 }
 
 /** A settlement that came before its order contains no outcome yet. */
-function recordedWord({ outcome, reason, stakeCents }: Partial<OrderRecord>): Word | undefined {
+function recordedWord({
+  outcome,
+  reason,
+  stakeCents,
+}: Partial<OrderRecord>): ReportedOutcome | undefined {
   return outcome === undefined ? undefined : { kind: outcome, reason, stakeCents };
 }
 
 /** The final outcome of a follower: a certain one before an unknown one. */
-export function lastWord({ words }: Reported, follower: SubscriptionId): Word | undefined {
+export function findLastOutcome(
+  { words }: Reported,
+  follower: SubscriptionId,
+): ReportedOutcome | undefined {
   return findLast(words.get(follower));
 }
 
-export function findLast(all: readonly Word[] = []): Word | undefined {
+export function findLast(all: readonly ReportedOutcome[] = []): ReportedOutcome | undefined {
   return filterFinal(all)[0] ?? all.at(-1);
 }
 
-export function filterFinal(all: readonly Word[] = []): Word[] {
+export function filterFinal(all: readonly ReportedOutcome[] = []): ReportedOutcome[] {
   return all.filter(({ kind }) => kind !== "unknown");
 }
 
-export function formatWord({ kind, reason }: Word): string {
+export function formatOutcome({ kind, reason }: ReportedOutcome): string {
   return reason === undefined ? kind : `${kind}: ${reason}`;
 }

@@ -9,7 +9,7 @@ import { recordFaults } from "./recorded.ts";
 import { mayWait } from "./sold.ts";
 import type { Traded, Verdict } from "./traded.ts";
 import { passes, strike } from "./strike.ts";
-import { findLast, lastWord, readReported, type Reported } from "./reported.ts";
+import { findLast, findLastOutcome, readReported, type Reported } from "./reported.ts";
 import { judge, mayStayUnknown } from "./verdict.ts";
 import { FOLLOWERS, startWorld, type World } from "./world.ts";
 
@@ -91,7 +91,7 @@ async function isOver(
   }
   return followers.every((follower) => {
     const id = clientOrderId(signal, follower);
-    const last = lastWord(reported, follower);
+    const last = findLastOutcome(reported, follower);
     if (last?.kind !== "unknown") return last !== undefined;
     return mayStayUnknown(world.plan.broker, id, book.get(id)?.length ?? 0);
   });

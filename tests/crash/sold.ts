@@ -8,7 +8,7 @@ import { followerOf } from "../support/copier.ts";
 import { listOrders, type Closing } from "./closings.ts";
 import { mayLose } from "./plan.ts";
 import type { Hold } from "./world.ts";
-import { filterFinal, findLast, formatWord } from "./reported.ts";
+import { filterFinal, findLast, formatOutcome } from "./reported.ts";
 import type { Traded, Verdict } from "./traded.ts";
 
 export function judgeCloses(traded: Traded, late: ReadonlySet<string>): Verdict {
@@ -37,10 +37,10 @@ export function judgeCloses(traded: Traded, late: ReadonlySet<string>): Verdict 
       const last = findLast(close.words.get(order));
       const finals = filterFinal(close.words.get(order));
       const sale = sales.find(({ sold, close: by }) => sold === order && by === close.id);
-      const text = `close ${last ? formatWord(last) : "nothing"}`;
+      const text = `close ${last ? formatOutcome(last) : "nothing"}`;
       counts[text] = (counts[text] ?? 0) + 1;
       if (finals.length > 1)
-        faults.push(`reported ${finals.map(formatWord).join(" and ")}: ${name}`);
+        faults.push(`reported ${finals.map(formatOutcome).join(" and ")}: ${name}`);
       if (!last || last.kind === "unknown") {
         if (mayWait(traded, close, order)) continue;
         const kept = close.accepted === "in Redis" && plan.disaster.kind !== "kill primary";

@@ -27,7 +27,7 @@ export async function strike(world: World): Promise<boolean> {
     broker: await world.start("broker", "one", crash("broker")),
     recorder: await world.start("recorder", "one", crash("recorder")),
   };
-  if (disaster.kind === "crash" && disaster.at.endsWith("-bury")) await sendNoJob(world);
+  if (disaster.kind === "crash" && disaster.at.endsWith("-dead-letter")) await sendNoJob(world);
   if (disaster.kind === "cut Redis") await justSynced();
   for (let index = 0; index < SIGNALS; index += 1) {
     const isLast = index === SIGNALS - 1;
@@ -38,7 +38,7 @@ export async function strike(world: World): Promise<boolean> {
   }
   const lift = await closeFirst(world);
   const acceptedBytes = world.redis?.appendedBytes() ?? 0;
-  const struck = await befall(world, disaster, processes, acceptedBytes);
+  const struck = await causeDisaster(world, disaster, processes, acceptedBytes);
   await lift();
   await world.send();
   if (world.plan.closes !== "none") await world.close({ symbol: SYMBOL });
@@ -87,7 +87,7 @@ function crashAt(disaster: Disaster, role: RoleName): string | undefined {
   return `${disaster.at}:${disaster.nth}:kill`;
 }
 
-async function befall(
+async function causeDisaster(
   world: World,
   disaster: Disaster,
   processes: Processes,
@@ -175,7 +175,7 @@ async function befall(
     case "network":
       await toxiproxy?.spoil(disaster.to, disaster.toxic);
       await Bun.sleep(disaster.forMs);
-      await toxiproxy?.mend(disaster.to);
+      await toxiproxy?.restore(disaster.to);
       break;
     case "kill primary":
       await cluster?.killPrimaryOf(keyAt(disaster.of));

@@ -4,7 +4,7 @@ import { isOverlooked } from "../fake-broker/venue.ts";
 import { mayLose, type Plan } from "./plan.ts";
 import { judgeCloses } from "./sold.ts";
 import type { Traded, Verdict } from "./traded.ts";
-import { filterFinal, lastWord, formatWord } from "./reported.ts";
+import { filterFinal, findLastOutcome, formatOutcome } from "./reported.ts";
 
 export function judge(traded: Traded): Verdict {
   const { plan, followers, reported, book } = traded;
@@ -37,10 +37,11 @@ export function judge(traded: Traded): Verdict {
       const id = clientOrderId(signal, follower);
       const final = filterFinal(words.get(follower));
       const lines = booked.get(id) ?? [];
-      const last = lastWord(each, follower);
-      const text = last ? formatWord(last) : "nothing";
+      const last = findLastOutcome(each, follower);
+      const text = last ? formatOutcome(last) : "nothing";
       counts[text] = (counts[text] ?? 0) + 1;
-      if (final.length > 1) faults.push(`reported ${final.map(formatWord).join(" and ")}: ${id}`);
+      if (final.length > 1)
+        faults.push(`reported ${final.map(formatOutcome).join(" and ")}: ${id}`);
       if (!last) {
         // One Redis loses the last writes: if the acceptance is still there, all that follows is
         // repeated.

@@ -109,16 +109,16 @@ export async function startWorld(
     ...fake.env(),
   };
   // If a connection is faulty, the processes use it and the verdict does not.
-  const spoilt: Record<string, string> = {};
+  const disturbed: Record<string, string> = {};
   if (toxiproxy && disaster.kind === "network" && disaster.to === "broker") {
     const port = await toxiproxy.link("broker", fake.port);
-    Object.assign(spoilt, fake.env(`http://127.0.0.1:${port}`));
+    Object.assign(disturbed, fake.env(`http://127.0.0.1:${port}`));
   } else if (toxiproxy && disaster.kind === "network" && disaster.to === "redis" && redis) {
     const port = await toxiproxy.link("redis", redis.port);
-    spoilt["FANFARE_REDIS_URL"] = `redis://127.0.0.1:${port}`;
+    disturbed["FANFARE_REDIS_URL"] = `redis://127.0.0.1:${port}`;
   } else if (mongo) {
     const port = (await toxiproxy?.link("records", mongo.server.port)) ?? mongo.link.port;
-    spoilt["MONGODB_URI"] = by(mongo.server.uri, port);
+    disturbed["MONGODB_URI"] = by(mongo.server.uri, port);
   }
 
   const records = await openRecords({ FANFARE_DATA: folder, MONGODB_URI: server?.uri });
@@ -156,7 +156,7 @@ export async function startWorld(
     async start(role, consumer, crashAt) {
       const process = await startRole(role, {
         ...env,
-        ...spoilt,
+        ...disturbed,
         FANFARE_CONSUMER: consumer,
         ...(crashAt === undefined ? {} : { FANFARE_CRASH_AT: crashAt }),
       });

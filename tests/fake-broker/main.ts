@@ -6,13 +6,13 @@
  */
 import { createServer, type Server } from "node:http";
 import { served, type Call } from "./call.ts";
-import { Crowd } from "./crowd.ts";
+import { OpenCalls } from "./open-calls.ts";
 import { NO_FAULTS, createRandom, type FakeBrokerSettings, type Faults } from "./settings.ts";
 import { PAYOUT_BP, Venue, type Batch, type Closing } from "./venue.ts";
 
 const settings = JSON.parse(process.argv[2] ?? "{}") as FakeBrokerSettings;
 const venue = new Venue(settings);
-const crowd = new Crowd();
+const openCalls = new OpenCalls();
 const random = createRandom(settings.seed);
 let faults: Faults = NO_FAULTS;
 
@@ -28,9 +28,9 @@ async function obey({ asked, body, answer }: Call): Promise<void> {
     faults = { ...NO_FAULTS, ...(body as Partial<Faults>) };
     if (faults.dead) await die();
     else await live();
-  } else if (asked === "POST /crowd") {
-    answer({ most: crowd.most });
-    crowd.most = 0;
+  } else if (asked === "POST /open-calls") {
+    answer({ most: openCalls.most });
+    openCalls.most = 0;
     return;
   } else {
     const { accounts, amountCents } = body as { accounts: string[]; amountCents: number };
@@ -46,7 +46,7 @@ async function trade({ asked, query, body, answer, response }: Call): Promise<vo
     case "POST /orders": {
       const batch = body as Batch;
       const accounts = batch.orders.map(({ account }) => account);
-      await crowd.hold(accounts, () =>
+      await openCalls.hold(accounts, () =>
         answerTrade({ answer, response }, (share) => venue.open(batch, share)),
       );
       break;

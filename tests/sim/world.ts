@@ -12,7 +12,7 @@ import { setLayer } from "../../workers/copier/stored/layers.ts";
 import { PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import { route } from "../../redis/route.ts";
 import { seat } from "../../workers/copier/roster/seat.ts";
-import { bury, noteFailure, stillPending, trim } from "../../redis/streams.ts";
+import { moveToDeadLetters, noteFailure, stillPending, trim } from "../../redis/streams.ts";
 import { SimulatedBroker } from "./broker.ts";
 import {
   openChannel,
@@ -337,7 +337,17 @@ class World {
 /** The name of a script in the trace, instead of its text or hash. */
 const SCRIPT_NAMES = new Map(
   [
-    ...[abandon, accept, answer, bury, enqueue, enqueueClose, intend, link, moveClosing],
+    ...[
+      abandon,
+      accept,
+      answer,
+      moveToDeadLetters,
+      enqueue,
+      enqueueClose,
+      intend,
+      link,
+      moveClosing,
+    ],
     ...[
       noteFailure,
       stillPending,

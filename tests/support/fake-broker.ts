@@ -85,7 +85,7 @@ export async function startFakeBroker(
       await post(controlPort, "/faults", faults);
     },
     async crowd() {
-      return ((await post(controlPort, "/crowd", {})) as { most: number }).most;
+      return ((await post(controlPort, "/open-calls", {})) as { most: number }).most;
     },
     book: () => readBook(book),
     sales: () => readSales(book),

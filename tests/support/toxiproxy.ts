@@ -21,7 +21,7 @@ export interface Toxiproxy {
   /** A proxy to a local port that can be disturbed; returns its own port. */
   link(name: string, toPort: number): Promise<number>;
   spoil(name: string, toxic: Toxic): Promise<void>;
-  mend(name: string): Promise<void>;
+  restore(name: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -74,7 +74,7 @@ export async function startToxiproxy(): Promise<Toxiproxy> {
           : [toxic.kind === "reset" ? "reset_peer" : "timeout", { timeout: 0 }];
       await call("POST", `/proxies/${name}/toxics`, { name: "one", type, attributes });
     },
-    async mend(name) {
+    async restore(name) {
       await call("POST", `/proxies/${name}`, { enabled: true });
       await call("DELETE", `/proxies/${name}/toxics/one`).catch(() => undefined);
     },

@@ -41,7 +41,9 @@ function serveAbout(service: RecordsService): void {
     path: "/healthz",
     operationId: "readRecordsHealth",
     summary: "Whether the records API serves",
-    answers: { 200: { description: "It does.", body: v.object({ status: v.literal("ok") }) } },
+    answers: {
+      200: { description: "The records API serves.", body: v.object({ status: v.literal("ok") }) },
+    },
     problems: [],
     handle: () => reply({ status: "ok" }),
   });

@@ -9,7 +9,13 @@
  * entry's fault: it is not counted, and reading pauses until the store answers again.
  */
 import { getLogger } from "@logtape/logtape";
-import { bury, failuresKey, noteFailure, stillPending, trim } from "../../redis/streams.ts";
+import {
+  moveToDeadLetters,
+  failuresKey,
+  noteFailure,
+  stillPending,
+  trim,
+} from "../../redis/streams.ts";
 import type { Clock } from "./clock.ts";
 import { crashPoint } from "./crash-point.ts";
 import { run, type Redis } from "./redis.ts";
@@ -110,9 +116,9 @@ export async function consume(consumption: Consumption): Promise<void> {
 
   async function sendToDeadLetters(entry: Entry, reason: string, isAcked = false): Promise<void> {
     log.warn("entry {entry} becomes a dead letter: {reason}", { entry: entry.id, reason });
-    crashPoint("before-bury");
-    await run(redis, bury, { stream, group, entry: entry.id, reason, isAcked });
-    crashPoint("after-bury");
+    crashPoint("before-dead-letter");
+    await run(redis, moveToDeadLetters, { stream, group, entry: entry.id, reason, isAcked });
+    crashPoint("after-dead-letter");
     count("dead", 1);
   }
 

@@ -35,7 +35,7 @@ import { raiseShard } from "../../../workers/copier/roster/raise-shard.ts";
 import { runSince } from "../../../workers/copier/stored/run.ts";
 import { seat } from "../../../workers/copier/roster/seat.ts";
 import type { Script } from "../../../redis/script.ts";
-import { bury, noteFailure, stillPending, trim } from "../../../redis/streams.ts";
+import { moveToDeadLetters, noteFailure, stillPending, trim } from "../../../redis/streams.ts";
 import type { Random } from "../random.ts";
 
 export type RedisCall = readonly [command: string, args: string[]];
@@ -297,7 +297,7 @@ function randomScript(random: Random): RedisCall {
     () => {
       const which = random.pick([entry, "1-0"]);
       const isAcked = random.chance(0.5);
-      return call(bury, { stream, group, entry: which, reason: "no job", isAcked });
+      return call(moveToDeadLetters, { stream, group, entry: which, reason: "no job", isAcked });
     },
     () => call(noteFailure, { stream, group, entry: random.pick([entry, "1-0"]) }),
     () => {

@@ -1,5 +1,5 @@
 /** The highest number of open calls of one account that the broker had at once. */
-export class Crowd {
+export class OpenCalls {
   readonly #open = new Map<string, number>();
   most = 0;
 
