@@ -31,7 +31,7 @@ export const command: Command<typeof FairnessEnv, Asked> = {
   failure: { says: "the records do not answer", exit: 2 },
   declare: (words) =>
     words
-      .option("--channel <id>", "whose signals", "demo")
+      .option("--channel <id>", "the channel of the signals", "demo")
       .option("--signals <number>", "how many of the newest", "100")
       .option("--json <file>", "where the whole report is written, too"),
   read(words) {
