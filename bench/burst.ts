@@ -55,7 +55,10 @@ export async function run(args: string[]): Promise<void> {
   showProgress("");
   for (const [index, each] of bursts.entries()) {
     const rows = each.shares.map((share, at) => [
-      ...[at + 1, share.placed, share.outcomes["skipped: TOO_LATE"] ?? 0, describeOthers(share)],
+      at + 1,
+      share.placed,
+      share.outcomes["skipped: TOO_LATE"] ?? 0,
+      describeOthers(share),
       ...[share.firstMs, share.lastMs].map((ms) => ms ?? "–"),
     ]);
     const placed = each.shares.reduce((sum, share) => sum + share.placed, 0);

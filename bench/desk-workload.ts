@@ -33,10 +33,21 @@ interface Order {
 const SYMBOLS = 100;
 /** How often each command is in the file of 45 users, per ten thousand. */
 const SHARES = {
-  ...{ ADD: 727, BUY: 1307, QUOTE: 1213, COMMIT_BUY: 1105, COMMIT_SELL: 813, SELL: 641 },
-  ...{ CANCEL_BUY: 510, CANCEL_SELL: 452, DISPLAY_SUMMARY: 750, SET_BUY_AMOUNT: 256 },
-  ...{ SET_BUY_TRIGGER: 488, CANCEL_SET_BUY: 443, SET_SELL_AMOUNT: 271 },
-  ...{ SET_SELL_TRIGGER: 497, CANCEL_SET_SELL: 481 },
+  ADD: 727,
+  BUY: 1307,
+  QUOTE: 1213,
+  COMMIT_BUY: 1105,
+  COMMIT_SELL: 813,
+  SELL: 641,
+  CANCEL_BUY: 510,
+  CANCEL_SELL: 452,
+  DISPLAY_SUMMARY: 750,
+  SET_BUY_AMOUNT: 256,
+  SET_BUY_TRIGGER: 488,
+  CANCEL_SET_BUY: 443,
+  SET_SELL_AMOUNT: 271,
+  SET_SELL_TRIGGER: 497,
+  CANCEL_SET_SELL: 481,
 } as const;
 type Name = keyof typeof SHARES;
 /** A generated command that cannot succeed is still sent once in this many. */
@@ -81,7 +92,9 @@ function* generateLines({ users: count, commands, seed }: GeneratedWorkload): Ge
   );
 
   const chance: Chance = {
-    ...{ symbols, draw, pick },
+    symbols,
+    draw,
+    pick,
     keyOf: (of) => (of.size === 0 ? undefined : pick([...of.keys()])),
   };
 

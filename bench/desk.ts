@@ -11,6 +11,7 @@ import { Supervisor } from "../local/supervisor.ts";
 import type { Status } from "../local/process.ts";
 import { workloadServices } from "../local/workload-services.ts";
 import type { Figures } from "../workers/commands/workload/report.ts";
+import { DAY_TRADING } from "../tests/support/data.ts";
 import { parseNumbers, readOptions } from "./arguments.ts";
 import { generateWorkload } from "./desk-workload.ts";
 import { showProgress, table } from "./figures.ts";
@@ -18,10 +19,14 @@ import { cpuMs, peakMb } from "./machine.ts";
 import { writeReport } from "./report.ts";
 
 const ROOT = join(import.meta.dirname, "..");
-const REAL_FILE = join(ROOT, "../shared/data/daytrading/45User_testWorkLoad");
+const REAL_FILE = join(DAY_TRADING, "45User_testWorkLoad");
 const DEFAULTS = {
-  ...{ users: "1000", commands: "1000000", seed: "1", connections: "16" },
-  ...{ "paced-seconds": "10", json: "" },
+  users: "1000",
+  commands: "1000000",
+  seed: "1",
+  connections: "16",
+  "paced-seconds": "10",
+  json: "",
 };
 const KINDS = ["redis", "desk", "audit", "simulator", "quotes", "runner"] as const;
 const POLL_MS = 20;
@@ -93,8 +98,17 @@ async function measure(
     const drive = (of: string, ...more: readonly string[]) =>
       Bun.spawn(
         [
-          ...[process.execPath, "--no-env-file", "workers/commands/main.ts", "desk:workload", of],
-          ...["--url", services.urls.join(","), "--connections", connections, ...pace, ...more],
+          process.execPath,
+          "--no-env-file",
+          "workers/commands/main.ts",
+          "desk:workload",
+          of,
+          "--url",
+          services.urls.join(","),
+          "--connections",
+          connections,
+          ...pace,
+          ...more,
         ],
         {
           cwd: ROOT,
@@ -154,7 +168,10 @@ function formatRuns(runs: readonly Run[]): string {
   const figures = table(
     ["workload", "replies", "errors", "/s", "p50 ms", "p99 ms", "p99 no quote", "drained s"],
     runs.map((each) => [
-      ...[each.workload, each.replies, each.errors, each.transactionsPerSecond],
+      each.workload,
+      each.replies,
+      each.errors,
+      each.transactionsPerSecond,
       ...[each.p50Ms, each.p99Ms, each.p99UnquotedMs, each.auditDrainedS].map((value) =>
         value.toFixed(2),
       ),

@@ -43,7 +43,9 @@ export async function run(args: string[]): Promise<void> {
   showProgress("");
   const processes = Object.keys(loads[0]?.cpuMs ?? {});
   const rows = loads.map((each) => [
-    ...[each.rate, each.sent, each.accepted],
+    each.rate,
+    each.sent,
+    each.accepted,
     ...[each.p50Ms, each.p99Ms, each.maxMs].map((ms) => ms.toFixed(1)),
   ]);
   console.log(table(["signals/s", "sent", "accepted", "p50 ms", "p99 ms", "max ms"], rows));

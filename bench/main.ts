@@ -13,6 +13,8 @@ const BENCHES: Record<string, () => Promise<{ run: Bench }>> = {
   edge: () => import("./edge.ts"),
   desk: () => import("./desk.ts"),
   triggers: () => import("./triggers.ts"),
+  edits: () => import("./edits.ts"),
+  encodings: () => import("./encodings.ts"),
 };
 
 const [name = "", ...args] = process.argv.slice(2);

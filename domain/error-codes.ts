@@ -81,6 +81,12 @@ export const ERRORS = {
     title: "These settings are not yours to change.",
     action: "Change those of your own account, or of a channel that you provide.",
   },
+  STOP_FORBIDDEN: {
+    status: 403,
+    title: "This stop is not yours to change.",
+    action:
+      "Stop your own channels or your own copies; what an administrator stopped is theirs to lift.",
+  },
   DESK_USER_MISSING: {
     status: 403,
     title: "You have no desk user: the name of a desk user has only letters and digits.",
@@ -105,6 +111,11 @@ export const ERRORS = {
     status: 404,
     title: "No such scope of settings, or you may not see it.",
     action: "Use `platform`, or `provider:`, `channel:` or `follower:` with an id.",
+  },
+  STOP_UNKNOWN: {
+    status: 404,
+    title: "No such scope of stops, or not one that you may see.",
+    action: "Use `platform`, or `channel:`, `provider:`, `follower:` or `broker:` with an id.",
   },
   CHANNEL_UNKNOWN: {
     status: 404,
@@ -252,6 +263,11 @@ export const ERRORS = {
     status: 503,
     title: "No desk server answers.",
     action: "Try again in a moment; nothing was done.",
+  },
+  STOP_UNCONFIRMED: {
+    status: 503,
+    title: "Not every partition has confirmed; where one has, the change holds.",
+    action: "Send it again: it does what is left.",
   },
   RECORDS_UNAVAILABLE: {
     status: 503,

@@ -52,7 +52,11 @@ describe("an amount", () => {
 
   test("is written with its sign and two decimals", () => {
     expect([0, 5, 12_345, -5, -12_345].map(formatCents)).toEqual([
-      ...["0.00", "0.05", "123.45", "-0.05", "-123.45"],
+      "0.00",
+      "0.05",
+      "123.45",
+      "-0.05",
+      "-123.45",
     ]);
   });
 });

@@ -7,6 +7,7 @@ export const PERMISSIONS = [
   "signals:read",
   "records:read",
   "records:write",
+  "records:admin",
   "desk:trade",
   "desk:admin",
 ] as const;

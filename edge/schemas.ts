@@ -117,7 +117,8 @@ export function toSignal(
   if (body.action === "close") {
     const { action, symbol: all, signal } = body;
     return {
-      ...{ action, channel: channelId },
+      action,
+      channel: channelId,
       ...(all === undefined ? {} : { symbol: all }),
       ...(signal === undefined ? {} : { signal: signal as SignalId }),
     };

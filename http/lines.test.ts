@@ -61,7 +61,9 @@ function heldWork(options: Partial<LineWork> = {}) {
   const chunks: number[] = [];
   const failures: unknown[] = [];
   const work: LineWork = {
-    ...{ chunkLines: 512, maxOpen: 4_096, order: "sent" },
+    chunkLines: 512,
+    maxOpen: 4_096,
+    order: "sent",
     take(lines, answer) {
       chunks.push(lines.length);
       for (const [index, line] of lines.entries()) {
@@ -185,7 +187,8 @@ describe("the lines of a body", () => {
     let isBusy = false;
     const chunks: number[] = [];
     const { work } = heldWork({
-      ...{ chunkLines: 100, maxOpen: 100 },
+      chunkLines: 100,
+      maxOpen: 100,
       async take(lines, answer) {
         expect(isBusy).toBe(false);
         isBusy = true;

@@ -94,7 +94,9 @@ function describe(
   const description = [declaration.description ?? [], needs].flat().join("\n\n");
   const parameters = [
     ...Object.entries(params).map(([name, { pattern }]) => ({
-      ...{ name, in: "path", required: true },
+      name,
+      in: "path",
+      required: true,
       schema: { type: "string", pattern: pattern.source },
     })),
     ...(query ? describeParameters("query", query) : []),
@@ -164,7 +166,10 @@ function describeParameters(place: "query" | "header", schema: Schema): object[]
     readonly required?: readonly string[];
   };
   return Object.entries(properties).map(([name, each]) => ({
-    ...{ name, in: place, required: required.includes(name), schema: each },
+    name,
+    in: place,
+    required: required.includes(name),
+    schema: each,
   }));
 }
 

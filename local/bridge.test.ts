@@ -50,7 +50,10 @@ describe("with the Upstash client", () => {
     expect(await client.incr("count")).toBe(1);
     await client.zadd("scores", { score: 1.5, member: "a" }, { score: 2, member: "b" });
     expect(await client.zrange<string[]>("scores", 0, -1, { withScores: true })).toEqual([
-      ...["a", "1.5", "b", "2"],
+      "a",
+      "1.5",
+      "b",
+      "2",
     ]);
     expect(await client.hgetall("absent")).toEqual([] as never);
     await client.xadd("stream", "1-1", { field: "value" });

@@ -5,7 +5,10 @@ test("without settings everything has its default", () => {
   expect(readSettings({}, "/home/of/it")).toEqual({
     ok: true,
     value: {
-      ...{ host: undefined, port: 8787, data: "/home/of/it/.data", durability: "everysec" },
+      host: undefined,
+      port: 8787,
+      data: "/home/of/it/.data",
+      durability: "everysec",
       mongodbUri: undefined,
       auditMongodbUri: undefined,
     },
@@ -14,8 +17,11 @@ test("without settings everything has its default", () => {
 
 test("all faults are reported together, unknown names included", () => {
   const source = {
-    ...{ HOST: "my-machine", PORT: "99999", FANFARE_DURABILITY: "maybe" },
-    ...{ FANFARE_DATE: "x", OTHER: "y" },
+    HOST: "my-machine",
+    PORT: "99999",
+    FANFARE_DURABILITY: "maybe",
+    FANFARE_DATE: "x",
+    OTHER: "y",
   };
   expect(readSettings(source, "/")).toEqual({
     ok: false,

@@ -155,8 +155,11 @@ async function invitation(facts: {
   const { home, elsewhere } = facts;
   const network = elsewhere.map((each) => `\n  in the network ${each}`).join("");
   const signal = {
-    ...{ channel: "demo", symbol: "EUR/USD", contract: "CALL" },
-    ...{ stakeCents: 500, durationSeconds: 10 },
+    channel: "demo",
+    symbol: "EUR/USD",
+    contract: "CALL",
+    stakeCents: 500,
+    durationSeconds: 10,
   };
   const lines = [
     "[1] QUOTE,daytrader,ABC",

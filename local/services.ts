@@ -75,7 +75,9 @@ export function listServices({ root, settings, keys, redis, ports }: Parts): Ser
     worker(
       "desk",
       {
-        ...{ ...store, ...quotes, ...records },
+        ...store,
+        ...quotes,
+        ...records,
         FANFARE_CONSUMER: name,
         FANFARE_DESK_PORT: String(ports[name]),
         FANFARE_DESK_TOKEN: keys.deskToken,
@@ -103,7 +105,10 @@ export function listServices({ root, settings, keys, redis, ports }: Parts): Ser
         worker("recorder", { ...store, ...records }),
         worker("audit", { ...store, ...records }),
         worker("records", {
-          ...{ ...store, ...records, ...issuer, ...seal },
+          ...store,
+          ...records,
+          ...issuer,
+          ...seal,
           FANFARE_RECORDS_PORT: String(ports.records),
         }),
       ],
@@ -115,7 +120,10 @@ export function listServices({ root, settings, keys, redis, ports }: Parts): Ser
       ],
     ],
     seed: commandService(root, "seed", "seed", {
-      ...{ ...store, ...records, ...seal, ...desk },
+      ...store,
+      ...records,
+      ...seal,
+      ...desk,
       FANFARE_DEMO_PASSWORD: keys.demoPassword,
     }),
     roster: commandService(root, "roster", "roster:rebuild", { ...store, ...records }),

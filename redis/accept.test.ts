@@ -576,7 +576,11 @@ test("a flatten finds each channel that opened something, until none of it can b
   if (signal.action === "close") throw new Error("not an open");
   expect(await redis.send("SMEMBERS", HOME.opening)).toEqual([CHANNEL]);
   const [[, untilMs] = []] = (await redis.send(
-    ...(["ZRANGE", HOME.open(CHANNEL), "0", "-1", "WITHSCORES"] as const),
+    "ZRANGE",
+    HOME.open(CHANNEL),
+    "0",
+    "-1",
+    "WITHSCORES",
   )) as [string, number][];
   expect(untilMs).toBe(signal.acceptedAtMs + keptMs(signal) - ANSWER_TTL_MS);
   // A signal of a day may follow one of a second.

@@ -23,7 +23,7 @@ import {
 import { MAX_DURATION_SECONDS } from "../domain/products/binary.ts";
 import type { HomeKeys } from "./keys.ts";
 import { parseRoutes, type Route } from "./route.ts";
-import { asInteger, asList, asText, LUA_NOW, type Script } from "./script.ts";
+import { asInteger, asList, asText, defineScript, LUA_NOW } from "./script.ts";
 
 /** How long an idempotency key is remembered, and a signal can be asked for in Redis. */
 export const ANSWER_TTL_MS = 24 * 60 * 60 * 1000;
@@ -87,24 +87,23 @@ export type AcceptReply =
 
 const lua = `
 ${LUA_NOW}
-local signal = cjson.decode(ARGV[2])
-local sender, body_hash, ttl, is_house = ARGV[3], ARGV[4], ARGV[5], ARGV[6] == '1'
+local signal, is_house = cjson.decode(body), house == '1'
 local is_close = signal.action == 'close'
-local answered = redis.call('GET', KEYS[1])
+local answered = redis.call('GET', answer_key)
 if answered then
   local answer = cjson.decode(answered)
   if answer.hash ~= body_hash then return {'refused', 'IDEMPOTENCY_CONFLICT'} end
   return {'repeated', answer.id, answer.sequence, answer.acceptedAtMs, answer.followers}
 end
 
-local settings = redis.call('HGET', KEYS[2], 'settings')
-local granted = is_house and '{}' or redis.call('HGET', KEYS[3], sender)
+local settings = redis.call('HGET', channel_key, 'settings')
+local granted = is_house and '{}' or redis.call('HGET', grants, sender)
 if not settings or not granted then return {'refused', 'GRANT_MISSING'} end
 local channel, grant = cjson.decode(settings), cjson.decode(granted)
 
 -- A close passes a drain; under a halt it is kept, and held where it would leave.
 local drained
-for _, state in ipairs(is_close and {} or redis.call('HMGET', KEYS[4], 'platform', 'channel:' .. signal.channel, 'provider:' .. channel.provider)) do
+for _, state in ipairs(is_close and {} or redis.call('HMGET', halts, 'platform', 'channel:' .. signal.channel, 'provider:' .. channel.provider)) do
   if state == 'halt' then return {'refused', 'TRADING_HALTED'} end
   drained = drained or state
 end
@@ -115,20 +114,20 @@ local function includes(list, wanted)
   return false
 end
 local now = now_ms()
-redis.call('ZREMRANGEBYSCORE', KEYS[9], '-inf', string.format('%d', now))
+redis.call('ZREMRANGEBYSCORE', open, '-inf', string.format('%d', now))
 local closes
 if is_close then
   if signal.signal then
-    local target = redis.call('HGET', KEYS[11], 'signal')
+    local target = redis.call('HGET', target_key, 'signal')
     target = target and cjson.decode(target)
     if not target or target.action == 'close' or target.channel ~= signal.channel then return {'refused', 'SIGNAL_UNKNOWN'} end
     signal.symbol = target.symbol
   end
   closes = {}
-  for _, member in ipairs(redis.call('ZRANGE', KEYS[9], 0, -1)) do
-    local symbol, id, places = string.match(member, '^(%S+) (%S+) (.*)$')
-    if (not signal.symbol or symbol == signal.symbol) and (not signal.signal or id == signal.signal) then
-      closes[#closes + 1] = {id, places}
+  for _, member in ipairs(redis.call('ZRANGE', open, 0, -1)) do
+    local symbol, opened, places = string.match(member, '^(%S+) (%S+) (.*)$')
+    if (not signal.symbol or symbol == signal.symbol) and (not signal.signal or opened == signal.signal) then
+      closes[#closes + 1] = {opened, places}
     end
   end
   if #closes > ${MAX_CLOSED} then return {'refused', 'CLOSE_TOO_LARGE'} end
@@ -147,11 +146,10 @@ if not is_close and grant.hours then
 end
 
 local headroom = is_close and 2 or 1
-if redis.call('ZCARD', KEYS[8]) >= ${MAX_UNDISPATCHED} * headroom or redis.call('XLEN', KEYS[7]) >= ${MAX_SIGNALS_LOGGED} * headroom then
+if redis.call('ZCARD', undispatched) >= ${MAX_UNDISPATCHED} * headroom or redis.call('XLEN', signals) >= ${MAX_SIGNALS_LOGGED} * headroom then
   return {'refused', 'BACKLOG_FULL'}
 end
 
-local id = ARGV[1]
 local followers = 0
 -- How many copies are where, region/broker/partition by one, in the order in which they were met.
 local places, counts = {}, {}
@@ -181,12 +179,12 @@ if is_close then
     routes[#routes + 1] = '0,' .. string.format('%d', counts[place])
   end
 else
-  routes = redis.call('HGETALL', KEYS[5])
+  routes = redis.call('HGETALL', routes_key)
   for i = 1, #routes, 2 do
     count(string.match(routes[i], '^(.*)/%d+$'), tonumber(string.match(routes[i + 1], ',(%d+)$')))
   end
 end
-local sequence = redis.call('HINCRBY', KEYS[2], 'sequence', 1)
+local sequence = redis.call('HINCRBY', channel_key, 'sequence', 1)
 local accepted = {
   id = id, sender = sender, provider = channel.provider, sequence = sequence, acceptedAtMs = now,
   channel = signal.channel, symbol = signal.symbol,
@@ -200,44 +198,46 @@ else
   open_ms = channel.deadlineMs + signal.durationSeconds * 1000 + ${openForMs(0)}
   local where = {}
   for i, place in ipairs(places) do where[i] = place .. '=' .. string.format('%d', counts[place]) .. ';' end
-  redis.call('ZADD', KEYS[9], string.format('%d', now + open_ms), signal.symbol .. ' ' .. id .. ' ' .. table.concat(where))
-  redis.call('PEXPIRE', KEYS[9], channel.deadlineMs + ${openForMs(MAX_DURATION_SECONDS)})
-  redis.call('SADD', KEYS[10], signal.channel)
+  redis.call('ZADD', open, string.format('%d', now + open_ms), signal.symbol .. ' ' .. id .. ' ' .. table.concat(where))
+  redis.call('PEXPIRE', open, channel.deadlineMs + ${openForMs(MAX_DURATION_SECONDS)})
+  redis.call('SADD', opening, signal.channel)
 end
 -- An empty list would be spelled as an empty object.
 local accepted_json = string.gsub(cjson.encode(accepted), '"closes":{}', '"closes":[]')
-redis.call('HSET', KEYS[6], 'signal', accepted_json, 'routes', cjson.encode(routes), 'followers', followers)
-redis.call('PEXPIRE', KEYS[6], string.format('%d', ${ANSWER_TTL_MS} + open_ms))
-redis.call('XADD', KEYS[7], '*', 'signal', accepted_json, 'sha256', body_hash, 'followers', followers)
-redis.call('ZADD', KEYS[8], now, id)
-redis.call('SET', KEYS[1], cjson.encode({hash = body_hash, id = id, sequence = sequence, acceptedAtMs = now, followers = followers}), 'PX', ttl)
+redis.call('HSET', signal_key, 'signal', accepted_json, 'routes', cjson.encode(routes), 'followers', followers)
+redis.call('PEXPIRE', signal_key, string.format('%d', ${ANSWER_TTL_MS} + open_ms))
+redis.call('XADD', signals, '*', 'signal', accepted_json, 'sha256', body_hash, 'followers', followers)
+redis.call('ZADD', undispatched, now, id)
+redis.call('SET', answer_key, cjson.encode({hash = body_hash, id = id, sequence = sequence, acceptedAtMs = now, followers = followers}), 'PX', ttl)
 return {'accepted', id, sequence, now, followers, accepted_json, routes}
 `;
 
-export const accept: Script<AcceptArgs, AcceptReply> = {
+export const accept = defineScript<AcceptArgs, AcceptReply>({
   name: "accept",
   lua,
-  keys: ({ home, id, signal, sender, idempotencyKey }) => [
-    home.answer(signal.channel, sender, idempotencyKey),
-    home.channel(signal.channel),
-    home.grants(signal.channel),
-    home.halts,
-    home.routes(signal.channel),
-    home.signal(id),
-    home.signals,
-    home.undispatched,
-    home.open(signal.channel),
-    home.opening,
-    home.signal((signal.action === "close" ? signal.signal : undefined) ?? id),
-  ],
-  args: ({ id, signal, sender, bodySha256, answerTtlMs = ANSWER_TTL_MS, isHouse = false }) => [
-    id,
-    canonicalBody(signal),
-    sender,
-    bodySha256,
-    String(answerTtlMs),
-    isHouse ? "1" : "0",
-  ],
+  keys: {
+    answer_key: ({ home, signal, sender, idempotencyKey }) =>
+      home.answer(signal.channel, sender, idempotencyKey),
+    channel_key: ({ home, signal }) => home.channel(signal.channel),
+    grants: ({ home, signal }) => home.grants(signal.channel),
+    halts: ({ home }) => home.halts,
+    routes_key: ({ home, signal }) => home.routes(signal.channel),
+    signal_key: ({ home, id }) => home.signal(id),
+    signals: ({ home }) => home.signals,
+    undispatched: ({ home }) => home.undispatched,
+    open: ({ home, signal }) => home.open(signal.channel),
+    opening: ({ home }) => home.opening,
+    target_key: ({ home, id, signal }) =>
+      home.signal((signal.action === "close" ? signal.signal : undefined) ?? id),
+  },
+  args: {
+    id: ({ id }) => id,
+    body: ({ signal }) => canonicalBody(signal),
+    sender: ({ sender }) => sender,
+    body_hash: ({ bodySha256 }) => bodySha256,
+    ttl: ({ answerTtlMs = ANSWER_TTL_MS }) => answerTtlMs,
+    house: ({ isHouse = false }) => (isHouse ? 1 : 0),
+  },
   reply(raw) {
     const [kind, ...rest] = asList(raw);
     if (kind === "refused") return { kind, code: asText(rest[0]) as ErrorCode };
@@ -255,4 +255,4 @@ export const accept: Script<AcceptArgs, AcceptReply> = {
       routes: parseRoutes(asList(rest[5]).map(asText)),
     };
   },
-};
+});

@@ -11,8 +11,15 @@ const HEAD: CloseJob["close"] = {
   acceptedAtMs: 1_800_000_002_000,
 };
 const JOB: CloseJob = {
-  ...{ close: HEAD, of: OF, broker: "desk", shard: 3, version: 7, count: 512 },
-  ...{ dispatchedAtMs: 9, notBeforeMs: 0, tries: 0 },
+  close: HEAD,
+  of: OF,
+  broker: "desk",
+  shard: 3,
+  version: 7,
+  count: 512,
+  dispatchedAtMs: 9,
+  notBeforeMs: 0,
+  tries: 0,
 };
 const ONLY = [[asId<SubscriptionId>("sub"), asId<AccountId>("acct")]] as const;
 

@@ -28,11 +28,26 @@ export type OnlyCopies = readonly (readonly [SubscriptionId, AccountId])[];
 /** A job as the fields of its stream entry: what `parseCloseJob` reads. */
 export function closeJobFields(job: CloseJob): string[] {
   return [
-    ...["close", JSON.stringify(job.close), "of", JSON.stringify(job.of), "broker", job.broker],
-    ...["shard", String(job.shard), "version", String(job.version), "count", String(job.count)],
-    ...["only", job.only ? JSON.stringify(job.only) : ""],
-    ...["dispatchedAtMs", String(job.dispatchedAtMs)],
-    ...["notBeforeMs", String(job.notBeforeMs), "tries", String(job.tries)],
+    "close",
+    JSON.stringify(job.close),
+    "of",
+    JSON.stringify(job.of),
+    "broker",
+    job.broker,
+    "shard",
+    String(job.shard),
+    "version",
+    String(job.version),
+    "count",
+    String(job.count),
+    "only",
+    job.only ? JSON.stringify(job.only) : "",
+    "dispatchedAtMs",
+    String(job.dispatchedAtMs),
+    "notBeforeMs",
+    String(job.notBeforeMs),
+    "tries",
+    String(job.tries),
   ];
 }
 
@@ -55,7 +70,15 @@ export function parseCloseJob(fields: ReadonlyMap<string, string>): CloseJob | s
     numbers;
   const only = fields.get("only") ?? "";
   return {
-    ...{ close, of, broker, shard, version, count, dispatchedAtMs, notBeforeMs, tries },
+    close,
+    of,
+    broker,
+    shard,
+    version,
+    count,
+    dispatchedAtMs,
+    notBeforeMs,
+    tries,
     ...(only === "" ? {} : { only: JSON.parse(only) as OnlyCopies }),
   };
 }

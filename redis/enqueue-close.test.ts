@@ -28,11 +28,18 @@ const closeOf = (changes: Partial<AcceptedClose> = {}): AcceptedClose => ({
 });
 
 const to = (partition: number, shard: number, broker = "desk", region = "local"): Route => ({
-  ...{ region, broker, partition, shard, version: 7, count: 5 },
+  region,
+  broker,
+  partition,
+  shard,
+  version: 7,
+  count: 5,
 });
 
 const stored = (index: number, ...routes: Route[]): StoredSignal => ({
-  ...{ signal: openOf(index), routes, followers: 5 * routes.length },
+  signal: openOf(index),
+  routes,
+  followers: 5 * routes.length,
 });
 
 const copy = (index: number, route: Route): PlacedCopy => {
@@ -67,7 +74,9 @@ describe("the dispatches of a close", () => {
   test("contain only the head of the close", () => {
     const [dispatch] = closeDispatchesOf(closeOf(), [stored(1, to(0, 0))]);
     expect(dispatch?.enqueue.close).toEqual({
-      ...{ id: closeOf().id, channel: closeOf().channel, provider: asId("provider") },
+      id: closeOf().id,
+      channel: closeOf().channel,
+      provider: asId("provider"),
       acceptedAtMs: 3,
     });
   });
@@ -107,14 +116,17 @@ describe("the dispatches of a close", () => {
     const copies = [copy(1, to(2, 4))];
     const [dispatch] = closeDispatchesOf(closeOf({ copies }), [stored(1, to(0, 0))]);
     expect(dispatch?.enqueue).toMatchObject({
-      ...{ partition: 2, jobs: [{ shard: 4, version: 0, count: 0 }] },
+      partition: 2,
+      jobs: [{ shard: 4, version: 0, count: 0 }],
     });
   });
 
   test("are several where a partition has more jobs than one call takes, and lose none", () => {
     const routes = Array.from({ length: 150 }, (_, shard) => to(0, shard));
     const dispatches = closeDispatchesOf(closeOf(), [
-      ...[stored(1, ...routes), stored(2, ...routes), stored(3, ...routes)],
+      stored(1, ...routes),
+      stored(2, ...routes),
+      stored(3, ...routes),
     ]);
     const jobs = dispatches.flatMap(({ enqueue }) => enqueue.jobs);
     expect(dispatches.length).toBeGreaterThan(1);

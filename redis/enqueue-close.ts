@@ -10,7 +10,7 @@ import { LUA_IS_FULL, MAX_JOBS_WAITING, type EnqueueReply } from "./enqueue.ts";
 import { RegionKeys } from "./keys.ts";
 import type { StoredSignal } from "./progress.ts";
 import type { Route } from "./route.ts";
-import { asInteger, LUA_NOW, type Script } from "./script.ts";
+import { asInteger, defineScript, LUA_NOW } from "./script.ts";
 
 /** The most jobs of one call. */
 const MAX_JOBS = 200;
@@ -30,42 +30,47 @@ export interface EnqueueCloseArgs {
 const lua = `
 ${LUA_NOW}
 ${LUA_IS_FULL}
-local close, broker, now, added = ARGV[1], ARGV[2], now_ms(), 0
-for i = 3, #ARGV, 6 do
-  local of, name, shard, version, count, only = unpack(ARGV, i, i + 5)
+local now, added = now_ms(), 0
+for of, name, shard, version, count, only in rows() do
   local field = name .. '/' .. broker .. '/' .. shard
-  if redis.call('HEXISTS', KEYS[1], field) == 0 then
-    if added == 0 and is_full(KEYS[2], ${2 * MAX_JOBS_WAITING}) then return -1 end
-    redis.call('HSET', KEYS[1], field, 1)
-    redis.call('XADD', KEYS[2], '*', 'close', close, 'of', of, 'broker', broker, 'shard', shard,
+  if redis.call('HEXISTS', enqueued, field) == 0 then
+    if added == 0 and is_full(closes, ${2 * MAX_JOBS_WAITING}) then return -1 end
+    redis.call('HSET', enqueued, field, 1)
+    redis.call('XADD', closes, '*', 'close', close, 'of', of, 'broker', broker, 'shard', shard,
       'version', version, 'count', count, 'only', only, 'dispatchedAtMs', now, 'notBeforeMs', 0, 'tries', 0)
     added = added + 1
   end
 end
-redis.call('PEXPIRE', KEYS[1], ${ANSWER_TTL_MS})
+redis.call('PEXPIRE', enqueued, ${ANSWER_TTL_MS})
 return added
 `;
 
-export const enqueueClose: Script<EnqueueCloseArgs, EnqueueReply> = {
+export const enqueueClose = defineScript<EnqueueCloseArgs, EnqueueReply>({
   name: "enqueue-close",
   lua,
-  keys: ({ close, partition, broker }) => {
-    const region = new RegionKeys(partition);
-    return [region.enqueued(close.id), region.closes(broker)];
+  keys: {
+    enqueued: ({ partition, close }) => new RegionKeys(partition).enqueued(close.id),
+    closes: ({ partition, broker }) => new RegionKeys(partition).closes(broker),
   },
-  args: ({ close, broker, jobs }) => [
-    JSON.stringify(close),
-    broker,
-    ...jobs.flatMap(({ of, shard, version, count, only }) => [
-      ...[JSON.stringify(of), of.id, String(shard), String(version), String(count)],
+  args: {
+    close: ({ close }) => JSON.stringify(close),
+    broker: ({ broker }) => broker,
+  },
+  rest: ({ jobs }) =>
+    jobs.flatMap(({ of, shard, version, count, only }) => [
+      JSON.stringify(of),
+      of.id,
+      shard,
+      version,
+      count,
       only ? JSON.stringify(only) : "",
     ]),
-  ],
+  columns: ["of", "name", "shard", "version", "count", "only"],
   reply(raw) {
     const added = asInteger(raw);
     return added < 0 ? { kind: "full" } : { kind: "enqueued", added };
   },
-};
+});
 
 export interface CloseDispatch {
   readonly region: string;

@@ -27,7 +27,9 @@ beforeEach(async () => {
 
 const send = (signal: AcceptedOpen, ...shards: number[]) =>
   redis.run(enqueue, {
-    ...{ signal, partition: 0, broker: "desk" },
+    signal,
+    partition: 0,
+    broker: "desk",
     shards: shards.map((shard) => ({ shard, version: 10 + shard, count: 1 + shard })),
   });
 
@@ -141,13 +143,23 @@ describe("a stream that is too far behind", () => {
 
 describe("the dispatches of a signal", () => {
   const to = (partition: number, shard: number, broker = "desk", region = "local"): Route => ({
-    ...{ region, broker, partition, shard, version: 1, count: 1 },
+    region,
+    broker,
+    partition,
+    shard,
+    version: 1,
+    count: 1,
   });
 
   test("are one per region, partition and broker, and have each route once", () => {
     const routes = [
-      ...[to(0, 0), to(0, 1), to(1, 0), to(0, 2), to(0, 0, "fake")],
-      ...[to(0, 0, "desk", "far"), to(1, 1)],
+      to(0, 0),
+      to(0, 1),
+      to(1, 0),
+      to(0, 2),
+      to(0, 0, "fake"),
+      to(0, 0, "desk", "far"),
+      to(1, 1),
     ];
     for (const sequence of [1, 2, 3, 50]) {
       const dispatches = dispatchesOf(signalOf(sequence), routes);
@@ -155,7 +167,10 @@ describe("the dispatches of a signal", () => {
         ({ region, enqueue: { partition, broker } }) => `${region}/${partition}/${broker}`,
       );
       expect(places.toSorted()).toEqual([
-        ...["far/0/desk", "local/0/desk", "local/0/fake", "local/1/desk"],
+        "far/0/desk",
+        "local/0/desk",
+        "local/0/fake",
+        "local/1/desk",
       ]);
       expect(dispatches.flatMap(({ enqueue: { shards } }) => shards)).toHaveLength(routes.length);
       const home = dispatches.find(
@@ -187,8 +202,14 @@ describe("the dispatches of a signal", () => {
   test("are none without followers, and none for a close", () => {
     expect(dispatchesOf(signalOf(1), [])).toEqual([]);
     const close: AcceptedClose = {
-      ...{ id: signalOf(1).id, channel: asId("demo"), sender: asId("a"), provider: asId("a") },
-      ...{ sequence: 1, acceptedAtMs: 1, action: "close", closes: [] as SignalId[] },
+      id: signalOf(1).id,
+      channel: asId("demo"),
+      sender: asId("a"),
+      provider: asId("a"),
+      sequence: 1,
+      acceptedAtMs: 1,
+      action: "close",
+      closes: [] as SignalId[],
     };
     expect(dispatchesOf(close, [to(0, 0)])).toEqual([]);
   });

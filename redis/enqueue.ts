@@ -9,7 +9,7 @@ import { RegionKeys } from "./keys.ts";
 import type { Route } from "./route.ts";
 import { rotate } from "../domain/copier/fairness.ts";
 import { GROUPS } from "./streams.ts";
-import { asInteger, LUA_NOW, type Script } from "./script.ts";
+import { asInteger, defineScript, LUA_NOW } from "./script.ts";
 
 /**
  * Jobs of one broker in one partition that no worker has acknowledged: two and
@@ -48,42 +48,38 @@ end
 const lua = `
 ${LUA_NOW}
 ${LUA_IS_FULL}
-local signal, broker, now, added = ARGV[1], ARGV[2], now_ms(), 0
-for i = 3, #ARGV, 3 do
-  local shard, version, count = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  if redis.call('HEXISTS', KEYS[1], broker .. '/' .. shard) == 0 then
-    if added == 0 and is_full(KEYS[2], ${MAX_JOBS_WAITING}) then return -1 end
-    redis.call('HSET', KEYS[1], broker .. '/' .. shard, 1)
-    redis.call('XADD', KEYS[2], '*', 'signal', signal, 'broker', broker, 'shard', shard,
+local now, added = now_ms(), 0
+for shard, version, count in rows() do
+  if redis.call('HEXISTS', enqueued, broker .. '/' .. shard) == 0 then
+    if added == 0 and is_full(jobs, ${MAX_JOBS_WAITING}) then return -1 end
+    redis.call('HSET', enqueued, broker .. '/' .. shard, 1)
+    redis.call('XADD', jobs, '*', 'signal', signal, 'broker', broker, 'shard', shard,
       'version', version, 'count', count, 'dispatchedAtMs', now)
     added = added + 1
   end
 end
-redis.call('PEXPIRE', KEYS[1], ${ANSWER_TTL_MS})
+redis.call('PEXPIRE', enqueued, ${ANSWER_TTL_MS})
 return added
 `;
 
-export const enqueue: Script<EnqueueArgs, EnqueueReply> = {
+export const enqueue = defineScript<EnqueueArgs, EnqueueReply>({
   name: "enqueue",
   lua,
-  keys: ({ signal, partition, broker }) => {
-    const region = new RegionKeys(partition);
-    return [region.enqueued(signal.id), region.jobs(broker)];
+  keys: {
+    enqueued: ({ partition, signal }) => new RegionKeys(partition).enqueued(signal.id),
+    jobs: ({ partition, broker }) => new RegionKeys(partition).jobs(broker),
   },
-  args: ({ signal, broker, shards }) => [
-    JSON.stringify(signal),
-    broker,
-    ...shards.flatMap(({ shard, version, count }) => [
-      String(shard),
-      String(version),
-      String(count),
-    ]),
-  ],
+  args: {
+    signal: ({ signal }) => JSON.stringify(signal),
+    broker: ({ broker }) => broker,
+  },
+  rest: ({ shards }) => shards.flatMap(({ shard, version, count }) => [shard, version, count]),
+  columns: ["shard", "version", "count"],
   reply(raw) {
     const added = asInteger(raw);
     return added < 0 ? { kind: "full" } : { kind: "enqueued", added };
   },
-};
+});
 
 /** An opening signal's routes as one enqueue per region, region partition and broker, in this signal's order of service. A close has others: `closeDispatchesOf`. */
 export function dispatchesOf(

@@ -4,6 +4,8 @@ import { startRedis, type TestRedis } from "../tests/support/redis.ts";
 import {
   compareFormat,
   FORMAT_VERSION,
+  partitionsText,
+  readRaise,
   storedPartitions,
   type RunAll,
   deskKeysInUse,
@@ -119,7 +121,9 @@ describe("a Redis that an earlier release filled without a format entry", () => 
 
   test("refuses a smaller number if any key is in a partition that would not be used", async () => {
     for (const key of [
-      ...[new HomeKeys(7).signals, new HomeKeys(7).halts, new RegionKeys(7).layers],
+      new HomeKeys(7).signals,
+      new HomeKeys(7).halts,
+      new RegionKeys(7).layers,
       deskKeysInUse(7)[0] ?? "",
     ]) {
       await client.send("FLUSHALL", []);
@@ -152,4 +156,56 @@ test("partitions whose node lost its data are named, and marked again", async ()
   expect(await compareFormat(runAll, 4)).toEqual({ kind: "same", lost: [0, 3] });
   expect(await header(0)).toEqual(written(4));
   expect(await compareFormat(runAll, 4)).toEqual({ kind: "same", lost: [] });
+});
+
+describe("a number that is being raised", () => {
+  const raise = { from: 2, to: 4, atMs: 1_796_000_000_000 };
+  const copying = partitionsText({ ...raise, isCopied: false });
+  const removing = partitionsText({ ...raise, isCopied: true });
+  const write = async (...texts: (string | undefined)[]) => {
+    await client.send("FLUSHALL", []);
+    for (const [partition, text] of texts.entries()) {
+      if (text === undefined) continue;
+      await client.send("HSET", [formatKey(partition), "version", "1", "partitions", text]);
+    }
+  };
+
+  test.each([
+    ["begun", [copying, "2"], false],
+    ["copying", [copying, copying], false],
+    ["copied, as one says", [removing, copying], true],
+    ["copied, as a later one says", [copying, removing], true],
+    ["removing", [removing, removing, removing, removing], true],
+    ["almost done", ["4", "4", "4", removing], true],
+  ] as const)(
+    "is refused by everybody while it is %s, and is known to whoever goes on",
+    async (_, texts, isCopied) => {
+      await write(...texts);
+      const standing = await Promise.all([0, 1, 2, 3].map(header));
+      for (const wanted of [2, 4, 8]) expect(await whyOf(wanted)).not.toBe("same");
+      expect(await whyOf(texts[0] === "4" ? 4 : 2)).toBe(
+        "its data are on their way from 2 to 4 partitions: run `npm run partitions -- 4` to its end",
+      );
+      expect(await readRaise(runAll)).toEqual({ kind: "raising", raise: { ...raise, isCopied } });
+      expect(await Promise.all([0, 1, 2, 3].map(header))).toEqual(standing);
+    },
+  );
+
+  test("is no number to a release that knows nothing of raising", () => {
+    for (const text of [copying, removing]) expect(text).not.toMatch(/^\d{1,9}$/);
+  });
+
+  test("must be whole before it begins", async () => {
+    expect(await readRaise(runAll)).toMatchObject({ kind: "unfit" });
+    await write("2", "2");
+    expect(await readRaise(runAll)).toEqual({ kind: "still", partitions: 2 });
+    await write("2", undefined);
+    expect(await readRaise(runAll)).toMatchObject({
+      why: "partition 1 has lost its data: run roster:rebuild and desk:restore first",
+    });
+    await write("2", "two");
+    expect(await readRaise(runAll)).toMatchObject({
+      why: expect.stringContaining("cannot be read"),
+    });
+  });
 });

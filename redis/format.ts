@@ -6,17 +6,28 @@
  * would look for keys where they are not.
  */
 import { formatKey, HomeKeys, RegionKeys } from "./keys.ts";
-import { asInteger, asList, type Script } from "./script.ts";
+import { asInteger, asList, defineScript, type Script } from "./script.ts";
 
 /** Of what is stored in Redis, by this code. What an older version wrote is read, a newer one is refused. */
 export const FORMAT_VERSION = 1;
 export const DEFAULT_PARTITIONS = 4;
-const MAX_PARTITIONS = 1024;
+export const MAX_PARTITIONS = 1024;
+
+/** The number of partitions on its way up, by `npm run partitions`. */
+export interface Raise {
+  readonly from: number;
+  readonly to: number;
+  /** Epoch milliseconds, of the entries that split the desk's audit. */
+  readonly atMs: number;
+  /** Whether all stands where it belongs; then what is left of it in its old place is removed. */
+  readonly isCopied: boolean;
+}
 
 /** What one partition holds. Numbers that cannot be read are NaN. */
 interface Header {
   readonly version: number;
   readonly partitions: number;
+  readonly raise?: Raise;
 }
 
 interface PartitionState {
@@ -34,27 +45,34 @@ export function deskKeysInUse(partition: number): readonly string[] {
 }
 
 const readLua = `
-local header = redis.call('HMGET', KEYS[1], 'version', 'partitions')
-local used, recorded = 0, 0
-for i = 2, #KEYS do used = used + redis.call('EXISTS', KEYS[i]) end
-local groups = redis.pcall('XINFO', 'GROUPS', KEYS[2])
+local header = redis.call('HMGET', format, 'version', 'partitions')
+local used, recorded = redis.call('EXISTS', unpack(KEYS, rest_keys)), 0
+local groups = redis.pcall('XINFO', 'GROUPS', links)
 if not groups.err and #groups > 0 then recorded = 1 end
 return {header[1] or '', header[2] or '', used, recorded}
 `;
 
-export const readFormat: Script<{ readonly partition: number }, PartitionState> = {
+export const readFormat = defineScript<{ readonly partition: number }, PartitionState>({
   name: "read-format",
   lua: readLua,
-  keys({ partition }) {
+  keys: {
+    format: ({ partition }) => formatKey(partition),
+    links: ({ partition }) => new HomeKeys(partition).links,
+  },
+  restKeys({ partition }) {
     const home = new HomeKeys(partition);
     const region = new RegionKeys(partition);
     return [
-      ...[formatKey(partition), home.links, region.events],
-      ...[home.signals, home.halts, region.halts, region.layers, region.run],
+      home.links,
+      region.events,
+      home.signals,
+      home.halts,
+      region.halts,
+      region.layers,
+      region.run,
       ...deskKeysInUse(partition),
     ];
   },
-  args: () => [],
   reply(raw) {
     const [version, partitions, used, recorded] = asList(raw);
     return {
@@ -63,7 +81,7 @@ export const readFormat: Script<{ readonly partition: number }, PartitionState> 
       isRecorded: asInteger(recorded) === 1,
     };
   },
-};
+});
 
 interface WriteArgs {
   readonly partition: number;
@@ -71,24 +89,37 @@ interface WriteArgs {
 }
 
 /** Writes a partition's copy if it has none. Replies what it holds then, which another process may have written. */
-export const writeFormat: Script<WriteArgs, Header> = {
+export const writeFormat = defineScript<WriteArgs, Header>({
   name: "write-format",
   lua: `
-if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('HSET', KEYS[1], 'version', ARGV[1], 'partitions', ARGV[2]) end
-local header = redis.call('HMGET', KEYS[1], 'version', 'partitions')
+if redis.call('EXISTS', format) == 0 then redis.call('HSET', format, 'version', version, 'partitions', partitions) end
+local header = redis.call('HMGET', format, 'version', 'partitions')
 return {header[1] or '', header[2] or ''}
 `,
-  keys: ({ partition }) => [formatKey(partition)],
-  args: ({ partitions }) => [String(FORMAT_VERSION), String(partitions)],
+  keys: { format: ({ partition }) => formatKey(partition) },
+  args: {
+    version: () => FORMAT_VERSION,
+    partitions: ({ partitions }) => partitions,
+  },
   reply(raw) {
     const [version, partitions] = asList(raw);
     return headerOf(version, partitions);
   },
-};
+});
+
+/** `4>16@<ms>` while data are copied, `16<4@<ms>` while the old copies are removed: no release takes it for a number. */
+export function partitionsText({ from, to, atMs, isCopied }: Raise): string {
+  return isCopied ? `${to}<${from}@${atMs}` : `${from}>${to}@${atMs}`;
+}
 
 function headerOf(version: unknown, partitions: unknown): Header {
   const whole = (raw: unknown): number => (/^\d{1,9}$/.test(String(raw)) ? Number(raw) : NaN);
-  return { version: whole(version), partitions: whole(partitions) };
+  const [, now, sign, other, atMs] =
+    /^(\d{1,9})([<>])(\d{1,9})@(\d{1,15})$/.exec(String(partitions)) ?? [];
+  if (sign === undefined) return { version: whole(version), partitions: whole(partitions) };
+  const [from, to] = sign === "<" ? [Number(other), Number(now)] : [Number(now), Number(other)];
+  const raise = { from, to, atMs: Number(atMs), isCopied: sign === "<" };
+  return { version: whole(version), partitions: Number(now), raise };
 }
 
 /** Runs a script on one Redis once for each of these. Rejects where the Redis does not answer. */
@@ -138,6 +169,37 @@ export async function compareFormat(runAll: RunAll, partitions: number): Promise
   return { kind: "same", lost: stored ? lost : [] };
 }
 
+export type RaiseState =
+  | { readonly kind: "still"; readonly partitions: number }
+  /** A raise was begun and has not ended. */
+  | { readonly kind: "raising"; readonly raise: Raise }
+  /** It cannot be raised: one line for who runs the system. */
+  | { readonly kind: "unfit"; readonly why: string };
+
+/** How a Redis stands that is to be raised. Writes nothing. */
+export async function readRaise(runAll: RunAll): Promise<RaiseState> {
+  const seen = await runAll(readFormat, range(MAX_PARTITIONS));
+  const headers = seen.flatMap(({ header }) => header ?? []);
+  const [first] = headers;
+  if (!first)
+    return { kind: "unfit", why: "it stores no number of partitions: start a worker on it" };
+  for (const { raise: _, ...header } of headers) {
+    const why = differenceOf(header, header.partitions);
+    if (why !== undefined) return { kind: "unfit", why };
+  }
+  const raises = headers.flatMap(({ raise }) => raise ?? []);
+  // The first that is copied says that all is.
+  const raise = raises.find(({ isCopied }) => isCopied) ?? raises[0];
+  if (raise) return { kind: "raising", raise };
+  const { partitions } = first;
+  const lost = seen
+    .slice(0, partitions)
+    .findIndex(({ header }) => header?.partitions !== partitions);
+  if (lost < 0) return { kind: "still", partitions };
+  const why = `partition ${lost} has lost its data: run roster:rebuild and desk:restore first`;
+  return { kind: "unfit", why };
+}
+
 /** All that there may be, where none of the first is stored: at the first use, or where their nodes lost their data. */
 async function readStates(runAll: RunAll, first: number): Promise<readonly PartitionState[]> {
   const seen = await runAll(readFormat, range(first));
@@ -160,6 +222,10 @@ function differenceOf(stored: Header, wanted: number): string | undefined {
   }
   if (version > FORMAT_VERSION) {
     return `its data have format version ${version}, and this release reads up to ${FORMAT_VERSION}: start the release that wrote them, or a newer one`;
+  }
+  if (stored.raise) {
+    const { from, to } = stored.raise;
+    return `its data are on their way from ${from} to ${to} partitions: run \`npm run partitions -- ${to}\` to its end`;
   }
   if (partitions === wanted) return undefined;
   return `its data are in ${partitions} partitions, and this process is set for ${wanted}: set FANFARE_PARTITIONS to ${partitions}`;

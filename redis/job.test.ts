@@ -6,8 +6,14 @@ import { jobFields, parseJob, parseSignal, type Job } from "./job.ts";
 const OPEN = acceptedOpen();
 const { id, channel, sender, provider, sequence, acceptedAtMs } = OPEN;
 const CLOSE: AcceptedClose = {
-  ...{ id, channel, sender, provider, sequence, acceptedAtMs },
-  ...{ action: "close", closes: [id] },
+  id,
+  channel,
+  sender,
+  provider,
+  sequence,
+  acceptedAtMs,
+  action: "close",
+  closes: [id],
 };
 const JOB = jobOf(OPEN, { shard: 3, version: 7, count: 512 });
 

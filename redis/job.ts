@@ -16,9 +16,18 @@ export interface Job {
 /** A job as the fields of its stream entry: what `parseJob` reads. */
 export function jobFields(job: Job): string[] {
   return [
-    ...["signal", JSON.stringify(job.signal), "broker", job.broker],
-    ...["shard", String(job.shard), "version", String(job.version)],
-    ...["count", String(job.count), "dispatchedAtMs", String(job.dispatchedAtMs)],
+    "signal",
+    JSON.stringify(job.signal),
+    "broker",
+    job.broker,
+    "shard",
+    String(job.shard),
+    "version",
+    String(job.version),
+    "count",
+    String(job.count),
+    "dispatchedAtMs",
+    String(job.dispatchedAtMs),
   ];
 }
 

@@ -127,7 +127,9 @@ test("a hook is found by its id alone, for any number of partitions", () => {
 test("a roster is recognised by its key of members, and no other key is mistaken for one", () => {
   const region = new RegionKeys(7);
   expect(RegionKeys.rosterOf(region.rosterSeats(CHANNEL, "desk"))).toEqual({
-    ...{ partition: 7, broker: "desk", channel: CHANNEL },
+    partition: 7,
+    broker: "desk",
+    channel: CHANNEL,
   });
   for (const [name, key] of allKeys(region, ["demo", "desk", "c", 3])) {
     if (name !== "rosterSeats") expect([name, RegionKeys.rosterOf(key)]).toEqual([name, undefined]);

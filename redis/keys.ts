@@ -39,6 +39,11 @@ export class PartitionMap {
     return hash(account) % this.count;
   }
 
+  /** By its id, as its channel is not known before it is read. */
+  ofHook(hook: HookId): number {
+    return hash(hook) % this.count;
+  }
+
   all(): readonly number[] {
     return Array.from({ length: this.count }, (_, partition) => partition);
   }
@@ -109,12 +114,17 @@ export class HomeKeys {
   }
 }
 
+/** HASH beside a partition's `halts`: scope → who changed it last, when and why. */
+export function haltNotesKey(halts: string): string {
+  return `${halts}:notes`;
+}
+
 /**
  * STRING (JSON): a hook. Its partition is chosen by its id, because its channel is not known before
  * it is read.
  */
 export function hookKey(hook: HookId, partitions: PartitionMap): string {
-  return `home:{${hash(hook) % partitions.count}}:hook:${hook}`;
+  return `home:{${partitions.ofHook(hook)}}:hook:${hook}`;
 }
 
 /** Keys of one region partition: the copier's data of broker accounts. */

@@ -15,7 +15,11 @@ describe("progress", () => {
       none,
     ]);
     expect(progress.counts).toEqual({
-      ...{ followers: 100, placed: 13, rejected: 2, skipped: 6, unknown: 4 },
+      followers: 100,
+      placed: 13,
+      rejected: 2,
+      skipped: 6,
+      unknown: 4,
     });
     expect(progress).toMatchObject({ id: SIGNAL.id, status: "running" });
   });
@@ -27,7 +31,8 @@ describe("progress", () => {
     ]);
     expect(timing).toMatchObject({ firstMs: 0, lastMs: 80 });
     expect(sumProgress(stored(2), [[null, null, "1", null, null, null]]).timing).toMatchObject({
-      ...{ firstMs: null, lastMs: null },
+      firstMs: null,
+      lastMs: null,
     });
   });
 

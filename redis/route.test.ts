@@ -19,8 +19,12 @@ beforeEach(async () => {
 });
 
 const to = (shard: number, version: number, count: number): Route => ({
-  ...{ region: "local", broker: "desk", partition: 3 },
-  ...{ shard, version, count },
+  region: "local",
+  broker: "desk",
+  partition: 3,
+  shard,
+  version,
+  count,
 });
 
 const set = (...routes: Route[]) => redis.run(route, { home: HOME, channel: CHANNEL, routes });

@@ -5,7 +5,7 @@
  */
 import type { ChannelId } from "../domain/ids.ts";
 import type { HomeKeys } from "./keys.ts";
-import { asInteger, type Script } from "./script.ts";
+import { asInteger, defineScript } from "./script.ts";
 
 export interface Route {
   readonly region: string;
@@ -54,11 +54,11 @@ export interface RouteArgs {
 
 const routeLua = `
 local changed = 0
-for i = 1, #ARGV, 3 do
-  local known = redis.call('HGET', KEYS[1], ARGV[i])
-  local version = known and tonumber(string.match(known, '^(%d+),')) or -1
-  if tonumber(ARGV[i + 1]) > version then
-    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1] .. ',' .. ARGV[i + 2])
+for route, version, count in rows() do
+  local known = redis.call('HGET', routes, route)
+  local known_version = known and tonumber(string.match(known, '^(%d+),')) or -1
+  if tonumber(version) > known_version then
+    redis.call('HSET', routes, route, version .. ',' .. count)
     changed = changed + 1
   end
 end
@@ -66,11 +66,11 @@ return changed
 `;
 
 /** Sets routes to newer roster versions; an older version never overwrites a newer one. */
-export const route: Script<RouteArgs, number> = {
+export const route = defineScript<RouteArgs, number>({
   name: "route",
   lua: routeLua,
-  keys: ({ home, channel }) => [home.routes(channel)],
-  args: ({ routes }) =>
-    routes.flatMap((each) => [routeField(each), String(each.version), String(each.count)]),
+  keys: { routes: ({ home, channel }) => home.routes(channel) },
+  rest: ({ routes }) => routes.flatMap((each) => [routeField(each), each.version, each.count]),
+  columns: ["route", "version", "count"],
   reply: asInteger,
-};
+});

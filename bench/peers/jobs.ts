@@ -33,10 +33,7 @@ export async function measureBullMq(jobs: number): Promise<number> {
 export async function measurePlain(jobs: number): Promise<number> {
   return await measure("plain", jobs, async (_, redis) => {
     const adding = Array.from({ length: jobs }, (__, index) =>
-      redis.send("XADD", [
-        "orders",
-        ...["*", "order", `order-${index}`, "account", `acct-${index}`],
-      ]),
+      redis.send("XADD", ["orders", "*", "order", `order-${index}`, "account", `acct-${index}`]),
     );
     await Promise.all(adding);
   });

@@ -10,8 +10,20 @@ export async function measureXadd(): Promise<number> {
   const child = Bun.spawn(
     [
       "redis-benchmark",
-      ...["-p", String(server.port), "-n", String(ENTRIES), "-P", "64", "-c", "8", "--csv"],
-      ...["XADD", "stream", "*", "event", PAYLOAD],
+      "-p",
+      String(server.port),
+      "-n",
+      String(ENTRIES),
+      "-P",
+      "64",
+      "-c",
+      "8",
+      "--csv",
+      "XADD",
+      "stream",
+      "*",
+      "event",
+      PAYLOAD,
     ],
     { stdout: "pipe", stderr: "ignore" },
   );

@@ -1,8 +1,9 @@
 /**
- * What a follower with caps has used of them: stakes and losses of the UTC
- * day, and positions open now. Kept as one packed text a subscription, with a
- * revision that each change raises, so that who decided on one text can tell
- * whether it still stands.
+ * What a follower with caps has used of them: stakes and losses of the UTC day,
+ * and positions open now. It is kept as one packed text a subscription, with a
+ * revision that each change raises: so a decision on one text can be compared
+ * with the text that is stored now. It is only read here. Redis changes it, in
+ * `workers/copier/stored/caps.ts` (ADR 9).
  */
 import type { CopyPlan } from "./plan.ts";
 import type { SkipReason } from "./outcome.ts";
@@ -34,34 +35,23 @@ export function parseUsage(text: string): Usage {
   return { day, stakedCents, open, lossCents, revision };
 }
 
-export function formatUsage({ day, stakedCents, open, lossCents, revision }: Usage): string {
-  return [day, stakedCents, open, lossCents, revision].join(",");
-}
-
-/** Usage as of a day: a new one begins with nothing staked or lost, and what is open stays so. Never goes back a day. */
-export function usageOn(usage: Usage, day: number): Usage {
-  return day <= usage.day ? usage : { ...usage, day, stakedCents: 0, lossCents: 0 };
-}
-
-/** Which cap a further stake would break. */
+/**
+ * Which cap a further stake on a day would break. Stakes and losses of an earlier
+ * day do not count. Those of a later day do: this clock is then behind another's.
+ */
 export function brokenCap(
   { maxDayStakeCents, maxOpen, maxDayLossCents }: CopyPlan,
   usage: Usage,
   stakeCents: number,
+  day: number,
 ): SkipReason | undefined {
-  if (maxDayLossCents !== undefined && usage.lossCents >= maxDayLossCents) return "DAY_LOSS";
+  const isOver = usage.day < day;
+  const lossCents = isOver ? 0 : usage.lossCents;
+  const stakedCents = isOver ? 0 : usage.stakedCents;
+  if (maxDayLossCents !== undefined && lossCents >= maxDayLossCents) return "DAY_LOSS";
   if (maxOpen !== undefined && usage.open >= maxOpen) return "OPEN_CAP";
-  if (maxDayStakeCents !== undefined && usage.stakedCents + stakeCents > maxDayStakeCents) {
+  if (maxDayStakeCents !== undefined && stakedCents + stakeCents > maxDayStakeCents) {
     return "DAY_CAP";
   }
   return undefined;
-}
-
-export function withStake(usage: Usage, stakeCents: number): Usage {
-  return {
-    ...usage,
-    stakedCents: usage.stakedCents + stakeCents,
-    open: usage.open + 1,
-    revision: usage.revision + 1,
-  };
 }

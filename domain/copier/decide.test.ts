@@ -2,21 +2,25 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { acceptedOpen } from "../../tests/support/signals.ts";
 import type { CopyPlan } from "./plan.ts";
-import { decide, type Decision, type Facts, type Follower } from "./decide.ts";
+import type { Copy } from "./copy.ts";
+import { decide, stopReason, type Facts, type Follower, type Stops } from "./decide.ts";
 import { asId, type AccountId, type PersonId, type SubscriptionId } from "../ids.ts";
 import { MAX_AMOUNT_CENTS } from "../money.ts";
-import { DAY_MS, formatUsage, parseUsage, type Usage } from "./caps.ts";
+import type { Outcome } from "./outcome.ts";
+import { formatUsage, UsageModel } from "../../tests/support/usage-model.ts";
+import { DAY_MS, type Usage } from "./caps.ts";
 
 const NOW_MS = 20_000 * DAY_MS + 5_000;
 const ACCOUNT = asId<AccountId>("acct");
 const SUBSCRIPTION = asId<SubscriptionId>("sub");
+const PERSON = asId<PersonId>("follower");
 
 const signal = acceptedOpen({ acceptedAtMs: NOW_MS - 100, deadlineMs: NOW_MS + 900 });
 
 const FIXED = { kind: "fixed", stakeCents: 100 } as const;
 
 const follower = (plan: CopyPlan, changes: Partial<Follower> = {}) => ({
-  follower: asId<PersonId>("follower"),
+  follower: PERSON,
   subscription: SUBSCRIPTION,
   account: ACCOUNT,
   state: "active" as const,
@@ -28,15 +32,19 @@ const follower = (plan: CopyPlan, changes: Partial<Follower> = {}) => ({
 const decided = (plan: CopyPlan, facts: Partial<Facts> = {}, changes: Partial<Follower> = {}) =>
   decide(signal, follower(plan, changes), { nowMs: NOW_MS, ...facts });
 
-const reasonOf = (decision: Decision): string =>
-  decision.kind === "skip" ? decision.reason : "ordered";
+const reasonOf = ({ state, reason }: Copy): string =>
+  state === "skipped" ? String(reason) : state;
 
 const used = (changes: Partial<Usage>): ReadonlyMap<SubscriptionId, string> =>
   new Map([
     [
       SUBSCRIPTION,
       formatUsage({
-        ...{ day: 20_000, stakedCents: 0, open: 0, lossCents: 0, revision: 7 },
+        day: 2e4,
+        stakedCents: 0,
+        open: 0,
+        lossCents: 0,
+        revision: 7,
         ...changes,
       }),
     ],
@@ -44,8 +52,8 @@ const used = (changes: Partial<Usage>): ReadonlyMap<SubscriptionId, string> =>
 
 describe("sizing", () => {
   const stakeOf = (plan: CopyPlan, facts: Partial<Facts> = {}) => {
-    const decision = decided(plan, facts);
-    return decision.kind === "order" ? decision.order.stakeCents : decision.reason;
+    const { state, stakeCents, reason } = decided(plan, facts);
+    return state === "unsent" ? stakeCents : reason;
   };
 
   test("is fixed, a multiple of the provider's stake, or a share of the balance, rounded down", () => {
@@ -60,7 +68,7 @@ describe("sizing", () => {
     const huge = { kind: "multiplier", multiplierBp: 10_000_000 } as const;
     const provider = { ...signal, stakeCents: MAX_AMOUNT_CENTS };
     expect(decide(provider, follower({ sizing: huge }), { nowMs: NOW_MS })).toMatchObject({
-      order: { stakeCents: MAX_AMOUNT_CENTS },
+      stakeCents: MAX_AMOUNT_CENTS,
     });
   });
 
@@ -91,18 +99,26 @@ describe("skips", () => {
     ["PAYOUT_TOO_LOW", { minPayoutBp: 8_501 }, { payoutsBp: new Map([["EUR/USD", 8_500]]) }, {}],
     ["DAY_LOSS", { maxDayLossCents: 50 }, { usages: used({ lossCents: 50 }) }, {}],
     ["OPEN_CAP", { maxOpen: 2 }, { usages: used({ open: 2 }) }, {}],
-    ["ACCOUNT_BUSY", {}, { crowded: new Set([SUBSCRIPTION]) }, {}],
+    ["ACCOUNT_BUSY", {}, { atCapacity: new Set([SUBSCRIPTION]) }, {}],
     ["DAY_CAP", { maxDayStakeCents: 299 }, { usages: used({ stakedCents: 200 }) }, {}],
+    ["HALTED", {}, { stops: { all: "HALTED" } }, {}],
+    ["DRAINED", {}, { stops: { followers: new Map([[PERSON, "DRAINED"]]) } }, {}],
+    ["FAULT", {}, {}, { isUnreadable: true }],
+    ["FAULT", {}, { faulty: "all" }, {}],
+    ["FAULT", {}, { faulty: new Set([SUBSCRIPTION]) }, {}],
   ];
   test.each(cases)("%s: %j", (reason, plan, facts, changes) => {
-    expect(reasonOf(decided({ sizing: FIXED, ...plan }, facts, changes))).toBe(reason);
+    const copy = decided({ sizing: FIXED, ...plan }, facts, changes);
+    expect(reasonOf(copy)).toBe(reason);
+    expect(copy.outcome).toEqual({ kind: "skipped", reason } as Outcome);
+    expect(copy.reservation).toBeUndefined();
   });
 
   test.each(cases)(
     "%s does not make unsent what may have been sent: %j",
     (reason, plan, facts, changes) => {
-      const decision = decided({ sizing: FIXED, ...plan }, { ...facts, maybeSent: true }, changes);
-      expect(decision).toMatchObject({ kind: "order", askOnly: reason });
+      const copy = decided({ sizing: FIXED, ...plan }, { ...facts, maybeSent: true }, changes);
+      expect(copy).toMatchObject({ state: "ask-only", reason, outcome: undefined });
     },
   );
 
@@ -117,21 +133,56 @@ describe("skips", () => {
       [{ maxDayStakeCents: 300 }, { usages: used({ stakedCents: 200 }) }],
     ];
     for (const [plan, facts] of plans) {
-      expect(reasonOf(decided({ sizing: FIXED, ...plan }, facts))).toBe("ordered");
+      expect(reasonOf(decided({ sizing: FIXED, ...plan }, facts))).toBe("unsent");
     }
+  });
+
+  test("for a follower's own reason where something is stopped, too: the halt is not why", () => {
+    const stops: Stops = { all: "HALTED" };
+    expect(reasonOf(decided({ sizing: FIXED }, { stops }, { state: "paused" }))).toBe("PAUSED");
+  });
+
+  test("for a fault before anything else, whatever the row and the plan hold", () => {
+    const broken = { symbols: 7 } as unknown as CopyPlan;
+    const changes = { state: "left", isUnreadable: true } as const;
+    expect(reasonOf(decided(broken, { stops: { all: "HALTED" } }, changes))).toBe("FAULT");
+    const asked = decided(broken, { faulty: "all", maybeSent: true });
+    expect(asked).toMatchObject({ state: "ask-only", stakeCents: signal.stakeCents });
+  });
+});
+
+describe("what stops a follower's copies", () => {
+  const of = (stops: Stops) => stopReason(stops, PERSON);
+
+  test("is a halt of all or of theirs, and else a drain", () => {
+    const theirs = (reason: "HALTED" | "DRAINED") => ({ followers: new Map([[PERSON, reason]]) });
+    expect(of({ all: "HALTED", ...theirs("DRAINED") })).toBe("HALTED");
+    expect(of({ all: "DRAINED", ...theirs("HALTED") })).toBe("HALTED");
+    expect(of({ all: "DRAINED" })).toBe("DRAINED");
+    expect(of(theirs("DRAINED"))).toBe("DRAINED");
+  });
+
+  test("is nothing of another follower, and what is for all also of one who is not known", () => {
+    const others = new Map([[asId<PersonId>("other"), "HALTED" as const]]);
+    expect(of({ followers: others })).toBeUndefined();
+    expect(stopReason({ all: "DRAINED", followers: others }, undefined)).toBe("DRAINED");
   });
 });
 
 describe("terms", () => {
   test("are none where the copy is as the signal says", () => {
     expect(decided({ sizing: FIXED, symbolMap: { AAPL: "APPLE" }, maxAgeMs: 60_000 })).toEqual({
-      kind: "order",
-      order: {
-        clientOrderId: `${signal.id}.sub` as never,
-        subscription: SUBSCRIPTION,
-        account: ACCOUNT,
-        stakeCents: 100,
-      },
+      clientOrderId: `${signal.id}.sub` as never,
+      subscription: SUBSCRIPTION,
+      account: ACCOUNT,
+      stakeCents: 100,
+      follower: PERSON,
+      terms: undefined,
+      isReserved: false,
+      reservation: undefined,
+      state: "unsent",
+      reason: undefined,
+      outcome: undefined,
     });
   });
 
@@ -149,7 +200,7 @@ describe("terms", () => {
 
   test("ask the payout of the symbol that is traded", () => {
     const plan = { sizing: FIXED, symbolMap: { "EUR/USD": "EURUSD" }, minPayoutBp: 8_000 };
-    expect(reasonOf(decided(plan, { payoutsBp: new Map([["EURUSD", 8_500]]) }))).toBe("ordered");
+    expect(reasonOf(decided(plan, { payoutsBp: new Map([["EURUSD", 8_500]]) }))).toBe("unsent");
     expect(reasonOf(decided(plan, { payoutsBp: new Map([["EUR/USD", 8_500]]) }))).toBe(
       "PAYOUT_UNKNOWN",
     );
@@ -161,10 +212,9 @@ describe("caps", () => {
     const yesterday = used({ day: 19_999, stakedCents: 900, lossCents: 900, open: 1 });
     const plan = { sizing: FIXED, maxDayStakeCents: 100, maxDayLossCents: 1, maxOpen: 2 };
     const decision = decided(plan, { usages: yesterday });
-    if (decision.kind === "skip") throw new Error(decision.reason);
-    expect(parseUsage(decision.reservation?.after ?? "")).toEqual({
-      ...{ day: 20_000, stakedCents: 100, open: 2, lossCents: 0, revision: 8 },
-    });
+    expect(decision).toMatchObject({ state: "unsent", isReserved: true });
+    expect(decision.reservation).toEqual({ before: yesterday.get(SUBSCRIPTION)!, day: 20_000 });
+    expect(reasonOf(decided({ ...plan, maxOpen: 1 }, { usages: yesterday }))).toBe("OPEN_CAP");
   });
 
   test("count what may have been sent also where they are used up", () => {
@@ -172,14 +222,13 @@ describe("caps", () => {
       { sizing: FIXED, maxOpen: 1 },
       { usages: used({ open: 1 }), maybeSent: true },
     );
-    if (decision.kind === "skip") throw new Error(decision.reason);
-    expect(parseUsage(decision.reservation?.after ?? "").open).toBe(2);
-    expect(decision.askOnly).toBe("OPEN_CAP");
+    expect(decision.reservation?.day).toBe(20_000);
+    expect(decision).toMatchObject({ state: "ask-only", reason: "OPEN_CAP" });
   });
 
   test("cost followers who have none nothing", () => {
     const decision = decided({ sizing: FIXED, maxStakeCents: 10 });
-    expect(decision).not.toHaveProperty("reservation");
+    expect(decision).toMatchObject({ isReserved: false, reservation: undefined });
   });
 
   test("no stake and no total of a day ever exceeds them, whatever comes in whatever order", () => {
@@ -214,6 +263,7 @@ describe("caps", () => {
     });
     fc.assert(
       fc.property(plan, fc.array(step, { maxLength: 60 }), (caps, steps) => {
+        const model = new UsageModel();
         const texts = [""];
         const staked = new Map<number, number>();
         let nowMs = NOW_MS;
@@ -225,17 +275,17 @@ describe("caps", () => {
             balances: new Map([[ACCOUNT, balanceCents]]),
             usages: new Map([[SUBSCRIPTION, texts.at(-1 - staleness) ?? ""]]),
           });
-          if (decision.kind === "skip" || !decision.reservation) continue;
+          if (!decision.reservation) continue;
           // What the script does: a decision on a text that no longer stands is void.
           if (decision.reservation.before !== texts.at(-1)) continue;
-          texts.push(decision.reservation.after);
-          const stake = decision.order.stakeCents;
-          const { day } = decision.reservation;
+          const stake = decision.stakeCents;
+          model.stake(String(texts.length), stake, decision.reservation.day);
+          texts.push(formatUsage(model.usage));
+          const { day, open } = model.usage;
           staked.set(day, (staked.get(day) ?? 0) + stake);
           if (caps.maxStakeCents !== undefined)
             expect(stake).toBeLessThanOrEqual(caps.maxStakeCents);
           expect(staked.get(day)).toBeLessThanOrEqual(caps.maxDayStakeCents);
-          const { open } = parseUsage(decision.reservation.after);
           if (caps.maxOpen !== undefined) expect(open).toBeLessThanOrEqual(caps.maxOpen);
         }
       }),

@@ -1,4 +1,8 @@
-/** Plan + signal + what is known now → an order, or a skip with its reason. Pure: the same inputs decide the same. */
+/**
+ * Signal + follower + what is known now → a copy that is sent, skipped with its
+ * reason, or only asked about. Nothing else decides who is skipped. Pure: the
+ * same inputs decide the same.
+ */
 import {
   brokerSymbol,
   copiedContract,
@@ -7,25 +11,41 @@ import {
   stakeOf,
   type CopyPlan,
 } from "./plan.ts";
-import { clientOrderId, type AccountId, type SubscriptionId } from "../ids.ts";
-import type { Order, OrderTerms } from "./order.ts";
+import { clientOrderId, type AccountId, type PersonId, type SubscriptionId } from "../ids.ts";
+import type { Copy, CopyState, Reservation } from "./copy.ts";
+import type { OrderTerms } from "./order.ts";
 import type { SkipReason } from "./outcome.ts";
 import type { AcceptedOpen } from "./signal.ts";
 import type { SubscriptionState } from "./subscription.ts";
-import { brokenCap, dayOf, formatUsage, parseUsage, usageOn, withStake } from "./caps.ts";
+import { brokenCap, dayOf, parseUsage } from "./caps.ts";
 
 /** What the roster knows of a subscription. */
 export interface Follower {
   readonly subscription: SubscriptionId;
   readonly account: AccountId;
+  readonly follower: PersonId;
   readonly state: SubscriptionState;
   readonly expiresAtMs: number;
   readonly plan: CopyPlan;
+  /** Nothing else of it than who it is can be relied on. */
+  readonly isUnreadable?: true;
+}
+
+export type StopReason = "HALTED" | "DRAINED";
+
+/** Which of a job's copies a halt or a drain stops. */
+export interface Stops {
+  /** All of them. */
+  readonly all?: StopReason | undefined;
+  /** Those of single followers. */
+  readonly followers?: ReadonlyMap<PersonId, StopReason>;
 }
 
 /** What else a decision may rest on; only what some plan asks for is there. */
 export interface Facts {
   readonly nowMs: number;
+  /** Absent where nothing is stopped. */
+  readonly stops?: Stops | undefined;
   /** What is free in each account. */
   readonly balances?: ReadonlyMap<AccountId, number>;
   /** What a win pays, by the broker's name of the symbol. */
@@ -33,37 +53,15 @@ export interface Facts {
   /** Packed usage of followers with caps. */
   readonly usages?: ReadonlyMap<SubscriptionId, string>;
   /** Whose accounts have as many orders unanswered as the broker takes. */
-  readonly crowded?: ReadonlySet<SubscriptionId>;
+  readonly atCapacity?: ReadonlySet<SubscriptionId>;
+  /** Of whom no order may leave, by a fault of ours: the job counts them, and the roster lost them. */
+  readonly faulty?: ReadonlySet<SubscriptionId> | "all";
   /**
-   * The order may have been sent already, on facts that are lost: nothing of
-   * now makes it unsent, so nobody is skipped, and it counts all the same.
+   * The order may already have been sent, on facts that are lost, so today's facts
+   * must not skip it. It still counts toward caps.
    */
   readonly maybeSent?: boolean;
 }
-
-/** How a capped follower's usage goes on with this order; void unless `before` still stands when it is written. */
-export interface Reservation {
-  readonly before: string;
-  readonly after: string;
-  /** The UTC day that the stake counts on. */
-  readonly day: number;
-}
-
-export type Decision =
-  | {
-      readonly kind: "order";
-      readonly order: Order;
-      /** Absent where the order is on the signal's own terms. */
-      readonly terms?: OrderTerms;
-      /** Absent where the follower has no caps. */
-      readonly reservation?: Reservation;
-      /**
-       * Why it would be skipped, were it not maybe sent: the broker is only
-       * asked about it, and what was never opened is told as skipped for this.
-       */
-      readonly askOnly?: SkipReason;
-    }
-  | { readonly kind: "skip"; readonly reason: SkipReason };
 
 const PAUSED_BY = {
   platform: "PLATFORM_PAUSED",
@@ -72,50 +70,74 @@ const PAUSED_BY = {
   follower: "FOLLOWER_PAUSED",
 } as const;
 
-export function decide(signal: AcceptedOpen, follower: Follower, facts: Facts): Decision {
+export function decide(signal: AcceptedOpen, follower: Follower, facts: Facts): Copy {
   const { plan, subscription, account } = follower;
+  if (isFaulty(follower, facts)) {
+    return makeCopy(signal, follower, facts, signal.stakeCents, "FAULT");
+  }
   const balanceCents = facts.balances?.get(account);
   const stakeCents = plan.sizing
     ? stakeOf(plan, plan.sizing, signal.stakeCents, balanceCents ?? 0)
     : 0;
   const before = facts.usages?.get(subscription) ?? "";
-  const usage = isCapped(plan) ? usageOn(parseUsage(before), dayOf(facts.nowMs)) : undefined;
+  const usage = isCapped(plan) ? parseUsage(before) : undefined;
+  const day = dayOf(facts.nowMs);
   const reason =
-    standingReason(signal, follower, facts.nowMs) ??
+    ownReason(signal, follower, facts.nowMs) ??
     payoutReason(signal, plan, facts) ??
     sizeReason(plan, stakeCents, balanceCents) ??
-    (usage && brokenCap(plan, usage, stakeCents)) ??
-    (facts.crowded?.has(subscription) === true ? "ACCOUNT_BUSY" : undefined);
-  if (reason !== undefined && facts.maybeSent !== true) return skip(reason);
+    (usage && brokenCap(plan, usage, stakeCents, day)) ??
+    (facts.atCapacity?.has(subscription) === true ? "ACCOUNT_BUSY" : undefined) ??
+    (facts.stops && stopReason(facts.stops, follower.follower));
+  if (reason !== undefined && facts.maybeSent !== true) {
+    return makeCopy(signal, follower, facts, stakeCents, reason);
+  }
+  const reservation = usage && { before, day };
+  return makeCopy(signal, follower, facts, stakeCents, reason, termsOf(signal, plan), reservation);
+}
 
-  const order = {
+/** What stops a follower's copies: a halt is stronger than a drain, whichever of them is for all. */
+export function stopReason(
+  { all, followers }: Stops,
+  follower: PersonId | undefined,
+): StopReason | undefined {
+  if (all === "HALTED" || !followers || follower === undefined) return all;
+  return followers.get(follower) ?? all;
+}
+
+function isFaulty({ subscription, isUnreadable }: Follower, { faulty }: Facts): boolean {
+  return isUnreadable === true || faulty === "all" || faulty?.has(subscription) === true;
+}
+
+function makeCopy(
+  signal: AcceptedOpen,
+  { subscription, account, follower }: Follower,
+  { maybeSent }: Facts,
+  stakeCents: number,
+  reason?: SkipReason,
+  terms?: OrderTerms,
+  reservation?: Reservation,
+): Copy {
+  let state: CopyState = "unsent";
+  if (maybeSent === true) state = reason === undefined ? "maybe-sent" : "ask-only";
+  else if (reason !== undefined) state = "skipped";
+  return {
     clientOrderId: clientOrderId(signal.id, subscription),
     subscription,
     account,
     stakeCents,
-  };
-  const terms = termsOf(signal, plan);
-  // Most copies: nothing but the order.
-  if (!terms && !usage && reason === undefined) return { kind: "order", order };
-  return {
-    kind: "order",
-    order,
-    ...(terms ? { terms } : {}),
-    ...(usage
-      ? {
-          reservation: { before, after: formatUsage(withStake(usage, stakeCents)), day: usage.day },
-        }
-      : {}),
-    ...(reason === undefined ? {} : { askOnly: reason }),
+    follower,
+    terms,
+    isReserved: reservation !== undefined,
+    reservation,
+    state,
+    reason,
+    outcome: reason !== undefined && state === "skipped" ? { kind: "skipped", reason } : undefined,
   };
 }
 
-function skip(reason: SkipReason): Decision {
-  return { kind: "skip", reason };
-}
-
-/** What holds whatever the copy would be. */
-function standingReason(
+/** Reasons that do not depend on the size of the copy. */
+function ownReason(
   signal: AcceptedOpen,
   { state, expiresAtMs, plan }: Follower,
   nowMs: number,

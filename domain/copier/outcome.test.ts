@@ -2,13 +2,21 @@ import { expect, test } from "bun:test";
 import { countOutcomes, OUTCOME_KINDS, type CloseOutcome, type Outcome } from "./outcome.ts";
 
 const placed: Outcome = {
-  ...{ kind: "placed", stakeCents: 100, openPriceMicros: 1, openedAtMs: 1, expiresAtMs: 2 },
+  kind: "placed",
+  stakeCents: 100,
+  openPriceMicros: 1,
+  openedAtMs: 1,
+  expiresAtMs: 2,
 };
 const rejected: Outcome = { kind: "rejected", stakeCents: 100, reason: "REFUSED" };
 const skipped: Outcome = { kind: "skipped", reason: "PAUSED" };
 const unknown: Outcome = { kind: "unknown", stakeCents: 100 };
 const closed: CloseOutcome = {
-  ...{ kind: "closed", stakeCents: 100, returnCents: 90, closePriceMicros: 1, closedAtMs: 1 },
+  kind: "closed",
+  stakeCents: 100,
+  returnCents: 90,
+  closePriceMicros: 1,
+  closedAtMs: 1,
 };
 
 test("each copy counts once, under the way it ended", () => {

@@ -42,8 +42,13 @@ export interface Account {
 
 export function noPosition(): Position {
   return {
-    ...{ shares: 0, reservedShares: 0 },
-    ...{ buyCents: 0, buyPriceCents: 0, buyTransaction: 0 },
-    ...{ sellCents: 0, sellPriceCents: 0, sellTransaction: 0 },
+    shares: 0,
+    reservedShares: 0,
+    buyCents: 0,
+    buyPriceCents: 0,
+    buyTransaction: 0,
+    sellCents: 0,
+    sellPriceCents: 0,
+    sellTransaction: 0,
   };
 }

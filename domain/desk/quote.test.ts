@@ -1,5 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "bun:test";
+import { DAY_TRADING } from "../../tests/support/data.ts";
 import { centsOf, parseAnswer, parseTick } from "./quote.ts";
 
 const KEY = "4ezh2VUVde+ZVUcMj+L7f7r9bKnjeNkjzPdaZx1m4Vf+zEF/t4pPTA==";
@@ -48,7 +50,7 @@ test("a price is in cents only where it is whole cents: it is never rounded", ()
   expect(centsOf({ ...quote, priceMicros: 9_999 })).toBeUndefined();
 });
 
-const REAL_ANSWERS = "../shared/data/daytrading/quote-server-responses.txt";
+const REAL_ANSWERS = join(DAY_TRADING, "quote-server-responses.txt");
 const realAnswers = existsSync(REAL_ANSWERS)
   ? readFileSync(REAL_ANSWERS, "utf8").trimEnd().split("\n")
   : [];

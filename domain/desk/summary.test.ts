@@ -62,7 +62,10 @@ test("a sell trigger names the shares that are reserved for it; its amount reser
 
 test("pending orders are shown newest first, until the moment at which they run out", () => {
   const order = (symbol: string, ageMs: number): Order => ({
-    ...{ symbol, shares: 2, priceCents: 7, atMs: NOW.atMs - ageMs },
+    symbol,
+    shares: 2,
+    priceCents: 7,
+    atMs: NOW.atMs - ageMs,
   });
   const orders = [order("A", 0), order("B", 59_999), order("C", 60_000)];
   const { pendingBuys, pendingSells } = summary({}, { buys: orders, sells: orders.slice(1) });

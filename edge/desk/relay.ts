@@ -84,7 +84,10 @@ export function relayedLines(
     }
   }
   return {
-    ...{ chunkLines: MAX_CHUNK_LINES, maxOpen, order: "sent", whyOver },
+    chunkLines: MAX_CHUNK_LINES,
+    maxOpen,
+    order: "sent",
+    whyOver,
     take(lines, answer, isGone) {
       const done = relayAll(lines, answer, isGone);
       // A failure goes to `failed`; here we only wait.

@@ -47,8 +47,14 @@ afterAll(async () => {
 
 test("a membership that the records do not know is ended, on any node", async () => {
   await records.channels.insert({
-    ...{ _id: CHANNEL, name: "Demo", provider: PROVIDER, symbols: [], deadlineMs: 1_000 },
-    ...{ version: 1, grants: {}, outbox: false },
+    _id: CHANNEL,
+    name: "Demo",
+    provider: PROVIDER,
+    symbols: [],
+    deadlineMs: 1_000,
+    version: 1,
+    grants: {},
+    outbox: false,
   });
   await openChannel(targets.home);
   const orphans = Array.from({ length: 40 }, (_, index) => followerOf(index));

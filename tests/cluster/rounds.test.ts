@@ -7,20 +7,23 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import type { Disaster } from "../crash/disaster.ts";
 import { FORGETS, play, SEES_ALL, type Round } from "../crash/players.ts";
 
-setDefaultTimeout(120_000);
+/** A minute and a half, and several times that beside other work. */
+setDefaultTimeout(300_000);
 
 const SQLITE = { mongo: undefined, noteSyncs: false };
 const AT_ONCE = 2;
 
 const on = (disaster: Disaster, changes: Partial<Round> = {}): Round => ({
-  ...{ store: "cluster", disaster, ...changes },
+  store: "cluster",
+  disaster,
+  ...changes,
 });
 
 test("a worker killed or halted, a partition that moves: nothing is lost and nothing doubled on a cluster", async () => {
   const played = await play(
     [
-      on({ kind: "crash", role: "broker", at: "after-intend", nth: 2 }),
-      on({ kind: "crash", role: "dispatch", at: "after-enqueue", nth: 2 }),
+      on({ kind: "crash", role: "broker", at: "after:intend", nth: 2 }),
+      on({ kind: "crash", role: "dispatch", at: "after:enqueue", nth: 2 }),
       on(
         { kind: "crash", role: "broker", at: "after-close-answer", nth: 1 },
         { closes: "under way", durationSeconds: 60 },

@@ -50,7 +50,9 @@ export async function readClosing(
     words.set(closes, [...reported, { kind, reason, stakeCents, returnCents }]);
   }
   return {
-    ...{ ...close, of: of as readonly SignalId[], words },
+    ...close,
+    of: of as readonly SignalId[],
+    words,
     accepted: stored ? "in Redis" : isRecorded ? "in the records" : "nowhere",
     unqueued: (of as readonly SignalId[]).filter((each) => queued.some((keys) => !keys.has(each))),
     pending: await readPending(redis, id),

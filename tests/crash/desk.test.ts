@@ -5,7 +5,9 @@
  */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { parseDeskLine } from "../../domain/desk/command.ts";
+import { commitAccounts } from "../../workers/desk/stored/commit.ts";
 import { DeskModel } from "../support/desk-model.ts";
+import { aroundScripts } from "./disaster.ts";
 import { askedQuoteKey } from "../../workers/desk/stored/keys.ts";
 import type { AuditStore } from "../../workers/desk/audit/port.ts";
 import { openSqliteAudit } from "../../workers/desk/audit/sqlite.ts";
@@ -116,7 +118,7 @@ async function startWatch(crashAt?: string): Promise<RoleProcess> {
   const watch = await startRole("quotes", {
     ...desk.env,
     FANFARE_QUOTES_PORT: String(await freePort()),
-    FANFARE_CONSUMER: crashAt ?? `quotes${watches.length + 1}`,
+    FANFARE_CONSUMER: crashAt?.replace(":", "-") ?? `quotes${watches.length + 1}`,
     ...(crashAt === undefined ? {} : { FANFARE_CRASH_AT: `${crashAt}:1:kill` }),
   });
   watches.push(watch);
@@ -124,7 +126,7 @@ async function startWatch(crashAt?: string): Promise<RoleProcess> {
 }
 
 /** It may die before it has printed that it is ready. */
-async function startDoomedWatch(crashAt: "before-fire" | "after-fire"): Promise<void> {
+async function startDoomedWatch(crashAt: string): Promise<void> {
   const watch = await startWatch(crashAt).catch(() => undefined);
   if (watch) await until(`it is dead ${crashAt}`, () => isGone(watch), 30_000);
 }
@@ -141,7 +143,7 @@ test("two watches killed around the firing: each trigger that the quotes meet fi
   desk.fixPrices({ ABC: "3.00", XYZ: "10.00" });
   // As if a minute had passed.
   await desk.client.send("DEL", [askedQuoteKey("ABC"), askedQuoteKey("XYZ")]);
-  await Promise.all([startDoomedWatch("before-fire"), startDoomedWatch("after-fire")]);
+  await Promise.all(aroundScripts(commitAccounts).map(startDoomedWatch));
   const half = (await auditEvents(store, desk.client)).filter(({ kind }) => kind === "fired");
   expect(half.length).toBeGreaterThan(0);
   await Promise.all([startWatch(), startWatch()]);

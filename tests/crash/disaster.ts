@@ -1,4 +1,12 @@
 /** The disasters of a round, and which of them this machine can play. */
+import { enqueueClose } from "../../redis/enqueue-close.ts";
+import { enqueue } from "../../redis/enqueue.ts";
+import { moveToDeadLetters, trim } from "../../redis/streams.ts";
+import { link } from "../../workers/copier/dispatch/undispatched.ts";
+import { settleUsage } from "../../workers/copier/stored/caps.ts";
+import { moveClosing } from "../../workers/copier/stored/closing.ts";
+import { intend } from "../../workers/copier/stored/intents.ts";
+import { answer, report } from "../../workers/copier/stored/outcomes.ts";
 import { CRASH_POINTS, type CrashPoint } from "../../workers/runtime/crash-point.ts";
 import { canNoteSyncs } from "../support/synced/build.ts";
 import type { TestMongo } from "../support/mongo.ts";
@@ -32,10 +40,10 @@ export type Disaster =
       readonly kind: "halt";
       readonly at:
         | "before-send"
-        | "before-report"
-        | "before-question"
+        | "before:report"
+        | "before:answer"
         | "before-close-send"
-        | "before-close-report";
+        | "before:move-closing";
       readonly nth: number;
       readonly forMs: number;
     }
@@ -70,19 +78,43 @@ export type Disaster =
     }
   | { readonly kind: "move a partition"; readonly partition: number; readonly afterMs: number };
 
-/** Every crash point of these roles' own steps, and those of the common read loop. */
+/** The points on both sides of scripts. */
+export function aroundScripts(...scripts: readonly { readonly name: string }[]): CrashPoint[] {
+  return scripts.flatMap(({ name }) => [`before:${name}`, `after:${name}`] as const);
+}
+
+const CLOSING_POINTS: readonly CrashPoint[] = [
+  ...CRASH_POINTS.closing,
+  ...aroundScripts(moveClosing),
+];
+
+/** Every crash point of these roles' own steps. */
+const ROLE_POINTS: Readonly<Record<RoleName, readonly CrashPoint[]>> = {
+  dispatch: [...CRASH_POINTS.dispatch, ...aroundScripts(enqueue, enqueueClose, link)],
+  broker: [
+    ...CRASH_POINTS.broker,
+    ...aroundScripts(intend, report, answer, settleUsage),
+    ...CLOSING_POINTS,
+  ],
+  recorder: CRASH_POINTS.recorder,
+};
+
+/** These, and the points of the common read loop. */
 export const POINTS: readonly (readonly [RoleName, CrashPoint])[] = [
-  ...ROLES.flatMap((role) => CRASH_POINTS[role].map((at) => [role, at] as const)),
-  ...CRASH_POINTS.closing.map((at): [RoleName, CrashPoint] => ["broker", at]),
-  ...CRASH_POINTS.consume.map((at): [RoleName, CrashPoint] => {
-    // The worker's own scripts acknowledge entries; the recorder leaves that to the loop.
-    return [at.endsWith("-acknowledge") ? "recorder" : "broker", at];
-  }),
+  ...ROLES.flatMap((role) => ROLE_POINTS[role].map((at) => [role, at] as const)),
+  ...[...CRASH_POINTS.consume, ...aroundScripts(moveToDeadLetters, trim)].map(
+    (at): [RoleName, CrashPoint] => {
+      // The worker's own scripts acknowledge entries; the recorder leaves that to the loop.
+      return [at.endsWith("-acknowledge") ? "recorder" : "broker", at];
+    },
+  ),
 ];
 
 /** Whether it strikes a close: then something must be closed before it. */
 export function strikesCloses(disaster: Disaster): boolean {
-  return "at" in disaster && (CRASH_POINTS.closing as readonly string[]).includes(disaster.at);
+  return (
+    "at" in disaster && [...CLOSING_POINTS, ...aroundScripts(enqueueClose)].includes(disaster.at)
+  );
 }
 
 /** The equipment of a machine. */

@@ -12,7 +12,7 @@ import {
   setDefaultTimeout,
   test,
 } from "bun:test";
-import { returnCents } from "../../domain/desk/contract.ts";
+import { returnCents } from "../support/contract-model.ts";
 import { clientOrderId, type SignalId, type SubscriptionId } from "../../domain/ids.ts";
 import {
   PARTITIONS,

@@ -96,8 +96,11 @@ export function drawPlan(
   // Settled contracts reveal signals that a cut removed without trace.
   const isCut = disaster.kind === "cut Redis";
   return {
-    ...{ ...common, durability: durabilityAt(disaster, durability), store: "redis" },
-    ...{ durationSeconds: isCut ? 1 : durationSeconds, disaster },
+    ...common,
+    durability: durabilityAt(disaster, durability),
+    store: "redis",
+    durationSeconds: isCut ? 1 : durationSeconds,
+    disaster,
     ...closing(disaster, broker, pick),
   };
 }
@@ -108,8 +111,10 @@ function closing(
   pick: Choose,
 ): Pick<Plan, "closes" | "broker"> {
   const some: readonly Closes[] = [
-    ...(["under way", "under way"] as const),
-    ...[{ heldBy: "broker:fake" } as const, { heldBy: "follower:follower-0007" } as const],
+    "under way",
+    "under way",
+    { heldBy: "broker:fake" },
+    { heldBy: "follower:follower-0007" },
   ];
   return {
     closes: strikesCloses(disaster) ? "under way" : pick<Closes>(["none", ...some]),
@@ -131,12 +136,14 @@ function anywhere({ afterMs, forMs, nth }: Drawn, pick: Choose): Disaster[] {
     return { kind: "crash", role, at, nth };
   };
   return [
-    ...[crash(), crash(), crash()],
+    crash(),
+    crash(),
+    crash(),
     { kind: "kill unanswered" },
     { kind: "kill worker", afterMs },
-    { kind: "halt", at: pick(["before-send", "before-send", "before-report"]), nth, forMs },
-    { kind: "halt", at: pick(["before-send", "before-question"]), nth, forMs: 2_000 + forMs },
-    { kind: "halt", at: pick(["before-close-send", "before-close-report"]), nth, forMs },
+    { kind: "halt", at: pick(["before-send", "before-send", "before:report"]), nth, forMs },
+    { kind: "halt", at: pick(["before-send", "before:answer"]), nth, forMs: 2_000 + forMs },
+    { kind: "halt", at: pick(["before-close-send", "before:move-closing"]), nth, forMs },
     { kind: "dead broker", afterMs, forMs },
     { kind: "spoil", partition: pick(PARTITIONS.all()), afterMs },
   ];

@@ -2,7 +2,7 @@
  * At the end of a round the records contain what the events reported, each copy once, with its link
  * and its settlement.
  */
-import { returnCents } from "../../domain/desk/contract.ts";
+import { returnCents } from "../support/contract-model.ts";
 import { clientOrderId } from "../../domain/ids.ts";
 import type { BookLine, SaleLine } from "../fake-broker/book.ts";
 import type { OrderRecord } from "../../workers/records/port.ts";

@@ -36,7 +36,10 @@ let roles: RoleProcess[] = [];
 
 beforeAll(async () => {
   desk = await startTradingDesk({
-    ...{ servers: 1, prices: { ABC: "5.00" }, durability: "always", audit: false },
+    servers: 1,
+    prices: { ABC: "5.00" },
+    durability: "always",
+    audit: false,
   });
   store = openSqliteAudit(desk.data);
   await startAudit();
@@ -76,11 +79,16 @@ const trade = (users: readonly string[] = USERS): Promise<DeskReply[]> =>
 async function openContracts(bucket: string, durationSeconds: number): Promise<void> {
   const accounts = USERS.map((user) => user as AccountId);
   const answers = await connectDesk(desk.servers[0]!.url, desk.token).open({
-    ...{ symbol: "EUR/USD", contract: "CALL", durationSeconds, shard: 0 },
+    symbol: "EUR/USD",
+    contract: "CALL",
+    durationSeconds,
+    shard: 0,
     validUntilMs: Date.now() + 5_000,
     orders: accounts.map((account, index) => ({
       clientOrderId: `${bucket}.${index}` as never,
-      ...{ subscription: String(index) as SubscriptionId, account, stakeCents: 1_000 + index },
+      subscription: String(index) as SubscriptionId,
+      account,
+      stakeCents: 1_000 + index,
     })),
   });
   expect(JSON.stringify(answers)).not.toContain("rejected");

@@ -10,7 +10,10 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { exportJWK, generateKeyPair } from "jose";
 import { parseRoutes } from "../../redis/route.ts";
+import { route } from "../../redis/route.ts";
+import { seat } from "../../workers/copier/roster/seat.ts";
 import { CRASH_POINTS } from "../../workers/runtime/crash-point.ts";
+import { aroundScripts } from "./disaster.ts";
 import type { Records } from "../../workers/records/port.ts";
 import { openSqliteRecords } from "../../workers/records/sqlite/open.ts";
 import { connectRedis } from "../../workers/runtime/redis-client.ts";
@@ -36,8 +39,14 @@ beforeAll(async () => {
   redis = connectRedis(server.url);
   records = openSqliteRecords(folder);
   await records.channels.insert({
-    ...{ _id: CHANNEL, name: "Demo", provider: PROVIDER, symbols: [], deadlineMs: 1_000 },
-    ...{ version: 1, grants: {}, outbox: true },
+    _id: CHANNEL,
+    name: "Demo",
+    provider: PROVIDER,
+    symbols: [],
+    deadlineMs: 1_000,
+    version: 1,
+    grants: {},
+    outbox: true,
   });
   const { privateKey } = await generateKeyPair("EdDSA", { extractable: true });
   env = {
@@ -81,7 +90,7 @@ async function isEmpty(): Promise<boolean> {
   return (await records.subscriptions.find({ where: { outbox: true } })).length === 0;
 }
 
-test.each(CRASH_POINTS.records.map((point) => [point]))(
+test.each([...CRASH_POINTS.records, ...aroundScripts(seat, route)].map((point) => [point]))(
   "killed at %s: the other projects what is left, once",
   async (point) => {
     survivor.halt();

@@ -3,9 +3,11 @@
  * with the fewest guarantees.
  */
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
+import { trim } from "../../redis/streams.ts";
+import { answer } from "../../workers/copier/stored/outcomes.ts";
 import { startMongo } from "../support/mongo.ts";
 import type { Toxic } from "../support/toxiproxy.ts";
-import { equipmentWith, POINTS, strikesCloses, type Disaster } from "./disaster.ts";
+import { aroundScripts, equipmentWith, POINTS, strikesCloses, type Disaster } from "./disaster.ts";
 import { FORGETS, play, SEES_ALL, SEES_LITTLE, SELLS_ONCE, type Round } from "./players.ts";
 
 setDefaultTimeout(120_000);
@@ -26,8 +28,8 @@ const TRIMMED = 9;
 
 test("a process killed on either side of any durable step loses nothing and doubles nothing", async () => {
   const rounds = POINTS.map(([role, at]): Round => {
-    const asks = at.endsWith("-question");
-    const nth = at.endsWith("-trim") ? TRIMMED : 1;
+    const asks = aroundScripts(answer).includes(at);
+    const nth = aroundScripts(trim).includes(at) ? TRIMMED : 1;
     const disaster: Disaster = { kind: "crash", role, at, nth };
     if (strikesCloses(disaster)) return { closes: "under way", durationSeconds: 60, disaster };
     return {
@@ -65,8 +67,8 @@ test("a worker that is halted before it writes its outcomes, and overtaken: each
   const halt = { kind: "halt", nth: 1, forMs: 3_500 } as const;
   const played = await play(
     [
-      { disaster: { ...halt, at: "before-report" } },
-      { disaster: { ...halt, at: "before-question" }, broker: SEES_LITTLE, faults: { silent: 1 } },
+      { disaster: { ...halt, at: "before:report" } },
+      { disaster: { ...halt, at: "before:answer" }, broker: SEES_LITTLE, faults: { silent: 1 } },
     ],
     sqlite,
   );
@@ -92,7 +94,7 @@ test("what is closed is sold once and reported, with any fault of worker, broker
   const rounds: readonly Round[] = [
     { closes: "under way", disaster: { kind: "kill unanswered" } },
     { closes: "under way", disaster: { ...halt, at: "before-close-send" } },
-    { closes: "under way", disaster: { ...halt, at: "before-close-report" }, broker: SELLS_ONCE },
+    { closes: "under way", disaster: { ...halt, at: "before:move-closing" }, broker: SELLS_ONCE },
     { closes: "under way", disaster: { kind: "dead broker", afterMs: 0, forMs: 700 } },
     { closes: { heldBy: "broker:fake" }, disaster: { kind: "kill worker", afterMs: 0 } },
     { closes: { heldBy: "follower:follower-0007" }, disaster: { kind: "kill Redis", afterMs: 20 } },

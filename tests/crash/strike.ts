@@ -3,16 +3,19 @@
  * before and after the disaster.
  */
 import { RegionKeys } from "../../redis/keys.ts";
+import { moveToDeadLetters } from "../../redis/streams.ts";
 import { HOME, PARTITIONS } from "../support/copier.ts";
 import type { RoleProcess } from "../support/role.ts";
 import { until } from "../support/wait.ts";
-import type { Disaster, RoleName } from "./disaster.ts";
+import { aroundScripts, strikesCloses, type Disaster, type RoleName } from "./disaster.ts";
 import type { World } from "./world.ts";
 
 const SIGNALS = 3;
 const SYMBOL = "EUR/USD";
 /** How long to wait for a held close to be tried; if nothing was opened, nothing is tried. */
 const HELD_MS = 3_000;
+/** At most; a busy machine takes seconds to come to a point that an idle one passes at once. */
+const DIES_WITHIN_MS = 20_000;
 /** After the dispatcher's grace. */
 const DISPATCHED_MS = 200;
 
@@ -27,7 +30,8 @@ export async function strike(world: World): Promise<boolean> {
     broker: await world.start("broker", "one", crash("broker")),
     recorder: await world.start("recorder", "one", crash("recorder")),
   };
-  if (disaster.kind === "crash" && disaster.at.endsWith("-dead-letter")) await sendNoJob(world);
+  if (disaster.kind === "crash" && aroundScripts(moveToDeadLetters).includes(disaster.at))
+    await sendNoJob(world);
   if (disaster.kind === "cut Redis") await justSynced();
   for (let index = 0; index < SIGNALS; index += 1) {
     const isLast = index === SIGNALS - 1;
@@ -101,6 +105,8 @@ async function causeDisaster(
     case "crash": {
       const { role, at, nth } = disaster;
       struck = await dies(processes[role]);
+      // Where no open was in time, as on a busy machine, there is nothing to close, and no such point.
+      struck ||= strikesCloses(disaster) && fake.book().length === 0;
       if (at === "after-claim") {
         const heir = await world.start(role, "two", `${at}:${nth}:kill`);
         struck &&= await dies(heir);
@@ -210,7 +216,7 @@ function booked({ fake }: World): Promise<boolean> {
 }
 
 async function dies(role: RoleProcess): Promise<boolean> {
-  const died = await passes(() => role.state() === "dead", 5_000);
+  const died = await passes(() => role.state() === "dead", DIES_WITHIN_MS);
   await role.kill();
   return died;
 }

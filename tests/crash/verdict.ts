@@ -32,6 +32,7 @@ export function judge(traded: Traded): Verdict {
       lost.push(`accepted and lost, with ${orders} orders booked: ${signal}`);
       continue;
     }
+    if (accepted === "in the records") lost.push(`known to the records alone: ${signal}`);
     if (accepted === "in Redis" && !each.enqueued) lost.push(`a job is gone: ${signal}`);
     for (const follower of followers) {
       const id = clientOrderId(signal, follower);

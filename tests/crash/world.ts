@@ -9,7 +9,7 @@ import type { SignalId } from "../../domain/ids.ts";
 import type { CloseSignal } from "../../domain/copier/signal.ts";
 import type { HaltAction, HaltScope } from "../../workers/copier/stored/halt.ts";
 import { RegionKeys } from "../../redis/keys.ts";
-import { writeHalt } from "../../workers/commands/control/halts.ts";
+import { writeStop } from "../../workers/copier/roster/stops.ts";
 import { openRecords } from "../../workers/records/open.ts";
 import type { Records } from "../../workers/records/port.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
@@ -129,10 +129,11 @@ export async function startWorld(
   });
   await settleIn(copier);
   await recordChannel(records);
-  // A cut takes data of the round, not of its set-up.
+  // A disaster takes data of the round, not of its set-up.
   if (redis && disaster.kind === "cut Redis") {
     await until("all is synced", () => redis.syncedBytes() >= redis.appendedBytes());
   }
+  await cluster?.replicated();
 
   const roles: RoleProcess[] = [];
   const sent: SignalId[] = [];
@@ -145,14 +146,24 @@ export async function startWorld(
     await until(
       "all partitions confirm",
       async () => {
-        return (await writeHalt(to, scope, action)).silent.length === 0;
+        return (await writeStop(to, scope, action)).silent.length === 0;
       },
       FAIL_OVER_MS,
     );
   };
   return {
-    ...{ plan, redis, cluster, fake, copier, toxiproxy, mongo, records, env },
-    ...{ sent, closes, holds },
+    plan,
+    redis,
+    cluster,
+    fake,
+    copier,
+    toxiproxy,
+    mongo,
+    records,
+    env,
+    sent,
+    closes,
+    holds,
     async start(role, consumer, crashAt) {
       const process = await startRole(role, {
         ...env,
@@ -232,7 +243,13 @@ async function settleIn({ redis }: Copier): Promise<void> {
 
 async function recordChannel({ channels }: Records): Promise<void> {
   await channels.insert({
-    ...{ _id: CHANNEL, name: "Demo", provider: PROVIDER, symbols: [], deadlineMs: DEADLINE_MS },
-    ...{ version: 1, grants: {}, outbox: false },
+    _id: CHANNEL,
+    name: "Demo",
+    provider: PROVIDER,
+    symbols: [],
+    deadlineMs: DEADLINE_MS,
+    version: 1,
+    grants: {},
+    outbox: false,
   });
 }

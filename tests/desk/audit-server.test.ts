@@ -36,12 +36,15 @@ describe.skipIf(!mongo || !audit)("data and audit on servers of their own", () =
     uri.searchParams.set("directConnection", "true");
     uri.searchParams.delete("replicaSet");
     desk = await startTradingDesk({
-      ...{ servers: 1, prices: { ABC: "5.00" } },
+      servers: 1,
+      prices: { ABC: "5.00" },
       env: { MONGODB_URI: mongo!.uri, AUDIT_MONGODB_URI: uri.href },
     });
     recorder = await startRole("recorder", desk.env);
     store = await openAudit({
-      ...{ FANFARE_DATA: "", MONGODB_URI: mongo!.uri, AUDIT_MONGODB_URI: audit!.uri },
+      FANFARE_DATA: "",
+      MONGODB_URI: mongo!.uri,
+      AUDIT_MONGODB_URI: audit!.uri,
     });
     for (const each of [mongo!, audit!]) clients.push(new MongoClient(each.uri));
   });
@@ -79,13 +82,27 @@ describe.skipIf(!mongo || !audit)("data and audit on servers of their own", () =
   async function accept(sequence: number): Promise<string> {
     const id = `s0_${String(sequence).repeat(32)}`;
     const signal = {
-      ...{ id, channel: "demo", sender: "ana", provider: "ana", symbol: "EUR/USD", sequence },
-      ...{ contract: "CALL", stakeCents: 500, durationSeconds: 30 },
-      ...{ acceptedAtMs: 1_000, deadlineMs: 2_000 },
+      id,
+      channel: "demo",
+      sender: "ana",
+      provider: "ana",
+      symbol: "EUR/USD",
+      sequence,
+      contract: "CALL",
+      stakeCents: 500,
+      durationSeconds: 30,
+      acceptedAtMs: 1_000,
+      deadlineMs: 2_000,
     };
     await desk.client.send("XADD", [
-      ...[new HomeKeys(0).signals, "*", "signal", JSON.stringify(signal)],
-      ...["sha256", "f".repeat(64), "followers", "2"],
+      new HomeKeys(0).signals,
+      "*",
+      "signal",
+      JSON.stringify(signal),
+      "sha256",
+      "f".repeat(64),
+      "followers",
+      "2",
     ]);
     return id;
   }

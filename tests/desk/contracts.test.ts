@@ -18,6 +18,7 @@ import { until } from "../support/wait.ts";
 /** Without a recorder, entries stay in the streams. */
 const NOTHING_STORED: AuditStore = {
   append: async () => {},
+  first: async () => undefined,
   async *read() {},
   close: async () => {},
 };

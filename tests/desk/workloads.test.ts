@@ -12,14 +12,14 @@ import type { AccountId } from "../../domain/ids.ts";
 import { readAccounts } from "../../workers/desk/stored/accounts.ts";
 import { PartitionMap } from "../../redis/keys.ts";
 import { run } from "../../workers/runtime/redis.ts";
+import { DAY_TRADING } from "../support/data.ts";
 import { openDeskSocket } from "../support/desk-socket.ts";
 import { need } from "../support/needs.ts";
 import { startTradingDesk } from "../support/trading-desk.ts";
 import { findFaults, findXmllint } from "../support/xmllint.ts";
 
-const DATA = join(import.meta.dir, "../../../shared/data/daytrading");
 const FILES = ["1userWorkLoad", "2userWorkLoad", "10User_testWorkLoad", "45User_testWorkLoad"];
-const there = need("the day-trading workloads", existsSync(DATA), "no ../shared/data/daytrading");
+const there = need("the day-trading workloads", existsSync(DAY_TRADING), `no ${DAY_TRADING}`);
 const xmllint = findXmllint();
 need("the log's schema", xmllint !== undefined, "no xmllint");
 
@@ -30,7 +30,7 @@ describe.skipIf(!there)("the workload", () => {
   test.each(FILES)(
     "%s ends with the books of the plain model and a log that is valid and whole",
     async (file) => {
-      const lines = (await Bun.file(join(DATA, file)).text())
+      const lines = (await Bun.file(join(DAY_TRADING, file)).text())
         .split("\n")
         .filter((line) => !isBlank(line))
         .map((text) => ({ text: text.replace(/^\[\d+\] /, ""), parsed: parseDeskLine(text) }));
@@ -83,7 +83,7 @@ describe.skipIf(!there)("the workload", () => {
         expect(log.match(/<errorEvent>/g) ?? []).toHaveLength(refusals.desk);
         expect(refusals.desk).toBe(refusals.model);
         if (xmllint !== undefined) {
-          expect(await findFaults(xmllint, join(DATA, "logfile.xsd"), path)).toBe("");
+          expect(await findFaults(xmllint, join(DAY_TRADING, "logfile.xsd"), path)).toBe("");
         }
       } finally {
         for (const socket of sockets) socket.close();

@@ -29,8 +29,12 @@ export async function startSystem(settings: Record<string, string> = {}): Promis
     cwd: join(import.meta.dir, "../.."),
     // The page must be built as for a user, not as for a test.
     env: {
-      ...{ ...process.env, NODE_ENV: undefined, HOST: undefined, ...settings },
-      ...{ PORT: String(port), FANFARE_DATA: data },
+      ...process.env,
+      NODE_ENV: undefined,
+      HOST: undefined,
+      ...settings,
+      PORT: String(port),
+      FANFARE_DATA: data,
     },
     stdout: "pipe",
     stderr: "pipe",

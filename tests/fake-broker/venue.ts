@@ -2,7 +2,7 @@
  * How the fake broker handles orders: accounts, prices and contracts, by its kind of
  * de-duplication.
  */
-import { returnCents, saleCents } from "../../domain/desk/contract.ts";
+import { returnCents, saleCents } from "../support/contract-model.ts";
 import type { SettlementKind } from "../../domain/products/binary.ts";
 import type { RejectReason } from "../../domain/copier/outcome.ts";
 import { Book, type BookLine } from "./book.ts";
@@ -104,12 +104,20 @@ export class Venue {
       const left = expiresAtMs - now;
       const returned = saleCents(contract, false, left, expiresAtMs - bookedAtMs);
       this.#book.addSale({
-        ...{ sold: clientOrderId, close, account, returnCents: returned, soldAtMs: now },
+        sold: clientOrderId,
+        close,
+        account,
+        returnCents: returned,
+        soldAtMs: now,
       });
       this.balances.set(account, (this.balances.get(account) ?? 0) + returned);
       this.settlements.push({
-        ...{ clientOrderId, account, kind: "sold", returnCents: returned },
-        ...{ closePriceMicros: PRICE_MICROS, settledAtMs: now },
+        clientOrderId,
+        account,
+        kind: "sold",
+        returnCents: returned,
+        closePriceMicros: PRICE_MICROS,
+        settledAtMs: now,
       });
       return closed(line, returned, now);
     });
@@ -141,7 +149,11 @@ export class Venue {
       const [sale] = this.#book.salesOf(clientOrderId);
       const state = sale ? "sold" : Date.now() < expiresAtMs ? "open" : "won";
       return {
-        ...{ clientOrderId, account, stakeCents, openedAtMs: bookedAtMs, state },
+        clientOrderId,
+        account,
+        stakeCents,
+        openedAtMs: bookedAtMs,
+        state,
         ...(sale ? { soldBy: sale.close } : {}),
       };
     });
@@ -162,8 +174,12 @@ export class Venue {
     const returned = returnCents("won", stakeCents, PAYOUT_BP);
     this.balances.set(account, (this.balances.get(account) ?? 0) + returned);
     this.settlements.push({
-      ...{ clientOrderId, account, kind: "won", returnCents: returned },
-      ...{ closePriceMicros: PRICE_MICROS + 1, settledAtMs: Date.now() },
+      clientOrderId,
+      account,
+      kind: "won",
+      returnCents: returned,
+      closePriceMicros: PRICE_MICROS + 1,
+      settledAtMs: Date.now(),
     });
   }
 }

@@ -228,9 +228,12 @@ describe("a Redis that does not answer", () => {
       const routes = [{ ...where, version: 1, count: 1 }];
       await runScript(client, route, { home: HOME, channel: CHANNEL, routes });
       const accepted = await runScript(client, accept, {
-        ...{ id: signalIdIn(PARTITIONS.ofChannel(CHANNEL), "0".repeat(32)), home: HOME },
-        signal: { ...{ channel: CHANNEL, symbol: "EUR/USD", contract: "CALL" }, ...SIZE },
-        ...{ sender: PROVIDER, idempotencyKey: "one", bodySha256: "0".repeat(64) },
+        id: signalIdIn(PARTITIONS.ofChannel(CHANNEL), "0".repeat(32)),
+        home: HOME,
+        signal: { channel: CHANNEL, symbol: "EUR/USD", contract: "CALL", ...SIZE },
+        sender: PROVIDER,
+        idempotencyKey: "one",
+        bodySha256: "0".repeat(64),
       });
       const regions = JSON.stringify({ here: home.url, far: far.url });
       const role = await startRole(name, { ...env, FANFARE_REGION_REDIS_URLS: regions });

@@ -52,7 +52,7 @@ async function schemasOfParts(): Promise<Schema[]> {
 
 test("every setting of every role and command is known to all processes", async () => {
   const schemas = await schemasOfParts();
-  expect(schemas).toHaveLength(20);
+  expect(schemas).toHaveLength(21);
   const names = schemas.flatMap(({ entries }) => Object.keys(entries));
   expect(names.filter((name) => !SETTING_NAMES.has(name))).toEqual([]);
 });

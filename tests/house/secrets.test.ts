@@ -14,8 +14,16 @@ setDefaultTimeout(60_000);
 
 const CANARY = "canary-in-every-secret-setting";
 const ROLES = [
-  ...["broker", "desk", "audit", "settle", "dispatch", "recorder", "records", "quotes"],
-  ...["simulator", "reconcile"],
+  "broker",
+  "desk",
+  "audit",
+  "settle",
+  "dispatch",
+  "recorder",
+  "records",
+  "quotes",
+  "simulator",
+  "reconcile",
 ];
 
 const folder = mkdtempSync(join(tmpdir(), "fanfare-secrets-"));

@@ -97,7 +97,9 @@ onEachRuntime((at) => {
     const socket = await connect(`${at.url}/v1/ws`, at.bearer);
     socket.send({ ...CLOSE, ref: "mine" });
     expect(await socket.next()).toMatchObject({
-      ...{ type: "accepted", ref: "mine", followers: FOLLOWERS },
+      type: "accepted",
+      ref: "mine",
+      followers: FOLLOWERS,
     });
     expect(await socket.next()).toMatchObject({ type: "progress", status: "running" });
     socket.close();
@@ -154,7 +156,7 @@ onEachRuntime((at) => {
     const minute = Math.floor(Date.now() / 60_000) % 1_440;
     const hours = { fromMinute: (minute + 60) % 1_440, toMinute: (minute + 61) % 1_440 };
     const grant = { symbols: ["EUR/USD"], maxStakeCents: 1, hours };
-    await client.send("HSET", [HOME.grants(CHANNEL), ...["tied", JSON.stringify(grant)]]);
+    await client.send("HSET", [HOME.grants(CHANNEL), "tied", JSON.stringify(grant)]);
     const bearer = { authorization: `Bearer ${await at.world.token({ sub: "tied" })}` };
     expect((await at.send(SIGNAL, bearer)).body["code"]).toBe("GRANT_STAKE");
     expect((await at.send(CLOSE, bearer)).body["followers"]).toBe(FOLLOWERS);

@@ -63,7 +63,8 @@ describe.each(Object.entries(RUNTIMES))("on %s", (_name, launch) => {
     expect((await send(edge)).status).toBe(202);
     for (const partition of PARTITIONS.all()) {
       expect(await world.client.send("HGETALL", [formatKey(partition)])).toEqual({
-        ...{ version: "1", partitions: "4" },
+        version: "1",
+        partitions: "4",
       });
     }
     await world.client.send("HSET", [formatKey(0), "partitions", "8"]);

@@ -27,8 +27,14 @@ export const RUNTIMES: Readonly<Record<"Bun" | "workerd" | "Deno", Launch>> = {
   Deno: async (settings) =>
     await serve(
       [
-        ...["node_modules/.bin/deno", "run", "--no-remote", "--node-modules-dir=manual"],
-        ...["--allow-net", "--allow-env", "--allow-read", "edge/entry-deno.ts"],
+        "node_modules/.bin/deno",
+        "run",
+        "--no-remote",
+        "--node-modules-dir=manual",
+        "--allow-net",
+        "--allow-env",
+        "--allow-read",
+        "edge/entry-deno.ts",
       ],
       settings,
     ),

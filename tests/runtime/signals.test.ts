@@ -30,7 +30,11 @@ onEachRuntime((at) => {
       return (await at.world.client.send("ZSCORE", [HOME.undispatched, id])) === null;
     });
     const [[, fields] = ["", []]] = (await at.world.client.send("XREVRANGE", [
-      ...[HOME.signals, "+", "-", "COUNT", "1"],
+      HOME.signals,
+      "+",
+      "-",
+      "COUNT",
+      "1",
     ])) as [string, string[]][];
     const sha256 = createHash("sha256")
       .update(canonicalBody(SIGNAL as never))

@@ -174,7 +174,10 @@ export class SimulatedBroker {
         return { kind: "rejected", stakeCents, reason: "PAST_VALID_UNTIL" };
       }
       const booked: Booked = {
-        ...{ clientOrderId, account, stakeCents, openedAtMs: nowMs },
+        clientOrderId,
+        account,
+        stakeCents,
+        openedAtMs: nowMs,
         validUntilMs: batch.validUntilMs,
         closesAtMs: nowMs + batch.durationSeconds * 1_000,
       };

@@ -48,7 +48,12 @@ export async function sendSignal(
     try {
       const id = signalIdIn(partition, random.hex(32));
       const reply = await run(redis, accept, {
-        ...{ id, home, signal, sender: PROVIDER, idempotencyKey, bodySha256 },
+        id,
+        home,
+        signal,
+        sender: PROVIDER,
+        idempotencyKey,
+        bodySha256,
       });
       if (reply.kind !== "accepted") return;
       for (let round = 0; round < (twice ? 2 : 1); round += 1) {
@@ -85,7 +90,11 @@ export function createSubscription(index: number, expiresAtMs: number): Subscrip
     channel: CHANNEL,
     follower: `follower-${index}` as PersonId,
     account: `acct-${index}` as Subscription["account"],
-    ...{ broker: "desk", region: "local", state: "active", expiresAtMs, version: 1 },
+    broker: "desk",
+    region: "local",
+    state: "active",
+    expiresAtMs,
+    version: 1,
     plan: { sizing: { kind: "fixed", stakeCents: 100 + index } },
   };
 }

@@ -46,13 +46,24 @@ export function runDispatcher(process: Process, { redis: server, partitions }: S
   const clock = process.clock();
   for (const partition of partitions.all()) {
     void redispatch({
-      ...{ home, regions: new Map([["local", home]]), partition, clock, stop: NEVER },
+      home,
+      regions: new Map([["local", home]]),
+      partition,
+      clock,
+      stop: NEVER,
     });
     void consume({
       connect: () => server.connect(process),
-      ...{ redis: home, clock, stream: new HomeKeys(partition).signals, group: "chain" },
-      ...{ consumer: process.name, batch: 100, concurrency: 1, reclaimIdleMs: RECLAIM_IDLE_MS },
-      ...{ trimBelow: GROUPS.signals, mostFailures: Number.POSITIVE_INFINITY },
+      redis: home,
+      clock,
+      stream: new HomeKeys(partition).signals,
+      group: "chain",
+      consumer: process.name,
+      batch: 100,
+      concurrency: 1,
+      reclaimIdleMs: RECLAIM_IDLE_MS,
+      trimBelow: GROUPS.signals,
+      mostFailures: Number.POSITIVE_INFINITY,
       handle: (entries) => chain(home, partition, sign, entries),
       stop: NEVER,
     });

@@ -32,8 +32,11 @@ import { findFaults, type Verdict } from "./verdict.ts";
 import { runBrokerWorker, runDispatcher, type Surroundings } from "./workers.ts";
 
 const DESK: Capabilities = {
-  ...{ deduplicates: "account", lookUp: "authoritative", validUntil: "enforced" },
-  ...{ inFlightMs: 4_000, closes: "once" },
+  deduplicates: "account",
+  lookUp: "authoritative",
+  validUntil: "enforced",
+  inFlightMs: 4_000,
+  closes: "once",
 };
 const SECOND_US = 1_000_000;
 /**
@@ -125,8 +128,13 @@ class World {
     this.#scheduler.run(look);
     const { lost, late } = this.#verdict();
     return {
-      ...{ seed: this.#seed, hash: this.#hash.toString(16), trace: this.#trace, lost, late },
-      ...{ faults: faults ?? ["time stood still"], open: [] },
+      seed: this.#seed,
+      hash: this.#hash.toString(16),
+      trace: this.#trace,
+      lost,
+      late,
+      faults: faults ?? ["time stood still"],
+      open: [],
       virtualMs: this.#scheduler.nowUs / 1_000,
     };
   }
@@ -337,29 +345,25 @@ class World {
 /** The name of a script in the trace, instead of its text or hash. */
 const SCRIPT_NAMES = new Map(
   [
-    ...[
-      abandon,
-      accept,
-      answer,
-      moveToDeadLetters,
-      enqueue,
-      enqueueClose,
-      intend,
-      link,
-      moveClosing,
-    ],
-    ...[
-      noteFailure,
-      stillPending,
-      noteSent,
-      overdue,
-      report,
-      route,
-      runSince,
-      seat,
-      setLayer,
-      trim,
-    ],
+    abandon,
+    accept,
+    answer,
+    moveToDeadLetters,
+    enqueue,
+    enqueueClose,
+    intend,
+    link,
+    moveClosing,
+    noteFailure,
+    stillPending,
+    noteSent,
+    overdue,
+    report,
+    route,
+    runSince,
+    seat,
+    setLayer,
+    trim,
   ].flatMap(({ lua, name }) => [
     [lua, name],
     [hashScript(lua), name],

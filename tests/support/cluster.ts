@@ -12,6 +12,11 @@ const NODE_TIMEOUT_MS = 1_500;
 export interface TestCluster {
   /** `redis-cluster://…` */
   readonly url: string;
+  /**
+   * Resolves once every replica has what its primary had acknowledged when this was called. In the
+   * first second of a replica's life its primary may send it nothing, though both call it online.
+   */
+  replicated(): Promise<void>;
   /** From now on the replica of a key's primary receives no writes. */
   detachReplicaOf(key: string): Promise<void>;
   /** Kills a key's primary for good, and resolves once its replica has taken over. */
@@ -35,10 +40,7 @@ export async function startCluster(): Promise<TestCluster> {
   for (let index = 0; index < NODES; index += 1) nodes.push(await launch(dir));
   await until("every node answers", () => everyAnswers(nodes, dir), 30_000);
   const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`);
-  await cli([
-    ...["--cluster", "create", ...addresses],
-    ...["--cluster-replicas", "1", "--cluster-yes"],
-  ]);
+  await cli(["--cluster", "create", ...addresses, "--cluster-replicas", "1", "--cluster-yes"]);
   const ask = (port: number, ...command: string[]) => cli(["-p", String(port), ...command]);
   const anyAlive = (): number => nodes.find(({ alive }) => alive)?.port ?? 0;
 
@@ -79,17 +81,30 @@ export async function startCluster(): Promise<TestCluster> {
       }));
   }
 
+  async function replicated(): Promise<void> {
+    for (const { port } of nodes) {
+      const infoOf = () => ask(port, "INFO", "replication");
+      // By its own word, as others may not have heard of its role yet.
+      const [, role, offset] = /role:(\w+)[^]*master_repl_offset:(\d+)/.exec(await infoOf()) ?? [];
+      if (role !== "master") continue;
+      await until(
+        "its replica has as much",
+        async () => {
+          const replica = /slave0:.*state=online,offset=(\d+)/.exec(await infoOf());
+          return Number(replica?.[1]) >= Number(offset);
+        },
+        30_000,
+      );
+    }
+  }
+
   await whole();
-  await until("every replica has caught up", async () => {
-    const roles = await Promise.all(nodes.map(({ port }) => ask(port, "INFO", "replication")));
-    return roles.every(
-      (info) => info.includes("role:master") || info.includes("master_link_status:up"),
-    );
-  });
+  await replicated();
   const [first = "", ...others] = addresses;
   return {
     url: `redis-cluster://${first}?nodes=${others.join(",")}`,
     whole,
+    replicated,
     async detachReplicaOf(key) {
       const slot = await findSlot(key);
       const { port = 0 } = (await primaries(slot)).find(({ serves }) => serves) ?? {};
@@ -147,15 +162,32 @@ async function launch(dir: string): Promise<Node> {
   const child = Bun.spawn(
     [
       "redis-server",
-      ...["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--save", ""],
-      ...["--cluster-enabled", "yes", "--cluster-config-file", `nodes-${port}.conf`],
+      "--port",
+      String(port),
+      "--bind",
+      "127.0.0.1",
+      "--dir",
+      dir,
+      "--save",
+      "",
+      "--cluster-enabled",
+      "yes",
+      "--cluster-config-file",
+      `nodes-${port}.conf`,
       // The bus would use port + 10000, which another program may use.
-      ...["--cluster-port", String(await freePort())],
-      ...["--cluster-node-timeout", String(NODE_TIMEOUT_MS)],
+      "--cluster-port",
+      String(await freePort()),
+      "--cluster-node-timeout",
+      String(NODE_TIMEOUT_MS),
       // A replica that never caught up with its primary cannot replace it.
-      ...["--repl-diskless-sync-delay", "0"],
-      ...["--appendonly", "yes", "--appenddirname", `aof-${port}`],
-      ...["--enable-debug-command", "local"],
+      "--repl-diskless-sync-delay",
+      "0",
+      "--appendonly",
+      "yes",
+      "--appenddirname",
+      `aof-${port}`,
+      "--enable-debug-command",
+      "local",
     ],
     { stdout: "ignore", stderr: "ignore" },
   );

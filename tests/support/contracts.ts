@@ -65,13 +65,11 @@ export function contractDesk(redis: ScriptRedis): ContractDesk {
       const validUntilMs = (await redis.nowMs()) + 60_000;
       return await redis.run(openContracts, {
         ...DESK_CALL,
-        ...{
-          symbol: "EUR/USD",
-          contract: "CALL",
-          durationMs: 60_000,
-          validUntilMs,
-          payoutBp: 8_500,
-        },
+        symbol: "EUR/USD",
+        contract: "CALL",
+        durationMs: 60_000,
+        validUntilMs,
+        payoutBp: 8_500,
         orders: {
           bucket: BUCKET,
           shard,

@@ -1,1 +1,10 @@
-export { freePort } from "../../local/ports.ts";
+import { freePorts } from "../../local/ports.ts";
+
+const given: number[] = [];
+
+/** A port that was free a moment ago; not twice the same one, as whoever was given it may not listen yet. */
+export async function freePort(): Promise<number> {
+  const { port } = await freePorts(given, "port");
+  given.push(port);
+  return port;
+}

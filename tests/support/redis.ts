@@ -63,8 +63,18 @@ export async function startRedis({
     child = Bun.spawn(
       [
         "redis-server",
-        ...["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--save", ""],
-        ...["--appendonly", appendOnly ? "yes" : "no", "--appendfsync", durability],
+        "--port",
+        String(port),
+        "--bind",
+        "127.0.0.1",
+        "--dir",
+        dir,
+        "--save",
+        "",
+        "--appendonly",
+        appendOnly ? "yes" : "no",
+        "--appendfsync",
+        durability,
       ],
       {
         env: { ...process.env, ...(noteSyncs ? noting(note) : {}) },

@@ -29,7 +29,12 @@ export function acceptedOpen(changes: Partial<AcceptedOpen> = {}): AcceptedOpen 
 /** The job of shard 0, at the broker `desk`. */
 export function jobOf(signal: AcceptedOpen, changes: Partial<Job> = {}): Job {
   return {
-    ...{ signal, broker: "desk", shard: 0, version: 1, count: 1 },
-    ...{ dispatchedAtMs: signal.acceptedAtMs + 1, ...changes },
+    signal,
+    broker: "desk",
+    shard: 0,
+    version: 1,
+    count: 1,
+    dispatchedAtMs: signal.acceptedAtMs + 1,
+    ...changes,
   };
 }

@@ -162,7 +162,7 @@ async function trade(system: System, secrets: Secrets): Promise<Facts> {
   const repeated = await tradeMore(system);
   await broker.stop();
 
-  broker = await system.start("broker", { FANFARE_CRASH_AT: "after-intend:1:kill" });
+  broker = await system.start("broker", { FANFARE_CRASH_AT: "after:intend:1:kill" });
   const intended = await send(system, edge, { durationSeconds: LONG_SECONDS });
   await broker.exited;
   broker = await system.start("broker", {
@@ -204,7 +204,7 @@ async function trade(system: System, secrets: Secrets): Promise<Facts> {
   const balances = await readBalances(system);
   // Recorded, and the records API dies before it is projected to Redis.
   await records.stop();
-  records = await system.start("records", { FANFARE_CRASH_AT: "before-project:1:kill" });
+  records = await system.start("records", { FANFARE_CRASH_AT: "before:seat:1:kill" });
   await system
     .ask(edge, CHANGED_FOLLOWER, "PATCH /v1/subscriptions/demo-sub-0001", {
       plan: { sizing: { kind: "fixed", stakeCents: CHANGED_STAKE_CENTS } },
@@ -220,12 +220,24 @@ async function trade(system: System, secrets: Secrets): Promise<Facts> {
   await Promise.all([desk.stop(), settle.stop(), quotes.stop()]);
   client.close();
   return {
-    ...{ expiredFromMs, secrets },
+    expiredFromMs,
+    secrets,
     signals: {
-      ...{ settled, closed, close, unrecorded, intended, sent, unknown, enqueued },
-      ...{ undispatched, enqueuedClose },
+      settled,
+      closed,
+      close,
+      unrecorded,
+      intended,
+      sent,
+      unknown,
+      enqueued,
+      undispatched,
+      enqueuedClose,
     },
-    ...{ progress, summary: summary ?? {}, balances, repeated },
+    progress,
+    summary: summary ?? {},
+    balances,
+    repeated,
   };
 }
 
@@ -238,7 +250,9 @@ async function seed(system: System, { sealKey, deskToken, hookSecret, password }
     asId<AccountId>(`demo-acct-${number(n)}`),
   );
   const deposits = accounts.map((account) => ({
-    ...{ id: `${account}-first`, account, amountCents: 1_000_000 },
+    id: `${account}-first`,
+    account,
+    amountCents: 1_000_000,
   }));
   const headers = { authorization: `Bearer ${deskToken}`, "content-type": "application/json" };
   const body = JSON.stringify({ deposits });
@@ -252,7 +266,9 @@ async function seed(system: System, { sealKey, deskToken, hookSecret, password }
   });
   await records.people.merge([
     {
-      ...{ _id: PROVIDER, name: "Demo provider", email: "demo@fanfare.local" },
+      _id: PROVIDER,
+      name: "Demo provider",
+      email: "demo@fanfare.local",
       passwordHash: await hashPassword(password),
     },
     { _id: TRADER, name: "Demo day trader", email: "trader@fanfare.local" },
@@ -260,16 +276,22 @@ async function seed(system: System, { sealKey, deskToken, hookSecret, password }
   ]);
   await records.channels.putNewer(
     [CHANNEL, HALTED_CHANNEL, DRAINED_CHANNEL].map((_id) => ({
-      ...{ _id, name: _id, provider: asId<PersonId>(PROVIDER), deadlineMs: DEADLINE_MS },
+      _id,
+      name: _id,
+      provider: asId<PersonId>(PROVIDER),
+      deadlineMs: DEADLINE_MS,
       symbols: ["EUR/USD", "GBP/USD"],
       grants: { [PROVIDER]: {}, [TRADER]: { symbols: ["EUR/USD"], maxStakeCents: 1_000 } },
-      ...{ version: 1, outbox: true },
+      version: 1,
+      outbox: true,
     })),
   );
   await records.accounts.merge(
     accounts.map((account, n) => ({
-      ...{ _id: account, person: asId<PersonId>(`demo-follower-${number(n)}`) },
-      ...{ broker: "desk", region: "local" },
+      _id: account,
+      person: asId<PersonId>(`demo-follower-${number(n)}`),
+      broker: "desk",
+      region: "local",
     })),
   );
   await records.subscriptions.putNewer(
@@ -277,11 +299,14 @@ async function seed(system: System, { sealKey, deskToken, hookSecret, password }
       _id: asId<SubscriptionId>(`demo-sub-${number(n)}`),
       channel: asId<ChannelId>(CHANNEL),
       follower: asId<PersonId>(`demo-follower-${number(n)}`),
-      ...{ account, broker: "desk", region: "local" },
+      account,
+      broker: "desk",
+      region: "local",
       state: n === FOLLOWERS - 1 ? ("left" as const) : (STATES[n] ?? ("active" as const)),
       expiresAtMs: Date.now() + TEN_YEARS_MS,
       plan: PLANS[n] ?? {},
-      ...{ version: 1, outbox: true },
+      version: 1,
+      outbox: true,
     })),
   );
   const aim = { channel: asId<ChannelId>(CHANNEL), sender: asId<PersonId>(PROVIDER) };
@@ -303,7 +328,9 @@ async function send(
 
 async function sendClose(system: System, edge: RunningEdge, signal: SignalId): Promise<SignalId> {
   const { status, body } = await system.ask(edge, PROVIDER, "POST /v1/signals", {
-    ...{ channel: CHANNEL, action: "close", signal },
+    channel: CHANNEL,
+    action: "close",
+    signal,
   });
   if (status !== 202) throw new Error(`a close was answered ${status} ${JSON.stringify(body)}`);
   return body["id"] as SignalId;

@@ -14,7 +14,10 @@ export const CHANGED_STAKE_CENTS = 333;
 export const FOLLOWERS = 9;
 /** The fields that all signals of a dump share, without the duration. */
 export const SIGNAL = {
-  ...{ channel: CHANNEL, symbol: "EUR/USD", contract: "CALL", stakeCents: 500 },
+  channel: CHANNEL,
+  symbol: "EUR/USD",
+  contract: "CALL",
+  stakeCents: 500,
 } as const;
 /** Long enough to be closed, short enough to have expired when the dump is first read. */
 export const LONG_SECONDS = 120;

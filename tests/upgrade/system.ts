@@ -47,7 +47,12 @@ export interface System {
   /** Runs a command of the workers to its end. */
   command(words: readonly string[], more?: Readonly<Record<string, string>>): Promise<Ended>;
   /** Starts an edge; without regions it accepts and cannot dispatch. */
-  edge(how?: { readonly reachesRegion: boolean }): Promise<RunningEdge>;
+  edge(how?: {
+    readonly reachesRegion?: boolean;
+    readonly partitions?: number;
+  }): Promise<RunningEdge>;
+  /** Ends every process but the stores. */
+  rest(): Promise<void>;
   /** `SYM` → price; other prices vary. */
   fixPrices(prices: Readonly<Record<string, string>>): void;
   token(person: string, scope: string): Promise<string>;
@@ -69,7 +74,7 @@ export async function openSystem(secrets: Secrets, mongo: TestMongo | undefined)
   const redis = await startRedis({ appendOnly: true });
   const data = mkdtempSync(join(tmpdir(), "fanfare-upgrade-"));
   const bridgeToken = crypto.randomUUID();
-  const bridge = await startBridge({ redisUrl: redis.url, token: bridgeToken });
+  let bridge: Awaited<ReturnType<typeof startBridge>> | undefined;
   const [asked, streaming, quotes, desk, records, nowhere] = await Promise.all(
     Array.from({ length: 6 }, freePort),
   );
@@ -112,7 +117,11 @@ export async function openSystem(secrets: Secrets, mongo: TestMongo | undefined)
       .sign(signer);
 
   return {
-    ...{ redis, mongo, data, env, token },
+    redis,
+    mongo,
+    data,
+    env,
+    token,
     async start(role, more = {}) {
       const started = await startRole(role, { ...env, ...more });
       roles.push(started);
@@ -130,13 +139,14 @@ export async function openSystem(secrets: Secrets, mongo: TestMongo | undefined)
       ]);
       return { code: await child.exited, out, err };
     },
-    async edge({ reachesRegion } = { reachesRegion: true }) {
+    async edge({ reachesRegion = true, partitions = 4 } = {}) {
+      bridge ??= await startBridge({ redisUrl: redis.url, token: bridgeToken });
       const region = reachesRegion ? bridge.url : `http://127.0.0.1:${nowhere}`;
       const edge = await RUNTIMES.Bun({
         FANFARE_HOME_URL: bridge.url,
         FANFARE_HOME_TOKEN: bridgeToken,
         FANFARE_REGIONS: JSON.stringify({ local: { url: region, token: bridgeToken } }),
-        FANFARE_PARTITIONS: "4",
+        FANFARE_PARTITIONS: String(partitions),
         FANFARE_ISSUER_KEYS: JSON.stringify({ keys: [publicKey] }),
         FANFARE_SEAL_KEY: secrets.sealKey,
         FANFARE_RECORDS_URL: `http://127.0.0.1:${records}`,
@@ -163,9 +173,15 @@ export async function openSystem(secrets: Secrets, mongo: TestMongo | undefined)
       });
       return { status: response.status, body: (await response.json()) as Answer["body"] };
     },
+    async rest() {
+      const processes = [...edges.splice(0), ...roles.splice(0)];
+      await Promise.all(processes.map((each) => each.stop()));
+      await bridge?.stop();
+      bridge = undefined;
+    },
     async stop() {
       await Promise.all([...edges.map((edge) => edge.kill()), ...roles.map((role) => role.kill())]);
-      await bridge.stop();
+      await bridge?.stop();
       await redis.stop();
       rmSync(data, { recursive: true, force: true });
     },

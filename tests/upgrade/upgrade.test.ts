@@ -58,8 +58,14 @@ const outcomes = (...each: readonly string[]): Record<string, string> =>
 const OTHERWISE = ["skipped SYMBOL_NOT_ALLOWED", "rejected BALANCE_TOO_LOW", "skipped PAUSED"];
 const PLACED = outcomes("placed", "placed", "placed", "placed", ...OTHERWISE, "skipped HALTED");
 const LATE = outcomes(
-  ...["skipped TOO_LATE", "skipped TOO_LATE", "skipped TOO_LATE", "skipped TOO_LATE"],
-  ...["skipped SYMBOL_NOT_ALLOWED", "skipped TOO_LATE", "skipped PAUSED", "skipped HALTED"],
+  "skipped TOO_LATE",
+  "skipped TOO_LATE",
+  "skipped TOO_LATE",
+  "skipped TOO_LATE",
+  "skipped SYMBOL_NOT_ALLOWED",
+  "skipped TOO_LATE",
+  "skipped PAUSED",
+  "skipped HALTED",
 );
 const NEVER = Array.from({ length: 4 }, () => "skipped NOT_OPEN");
 
@@ -241,7 +247,10 @@ describe.each(dumps)("from $release, records in $driver", (dump) => {
     const orders = await ended(opened.body["id"] as SignalId);
     expect(listOutcomes(orders)).toEqual(PLACED);
     expect(orders.slice(0, 4).map(({ stakeCents }) => stakeCents)).toEqual([
-      ...[CHANGED_STAKE_CENTS, 222, 250, Math.floor(fourth / 1_000)],
+      CHANGED_STAKE_CENTS,
+      222,
+      250,
+      Math.floor(fourth / 1_000),
     ]);
     const close = { channel: CHANNEL, action: "close", signal: opened.body["id"] };
     const closed = await ask("POST /v1/signals", close);
@@ -301,13 +310,20 @@ describe.each(dumps)("from $release, records in $driver", (dump) => {
 
     const balanceCents = Number(then["balanceCents"]);
     expect(await desk(`[20] COMMIT_BUY,${TRADER}`)).toMatchObject({
-      ...{ ok: true, symbol: "XYZ", shares: 5, balanceCents: balanceCents - 10_000 },
+      ok: true,
+      symbol: "XYZ",
+      shares: 5,
+      balanceCents: balanceCents - 10_000,
     });
     expect(await desk(`[21] COMMIT_SELL,${TRADER}`)).toMatchObject({
-      ...{ ok: true, symbol: "ABC", shares: 10, balanceCents: balanceCents - 5_000 },
+      ok: true,
+      symbol: "ABC",
+      shares: 10,
+      balanceCents: balanceCents - 5_000,
     });
     expect(await desk(`[22] CANCEL_SET_BUY,${TRADER},ABC`)).toMatchObject({
-      ...{ ok: true, balanceCents: balanceCents + 5_000 },
+      ok: true,
+      balanceCents: balanceCents + 5_000,
     });
     // The amount reserved before the upgrade buys now.
     expect(await desk(`[23] SET_BUY_TRIGGER,${TRADER},XYZ,25.00`)).toMatchObject({ ok: true });

@@ -8,13 +8,12 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runCommand } from "../support/command.ts";
+import { DAY_TRADING } from "../support/data.ts";
 import { need } from "../support/needs.ts";
 import { sendLines, startTradingDesk, type TradingDesk } from "../support/trading-desk.ts";
 import { findFaults, findXmllint } from "../support/xmllint.ts";
 
-const ROOT = join(import.meta.dir, "../..");
-const DATA = join(ROOT, "../shared/data/daytrading");
-const there = need("the day-trading workloads", existsSync(DATA), "no ../shared/data/daytrading");
+const there = need("the day-trading workloads", existsSync(DAY_TRADING), `no ${DAY_TRADING}`);
 const python = Bun.which("python3");
 need("the desk's reference", python !== null, "no python3");
 const xmllint = findXmllint();
@@ -57,12 +56,21 @@ async function booksIn(path: string): Promise<unknown> {
 
 describe.skipIf(!there)("the workload runner", () => {
   test("a run with one price: the reference's books, a valid log, the figures, and nothing left running", async () => {
-    const file = join(DATA, "10User_testWorkLoad");
+    const file = join(DAY_TRADING, "10User_testWorkLoad");
     const [books, log, json] = ["books", "log", "json"].map((name) => join(dir, `ten-${name}`));
     const before = readdirSync(dir);
     const result = await workload([
-      ...[file, "--price", "5.00", "--connections", "4"],
-      ...["--books", books!, "--log", log!, "--json", json!],
+      file,
+      "--price",
+      "5.00",
+      "--connections",
+      "4",
+      "--books",
+      books!,
+      "--log",
+      log!,
+      "--json",
+      json!,
     ]);
     expect(result).toMatchObject({ code: 0 });
     expect(result.out).toContain("books proven");
@@ -71,7 +79,7 @@ describe.skipIf(!there)("the workload runner", () => {
     const text = await Bun.file(log!).text();
     expect(text.match(/<userCommand>/g)).toHaveLength(10_000);
     if (xmllint !== undefined) {
-      expect(await findFaults(xmllint, join(DATA, "logfile.xsd"), log!)).toBe("");
+      expect(await findFaults(xmllint, join(DAY_TRADING, "logfile.xsd"), log!)).toBe("");
     }
     const left = readdirSync(dir).filter((name) => !before.includes(name));
     expect(left.sort()).toEqual(["ten-books", "ten-json", "ten-log"]);
@@ -82,7 +90,7 @@ describe.skipIf(!there)("the workload runner", () => {
   }, 120_000);
 
   test("three runs with the prices of a file give the same books, those of the reference", async () => {
-    const file = join(DATA, "45User_testWorkLoad");
+    const file = join(DAY_TRADING, "45User_testWorkLoad");
     const found: unknown[] = [];
     for (const run of ["1", "16", "45"]) {
       const books = join(dir, `books-${run}`);
@@ -96,7 +104,7 @@ describe.skipIf(!there)("the workload runner", () => {
   }, 240_000);
 
   test("servers killed five times and Redis once: nothing is lost, nothing is doubled", async () => {
-    const file = join(DATA, "45User_testWorkLoad");
+    const file = join(DAY_TRADING, "45User_testWorkLoad");
     const desk = await startTradingDesk({
       servers: 2,
       prices: { "*": "5.00" },

@@ -10,6 +10,7 @@ import { serveChannels } from "./channels.ts";
 import { serveSessions } from "./sessions.ts";
 import { serveSettings } from "./settings.ts";
 import { serveSignals } from "./signals.ts";
+import { serveStops } from "./stops.ts";
 import { serveSubscriptions } from "./subscriptions.ts";
 
 export function createApp(api: Api): Hono {
@@ -19,7 +20,9 @@ export function createApp(api: Api): Hono {
     codeOf: (error) => (isRecordsFailure(error) ? "RECORDS_UNAVAILABLE" : undefined),
     onFailure(code, { name, at }) {
       getLogger(["fanfare", "records"]).error("a request failed as {code}: {error} at {at}", {
-        ...{ code, error: name, at },
+        code,
+        error: name,
+        at,
       });
     },
     // The edge may answer BODY_TOO_LARGE for every request, also for one without a body.
@@ -29,6 +32,7 @@ export function createApp(api: Api): Hono {
   serveChannels(service, api);
   serveSubscriptions(service, api);
   serveSettings(service, api);
+  serveStops(service, api);
   serveSignals(service, api);
   serveAbout(service);
   service.refuseOtherMethods();

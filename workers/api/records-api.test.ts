@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from "jose";
 import {
   asId,
@@ -231,6 +231,16 @@ test("200: settings are recorded and projected for each kind of scope, and the s
   expect(subscriptions.find(({ id }) => id === "sub")?.plan).toEqual(PLAN);
 });
 
+test("200: settings of the platform are set by an administrator", async () => {
+  const token = await issueToken(asId("boss"), {
+    scope: "records:read records:write records:admin",
+  });
+  const body = { plan: { maxOpen: 9 }, paused: false };
+  const put = await send("PUT", "/v1/settings/platform", body, token);
+  expect([put.status, await put.json()]).toEqual([200, { scope: "platform", ...body, version: 1 }]);
+  expect((await send("PUT", "/v1/settings/platform", NO_SETTINGS, token)).status).toBe(200);
+});
+
 test("403, 404, 422: other people cannot change settings, and read them only above a channel's followers", async () => {
   const [provider, follower] = await Promise.all([issueToken(PROVIDER), issueToken(FOLLOWER)]);
   const body = { plan: {}, paused: true };
@@ -266,6 +276,120 @@ test("403, 404, 422: other people cannot change settings, and read them only abo
     const put = await send("PUT", `/v1/settings/follower:${FOLLOWER}`, wrong, follower);
     await expectProblem(put, 422, "BODY_INVALID");
   }
+});
+
+describe("stops", () => {
+  const everywhere = async (scope: string) => {
+    const keys = new PartitionMap(4)
+      .all()
+      .flatMap((each) => [new HomeKeys(each).halts, new RegionKeys(each).halts]);
+    const states = await Promise.all(keys.map((each) => redis.send("HGET", [each, scope])));
+    return [...new Set(states)];
+  };
+  const admin = () =>
+    issueToken(asId("boss"), { scope: "records:read records:write records:admin" });
+  const listed = async (token: string) => {
+    const { stops } = (await (await get("/v1/stops", token)).json()) as {
+      stops: { scope: string; state: string; by: string; why: string }[];
+    };
+    return stops.map(({ scope, state, by, why }) => [scope, state, by, why].join(" "));
+  };
+
+  test("200: their owners set and lift them, and they hold in every partition at once", async () => {
+    for (const [scope, token] of [
+      ["channel:demo", await issueToken(PROVIDER)],
+      [`provider:${PROVIDER}`, await issueToken(PROVIDER)],
+      [`follower:${FOLLOWER}`, await issueToken(FOLLOWER)],
+      ["platform", await admin()],
+      ["broker:desk", await admin()],
+      ["channel:demo", await admin()],
+    ] as const) {
+      const beforeMs = Date.now();
+      const body = { state: "drain", why: "a rest" };
+      const put = await send("PUT", `/v1/stops/${scope}`, body, token);
+      const shown = (await put.json()) as { atMs: number };
+      expect([put.status, shown]).toMatchObject([200, { scope, state: "drain", why: "a rest" }]);
+      expect(shown.atMs).toBeGreaterThanOrEqual(beforeMs - 1_000);
+      expect(await everywhere(scope)).toEqual(["drain"]);
+      const halted = await send("PUT", `/v1/stops/${scope}`, { state: "halt" }, token);
+      expect(await halted.json()).toMatchObject({ state: "halt", why: "" });
+      expect(await records.stops.get(scope)).toMatchObject({ state: "halt" });
+      const lifted = await send("DELETE", `/v1/stops/${scope}?why=done`, undefined, token);
+      expect([lifted.status, await lifted.json()]).toMatchObject([200, { state: "open" }]);
+      expect(await everywhere(scope)).toEqual([null]);
+      expect(await records.stops.get(scope)).toMatchObject({ state: "open", why: "done" });
+    }
+  });
+
+  test("200: everyone sees the list; only the follower and administrators see a follower's stop", async () => {
+    const [provider, follower, boss] = [
+      await issueToken(PROVIDER),
+      await issueToken(FOLLOWER),
+      await admin(),
+    ];
+    await send("PUT", "/v1/stops/channel:demo", { state: "halt", why: "news" }, provider);
+    await send("PUT", `/v1/stops/follower:${FOLLOWER}`, { state: "drain" }, follower);
+    const [channel, own] = ["channel:demo halt provider news", "follower:follower drain follower "];
+    expect(await listed(provider)).toEqual([channel]);
+    expect(await listed(follower)).toEqual([channel, own]);
+    expect(await listed(boss)).toEqual([channel, own]);
+    const page = await get("/v1/stops?limit=1", boss);
+    expect(await page.json()).toMatchObject({ next: "channel:demo" });
+    const rest = await get("/v1/stops?limit=1&after=channel:demo", boss);
+    expect(await rest.json()).toMatchObject({ stops: [{ state: "drain" }], next: null });
+    for (const scope of ["channel:demo", `follower:${FOLLOWER}`]) {
+      await send("DELETE", `/v1/stops/${scope}`, undefined, boss);
+    }
+    expect(await listed(boss)).toEqual([]);
+  });
+
+  test("403, 404, 422: other people cannot change them; only administrators lift an administrator's stop", async () => {
+    const [provider, follower, boss] = [
+      await issueToken(PROVIDER),
+      await issueToken(FOLLOWER),
+      await admin(),
+    ];
+    for (const [scope, token, code] of [
+      ["platform", provider, "STOP_FORBIDDEN"],
+      ["broker:desk", provider, "STOP_FORBIDDEN"],
+      ["channel:demo", follower, "STOP_FORBIDDEN"],
+      [`follower:${FOLLOWER}`, provider, "STOP_UNKNOWN"],
+      ["channel:none", provider, "STOP_UNKNOWN"],
+      ["account:a", boss, "STOP_UNKNOWN"],
+    ] as const) {
+      const status = code === "STOP_FORBIDDEN" ? 403 : 404;
+      const put = await send("PUT", `/v1/stops/${scope}`, { state: "halt" }, token);
+      await expectProblem(put, status, code);
+      const deleted = await send("DELETE", `/v1/stops/${scope}`, undefined, token);
+      await expectProblem(deleted, status, code);
+      expect(await everywhere(scope)).toEqual([null]);
+    }
+    await send("PUT", "/v1/stops/channel:demo", { state: "drain" }, boss);
+    const stricter = await send("PUT", "/v1/stops/channel:demo", { state: "halt" }, provider);
+    expect(stricter.status).toBe(200);
+    const lifted = await send("DELETE", "/v1/stops/channel:demo", undefined, provider);
+    await expectProblem(lifted, 403, "STOP_FORBIDDEN");
+    expect(await everywhere("channel:demo")).toEqual(["halt"]);
+    await send("DELETE", "/v1/stops/channel:demo", undefined, boss);
+    for (const wrong of [{}, { state: "lift" }, { state: "halt", why: "x".repeat(201) }]) {
+      const put = await send("PUT", `/v1/stops/follower:${FOLLOWER}`, wrong, follower);
+      await expectProblem(put, 422, "BODY_INVALID");
+    }
+  });
+
+  test("503: a stop that not every partition confirms holds where one did", async () => {
+    const key = new RegionKeys(2).halts;
+    await redis.send("RENAME", [key, "aside"]);
+    await redis.send("SET", [key, "no hash"]);
+    const put = await send("PUT", "/v1/stops/platform", { state: "halt" }, await admin());
+    await expectProblem(put, 503, "STOP_UNCONFIRMED");
+    await redis.send("RENAME", ["aside", key]);
+    await until("the stop to be in every partition", async () => {
+      const states = await everywhere("platform");
+      return states.length === 1 && states[0] === "halt";
+    });
+    await send("DELETE", "/v1/stops/platform", undefined, await admin());
+  });
 });
 
 test("channels are shown without their grants, and show whether the caller may send", async () => {
@@ -316,9 +440,17 @@ test("200, 201: a subscription is recorded and routed, and the same again is no 
   const token = await issueToken(FOLLOWER);
   const plan = {
     sizing: { kind: "balance", shareBp: 200 },
-    ...{ maxStakeCents: 5_000, maxDayStakeCents: 20_000, maxOpen: 5, maxDayLossCents: 10_000 },
-    ...{ symbols: ["EUR/USD"], deniedSymbols: ["R_100"], symbolMap: { "EUR/USD": "EURUSD" } },
-    ...{ reverse: true, minPayoutBp: 8_000, maxAgeMs: 500, maxAgeShareBp: 100 },
+    maxStakeCents: 5_000,
+    maxDayStakeCents: 20_000,
+    maxOpen: 5,
+    maxDayLossCents: 10_000,
+    symbols: ["EUR/USD"],
+    deniedSymbols: ["R_100"],
+    symbolMap: { "EUR/USD": "EURUSD" },
+    reverse: true,
+    minPayoutBp: 8_000,
+    maxAgeMs: 500,
+    maxAgeShareBp: 100,
   };
   const body = { channel: CHANNEL, account: "acct-2", plan, expiresAtMs: FAR_MS };
   const made = await send("POST", "/v1/subscriptions", body, token);
@@ -479,8 +611,14 @@ test("signals are shown with their counts and results to those who may read the 
     followers: 5,
     counts: { followers: 5, placed: 3, rejected: 0, skipped: 1, unknown: 1 },
     results: {
-      ...{ open: 1, won: 1, lost: 1, void: 0, sold: 0, closed: 0 },
-      ...{ stakeCents: 900, returnCents: 555 },
+      open: 1,
+      won: 1,
+      lost: 1,
+      void: 0,
+      sold: 0,
+      closed: 0,
+      stakeCents: 900,
+      returnCents: 555,
     },
   };
   for (const person of [PROVIDER, FOLLOWER, asId<PersonId>("trader")]) {
@@ -581,6 +719,8 @@ test("the document lists every operation and all its answers", async () => {
     "/v1/signals",
     "/v1/signals/{id}/orders",
     "/v1/signals/{id}/results",
+    "/v1/stops",
+    "/v1/stops/{scope}",
     "/v1/subscriptions",
     "/v1/subscriptions/{id}",
   ]);

@@ -10,6 +10,7 @@ import { checkRoster } from "../copier/roster/check.ts";
 import { targetsOf } from "../copier/roster/projector.ts";
 import { followOutbox, projectNow, projectSettingsNow } from "../copier/roster/outbox.ts";
 import { followRosterRequests } from "../copier/roster/requested.ts";
+import { changeStop, followStops } from "../copier/roster/stops.ts";
 import { createApp } from "./app.ts";
 import { RecordsEnv } from "./env.ts";
 import { createRate } from "./rate.ts";
@@ -27,6 +28,8 @@ export const role: Role<typeof RecordsEnv> = {
     const tokens = await createTokens(settings.FANFARE_ISSUER_KEY, nowMs);
     const records = await openRecords(settings);
     const targets = targetsOf(connections);
+    // Begun before the roster is checked, which may take long or wait for a region.
+    const stopsFollowed = followStops(records, targets, clock, stop);
     const ended = await fillLiveKeys(records);
     if (ended > 0) {
       log.warn("{ended} subscriptions ended: their account had another one to the same channel", {
@@ -35,6 +38,7 @@ export const role: Role<typeof RecordsEnv> = {
     }
     await checkRoster(records, targets);
     const changes = createRate(CHANGES, nowMs);
+    const stopChanges = createRate(CHANGES, nowMs);
 
     const app = createApp({
       records,
@@ -42,7 +46,9 @@ export const role: Role<typeof RecordsEnv> = {
       signIn: await createSignIn(records, nowMs),
       project: (changed) => projectNow(records, targets, changed),
       projectSettings: (changed) => projectSettingsNow(records, targets, changed),
+      changeStop: (...change) => changeStop(records, targets, ...change),
       mayChange: (person) => changes.take(person),
+      mayStop: (person) => stopChanges.take(person),
       clock: nowMs,
     });
     const server = Bun.serve({
@@ -55,6 +61,7 @@ export const role: Role<typeof RecordsEnv> = {
     log.info("the records API listens on port {port}", { port: server.port });
     ready();
     await Promise.all([
+      stopsFollowed,
       followOutbox(records, targets, stop),
       followRosterRequests(records, targets, clock, stop),
     ]);

@@ -28,7 +28,11 @@ describe.each(await recordsDrivers())("subscriptions in $name", ({ open }) => {
     const provider = asId<PersonId>("provider");
     await records.channels.putNewer(
       [CHANNEL, ...Array.from({ length: MAX_LIVE + 6 }, (_, n) => `c${n}`)].map((_id) => ({
-        ...{ _id, ...channel, provider, version: 1, outbox: false },
+        _id,
+        ...channel,
+        provider,
+        version: 1,
+        outbox: false,
       })),
     );
   });
@@ -127,6 +131,8 @@ async function createServer(records: Records): Promise<Server> {
     project: async () => {},
     projectSettings: async () => {},
     mayChange: () => true,
+    mayStop: () => true,
+    changeStop: () => Promise.reject(new Error("no test of stops")),
     clock: Date.now,
   });
   return (request) => app.fetch(request);

@@ -61,8 +61,14 @@ type Outcomes = Group<
 function sumOutcomes(groups: readonly Outcomes[]): Tally {
   const counts = { placed: 0, rejected: 0, skipped: 0, unknown: 0 };
   const results = {
-    ...{ open: 0, won: 0, lost: 0, void: 0, sold: 0, closed: 0 },
-    ...{ stakeCents: 0, returnCents: 0 },
+    open: 0,
+    won: 0,
+    lost: 0,
+    void: 0,
+    sold: 0,
+    closed: 0,
+    stakeCents: 0,
+    returnCents: 0,
   };
   const answers: number[] = [];
   for (const { key, count, sums, bounds } of groups) {

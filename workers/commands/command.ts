@@ -12,6 +12,8 @@ export interface Command<Schema extends SettingsSchema, Asked> {
   /** Exit code → what it means. */
   readonly exits: Readonly<Record<number, string>>;
   readonly settings: Schema;
+  /** For the command that sets the number of partitions: the number is not compared on connecting. */
+  readonly isUncompared?: true;
   /** If `run` rejects: the text before the error's name, and the exit code. */
   readonly failure: { readonly says: string; readonly exit: number };
   /** Declares arguments and options, with a line for each. */

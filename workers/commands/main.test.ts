@@ -8,8 +8,17 @@ const command = (env: Readonly<Record<string, string>>, ...words: string[]) =>
   runCommand(["workers/commands/main.ts", ...words], env);
 
 const COMMANDS = [
-  ...["control", "settings", "token", "roster:rebuild", "reconcile", "fairness"],
-  ...["desk:prove", "desk:restore", "desk:workload", "seed"],
+  "control",
+  "settings",
+  "token",
+  "roster:rebuild",
+  "reconcile",
+  "fairness",
+  "desk:prove",
+  "desk:restore",
+  "desk:workload",
+  "partitions",
+  "seed",
 ];
 
 test("--help lists every command, and for each its arguments and the meaning of its exit codes", async () => {

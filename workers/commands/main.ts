@@ -26,6 +26,7 @@ const COMMANDS: Record<string, () => Promise<{ command: Command<SettingsSchema, 
   "desk:prove": () => import("./prove.ts"),
   "desk:restore": () => import("./restore.ts"),
   "desk:workload": () => import("./workload/command.ts"),
+  partitions: () => import("./partitions/command.ts"),
   seed: () => import("./seed/seed.ts"),
 };
 
@@ -57,6 +58,7 @@ async function main(name: string, words: readonly string[]): Promise<number> {
     connections = await openConnections(settings.value, {
       connect: (url, which) => answering(connectRedis(url), which),
       patienceMs: COMPARE_MS,
+      isUncompared: command.isUncompared ?? false,
     });
   } catch (error) {
     if (!(error instanceof FormatDiffers)) throw error;

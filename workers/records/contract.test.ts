@@ -2,7 +2,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { asId, type AccountId, type ChannelId, type PersonId } from "../../domain/ids.ts";
 import { recordsDrivers } from "../../tests/support/records.ts";
-import type { OrderRecord, Query, Records, SettingsRecord, SubscriptionRecord } from "./port.ts";
+import type {
+  OrderRecord,
+  Query,
+  Records,
+  SettingsRecord,
+  StopRecord,
+  SubscriptionRecord,
+} from "./port.ts";
 
 describe.each(await recordsDrivers())("records on $name", ({ open }) => {
   let records: Records;
@@ -69,7 +76,11 @@ describe.each(await recordsDrivers())("records on $name", ({ open }) => {
 
   test("settings of a scope are stored whole, found while they wait, and marked only at their version", async () => {
     const at = (version: number, plan: SettingsRecord["plan"]): SettingsRecord => ({
-      ...{ _id: "channel:c", plan, paused: version > 1, version, outbox: true },
+      _id: "channel:c",
+      plan,
+      paused: version > 1,
+      version,
+      outbox: true,
     });
     const first = at(1, { maxStakeCents: 5, symbolMap: { "EUR/USD": "EURUSD" } });
     expect(await records.settings.putNewer([first])).toBe(1);
@@ -81,6 +92,29 @@ describe.each(await recordsDrivers())("records on $name", ({ open }) => {
     await records.settings.mergeAtVersion([{ _id: "channel:c", version: 2, outbox: false }]);
     expect(await other.settings.find({ where: { outbox: true } })).toEqual([]);
     expect(await other.settings.get("channel:c")).toEqual({ ...second, outbox: false });
+  });
+
+  test("stops of a scope are replaced by a newer version, and listed by their state and whose they are", async () => {
+    const stop = (scope: string, state: StopRecord["state"], version = 1): StopRecord => ({
+      _id: scope,
+      state,
+      atMs: 5,
+      liftedAtMs: 0,
+      by: "alice",
+      owner: "*",
+      why: "a reason",
+      follower: scope.startsWith("follower:") ? scope.slice(9) : "",
+      version,
+    });
+    const all = [stop("platform", "halt"), stop("channel:c", "drain"), stop("follower:p", "halt")];
+    expect(await records.stops.putNewer([...all, stop("follower:q", "halt")])).toBe(4);
+    expect(await other.stops.putNewer([stop("platform", "open")])).toBe(0);
+    expect(await other.stops.putNewer([stop("platform", "open", 2)])).toBe(1);
+    const where = { state: ["halt", "drain"], follower: ["", "p"] };
+    expect(await records.stops.find({ where })).toEqual([all[1]!, all[2]!]);
+    const held: string[] = [];
+    for await (const { _id } of records.stops.each({ state: ["halt", "drain"] })) held.push(_id);
+    expect(held).toEqual(["channel:c", "follower:p", "follower:q"]);
   });
 
   test("merges of different fields end the same in either order, and again", async () => {

@@ -51,7 +51,10 @@ describe.each(await recordsDrivers())("subscriptions on $name", ({ open }) => {
     const ended = { state: "left", version: 2, outbox: true } as const;
     expect(
       found.map(({ _id, state, version, outbox, liveKey }) => ({
-        ...{ _id, state, version, outbox },
+        _id,
+        state,
+        version,
+        outbox,
         ...(liveKey === undefined ? {} : { liveKey }),
       })),
     ).toEqual([

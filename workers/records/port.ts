@@ -7,6 +7,7 @@ import type { Channel } from "../../domain/copier/channel.ts";
 import type { Grant } from "../../domain/copier/grant.ts";
 import type { PersonId } from "../../domain/ids.ts";
 import type { ScopeSettings } from "../../domain/copier/plan-layer.ts";
+import type { Stop } from "../../domain/copier/stop.ts";
 import type { Subscription } from "../../domain/copier/subscription.ts";
 import type { Hook } from "../../domain/copier/hook.ts";
 
@@ -126,6 +127,13 @@ export interface SettingsRecord extends Document, ScopeSettings {
   readonly outbox: boolean;
 }
 
+/** The last change of a scope's stop, which Redis had first. The scope is its `_id`. */
+export interface StopRecord extends Document, Stop {
+  /** Whose, of a follower's; empty of all others. */
+  readonly follower: string;
+  readonly version: number;
+}
+
 export interface SignalRecord extends Document {
   readonly channel: string;
   readonly sender: string;
@@ -153,6 +161,7 @@ export interface SignalRecord extends Document {
   readonly previousHash?: string;
   readonly linkHash?: string;
   readonly signature?: string;
+  readonly linkedAtMs?: number;
 }
 
 export interface OrderRecord extends Document {
@@ -189,6 +198,7 @@ export interface Records {
   readonly accounts: Collection<AccountRecord>;
   readonly subscriptions: Collection<SubscriptionRecord>;
   readonly settings: Collection<SettingsRecord>;
+  readonly stops: Collection<StopRecord>;
   readonly signals: Collection<SignalRecord>;
   readonly orders: Collection<OrderRecord>;
   close(): Promise<void>;
@@ -215,6 +225,7 @@ export const INDEXES: Readonly<Record<CollectionName, Indexes>> = {
     unique: "liveKey",
   },
   settings: { indexed: [["outbox"]] },
+  stops: { indexed: [["state", "follower"]] },
   signals: {
     // With the id, so that a page is read in order and needs no sorting.
     indexed: [["channel", "acceptedAtMs", "_id"], ["acceptedAtMs"]],

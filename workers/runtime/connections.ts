@@ -38,6 +38,8 @@ export interface OpenOptions {
    * is not checked, and calls to it fail by themselves.
    */
   readonly patienceMs?: number;
+  /** For what sets the number of partitions itself: nothing is compared, and `partitions` is empty. */
+  readonly isUncompared?: boolean;
 }
 
 type Settings = Partial<RedisSettings & RegionSettings>;
@@ -45,7 +47,12 @@ type Settings = Partial<RedisSettings & RegionSettings>;
 /** Resolves once home is checked; a region that does not answer delays nothing else. */
 export async function openConnections(
   settings: Settings,
-  { stop = new AbortController().signal, connect = connectRedis, patienceMs }: OpenOptions = {},
+  {
+    stop = new AbortController().signal,
+    connect = connectRedis,
+    patienceMs,
+    isUncompared = false,
+  }: OpenOptions = {},
 ): Promise<OpenConnections> {
   const origins = new Map<Redis, { readonly url: string; readonly which: string }>();
   function open(url: string, which: string): Redis {
@@ -68,12 +75,12 @@ export async function openConnections(
   };
   const patience = patienceMs === undefined ? {} : { patienceMs, skipSilent: true };
   const partitions =
-    Object.keys(all).length === 0
-      ? new PartitionMap(configured ?? 0)
+    isUncompared || Object.keys(all).length === 0
+      ? new PartitionMap(isUncompared ? 0 : (configured ?? 0))
       : await openPartitions(configured, all, stop, patience);
 
   const comparing = opened.map(([name, redis]) =>
-    patienceMs === undefined
+    patienceMs === undefined && !isUncompared
       ? ([name, redis, openRegion(partitions, name, redis, stop)] as const)
       : ([name, redis, Promise.resolve()] as const),
   );

@@ -116,9 +116,7 @@ export async function consume(consumption: Consumption): Promise<void> {
 
   async function sendToDeadLetters(entry: Entry, reason: string, isAcked = false): Promise<void> {
     log.warn("entry {entry} becomes a dead letter: {reason}", { entry: entry.id, reason });
-    crashPoint("before-dead-letter");
     await run(redis, moveToDeadLetters, { stream, group, entry: entry.id, reason, isAcked });
-    crashPoint("after-dead-letter");
     count("dead", 1);
   }
 
@@ -231,9 +229,7 @@ export async function consume(consumption: Consumption): Promise<void> {
   async function keepHouse(): Promise<void> {
     housekeptAtMs = clock.nowMs();
     if (consumption.trimBelow) {
-      crashPoint("before-trim");
       await run(redis, trim, { stream, groups: consumption.trimBelow });
-      crashPoint("after-trim");
     }
     const most = Math.max(concurrency - calls, 1) * batch;
     const claim = [String(consumption.reclaimIdleMs), "0-0", "COUNT", String(most)];

@@ -1,50 +1,29 @@
 /**
  * Named points at which crash tests kill or suspend this process, without warning, as a machine
- * failure would. They are on both sides of every durable step, grouped by role. If unset, as always
- * in production, a point costs one comparison.
+ * failure would. Each script has one before and one after it, `before:<script>` and
+ * `after:<script>`, in the function that runs scripts (`redis.ts`). The points below are on both
+ * sides of other durable steps, grouped by role. If none is set, as always in production, a point
+ * costs one comparison.
  */
 export const CRASH_POINTS = {
   /** In the loop that every role reads its streams with. */
-  consume: [
-    "after-delivery",
-    "after-claim",
-    "before-acknowledge",
-    "after-acknowledge",
-    "before-dead-letter",
-    "after-dead-letter",
-    "before-trim",
-    "after-trim",
-  ],
-  dispatch: [
-    "before-enqueue",
-    "after-enqueue",
-    "before-confirm",
-    "after-confirm",
-    "before-link",
-    "after-link",
-  ],
-  broker: [
-    "after-decide",
-    "after-intend",
-    "before-send",
-    "after-answer",
-    "before-report",
-    "after-report",
-    "before-question",
-    "after-question",
-    "after-lease",
-    "before-settle",
-    "after-settle",
-    "after-settlement",
-    "after-cursor",
-  ],
+  consume: ["after-delivery", "after-claim", "before-acknowledge", "after-acknowledge"],
+  dispatch: ["before-confirm", "after-confirm"],
+  broker: ["before-send", "after-answer", "after-lease", "after-settlement", "after-cursor"],
   /** In the loop that reads closes from their streams. */
-  closing: ["before-close-send", "after-close-answer", "before-close-report", "after-close-report"],
+  closing: ["before-close-send", "after-close-answer"],
   recorder: ["before-record", "between-records", "after-record"],
-  records: ["before-project", "after-seat", "after-route", "before-mark", "after-mark"],
-  quotes: ["before-fire", "after-fire"],
+  records: ["before-mark", "after-mark"],
+  /** In the command that raises the number of partitions. */
+  partitions: [
+    "after-raise-begun",
+    "after-key-copied",
+    "after-format-written",
+    "after-key-removed",
+  ],
 } as const;
-export type CrashPoint = (typeof CRASH_POINTS)[keyof typeof CRASH_POINTS][number];
+export type CrashPoint =
+  (typeof CRASH_POINTS)[keyof typeof CRASH_POINTS][number] | `${"before" | "after"}:${string}`;
 
 let armed: { readonly point: string; readonly signal: NodeJS.Signals; left: number } | undefined;
 
@@ -54,7 +33,7 @@ let armed: { readonly point: string; readonly signal: NodeJS.Signals; left: numb
  */
 export function armCrashPoint(text: string | undefined): void {
   if (text === undefined) return;
-  const [point = "", times = "1", how] = text.split(":");
+  const [, point = "", times, how] = /^(.+):(\d+):(kill|stop)$/.exec(text) ?? [];
   armed = { point, signal: how === "stop" ? "SIGSTOP" : "SIGKILL", left: Number(times) };
 }
 

@@ -13,6 +13,7 @@ test("all faults are reported together: missing, wrong and unknown settings", ()
     FANFARE_PARTITIONS: "0",
     FANFARE_QUOTES_SYMBOLS: "EUR/USD,no symbol",
     FANFARE_TYPO: "1",
+    FANFARE_TEST_DATA: "/data",
   };
   const read = readSettings(DeskEnv, source, SETTING_NAMES);
   expect(read).toEqual({

@@ -65,7 +65,7 @@ export const PROCESS = {
   FANFARE_METRICS_PORT: v.optional(port),
   /** Only for crash tests: `<point>:<n>:<kill or stop>`, see workers/runtime/crash-point.ts. */
   FANFARE_CRASH_AT: v.optional(
-    v.pipe(text, v.regex(/^[a-z-]+:\d+:(?:kill|stop)$/, "a crash point")),
+    v.pipe(text, v.regex(/^(?:(?:before|after):)?[a-z-]+:\d+:(?:kill|stop)$/, "a crash point")),
   ),
 };
 
@@ -171,7 +171,8 @@ export function readSettings<Schema extends SettingsSchema>(
     return issue.input === undefined ? `${path} is required` : `${path} must be ${issue.message}`;
   });
   for (const name of Object.keys(source)) {
-    if (name.startsWith("FANFARE_") && !known.has(name)) faults.push(`${name} is not a setting`);
+    if (/^FANFARE_(?!TEST_)/.test(name) && !known.has(name))
+      faults.push(`${name} is not a setting`);
   }
   return faults.length === 0 && parsed.success
     ? { ok: true, value: parsed.output }

@@ -9,9 +9,23 @@
 const REDIS_REPLIES =
   /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|OOM|MISCONF|BUSY|NOREPLICAS|UNKILLABLE|NOSCRIPT|NOGROUP|MOVED|ASK|Connection|Command timed out)\b/;
 const SYSTEM_CODES = new Set([
-  ...["ECONNREFUSED", "ECONNRESET", "ECONNABORTED", "EPIPE", "ETIMEDOUT", "ENOTFOUND"],
-  ...["EHOSTUNREACH", "ENETUNREACH", "EAI_AGAIN", "EMFILE", "ENFILE", "ENOSPC", "EIO", "EROFS"],
-  ...["ConnectionRefused", "ConnectionClosed", "FailedToOpenSocket"],
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "ECONNABORTED",
+  "EPIPE",
+  "ETIMEDOUT",
+  "ENOTFOUND",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "EAI_AGAIN",
+  "EMFILE",
+  "ENFILE",
+  "ENOSPC",
+  "EIO",
+  "EROFS",
+  "ConnectionRefused",
+  "ConnectionClosed",
+  "FailedToOpenSocket",
 ]);
 const SQLITE_CODES = /^SQLITE_(BUSY|LOCKED|FULL|IOERR|CANTOPEN|READONLY|NOMEM|PROTOCOL)/;
 /**
@@ -23,13 +37,14 @@ const MONGO_REFUSALS =
 /** Errors of a MongoDB's own state or settings, independent of the written data. */
 const MONGO_STATE_CODES = new Set<unknown>([
   // Unauthorized, AuthenticationFailed.
-  ...[13, 18],
+  13, 18,
   // HostUnreachable, HostNotFound, NetworkTimeout, SocketException, ExceededTimeLimit, MaxTimeMSExpired.
-  ...[6, 7, 89, 9001, 262, 50],
+  6,
+  7, 89, 9001, 262, 50,
   // WriteConcernTimeout, UnsatisfiableWriteConcern: there is no majority.
-  ...[64, 100],
+  64, 100,
   // Not or no longer the primary, or about to end.
-  ...[91, 133, 189, 10107, 11600, 11602, 13435, 13436],
+  91, 133, 189, 10107, 11600, 11602, 13435, 13436,
   // OutOfDiskSpace.
   14031,
 ]);

@@ -27,6 +27,8 @@ export function connectCluster(url: string): Redis {
   const cluster = new Cluster(nodes, {
     clusterRetryStrategy: (times) => Math.min(50 * times, LONGEST_PAUSE_MS),
     slotsRefreshTimeout: CALL_TIMEOUT_MS,
+    // A command whose connection broke is not sent again: it may have been done, and what it read is pending.
+    retryDelayOnFailover: 0,
     redisOptions: {
       commandTimeout: CALL_TIMEOUT_MS,
       maxRetriesPerRequest: null,

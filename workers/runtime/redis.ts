@@ -1,6 +1,7 @@
 /** The interface of a Redis for the workers, and how a script is run there. */
 import { createHash } from "node:crypto";
 import type { Script } from "../../redis/script.ts";
+import { crashPoint } from "./crash-point.ts";
 
 /**
  * The calls that a worker makes to a Redis. Replies have the shapes of RESP3, as Bun's client
@@ -23,7 +24,10 @@ function sha1Of(lua: string): string {
   return hash;
 }
 
-/** Runs a script by its hash, sending its text only to a Redis that does not have it yet. */
+/**
+ * Runs a script by its hash, sending its text only to a Redis that does not have
+ * it yet. Crash tests end the process before or after it by the script's name.
+ */
 export async function run<Args, Reply>(
   redis: Redis,
   script: Script<Args, Reply>,
@@ -32,11 +36,13 @@ export async function run<Args, Reply>(
   const keys = script.keys(args);
   const tail = [String(keys.length), ...keys, ...script.args(args)];
   let raw: unknown;
+  crashPoint(`before:${script.name}`);
   try {
     raw = await redis.send("EVALSHA", [sha1Of(script.lua), ...tail]);
   } catch (error) {
     if (!String((error as Error).message).startsWith("NOSCRIPT")) throw error;
     raw = await redis.send("EVAL", [script.lua, ...tail]);
   }
+  crashPoint(`after:${script.name}`);
   return script.reply(raw, args);
 }

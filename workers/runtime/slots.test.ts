@@ -45,8 +45,15 @@ async function serve({ entries, slots: count }: Load) {
   const loops = Object.keys(entries).map((stream) =>
     consume({
       connect: () => connectRedis(server.url),
-      ...{ clock: SYSTEM_CLOCK, redis, stream, group: "g", consumer: "one" },
-      ...{ batch: 1, concurrency: 8, reclaimIdleMs: 60_000, stop: stop.signal },
+      clock: SYSTEM_CLOCK,
+      redis,
+      stream,
+      group: "g",
+      consumer: "one",
+      batch: 1,
+      concurrency: 8,
+      reclaimIdleMs: 60_000,
+      stop: stop.signal,
       ...(slots ? { slots } : {}),
       async handle(some) {
         atOnce += 1;

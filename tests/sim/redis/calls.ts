@@ -1,11 +1,13 @@
 /** Random calls of every command and script, with so few keys and names that they often meet. */
-import type {
-  AccountId,
-  ChannelId,
-  PersonId,
-  SignalId,
-  SubscriptionId,
+import {
+  clientOrderId,
+  type AccountId,
+  type ChannelId,
+  type PersonId,
+  type SignalId,
+  type SubscriptionId,
 } from "../../../domain/ids.ts";
+import type { Copy } from "../../../domain/copier/copy.ts";
 import type {
   AcceptedOpen,
   CloseSignal,
@@ -22,11 +24,11 @@ import {
   type ClosingState,
 } from "../../../workers/copier/stored/closing.ts";
 import { enqueueClose } from "../../../redis/enqueue-close.ts";
-import type { ClosuresEvent, OutcomesEvent } from "../../../workers/copier/stored/events.ts";
-import { answer, report } from "../../../workers/copier/stored/outcomes.ts";
+import type { ClosuresEvent } from "../../../workers/copier/stored/events.ts";
+import { answer, countCopies, report } from "../../../workers/copier/stored/outcomes.ts";
 import { abandon, intend } from "../../../workers/copier/stored/intents.ts";
-import { setLayer } from "../../../workers/copier/stored/layers.ts";
-import { setHalt } from "../../../workers/copier/stored/halt.ts";
+import { NO_LAYERS, setLayer } from "../../../workers/copier/stored/layers.ts";
+import { holdStop, setHalt } from "../../../workers/copier/stored/halt.ts";
 import type { Job } from "../../../redis/job.ts";
 import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
 import { projectChannel } from "../../../workers/copier/roster/channel.ts";
@@ -98,6 +100,7 @@ function randomCommand(random: Random): RedisCall {
     () => ["LLEN", [list]],
     () => ["LRANGE", [list, number(), number()]],
     () => ["XADD", [stream, random.pick(["*", "*", id()]), "f", word()]],
+    () => ["XADD", [stream, "MINID", "~", "0-1", "*", "f", word()]],
     () => ["XLEN", [stream]],
     () => ["XDEL", [stream, id()]],
     () => ["XRANGE", [stream, random.pick(["-", id()]), random.pick(["+", "3"])]],
@@ -119,8 +122,11 @@ function randomCommand(random: Random): RedisCall {
 const CLOSING: ClosingState = { turn: 0, left: null, unknown: [] };
 const stateText = (turn: number): string => JSON.stringify({ ...CLOSING, turn });
 const COPY = {
-  ...{ subscription: "sub-1" as SubscriptionId, account: "acct" as AccountId },
-  ...{ region: "local", broker: BROKER, partition: 0 },
+  subscription: "sub-1" as SubscriptionId,
+  account: "acct" as AccountId,
+  region: "local",
+  broker: BROKER,
+  partition: 0,
 };
 
 function call<Args, Reply>(script: Script<Args, Reply>, args: Args): RedisCall {
@@ -139,27 +145,80 @@ function randomScript(random: Random): RedisCall {
     durationSeconds: 60,
   };
   const accepted: AcceptedOpen = {
-    ...{ ...signal, id, sender: PROVIDER, provider: PROVIDER, sequence: random.between(1, 3) },
-    ...{ acceptedAtMs: 1_000, deadlineMs: 2_000 },
+    ...signal,
+    id,
+    sender: PROVIDER,
+    provider: PROVIDER,
+    sequence: random.between(1, 3),
+    acceptedAtMs: 1_000,
+    deadlineMs: 2_000,
   };
   const shard = random.below(2);
   const closeJob: CloseJob = {
     close: { id, channel, provider: PROVIDER, acceptedAtMs: 1_000 },
-    ...{ of: accepted, broker: BROKER, shard, version: 1, count: 2 },
-    ...{ dispatchedAtMs: 1_001, notBeforeMs: 0, tries: 0 },
+    of: accepted,
+    broker: BROKER,
+    shard,
+    version: 1,
+    count: 2,
+    dispatchedAtMs: 1_001,
+    notBeforeMs: 0,
+    tries: 0,
   };
   const job: Job = {
-    ...{ signal: accepted, broker: BROKER, shard },
-    ...{ version: random.below(4), count: 2, dispatchedAtMs: 1_001 },
+    signal: accepted,
+    broker: BROKER,
+    shard,
+    version: random.below(4),
+    count: 2,
+    dispatchedAtMs: 1_001,
   };
   const entry = `${random.below(6)}-${random.below(2)}`;
   const counts = { placed: 1, rejected: 0, skipped: 1, unknown: random.below(2) };
-  const unknownCopy = ["sub-1", "acct", { kind: "unknown", stakeCents: 100 }] as never;
-  const copies: OutcomesEvent["copies"] = random.pick([[], [unknownCopy]]);
-  const event: OutcomesEvent = {
-    ...{ kind: "outcomes", signal: id, broker: BROKER, shard, acceptedAtMs: 1_000 },
-    ...{ dispatchedAtMs: 1_001, decidedAtMs: 1_002, sentAtMs: 1_003 },
-    ...{ answeredAtMs: random.pick([null, 1_003, 1_400]), copies },
+  const times = {
+    decidedAtMs: 1_002,
+    sentAtMs: 1_003,
+    answeredAtMs: random.pick([null, 1_003, 1_400]),
+  };
+  const ended: Copy[] = [];
+  for (const [name, outcome] of [
+    ["sub-1", { kind: "unknown", stakeCents: 100 }],
+    ["sub-2", { kind: "skipped", reason: "TOO_LATE" }],
+  ] as const) {
+    if (random.chance(0.5)) continue;
+    const subscription = name as SubscriptionId;
+    ended.push({
+      clientOrderId: clientOrderId(id, subscription),
+      subscription,
+      account: "acct" as AccountId,
+      stakeCents: 100,
+      follower: undefined,
+      terms: undefined,
+      isReserved: random.chance(0.5),
+      reservation: undefined,
+      state: "maybe-sent",
+      reason: undefined,
+      outcome,
+    });
+  }
+  const outcomes = {
+    partition: 0,
+    job,
+    entry,
+    copies: ended,
+    counts: countCopies(ended),
+    ...times,
+  };
+  const event: ClosuresEvent = {
+    kind: "closures",
+    signal: id,
+    of: id,
+    broker: BROKER,
+    shard,
+    acceptedAtMs: 1_000,
+    dispatchedAtMs: 1_001,
+    ...times,
+    copies: [],
   };
   const stream = random.pick([
     HOME.signals,
@@ -185,12 +244,12 @@ function randomScript(random: Random): RedisCall {
     },
     () => {
       const what: Partial<CloseSignal> = random.pick([
-        ...[
-          { symbol: "EUR/USD" },
-          { symbol: "XXX" },
-          { signal: `s0_${"0".repeat(32)}` as SignalId },
-        ],
-        ...[{}, { broker: BROKER }, { broker: "other" }],
+        { symbol: "EUR/USD" },
+        { symbol: "XXX" },
+        { signal: `s0_${"0".repeat(32)}` as SignalId },
+        {},
+        { broker: BROKER },
+        { broker: "other" },
         { copies: [{ ...COPY, shard }] },
       ]);
       const closing: Signal = { action: "close", channel, ...what };
@@ -216,12 +275,13 @@ function randomScript(random: Random): RedisCall {
     () => {
       const before = random.pick(["", stateText(0), stateText(1)]);
       const after = { ...CLOSING, turn: random.below(2) };
-      const told = {
-        event: { ...event, kind: "closures", of: id, copies: [] } as ClosuresEvent,
-        counts,
-      };
+      const told = { event, counts };
       return call(moveClosing, {
-        ...{ partition: 0, job: closeJob, before, after, entry },
+        partition: 0,
+        job: closeJob,
+        before,
+        after,
+        entry,
         ...(random.chance(0.5) ? { told } : {}),
         ...(random.chance(0.5) ? { againAtMs: 5_000 } : {}),
       });
@@ -247,13 +307,15 @@ function randomScript(random: Random): RedisCall {
       return call(link, { home: HOME, channel, head, newHead, links });
     },
     () => {
-      const intents = { decidedAtMs: 1_002, orders: [], skips: [] };
+      const decided = { decidedAtMs: 1_002, copies: [] };
       const shardVersion = random.pick([0, version]);
       const haltsVersion = random.pick(["0", "5"]);
-      const layersVersion = random.pick(["0", "0", "5"]);
+      const layersVersion = random.pick([NO_LAYERS, NO_LAYERS, "5"]);
+      const stales = random.pick([0, 0, 2, 3]);
+      const unstopped = random.pick([[], ["platform", "channel:two"] as const]);
       const older = random.pick([false, true]);
-      const versions = { shardVersion, haltsVersion, layersVersion };
-      return call(intend, { partition: 0, job, ...versions, intents, older });
+      const versions = { shardVersion, haltsVersion, layersVersion, stales, unstopped };
+      return call(intend, { partition: 0, job, ...versions, decided, older });
     },
     () => {
       const scope = random.pick(["platform", `channel:${channel}`] as const);
@@ -262,10 +324,14 @@ function randomScript(random: Random): RedisCall {
       const settings = { plan: {}, paused };
       return call(setLayer, random.chance(0.7) ? { ...args, settings } : args);
     },
-    () => call(report, { partition: 0, job, entry, event, counts }),
+    () => call(report, outcomes),
     () => {
       const unknown = random.pick([["sub-1"], ["sub-1", "sub-2"]]) as SubscriptionId[];
-      return call(answer, { partition: 0, entry, event, counts, job, unknown });
+      // What is answered is not unknown any more.
+      const copies = ended.map((each) =>
+        each.outcome?.kind === "unknown" ? { ...each, outcome: undefined } : each,
+      );
+      return call(answer, { ...outcomes, copies, unknown });
     },
     () => {
       const subscriptions = Array.from({ length: random.between(1, 3) }, () => ({
@@ -273,7 +339,9 @@ function randomScript(random: Random): RedisCall {
         channel,
         follower: "follower" as PersonId,
         account: "acct" as AccountId,
-        ...{ broker: BROKER, region: "local", expiresAtMs: 5_000 },
+        broker: BROKER,
+        region: "local",
+        expiresAtMs: 5_000,
         state: random.pick(["active", "paused", "left"] as const),
         plan: { sizing: { kind: "fixed" as const, stakeCents: 100 } },
         version: random.between(1, 6),
@@ -301,9 +369,9 @@ function randomScript(random: Random): RedisCall {
     },
     () => call(noteFailure, { stream, group, entry: random.pick([entry, "1-0"]) }),
     () => {
-      const intents = { decidedAtMs: 1_003, orders: [], skips: [] };
-      const asked = { ...intents, decidedAtMs: 1_004 };
-      return call(abandon, { partition: 0, job, intents, asked });
+      const skipped = { decidedAtMs: 1_003, copies: [] };
+      const asked = { decidedAtMs: 1_004, copies: [] };
+      return call(abandon, { partition: 0, job, skipped, asked });
     },
     // A row that cannot be read, for the next subscription that joins there.
     () => ["HSET", [REGION.rosterShard(channel, BROKER, 0), `sub-${random.below(5)}`, "[1,["]],
@@ -311,7 +379,16 @@ function randomScript(random: Random): RedisCall {
     () => {
       const scope = random.pick(["platform", "channel:two"] as const);
       const action = random.pick(["halt", "drain", "lift", "lift"] as const);
-      return call(setHalt, { key: random.pick([HOME.halts, REGION.halts]), scope, action });
+      const author = random.pick([{}, { by: "alice", owner: "alice", why: "why not" }]);
+      const key = random.pick([HOME.halts, REGION.halts]);
+      return call(setHalt, { key, scope, action, ...author });
+    },
+    () => {
+      const scope = random.pick(["platform", "channel:two"] as const);
+      const state = random.pick(["halt", "drain"] as const);
+      const author = { by: "alice", owner: "*", why: "" };
+      const stop = { state, atMs: random.between(0, 2_000), liftedAtMs: 0, ...author };
+      return call(holdStop, { key: random.pick([HOME.halts, REGION.halts]), scope, stop });
     },
     () => [
       "EVAL",

@@ -75,7 +75,10 @@ export class RedisServer {
 
   connect(process: Process): Redis {
     const connection: Connection = {
-      ...{ process, inFlight: new Set(), lastArrivalUs: 0, lastReplyUs: 0 },
+      process,
+      inFlight: new Set(),
+      lastArrivalUs: 0,
+      lastReplyUs: 0,
     };
     this.#connections.add(connection);
     return {

@@ -53,7 +53,16 @@ function drop(stream: Stream, goes: (entry: StreamEntry) => boolean): number {
   return before - stream.entries.length;
 }
 
-const xadd: Command = (call, [key = "", id = "", ...flat]) => {
+const xadd: Command = (call, [key = "", ...words]) => {
+  // `~` may keep what is below, and Redis does so in streams as short as these; all of it gone is another matter.
+  const isTrimming = words[0] === "MINID" && words[1] === "~";
+  if (
+    isTrimming &&
+    (streamAt(call, key)?.entries ?? []).some(({ id }) => compare(id, parseId(words[2])) < 0)
+  ) {
+    unsupported("XADD that trims");
+  }
+  const [id = "", ...flat] = isTrimming ? words.slice(3) : words;
   if (!/^(\*|\d)/.test(id)) unsupported(`XADD … ${id}`);
   if (flat.length === 0 || flat.length % 2 === 1) {
     throw new RedisError("ERR wrong number of arguments for 'xadd' command");
@@ -267,7 +276,10 @@ export const STREAMS: Readonly<Record<string, Command>> = {
         .filter(({ id }) => compare(id, start) >= 0 && compare(id, end) <= 0)
         .slice(0, integer(options[2]))
         .map(({ id, consumer, deliveredAtMs, deliveries }) => [
-          ...[idText(id), consumer, call.nowMs - deliveredAtMs, deliveries],
+          idText(id),
+          consumer,
+          call.nowMs - deliveredAtMs,
+          deliveries,
         ]);
     }
     const [first] = all;
@@ -289,10 +301,14 @@ export const STREAMS: Readonly<Record<string, Command>> = {
       const group = stream.groups.get(name);
       // No code here asks for a group's lag (`entries-read`, `lag`).
       return new Pairs([
-        ...["name", name],
-        ...["consumers", group?.consumers.size ?? 0],
-        ...["pending", group?.pending.size ?? 0],
-        ...["last-delivered-id", idText(group?.lastId ?? ZERO)],
+        "name",
+        name,
+        "consumers",
+        group?.consumers.size ?? 0,
+        "pending",
+        group?.pending.size ?? 0,
+        "last-delivered-id",
+        idText(group?.lastId ?? ZERO),
       ]);
     });
   },

@@ -9,7 +9,8 @@ import {
   test,
 } from "bun:test";
 import { asId, type PersonId, type SignalId, type SubscriptionId } from "../../../domain/ids.ts";
-import type { HaltScope } from "../../copier/stored/halt.ts";
+import type { Scope } from "../../../domain/copier/scope.ts";
+import { HomeKeys } from "../../../redis/keys.ts";
 import { dispatchesOf, enqueue } from "../../../redis/enqueue.ts";
 import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../../redis/progress.ts";
 import {
@@ -24,6 +25,8 @@ import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
 import { startRedis, untilOldEnough } from "../../../tests/support/redis.ts";
 import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
 import { until } from "../../../tests/support/wait.ts";
+import { readCopy } from "../../copier/roster/stops.ts";
+import { connectRedis } from "../../runtime/redis-client.ts";
 import { run } from "../../runtime/redis.ts";
 
 setDefaultTimeout(60_000);
@@ -73,7 +76,7 @@ describe("a halt under load", () => {
     return last;
   }
 
-  const cases: [HaltScope, readonly SubscriptionId[]][] = [
+  const cases: [Scope, readonly SubscriptionId[]][] = [
     ["platform", ALL.map(({ id }) => id)],
     ["channel:demo", ALL.map(({ id }) => id)],
     ["provider:demo-provider", ALL.map(({ id }) => id)],
@@ -167,6 +170,29 @@ describe("the command", () => {
     await redis.stop();
   });
 
+  test("keeps why, for the records, beside the stop", async () => {
+    const redis = await startRedis();
+    const client = connectRedis(redis.url);
+    const env = { FANFARE_REDIS_URL: redis.url, FANFARE_PARTITIONS: "1" };
+    const copy = { name: "home", redis: client, key: new HomeKeys(0).halts };
+    const scope = "channel:demo";
+    await control(env, "halt", scope, "--why", "the feed is wrong");
+    const operator = { by: "operator", owner: "*" };
+    expect((await readCopy(copy)).get(scope)).toMatchObject({
+      ...operator,
+      state: "halt",
+      why: "the feed is wrong",
+    });
+    await control(env, "lift", scope);
+    expect((await readCopy(copy)).get(scope)).toMatchObject({
+      ...operator,
+      state: "open",
+      why: "",
+    });
+    client.close();
+    await redis.stop();
+  });
+
   test("refuses what it cannot read, and does nothing", async () => {
     for (const words of [
       [],
@@ -174,10 +200,15 @@ describe("the command", () => {
       ["halt", "demo"],
       ["stop", "platform"],
       ["halt", "platform", "now"],
+      ["status", "--why", "so"],
+      ["flatten", "platform", "--why", "so"],
+      ["halt", "platform", "--why"],
     ]) {
       const { code, err } = await control({}, ...words);
       expect(code).toBe(2);
       expect(err).toStartWith("usage: control halt|drain|lift <scope>");
     }
+    const { code, err } = await control({}, "halt", "platform", "--why", "x".repeat(201));
+    expect([code, err]).toEqual([2, expect.stringContaining("200 characters")]);
   });
 });

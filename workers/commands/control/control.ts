@@ -1,7 +1,7 @@
 /**
  * One-shot, for whoever runs the system:
  *
- *     npm run control -- halt|drain|lift <scope>
+ *     npm run control -- halt|drain|lift <scope> [--why "…"]
  *     npm run control -- flatten <scope>
  *     npm run control -- status [scope]
  *
@@ -11,27 +11,25 @@
  * the words cannot be read.
  */
 import * as v from "valibot";
-import {
-  HALT_KINDS,
-  isHaltScope,
-  type HaltAction,
-  type HaltScope,
-  type HaltState,
-} from "../../copier/stored/halt.ts";
+import { isScope, SCOPE_KINDS, type Scope } from "../../../domain/copier/scope.ts";
+import { MAX_WHY_LENGTH, type StopAction, type StopState } from "../../../domain/copier/stop.ts";
+import { targetsOf, type Targets } from "../../copier/roster/projector.ts";
+import { readStanding, writeStop, type Standing, type Written } from "../../copier/roster/stops.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { REDIS, REGIONS } from "../../runtime/env.ts";
 import { WordsError, type Command } from "../command.ts";
 import { flatten, progressOf, type Flattened } from "./flatten.ts";
-import { readHalts, writeHalt, type Places, type Standing, type Written } from "./halts.ts";
 
 const ACTIONS = ["halt", "drain", "lift"] as const;
 const TOLD = { halt: "halted", drain: "being drained" } as const;
-const USAGE = `usage: control halt|drain|lift <scope>, control flatten <scope>, or control status [scope]
-A scope is platform, or ${HALT_KINDS.map((kind) => `${kind}:<id>`).join(", ")}.`;
+const USAGE = `usage: control halt|drain|lift <scope> [--why <text>], control flatten <scope>, or control status [scope]
+A scope is platform, or ${SCOPE_KINDS.map((kind) => `${kind}:<id>`).join(", ")}.`;
 
 interface Asked {
-  readonly action: HaltAction | "flatten" | "status";
-  readonly scope: HaltScope | undefined;
+  readonly action: StopAction | "flatten" | "status";
+  readonly scope: Scope | undefined;
+  /** Of a stop, for the records. */
+  readonly why: string;
 }
 
 const ControlEnv = v.object({ ...REDIS, ...REGIONS });
@@ -49,45 +47,56 @@ export const command: Command<typeof ControlEnv, Asked> = {
   declare: (words) =>
     words
       .argument("<action>", "halt, drain, lift, flatten or status")
-      .argument("[scope]", `platform, or ${HALT_KINDS.map((kind) => `${kind}:<id>`).join(", ")}`),
-  read({ args: [action = "", scope] }) {
-    if (!isAsked(action) || (scope === undefined ? action !== "status" : !isHaltScope(scope))) {
+      .argument("[scope]", `platform, or ${SCOPE_KINDS.map((kind) => `${kind}:<id>`).join(", ")}`)
+      .option("--why <text>", "why, for those who ask later"),
+  read(words) {
+    const [action = "", scope] = words.args;
+    const { why } = words.opts<{ why?: string }>();
+    if (!isAsked(action) || (scope === undefined ? action !== "status" : !isScope(scope))) {
       throw new WordsError();
     }
-    return { action, scope: scope as HaltScope | undefined };
+    if (why !== undefined && !isStop(action)) throw new WordsError();
+    if (why !== undefined && why.length > MAX_WHY_LENGTH) {
+      throw new WordsError(`--why may have ${MAX_WHY_LENGTH} characters`);
+    }
+    return { action, scope: scope as Scope | undefined, why: why ?? "" };
   },
-  async run({ connections: { redis: home, regions, partitions }, clock }, { action, scope }) {
-    const places: Places = { home, regions, partitions };
+  async run({ connections, clock }, { action, scope, why }) {
+    const targets = targetsOf(connections);
     let hasAnswered = true;
     if (scope !== undefined && action !== "status") {
-      if (action === "flatten") return await flattenScope(places, scope, clock);
-      const written = await writeHalt(places, scope, action);
+      if (action === "flatten") return await flattenScope(targets, scope, clock);
+      const written = await writeStop(targets, scope, action, { why });
       console.log(tellWritten(scope, written));
       hasAnswered = tellSilent(written.silent);
     }
-    const standing = await readHalts(places);
+    const standing = await readStanding(targets);
     console.log(tellStanding(standing, scope));
     return tellSilent(standing.silent) && hasAnswered ? 0 : 1;
   },
 };
 
 function isAsked(action: string): action is Asked["action"] {
-  return action === "flatten" || action === "status" || ACTIONS.some((each) => each === action);
+  return action === "flatten" || action === "status" || isStop(action);
+}
+
+function isStop(action: string): action is StopAction {
+  return ACTIONS.some((each) => each === action);
 }
 
 /** How long the command waits for the outcomes of what it closes. */
 const OUTCOMES_MS = 5_000;
 const LOOK_EVERY_MS = 100;
 
-async function flattenScope(places: Places, scope: HaltScope, clock: Clock): Promise<number> {
-  const flattened = await flatten(places, scope);
+async function flattenScope(targets: Targets, scope: Scope, clock: Clock): Promise<number> {
+  const flattened = await flatten(targets, scope);
   if (flattened.length === 0) console.log(`Nothing of ${scope} is open.`);
   const untilMs = clock.nowMs() + OUTCOMES_MS;
   const isOver = await Promise.all(
-    flattened.map((each) => tellFlattened(places, each, clock, untilMs)),
+    flattened.map((each) => tellFlattened(targets, each, clock, untilMs)),
   );
   if (isOver.every(Boolean)) return 0;
-  const { scopes } = await readHalts(places);
+  const { scopes } = await readStanding(targets);
   const halted = [...scopes].flatMap(([each, states]) => (states.has("halt") ? [each] : []));
   if (halted.length === 0) return 1;
   console.error(
@@ -98,7 +107,7 @@ async function flattenScope(places: Places, scope: HaltScope, clock: Clock): Pro
 
 /** Whether everything that was to be closed has an outcome. */
 async function tellFlattened(
-  places: Places,
+  targets: Targets,
   each: Flattened,
   clock: Clock,
   untilMs: number,
@@ -109,7 +118,7 @@ async function tellFlattened(
   }
   const { id, followers } = each.acceptance;
   for (;;) {
-    const progress = await progressOf(places, id);
+    const progress = await progressOf(targets, id);
     const isOver = progress?.status === "complete";
     if (!isOver && clock.nowMs() < untilMs) {
       await clock.sleep(LOOK_EVERY_MS);
@@ -139,7 +148,7 @@ function tellStanding({ places, scopes, silent }: Standing, only?: string): stri
   return told.length === 0 ? nothing : told.join("\n");
 }
 
-function lineOf(scope: string, state: HaltState, count: number, places: number): string {
+function lineOf(scope: string, state: StopState, count: number, places: number): string {
   const where = count === places ? "everywhere" : `only in ${count} of ${places} partitions`;
   return `${scope}\t${TOLD[state]}\t${where}`;
 }

@@ -63,7 +63,9 @@ test.each(["channel:other", "provider:other", "broker:other", "follower:other"])
   async (scope) => {
     const id = await opened();
     expect(await control("flatten", scope)).toMatchObject({
-      ...{ code: 0, out: `Nothing of ${scope} is open.\n`, err: "" },
+      code: 0,
+      out: `Nothing of ${scope} is open.\n`,
+      err: "",
     });
     expect(await states(id)).toEqual({ open: FOLLOWERS });
   },

@@ -7,7 +7,7 @@
 import { signalIdIn, type ChannelId, type PersonId, type SignalId } from "../../../domain/ids.ts";
 import { canonicalBody, type CloseSignal, type PlacedCopy } from "../../../domain/copier/signal.ts";
 import { accept, HOUSE, type Acceptance, type AcceptReply } from "../../../redis/accept.ts";
-import type { HaltScope } from "../../copier/stored/halt.ts";
+import type { Scope } from "../../../domain/copier/scope.ts";
 import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
 import type { Progress } from "../../../domain/copier/progress.ts";
 import {
@@ -23,21 +23,21 @@ import { SYSTEM_CLOCK } from "../../runtime/clock.ts";
 import { Reach } from "../../copier/dispatch/reach.ts";
 import { complete } from "../../copier/dispatch/redispatch.ts";
 import { run } from "../../runtime/redis.ts";
-import type { Places } from "./halts.ts";
+import type { Targets } from "../../copier/roster/projector.ts";
 
 export type Flattened = { readonly channel: ChannelId } & (
   | { readonly kind: "closed"; readonly acceptance: Acceptance }
   | { readonly kind: "refused"; readonly code: string }
 );
 
-export async function flatten(places: Places, scope: HaltScope): Promise<Flattened[]> {
+export async function flatten(targets: Targets, scope: Scope): Promise<Flattened[]> {
   const flattened: Flattened[] = [];
-  for (const partition of places.partitions.all()) {
+  for (const partition of targets.partitions.all()) {
     const home = new HomeKeys(partition);
-    const channels = (await places.home.send("SMEMBERS", [home.opening])) as ChannelId[];
+    const channels = (await targets.home.send("SMEMBERS", [home.opening])) as ChannelId[];
     for (const channel of channels.toSorted()) {
-      for (const close of await closesOf(places, home, channel, scope)) {
-        flattened.push(...(await closeAll(places, partition, close)));
+      for (const close of await closesOf(targets, home, channel, scope)) {
+        flattened.push(...(await closeAll(targets, partition, close)));
       }
     }
   }
@@ -46,10 +46,10 @@ export async function flatten(places: Places, scope: HaltScope): Promise<Flatten
 
 /** What is to be closed of a channel; nothing where the scope has none of it. */
 async function closesOf(
-  places: Places,
+  targets: Targets,
   home: HomeKeys,
   channel: ChannelId,
-  scope: HaltScope,
+  scope: Scope,
 ): Promise<CloseSignal[]> {
   const [kind, id = ""] = scope.split(":");
   const all: CloseSignal = { action: "close", channel };
@@ -57,10 +57,10 @@ async function closesOf(
   if (kind === "channel") return channel === id ? [all] : [];
   if (kind === "broker") return [{ ...all, broker: id }];
   if (kind === "follower") {
-    const copies = await copiesOf(places, home, channel, id as PersonId);
+    const copies = await copiesOf(targets, home, channel, id as PersonId);
     return copies.length === 0 ? [] : [{ ...all, copies }];
   }
-  const settings = (await places.home.send("HGET", [home.channel(channel), "settings"])) as
+  const settings = (await targets.home.send("HGET", [home.channel(channel), "settings"])) as
     string | null;
   const { provider } = JSON.parse(settings ?? "{}") as { readonly provider?: string };
   return provider === id ? [all] : [];
@@ -68,7 +68,7 @@ async function closesOf(
 
 /** The seats of a follower in the shards that what is open was copied from. */
 async function copiesOf(
-  { home: redis, regions }: Places,
+  { home: redis, regions }: Targets,
   home: HomeKeys,
   channel: ChannelId,
   follower: PersonId,
@@ -93,7 +93,7 @@ async function copiesOf(
 }
 
 async function openIn(
-  redis: Places["home"],
+  redis: Targets["home"],
   home: HomeKeys,
   channel: ChannelId,
 ): Promise<SignalId[]> {
@@ -103,41 +103,45 @@ async function openIn(
 
 /** One close, or where that would be too large one for each signal. Nothing is told where nothing is open. */
 async function closeAll(
-  places: Places,
+  targets: Targets,
   partition: number,
   close: CloseSignal,
 ): Promise<Flattened[]> {
   const home = new HomeKeys(partition);
   const { channel } = close;
-  const reply = await send(places, partition, close);
+  const reply = await send(targets, partition, close);
   if (reply.kind !== "refused") {
     const { acceptance } = reply;
     // What is not confirmed now is dispatched by the home worker.
     const reach = new Reach(SYSTEM_CLOCK);
-    await complete({ ...places, reach }, home, acceptance.id).catch(() => undefined);
+    await complete({ ...targets, reach }, home, acceptance.id).catch(() => undefined);
     return acceptance.followers === 0 ? [] : [{ kind: "closed", channel, acceptance }];
   }
   if (reply.code !== "CLOSE_TOO_LARGE") return [{ kind: "refused", channel, code: reply.code }];
-  const ids = await openIn(places.home, home, channel);
-  const each = ids.map((signal) => closeAll(places, partition, { ...close, signal }));
+  const ids = await openIn(targets.home, home, channel);
+  const each = ids.map((signal) => closeAll(targets, partition, { ...close, signal }));
   return (await Promise.all(each)).flat();
 }
 
 async function send(
-  { home: redis }: Places,
+  { home: redis }: Targets,
   partition: number,
   signal: CloseSignal,
 ): Promise<AcceptReply> {
   const random = (): string => crypto.randomUUID().replaceAll("-", "");
   return await run(redis, accept, {
-    ...{ id: signalIdIn(partition, random()), home: new HomeKeys(partition), signal },
-    ...{ sender: HOUSE, isHouse: true, idempotencyKey: random() },
+    id: signalIdIn(partition, random()),
+    home: new HomeKeys(partition),
+    signal,
+    sender: HOUSE,
+    isHouse: true,
+    idempotencyKey: random(),
     bodySha256: new Bun.CryptoHasher("sha256").update(canonicalBody(signal)).digest("hex"),
   });
 }
 
 async function readStored(
-  redis: Places["home"],
+  redis: Targets["home"],
   home: HomeKeys,
   id: SignalId,
 ): Promise<StoredSignal | undefined> {
@@ -146,7 +150,7 @@ async function readStored(
 
 /** How far a close is; undefined where its home has forgotten it. */
 export async function progressOf(
-  { home: redis, regions }: Places,
+  { home: redis, regions }: Targets,
   id: SignalId,
 ): Promise<Progress | undefined> {
   const stored = await readStored(redis, HomeKeys.ofSignal(id), id);

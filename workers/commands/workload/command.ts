@@ -71,7 +71,9 @@ async function driveAll(
   const sizeBytes = Math.max(1, statSync(file).size);
   try {
     return await drive({
-      ...{ file, connections, ratePerSecond },
+      file,
+      connections,
+      ratePerSecond,
       address: { urls, token, session: randomBytes(9).toString("base64url") },
       onProgress: (answered, bytes) => progress.show(bytes / sizeBytes, answered),
     });

@@ -66,7 +66,9 @@ export async function drive(options: DriveOptions): Promise<Driven> {
     { length: options.connections },
     (_, first) =>
       new Connection<User>({
-        ...{ address: options.address, first, onReply },
+        address: options.address,
+        first,
+        onReply,
         onDead: () => reject(new DeskDead()),
       }),
   );

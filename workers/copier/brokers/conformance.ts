@@ -62,7 +62,9 @@ export function conformance(name: string, start: () => Venue): void {
 
   const closeOf = ({ symbol, shard, orders }: OrderBatch): CloseBatch => ({
     close: signalIdIn(0, crypto.randomUUID().replaceAll("-", "")),
-    ...{ symbol, shard, orders },
+    symbol,
+    shard,
+    orders,
   });
 
   const close = async (batch: CloseBatch): Promise<readonly CloseAnswer[]> => {

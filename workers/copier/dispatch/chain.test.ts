@@ -51,7 +51,8 @@ test("a batch of several channels is linked with one signature for each, on its 
   for (const channel of channels) {
     const links = await linksOf(channel);
     expect(links.map(({ signature }) => signature)).toEqual([
-      ...[undefined, undefined],
+      undefined,
+      undefined,
       `signed ${links[2]?.linkHash}`,
     ]);
     expect(links[1]?.previousHash).toBe(links[0]?.linkHash);
@@ -73,8 +74,11 @@ test("a number that is missing, or a head that cannot be read, keeps its own cha
   ];
   await redis.send("SET", [HOME.chainHead(spoilt), "{"]);
   const entries = [
-    ...[entryOf(gap, 1), entryOf(gap, 3), entryOf(gap, 4)],
-    ...[entryOf(spoilt, 1), entryOf(whole, 1)],
+    entryOf(gap, 1),
+    entryOf(gap, 3),
+    entryOf(gap, 4),
+    entryOf(spoilt, 1),
+    entryOf(whole, 1),
   ].map((entry, index) => ({ ...entry, id: `${100 + index}-0` }));
   const verdicts = await chain(redis, 0, sign, entries);
   expect(verdicts).toEqual(["acked", "later", "later", "later", "acked"]);

@@ -12,7 +12,6 @@ import type { ChainLink } from "../stored/events.ts";
 import { HomeKeys } from "../../../redis/keys.ts";
 import type { Verdict } from "../../runtime/consume.ts";
 import type { Entry } from "../../runtime/entries.ts";
-import { crashPoint } from "../../runtime/crash-point.ts";
 import { isOutage } from "../../runtime/outage.ts";
 import { nameOf } from "../../../http/place.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
@@ -77,9 +76,7 @@ export async function chain(
       for (const entry of behindGap) waiting.add(entry);
       if (links.length === 0) continue;
       const moved = { home, channel, head: head.text, newHead, links };
-      crashPoint("before-link");
       const isLinked = await run(redis, link, moved);
-      crashPoint("after-link");
       for (const { entry } of links) (isLinked ? linked : waiting).add(entry);
     } catch (error) {
       // A store that is away is away for every channel.

@@ -100,11 +100,9 @@ async function enqueueAll<Args>(
     dispatches.map(async (dispatch) => {
       const region = regions.get(dispatch.region);
       if (!region) throw new Error("a route names a region that is not configured");
-      crashPoint("before-enqueue");
       const { kind } = await reach.call(dispatch.region, () =>
         run(region, script, dispatch.enqueue),
       );
-      crashPoint("after-enqueue");
       if (kind === "full") throw new Error("a job stream is full");
     }),
   );

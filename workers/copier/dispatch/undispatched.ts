@@ -1,6 +1,6 @@
 /** What the home worker that completes cut-off dispatches reads and writes. */
 import type { ChannelId, SignalId } from "../../../domain/ids.ts";
-import { asInteger, asList, asText, LUA_NOW, type Script } from "../../../redis/script.ts";
+import { asInteger, asList, asText, defineScript, LUA_NOW } from "../../../redis/script.ts";
 import type { HomeKeys } from "../../../redis/keys.ts";
 
 export interface OverdueArgs {
@@ -21,25 +21,29 @@ export interface Overdue {
 
 const lua = `
 ${LUA_NOW}
-local before = string.format('%d', now_ms() - tonumber(ARGV[1]))
-local oldest = redis.call('ZRANGE', KEYS[1], '-inf', before, 'BYSCORE', 'LIMIT', ARGV[2], ARGV[3])
-if ARGV[2] == '0' and #oldest < tonumber(ARGV[3]) then return {oldest, {}} end
-return {oldest, redis.call('ZRANGE', KEYS[1], before, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, ARGV[3])}
+local before = string.format('%d', now_ms() - tonumber(grace_ms))
+local oldest = redis.call('ZRANGE', undispatched, '-inf', before, 'BYSCORE', 'LIMIT', skip, limit)
+if skip == '0' and #oldest < tonumber(limit) then return {oldest, {}} end
+return {oldest, redis.call('ZRANGE', undispatched, before, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, limit)}
 `;
 
 /** Accepted signals that not every region has confirmed, from both ends. */
-export const overdue: Script<OverdueArgs, Overdue> = {
+export const overdue = defineScript<OverdueArgs, Overdue>({
   name: "overdue",
   lua,
-  keys: ({ home }) => [home.undispatched],
-  args: ({ graceMs, skip, limit }) => [graceMs, skip, limit].map(String),
+  keys: { undispatched: ({ home }) => home.undispatched },
+  args: {
+    grace_ms: ({ graceMs }) => graceMs,
+    skip: ({ skip }) => skip,
+    limit: ({ limit }) => limit,
+  },
   reply(raw) {
     const [oldest, newest] = asList(raw).map((ids) =>
       asList(ids).map((id) => asText(id) as SignalId),
     );
     return { oldest: oldest ?? [], newest: newest ?? [] };
   },
-};
+});
 
 export interface LinkArgs {
   readonly home: HomeKeys;
@@ -58,11 +62,11 @@ export interface EntryLink {
 }
 
 const linkLua = `
-if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2])
-for i = 3, #ARGV, 2 do
-  redis.call('XADD', KEYS[2], '*', 'link', ARGV[i])
-  redis.call('XACK', KEYS[3], 'chain', ARGV[i + 1])
+if (redis.call('GET', chain) or '') ~= head then return 0 end
+redis.call('SET', chain, new_head)
+for link, entry in rows() do
+  redis.call('XADD', links, '*', 'link', link)
+  redis.call('XACK', signals, 'chain', entry)
 end
 return 1
 `;
@@ -72,13 +76,19 @@ return 1
  * their signals' entries. Replies false, and changes nothing, where the chain has moved since
  * its head was read.
  */
-export const link: Script<LinkArgs, boolean> = {
+export const link = defineScript<LinkArgs, boolean>({
   name: "link",
   lua: linkLua,
-  keys: ({ home, channel }) => [home.chainHead(channel), home.links, home.signals],
-  args: ({ head, newHead, links }) => [
-    ...[head ?? "", newHead],
-    ...links.flatMap((each) => [each.link, each.entry]),
-  ],
+  keys: {
+    chain: ({ home, channel }) => home.chainHead(channel),
+    links: ({ home }) => home.links,
+    signals: ({ home }) => home.signals,
+  },
+  args: {
+    head: ({ head }) => head ?? "",
+    new_head: ({ newHead }) => newHead,
+  },
+  rest: ({ links }) => links.flatMap(({ link, entry }) => [link, entry]),
+  columns: ["link", "entry"],
   reply: (raw) => asInteger(raw) === 1,
-};
+});

@@ -79,7 +79,10 @@ test("who is always served last, and who is left out for being late, is named be
   ]);
   const { followers, spreadMs, dispersion } = reportOf(Array.from({ length: 9 }, () => service!));
   expect(followers.map(({ subscription }) => String(subscription))).toEqual([
-    ...["left-out", "last", "rejected", "first"],
+    "left-out",
+    "last",
+    "rejected",
+    "first",
   ]);
   expect(followers[0]).toMatchObject({ tooLate: 9, meanRank: 1 });
   expect(spreadMs).toEqual({ median: 20, worst: 20 });

@@ -38,8 +38,11 @@ export function textOf(report: FairnessReport, shown: number): string {
   const worst = followers
     .slice(0, shown)
     .map((each) => [
-      ...[each.subscription, String(each.signals), each.meanRank.toFixed(2)],
-      ...[each.spread.toFixed(2), String(each.tooLate)],
+      each.subscription,
+      String(each.signals),
+      each.meanRank.toFixed(2),
+      each.spread.toFixed(2),
+      String(each.tooLate),
     ]);
   const head = ["served worst", "signals", "mean rank", "spread", "too late"];
   const widths = head.map((name, at) =>

@@ -1,36 +1,43 @@
 /**
- * The last word on a job that failed too often (P5): before it goes to the dead
- * letters, each of its copies ends. What may have been sent is `unknown` and
- * the broker is asked about it; nothing else will be sent, and is skipped.
+ * Ends a job that failed too often (P5): before it goes to the dead letters,
+ * each of its copies ends. What may have been sent is `unknown` and the broker
+ * is asked about it; nothing else will be sent, and is skipped.
  */
+import { decide, type Facts } from "../../../domain/copier/decide.ts";
 import { parseJob } from "../../../redis/job.ts";
 import type { Entry } from "../../runtime/entries.ts";
 import { run } from "../../runtime/redis.ts";
-import { abandon } from "../stored/intents.ts";
-import { missingOf, snapshotOf, withoutSending } from "./decisions.ts";
-import { NOTHING_PLACED, reportJob, type FanOut } from "./fan-out.ts";
+import { abandon, readCopies, type Decided } from "../stored/intents.ts";
+import { findMissing, takeSnapshot } from "./decisions.ts";
+import { reportJob, type FanOut } from "./fan-out.ts";
 
 export async function abandonJob(parts: FanOut, entry: Entry): Promise<"acked" | undefined> {
   const job = parseJob(entry.fields);
   if (typeof job === "string") return undefined;
   const { redis, roster, partition, clock } = parts;
   const { members } = await roster.shardOf(partition, job, true);
-  const counted = [...snapshotOf(job, members), ...missingOf(job, members)];
-  const nothing = { decidedAtMs: clock.nowMs(), orders: [], skips: [] };
-  const none = { intents: nothing, reservations: [] };
-  const { intents: skipped } = withoutSending(none, job, counted, false);
-  const { intents: asked } = withoutSending(none, job, counted, true);
-  const reply = await run(redis, abandon, { partition, job, intents: skipped, asked });
+  const counted = [...takeSnapshot(job, members), ...findMissing(job, members)];
+  const nowMs = clock.nowMs();
+  const decideUnder = (facts: Facts): Decided => ({
+    decidedAtMs: nowMs,
+    copies: counted.map((member) => decide(job.signal, member, facts)),
+  });
+  const skipped = decideUnder({ nowMs, faulty: "all" });
+  const asked = decideUnder({ nowMs, faulty: "all", maybeSent: true });
+  const reply = await run(redis, abandon, { partition, job, skipped, asked });
   if (reply.kind === "over") return undefined;
   if (reply.kind === "new") {
-    await reportJob(parts, job, entry, skipped, NOTHING_PLACED);
+    await reportJob(parts, job, entry, skipped);
     return "acked";
   }
   // What was intended before is known, or lost with an earlier run of this Redis.
-  const intents = reply.kind === "known" ? reply.intents : asked;
-  const outcomes = intents.orders.map(
-    ([, , stakeCents]) => ({ kind: "unknown", stakeCents }) as const,
-  );
-  await reportJob(parts, job, entry, intents, { ...NOTHING_PLACED, outcomes });
+  const decided: Decided =
+    reply.kind === "known"
+      ? { decidedAtMs: reply.intents.decidedAtMs, copies: readCopies(job, reply.intents) }
+      : asked;
+  for (const copy of decided.copies) {
+    copy.outcome ??= { kind: "unknown", stakeCents: copy.stakeCents };
+  }
+  await reportJob(parts, job, entry, decided);
   return "acked";
 }

@@ -7,7 +7,7 @@
  */
 import type { Clock } from "../../runtime/clock.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
-import { asInteger, asList, LUA_NOW, type Script } from "../../../redis/script.ts";
+import { asInteger, asList, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 export interface LeaseArgs {
   readonly broker: string;
@@ -29,30 +29,33 @@ export function rateKey(broker: string): string {
 
 const lua = `
 ${LUA_NOW}
-local rate, wanted, now = tonumber(ARGV[1]), tonumber(ARGV[2]), now_ms()
+local rate, wanted, now = tonumber(rate), tonumber(wanted), now_ms()
 local full = math.max(rate, 1)
-local stored = redis.call('HMGET', KEYS[1], 'tokens', 'at')
+local stored = redis.call('HMGET', bucket, 'tokens', 'at')
 local tokens = full
 if stored[1] then
   tokens = math.min(full, tonumber(stored[1]) + math.max(now - tonumber(stored[2]), 0) * rate / 1000)
 end
 local granted = math.min(wanted, math.floor(tokens))
 tokens = tokens - granted
-redis.call('HSET', KEYS[1], 'tokens', string.format('%.6f', tokens), 'at', string.format('%d', now))
-redis.call('PEXPIRE', KEYS[1], math.ceil(full / rate * 1000) + 1000)
+redis.call('HSET', bucket, 'tokens', string.format('%.6f', tokens), 'at', string.format('%d', now))
+redis.call('PEXPIRE', bucket, math.ceil(full / rate * 1000) + 1000)
 return {granted, math.ceil(math.max(1 - tokens, 0) * 1000 / rate)}
 `;
 
-export const lease: Script<LeaseArgs, LeaseReply> = {
+export const lease = defineScript<LeaseArgs, LeaseReply>({
   name: "lease",
   lua,
-  keys: ({ broker }) => [rateKey(broker)],
-  args: ({ ordersPerSecond, wanted }) => [String(ordersPerSecond), String(wanted)],
+  keys: { bucket: ({ broker }) => rateKey(broker) },
+  args: {
+    rate: ({ ordersPerSecond }) => ordersPerSecond,
+    wanted: ({ wanted }) => wanted,
+  },
   reply(raw) {
     const [granted = 0, waitMs = 0] = asList(raw).map(asInteger);
     return { granted, waitMs };
   },
-};
+});
 
 /** A tenth of a second at a time. */
 const SLICES_PER_SECOND = 10;

@@ -1,62 +1,68 @@
 import { expect, test } from "bun:test";
-import { asId, signalIdIn, type AccountId, type SubscriptionId } from "../../../domain/ids.ts";
-import type { IntendedOrder, Intents } from "../stored/intents.ts";
-import type { Job } from "../../../redis/job.ts";
-import { batchesOf, inOrder } from "./batches.ts";
+import type { Copy } from "../../../domain/copier/copy.ts";
+import { makeCopy, makeSkippedCopy } from "../../../tests/support/copies.ts";
+import { acceptedOpen, jobOf } from "../../../tests/support/signals.ts";
+import { batchCopies } from "./batches.ts";
 
-const job = {
-  signal: {
-    id: signalIdIn(0, "0".repeat(32)),
+const SIGNAL = acceptedOpen();
+const JOB = jobOf(SIGNAL, { shard: 7 });
+
+const copy = (name: string, terms?: Copy["terms"], changes: Partial<Copy> = {}): Copy =>
+  makeCopy(SIGNAL.id, name, { terms, ...changes });
+
+test("copies on the signal's own terms are one batch, with or without caps", () => {
+  const copies = [copy("a"), copy("b", undefined, { isReserved: true }), copy("c")];
+  const [batch, ...more] = batchCopies(JOB, copies);
+  expect(more).toEqual([]);
+  expect(batch).toMatchObject({
     symbol: "EUR/USD",
     contract: "CALL",
     durationSeconds: 60,
-    deadlineMs: 1_000,
-  },
-} as Job;
-
-const order = (name: string, terms?: IntendedOrder[3]): IntendedOrder => {
-  const plain = [asId<SubscriptionId>(name), asId<AccountId>(`acct-${name}`), 100] as const;
-  return terms ? [...plain, terms] : plain;
-};
-
-const intentsOf = (...orders: IntendedOrder[]): Intents => ({ decidedAtMs: 1, orders, skips: [] });
-
-test("orders on the signal's own terms are one batch, with or without caps", () => {
-  const batches = batchesOf(job, intentsOf(order("a"), order("b", { reserved: true }), order("c")));
-  expect(batches).toHaveLength(1);
-  expect(batches[0]).toMatchObject({
-    ...{ symbol: "EUR/USD", contract: "CALL", durationSeconds: 60, validUntilMs: 1_000 },
-    orders: [{ subscription: "a" }, { subscription: "b" }, { subscription: "c" }],
+    shard: 7,
+    validUntilMs: SIGNAL.deadlineMs,
   });
+  // They are the copies themselves, so that an outcome is put on them.
+  expect(batch?.orders.map((each, index) => each === copies[index])).toEqual([true, true, true]);
 });
 
-test("orders of another symbol, contract or end are batches of their own, and answers find their way back", () => {
-  const intents = intentsOf(
-    order("a", { contract: "PUT" }),
-    order("b"),
-    order("c", { symbol: "EURUSD" }),
-    order("d", { contract: "PUT", reserved: true }),
-    order("e", { validUntilMs: 400 }),
-    order("f"),
-  );
-  const batches = batchesOf(job, intents);
-  const names = batches.map(({ orders }) => orders.map(({ subscription }) => String(subscription)));
-  expect(names).toEqual([["a", "d"], ["b", "f"], ["c"], ["e"]]);
+test("copies of another symbol, contract or end are batches of their own", () => {
+  const batches = batchCopies(JOB, [
+    copy("a", { contract: "PUT" }),
+    copy("b"),
+    copy("c", { symbol: "EURUSD" }),
+    copy("d", { contract: "PUT" }, { isReserved: true }),
+    copy("e", { validUntilMs: 400 }),
+    copy("f"),
+  ]);
   expect(
-    batches.map(({ symbol, contract, validUntilMs }) => [symbol, contract, validUntilMs]),
+    batches.map(({ symbol, contract, validUntilMs, orders }) => [
+      symbol,
+      contract,
+      validUntilMs,
+      orders.map(({ subscription }) => String(subscription)).join(" "),
+    ]),
   ).toEqual([
-    ["EUR/USD", "PUT", 1_000],
-    ["EUR/USD", "CALL", 1_000],
-    ["EURUSD", "CALL", 1_000],
-    ["EUR/USD", "CALL", 400],
-  ]);
-  expect(inOrder(intents, batches, names)).toEqual(["a", "b", "c", "d", "e", "f"]);
-  // A batch whose broker did not answer.
-  expect(inOrder(intents, batches, [["a", "d"], [], ["c"], ["e"]])).toEqual([
-    ...["a", undefined, "c", "d", "e", undefined],
+    ["EUR/USD", "PUT", SIGNAL.deadlineMs, "a d"],
+    ["EUR/USD", "CALL", SIGNAL.deadlineMs, "b f"],
+    ["EURUSD", "CALL", SIGNAL.deadlineMs, "c"],
+    ["EUR/USD", "CALL", 400, "e"],
   ]);
 });
 
-test("a job without orders has no batch", () => {
-  expect(batchesOf(job, intentsOf())).toEqual([]);
+test("what may only be asked about is in no batch that may be sent, on whatever terms (P2)", () => {
+  const asked = { state: "ask-only", reason: "LEFT" } as const;
+  const renamed = { symbol: "EURUSD" };
+  const batches = batchCopies(JOB, [
+    copy("a"),
+    copy("b", undefined, asked),
+    copy("c", renamed),
+    copy("d", renamed, asked),
+  ]);
+  const names = batches.map(({ orders }) => orders.map(({ subscription }) => String(subscription)));
+  expect(names).toEqual([["a"], ["b"], ["c"], ["d"]]);
+});
+
+test("a copy that is skipped is in no batch, and a job of such has none", () => {
+  expect(batchCopies(JOB, [makeSkippedCopy(SIGNAL.id, "a", "PAUSED")])).toEqual([]);
+  expect(batchCopies(JOB, [])).toEqual([]);
 });

@@ -8,7 +8,7 @@ import {
   setDefaultTimeout,
   test,
 } from "bun:test";
-import { saleCents } from "../../../domain/desk/contract.ts";
+import { saleCents } from "../../../tests/support/contract-model.ts";
 import type { SignalId } from "../../../domain/ids.ts";
 import { parseBucket, type Contract } from "../../desk/stored/books.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
@@ -30,7 +30,7 @@ import { startRedis, untilOldEnough } from "../../../tests/support/redis.ts";
 import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
 import { until } from "../../../tests/support/wait.ts";
 import type { Capabilities } from "../brokers/port.ts";
-import { writeHalt } from "../../commands/control/halts.ts";
+import { writeStop } from "../roster/stops.ts";
 import { SYSTEM_CLOCK } from "../../runtime/clock.ts";
 import { Reach } from "../dispatch/reach.ts";
 import { complete as dispatch } from "../dispatch/redispatch.ts";
@@ -69,7 +69,7 @@ const parts = () => ({
 });
 
 const set = async (scope: HaltScope, action: HaltAction) =>
-  await writeHalt({ ...parts(), partitions: PARTITIONS }, scope, action);
+  await writeStop({ ...parts(), partitions: PARTITIONS }, scope, action);
 
 async function opened(changes = {}): Promise<SignalId> {
   const id = await copier.send({ durationSeconds: 600, ...changes });
@@ -279,7 +279,10 @@ describe("a close", () => {
   });
 
   test.each([
-    ...["before-close-send", "after-close-answer", "before-close-report", "after-close-report"],
+    "before-close-send",
+    "after-close-answer",
+    "before:move-closing",
+    "after:move-closing",
   ] as const)("whose worker is killed %s is sold and told once by the next", async (point) => {
     const signal = await opened();
     await worker.stop();
@@ -373,11 +376,15 @@ describe("at a broker over a network", () => {
     const redis = await startRedis();
     const fake = await startFakeBroker({ ...SURE, closes: "once" });
     const other = await startCopier({ redisUrl: redis.url, deposit: fake.deposit }, FOLLOWERS, {
-      ...{ broker: "fake", deadlineMs: 10_000 },
+      broker: "fake",
+      deadlineMs: 10_000,
     });
     const beside = await startRole("broker", {
-      ...{ FANFARE_REDIS_URL: redis.url, FANFARE_PARTITIONS: "4", FANFARE_BROKER_RATE: "50" },
-      ...{ FANFARE_DESK_TOKEN: crypto.randomUUID(), ...fake.env() },
+      FANFARE_REDIS_URL: redis.url,
+      FANFARE_PARTITIONS: "4",
+      FANFARE_BROKER_RATE: "50",
+      FANFARE_DESK_TOKEN: crypto.randomUUID(),
+      ...fake.env(),
     });
     try {
       const signal = await other.send({ durationSeconds: 600 });

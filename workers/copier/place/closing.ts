@@ -15,34 +15,41 @@ import { CLOCK_SKEW_MS, runSince } from "../stored/run.ts";
 import type { CloseAnswer, CloseLookUp } from "../brokers/port.ts";
 import type { Verdict } from "../../runtime/consume.ts";
 import type { Entry } from "../../runtime/entries.ts";
-import { crashPoint } from "../../runtime/crash-point.ts";
 import { run } from "../../runtime/redis.ts";
 import type { FanOut } from "./fan-out.ts";
-import { isHeld } from "./hold.ts";
+import { mayLeave } from "./may-leave.ts";
 import { positionsOf, type Position } from "./positions.ts";
-import { aloneForMs, askThenSell, findSold, isCloseRepeatable, sell, type Sale } from "./sell.ts";
+import {
+  aloneForMs,
+  askThenSell,
+  findSold,
+  isCloseRepeatable,
+  toLeaving,
+  sell,
+  type Sale,
+} from "./sell.ts";
 
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
-/** How long a broker may leave a close unanswered that cannot be repeated before it is told as unknown. */
+/** How long a broker may leave a close unanswered that cannot be repeated before it is reported as unknown. */
 const UNKNOWN_AFTER_MS = 1_000;
 
 export async function closeShard(parts: FanOut, entry: Entry): Promise<Verdict> {
   const job = parseCloseJob(entry.fields);
   if (typeof job === "string") return { dead: job };
   const { clock } = parts;
-  // Entries stand in the order in which they were put off: none behind this one is due much earlier.
+  // Entries are in the order in which they were put off: none behind this one is due much earlier.
   if (job.notBeforeMs > clock.nowMs()) await clock.sleep(job.notBeforeMs - clock.nowMs());
-  const standing = await readStanding(parts, job);
-  if (standing === "roster is behind") return "later";
-  const { state, left, positions, isOpenTold } = standing;
-  // The first move tells of everyone, even of nobody.
+  const found = await readClosing(parts, job);
+  if (found === "roster is behind") return "later";
+  const { state, left, positions, isOpenReported } = found;
+  // The first move reports everyone, also where that is no one.
   if (state.turn > 0 && left.length === 0) return "done";
   const decidedAtMs = clock.nowMs();
   const isPast = decidedAtMs > openUntilMs(job.of);
-  if (!isOpenTold && !isPast && job.count > 0) {
+  if (!isOpenReported && !isPast && job.count > 0) {
     const nothing = { decidedAtMs, outcomes: new Map(), sale: NOTHING_SOLD };
-    return await move(parts, job, entry, standing, nothing);
+    return await move(parts, job, entry, found, nothing);
   }
 
   const outcomes = new Map<SubscriptionId, CloseOutcome>();
@@ -52,12 +59,12 @@ export async function closeShard(parts: FanOut, entry: Entry): Promise<Verdict> 
     if (!position || position.isNever) outcomes.set(subscription, NOT_OPEN);
     else asked.push(position);
   }
-  const step = await sellOrAsk(parts, job, standing, asked);
+  const step = await sellOrAsk(parts, job, found, asked);
   // Another worker has moved the job on.
   if (step === undefined) return "acked";
   const { sale, sentBeforeMs = decidedAtMs } = step;
   for (const { subscription, stakeCents } of asked) {
-    const isMaybeOpen = standing.unknown.has(subscription) && !isPast;
+    const isMaybeOpen = found.unknown.has(subscription) && !isPast;
     const outcome = outcomeOf(sale.answers.get(subscription), isMaybeOpen);
     if (outcome) outcomes.set(subscription, outcome);
     else if (
@@ -69,32 +76,32 @@ export async function closeShard(parts: FanOut, entry: Entry): Promise<Verdict> 
       outcomes.set(subscription, { kind: "unknown", stakeCents });
     }
   }
-  return await move(parts, job, entry, step.standing, { ...step, decidedAtMs, outcomes });
+  return await move(parts, job, entry, step.found, { ...step, decidedAtMs, outcomes });
 }
 
 const NOT_OPEN: CloseOutcome = { kind: "skipped", reason: "NOT_OPEN" };
 
-interface Standing {
+interface Closing {
   /** The text of the state; empty before the first move. */
   readonly text: string;
   readonly state: ClosingState;
   readonly left: readonly SubscriptionId[];
   readonly positions: ReadonlyMap<SubscriptionId, Position>;
-  /** Whether the outcomes of the opening job stand, and who of them is unknown still. */
-  readonly isOpenTold: boolean;
+  /** Whether the outcomes of the opening job are written, and who of them is unknown still. */
+  readonly isOpenReported: boolean;
   readonly unknown: ReadonlySet<SubscriptionId>;
 }
 
-async function readStanding(
+async function readClosing(
   { redis, roster, partition }: FanOut,
   job: CloseJob,
-): Promise<Standing | "roster is behind"> {
+): Promise<Closing | "roster is behind"> {
   const { close, of, broker, shard } = job;
   const region = new RegionKeys(partition);
   const opened = region.job(of.id, broker, shard);
   const closing = region.closing(close.id, of.id, broker, shard);
   const [fields, stored, found] = await Promise.all([
-    // In one read: whose fate is unknown stands from the moment on at which the outcomes do.
+    // In one read: who is unknown is written in the same step as the outcomes.
     redis.send("HMGET", [opened, ...STORED_JOB_FIELDS, "outcomes"]) as Promise<(string | null)[]>,
     redis.send("HGET", [closing, "state"]) as Promise<string | null>,
     roster.shardOf(partition, { signal: of, broker, shard, version: job.version }),
@@ -110,13 +117,20 @@ async function readStanding(
     text === "" ? { turn: 0, left: null, unknown: [] } : (JSON.parse(text) as ClosingState);
   const left = state.left ?? [...positions.keys()];
   const unknown = new Set(intended?.unknown ?? []);
-  return { text, state, left, positions, isOpenTold: (fields.at(-1) ?? null) !== null, unknown };
+  return {
+    text,
+    state,
+    left,
+    positions,
+    isOpenReported: (fields.at(-1) ?? null) !== null,
+    unknown,
+  };
 }
 
 interface Step {
   readonly sale: Sale;
   /** As it is now. */
-  readonly standing: Standing;
+  readonly found: Closing;
   /** When what is in doubt was sent. */
   readonly sentBeforeMs?: number;
 }
@@ -125,12 +139,12 @@ interface Step {
 async function sellOrAsk(
   parts: FanOut,
   job: CloseJob,
-  standing: Standing,
+  found: Closing,
   positions: readonly Position[],
 ): Promise<Step | undefined> {
-  const { redis, broker, halts, partition, clock } = parts;
-  if (isCloseRepeatable(broker)) return { sale: await sell(parts, job, positions), standing };
-  const { text: before, state } = standing;
+  const { redis, broker, partition, clock } = parts;
+  if (isCloseRepeatable(broker)) return { sale: await sell(parts, job, positions), found };
+  const { text: before, state } = found;
   const since = await run(redis, runSince, { partition });
   // What was noted before this run of Redis, by this close or another, may be lost: then something
   // may have been sent until the run began.
@@ -138,24 +152,25 @@ async function sellOrAsk(
   const isOlder = knownSinceMs <= since;
   const sentBeforeMs = state.sentAtMs ?? (isOlder ? since : undefined);
   if (sentBeforeMs !== undefined) {
-    return { sale: await findSold(parts, job, positions, sentBeforeMs), standing, sentBeforeMs };
+    return { sale: await findSold(parts, job, positions, sentBeforeMs), found, sentBeforeMs };
   }
-  const now = await halts.of(partition, true);
-  const free = positions.filter(({ follower }) => !isHeld(now, job, follower));
-  if (free.length === 0) return { sale: NOTHING_SOLD, standing };
-  // Noted first: whoever finds the note takes the close for sent.
+  // The broker's rate is asked when they are sent.
+  const withoutRate = { ...parts, allowance: undefined };
+  const { leave } = await mayLeave(withoutRate, toLeaving(job), positions);
+  if (leave.length === 0) return { sale: NOTHING_SOLD, found };
+  // Noted first: a worker that finds the note takes the close for sent.
   const sentAtMs = clock.nowMs();
   const after = { ...state, turn: state.turn + 1, sentAtMs };
   const aloneMs = aloneForMs(broker, job.of, sentAtMs);
   const reply = await run(redis, noteSent, { partition, job, before, after, aloneMs });
   if (reply === "moved") return undefined;
-  if (reply === "another") return { sale: NOTHING_SOLD, standing };
-  const noted = { ...standing, text: JSON.stringify(after), state: after };
-  const sale = await askThenSell(parts, job, free, sentAtMs);
-  return { sale, standing: noted, sentBeforeMs: sentAtMs };
+  if (reply === "another") return { sale: NOTHING_SOLD, found };
+  const noted = { ...found, text: JSON.stringify(after), state: after };
+  const sale = await askThenSell(parts, job, leave, sentAtMs);
+  return { sale, found: noted, sentBeforeMs: sentAtMs };
 }
 
-/** Undefined where nothing is certain yet: the position stands, or may be opened still. */
+/** Undefined where nothing is certain yet: the position is open, or may be opened still. */
 function outcomeOf(
   answer: CloseAnswer | CloseLookUp | undefined,
   isMaybeOpen: boolean,
@@ -165,8 +180,11 @@ function outcomeOf(
 }
 
 const NOTHING_SOLD: Sale = {
-  ...{ answers: new Map(), inDoubt: new Set<SubscriptionId>() },
-  ...{ sentAtMs: null, answeredAtMs: null, retryAfterMs: 0 },
+  answers: new Map(),
+  inDoubt: new Set<SubscriptionId>(),
+  sentAtMs: null,
+  answeredAtMs: null,
+  retryAfterMs: 0,
 };
 
 interface Moved {
@@ -176,12 +194,12 @@ interface Moved {
   readonly sentBeforeMs?: number;
 }
 
-/** Tells what has ended, and puts the job off where something is left. */
+/** Reports what has ended, and puts the job off where something is left. */
 async function move(
   { redis, partition, clock }: FanOut,
   job: CloseJob,
   entry: Entry,
-  { text: before, state, left: wanted, positions }: Standing,
+  { text: before, state, left: wanted, positions }: Closing,
   { decidedAtMs, outcomes, sale, sentBeforeMs }: Moved,
 ): Promise<Verdict> {
   const isFinal = (subscription: SubscriptionId): boolean =>
@@ -201,7 +219,7 @@ async function move(
   const answered = state.unknown.filter(isFinal).length;
   const copies = [...outcomes].map(([subscription, outcome]): CopyClosure => [
     subscription,
-    // Whoever has an outcome is one of the positions.
+    // Each that has an outcome is one of the positions.
     positions.get(subscription)?.account ?? ("" as Position["account"]),
     outcome,
   ]);
@@ -216,12 +234,15 @@ async function move(
         };
   const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** job.tries, LONGEST_PAUSE_MS);
   const againAtMs = clock.nowMs() + Math.max(pauseMs, Math.min(sale.retryAfterMs, 60_000));
-  crashPoint("before-close-report");
   await run(redis, moveClosing, {
-    ...{ partition, job, before, after, entry: entry.id, ...told },
+    partition,
+    job,
+    before,
+    after,
+    entry: entry.id,
+    ...told,
     ...(left.length > 0 ? { againAtMs } : {}),
   });
-  crashPoint("after-close-report");
   return "acked";
 }
 
@@ -232,8 +253,16 @@ function closuresEvent(
   copies: readonly CopyClosure[],
 ): ClosuresEvent {
   return {
-    ...{ kind: "closures", signal: close.id, of: of.id, broker, shard },
-    ...{ acceptedAtMs: close.acceptedAtMs, dispatchedAtMs, decidedAtMs, sentAtMs, answeredAtMs },
+    kind: "closures",
+    signal: close.id,
+    of: of.id,
+    broker,
+    shard,
+    acceptedAtMs: close.acceptedAtMs,
+    dispatchedAtMs,
+    decidedAtMs,
+    sentAtMs,
+    answeredAtMs,
     copies,
   };
 }

@@ -6,7 +6,7 @@ import { memberOf } from "../../../tests/support/members.ts";
 import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scripts.ts";
 import { acceptedOpen, jobOf } from "../../../tests/support/signals.ts";
 import { SYSTEM_CLOCK } from "../../runtime/clock.ts";
-import { factsOf } from "./facts.ts";
+import { readFacts } from "./facts.ts";
 
 const FIXED = { kind: "fixed", stakeCents: 100 } as const;
 const SHARE = { kind: "balance", shareBp: 100 } as const;
@@ -16,7 +16,9 @@ let broker: FakeBroker;
 beforeAll(async () => {
   redis = await startScriptRedis();
   broker = await startFakeBroker({
-    ...{ deduplicates: "account", lookUp: "authoritative", validUntil: "enforced" },
+    deduplicates: "account",
+    lookUp: "authoritative",
+    validUntil: "enforced",
   });
 });
 afterAll(async () => {
@@ -29,7 +31,7 @@ beforeEach(async () => {
 });
 
 const facts = (plans: Readonly<Record<string, CopyPlan>>, deadlineMs = Date.now() + 5_000) =>
-  factsOf(
+  readFacts(
     { redis: redis.client, broker: broker.broker, partition: 0, clock: SYSTEM_CLOCK },
     jobOf(acceptedOpen({ deadlineMs })),
     Object.entries(plans).map(([name, plan]) => memberOf(name, { plan })),
@@ -45,7 +47,9 @@ describe("what a shard's plans ask for", () => {
   test("is the balance of accounts of which a share is staked, where the broker knows them", async () => {
     await broker.deposit(["ann-acct", "carl-acct"], 5_000);
     const { balances } = await facts({
-      ...{ ann: { sizing: SHARE }, bob: { sizing: SHARE }, carl: { sizing: FIXED } },
+      ann: { sizing: SHARE },
+      bob: { sizing: SHARE },
+      carl: { sizing: FIXED },
     });
     expect(new Map(balances as ReadonlyMap<string, number>)).toEqual(
       new Map([["ann-acct", 5_000]]),

@@ -23,7 +23,7 @@ interface Sources {
   readonly clock: Clock;
 }
 
-export async function factsOf(
+export async function readFacts(
   { redis, broker, partition, clock }: Sources,
   job: Job,
   members: readonly RosterMember[],
@@ -42,8 +42,8 @@ export async function factsOf(
 
   const { deadlineMs } = job.signal;
   const [balances, payoutsBp, texts] = await Promise.all([
-    valuesOf(accounts, (some) => broker.balances(some), deadlineMs, clock),
-    valuesOf([...symbols], (some) => broker.payoutsBp(some), deadlineMs, clock),
+    askForValues(accounts, (some) => broker.balances(some), deadlineMs, clock),
+    askForValues([...symbols], (some) => broker.payoutsBp(some), deadlineMs, clock),
     capped.length === 0
       ? []
       : redis.send("HMGET", [new RegionKeys(partition).usage(broker.name), ...capped]),
@@ -52,8 +52,8 @@ export async function factsOf(
   return { balances, payoutsBp, usages: parseUsages(capped, texts), nowMs: clock.nowMs() };
 }
 
-/** Asks again until the deadline; whatever is not known by then has no value. */
-async function valuesOf<Name>(
+/** Asks again until the deadline; what is not known by then has no value. */
+async function askForValues<Name>(
   names: readonly Name[],
   ask: (names: readonly Name[]) => Promise<Answered<readonly (number | null)[]>>,
   deadlineMs: number,

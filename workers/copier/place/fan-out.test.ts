@@ -29,7 +29,7 @@ import {
 import { startCuttableDesk, type CuttableDesk } from "../../../tests/support/desk.ts";
 import { startRole, startRoles, type RoleProcess } from "../../../tests/support/role.ts";
 import { until } from "../../../tests/support/wait.ts";
-import { writeHalt } from "../../commands/control/halts.ts";
+import { writeStop } from "../roster/stops.ts";
 import { run } from "../../runtime/redis.ts";
 
 setDefaultTimeout(20_000);
@@ -105,7 +105,7 @@ describe("fan-out", () => {
     await startWorker();
     const region = { home: copier.redis, regions: new Map([["local", copier.redis]]) };
     const set = async (scope: HaltScope, action: HaltAction) =>
-      await writeHalt({ ...region, partitions: PARTITIONS }, scope, action);
+      await writeStop({ ...region, partitions: PARTITIONS }, scope, action);
     for (const scope of [
       "platform",
       "channel:demo",
@@ -261,12 +261,12 @@ describe("fan-out", () => {
         return written === PARTITIONS.count && desk.link.refused() - before >= PARTITIONS.count;
       });
       const places = { home: copier.redis, regions: new Map([["local", copier.redis]]) };
-      await writeHalt({ ...places, partitions: PARTITIONS }, scope, "halt");
+      await writeStop({ ...places, partitions: PARTITIONS }, scope, "halt");
       // What had its look before the halt meets the cut link.
       await Bun.sleep(100);
       desk.link.mend();
       await copier.complete(id);
-      await writeHalt({ ...places, partitions: PARTITIONS }, scope, "lift");
+      await writeStop({ ...places, partitions: PARTITIONS }, scope, "lift");
       const outcomes = await readOutcomes(copier.redis, id);
       expect(outcomes.get("sub-0007")).toEqual(["skipped: HALTED"]);
       const { contracts } = await readBooks(copier.redis, id);

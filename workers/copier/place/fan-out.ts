@@ -1,48 +1,52 @@
 /** One job from its stream to its outcomes: decide → intend → place → report. */
 import { getLogger } from "@logtape/logtape";
 import type { Facts } from "../../../domain/copier/decide.ts";
-import { countOutcomes } from "../../../domain/copier/outcome.ts";
-import type { CopyOutcome, OutcomesEvent } from "../stored/events.ts";
-import { intend, type IntendReply, type Intents } from "../stored/intents.ts";
-import { releasedOf, report } from "../stored/outcomes.ts";
+import { mayStillLeave, type Copy } from "../../../domain/copier/copy.ts";
+import type { OutcomeCounts } from "../../../domain/copier/outcome.ts";
+import type { Scope } from "../../../domain/copier/scope.ts";
+import {
+  intend,
+  readCopies,
+  type Decided,
+  type IntendReply,
+  type StandingNow,
+} from "../stored/intents.ts";
+import { countCopies, report } from "../stored/outcomes.ts";
 import { parseJob, type Job } from "../../../redis/job.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
-import { freedOf } from "../stored/places.ts";
-import type { RosterMember } from "../stored/roster.ts";
-import type { Halts } from "../stored/halt.ts";
+import { addStops, haltScopes, type Halts } from "../stored/halt.ts";
 import type { Layers } from "../stored/layers.ts";
+import type { RosterMember } from "../stored/roster.ts";
 import type { Verdict } from "../../runtime/consume.ts";
 import type { Entry } from "../../runtime/entries.ts";
-import { crashPoint } from "../../runtime/crash-point.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
-import { batchesOf, inOrder } from "./batches.ts";
-import { decideAll, missingOf, snapshotOf, withoutSending, type Decided } from "./decisions.ts";
-import { factsOf } from "./facts.ts";
-import { edge, placeGated, type GateParts } from "./gate.ts";
+import { decideAll, findMissing, takeSnapshot } from "./decisions.ts";
+import { readFacts } from "./facts.ts";
 import type { LayerCache } from "./layer-cache.ts";
-import type { History, Placement } from "./place.ts";
-import type { RosterCache, RosterShard } from "./roster-cache.ts";
+import type { SendParts } from "./may-leave.ts";
+import { placeCopies, type Times } from "./place.ts";
+import { parseShard, type RosterCache, type RosterShard } from "./roster-cache.ts";
+import { readStops } from "./stops.ts";
 
-export interface FanOut extends GateParts {
+export interface FanOut extends SendParts {
   readonly redis: Redis;
   readonly roster: RosterCache;
   readonly layers: LayerCache;
   /** For the metrics: once a job. */
-  readonly onReported?: (counts: ReturnType<typeof countOutcomes>) => void;
+  readonly onReported?: (counts: OutcomeCounts) => void;
+  /** For the metrics: what was decided on had changed. */
+  readonly onStale?: () => void;
 }
 
 export async function fanOut(parts: FanOut, entry: Entry): Promise<Verdict> {
   const job = parseJob(entry.fields);
   if (typeof job === "string") return { dead: job };
-  const intended = await writeIntents(parts, job);
-  if (intended === "roster is behind") return "later";
-  if (intended !== undefined) {
-    const { intents } = intended;
-    const placement = await placeAll(parts, job, intended);
-    await reportJob(parts, job, entry, intents, placement);
-    return "acked";
-  }
-  return "done";
+  const decided = await writeIntents(parts, job);
+  if (decided === "roster is behind") return "later";
+  if (decided === undefined) return "done";
+  const times = await placeCopies(parts, job, decided);
+  await reportJob(parts, job, entry, decided, times);
+  return "acked";
 }
 
 /** Writes the outcomes of a job and acknowledges it; the second to do so changes nothing. */
@@ -50,113 +54,131 @@ export async function reportJob(
   { redis, partition, broker, onReported }: FanOut,
   job: Job,
   entry: Entry,
-  intents: Intents,
-  placement: Placement,
+  { decidedAtMs, copies }: Decided,
+  { sentAtMs, answeredAtMs }: Times = NOT_SENT,
 ): Promise<void> {
-  const event = outcomesEvent(job, intents, placement);
-  const counts = countOutcomes(event.copies.map(([, , outcome]) => outcome));
-  const released = releasedOf(intents, event);
-  const freed = broker.capabilities.ordersPerAccount ? freedOf(intents, event) : undefined;
-  const told = { event, counts, intents, released, freed };
-  crashPoint("before-report");
-  await run(redis, report, { partition, job, entry: entry.id, ...told });
-  crashPoint("after-report");
+  const counts = countCopies(copies);
+  const { ordersPerAccount } = broker.capabilities;
+  await run(redis, report, {
+    partition,
+    job,
+    entry: entry.id,
+    decidedAtMs,
+    copies,
+    counts,
+    sentAtMs,
+    answeredAtMs,
+    ordersPerAccount,
+  });
   onReported?.(counts);
 }
 
-export const NOTHING_PLACED: Placement = { outcomes: [], sentAtMs: null, answeredAtMs: null };
-
-/** All batches of a job at once: none waits for another. */
-async function placeAll(
-  parts: FanOut,
-  job: Job,
-  { intents, members, ...history }: Intended,
-): Promise<Placement> {
-  const batches = batchesOf(job, intents);
-  const placements = await Promise.all(
-    batches.map(({ askOnly, ...batch }) =>
-      placeGated(parts, { job, members }, batch, { ...intents, ...history, askOnly }),
-    ),
-  );
-  const [first = NOTHING_PLACED] = placements;
-  if (placements.length <= 1) return first;
-  const told = placements.map(({ outcomes }) => outcomes);
-  const found = inOrder(intents, batches, told);
-  return {
-    outcomes: intents.orders.map(
-      ([, , stakeCents], index) => found[index] ?? { kind: "unknown", stakeCents },
-    ),
-    sentAtMs: edge(placements, "sentAtMs", Math.min),
-    answeredAtMs: edge(placements, "answeredAtMs", Math.max),
-  };
-}
+const NOT_SENT: Times = { sentAtMs: null, answeredAtMs: null };
 
 /** After its deadline a job waits this long for its roster, only so that everyone it counted can be named. */
 const REBUILT_WITHIN_MS = 30_000;
 
-interface Intended extends Pick<History, "maybeSent"> {
-  readonly intents: Intents;
-  readonly members: readonly RosterMember[];
-}
-
-/** Undefined where the job's outcomes stand already. */
+/** Undefined where the job's outcomes are written already. */
 async function writeIntents(
   parts: FanOut,
   job: Job,
-): Promise<Intended | "roster is behind" | undefined> {
+): Promise<Decided | "roster is behind" | undefined> {
   const { redis, roster, partition, clock } = parts;
+  const { channel, provider } = job.signal;
   let older: boolean = false;
   let overtaken: Facts | undefined;
+  let stales = 0;
+  let now: [RosterShard, Halts, Layers] | undefined;
   for (let fresh = false; ; fresh = overtaken === undefined) {
-    const [shard, halts, layers]: [RosterShard, Halts, Layers] = await Promise.all([
-      roster.shardOf(partition, job, fresh),
-      parts.halts.of(partition, fresh),
-      parts.layers.of(partition, job.signal, fresh),
-    ]);
-    const snapshot = snapshotOf(job, parts.layers.membersUnder(layers, shard.members));
-    // Nearly always nobody is missing, and nothing is looked for.
-    const missing = snapshot.length < job.count ? missingOf(job, shard.members) : [];
+    const [shard, halts, layers]: [RosterShard, Halts, Layers] =
+      now ??
+      (await Promise.all([
+        roster.shardOf(partition, job, fresh),
+        parts.halts.of(partition, fresh),
+        parts.layers.of(partition, job.signal, fresh),
+      ]));
+    const snapshot = takeSnapshot(job, parts.layers.membersUnder(layers, shard.members));
+    // Nearly always none is missing, and nothing is looked for.
+    const missing = snapshot.length < job.count ? findMissing(job, shard.members) : [];
     const unnamed = Math.max(job.count - snapshot.length - missing.length, 0);
     if (shard.isBehind || shard.hasUnreadable || missing.length > 0 || unnamed > 0) {
       await askForRoster(parts, job);
     }
-    // Until the deadline it may still be rebuilt; afterwards everyone who is known is told that it was too late.
+    // Until the deadline it may still be rebuilt; afterwards it is too late for all who are known.
     const waitsMs = unnamed > 0 ? REBUILT_WITHIN_MS : 0;
     if (shard.isBehind && clock.nowMs() <= job.signal.deadlineMs + waitsMs) {
       return "roster is behind";
     }
     const facts: Facts = overtaken
       ? { ...overtaken, nowMs: clock.nowMs() }
-      : await factsOf(parts, job, snapshot);
-    // Each of them may have been sent an order at the acceptance, whatever holds now.
-    const asOf = older ? asOfAcceptance(job, facts) : facts;
-    const decided: Decided = withoutSending(
-      decideAll(job, snapshot, halts, asOf),
-      job,
-      missing,
-      older,
-    );
-    crashPoint("after-decide");
+      : await readFacts(parts, job, snapshot);
+    const asOf: Facts = {
+      ...facts,
+      stops: readStops(halts, { channel, provider, broker: job.broker }),
+      ...(missing.length > 0 && {
+        faulty: new Set(missing.map(({ subscription }) => subscription)),
+      }),
+      // Each of them may have been sent an order at the acceptance, also where the facts of now forbid it.
+      ...(older && { nowMs: job.signal.acceptedAtMs, maybeSent: true }),
+    };
+    const all = missing.length > 0 ? [...snapshot, ...missing] : snapshot;
+    const decided: Decided = { decidedAtMs: asOf.nowMs, copies: decideAll(job, all, asOf) };
     const reply: IntendReply = await run(redis, intend, {
       partition,
       job,
       shardVersion: shard.version,
       haltsVersion: halts.version,
       layersVersion: layers.version,
-      ...decided,
+      stales,
+      unstopped: now ? findSendingScopes(job, decided.copies) : [],
+      decided,
       ordersPerAccount: parts.broker.capabilities.ordersPerAccount,
       older,
     });
-    crashPoint("after-intend");
-    const { intents } = decided;
-    const { members } = shard;
-    if (reply.kind === "new") noteMissing(job, missing.length, unnamed);
-    if (reply.kind === "new") return { intents, maybeSent: older, members };
-    if (reply.kind === "known") return { intents: reply.intents, maybeSent: true, members };
+    if (reply.kind === "new") {
+      noteMissing(job, missing.length, unnamed);
+      return decided;
+    }
+    if (reply.kind === "known") {
+      const { intents } = reply;
+      const copies = readCopies(job, intents, findFollowers(shard.members));
+      return { decidedAtMs: intents.decidedAtMs, copies };
+    }
     if (reply.kind === "over") return undefined;
+    if (reply.kind === "stale") {
+      stales += 1;
+      parts.onStale?.();
+      if (reply.now) now = standingNow(job, reply.now, now?.[1]);
+    }
     older ||= reply.kind === "older";
     overtaken = overtakenBy(reply, facts);
   }
+}
+
+/**
+ * What the third stale reply brought. A scope that was stopped in any of the
+ * later ones counts as stopped, so that the job ends also where stops come and go.
+ */
+function standingNow(
+  job: Job,
+  { shardVersion, rows, halts, layers }: StandingNow,
+  before: Halts | undefined,
+): [RosterShard, Halts, Layers] {
+  return [parseShard(job, shardVersion, rows), addStops(halts, before), layers];
+}
+
+/** The scopes that a stop of which would keep one of these copies back. */
+function findSendingScopes({ signal, broker }: Job, copies: readonly Copy[]): readonly Scope[] {
+  const sending = copies.filter(mayStillLeave);
+  if (sending.length === 0) return [];
+  return [
+    ...haltScopes(signal.channel, signal.provider, broker),
+    ...sending.flatMap(({ follower }): Scope[] => (follower ? [`follower:${follower}`] : [])),
+  ];
+}
+
+function findFollowers(members: readonly RosterMember[]) {
+  return new Map(members.map(({ subscription, follower }) => [subscription, follower]));
 }
 
 function noteMissing({ signal, broker, shard }: Job, missing: number, unnamed: number): void {
@@ -175,47 +197,13 @@ async function askForRoster(
   await redis.send("SADD", [new RegionKeys(partition).rostersBehind, channel]);
 }
 
-function asOfAcceptance({ signal }: Job, facts: Facts): Facts {
-  return { ...facts, nowMs: signal.acceptedAtMs, maybeSent: true };
-}
-
 /** What others took while it was decided; all else is as fresh as it was a moment ago. */
 function overtakenBy(reply: IntendReply, facts: Facts): Facts | undefined {
   if (reply.kind === "overtaken") {
     return { ...facts, usages: new Map([...(facts.usages ?? []), ...reply.usages]) };
   }
-  if (reply.kind === "crowded") {
-    return { ...facts, crowded: new Set([...(facts.crowded ?? []), ...reply.subscriptions]) };
+  if (reply.kind === "at-capacity") {
+    return { ...facts, atCapacity: new Set([...(facts.atCapacity ?? []), ...reply.subscriptions]) };
   }
   return undefined;
-}
-
-/** The event that tells of a job's orders as placed, and of its skips where this is the first word on it. */
-export function outcomesEvent(job: Job, intents: Intents, placement: Placement): OutcomesEvent {
-  const skipped = intents.skips.map(([subscription, account, reason]): CopyOutcome => [
-    subscription,
-    account,
-    { kind: "skipped", reason },
-  ]);
-  const placed = intents.orders.flatMap(
-    ([subscription, account, , terms], index): CopyOutcome[] => {
-      const outcome = placement.outcomes[index];
-      if (!outcome) return [];
-      const { askOnly: reason } = terms ?? {};
-      const told = reason && outcome.kind === "skipped" ? { ...outcome, reason } : outcome;
-      return [[subscription, account, told]];
-    },
-  );
-  return {
-    kind: "outcomes",
-    signal: job.signal.id,
-    broker: job.broker,
-    shard: job.shard,
-    acceptedAtMs: job.signal.acceptedAtMs,
-    dispatchedAtMs: job.dispatchedAtMs,
-    decidedAtMs: intents.decidedAtMs,
-    sentAtMs: placement.sentAtMs,
-    answeredAtMs: placement.answeredAtMs,
-    copies: [...skipped, ...placed],
-  };
 }

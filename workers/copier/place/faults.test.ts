@@ -144,7 +144,8 @@ async function loseTail({ id: lost }: Followed): Promise<{ check: () => Promise<
   worker = await startRole("broker", { ...desk.env, FANFARE_CONSUMER: "worker" });
   await copier.redis.send("DEL", [REGION.rostersBehind]);
   const targets = {
-    ...{ home: copier.redis, regions: new Map([["local", copier.redis]]) },
+    home: copier.redis,
+    regions: new Map([["local", copier.redis]]),
     partitions: PARTITIONS,
   };
   return {
@@ -162,10 +163,14 @@ test("whoever a region lost with the tail of its roster ends as skipped once it 
   await check();
   const placed = ["placed"];
   expect(await outcomesOf(id)).toEqual({
-    ...{ [ONE.id]: placed, [TWO.id]: ["skipped: FAULT"], [THREE.id]: placed },
+    [ONE.id]: placed,
+    [TWO.id]: ["skipped: FAULT"],
+    [THREE.id]: placed,
   });
   expect(await outcomesOf(await copier.send())).toEqual({
-    ...{ [ONE.id]: placed, [TWO.id]: placed, [THREE.id]: placed },
+    [ONE.id]: placed,
+    [TWO.id]: placed,
+    [THREE.id]: placed,
   });
 });
 
@@ -177,7 +182,9 @@ test("whoever was lost so is named also where the roster comes after the deadlin
   await check();
   const late = ["skipped: TOO_LATE"];
   expect(await outcomesOf(id)).toEqual({
-    ...{ [ONE.id]: late, [TWO.id]: ["skipped: FAULT"], [THREE.id]: late },
+    [ONE.id]: late,
+    [TWO.id]: ["skipped: FAULT"],
+    [THREE.id]: late,
   });
 });
 
@@ -228,7 +235,7 @@ test("a job that fails after its orders were sent is told as unknown, and then a
   worker = await startRole("broker", {
     ...desk.env,
     FANFARE_CONSUMER: "worker",
-    FANFARE_CRASH_AT: "before-report:1:kill",
+    FANFARE_CRASH_AT: "before:report:1:kill",
   });
   const id = await copier.send();
   await until("its orders are booked", async () => {

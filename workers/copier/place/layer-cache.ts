@@ -23,8 +23,6 @@ export class LayerCache {
   readonly #redis: Redis;
   /** In order of last use. */
   readonly #layers = new Map<string, Layers>();
-  /** The newest version of each partition that any channel's read has shown. */
-  readonly #versions = new Map<number, string>();
   /** Goes with the shard that the roster cache drops. */
   readonly #folded = new WeakMap<readonly RosterMember[], Folded>();
 
@@ -36,9 +34,8 @@ export class LayerCache {
   async of(partition: number, signal: AcceptedSignal, fresh = false): Promise<Layers> {
     const key = `${partition} ${signal.provider} ${signal.channel}`;
     const cached = this.#layers.get(key);
-    const isNewest = cached !== undefined && cached.version === this.#versions.get(partition);
     const layers =
-      isNewest && !fresh ? cached : sameAs(cached, await this.#read(partition, signal));
+      cached !== undefined && !fresh ? cached : sameAs(cached, await this.#read(partition, signal));
     this.#layers.delete(key);
     this.#layers.set(key, layers);
     const [oldest] = this.#layers.keys();
@@ -48,9 +45,7 @@ export class LayerCache {
 
   async #read(partition: number, signal: AcceptedSignal): Promise<Layers> {
     const key = new RegionKeys(partition).layers;
-    const layers = parseLayers(await this.#redis.send("HMGET", [key, ...layerFields(signal)]));
-    this.#versions.set(partition, layers.version);
-    return layers;
+    return parseLayers(await this.#redis.send("HMGET", [key, ...layerFields(signal)]));
   }
 
   /** Folded once for each shard and layer. */
@@ -64,7 +59,7 @@ export class LayerCache {
   }
 }
 
-/** A version also moves for other channels: what says the same stays the same, so that nothing is folded anew. */
+/** What comes to the same stays the same object, so that nothing is folded anew. */
 function sameAs(cached: Layers | undefined, read: Layers): Layers {
   return cached && Bun.deepEquals(cached.upper, read.upper)
     ? { ...read, upper: cached.upper }

@@ -186,6 +186,21 @@ test("caps that only a channel sets are counted for each follower", async () => 
   await clear(`channel:${CHANNEL}`);
 });
 
+test("settings that were restored hold, also where Redis had newer ones, and so do changes after them", async () => {
+  const scope = `channel:${CHANNEL}` as const;
+  const newer = { scope, version: 50, settings: { plan: {}, paused: true } };
+  for (const partition of PARTITIONS.all()) {
+    await run(copier.redis, setLayer, { partition, ...newer });
+  }
+  expect(await next()).toEqual({ "skipped: CHANNEL_PAUSED": FOLLOWERS });
+  await checkRoster(records, targets);
+  expect(await next()).toEqual({ placed: FOLLOWERS });
+  await set(scope, {}, true);
+  expect(await next()).toEqual({ "skipped: CHANNEL_PAUSED": FOLLOWERS });
+  await clear(scope);
+  expect(await checkRoster(records, targets)).toMatchObject({ projected: 0, left: 0 });
+});
+
 test("a Redis that lost its layers has them back after a check, and holds none that nobody recorded", async () => {
   await set(`channel:${CHANNEL}`, {}, true);
   const keys = PARTITIONS.all().map((partition) => `region:{${partition}}:layers`);

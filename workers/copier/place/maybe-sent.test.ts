@@ -13,7 +13,7 @@ import {
 import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
 import { startRole } from "../../../tests/support/role.ts";
 import { until } from "../../../tests/support/wait.ts";
-import { writeHalt } from "../../commands/control/halts.ts";
+import { writeStop } from "../roster/stops.ts";
 
 setDefaultTimeout(30_000);
 
@@ -47,24 +47,25 @@ test("a worker that takes a job over sends nothing that its former worker might 
   await desk.redis.kill();
   await desk.redis.restart();
   const places = {
-    ...{ home: copier.redis, regions: new Map([["local", copier.redis]]) },
+    home: copier.redis,
+    regions: new Map([["local", copier.redis]]),
     partitions: PARTITIONS,
   };
-  await writeHalt(places, `follower:${HALTED.follower}`, "halt");
+  await writeStop(places, `follower:${HALTED.follower}`, "halt");
   await subscribe(copier.redis, [
     { ...PAUSED, state: "paused", version: 2 },
     { ...LEFT, state: "left", version: 2 },
   ]);
   const env = { ...desk.env, FANFARE_CONSUMER: "worker" };
   // The first time the script says that the job is older than its Redis.
-  const first = await startRole("broker", { ...env, FANFARE_CRASH_AT: "after-intend:2:kill" });
+  const first = await startRole("broker", { ...env, FANFARE_CRASH_AT: "after:intend:2:kill" });
   const key = new RegionKeys(0).job(id, "desk", 0);
   await until("the intents are written", async () =>
     Boolean(await copier.redis.send("HEXISTS", [key, "intents"])),
   );
   await first.kill();
   // What stood in the way then does so no more: it is still not known that nothing was sent.
-  await writeHalt(places, `follower:${HALTED.follower}`, "lift");
+  await writeStop(places, `follower:${HALTED.follower}`, "lift");
   await subscribe(copier.redis, [
     { ...PAUSED, version: 3 },
     { ...LEFT, version: 3 },

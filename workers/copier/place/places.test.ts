@@ -57,7 +57,9 @@ async function startWorkers(ordersPerAccount?: number): Promise<void> {
   const { FANFARE_BROKER_CAPABILITIES: told = "{}", ...env } = broker.env();
   const capabilities = { ...(JSON.parse(told) as object), ordersPerAccount };
   const all = {
-    ...{ ...env, FANFARE_REDIS_URL: redis.url, FANFARE_PARTITIONS: "4" },
+    ...env,
+    FANFARE_REDIS_URL: redis.url,
+    FANFARE_PARTITIONS: "4",
     FANFARE_BROKER_CAPABILITIES: JSON.stringify(capabilities),
   };
   workers = await startRoles("broker", all, ["one", "two"]);

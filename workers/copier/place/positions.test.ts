@@ -10,8 +10,14 @@ const OF = acceptedOpen();
 const { channel, provider } = OF;
 const JOB: CloseJob = {
   close: { id: signalIdOf(1), channel, provider, acceptedAtMs: 1 },
-  ...{ of: OF, broker: "desk", shard: 0, version: 7, count: 3 },
-  ...{ dispatchedAtMs: 1, notBeforeMs: 0, tries: 0 },
+  of: OF,
+  broker: "desk",
+  shard: 0,
+  version: 7,
+  count: 3,
+  dispatchedAtMs: 1,
+  notBeforeMs: 0,
+  tries: 0,
 };
 const INTENTS: Intents = {
   decidedAtMs: 1,
@@ -63,7 +69,8 @@ describe("a job may have to close", () => {
     const left = MEMBERS.filter(({ subscription }) => String(subscription) !== "ann");
     expect(Object.keys(found(JOB, undefined, left)).toSorted()).toEqual(["bob", "carl", "dora"]);
     expect(Object.keys(found({ ...JOB, count: 2 }, undefined, left)).toSorted()).toEqual([
-      ...["bob", "carl"],
+      "bob",
+      "carl",
     ]);
   });
 

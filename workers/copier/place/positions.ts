@@ -11,9 +11,9 @@ import {
   type SubscriptionId,
 } from "../../../domain/ids.ts";
 import type { CloseJob } from "../../../redis/close-job.ts";
-import type { Intents } from "../stored/intents.ts";
+import { readCopies, type Intents } from "../stored/intents.ts";
 import { wasSeated, type RosterMember } from "../stored/roster.ts";
-import { missingOf } from "./decisions.ts";
+import { findMissing } from "./decisions.ts";
 import type { ClosingOrder } from "../brokers/port.ts";
 
 export interface Position extends ClosingOrder {
@@ -39,25 +39,28 @@ export function positionsOf(
     how: Partial<Position> = {},
   ): void => {
     positions.set(subscription, {
-      ...{ clientOrderId: clientOrderId(of.id, subscription), subscription, account },
+      clientOrderId: clientOrderId(of.id, subscription),
+      subscription,
+      account,
       follower: followers.get(subscription),
-      ...{ stakeCents: 0, symbol: of.symbol, isNever: false },
+      stakeCents: 0,
+      symbol: of.symbol,
+      isNever: false,
       ...how,
     });
   };
-  // Where no route led here, nobody was copied.
+  // Where no route led here, no one was copied.
   if (count > 0) {
     for (const member of members) {
       if (wasSeated(member, version)) put(member.subscription, member.account);
     }
-    // What was intended names everyone; without it, those count too whom the roster lost and shows anew.
-    const missing = intents ? [] : missingOf({ version, count }, members);
+    // What was intended names everyone; without it, those count too whom the roster lost and shows again.
+    const missing = intents ? [] : findMissing({ version, count }, members);
     for (const { subscription, account } of missing) put(subscription, account);
-    for (const [subscription, account] of intents?.skips ?? []) {
-      put(subscription, account, { isNever: true });
-    }
-    for (const [subscription, account, stakeCents, terms] of intents?.orders ?? []) {
-      put(subscription, account, { stakeCents, symbol: terms?.symbol ?? of.symbol });
+    for (const copy of intents ? readCopies({ signal: of }, intents) : []) {
+      const { subscription, account, stakeCents, terms, state } = copy;
+      const isNever = state === "skipped";
+      put(subscription, account, { stakeCents, symbol: terms?.symbol ?? of.symbol, isNever });
     }
   }
   if (!only) return positions;

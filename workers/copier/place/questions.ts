@@ -3,19 +3,15 @@
  * put to the broker until it says what became of them; nothing is ever sent
  * again. One that it cannot answer yet makes room for those behind it.
  */
-import { countOutcomes, type Outcome } from "../../../domain/copier/outcome.ts";
-import type { CopyOutcome } from "../stored/events.ts";
-import { answer, releasedOf } from "../stored/outcomes.ts";
-import { parseStoredJob, STORED_JOB_FIELDS, type Intents } from "../stored/intents.ts";
+import { answer, countCopies } from "../stored/outcomes.ts";
+import { parseStoredJob, readCopies, STORED_JOB_FIELDS } from "../stored/intents.ts";
 import { parseJob } from "../../../redis/job.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
-import { freedOf } from "../stored/places.ts";
 import type { Verdict } from "../../runtime/consume.ts";
 import type { Entry } from "../../runtime/entries.ts";
-import { crashPoint } from "../../runtime/crash-point.ts";
 import { run } from "../../runtime/redis.ts";
-import { batchesOf, inOrder } from "./batches.ts";
-import { outcomesEvent, type FanOut } from "./fan-out.ts";
+import { batchCopies } from "./batches.ts";
+import type { FanOut } from "./fan-out.ts";
 import { ask } from "./place.ts";
 
 /** Between one look-up of a question that cannot be answered yet and the next. */
@@ -32,31 +28,24 @@ export async function answerQuestion(parts: FanOut, entry: Entry): Promise<Verdi
   const { unknown } = stored;
   if (unknown.length === 0) return "done";
 
-  const asked = only(stored.intents, unknown);
-  const batches = batchesOf(job, asked);
-  const answers = await Promise.all(
-    batches.map(({ askOnly: _, ...batch }) => ask(broker, batch, clock)),
-  );
-  const answered = answers.map((each) => each ?? []);
-  if (answers.every((each) => !each)) return "later";
-  const found = inOrder(asked, batches, answered);
-  if (found.includes(undefined)) await clock.sleep(PAUSE_MS);
-  const outcomes = found.filter((each): each is Outcome => each !== undefined);
-  const placement = { outcomes, sentAtMs: null, answeredAtMs: clock.nowMs() };
-  const known = { ...asked, orders: asked.orders.filter((_, index) => found[index]) };
-  const event = outcomesEvent(job, known, placement);
-  const counts = countOutcomes(event.copies.map(([, , outcome]: CopyOutcome) => outcome));
-  const released = releasedOf(stored.intents, event);
-  const freed = broker.capabilities.ordersPerAccount ? freedOf(stored.intents, event) : undefined;
-  crashPoint("before-question");
-  const told = { event, counts, released, unknown, freed };
-  await run(redis, answer, { partition, entry: entry.id, job, ...told });
-  crashPoint("after-question");
-  return "acked";
-}
-
-function only(intents: Intents, unknown: readonly string[]): Intents {
   const wanted = new Set(unknown);
-  const orders = intents.orders.filter(([subscription]) => wanted.has(subscription));
-  return { ...intents, orders, skips: [] };
+  const copies = readCopies(job, stored.intents).filter(({ subscription }) =>
+    wanted.has(subscription),
+  );
+  const asking = batchCopies(job, copies).map((batch) => ask(broker, batch, clock));
+  if (!(await Promise.all(asking)).includes(true)) return "later";
+  if (copies.some(({ outcome }) => !outcome)) await clock.sleep(PAUSE_MS);
+  await run(redis, answer, {
+    partition,
+    job,
+    entry: entry.id,
+    decidedAtMs: stored.intents.decidedAtMs,
+    copies,
+    counts: countCopies(copies),
+    sentAtMs: null,
+    answeredAtMs: clock.nowMs(),
+    ordersPerAccount: broker.capabilities.ordersPerAccount,
+    unknown,
+  });
+  return "acked";
 }

@@ -43,10 +43,25 @@ async function run(context: RoleContext<v.InferOutput<typeof PlaceEnv>>): Promis
     for (const [outcome, count] of Object.entries(counts)) copies.inc({ outcome }, count);
   };
 
+  const stale = metrics.counter(
+    "fanfare_stale_decisions_total",
+    "Shards that were decided again, as the roster, a stop or their settings had changed meanwhile.",
+  );
+
   const loops = partitions.all().flatMap((partition) => {
     const parts: FanOut = {
-      ...{ redis, roster, halts, layers, broker, allowance, partition, clock },
+      redis,
+      roster,
+      halts,
+      layers,
+      broker,
+      allowance,
+      partition,
+      clock,
       onReported,
+      onStale: () => {
+        stale.inc();
+      },
     };
     return runLoops(parts, {
       connect: () => connections.another(redis),

@@ -63,13 +63,7 @@ export class RosterCache {
       this.#redis.send("HGET", [head, `version:${job.shard}`]) as Promise<string | null>,
       this.#redis.send("HGETALL", [rows]) as Promise<Record<string, string>>,
     ]);
-    const members = parseRosterShard(Object.entries(flat).flat());
-    const shard: RosterShard = {
-      version: Number(version ?? 0),
-      ...(members.some(({ isUnreadable }) => isUnreadable) && { hasUnreadable: true }),
-      members,
-    };
-    return shard.version < job.version ? { ...shard, isBehind: true } : shard;
+    return parseShard(job, Number(version ?? 0), Object.entries(flat).flat());
   }
 
   #keep(key: string, shard: RosterShard): void {
@@ -86,4 +80,19 @@ export class RosterCache {
     this.#members -= this.#shards.get(key)?.members.length ?? 0;
     this.#shards.delete(key);
   }
+}
+
+/** A shard by its rows: subscription, row, subscription, row …. */
+export function parseShard(
+  { version: wanted }: Pick<ShardName, "version">,
+  version: number,
+  rows: readonly string[],
+): RosterShard {
+  const members = parseRosterShard(rows);
+  const shard: RosterShard = {
+    version,
+    ...(members.some(({ isUnreadable }) => isUnreadable) && { hasUnreadable: true }),
+    members,
+  };
+  return version < wanted ? { ...shard, isBehind: true } : shard;
 }

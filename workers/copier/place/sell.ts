@@ -1,7 +1,6 @@
 /**
- * Sends closes to the broker, by what it can do. The halts are read anew right
- * before each send, and the broker's rate is waited for: neither is ever a
- * reason to drop a close. Where a repetition could close twice, what may have
+ * Sends closes to the broker, by what it can do. A halt and the broker's rate
+ * keep a close waiting, and are never a reason to drop it. Where a repetition could close twice, what may have
  * been sent is only asked about, until it is certain that nothing of it is on
  * its way any more.
  */
@@ -11,8 +10,7 @@ import type { CloseJob } from "../../../redis/close-job.ts";
 import { CLOCK_SKEW_MS } from "../stored/run.ts";
 import type { Broker, CloseAnswer, CloseBatch, CloseLookUp } from "../brokers/port.ts";
 import { crashPoint } from "../../runtime/crash-point.ts";
-import type { GateParts } from "./gate.ts";
-import { isHeld } from "./hold.ts";
+import { mayLeave, type Leaving, type SendParts } from "./may-leave.ts";
 import type { Position } from "./positions.ts";
 
 /** What the broker said, as far as it did. */
@@ -30,18 +28,26 @@ const LONGEST_WAIT_MS = 1_000;
 /** After its note, a close that must not be repeated leaves within this or not at all. */
 const SEND_WITHIN_MS = 1_000;
 
-/** Whether a close may be sent again whatever became of it. */
+/** Whether a close may be sent again, also where it may have been done. */
 export function isCloseRepeatable({ capabilities }: Broker): boolean {
   return capabilities.closes === "once";
 }
 
-/** Sells what no halt holds at the moment of sending; what is not in the answers stands as it did. */
+/** How a close leaves: it has no deadline, but for one that has to follow its note. */
+export function toLeaving({ close, broker }: CloseJob, untilMs = Infinity): Leaving {
+  const { channel, provider } = close;
+  return { channel, provider, broker, isClose: true, untilMs };
+}
+
+/** Sells what no halt stops at the moment of sending; what is not in the answers is as it was. */
 export async function sell(
-  { broker, halts, allowance, partition, clock }: GateParts,
+  parts: SendParts,
   job: CloseJob,
   positions: readonly Position[],
   untilMs = Infinity,
 ): Promise<Sale> {
+  const { broker, allowance, clock } = parts;
+  const leaving = toLeaving(job, untilMs);
   const answers = new Map<SubscriptionId, CloseAnswer>();
   const inDoubt = new Set<SubscriptionId>();
   let sentAtMs: number | null = null;
@@ -51,24 +57,22 @@ export async function sell(
   for (const group of Map.groupBy(positions, ({ symbol }) => symbol).values()) {
     for (let start = 0; start < group.length; start += slice) {
       const wanted = group.slice(start, start + slice);
-      for (let waitMs = 1; allowance && waitMs > 0;) {
-        waitMs = await allowance.take(wanted.length);
-        if (waitMs > 0) await clock.sleep(Math.min(waitMs, LONGEST_WAIT_MS));
+      let { leave, waitMs } = await mayLeave(parts, leaving, wanted);
+      while (waitMs > 0) {
+        await clock.sleep(Math.min(waitMs, LONGEST_WAIT_MS));
+        ({ leave, waitMs } = await mayLeave(parts, leaving, wanted));
       }
-      const now = await halts.of(partition, true);
-      const free = wanted.filter(({ follower }) => !isHeld(now, job, follower));
-      // Looking took time.
-      if (free.length === 0 || clock.nowMs() > untilMs) continue;
+      if (leave.length === 0) continue;
       sentAtMs ??= clock.nowMs();
       crashPoint("before-close-send");
-      const reply = await broker.close(batchOf(job, free));
+      const reply = await broker.close(batchOf(job, leave));
       crashPoint("after-close-answer");
       if (reply.kind === "busy") retryAfterMs = Math.max(retryAfterMs, reply.retryAfterMs);
-      if (reply.kind === "unanswered") for (const each of free) inDoubt.add(each.subscription);
+      if (reply.kind === "unanswered") for (const each of leave) inDoubt.add(each.subscription);
       if (reply.kind !== "answered") continue;
       answeredAtMs = clock.nowMs();
       for (const [index, answer] of reply.answers.entries()) {
-        const position = free[index];
+        const position = leave[index];
         if (position) answers.set(position.subscription, answer);
       }
     }
@@ -90,7 +94,7 @@ export function aloneForMs({ capabilities }: Broker, of: AcceptedOpen, nowMs: nu
 
 /** Sells what the broker says is open: another close may have sold it. */
 export async function askThenSell(
-  parts: GateParts,
+  parts: SendParts,
   job: CloseJob,
   positions: readonly Position[],
   sentAtMs: number,
@@ -110,7 +114,7 @@ export async function askThenSell(
  * under way; never, where the broker's silence proves nothing.
  */
 export async function findSold(
-  { broker, clock }: GateParts,
+  { broker, clock }: SendParts,
   job: CloseJob,
   positions: readonly Position[],
   sentAtMs: number,
@@ -142,7 +146,9 @@ function batchOf({ close, shard }: CloseJob, positions: readonly Position[]): Cl
     symbol: positions[0]?.symbol ?? "",
     shard,
     orders: positions.map(({ clientOrderId, account, stakeCents }) => ({
-      ...{ clientOrderId, account, stakeCents },
+      clientOrderId,
+      account,
+      stakeCents,
     })),
   };
 }

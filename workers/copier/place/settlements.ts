@@ -102,14 +102,12 @@ async function takeOver(parts: SettlementFollower): Promise<boolean> {
   const { next, settlements } = reply.answers;
   const groups = Map.groupBy(settlements, ({ account }) => partitions.ofAccount(account));
   for (const [partition, group] of groups) {
-    crashPoint("before-settle");
     // Before the event: whoever reads of a settlement finds its part of the caps free again.
     await run(redis, settleUsage, {
       partition,
       broker: broker.name,
       settled: group.map(settledOf),
     });
-    crashPoint("after-settle");
     const event: SettlementsEvent = {
       kind: "settlements",
       broker: broker.name,
@@ -117,7 +115,9 @@ async function takeOver(parts: SettlementFollower): Promise<boolean> {
     };
     await redis.send("XADD", [
       new RegionKeys(partition).events,
-      ...["*", "event", JSON.stringify(event)],
+      "*",
+      "event",
+      JSON.stringify(event),
     ]);
     crashPoint("after-settlement");
   }

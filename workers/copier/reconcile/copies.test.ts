@@ -8,7 +8,9 @@ const SIGNAL = signalIdOf(1);
 const ids = (...names: string[]) => names as unknown as readonly SubscriptionId[];
 
 const placed = (name: string): Told => ({
-  ...{ kind: "placed", account: `${name}-acct`, stakeCents: 100 },
+  kind: "placed",
+  account: `${name}-acct`,
+  stakeCents: 100,
 });
 const SKIPPED: Told = { kind: "skipped" };
 const UNKNOWN: Told = { kind: "unknown" };
@@ -16,18 +18,29 @@ const UNKNOWN: Told = { kind: "unknown" };
 const booked = (name: string, changes: Partial<BookedOrder> = {}): BookedOrder => ({
   clientOrderId: clientOrderId(SIGNAL, name as SubscriptionId),
   account: `${name}-acct` as AccountId,
-  ...{ stakeCents: 100, openedAtMs: 1_500, ...changes },
+  stakeCents: 100,
+  openedAtMs: 1_500,
+  ...changes,
 });
 
 const SHARD: ShardPicture = {
-  ...{ broker: "desk", shard: 0, enqueued: true, reported: true },
-  ...{ intended: ids("ann", "bob", "carl"), members: ids("ann", "bob", "carl") },
+  broker: "desk",
+  shard: 0,
+  enqueued: true,
+  reported: true,
+  intended: ids("ann", "bob", "carl"),
+  members: ids("ann", "bob", "carl"),
 };
 
 /** Two copies that were placed and one that was skipped, as everybody has them. */
 const GOOD: SignalPicture = {
-  ...{ id: SIGNAL, channel: "demo", acceptedAtMs: 1_000, deadlineMs: 2_000 },
-  ...{ followers: 3, shards: [SHARD], counted: 3 },
+  id: SIGNAL,
+  channel: "demo",
+  acceptedAtMs: 1_000,
+  deadlineMs: 2_000,
+  followers: 3,
+  shards: [SHARD],
+  counted: 3,
   events: new Map([
     ["ann", [placed("ann")]],
     ["bob", [UNKNOWN, placed("bob")]],
@@ -100,7 +113,8 @@ describe("a difference has a name, and names whose it is", () => {
   test("a follower without an outcome, and an order of one at the broker", () => {
     const without = new Map([...GOOD.events].filter(([name]) => name !== "bob"));
     expect(compare({ events: without }).toSorted()).toEqual([
-      ...["AT_BROKER_NOT_PLACED bob", "OUTCOME_MISSING bob"],
+      "AT_BROKER_NOT_PLACED bob",
+      "OUTCOME_MISSING bob",
     ]);
   });
 

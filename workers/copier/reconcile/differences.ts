@@ -20,6 +20,8 @@ export const DIFFERENCES = {
   CLOSED_NOT_SOLD: "An outcome says closed, and by the broker's list that close did not sell it.",
   SOLD_NOT_CLOSED:
     "By the broker's list a close sold a position that no outcome of it calls closed.",
+  STOP_DIFFERS:
+    "A scope is not stopped alike in every partition and the records: the strictest holds until a person lifts it.",
   BROKER_SILENT: "The broker did not list its orders: nothing was compared with them.",
   SEQUENCE_GAP: "A number of the channel's log is missing: what was accepted under it is lost.",
   SEQUENCE_TWICE: "Two signals of a channel have the same number.",

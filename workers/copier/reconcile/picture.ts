@@ -96,7 +96,8 @@ async function readShard(
     redis.send("HEXISTS", [keys.enqueued(signal.id), `${broker}/${shard}`]),
     redis.send("HMGET", [
       keys.job(signal.id, broker, shard),
-      ...[STORED_JOB_FIELDS[0], "outcomes"],
+      STORED_JOB_FIELDS[0],
+      "outcomes",
     ]) as Promise<(string | null)[]>,
     readMembers(redis, keys.rosterShard(signal.channel as ChannelId, broker, shard), route),
   ]);

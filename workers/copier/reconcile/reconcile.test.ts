@@ -19,6 +19,7 @@ import { exportJWK, generateKeyPair } from "jose";
 import { clientOrderId, homePartitionOf, signalIdIn, type SignalId } from "../../../domain/ids.ts";
 import {
   unpackOutcomes,
+  type ChainLink,
   type OutcomesEvent,
   type PackedOutcomes,
   type SettlementsEvent,
@@ -41,6 +42,7 @@ import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
 import { until } from "../../../tests/support/wait.ts";
 import { connectDesk } from "../brokers/desk/desk.ts";
 import { SYSTEM_CLOCK } from "../../runtime/clock.ts";
+import { entriesSince } from "../../runtime/entries.ts";
 import type { Records } from "../../records/port.ts";
 import { openSqliteRecords } from "../../records/sqlite/open.ts";
 import { reconcile } from "./reconcile.ts";
@@ -93,7 +95,7 @@ beforeEach(async () => {
   for (const name of ["broker", "dispatch", "recorder"]) await start(name);
 });
 afterAll(async () => {
-  for (const name of [...roles.keys()]) await halt(name);
+  for (const name of roles.keys()) await halt(name);
   copier.stop();
   await records.close();
   await desk.stop();
@@ -385,7 +387,11 @@ describe("jobs and outcomes", () => {
       signal: id,
       broker: "desk",
       shard: 0,
-      ...{ acceptedAtMs: 0, dispatchedAtMs: 0, decidedAtMs: 0, sentAtMs: 0, answeredAtMs: null },
+      acceptedAtMs: 0,
+      dispatchedAtMs: 0,
+      decidedAtMs: 0,
+      sentAtMs: 0,
+      answeredAtMs: null,
       copies: [[subscription, account, { kind: "unknown", stakeCents: 100 }]],
     };
     const { events } = new RegionKeys(PARTITIONS.ofAccount(account));
@@ -430,6 +436,35 @@ describe("acceptances", () => {
     expect(await named(after)).toEqual({});
   });
 
+  test.each(["recorded", "in its stream"] as const)(
+    "one of which it left nothing but the link is named by that: %s",
+    async (where) => {
+      const lost = signalIdIn(0, crypto.randomUUID().replaceAll("-", ""));
+      const hashes = { previousHash: "0".repeat(64), linkHash: "1".repeat(64) };
+      const link: ChainLink = { signal: lost, channel: CHANNEL, sequence: 1, ...hashes };
+      const linkedAtMs = Date.now();
+      if (where === "recorded") {
+        await records.signals.merge([{ _id: lost, ...hashes, linkedAtMs }]);
+      } else {
+        await halt("recorder");
+        await copier.redis.send("XADD", [HOME.links, "*", "link", JSON.stringify(link)]);
+      }
+      const isNamed = async (sinceMs: number): Promise<boolean> => {
+        const scope = { sinceMs, graceMs: 0, unknownAfterMs: 60_000 };
+        const { differences } = await reconcile(sources, scope);
+        return differences.some(
+          ({ kind, signal }) => kind === "ACCEPTANCE_LOST" && signal === lost,
+        );
+      };
+      expect(await isNamed(linkedAtMs)).toBe(true);
+      expect(await isNamed(linkedAtMs + 60_000)).toBe(false);
+      for await (const { id } of entriesSince(copier.redis, HOME.links, linkedAtMs)) {
+        await copier.redis.send("XDEL", [HOME.links, id]);
+      }
+      deleteRecord("signals", lost);
+    },
+  );
+
   test("one that it took with all of its jobs and outcomes is named by its broker's settlements", async () => {
     const lost = signalIdIn(0, crypto.randomUUID().replaceAll("-", ""));
     const event: SettlementsEvent = {
@@ -438,7 +473,10 @@ describe("acceptances", () => {
       settlements: [
         {
           clientOrderId: clientOrderId(lost, followerOf(1).id),
-          ...{ kind: "lost", returnCents: 0, closePriceMicros: 1, settledAtMs: Date.now() },
+          kind: "lost",
+          returnCents: 0,
+          closePriceMicros: 1,
+          settledAtMs: Date.now(),
         },
       ],
     };

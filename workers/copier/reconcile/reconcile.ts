@@ -1,6 +1,6 @@
 /**
  * Compares acceptances, jobs and intents, outcomes and each broker's own list,
- * both ways, and names every difference. It repairs nothing: the dispatcher,
+ * and the stops with the recorded ones, both ways, and names every difference. It repairs nothing: the dispatcher,
  * the reclaimed jobs and the questions do that, and what they could not mend is
  * for people to see.
  */
@@ -12,6 +12,7 @@ import { compareClose } from "./closes.ts";
 import { compareCopies } from "./copies.ts";
 import type { Difference } from "./differences.ts";
 import { compareLog, type LogEntry } from "./log.ts";
+import { compareStops } from "./stops.ts";
 import { pictureOf, readStored, type Known } from "./picture.ts";
 import type { Sources } from "./sources.ts";
 import { readTraces, type Traces } from "./traces.ts";
@@ -48,7 +49,7 @@ export async function reconcile(sources: Sources, scope: Scope): Promise<Reconci
   const traces = await readTraces(sources, scope.sinceMs);
   if (scope.signal !== undefined) return await reconcileOne(sources, scope, scope.signal, traces);
 
-  const differences: Difference[] = [];
+  const differences = await compareStops(sources, scope.graceMs);
   const known = new Map<string, Known>();
   for (const channel of channels) {
     const entries = await readLog(sources, channel, scope.sinceMs, traces);
@@ -57,7 +58,8 @@ export async function reconcile(sources: Sources, scope: Scope): Promise<Reconci
     differences.push(...compareLog({ channel, entries, ...head, linkedUntilMs }));
     for (const { known: each } of entries) known.set(each.id, each);
   }
-  for (const [signal, channel] of traces.named) {
+  const linked = await linkedOnly(sources, scope.sinceMs);
+  for (const [signal, channel] of new Map([...linked, ...traces.named])) {
     if (known.has(signal) || (await findOne(sources, signal as SignalId, traces))) continue;
     differences.push(lost(signal, channel));
   }
@@ -71,6 +73,17 @@ export async function reconcile(sources: Sources, scope: Scope): Promise<Reconci
     differences.push(...(await compareOne(sources, scope, each, traces)));
   }
   return { signals, followers, differences };
+}
+
+/** Signals of which the records have the link alone: a Redis may have lost the rest before it was recorded. */
+async function linkedOnly(
+  { records }: Sources,
+  sinceMs: number,
+): Promise<ReadonlyMap<string, undefined>> {
+  const found = await records.signals.find({ where: { acceptedAtMs: null } });
+  // What was linked before its time was recorded is taken for recent.
+  const recent = found.filter(({ linkedAtMs = Infinity }) => linkedAtMs >= sinceMs);
+  return new Map(recent.map(({ _id }) => [_id, undefined]));
 }
 
 async function reconcileOne(

@@ -27,7 +27,7 @@ export interface Traces {
   readonly events: ReadonlyMap<string, ReadonlyMap<string, readonly Told[]>>;
   /** Close → the order that it closes → what the `events` streams say, in order. */
   readonly closures: ReadonlyMap<string, ReadonlyMap<string, readonly string[]>>;
-  /** Signals that jobs, outcomes or settlements name, with their channel where that is known. */
+  /** Signals that links, jobs, outcomes or settlements name, with their channel where that is known. */
   readonly named: ReadonlyMap<string, string | undefined>;
 }
 
@@ -84,7 +84,9 @@ export async function readTraces(sources: Sources, sinceMs: number): Promise<Tra
     const home = new HomeKeys(partition);
     for await (const entry of entriesSince(sources.home, home.links, sinceMs)) {
       const link = parseLink(entry);
-      if (typeof link !== "string") links.set(link.signal, link);
+      if (typeof link === "string") continue;
+      links.set(link.signal, link);
+      named.set(link.signal, link.channel);
     }
     for await (const entry of entriesSince(sources.home, home.signals, sinceMs)) {
       const acceptance = parseSignalEntry(entry);

@@ -3,9 +3,9 @@ import type { AccountId, SubscriptionId } from "../../../domain/ids.ts";
 import type { CloseOutcome, Outcome } from "../../../domain/copier/outcome.ts";
 import { acceptedOpen, signalIdOf } from "../../../tests/support/signals.ts";
 import type { Entry } from "../../runtime/entries.ts";
+import { packEvent } from "../../../tests/support/copies.ts";
 import {
   packClosures,
-  packOutcomes,
   type ChainLink,
   type ClosuresEvent,
   type OutcomesEvent,
@@ -14,16 +14,26 @@ import {
 import { parseEvent, parseLink, parseSignalEntry } from "./parse.ts";
 
 const TIMES = {
-  ...{ acceptedAtMs: 1, dispatchedAtMs: 2, decidedAtMs: 3 },
-  ...{ sentAtMs: 4, answeredAtMs: null },
+  acceptedAtMs: 1,
+  dispatchedAtMs: 2,
+  decidedAtMs: 3,
+  sentAtMs: 4,
+  answeredAtMs: null,
 };
 const [ANN, ACCOUNT] = ["ann" as SubscriptionId, "acct" as AccountId];
 const PLACED: Outcome = {
-  ...{ kind: "placed", stakeCents: 100, openPriceMicros: 5 },
-  ...{ openedAtMs: 6, expiresAtMs: 7 },
+  kind: "placed",
+  stakeCents: 100,
+  openPriceMicros: 5,
+  openedAtMs: 6,
+  expiresAtMs: 7,
 };
 const CLOSED: CloseOutcome = {
-  ...{ kind: "closed", stakeCents: 100, returnCents: 90, closePriceMicros: 5, closedAtMs: 6 },
+  kind: "closed",
+  stakeCents: 100,
+  returnCents: 90,
+  closePriceMicros: 5,
+  closedAtMs: 6,
 };
 const NOT_DONE: Outcome[] = [
   { kind: "rejected", stakeCents: 100, reason: "REFUSED" },
@@ -32,37 +42,53 @@ const NOT_DONE: Outcome[] = [
 ];
 
 const outcomes = (...all: Outcome[]): OutcomesEvent => ({
-  ...{ kind: "outcomes", signal: signalIdOf(1), broker: "desk", shard: 0, ...TIMES },
+  kind: "outcomes",
+  signal: signalIdOf(1),
+  broker: "desk",
+  shard: 0,
+  ...TIMES,
   copies: all.map((outcome) => [ANN, ACCOUNT, outcome]),
 });
 const closures = (...all: CloseOutcome[]): ClosuresEvent => ({
-  ...{ kind: "closures", signal: signalIdOf(2), of: signalIdOf(1), broker: "desk", shard: 0 },
+  kind: "closures",
+  signal: signalIdOf(2),
+  of: signalIdOf(1),
+  broker: "desk",
+  shard: 0,
   ...TIMES,
   copies: all.map((outcome) => [ANN, ACCOUNT, outcome]),
 });
 const SETTLEMENTS: SettlementsEvent = {
-  ...{ kind: "settlements", broker: "desk" },
+  kind: "settlements",
+  broker: "desk",
   settlements: [
     {
-      ...{ clientOrderId: `${signalIdOf(1)}.ann` as never, kind: "won", returnCents: 185 },
-      ...{ closePriceMicros: null, settledAtMs: 9 },
+      clientOrderId: `${signalIdOf(1)}.ann` as never,
+      kind: "won",
+      returnCents: 185,
+      closePriceMicros: null,
+      settledAtMs: 9,
     },
   ],
 };
 const LINK: ChainLink = {
-  ...{ signal: signalIdOf(1), channel: "demo", sequence: 1 },
-  ...{ previousHash: "0".repeat(64), linkHash: "a".repeat(64) },
+  signal: signalIdOf(1),
+  channel: "demo",
+  sequence: 1,
+  previousHash: "0".repeat(64),
+  linkHash: "a".repeat(64),
 };
 
 const entry = (fields: Readonly<Record<string, string>>): Entry => ({
-  ...{ id: "1-0", fields: new Map(Object.entries(fields)) },
+  id: "1-0",
+  fields: new Map(Object.entries(fields)),
 });
 const readEvent = (event: object) => parseEvent(entry({ event: JSON.stringify(event) }));
 
 describe("an event", () => {
   test("of outcomes is read as it was written, packed or not", () => {
     const event = outcomes(...NOT_DONE, PLACED);
-    expect(readEvent(packOutcomes(event))).toEqual(event);
+    expect(readEvent(packEvent(event))).toEqual(event);
     expect(readEvent(event)).toEqual(event);
   });
 
@@ -167,7 +193,9 @@ describe("a signal's entry", () => {
 
   test("is the signal, the hash of its body and how many follow", () => {
     expect(parseSignalEntry(entry(fields))).toEqual({
-      ...{ signal: acceptedOpen(), sha256: "f".repeat(64), followers: 3 },
+      signal: acceptedOpen(),
+      sha256: "f".repeat(64),
+      followers: 3,
     });
   });
 

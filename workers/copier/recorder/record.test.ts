@@ -9,13 +9,13 @@ import { acceptedOpen, signalIdOf } from "../../../tests/support/signals.ts";
 import type { Entry } from "../../runtime/entries.ts";
 import type { OrderRecord, Records } from "../../records/port.ts";
 import { openSqliteRecords } from "../../records/sqlite/open.ts";
-import {
-  packOutcomes,
-  type ChainLink,
-  type ClosuresEvent,
-  type OutcomesEvent,
-  type RegionEvent,
-  type SettlementsEvent,
+import { packEvent } from "../../../tests/support/copies.ts";
+import type {
+  ChainLink,
+  ClosuresEvent,
+  OutcomesEvent,
+  RegionEvent,
+  SettlementsEvent,
 } from "../stored/events.ts";
 import { recordEvents, recordLinks, recordSignals } from "./record.ts";
 
@@ -23,8 +23,11 @@ const SIGNAL = acceptedOpen();
 const [ANN, ACCOUNT] = ["ann" as SubscriptionId, "acct" as AccountId];
 const ORDER = clientOrderId(SIGNAL.id, ANN);
 const PLACED: Outcome = {
-  ...{ kind: "placed", stakeCents: 100, openPriceMicros: 5 },
-  ...{ openedAtMs: 6, expiresAtMs: 7 },
+  kind: "placed",
+  stakeCents: 100,
+  openPriceMicros: 5,
+  openedAtMs: 6,
+  expiresAtMs: 7,
 };
 const UNKNOWN: Outcome = { kind: "unknown", stakeCents: 100 };
 
@@ -40,25 +43,37 @@ afterEach(async () => {
 });
 
 const eventOf = (outcome: Outcome, subscription = ANN): OutcomesEvent => ({
-  ...{ kind: "outcomes", signal: SIGNAL.id, broker: "desk", shard: 0 },
-  ...{ acceptedAtMs: 1, dispatchedAtMs: 2, decidedAtMs: 3, sentAtMs: 4, answeredAtMs: 5 },
+  kind: "outcomes",
+  signal: SIGNAL.id,
+  broker: "desk",
+  shard: 0,
+  acceptedAtMs: 1,
+  dispatchedAtMs: 2,
+  decidedAtMs: 3,
+  sentAtMs: 4,
+  answeredAtMs: 5,
   copies: [[subscription, ACCOUNT, outcome]],
 });
 const settledOf = (subscription = ANN): SettlementsEvent => ({
-  ...{ kind: "settlements", broker: "desk" },
+  kind: "settlements",
+  broker: "desk",
   settlements: [
     {
       clientOrderId: clientOrderId(SIGNAL.id, subscription),
-      ...{ kind: "won", returnCents: 185, closePriceMicros: 8, settledAtMs: 9 },
+      kind: "won",
+      returnCents: 185,
+      closePriceMicros: 8,
+      settledAtMs: 9,
     },
   ],
 });
 
 const entry = (fields: Readonly<Record<string, string>>): Entry => ({
-  ...{ id: "1-0", fields: new Map(Object.entries(fields)) },
+  id: "1-0",
+  fields: new Map(Object.entries(fields)),
 });
 const entryOf = (event: RegionEvent): Entry =>
-  entry({ event: JSON.stringify(event.kind === "outcomes" ? packOutcomes(event) : event) });
+  entry({ event: JSON.stringify(event.kind === "outcomes" ? packEvent(event) : event) });
 
 const record = (...events: RegionEvent[]) =>
   recordEvents(records, () => 1_000)(events.map(entryOf));
@@ -73,10 +88,22 @@ describe("a copy", () => {
   test("is an order under its client order id, with what became of it and when (P10)", async () => {
     expect(await record(eventOf(PLACED))).toEqual(["done"]);
     expect(await order()).toEqual({
-      ...{ _id: ORDER, signal: SIGNAL.id, subscription: "ann", account: "acct", broker: "desk" },
-      ...{ outcome: "placed", stakeCents: 100, openPriceMicros: 5, openedAtMs: 6, expiresAtMs: 7 },
-      ...{ acceptedAtMs: 1, dispatchedAtMs: 2, decidedAtMs: 3, sentAtMs: 4, answeredAtMs: 5 },
-      recordedAtMs: 1_000,
+      _id: ORDER,
+      signal: SIGNAL.id,
+      subscription: "ann",
+      account: "acct",
+      broker: "desk",
+      outcome: "placed",
+      stakeCents: 100,
+      openPriceMicros: 5,
+      openedAtMs: 6,
+      expiresAtMs: 7,
+      acceptedAtMs: 1,
+      dispatchedAtMs: 2,
+      decidedAtMs: 3,
+      sentAtMs: 4,
+      answeredAtMs: 5,
+      recordedAtMs: 1e3,
     });
   });
 
@@ -102,20 +129,34 @@ describe("a copy", () => {
     expect(await order()).toMatchObject({ signal: SIGNAL.id, subscription: "ann" });
     await record(eventOf(PLACED));
     expect(await order()).toMatchObject({
-      ...{ outcome: "placed", settlement: "won", returnCents: 185, closePriceMicros: 8 },
+      outcome: "placed",
+      settlement: "won",
+      returnCents: 185,
+      closePriceMicros: 8,
     });
   });
 
   test("that was closed is an order of its own beside the one that it closes", async () => {
     const closures: ClosuresEvent = {
-      ...{ kind: "closures", signal: signalIdOf(9), of: SIGNAL.id, broker: "desk", shard: 0 },
-      ...{ acceptedAtMs: 11, dispatchedAtMs: 12, decidedAtMs: 13, sentAtMs: 14, answeredAtMs: 15 },
+      kind: "closures",
+      signal: signalIdOf(9),
+      of: SIGNAL.id,
+      broker: "desk",
+      shard: 0,
+      acceptedAtMs: 11,
+      dispatchedAtMs: 12,
+      decidedAtMs: 13,
+      sentAtMs: 14,
+      answeredAtMs: 15,
       copies: [
         [
           ...([ANN, ACCOUNT] as const),
           {
-            ...{ kind: "closed", stakeCents: 100, returnCents: 90 },
-            ...{ closePriceMicros: 5, closedAtMs: 14 },
+            kind: "closed",
+            stakeCents: 100,
+            returnCents: 90,
+            closePriceMicros: 5,
+            closedAtMs: 14,
           },
         ],
       ],
@@ -123,14 +164,19 @@ describe("a copy", () => {
     await record(eventOf(PLACED), closures);
     expect(await order()).toMatchObject({ outcome: "placed", acceptedAtMs: 1 });
     expect(await order(`${signalIdOf(9)}.${ORDER}`)).toMatchObject({
-      ...{ outcome: "closed", closes: ORDER, signal: signalIdOf(9), returnCents: 90 },
+      outcome: "closed",
+      closes: ORDER,
+      signal: signalIdOf(9),
+      returnCents: 90,
     });
   });
 });
 
 test("events end the same in any order, cut into any calls, and each any number of times", async () => {
   const all = (name: SubscriptionId) => [
-    ...[eventOf(UNKNOWN, name), eventOf(PLACED, name), settledOf(name)],
+    eventOf(UNKNOWN, name),
+    eventOf(PLACED, name),
+    settledOf(name),
   ];
   const stored = async (name: SubscriptionId): Promise<object> => {
     const { _id, subscription, ...rest } = await order(clientOrderId(SIGNAL.id, name));
@@ -161,20 +207,32 @@ test("events end the same in any order, cut into any calls, and each any number 
 describe("a signal", () => {
   const fields = { signal: JSON.stringify(SIGNAL), sha256: "f".repeat(64), followers: "3" };
   const link: ChainLink = {
-    ...{ signal: SIGNAL.id, channel: "demo", sequence: 1 },
-    ...{ previousHash: "0".repeat(64), linkHash: "a".repeat(64) },
+    signal: SIGNAL.id,
+    channel: "demo",
+    sequence: 1,
+    previousHash: "0".repeat(64),
+    linkHash: "a".repeat(64),
   };
   const linkEntry = entry({ link: JSON.stringify(link) });
 
   test("and its link are one record, whichever comes first", async () => {
     const { id, ...rest } = SIGNAL;
     for (const first of ["signal", "link"]) {
-      if (first === "link") await recordLinks(records)([linkEntry]);
+      if (first === "link") {
+        await recordLinks(records)([linkEntry]);
+        // A reconciler that finds no more of the signal knows by this when it was.
+        expect(await records.signals.get(id)).toMatchObject({ linkedAtMs: 1 });
+      }
       await recordSignals(records)([entry(fields)]);
       await recordLinks(records)([linkEntry]);
       expect((await records.signals.get(id)) as object).toEqual({
-        ...{ ...rest, _id: id, sha256: "f".repeat(64), followers: 3 },
-        ...{ previousHash: "0".repeat(64), linkHash: "a".repeat(64) },
+        ...rest,
+        _id: id,
+        sha256: "f".repeat(64),
+        followers: 3,
+        previousHash: "0".repeat(64),
+        linkHash: "a".repeat(64),
+        linkedAtMs: 1,
       });
     }
   });
@@ -184,7 +242,7 @@ test("an entry that cannot be read is told apart, in its place, and keeps no oth
   const verdicts = await recordEvents(
     records,
     () => 1_000,
-  )([...[entry({ event: "{" }), entryOf(eventOf(PLACED)), entry({})]]);
+  )([entry({ event: "{" }), entryOf(eventOf(PLACED)), entry({})]);
   expect(verdicts).toEqual([{ dead: "event is not JSON" }, "done", { dead: "event is missing" }]);
   expect(await order()).toMatchObject({ outcome: "placed" });
 });

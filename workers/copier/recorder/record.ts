@@ -6,6 +6,7 @@
  */
 import { clientOrderId } from "../../../domain/ids.ts";
 import type {
+  ChainLink,
   ClosuresEvent,
   CopyClosure,
   CopyOutcome,
@@ -34,12 +35,13 @@ export function recordSignals({ signals }: Pick<Records, "signals">): Handle {
 }
 
 export function recordLinks({ signals }: Pick<Records, "signals">): Handle {
-  return bulk(parseLink, async (links) => {
+  return bulk(parseTimedLink, async (links) => {
     await signals.merge(
-      links.map(({ signal, previousHash, linkHash, signature }) => ({
+      links.map(({ signal, previousHash, linkHash, signature, linkedAtMs }) => ({
         _id: signal,
         previousHash,
         linkHash,
+        linkedAtMs,
         ...(signature === undefined ? {} : { signature }),
       })),
     );
@@ -67,6 +69,12 @@ export function recordEvents({ orders }: Pick<Records, "orders">, now: () => num
     await orders.mergeWhereAbsent("outcome", unknown);
     await orders.merge(settled);
   });
+}
+
+/** Until its acceptance is recorded too, this time is the only one that is known of a signal. */
+function parseTimedLink(entry: Entry): (ChainLink & { readonly linkedAtMs: number }) | string {
+  const link = parseLink(entry);
+  return typeof link === "string" ? link : { ...link, linkedAtMs: Number.parseInt(entry.id, 10) };
 }
 
 function bulk<T>(

@@ -71,7 +71,7 @@ test("records signals with their links, whichever comes first", async () => {
     previousHash: "0".repeat(64),
     linkHash: "1".repeat(64),
   };
-  await redis.send("XADD", [home.links, "*", "link", JSON.stringify(link)]);
+  const linked = await redis.send("XADD", [home.links, "*", "link", JSON.stringify(link)]);
   await until("the link is recorded", async () => await records.signals.get(id));
   await addSignal();
   const recorded = await until("the signal is recorded", async () => {
@@ -87,6 +87,7 @@ test("records signals with their links, whichever comes first", async () => {
     followers: 2,
     previousHash,
     linkHash,
+    linkedAtMs: Number.parseInt(String(linked), 10),
   } as never);
 });
 
@@ -142,7 +143,10 @@ test("a close of several orders of a follower is an order for each, and joins no
   const closed = { kind: "closed", stakeCents: 500, returnCents: 700 } as const;
   const price = { closePriceMicros: 1_084_300, closedAtMs: 2_000 };
   const closures = (of: typeof id, outcome: CloseOutcome): ClosuresEvent => ({
-    ...{ ...times, kind: "closures", signal: close, of },
+    ...times,
+    kind: "closures",
+    signal: close,
+    of,
     copies: [[subscription(1), asId<AccountId>("acct-1"), outcome]],
   });
   await add(packClosures(closures(id, { kind: "unknown", stakeCents: 500 })));

@@ -28,8 +28,13 @@ const project = (
   redis.run(projectChannel, {
     home: HOME,
     channel: {
-      ...{ id: CHANNEL, name: "Demo", provider: asId<PersonId>("provider"), symbols: ["EUR/USD"] },
-      ...{ deadlineMs: 1_000, version, ...changes },
+      id: CHANNEL,
+      name: "Demo",
+      provider: asId<PersonId>("provider"),
+      symbols: ["EUR/USD"],
+      deadlineMs: 1_000,
+      version,
+      ...changes,
     },
     grants: grants as Readonly<Record<PersonId, Grant>>,
   });
@@ -40,10 +45,13 @@ const settings = async () =>
 test("a channel is what its acceptance needs of it: provider, symbols, deadline and grants", async () => {
   expect(await project(1, { alice: { maxStakeCents: 5 }, bob: {} })).toBe(true);
   expect(await settings()).toEqual({
-    ...{ provider: "provider", symbols: ["EUR/USD"], deadlineMs: 1_000 },
+    provider: "provider",
+    symbols: ["EUR/USD"],
+    deadlineMs: 1_000,
   });
   expect(await redis.hash(HOME.grants(CHANNEL))).toEqual({
-    ...{ alice: '{"maxStakeCents":5}', bob: "{}" },
+    alice: '{"maxStakeCents":5}',
+    bob: "{}",
   });
 });
 

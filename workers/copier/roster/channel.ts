@@ -3,7 +3,7 @@ import type { Channel } from "../../../domain/copier/channel.ts";
 import type { Grant } from "../../../domain/copier/grant.ts";
 import type { PersonId } from "../../../domain/ids.ts";
 import type { HomeKeys } from "../../../redis/keys.ts";
-import { asInteger, type Script } from "../../../redis/script.ts";
+import { asInteger, defineScript } from "../../../redis/script.ts";
 
 export interface ProjectChannelArgs {
   readonly home: HomeKeys;
@@ -12,27 +12,29 @@ export interface ProjectChannelArgs {
 }
 
 const projectChannelLua = `
-local known = tonumber(redis.call('HGET', KEYS[1], 'version') or '0')
-if tonumber(ARGV[1]) <= known then return 0 end
-redis.call('HSET', KEYS[1], 'version', ARGV[1], 'settings', ARGV[2])
-redis.call('DEL', KEYS[2])
-for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+local known = tonumber(redis.call('HGET', channel, 'version') or '0')
+if tonumber(version) <= known then return 0 end
+redis.call('HSET', channel, 'version', version, 'settings', settings)
+redis.call('DEL', grants)
+for person, grant in rows() do redis.call('HSET', grants, person, grant) end
 return 1
 `;
 
 /** Replaces a channel's settings and grants, if newer; its sequence and routes stay. */
-export const projectChannel: Script<ProjectChannelArgs, boolean> = {
+export const projectChannel = defineScript<ProjectChannelArgs, boolean>({
   name: "project-channel",
   lua: projectChannelLua,
-  keys: ({ home, channel }) => [home.channel(channel.id), home.grants(channel.id)],
-  args: ({ channel, grants }) => [
-    String(channel.version),
-    JSON.stringify({
-      provider: channel.provider,
-      symbols: channel.symbols,
-      deadlineMs: channel.deadlineMs,
-    }),
-    ...Object.entries(grants).flatMap(([person, grant]) => [person, JSON.stringify(grant)]),
-  ],
+  keys: {
+    channel: ({ home, channel }) => home.channel(channel.id),
+    grants: ({ home, channel }) => home.grants(channel.id),
+  },
+  args: {
+    version: ({ channel }) => channel.version,
+    settings: ({ channel: { provider, symbols, deadlineMs } }) =>
+      JSON.stringify({ provider, symbols, deadlineMs }),
+  },
+  rest: ({ grants }) =>
+    Object.entries(grants).flatMap(([person, grant]) => [person, JSON.stringify(grant)]),
+  columns: ["person", "grant"],
   reply: (raw) => asInteger(raw) === 1,
-};
+});

@@ -6,8 +6,11 @@ import { projectHook } from "./hook.ts";
 import { hookKey, PartitionMap } from "../../../redis/keys.ts";
 
 const HOOK: Hook = {
-  ...{ id: asId<HookId>("hook"), channel: asId("demo"), sender: asId("sender") },
-  ...{ kind: "tradingview", secretSha256: "a".repeat(64) },
+  id: asId<HookId>("hook"),
+  channel: asId("demo"),
+  sender: asId("sender"),
+  kind: "tradingview",
+  secretSha256: "a".repeat(64),
 };
 const KEY = hookKey(HOOK.id, new PartitionMap(4));
 

@@ -1,6 +1,6 @@
 /** A hook in Redis, where the edge reads it: the hook as JSON, with its version. */
 import type { Hook } from "../../../domain/copier/hook.ts";
-import { asInteger, type Script } from "../../../redis/script.ts";
+import { asInteger, defineScript } from "../../../redis/script.ts";
 
 export interface ProjectHookArgs {
   readonly key: string;
@@ -9,17 +9,20 @@ export interface ProjectHookArgs {
 }
 
 const projectHookLua = `
-local known = redis.call('GET', KEYS[1])
-if known and (cjson.decode(known).version or 0) >= tonumber(ARGV[1]) then return 0 end
-redis.call('SET', KEYS[1], ARGV[2])
+local known = redis.call('GET', key)
+if known and (cjson.decode(known).version or 0) >= tonumber(version) then return 0 end
+redis.call('SET', key, hook)
 return 1
 `;
 
 /** Replaces a hook, if newer; what is stored is the hook and its `version`. */
-export const projectHook: Script<ProjectHookArgs, boolean> = {
+export const projectHook = defineScript<ProjectHookArgs, boolean>({
   name: "project-hook",
   lua: projectHookLua,
-  keys: ({ key }) => [key],
-  args: ({ hook, version }) => [String(version), JSON.stringify({ ...hook, version })],
+  keys: { key: ({ key }) => key },
+  args: {
+    version: ({ version }) => version,
+    hook: ({ hook, version }) => JSON.stringify({ ...hook, version }),
+  },
   reply: (raw) => asInteger(raw) === 1,
-};
+});

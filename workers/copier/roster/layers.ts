@@ -1,9 +1,10 @@
 /** The layers of every region partition against the recorded settings, both ways. */
+import { getLogger } from "@logtape/logtape";
 import type { SettingsScope } from "../../../domain/copier/setting.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import { setLayer } from "../stored/layers.ts";
 import { chunks } from "../../records/chunks.ts";
-import type { Records } from "../../records/port.ts";
+import type { Records, SettingsRecord } from "../../records/port.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 import { markProjected } from "./outbox.ts";
 import { projectLayers, type Targets } from "./projector.ts";
@@ -18,10 +19,13 @@ export interface LayersCheck {
 
 /** To be called before the subscriptions are walked: a follower's settings that still wait raise their versions. */
 export async function checkLayers(records: Records, targets: Targets): Promise<LayersCheck> {
+  // Read before the records: what was recorded in between is newer than this.
+  const projectedBefore = await readLayers(targets);
   let settings = 0;
   let projected = 0;
-  for await (const some of chunks(records.settings.each({}))) {
-    settings += some.length;
+  for await (const found of chunks(records.settings.each({}))) {
+    settings += found.length;
+    const some = await raiseRestored(records, found, projectedBefore);
     projected += await projectLayers(
       targets,
       some.filter(({ _id }) => followerOf(_id) === undefined),
@@ -31,29 +35,69 @@ export async function checkLayers(records: Records, targets: Targets): Promise<L
     await markProjected(records.settings, waiting);
   }
   let dropped = 0;
-  for (const redis of targets.regions.values()) {
-    for (const partition of targets.partitions.all()) {
-      dropped += await dropStrangers(records, redis, partition);
+  for (const each of projectedBefore) dropped += await dropStrangers(records, each);
+  return { settings, projected, dropped };
+}
+
+/** What one region partition has of layers. */
+interface StoredLayers {
+  readonly redis: Redis;
+  readonly partition: number;
+  /** Scope → version. */
+  readonly versions: ReadonlyMap<string, number>;
+}
+
+async function readLayers({ regions, partitions }: Targets): Promise<StoredLayers[]> {
+  const found: StoredLayers[] = [];
+  for (const redis of regions.values()) {
+    for (const partition of partitions.all()) {
+      const key = new RegionKeys(partition).layers;
+      const stored = (await redis.send("HGETALL", [key])) as Record<string, string>;
+      const { version: _, ...layers } = stored;
+      const versions = Object.entries(layers).map(
+        ([scope, text]) => [scope, Number.parseInt(text, 10)] as const,
+      );
+      found.push({ redis, partition, versions: new Map(versions) });
     }
   }
-  return { settings, projected, dropped };
+  return found;
+}
+
+/**
+ * Records that stand behind what was projected from them were restored from a
+ * backup. What they say holds, so they go above it: otherwise neither they nor
+ * the changes after them would reach Redis.
+ */
+async function raiseRestored(
+  { settings }: Pick<Records, "settings">,
+  found: readonly SettingsRecord[],
+  projected: readonly StoredLayers[],
+): Promise<readonly SettingsRecord[]> {
+  const raised = found.map((record) => {
+    const newest = Math.max(...projected.map(({ versions }) => versions.get(record._id) ?? 0));
+    return newest > record.version ? { ...record, version: newest + 1, outbox: true } : record;
+  });
+  const behind = raised.filter((record, index) => record !== found[index]);
+  if (behind.length > 0) {
+    getLogger(["fanfare", "roster"]).error(
+      "the records of {settings} settings stood behind Redis, as after a restore; what they say holds",
+      { settings: behind.length },
+    );
+    await settings.putNewer(behind);
+  }
+  return raised;
 }
 
 async function dropStrangers(
   { settings }: Records,
-  redis: Redis,
-  partition: number,
+  { redis, partition, versions }: StoredLayers,
 ): Promise<number> {
-  const key = new RegionKeys(partition).layers;
-  const stored = (await redis.send("HGETALL", [key])) as Record<string, string>;
-  const { version: _, ...layers } = stored;
-  // Asked after Redis was read: what was recorded in between is known.
-  const found = await settings.find({ where: { _id: Object.keys(layers) } });
+  const found = await settings.find({ where: { _id: [...versions.keys()] } });
   const known = new Set(found.map(({ _id }) => _id));
   let dropped = 0;
-  for (const [scope, text] of Object.entries(layers)) {
+  for (const [scope, version] of versions) {
     if (known.has(scope)) continue;
-    const strange = { scope: scope as SettingsScope, version: Number.parseInt(text, 10) };
+    const strange = { scope: scope as SettingsScope, version };
     if (await run(redis, setLayer, { partition, ...strange })) dropped += 1;
   }
   return dropped;

@@ -23,11 +23,13 @@ beforeEach(async () => {
 /** The records have the channel's chain up to `linked`, and these signals. */
 async function restore(linked: number, ...sequences: number[]): Promise<boolean> {
   const args: RestoreLogArgs = {
-    ...{ home: HOME, channel },
+    home: HOME,
+    channel,
     head: linked === 0 ? null : { sequence: linked, hash: "a".repeat(64) },
     signals: sequences.map((sequence) => ({
       signal: acceptedOpen({ id: signalIdOf(sequence), sequence }),
-      ...{ sha256: "f".repeat(64), followers: 3 },
+      sha256: "f".repeat(64),
+      followers: 3,
     })),
   };
   return await redis.run(restoreLog, args);

@@ -5,7 +5,7 @@ import { HomeKeys } from "../../../redis/keys.ts";
 import type { Records, SignalRecord } from "../../records/port.ts";
 import { run } from "../../runtime/redis.ts";
 import type { Targets } from "./projector.ts";
-import { asInteger, type Script } from "../../../redis/script.ts";
+import { asInteger, defineScript } from "../../../redis/script.ts";
 
 export interface RecordedSignal {
   readonly signal: AcceptedSignal;
@@ -23,23 +23,23 @@ export interface RestoreLogArgs {
 }
 
 const lua = `
-local head = redis.call('GET', KEYS[2])
-local linked, raised = head and cjson.decode(head).sequence or 0, 0
-if tonumber(ARGV[1]) > linked then
-  redis.call('SET', KEYS[2], ARGV[2])
-  linked, raised = tonumber(ARGV[1]), 1
+local known = redis.call('GET', chain)
+local linked, raised = known and cjson.decode(known).sequence or 0, 0
+if tonumber(recorded) > linked then
+  redis.call('SET', chain, head)
+  linked, raised = tonumber(recorded), 1
 end
-local sequence = tonumber(redis.call('HGET', KEYS[1], 'sequence') or '0')
+local sequence = tonumber(redis.call('HGET', channel, 'sequence') or '0')
 local from, last = math.max(sequence, linked), math.max(sequence, linked)
-for i = 3, #ARGV, 5 do
-  local number = tonumber(ARGV[i])
+for number, signal, sha256, followers, after in rows() do
+  local number = tonumber(number)
   if number > from then
-    redis.call('XADD', KEYS[3], '*', 'signal', ARGV[i + 1], 'sha256', ARGV[i + 2], 'followers', ARGV[i + 3], 'after', ARGV[i + 4])
+    redis.call('XADD', signals, '*', 'signal', signal, 'sha256', sha256, 'followers', followers, 'after', after)
   end
   if number > last then last = number end
 end
 if last > sequence then
-  redis.call('HSET', KEYS[1], 'sequence', string.format('%d', last))
+  redis.call('HSET', channel, 'sequence', string.format('%d', last))
   raised = 1
 end
 return raised
@@ -51,23 +51,30 @@ return raised
  * never lowers either. Each of them says after which number it comes, so that
  * the chain goes on over one that is lost for good.
  */
-export const restoreLog: Script<RestoreLogArgs, boolean> = {
+export const restoreLog = defineScript<RestoreLogArgs, boolean>({
   name: "restore-log",
   lua,
-  keys: ({ home, channel }) => [home.channel(channel), home.chainHead(channel), home.signals],
-  args: ({ head, signals }) => [
-    String(head?.sequence ?? 0),
-    head === null ? "" : JSON.stringify({ sequence: head.sequence, hash: head.hash }),
-    ...signals.flatMap(({ signal, sha256, followers }, index) => [
-      String(signal.sequence),
+  keys: {
+    channel: ({ home, channel }) => home.channel(channel),
+    chain: ({ home, channel }) => home.chainHead(channel),
+    signals: ({ home }) => home.signals,
+  },
+  args: {
+    recorded: ({ head }) => head?.sequence ?? 0,
+    head: ({ head }) =>
+      head === null ? "" : JSON.stringify({ sequence: head.sequence, hash: head.hash }),
+  },
+  rest: ({ signals }) =>
+    signals.flatMap(({ signal, sha256, followers }, index) => [
+      signal.sequence,
       JSON.stringify(signal),
       sha256,
-      String(followers),
-      String(signals[index - 1]?.signal.sequence ?? signal.sequence - 1),
+      followers,
+      signals[index - 1]?.signal.sequence ?? signal.sequence - 1,
     ]),
-  ],
+  columns: ["number", "signal", "sha256", "followers", "after"],
   reply: (raw) => asInteger(raw) === 1,
-};
+});
 
 /** More than the recorder is ever ahead of what a Redis that lost its tail still has. */
 const LAST = 1_000;

@@ -6,13 +6,14 @@
 import { setTimeout } from "node:timers/promises";
 import { getLogger } from "@logtape/logtape";
 import { chunks } from "../../records/chunks.ts";
-import type {
-  Collection,
-  Document,
-  Part,
-  Records,
-  SettingsRecord,
-  SubscriptionRecord,
+import {
+  afterId,
+  type Collection,
+  type Document,
+  type Part,
+  type Records,
+  type SettingsRecord,
+  type SubscriptionRecord,
 } from "../../records/port.ts";
 import { nameOf } from "../../../http/place.ts";
 import { crashPoint } from "../../runtime/crash-point.ts";
@@ -28,30 +29,45 @@ interface Changing extends Document {
   readonly outbox: boolean;
 }
 
-/** Projects all that waits; answers how many documents that were. */
-export async function flushOutbox(records: Records, targets: Targets): Promise<number> {
+type Waiting = "channels" | "hooks" | "settings" | "subscriptions";
+
+/** Where each collection goes on: whoever fills the outbox again and again keeps nobody behind them waiting. */
+export type OutboxPlaces = Map<Waiting, string>;
+
+/** Projects what waits, of each collection at most `LIMIT`; answers how many documents that were. */
+export async function flushOutbox(
+  records: Records,
+  targets: Targets,
+  places: OutboxPlaces = new Map(),
+): Promise<number> {
+  async function flush<T extends Changing>(
+    name: Waiting,
+    collection: Collection<T>,
+    project: (waiting: readonly T[]) => Promise<number>,
+  ): Promise<number> {
+    const after = afterId(places.get(name));
+    const waiting = await collection.find({ where: { outbox: true }, limit: LIMIT, after });
+    if (waiting.length > 0) {
+      await project(waiting);
+      await markProjected(collection, waiting);
+    }
+    const last = waiting.at(-1);
+    if (last && waiting.length === LIMIT) places.set(name, last._id);
+    else places.delete(name);
+    return waiting.length;
+  }
+
+  const { channels, hooks, settings, subscriptions } = records;
   const flushed = [
-    await flush(records.channels, (waiting) => projectChannels(targets, waiting)),
-    await flush(records.hooks, (waiting) => projectHooks(targets, waiting)),
+    await flush("channels", channels, (waiting) => projectChannels(targets, waiting)),
+    await flush("hooks", hooks, (waiting) => projectHooks(targets, waiting)),
     // A follower's settings put their subscriptions in here, so these come last.
-    await flush(records.settings, (waiting) => projectSettings(records, targets, waiting)),
-    await flush(records.subscriptions, (waiting) =>
+    await flush("settings", settings, (waiting) => projectSettings(records, targets, waiting)),
+    await flush("subscriptions", subscriptions, (waiting) =>
       projectSubscriptions(records, targets, waiting),
     ),
   ];
   return flushed.reduce((sum, each) => sum + each, 0);
-}
-
-async function flush<T extends Changing>(
-  collection: Collection<T>,
-  project: (waiting: readonly T[]) => Promise<number>,
-): Promise<number> {
-  const waiting = await collection.find({ where: { outbox: true }, limit: LIMIT });
-  if (waiting.length > 0) {
-    await project(waiting);
-    await markProjected(collection, waiting);
-  }
-  return waiting.length;
 }
 
 export async function markProjected<T extends Changing>(
@@ -101,16 +117,18 @@ export async function followOutbox(
   stop: AbortSignal,
 ): Promise<void> {
   const log = getLogger(["fanfare", "roster"]);
+  const places: OutboxPlaces = new Map();
   while (!stop.aborted) {
-    let flushed = 0;
+    let isMore = false;
     try {
-      flushed = await flushOutbox(records, targets);
+      await flushOutbox(records, targets, places);
+      isMore = places.size > 0;
     } catch (error) {
       log.warn("the outbox could not be projected, trying again: {error}", {
         error: nameOf(error),
       });
     }
     // Ends early, and by a rejection, when stopped.
-    if (flushed < LIMIT) await setTimeout(EVERY_MS, undefined, { signal: stop }).catch(() => {});
+    if (!isMore) await setTimeout(EVERY_MS, undefined, { signal: stop }).catch(() => {});
   }
 }

@@ -24,7 +24,6 @@ import type {
   SettingsRecord,
   SubscriptionRecord,
 } from "../../records/port.ts";
-import { crashPoint } from "../../runtime/crash-point.ts";
 import type { Connections } from "../../runtime/connections.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 
@@ -153,9 +152,7 @@ export async function projectRoster(
   const { region: name, ...rest } = roster;
   const region = targets.regions.get(name);
   if (!region) throw new Error(`no Redis is configured for region ${name}`);
-  crashPoint("before-project");
   const { changed, shards } = await run(region, seat, { ...rest, subscriptions });
-  crashPoint("after-seat");
   await writeRoutes(
     targets,
     roster.channel,
@@ -166,7 +163,6 @@ export async function projectRoster(
       ...shard,
     })),
   );
-  crashPoint("after-route");
   return changed;
 }
 

@@ -5,7 +5,7 @@ import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
 import { parseRoute } from "../../../redis/route.ts";
 import { run } from "../../runtime/redis.ts";
 import type { Targets } from "./projector.ts";
-import { asInteger, LUA_NOW, type Script } from "../../../redis/script.ts";
+import { asInteger, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 export interface PruneArgs {
   readonly partition: number;
@@ -20,13 +20,13 @@ export interface PruneArgs {
 
 const pruneLua = `
 ${LUA_NOW}
-local shard, routed, kept, now = ARGV[1], ARGV[2], tonumber(ARGV[3]), now_ms()
-local rows, removed = KEYS[1] .. ':' .. shard, 0
-local below, noted_at = string.match(redis.call('HGET', KEYS[1], 'noted:' .. shard) or '', '^(%d+),(%d+)$')
-if below and now - tonumber(noted_at) < kept then return 0 end
+local now = now_ms()
+local shard_rows, removed = roster .. ':' .. shard, 0
+local below, noted_at = string.match(redis.call('HGET', roster, 'noted:' .. shard) or '', '^(%d+),(%d+)$')
+if below and now - tonumber(noted_at) < tonumber(kept_ms) then return 0 end
 if below then
   below = tonumber(below)
-  local flat = redis.call('HGETALL', rows)
+  local flat = redis.call('HGETALL', shard_rows)
   for i = 1, #flat, 2 do
     local version, found, payload = string.match(flat[i + 1], '^%[(%d+),%[([%d,]*)%],(.*)%]$')
     local turns, first = {}, 1
@@ -34,15 +34,15 @@ if below then
     for turn in string.gmatch(found or '', '%d+') do turns[#turns + 1] = turn end
     while turns[first + 1] and tonumber(turns[first + 1]) <= below do first = first + 2 end
     if found and first > #turns then
-      redis.call('HDEL', rows, flat[i])
-      redis.call('HDEL', KEYS[2], flat[i])
+      redis.call('HDEL', shard_rows, flat[i])
+      redis.call('HDEL', shards, flat[i])
       removed = removed + 1
     elseif first > 1 then
-      redis.call('HSET', rows, flat[i], string.format('[%s,[%s],%s]', version, table.concat(turns, ',', first), payload))
+      redis.call('HSET', shard_rows, flat[i], string.format('[%s,[%s],%s]', version, table.concat(turns, ',', first), payload))
     end
   end
 end
-redis.call('HSET', KEYS[1], 'noted:' .. shard, string.format('%s,%d', routed, now))
+redis.call('HSET', roster, 'noted:' .. shard, string.format('%s,%d', routed, now))
 return removed
 `;
 
@@ -52,16 +52,22 @@ return removed
  * once that note is `keptMs` old, every job that named an older one is over.
  * Replies how many rows went.
  */
-export const prune: Script<PruneArgs, number> = {
+export const prune = defineScript<PruneArgs, number>({
   name: "prune",
   lua: pruneLua,
-  keys: ({ partition, channel, broker }) => {
-    const region = new RegionKeys(partition);
-    return [region.rosterHead(channel, broker), region.rosterSeats(channel, broker)];
+  keys: {
+    roster: ({ partition, channel, broker }) =>
+      new RegionKeys(partition).rosterHead(channel, broker),
+    shards: ({ partition, channel, broker }) =>
+      new RegionKeys(partition).rosterSeats(channel, broker),
   },
-  args: ({ shard, routed, keptMs }) => [String(shard), String(routed), String(keptMs)],
+  args: {
+    shard: ({ shard }) => shard,
+    routed: ({ routed }) => routed,
+    kept_ms: ({ keptMs }) => keptMs,
+  },
   reply: asInteger,
-};
+});
 
 /** Answers how many rows went. */
 export async function pruneRosters(

@@ -26,7 +26,7 @@ import type { Records, SubscriptionRecord } from "../../records/port.ts";
 import { openSqliteRecords } from "../../records/sqlite/open.ts";
 import { run } from "../../runtime/redis.ts";
 import { checkRoster } from "./check.ts";
-import { flushOutbox, followOutbox, projectNow } from "./outbox.ts";
+import { flushOutbox, followOutbox, projectNow, type OutboxPlaces } from "./outbox.ts";
 import { checkRequested } from "./requested.ts";
 import { recordSettings } from "./settings.ts";
 import { projectSubscriptions, targetsOf } from "./projector.ts";
@@ -192,6 +192,20 @@ test("a change that comes in while an older one is projected stays in the outbox
   expect(await records.subscriptions.get("s")).toMatchObject({ version: 2, outbox: true });
   await flushOutbox(records, targets);
   expect(await records.subscriptions.get("s")).toMatchObject({ version: 2, outbox: false });
+});
+
+test("whoever fills the outbox again and again keeps no other waiting", async () => {
+  const places: OutboxPlaces = new Map();
+  const edited = many(2_000);
+  await record([...edited, one("zoe")]);
+  await flushOutbox(records, targets, places);
+  expect(await records.subscriptions.get("zoe")).toMatchObject({ outbox: true });
+  await record(edited.map((each) => ({ ...each, version: 2 })));
+  await flushOutbox(records, targets, places);
+  expect(await records.subscriptions.get("zoe")).toMatchObject({ outbox: false });
+  expect(await flushOutbox(records, targets, places)).toBe(2_000);
+  await flushOutbox(records, targets, places);
+  expect(await records.subscriptions.find({ where: { outbox: true } })).toEqual([]);
 });
 
 test("the follower brings a recorded change to Redis within a second", async () => {

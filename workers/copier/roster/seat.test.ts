@@ -22,7 +22,11 @@ beforeEach(async () => {
 
 const set = (...subscriptions: Subscription[]) =>
   redis.run(seat, {
-    ...{ partition: 0, broker: "desk", channel: CHANNEL, subscriptions, shardSize: SIZE },
+    partition: 0,
+    broker: "desk",
+    channel: CHANNEL,
+    subscriptions,
+    shardSize: SIZE,
   });
 
 const join = (index: number, version = 1, changes: Partial<Subscription> = {}) =>

@@ -4,7 +4,7 @@ import type { Subscription } from "../../../domain/copier/subscription.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import { SHARD_SIZE, type RowPayload } from "../stored/roster.ts";
 import type { Route } from "../../../redis/route.ts";
-import { asInteger, asList, LUA_NOW, type Script } from "../../../redis/script.ts";
+import { asInteger, asList, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 /** A row remembers its last comings and goings: more than anybody has in the life of a job. */
 const MAX_TURNS = 64;
@@ -32,27 +32,27 @@ export interface SeatReply {
 
 const seatLua = `
 ${LUA_NOW}
-local size, prefix = tonumber(ARGV[1]), KEYS[1] .. ':'
+local size, prefix = tonumber(shard_size), roster .. ':'
 local changed, moved, touched = 0, {}, {}
-local version = math.max(tonumber(redis.call('HGET', KEYS[1], 'version') or '0') + 1, now_ms())
+local version = math.max(tonumber(redis.call('HGET', roster, 'version') or '0') + 1, now_ms())
 local version_text = string.format('%d', version)
 
 -- How many sit in a shard, and how many rows it has, those of who left included.
-local counts, rows = {}, {}
+local counts, lengths = {}, {}
 local function count_of(shard)
-  if not counts[shard] then counts[shard] = tonumber(redis.call('HGET', KEYS[1], 'count:' .. shard) or '0') end
+  if not counts[shard] then counts[shard] = tonumber(redis.call('HGET', roster, 'count:' .. shard) or '0') end
   return counts[shard]
 end
 local function rows_of(shard)
-  if not rows[shard] then rows[shard] = redis.call('HLEN', prefix .. shard) end
-  return rows[shard]
+  if not lengths[shard] then lengths[shard] = redis.call('HLEN', prefix .. shard) end
+  return lengths[shard]
 end
 
 -- Newcomers fill one shard after the other. When it is full, the one that has emptied most takes them, if half of it is free; only then is another opened.
-local open = redis.call('HGET', KEYS[1], 'open') or '0'
+local open = redis.call('HGET', roster, 'open') or '0'
 local function open_shard()
   if count_of(open) < size and rows_of(open) < 1.75 * size then return open end
-  local last, least = tonumber(redis.call('HGET', KEYS[1], 'last') or open), nil
+  local last, least = tonumber(redis.call('HGET', roster, 'last') or open), nil
   for shard = 0, last do
     local name = string.format('%d', shard)
     local count = count_of(name)
@@ -62,9 +62,9 @@ local function open_shard()
   end
   if not least then
     open = string.format('%d', last + 1)
-    redis.call('HSET', KEYS[1], 'last', open)
+    redis.call('HSET', roster, 'last', open)
   end
-  redis.call('HSET', KEYS[1], 'open', open)
+  redis.call('HSET', roster, 'open', open)
   return open
 end
 
@@ -86,10 +86,10 @@ local function add_turn(turns)
 end
 
 local ids, seats = {}, {}
-for i = 2, #ARGV, 4 do ids[#ids + 1] = ARGV[i] end
-for i, shard in ipairs(redis.call('HMGET', KEYS[2], unpack(ids))) do seats[ids[i]] = shard or nil end
-for i = 2, #ARGV, 4 do
-  local subscription, sub_version, wanted, payload = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2] == '1', ARGV[i + 3]
+for id in rows() do ids[#ids + 1] = id end
+for i, shard in ipairs(redis.call('HMGET', shards, unpack(ids))) do seats[ids[i]] = shard or nil end
+for subscription, sub_version, is_wanted, payload in rows() do
+  local sub_version, wanted = tonumber(sub_version), is_wanted == '1'
   local shard = seats[subscription]
   local turns, known = {}, 0
   if shard then
@@ -106,9 +106,9 @@ for i = 2, #ARGV, 4 do
     if wanted and not seated then
       if not shard then
         shard = open_shard()
-        rows[shard] = rows_of(shard) + 1
+        lengths[shard] = rows_of(shard) + 1
         seats[subscription] = shard
-        redis.call('HSET', KEYS[2], subscription, shard)
+        redis.call('HSET', shards, subscription, shard)
       end
       add_turn(turns)
       counts[shard] = count_of(shard) + 1
@@ -125,38 +125,34 @@ for i = 2, #ARGV, 4 do
 end
 
 local reply = {changed}
-if changed > 0 then redis.call('HSET', KEYS[1], 'version', version_text) end
+if changed > 0 then redis.call('HSET', roster, 'version', version_text) end
 for shard in pairs(moved) do
-  redis.call('HSET', KEYS[1], 'version:' .. shard, version_text, 'count:' .. shard, count_of(shard))
+  redis.call('HSET', roster, 'version:' .. shard, version_text, 'count:' .. shard, count_of(shard))
 end
 for shard in pairs(touched) do
-  local head = redis.call('HMGET', KEYS[1], 'version:' .. shard, 'count:' .. shard)
+  local head = redis.call('HMGET', roster, 'version:' .. shard, 'count:' .. shard)
   reply[#reply + 1] = {shard, head[1], head[2] or 0}
 end
 return reply
 `;
 
 /** Joins, changes and leaves, in one step; an older version of a subscription changes nothing. */
-export const seat: Script<SeatArgs, SeatReply> = {
+export const seat = defineScript<SeatArgs, SeatReply>({
   name: "seat",
   lua: seatLua,
-  keys: ({ partition, channel, broker }) => {
-    const region = new RegionKeys(partition);
-    return [region.rosterHead(channel, broker), region.rosterSeats(channel, broker)];
+  keys: {
+    roster: ({ partition, channel, broker }) =>
+      new RegionKeys(partition).rosterHead(channel, broker),
+    shards: ({ partition, channel, broker }) =>
+      new RegionKeys(partition).rosterSeats(channel, broker),
   },
-  args: ({ subscriptions, shardSize = SHARD_SIZE }) => [
-    String(shardSize),
-    ...subscriptions.flatMap((each) => {
-      const { account, state, expiresAtMs, plan, follower } = each;
+  args: { shard_size: ({ shardSize = SHARD_SIZE }) => shardSize },
+  rest: ({ subscriptions }) =>
+    subscriptions.flatMap(({ id, version, account, state, expiresAtMs, plan, follower }) => {
       const payload: RowPayload = [account, state, expiresAtMs, plan, follower];
-      return [
-        each.id,
-        String(each.version),
-        each.state === "left" ? "0" : "1",
-        JSON.stringify(payload),
-      ];
+      return [id, version, state === "left" ? 0 : 1, JSON.stringify(payload)];
     }),
-  ],
+  columns: ["subscription", "version", "isWanted", "payload"],
   reply(raw) {
     const [changed, ...shards] = asList(raw);
     return {
@@ -167,4 +163,4 @@ export const seat: Script<SeatArgs, SeatReply> = {
       }),
     };
   },
-};
+});

@@ -1,7 +1,8 @@
 /** Reserving, giving back and settling on a real Redis, against a plain model, in whatever order they come. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import fc from "fast-check";
-import { decide, type Reservation } from "../../../domain/copier/decide.ts";
+import type { Copy } from "../../../domain/copier/copy.ts";
+import { decide } from "../../../domain/copier/decide.ts";
 import {
   asId,
   type AccountId,
@@ -10,13 +11,14 @@ import {
   type PersonId,
   type SubscriptionId,
 } from "../../../domain/ids.ts";
-import { countOutcomes, type Outcome } from "../../../domain/copier/outcome.ts";
+import type { Outcome } from "../../../domain/copier/outcome.ts";
 import { DAY_MS, parseUsage } from "../../../domain/copier/caps.ts";
 import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scripts.ts";
+import { UsageModel } from "../../../tests/support/usage-model.ts";
 import { acceptedOpen, jobOf, signalIdOf } from "../../../tests/support/signals.ts";
-import { intend, type Intents } from "./intents.ts";
-import { releasedOf, report } from "./outcomes.ts";
-import type { OutcomesEvent } from "./events.ts";
+import { NO_LAYERS } from "./layers.ts";
+import { intend } from "./intents.ts";
+import { countCopies, report } from "./outcomes.ts";
 import type { Job } from "../../../redis/job.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import { settleUsage } from "./caps.ts";
@@ -40,22 +42,27 @@ const START_MS = 20_000 * DAY_MS;
 
 interface Sent {
   readonly job: Job;
-  readonly intents: Intents;
+  readonly copy: Copy;
   readonly id: ClientOrderId;
   readonly stakeCents: number;
-  readonly day: number;
 }
 
 const step = fc.oneof(
   {
     weight: 3,
-    arbitrary: fc.record({ kind: fc.constant("intend" as const), stale: fc.boolean() }),
+    arbitrary: fc.record({
+      kind: fc.constant("intend" as const),
+      stale: fc.boolean(),
+      /** How far the clock of the worker that decides is behind. */
+      behindMs: fc.constantFrom(0, 0, 0, 1, DAY_MS),
+    }),
   },
   fc.record({ kind: fc.constant("reject" as const), which: fc.nat(20) }),
   fc.record({
     kind: fc.constant("settle" as const),
     which: fc.nat(20),
     returnCents: fc.integer({ min: 0, max: 200 }),
+    daysAgo: fc.constantFrom(0, 0, 0, 1),
   }),
   fc.record({
     kind: fc.constant("fill" as const),
@@ -72,10 +79,11 @@ test("the usage is that of a plain model, and no cap is exceeded, in any order a
       await redis.send("HSET", region.rosterHead(channel, broker), "version:0", "1");
       const plan = {
         sizing: { kind: "fixed" as const, stakeCents: 100 },
-        ...{ maxDayStakeCents: 450, maxOpen: 3, maxDayLossCents: 150 },
+        maxDayStakeCents: 450,
+        maxOpen: 3,
+        maxDayLossCents: 150,
       };
-      const model = { day: 0, staked: 0, open: 0, loss: 0 };
-      const held = new Map<ClientOrderId, Sent>();
+      const model = new UsageModel();
       const sent: Sent[] = [];
       const reported = new Set<ClientOrderId>();
       let nowMs = START_MS;
@@ -88,39 +96,35 @@ test("the usage is that of a plain model, and no cap is exceeded, in any order a
         if (each.kind === "midnight") nowMs += DAY_MS;
         if (each.kind === "intend") {
           const current = await read();
-          const job = sentAt(sent.length, nowMs);
-          const decision = decide(
+          const decidedAtMs = nowMs - each.behindMs;
+          const job = sentAt(sent.length, decidedAtMs);
+          const copy = decide(
             job.signal,
             {
               subscription,
               account,
               state: "active",
-              expiresAtMs: nowMs + 1,
+              expiresAtMs: decidedAtMs + 1,
               plan,
               follower: person,
             } as never,
-            { nowMs, usages: new Map([[subscription, each.stale ? previous : current]]) },
+            {
+              nowMs: decidedAtMs,
+              usages: new Map([[subscription, each.stale ? previous : current]]),
+            },
           );
           previous = current;
-          if (decision.kind === "skip") continue;
-          const { stakeCents, clientOrderId: id } = decision.order;
-          const reservation = decision.reservation as Reservation;
-          const intents: Intents = {
-            decidedAtMs: nowMs,
-            orders: [[subscription, account, stakeCents, { reserved: true }]],
-            skips: [],
-          };
-          const reservations = [{ ...reservation, subscription, clientOrderId: id, stakeCents }];
+          const { stakeCents, clientOrderId: id, reservation } = copy;
+          if (!reservation) continue;
           const args = {
             partition,
             job,
             shardVersion: 1,
             haltsVersion: "0",
-            layersVersion: "0",
+            layersVersion: NO_LAYERS,
             // The days of this test are long past, and of no Redis' run.
             older: true,
-            intents,
-            reservations,
+            decided: { decidedAtMs, copies: [copy] },
           };
           const reply = await redis.run(intend, args);
           if (reservation.before !== current) {
@@ -131,55 +135,39 @@ test("the usage is that of a plain model, and no cap is exceeded, in any order a
             continue;
           }
           expect(reply.kind).toBe("new");
-          if (model.day < day) Object.assign(model, { day, staked: 0, loss: 0 });
-          model.staked += stakeCents;
-          model.open += 1;
-          const order = { job, intents, id, stakeCents, day };
-          held.set(id, order);
-          sent.push(order);
+          model.stake(id, stakeCents, reservation.day);
+          sent.push({ job, copy, id, stakeCents });
         }
         const target = "which" in each ? sent[each.which] : undefined;
         const isFirst = target !== undefined && !reported.has(target.id);
-        const holds = target && held.get(target.id);
         if (each.kind === "reject" && target) {
           const { stakeCents } = target;
           await tell(target, { kind: "rejected", stakeCents, reason: "REFUSED" });
           reported.add(target.id);
-          if (isFirst && holds) {
-            held.delete(target.id);
-            model.open -= 1;
-            if (target.day === model.day) model.staked -= target.stakeCents;
-          }
+          if (isFirst) model.release(target.id);
         }
         if (each.kind === "fill" && target) {
           const { stakeCents } = each;
           const terms = { openPriceMicros: 1, openedAtMs: nowMs, expiresAtMs: nowMs };
           await tell(target, { kind: "placed", stakeCents, ...terms });
           reported.add(target.id);
-          if (isFirst && holds) {
-            held.set(target.id, { ...target, stakeCents });
-            if (target.day === model.day) model.staked -= target.stakeCents - stakeCents;
-          }
+          // What was filled whole changes nothing.
+          if (isFirst && stakeCents < target.stakeCents) model.fill(target.id, stakeCents);
         }
         if (each.kind === "settle" && target) {
-          const settled = [{ clientOrderId: target.id, returnCents: each.returnCents, day }];
+          const settledOn = day - each.daysAgo;
+          const settled = [
+            { clientOrderId: target.id, returnCents: each.returnCents, day: settledOn },
+          ];
           const changed = await redis.run(settleUsage, { partition, broker, settled });
-          expect(changed).toBe(holds ? 1 : 0);
-          if (holds) {
-            held.delete(target.id);
-            if (model.day < day) Object.assign(model, { day, staked: 0, loss: 0 });
-            model.open -= 1;
-            model.loss += holds.stakeCents - each.returnCents;
-          }
+          const isHeld = model.settle(target.id, each.returnCents, settledOn);
+          expect(changed).toBe(isHeld ? 1 : 0);
         }
         const usage = parseUsage(await read());
-        expect(usage).toMatchObject({
-          ...{ day: model.day, stakedCents: model.staked },
-          ...{ open: model.open, lossCents: model.loss },
-        });
+        expect(usage).toEqual(model.usage);
         expect(usage.open).toBeLessThanOrEqual(plan.maxOpen);
         expect(usage.stakedCents).toBeLessThanOrEqual(plan.maxDayStakeCents);
-        expect(await redis.send("HLEN", region.reserved(broker))).toBe(held.size);
+        expect(await redis.send("HLEN", region.reserved(broker))).toBe(model.held);
       }
     }),
     { numRuns: 60 },
@@ -191,20 +179,16 @@ function sentAt(sequence: number, nowMs: number): Job {
   return jobOf(acceptedOpen({ id: signalIdOf(sequence), sequence, stakeCents: 100, ...times }));
 }
 
-async function tell({ job, intents }: Sent, outcome: Outcome): Promise<void> {
-  const event: OutcomesEvent = {
-    kind: "outcomes",
-    signal: job.signal.id,
-    broker,
-    shard: 0,
-    acceptedAtMs: job.signal.acceptedAtMs,
-    dispatchedAtMs: job.dispatchedAtMs,
-    decidedAtMs: intents.decidedAtMs,
+async function tell({ job, copy }: Sent, outcome: Outcome): Promise<void> {
+  const copies = [{ ...copy, outcome }];
+  await redis.run(report, {
+    partition,
+    job,
+    entry: "1-1",
+    copies,
+    counts: countCopies(copies),
+    decidedAtMs: job.signal.acceptedAtMs,
     sentAtMs: null,
     answeredAtMs: null,
-    copies: [[subscription, account, outcome]],
-  };
-  const counts = countOutcomes([outcome]);
-  const released = releasedOf(intents, event);
-  await redis.run(report, { partition, job, released, entry: "1-1", counts, event });
+  });
 }

@@ -6,40 +6,59 @@
  * there is the one who changes the usage: so each of these happens once,
  * however often and in whatever order it is told.
  *
- * The packed text of a usage is that of `domain/copier/caps.ts`.
+ * Every change of a usage is made here, in Lua, by `change_usage`. TypeScript only
+ * reads the packed text (`domain/copier/caps.ts`), and judges the caps by it.
  */
 import type { ClientOrderId, SubscriptionId } from "../../../domain/ids.ts";
-import type { Reservation } from "../../../domain/copier/decide.ts";
+import type { Copy } from "../../../domain/copier/copy.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
-import { asInteger, asList, asText, type Script } from "../../../redis/script.ts";
+import { asInteger, asList, asText, defineScript } from "../../../redis/script.ts";
 
-/** What one order of a shard takes of its follower's caps. */
-export interface OrderReservation extends Reservation {
-  readonly subscription: SubscriptionId;
-  readonly clientOrderId: ClientOrderId;
-  readonly stakeCents: number;
+interface UsagePlace {
+  readonly partition: number;
+  readonly broker: string;
 }
 
 /** Keys of `reserve` and `release`: the packed usages, and the orders that hold a part of them. */
-export function usageKeys(partition: number, broker: string): string[] {
-  const region = new RegionKeys(partition);
-  return [region.usage(broker), region.reserved(broker)];
+export const USAGE_KEYS = {
+  usage: ({ partition, broker }: UsagePlace) => new RegionKeys(partition).usage(broker),
+  reserved: ({ partition, broker }: UsagePlace) => new RegionKeys(partition).reserved(broker),
+};
+
+/** What the orders of followers with caps take of them. */
+export function reservationsArg(copies: readonly Copy[]): string {
+  const taken: (string | number)[][] = [];
+  for (const { subscription, clientOrderId, stakeCents, reservation } of copies) {
+    if (!reservation) continue;
+    taken.push([subscription, reservation.before, clientOrderId, stakeCents, reservation.day]);
+  }
+  return JSON.stringify(taken);
 }
 
-export function reservationsArg(reservations: readonly OrderReservation[]): string {
-  return JSON.stringify(
-    reservations.map(({ subscription, before, after, clientOrderId, stakeCents, day }) => [
-      ...[subscription, before, after, clientOrderId],
-      `${stakeCents},${day}`,
-    ]),
-  );
-}
+/**
+ * `change_usage(text, day, staked, opened, lost)` answers a usage with these added,
+ * and the day that it is of. A later day begins with nothing staked or lost, and
+ * with what is open. What is of a day before that of the usage counts no more.
+ */
+const USAGE_LUA = `
+local function change_usage(text, day, staked, opened, lost)
+  if text == '' then text = '0,0,0,0,0' end
+  local used_day, used_staked, open, used_lost, revision = string.match(text, '^(%d+),(%d+),(%d+),(-?%d+),(%d+)$')
+  used_day, used_staked, used_lost = tonumber(used_day), tonumber(used_staked), tonumber(used_lost)
+  if day > used_day then used_day, used_staked, used_lost = day, 0, 0 end
+  if day == used_day then
+    used_staked, used_lost = math.max(0, used_staked + staked), used_lost + lost
+  end
+  return string.format('%d,%d,%d,%d,%d', used_day, used_staked, math.max(0, open + opened), used_lost, revision + 1)
+end
+`;
 
 /**
  * `overtaken(usage, wanted)` answers, flat, whose usage is no longer what was
  * decided on, and what it is now; `reserve` then writes them all.
  */
 export const RESERVE_LUA = `
+${USAGE_LUA}
 local function wanted_of(text)
   if text == '[]' then return {} end
   return cjson.decode(text)
@@ -62,10 +81,12 @@ local function reserve(usage, reserved, wanted)
   if #wanted == 0 then return end
   local usages, holds = {}, {}
   for _, each in ipairs(wanted) do
-    usages[#usages + 1] = each[1]
-    usages[#usages + 1] = each[3]
-    holds[#holds + 1] = each[4]
-    holds[#holds + 1] = each[5]
+    local subscription, before, id, stake, day = unpack(each)
+    day = math.max(day, tonumber(string.match(before, '^%d+') or '0'))
+    usages[#usages + 1] = subscription
+    usages[#usages + 1] = change_usage(before, day, stake, 1, 0)
+    holds[#holds + 1] = id
+    holds[#holds + 1] = string.format('%d,%d', stake, day)
   end
   redis.call('HSET', usage, unpack(usages))
   redis.call('HSET', reserved, unpack(holds))
@@ -89,37 +110,28 @@ export function parseOvertaken(flat: readonly unknown[]): Map<SubscriptionId, st
  * `fill` makes an order hold only what its broker filled of it.
  */
 export const RELEASE_LUA = `
-local function release(usage, reserved, id, returned, day)
-  local held = redis.call('HGET', reserved, id)
-  if not held then return 0 end
-  redis.call('HDEL', reserved, id)
+${USAGE_LUA}
+local function held_by(reserved, id)
+  local stake, day = string.match(redis.call('HGET', reserved, id) or '', '^(%d+),(%d+)$')
+  return tonumber(stake), tonumber(day)
+end
+local function add_to_usage(usage, id, ...)
   local subscription = string.match(id, '([^.]*)$')
-  local stake, held_day = string.match(held, '^(%d+),(%d+)$')
-  local text = redis.call('HGET', usage, subscription) or '0,0,0,0,0'
-  local used_day, staked, open, loss, revision = string.match(text, '^(%d+),(%d+),(%d+),(-?%d+),(%d+)$')
-  stake, held_day, used_day = tonumber(stake), tonumber(held_day), tonumber(used_day)
-  staked, open, loss, revision = tonumber(staked), tonumber(open), tonumber(loss), tonumber(revision)
-  if returned then
-    if day > used_day then used_day, staked, loss = day, 0, 0 end
-    if day == used_day then loss = loss + stake - returned end
-  elseif held_day == used_day then
-    staked = math.max(0, staked - stake)
-  end
-  redis.call('HSET', usage, subscription,
-    string.format('%d,%d,%d,%d,%d', used_day, staked, math.max(0, open - 1), loss, revision + 1))
+  redis.call('HSET', usage, subscription, change_usage(redis.call('HGET', usage, subscription) or '', ...))
+end
+local function release(usage, reserved, id, returned, day)
+  local stake, held_day = held_by(reserved, id)
+  if not stake then return 0 end
+  redis.call('HDEL', reserved, id)
+  if returned then add_to_usage(usage, id, day, 0, -1, stake - returned)
+  else add_to_usage(usage, id, held_day, -stake, -1, 0) end
   return 1
 end
 local function fill(usage, reserved, id, filled)
-  local held = redis.call('HGET', reserved, id)
-  if not held then return end
-  local stake, held_day = string.match(held, '^(%d+),(%d+)$')
-  redis.call('HSET', reserved, id, string.format('%d,%s', filled, held_day))
-  local subscription = string.match(id, '([^.]*)$')
-  local text = redis.call('HGET', usage, subscription) or '0,0,0,0,0'
-  local day, staked, open, loss, revision = string.match(text, '^(%d+),(%d+),(%d+),(-?%d+),(%d+)$')
-  if day == held_day then staked = math.max(0, staked - (stake - filled)) end
-  redis.call('HSET', usage, subscription,
-    string.format('%s,%d,%s,%s,%d', day, staked, open, loss, revision + 1))
+  local stake, day = held_by(reserved, id)
+  if not stake then return end
+  redis.call('HSET', reserved, id, string.format('%d,%d', filled, day))
+  add_to_usage(usage, id, day, filled - stake, 0, 0)
 end
 local function release_all(usage, reserved, text)
   if text == '[]' then return end
@@ -144,25 +156,23 @@ export interface SettleUsageArgs {
 const settleLua = `
 ${RELEASE_LUA}
 local changed = 0
-if redis.call('EXISTS', KEYS[2]) == 0 then return 0 end
-for i = 1, #ARGV, 3 do
-  changed = changed + release(KEYS[1], KEYS[2], ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]))
+if redis.call('EXISTS', reserved) == 0 then return 0 end
+for id, returned, day in rows() do
+  changed = changed + release(usage, reserved, id, tonumber(returned), tonumber(day))
 end
 return changed
 `;
 
 /** Takes settled orders out of what is open, and puts what they lost onto the day. Replies how many were new and of capped followers. */
-export const settleUsage: Script<SettleUsageArgs, number> = {
+export const settleUsage = defineScript<SettleUsageArgs, number>({
   name: "settle-usage",
   lua: settleLua,
-  keys: ({ partition, broker }) => usageKeys(partition, broker),
-  args: ({ settled }) =>
-    settled.flatMap(({ clientOrderId, returnCents, day }) => [
-      clientOrderId,
-      ...[String(returnCents), String(day)],
-    ]),
+  keys: USAGE_KEYS,
+  rest: ({ settled }) =>
+    settled.flatMap(({ clientOrderId, returnCents, day }) => [clientOrderId, returnCents, day]),
+  columns: ["id", "returned", "day"],
   reply: asInteger,
-};
+});
 
 /** Reads an `HMGET` of usages, in the order of those who were asked for. */
 export function parseUsages(

@@ -19,12 +19,20 @@ const [ANN, BOB] = ["ann", "bob"].map((each) => each as SubscriptionId) as [
 
 const jobOf = (index = 1): CloseJob => ({
   close: { id: signalIdOf(index), channel: OF.channel, provider: OF.provider, acceptedAtMs: 10 },
-  ...{ of: OF, broker: "desk", shard: 0, version: 7, count: 2 },
-  ...{ dispatchedAtMs: 11, notBeforeMs: 0, tries: 2 },
+  of: OF,
+  broker: "desk",
+  shard: 0,
+  version: 7,
+  count: 2,
+  dispatchedAtMs: 11,
+  notBeforeMs: 0,
+  tries: 2,
 });
 
 const stateOf = (turn: number, ...left: SubscriptionId[]): ClosingState => ({
-  ...{ turn, left, unknown: [] },
+  turn,
+  left,
+  unknown: [],
 });
 
 let redis: ScriptRedis;
@@ -57,15 +65,27 @@ const stateText = (job = jobOf()) =>
 
 function toldOf(...copies: (readonly [SubscriptionId, CloseOutcome])[]) {
   const event: ClosuresEvent = {
-    ...{ kind: "closures", signal: jobOf().close.id, of: OF.id, broker: "desk", shard: 0 },
-    ...{ acceptedAtMs: 10, dispatchedAtMs: 11, decidedAtMs: 12, sentAtMs: 13, answeredAtMs: 35 },
+    kind: "closures",
+    signal: jobOf().close.id,
+    of: OF.id,
+    broker: "desk",
+    shard: 0,
+    acceptedAtMs: 10,
+    dispatchedAtMs: 11,
+    decidedAtMs: 12,
+    sentAtMs: 13,
+    answeredAtMs: 35,
     copies: copies.map(([each, outcome]) => [each, `${each}-acct` as AccountId, outcome]),
   };
   return { event, counts: countOutcomes(copies.map(([, outcome]) => outcome)) };
 }
 
 const CLOSED: CloseOutcome = {
-  ...{ kind: "closed", stakeCents: 100, returnCents: 90, closePriceMicros: 5, closedAtMs: 6 },
+  kind: "closed",
+  stakeCents: 100,
+  returnCents: 90,
+  closePriceMicros: 5,
+  closedAtMs: 6,
 };
 
 async function move(changes: Partial<MoveClosingArgs> & { readonly after: ClosingState }) {

@@ -13,7 +13,7 @@ import { closeJobFields, type CloseJob } from "../../../redis/close-job.ts";
 import { packClosures, type ClosuresEvent } from "./events.ts";
 import { liveChannel, RegionKeys } from "../../../redis/keys.ts";
 import { elapsedMs, PROGRESS_LUA } from "./outcomes.ts";
-import { asInteger, asText, LUA_NOW, type Script } from "../../../redis/script.ts";
+import { asInteger, asText, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 export interface ClosingState {
   /** Raised by each move, so that no state is ever the same as one before it. */
@@ -28,6 +28,16 @@ export interface ClosingState {
   readonly sureAtMs?: number;
 }
 
+type JobPlace = Pick<NoteSentArgs, "partition" | "job">;
+
+/** The state of the closing job, and the job that opened what it closes. */
+const JOB_KEYS = {
+  closing: ({ partition, job: { close, of, broker, shard } }: JobPlace) =>
+    new RegionKeys(partition).closing(close.id, of.id, broker, shard),
+  opened: ({ partition, job: { of, broker, shard } }: JobPlace) =>
+    new RegionKeys(partition).job(of.id, broker, shard),
+};
+
 export interface NoteSentArgs {
   readonly partition: number;
   readonly job: CloseJob;
@@ -41,14 +51,14 @@ export type NoteSentReply = "noted" | "moved" | "another";
 
 const noteLua = `
 ${LUA_NOW}
-local before, after, close, now = ARGV[1], ARGV[2], ARGV[3], now_ms()
-if (redis.call('HGET', KEYS[1], 'state') or '') ~= before then return 'moved' end
-local closer, until_ms = unpack(redis.call('HMGET', KEYS[2], 'closer', 'closerUntilMs'))
+local now = now_ms()
+if (redis.call('HGET', closing, 'state') or '') ~= before then return 'moved' end
+local closer, until_ms = unpack(redis.call('HMGET', opened, 'closer', 'closerUntilMs'))
 if closer and closer ~= close and tonumber(until_ms) > now then return 'another' end
-redis.call('HSET', KEYS[1], 'state', after)
-redis.call('PEXPIRE', KEYS[1], ${ANSWER_TTL_MS})
-redis.call('HSET', KEYS[2], 'closer', close, 'closerUntilMs', string.format('%d', now + tonumber(ARGV[4])))
-redis.call('PEXPIRE', KEYS[2], ARGV[5])
+redis.call('HSET', closing, 'state', after)
+redis.call('PEXPIRE', closing, ${ANSWER_TTL_MS})
+redis.call('HSET', opened, 'closer', close, 'closerUntilMs', string.format('%d', now + tonumber(alone_ms)))
+redis.call('PEXPIRE', opened, kept_ms)
 return 'noted'
 `;
 
@@ -56,22 +66,19 @@ return 'noted'
  * Notes that a close is about to be sent to a broker where a position might be
  * sold twice: only one close at a time may be on its way to the same copies.
  */
-export const noteSent: Script<NoteSentArgs, NoteSentReply> = {
+export const noteSent = defineScript<NoteSentArgs, NoteSentReply>({
   name: "note-sent",
   lua: noteLua,
-  keys: ({ partition, job: { close, of, broker, shard } }) => {
-    const region = new RegionKeys(partition);
-    return [region.closing(close.id, of.id, broker, shard), region.job(of.id, broker, shard)];
+  keys: JOB_KEYS,
+  args: {
+    before: ({ before }) => before,
+    after: ({ after }) => JSON.stringify(after),
+    close: ({ job }) => job.close.id,
+    alone_ms: ({ aloneMs }) => aloneMs,
+    kept_ms: ({ job }) => keptMs(job.of),
   },
-  args: ({ job, before, after, aloneMs }) => [
-    before,
-    JSON.stringify(after),
-    job.close.id,
-    String(aloneMs),
-    String(keptMs(job.of)),
-  ],
   reply: (raw) => asText(raw) as NoteSentReply,
-};
+});
 
 export interface MoveClosingArgs {
   readonly partition: number;
@@ -89,52 +96,47 @@ export interface MoveClosingArgs {
 
 const lua = `
 ${PROGRESS_LUA}
-local entry, before, after, event = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-if (redis.call('HGET', KEYS[1], 'state') or '') ~= before then return 0 end
+if (redis.call('HGET', closing, 'state') or '') ~= before then return 0 end
 -- An entry that is not pending was seen to by another, or lost: a job that is gone must not begin anew.
-if redis.call('XACK', KEYS[4], 'workers', entry) == 0 then return 0 end
-redis.call('HSET', KEYS[1], 'state', after)
-redis.call('PEXPIRE', KEYS[1], ARGV[11])
+if redis.call('XACK', closes, 'workers', entry) == 0 then return 0 end
+redis.call('HSET', closing, 'state', after)
+redis.call('PEXPIRE', closing, ${ANSWER_TTL_MS})
 -- What the open's job left is needed for as long as this one is not over.
-redis.call('PEXPIRE', KEYS[5], ARGV[12])
+redis.call('PEXPIRE', opened, kept_ms)
 if event ~= '' then
-  redis.call('XADD', KEYS[2], '*', 'event', event)
-  add_progress(KEYS[3], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10])
+  redis.call('XADD', events, '*', 'event', event)
+  add_progress(progress, live, placed, rejected, skipped, unknown, elapsed)
 end
-if #ARGV > 12 then redis.call('XADD', KEYS[4], '*', unpack(ARGV, 13)) end
+if ARGV[rest] then redis.call('XADD', closes, '*', unpack(ARGV, rest)) end
 return 1
 `;
 
 /** Replies false, and changes nothing, where the state has moved since it was read, or the entry is gone: whoever moved it has seen to the entry. */
-export const moveClosing: Script<MoveClosingArgs, boolean> = {
+export const moveClosing = defineScript<MoveClosingArgs, boolean>({
   name: "move-closing",
   lua,
-  keys: ({ partition, job: { close, of, broker, shard } }) => {
-    const region = new RegionKeys(partition);
-    return [
-      region.closing(close.id, of.id, broker, shard),
-      region.events,
-      region.progress(close.id),
-      region.closes(broker),
-      region.job(of.id, broker, shard),
-    ];
+  keys: {
+    ...JOB_KEYS,
+    events: ({ partition }) => new RegionKeys(partition).events,
+    progress: ({ partition, job }) => new RegionKeys(partition).progress(job.close.id),
+    closes: ({ partition, job }) => new RegionKeys(partition).closes(job.broker),
   },
-  args: ({ job, before, after, entry, told, againAtMs }) => [
-    entry,
-    before,
-    JSON.stringify(after),
-    told ? JSON.stringify(packClosures(told.event)) : "",
-    liveChannel(job.close.id),
-    String(told?.counts.placed ?? 0),
-    String(told?.counts.rejected ?? 0),
-    String(told?.counts.skipped ?? 0),
-    String(told?.counts.unknown ?? 0),
-    told ? elapsedMs(told.event) : "",
-    String(ANSWER_TTL_MS),
-    String(keptMs(job.of)),
-    ...(againAtMs === undefined
+  args: {
+    entry: ({ entry }) => entry,
+    before: ({ before }) => before,
+    after: ({ after }) => JSON.stringify(after),
+    event: ({ told }) => (told ? JSON.stringify(packClosures(told.event)) : ""),
+    live: ({ job }) => liveChannel(job.close.id),
+    placed: ({ told }) => told?.counts.placed ?? 0,
+    rejected: ({ told }) => told?.counts.rejected ?? 0,
+    skipped: ({ told }) => told?.counts.skipped ?? 0,
+    unknown: ({ told }) => told?.counts.unknown ?? 0,
+    elapsed: ({ told }) => (told ? elapsedMs(told.event) : ""),
+    kept_ms: ({ job }) => keptMs(job.of),
+  },
+  rest: ({ job, againAtMs }) =>
+    againAtMs === undefined
       ? []
-      : closeJobFields({ ...job, notBeforeMs: againAtMs, tries: job.tries + 1 })),
-  ],
+      : closeJobFields({ ...job, notBeforeMs: againAtMs, tries: job.tries + 1 }),
   reply: (raw) => asInteger(raw) === 1,
-};
+});

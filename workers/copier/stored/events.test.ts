@@ -2,9 +2,9 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { asId, signalIdIn, type AccountId, type SubscriptionId } from "../../../domain/ids.ts";
 import type { CloseOutcome, Outcome } from "../../../domain/copier/outcome.ts";
+import { packEvent } from "../../../tests/support/copies.ts";
 import {
   packClosures,
-  packOutcomes,
   unpackClosures,
   unpackOutcomes,
   type ClosuresEvent,
@@ -43,11 +43,16 @@ test("packed outcomes tell of each copy what they were packed of, whatever is am
       const event: OutcomesEvent = {
         kind: "outcomes",
         signal: signalIdIn(0, "0".repeat(32)),
-        ...{ broker: "desk", shard: 0, acceptedAtMs: 1, dispatchedAtMs: 2, decidedAtMs: 3 },
-        ...{ sentAtMs: null, answeredAtMs: null },
+        broker: "desk",
+        shard: 0,
+        acceptedAtMs: 1,
+        dispatchedAtMs: 2,
+        decidedAtMs: 3,
+        sentAtMs: null,
+        answeredAtMs: null,
         copies,
       };
-      const told = unpackOutcomes(JSON.parse(JSON.stringify(packOutcomes(event))));
+      const told = unpackOutcomes(JSON.parse(JSON.stringify(packEvent(event))));
       const bySubscription = (all: readonly CopyOutcome[]) =>
         all.toSorted(([a], [b]) => (a < b ? -1 : 1));
       expect(bySubscription(told.copies)).toEqual(bySubscription(copies));
@@ -62,7 +67,10 @@ test("packed closures tell of each copy what they were packed of, whatever is am
   const outcome: fc.Arbitrary<CloseOutcome> = fc.oneof(
     fc.record({
       kind: fc.constant("closed" as const),
-      ...{ stakeCents: cents, returnCents: cents, closePriceMicros: few, closedAtMs: few },
+      stakeCents: cents,
+      returnCents: cents,
+      closePriceMicros: few,
+      closedAtMs: few,
     }),
     fc.record({ kind: fc.constant("skipped" as const), reason: fc.constant("NOT_OPEN" as const) }),
     fc.record({ kind: fc.constant("unknown" as const), stakeCents: cents }),
@@ -70,10 +78,16 @@ test("packed closures tell of each copy what they were packed of, whatever is am
   fc.assert(
     fc.property(fc.array(outcome, { maxLength: 30 }), (outcomes) => {
       const event: ClosuresEvent = {
-        ...{ kind: "closures", signal: signalIdIn(0, "1".repeat(32)) },
-        ...{ of: signalIdIn(0, "0".repeat(32)), broker: "desk", shard: 0 },
-        ...{ acceptedAtMs: 1, dispatchedAtMs: 2, decidedAtMs: 3 },
-        ...{ sentAtMs: null, answeredAtMs: null },
+        kind: "closures",
+        signal: signalIdIn(0, "1".repeat(32)),
+        of: signalIdIn(0, "0".repeat(32)),
+        broker: "desk",
+        shard: 0,
+        acceptedAtMs: 1,
+        dispatchedAtMs: 2,
+        decidedAtMs: 3,
+        sentAtMs: null,
+        answeredAtMs: null,
         copies: outcomes.map((each, index): CopyClosure => [
           asId<SubscriptionId>(`s-${index}`),
           asId<AccountId>(`a-${index}`),
@@ -91,19 +105,29 @@ test("packed closures tell of each copy what they were packed of, whatever is am
 
 test("copies that were placed at the same terms have them once, as a shard's nearly all have", () => {
   const placed: Outcome = {
-    ...{ kind: "placed", stakeCents: 100, openPriceMicros: 5 },
-    ...{ openedAtMs: 6, expiresAtMs: 7 },
+    kind: "placed",
+    stakeCents: 100,
+    openPriceMicros: 5,
+    openedAtMs: 6,
+    expiresAtMs: 7,
   };
   const event: OutcomesEvent = {
-    ...{ kind: "outcomes", signal: signalIdIn(0, "0".repeat(32)), broker: "desk", shard: 0 },
-    ...{ acceptedAtMs: 1, dispatchedAtMs: 2, decidedAtMs: 3, sentAtMs: 4, answeredAtMs: 5 },
+    kind: "outcomes",
+    signal: signalIdIn(0, "0".repeat(32)),
+    broker: "desk",
+    shard: 0,
+    acceptedAtMs: 1,
+    dispatchedAtMs: 2,
+    decidedAtMs: 3,
+    sentAtMs: 4,
+    answeredAtMs: 5,
     copies: Array.from({ length: 512 }, (_, index): CopyOutcome => [
       asId<SubscriptionId>(`s-${index}`),
       asId<AccountId>(`a-${index}`),
       placed,
     ]),
   };
-  const packed = packOutcomes(event);
+  const packed = packEvent(event);
   expect(packed.copies).toEqual([]);
   expect(packed.placed).toHaveLength(1);
 });

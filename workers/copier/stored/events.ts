@@ -5,6 +5,7 @@
  */
 import type { SettlementKind } from "../../../domain/products/binary.ts";
 import type { AccountId, ClientOrderId, SignalId, SubscriptionId } from "../../../domain/ids.ts";
+import type { Copy } from "../../../domain/copier/copy.ts";
 import type { CloseOutcome, Outcome } from "../../../domain/copier/outcome.ts";
 
 /** P10, epoch milliseconds. */
@@ -36,17 +37,26 @@ export type PlacedTogether = readonly [
   copies: readonly (SubscriptionId | AccountId | number)[],
 ];
 
-/** How outcomes stand in an entry: `copies` holds only those that are not in `placed`. */
+export type Ended = Pick<Copy, "subscription" | "account" | "outcome">;
+
+/** How outcomes are written in an entry: `copies` holds only those that are not in `placed`. */
 export type PackedOutcomes = OutcomesEvent & { readonly placed?: readonly PlacedTogether[] };
 
-/** A shard's orders open in one call, so nearly all that could be said of each is said once. */
-export function packOutcomes(event: OutcomesEvent): PackedOutcomes {
+/**
+ * Packs the copies that have ended; the others have no part in the event. A
+ * shard's orders open in one call, so nearly all that could be said of each is
+ * said once.
+ */
+export function packOutcomes(
+  head: Omit<OutcomesEvent, "copies">,
+  ended: readonly Ended[],
+): PackedOutcomes {
   const copies: CopyOutcome[] = [];
   const placed: [number, number, number, (SubscriptionId | AccountId | number)[]][] = [];
-  for (const copy of event.copies) {
-    const [subscription, account, outcome] = copy;
+  for (const { subscription, account, outcome } of ended) {
+    if (!outcome) continue;
     if (outcome.kind !== "placed") {
-      copies.push(copy);
+      copies.push([subscription, account, outcome]);
       continue;
     }
     const { stakeCents, openPriceMicros, openedAtMs, expiresAtMs } = outcome;
@@ -57,7 +67,7 @@ export function packOutcomes(event: OutcomesEvent): PackedOutcomes {
     }
     group[3].push(subscription, account, stakeCents);
   }
-  return { ...event, copies, placed };
+  return { ...head, copies, placed };
 }
 
 export function unpackOutcomes({ placed = [], ...event }: PackedOutcomes): OutcomesEvent {
@@ -96,7 +106,7 @@ export type ClosedTogether = readonly [
   copies: readonly (SubscriptionId | AccountId | number)[],
 ];
 
-/** How closures stand in an entry: `copies` holds only those that are not in `closed`. */
+/** How closures are written in an entry: `copies` holds only those that are not in `closed`. */
 export type PackedClosures = ClosuresEvent & { readonly closed?: readonly ClosedTogether[] };
 
 export function packClosures(event: ClosuresEvent): PackedClosures {

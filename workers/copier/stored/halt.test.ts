@@ -1,16 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { asId } from "../../../domain/ids.ts";
-import { RegionKeys } from "../../../redis/keys.ts";
+import type { Scope } from "../../../domain/copier/scope.ts";
+import type { Stop, StopAction, StopAuthor } from "../../../domain/copier/stop.ts";
+import { haltNotesKey, RegionKeys } from "../../../redis/keys.ts";
 import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scripts.ts";
-import {
-  haltScopes,
-  isHaltScope,
-  parseHalts,
-  setHalt,
-  standing,
-  type HaltAction,
-  type HaltScope,
-} from "./halt.ts";
+import { haltScopes, holdStop, parseHalts, parseStops, setHalt, standing } from "./halt.ts";
 
 const KEY = new RegionKeys(0).halts;
 
@@ -25,31 +19,31 @@ beforeEach(async () => {
   await redis.clear();
 });
 
-const set = (action: HaltAction, scope: HaltScope = "platform") =>
-  redis.run(setHalt, { key: KEY, scope, action });
+const set = (action: StopAction, scope: Scope = "platform", author: Partial<StopAuthor> = {}) =>
+  redis.run(setHalt, { key: KEY, scope, action, ...author });
 
 const halts = async () => parseHalts(await redis.hash(KEY));
 
 describe("a partition's halts", () => {
   test("hold what was halted or drained until it is lifted", async () => {
-    expect(await set("halt", "channel:demo")).toEqual({ changed: true, state: "halt" });
-    expect(await set("drain")).toEqual({ changed: true, state: "drain" });
+    expect(await set("halt", "channel:demo")).toMatchObject({ changed: true, state: "halt" });
+    expect(await set("drain")).toMatchObject({ changed: true, state: "drain" });
     expect((await halts()).scopes).toEqual(
       new Map([
         ["channel:demo", "halt"],
         ["platform", "drain"],
       ]),
     );
-    expect(await set("lift", "channel:demo")).toEqual({ changed: true, state: undefined });
+    expect(await set("lift", "channel:demo")).toMatchObject({ changed: true, state: undefined });
     expect((await halts()).scopes).toEqual(new Map([["platform", "drain"]]));
   });
 
   test("stay halted where they are drained: the halt is the stronger", async () => {
     await set("halt");
-    expect(await set("drain")).toEqual({ changed: false, state: "halt" });
+    expect(await set("drain")).toMatchObject({ changed: false, state: "halt" });
     expect(standing(await halts(), ["platform"])).toBe("halt");
     await set("drain", "broker:desk");
-    expect(await set("halt", "broker:desk")).toEqual({ changed: true, state: "halt" });
+    expect(await set("halt", "broker:desk")).toMatchObject({ changed: true, state: "halt" });
   });
 
   test("have a version that rises with every change, also within a millisecond", async () => {
@@ -75,8 +69,8 @@ describe("a partition's halts", () => {
   test("and their version do not move by a repetition", async () => {
     await set("halt");
     const before = await redis.everything();
-    expect(await set("halt")).toEqual({ changed: false, state: "halt" });
-    expect(await set("lift", "channel:demo")).toEqual({ changed: false, state: undefined });
+    expect(await set("halt")).toMatchObject({ changed: false, state: "halt" });
+    expect(await set("lift", "channel:demo")).toMatchObject({ changed: false, state: undefined });
     expect(await redis.everything()).toEqual(before);
   });
 });
@@ -107,20 +101,104 @@ describe("what stops an order", () => {
   });
 });
 
-test.each([
-  ["platform", true],
-  ["channel:demo", true],
-  ["provider:p_1", true],
-  ["follower:f-1", true],
-  ["broker:desk", true],
-  ["", false],
-  ["platform:x", false],
-  ["channel", false],
-  ["channel:", false],
-  ["channel:a:b", false],
-  ["channel:a b", false],
-  ["version", false],
-  ["account:a", false],
-])("%p is a scope of halts: %p", (text, is) => {
-  expect(isHaltScope(text)).toBe(is);
+const stops = async () => parseStops(await redis.hash(KEY), await redis.hash(haltNotesKey(KEY)));
+const stopOf = async (scope: Scope = "platform") => (await stops()).get(scope);
+
+describe("a stop says", () => {
+  test("who set it, when and why; and so does its lift", async () => {
+    const beforeMs = await redis.nowMs();
+    const { stop } = await set("halt", "channel:demo", { by: "alice", why: "the feed\nis wrong" });
+    expect(stop).toEqual({
+      state: "halt",
+      by: "alice",
+      why: "the feed\nis wrong",
+      owner: "*",
+      liftedAtMs: 0,
+      atMs: expect.any(Number),
+    });
+    expect(stop!.atMs).toBeGreaterThanOrEqual(beforeMs);
+    expect(await stopOf("channel:demo")).toEqual(stop!);
+    const lift = await set("lift", "channel:demo", { by: "bob", why: "mended" });
+    expect(lift.stop).toMatchObject({ state: "open", by: "bob", why: "mended" });
+    expect(lift.stop!.liftedAtMs).toBe(lift.stop!.atMs);
+    expect(lift.stop!.atMs).toBeGreaterThan(stop!.atMs);
+    expect(await stopOf("channel:demo")).toEqual(lift.stop!);
+    const again = await set("drain", "channel:demo");
+    expect(again.stop).toMatchObject({ state: "drain", liftedAtMs: lift.stop!.atMs });
+  });
+
+  test("nothing where an earlier release set it, but for that it holds", async () => {
+    await redis.send("HSET", KEY, "platform", "halt", "version", "1700000000000");
+    const unexplained = { state: "halt", by: "operator", why: "", atMs: 0, liftedAtMs: 0 };
+    expect(await stopOf()).toMatchObject(unexplained);
+    expect((await set("halt")).stop).toMatchObject(unexplained);
+    await set("lift");
+    const { atMs: liftedAtMs } = (await stopOf())!;
+    // Set by that release once more: not before it was lifted.
+    await redis.send("HSET", KEY, "platform", "drain");
+    expect(await stopOf()).toMatchObject({ state: "drain", atMs: liftedAtMs, liftedAtMs });
+  });
+});
+
+describe("who may lift", () => {
+  const alice = { by: "alice", owner: "alice" };
+  const bob = { by: "bob", owner: "bob" };
+
+  test("is who set it, or an administrator", async () => {
+    await set("halt", "channel:demo", alice);
+    expect(await set("lift", "channel:demo", bob)).toMatchObject({
+      changed: false,
+      state: "halt",
+      isForeign: true,
+    });
+    expect(await set("lift", "channel:demo", alice)).toMatchObject({ changed: true });
+    await set("drain", "channel:demo", alice);
+    expect(await set("lift", "channel:demo")).toMatchObject({ changed: true, isForeign: false });
+  });
+
+  test("is nobody but an administrator where one set it, or nobody is known to have", async () => {
+    await set("drain", "channel:demo");
+    // Made stricter, it is no more theirs than before.
+    expect(await set("halt", "channel:demo", alice)).toMatchObject({ state: "halt" });
+    expect(await set("lift", "channel:demo", alice)).toMatchObject({ isForeign: true });
+    await redis.send("HSET", KEY, "channel:old", "halt", "version", "5");
+    expect(await set("lift", "channel:old", alice)).toMatchObject({ isForeign: true });
+  });
+});
+
+describe("a recorded stop that is brought back", () => {
+  const recorded = (changes: Partial<Stop> = {}): Stop => ({
+    state: "halt",
+    atMs: 5e3,
+    liftedAtMs: 0,
+    by: "alice",
+    owner: "*",
+    why: "a reason",
+    ...changes,
+  });
+  const hold = (changes: Partial<Stop> = {}) =>
+    redis.run(holdStop, { key: KEY, scope: "platform", stop: recorded(changes) });
+
+  test("holds where nothing stood, with its note, and moves the version", async () => {
+    expect(await hold()).toBe(true);
+    expect(await stopOf()).toEqual(recorded());
+    expect(Number((await halts()).version)).toBeGreaterThan(0);
+    expect(await hold()).toBe(false);
+  });
+
+  test("makes a drain a halt, and never a halt a drain", async () => {
+    await set("drain");
+    expect(await hold()).toBe(true);
+    expect(await hold({ state: "drain", atMs: Date.now() + 60_000 })).toBe(false);
+    expect(standing(await halts(), ["platform"])).toBe("halt");
+  });
+
+  test("does not come back where it was lifted afterwards", async () => {
+    await set("halt");
+    await set("lift");
+    const before = await redis.everything();
+    expect(await hold()).toBe(false);
+    expect(await redis.everything()).toEqual(before);
+    expect(await hold({ atMs: Date.now() + 60_000 })).toBe(true);
+  });
 });

@@ -1,19 +1,23 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import type { Copy } from "../../../domain/copier/copy.ts";
 import { clientOrderId, type AccountId, type SubscriptionId } from "../../../domain/ids.ts";
-import { formatUsage, parseUsage } from "../../../domain/copier/caps.ts";
 import { keptMs } from "../../../redis/accept.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
+import { memberOf } from "../../../tests/support/members.ts";
 import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scripts.ts";
+import { makeCopy, makeSkippedCopy } from "../../../tests/support/copies.ts";
 import { acceptedOpen, jobOf } from "../../../tests/support/signals.ts";
-import type { OrderReservation } from "./caps.ts";
 import {
   abandon,
   intend,
+  packIntents,
   parseStoredJob,
+  readCopies,
   STORED_JOB_FIELDS,
   type IntendArgs,
   type Intents,
 } from "./intents.ts";
+import { NO_LAYERS } from "./layers.ts";
 import { CLOCK_SKEW_MS, runSince } from "./run.ts";
 
 const REGION = new RegionKeys(0);
@@ -22,6 +26,7 @@ const [ANN, BOB] = ["ann", "bob"].map((each) => each as SubscriptionId) as [
   SubscriptionId,
 ];
 const ACCOUNT = "acct" as AccountId;
+const ID = acceptedOpen().id;
 
 let redis: ScriptRedis;
 let sinceMs: number;
@@ -44,19 +49,27 @@ const young = (laterMs = 60_000) => {
   return jobOf(acceptedOpen({ acceptedAtMs, deadlineMs: acceptedAtMs + 1_000 }));
 };
 
+/** As they are stored. */
 const intents = (...orders: Intents["orders"]): Intents => ({
   decidedAtMs: sinceMs,
   orders,
   skips: [[BOB, ACCOUNT, "PAUSED"]],
 });
 
+/** Copies of them, and one of Bob's that was skipped. */
+const decided = (...copies: Copy[]) => ({
+  decidedAtMs: sinceMs,
+  copies: [...copies, { ...makeSkippedCopy(ID, "bob", "PAUSED"), account: ACCOUNT }],
+});
+const ann = (changes: Partial<Copy> = {}) => makeCopy(ID, "ann", { account: ACCOUNT, ...changes });
+
 const argsOf = (changes: Partial<IntendArgs> = {}): IntendArgs => ({
   partition: 0,
   job: young(),
   shardVersion: 7,
   haltsVersion: "0",
-  layersVersion: "0",
-  intents: intents([ANN, ACCOUNT, 100]),
+  layersVersion: NO_LAYERS,
+  decided: decided(ann()),
   ...changes,
 });
 
@@ -100,7 +113,7 @@ describe("intents are written", () => {
 describe("a job that was here before", () => {
   test("finds the intents of then, whatever it would decide now", async () => {
     await send();
-    const now = { intents: intents([ANN, ACCOUNT, 999]), shardVersion: 8, haltsVersion: "9" };
+    const now = { decided: decided(ann({ stakeCents: 999 })), shardVersion: 8, haltsVersion: "9" };
     expect(await refused(now)).toEqual({ kind: "known", intents: intents([ANN, ACCOUNT, 100]) });
   });
 
@@ -129,15 +142,69 @@ describe("what was decided under something that has changed is stale", () => {
     expect(await send({ haltsVersion: "12" })).toEqual({ kind: "new" });
   });
 
-  test("settings above the followers", async () => {
-    await redis.send("HSET", REGION.layers, "version", "12");
+  test("settings above the followers, but of this job alone", async () => {
+    const [one, two] = ['1,{"plan":{},"paused":true}', '2,{"plan":{},"paused":true}'];
+    await redis.send("HSET", REGION.layers, "channel:another", one, "version", "12");
+    await redis.send("HSET", REGION.layers, "provider:another", one, "broker:desk", one);
+    await redis.send("HSET", REGION.layers, "channel:demo", one);
+    const layersVersion = `\n\n${one}`;
     expect(await refused({})).toEqual({ kind: "stale" });
-    expect(await send({ layersVersion: "12" })).toEqual({ kind: "new" });
+    for (const scope of ["platform", "provider:provider", "channel:demo"]) {
+      const { [scope]: before } = await redis.hash(REGION.layers);
+      await redis.send("HSET", REGION.layers, scope, two);
+      expect(await refused({ layersVersion })).toEqual({ kind: "stale" });
+      if (before === undefined) await redis.send("HDEL", REGION.layers, scope);
+      else await redis.send("HSET", REGION.layers, scope, before);
+    }
+    expect(await send({ layersVersion })).toEqual({ kind: "new" });
+  });
+});
+
+describe("the third stale reply", () => {
+  const wrong = { shardVersion: 6, layersVersion: "", haltsVersion: "1" };
+  const scopes = ["platform", "channel:demo", "follower:ann"] as const;
+
+  test("comes with what stands now, all read in one step", async () => {
+    await redis.send("HSET", REGION.halts, "platform", "drain", "version", "12");
+    await redis.send("HSET", REGION.layers, "channel:demo", '3,{"plan":{"maxOpen":2}}');
+    await redis.send("HSET", REGION.rosterShard(acceptedOpen().channel, "desk", 0), ANN, "[row]");
+    for (const stales of [0, 1])
+      expect(await refused({ ...wrong, stales })).toEqual({ kind: "stale" });
+    expect(await refused({ ...wrong, stales: 2 })).toEqual({
+      kind: "stale",
+      now: {
+        shardVersion: 7,
+        rows: [ANN, "[row]"],
+        halts: {
+          version: "12",
+          scopes: new Map([["platform", "drain"]]),
+        },
+        layers: {
+          version: '\n\n3,{"plan":{"maxOpen":2}}',
+          upper: { maxOpen: 2 },
+        },
+      },
+    });
+  });
+
+  test("and what is decided on it is written, whatever changed since", async () => {
+    expect(await send({ ...wrong, stales: 3 })).toEqual({ kind: "new" });
+  });
+
+  test("but for a stop of what would leave (P4)", async () => {
+    await redis.send("HSET", REGION.halts, "follower:bob", "halt", "version", "12");
+    await redis.send("HSET", REGION.halts, "follower:ann", "drain");
+    expect(await refused({ ...wrong, stales: 3, unstopped: scopes })).toMatchObject({
+      kind: "stale",
+      now: { halts: { version: "12" } },
+    });
+    await redis.send("HDEL", REGION.halts, "follower:ann");
+    expect(await send({ ...wrong, stales: 3, unstopped: scopes })).toEqual({ kind: "new" });
   });
 });
 
 describe("a job whose signal is older than its Redis' run", () => {
-  test("is told so, up to what clocks may differ: its intents may be lost", async () => {
+  test("is answered so, up to what clocks may differ: its intents may be lost", async () => {
     expect(await refused({ job: young(CLOCK_SKEW_MS) })).toEqual({ kind: "older" });
     expect(await send({ job: young(CLOCK_SKEW_MS + 1) })).toEqual({ kind: "new" });
   });
@@ -148,9 +215,18 @@ describe("a job whose signal is older than its Redis' run", () => {
 });
 
 describe("a job that is abandoned", () => {
-  const asked = intents([ANN, ACCOUNT, 100, { askOnly: "FAULT" }]);
   const give = (job = young()) =>
-    redis.run(abandon, { partition: 0, job, intents: intents(), asked });
+    redis.run(abandon, {
+      partition: 0,
+      job,
+      skipped: decided(),
+      asked: decided(
+        ann({
+          state: "ask-only",
+          reason: "FAULT",
+        }),
+      ),
+    });
 
   test("is found by others as one of which no order leaves", async () => {
     expect(await give()).toEqual({ kind: "new" });
@@ -166,40 +242,40 @@ describe("a job that is abandoned", () => {
 
   test("and may have been sent before this Redis' run is asked about, also once it comes again", async () => {
     expect(await give(young(-60_000))).toEqual({ kind: "older" });
-    expect(await give(young(-60_000))).toEqual({ kind: "known", intents: asked });
+    expect(await give(young(-60_000))).toEqual({
+      kind: "known",
+      intents: intents([ANN, ACCOUNT, 100, { askOnly: "FAULT" }]),
+    });
   });
 });
 
 describe("followers with caps", () => {
-  const before = formatUsage({ day: 1, stakedCents: 5, open: 1, lossCents: 0, revision: 3 });
-  const after = formatUsage({ day: 1, stakedCents: 105, open: 2, lossCents: 0, revision: 4 });
-  const reservationOf = (subscription: SubscriptionId, from: string): OrderReservation => ({
-    ...{ subscription, before: from, after, day: 1, stakeCents: 100 },
-    clientOrderId: clientOrderId(acceptedOpen().id, subscription),
-  });
+  const before = "1,5,1,0,3";
+  const capped = (name: string, from: string): Copy =>
+    makeCopy(ID, name, { isReserved: true, reservation: { before: from, day: 1 } });
+  const sendCapped = (...copies: Copy[]) => send({ decided: { decidedAtMs: 1, copies } });
+  const refusedCapped = (...copies: Copy[]) => refused({ decided: { decidedAtMs: 1, copies } });
   const usage = (subscription: string) => redis.send("HGET", REGION.usage("desk"), subscription);
 
   test("reserve their part in the same step, from nothing or from what was read", async () => {
     await redis.send("HSET", REGION.usage("desk"), ANN, before);
-    const reservations = [reservationOf(ANN, before), reservationOf(BOB, "")];
-    expect(await send({ reservations })).toEqual({ kind: "new" });
-    expect(parseUsage(String(await usage(ANN)))).toEqual(parseUsage(after));
-    expect(await usage(BOB)).toBe(after);
+    expect(await sendCapped(capped("ann", before), capped("bob", ""))).toEqual({ kind: "new" });
+    expect(await usage(ANN)).toBe("1,105,2,0,4");
+    expect(await usage(BOB)).toBe("1,100,1,0,1");
     expect(await redis.hash(REGION.reserved("desk"))).toEqual({
       [clientOrderId(acceptedOpen().id, ANN)]: "100,1",
       [clientOrderId(acceptedOpen().id, BOB)]: "100,1",
     });
   });
 
-  test("reserve all or nothing: who was overtaken is told, with what is used now", async () => {
+  test("reserve all or nothing: those who were overtaken are named, with what is used now", async () => {
     await redis.send("HSET", REGION.usage("desk"), ANN, before);
-    const reservations = [reservationOf(ANN, ""), reservationOf(BOB, "")];
-    expect(await refused({ reservations })).toEqual({
+    expect(await refusedCapped(capped("ann", ""), capped("bob", ""))).toEqual({
       kind: "overtaken",
       usages: new Map([[ANN, before]]),
     });
     // Used and forgotten is as good as never used, and not what was decided on.
-    expect(await refused({ reservations: [reservationOf(BOB, before)] })).toEqual({
+    expect(await refusedCapped(capped("bob", before))).toEqual({
       kind: "overtaken",
       usages: new Map([[BOB, ""]]),
     });
@@ -211,5 +287,53 @@ test("a job that is not known, or has no intents, is none", () => {
   expect(parseStoredJob([JSON.stringify(intents()), '["ann"]'])).toEqual({
     intents: intents(),
     unknown: [ANN],
+  });
+});
+
+describe("copies as they are stored", () => {
+  const { id } = acceptedOpen();
+  const copies = [
+    makeCopy(id, "ann"),
+    makeCopy(id, "bob", {
+      terms: { symbol: "EURUSD", validUntilMs: 5 },
+      isReserved: true,
+      reservation: { before: "", day: 1 },
+    }),
+    makeCopy(id, "carl", { state: "ask-only", reason: "LEFT" }),
+    // Stopped for now: that is asked again before each send, and not stored.
+    makeCopy(id, "dora", { state: "maybe-sent", reason: "HALTED" }),
+    makeSkippedCopy(id, "emil", "PAUSED"),
+  ];
+
+  test("say of an order only what is not as the signal says, or needs care", () => {
+    expect(packIntents({ decidedAtMs: 7, copies })).toEqual({
+      decidedAtMs: 7,
+      orders: [
+        [ANN, "ann-acct" as AccountId, 100],
+        [BOB, "bob-acct" as AccountId, 100, { symbol: "EURUSD", validUntilMs: 5, reserved: true }],
+        ["carl" as SubscriptionId, "carl-acct" as AccountId, 100, { askOnly: "LEFT" }],
+        ["dora" as SubscriptionId, "dora-acct" as AccountId, 100],
+      ],
+      skips: [["emil" as SubscriptionId, "emil-acct" as AccountId, "PAUSED"]],
+    });
+  });
+
+  test("are read as maybe sent, and what is only asked about stays so (P2)", () => {
+    const followers = new Map(
+      ["ann", "bob", "carl", "dora", "emil"].map((name) => {
+        const { subscription, follower } = memberOf(name);
+        return [subscription, follower];
+      }),
+    );
+    const intended = packIntents({ decidedAtMs: 7, copies });
+    const read = readCopies(jobOf(acceptedOpen()), intended, followers);
+    const stored = { reservation: undefined, reason: undefined };
+    expect(read).toEqual([
+      { ...copies[0], ...stored, state: "maybe-sent" },
+      { ...copies[1], ...stored, state: "maybe-sent" },
+      { ...copies[2] },
+      { ...copies[3], ...stored },
+      { ...copies[4] },
+    ] as Copy[]);
   });
 });

@@ -4,7 +4,7 @@ import type { SettingsScope } from "../../../domain/copier/setting.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scripts.ts";
 import { acceptedOpen } from "../../../tests/support/signals.ts";
-import { layerFields, parseLayers, setLayer, type Layers } from "./layers.ts";
+import { layerFields, NO_LAYERS, parseLayers, setLayer, type Layers } from "./layers.ts";
 
 const KEY = new RegionKeys(2).layers;
 const PAUSED: ScopeSettings = { plan: {}, paused: true };
@@ -42,7 +42,10 @@ describe("what a scope says", () => {
     await set("provider:provider", 1, { plan: { reverse: true }, paused: false });
     await set("platform", 1, { plan: { maxStakeCents: 80 }, paused: true });
     expect((await layers()).upper).toEqual({
-      ...{ maxOpen: 1, maxStakeCents: 80, reverse: true, pausedBy: "platform" },
+      maxOpen: 1,
+      maxStakeCents: 80,
+      reverse: true,
+      pausedBy: "platform",
     });
   });
 
@@ -66,22 +69,20 @@ describe("what a scope says", () => {
   });
 });
 
-describe("the version of a partition's layers", () => {
-  test("is 0 before anything was set, and rises with every change of any scope", async () => {
-    expect(await layers()).toEqual({ version: "0", upper: undefined });
-    const versions: number[] = [];
-    const changes = [
-      () => set("platform", 1, PAUSED),
-      () => set("channel:other", 1, PAUSED),
-      () => set("platform", 2, PAUSED),
-      () => set("platform", 2),
-    ];
-    for (const change of changes) {
-      await change();
-      versions.push(Number((await layers()).version));
+describe("the version of what a job reads", () => {
+  test("moves with every change of a scope that concerns it, and of no other", async () => {
+    expect(await layers()).toEqual({ version: NO_LAYERS, upper: undefined });
+    const versions = [NO_LAYERS];
+    for (const scope of ["platform", "provider:provider", "channel:demo"] as const) {
+      for (const version of [1, 2]) {
+        await set(scope, version, PAUSED);
+        versions.push((await layers()).version);
+      }
     }
-    expect(new Set(versions).size).toBe(4);
-    expect(versions).toEqual(versions.toSorted((a, b) => a - b));
+    expect(new Set(versions).size).toBe(7);
+    await set("channel:other", 1, PAUSED);
+    await set("provider:other", 1, PAUSED);
+    expect((await layers()).version).toBe(versions.at(-1)!);
   });
 
   test("does not move by what changes nothing", async () => {
@@ -93,9 +94,15 @@ describe("the version of a partition's layers", () => {
     expect(await redis.everything()).toEqual(before);
   });
 
-  test("is above any that was before, where a Redis lost its layers: it is at least Redis' time", async () => {
+  test("is for workers of the release before that of the whole hash, and rises", async () => {
     const beforeMs = await redis.nowMs();
-    await set("platform", 5, PAUSED);
-    expect(Number((await layers()).version)).toBeGreaterThanOrEqual(beforeMs);
+    const versions: number[] = [];
+    for (const version of [1, 2, 3]) {
+      await set("channel:other", version, PAUSED);
+      versions.push(Number(await redis.send("HGET", KEY, "version")));
+    }
+    expect(versions[0]).toBeGreaterThanOrEqual(beforeMs);
+    expect(versions).toEqual(versions.toSorted((one, two) => one - two));
+    expect(new Set(versions).size).toBe(3);
   });
 });

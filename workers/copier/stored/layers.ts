@@ -3,9 +3,9 @@
  * partition holds its own copy: what they say holds for the very next signal,
  * however many follow. A job reads the three that concern it.
  *
- * The version moves with every change. A worker decides under the layers that
- * it last read, and the script that writes the intents compares the version,
- * as it does for the halts.
+ * A worker decides under the layers that it last read, and the script that
+ * writes the intents compares those three: what is set elsewhere never makes the
+ * job decide again.
  */
 import type { PauseScope } from "../../../domain/copier/plan.ts";
 import {
@@ -16,11 +16,11 @@ import {
 import type { SettingsScope } from "../../../domain/copier/setting.ts";
 import type { AcceptedSignal } from "../../../domain/copier/signal.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
-import { asInteger, asList, LUA_NOW, type Script } from "../../../redis/script.ts";
+import { asInteger, asList, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 /** What stands above every subscription of a channel. */
 export interface Layers {
-  /** `0` where none was ever set. */
+  /** What the three say, as it is stored: differs as soon as one of them does. */
   readonly version: string;
   /** Undefined where all of them say nothing. */
   readonly upper: LayeredPlan | undefined;
@@ -28,16 +28,16 @@ export interface Layers {
 
 const KINDS = ["platform", "provider", "channel"] as const satisfies readonly PauseScope[];
 
-/** Fields to `HMGET` of a partition's `layers`. */
+/** Fields to `HMGET` of a partition's `layers`: those that concern a job. */
 export function layerFields({
   provider,
   channel,
 }: Pick<AcceptedSignal, "provider" | "channel">): string[] {
-  return ["version", "platform", `provider:${provider}`, `channel:${channel}`];
+  return ["platform", `provider:${provider}`, `channel:${channel}`];
 }
 
 export function parseLayers(raw: unknown): Layers {
-  const [version, ...texts] = asList(raw) as (string | null)[];
+  const texts = asList(raw) as (string | null)[];
   const scopes = Object.fromEntries(
     KINDS.flatMap((kind, index) => {
       const settings = parseSettings(texts[index]);
@@ -45,8 +45,14 @@ export function parseLayers(raw: unknown): Layers {
     }),
   );
   const upper = foldScopes(scopes);
-  return { version: version ?? "0", upper: Object.keys(upper).length > 0 ? upper : undefined };
+  return {
+    version: texts.map((each) => each ?? "").join("\n"),
+    upper: Object.keys(upper).length > 0 ? upper : undefined,
+  };
 }
+
+/** The version where none of them was ever set. */
+export const NO_LAYERS = KINDS.map(() => "").join("\n");
 
 function parseSettings(text: string | null | undefined): ScopeSettings | undefined {
   if (text === null || text === undefined) return undefined;
@@ -62,31 +68,33 @@ export interface SetLayerArgs {
   readonly settings?: ScopeSettings;
 }
 
+// Workers of the release before compare the version of the whole hash.
 const lua = `
 ${LUA_NOW}
-local scope, wanted, settings = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local known = tonumber(string.match(redis.call('HGET', KEYS[1], scope) or '', '^(%d+),') or '0')
+local wanted = tonumber(version)
+local known = tonumber(string.match(redis.call('HGET', layers, scope) or '', '^(%d+),') or '0')
 if settings == '' then
   if known == 0 or known > wanted then return 0 end
-  redis.call('HDEL', KEYS[1], scope)
+  redis.call('HDEL', layers, scope)
 else
   if known >= wanted then return 0 end
-  redis.call('HSET', KEYS[1], scope, ARGV[2] .. ',' .. settings)
+  redis.call('HSET', layers, scope, version .. ',' .. settings)
 end
-local version = math.max(tonumber(redis.call('HGET', KEYS[1], 'version') or '0') + 1, now_ms())
-redis.call('HSET', KEYS[1], 'version', string.format('%d', version))
+local layers_version = math.max(tonumber(redis.call('HGET', layers, 'version') or '0') + 1, now_ms())
+redis.call('HSET', layers, 'version', string.format('%d', layers_version))
 return 1
 `;
 
 /** Sets what a scope says in one partition; replies whether that was news. */
-export const setLayer: Script<SetLayerArgs, boolean> = {
+export const setLayer = defineScript<SetLayerArgs, boolean>({
   name: "set-layer",
   lua,
-  keys: ({ partition }) => [new RegionKeys(partition).layers],
-  args: ({ scope, version, settings }) => [
-    scope,
-    String(version),
-    settings ? JSON.stringify({ plan: settings.plan, paused: settings.paused }) : "",
-  ],
+  keys: { layers: ({ partition }) => new RegionKeys(partition).layers },
+  args: {
+    scope: ({ scope }) => scope,
+    version: ({ version }) => version,
+    settings: ({ settings }) =>
+      settings ? JSON.stringify({ plan: settings.plan, paused: settings.paused }) : "",
+  },
   reply: (raw) => asInteger(raw) === 1,
-};
+});

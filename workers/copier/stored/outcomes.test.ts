@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { clientOrderId, type AccountId, type SubscriptionId } from "../../../domain/ids.ts";
-import { countOutcomes, type Outcome } from "../../../domain/copier/outcome.ts";
+import type { Copy } from "../../../domain/copier/copy.ts";
+import { clientOrderId, type SubscriptionId } from "../../../domain/ids.ts";
+import type { Outcome } from "../../../domain/copier/outcome.ts";
 import { keptMs } from "../../../redis/accept.ts";
 import { parseJob, type Job } from "../../../redis/job.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
@@ -8,8 +9,9 @@ import { PROGRESS_FIELDS, sumProgress } from "../../../redis/progress.ts";
 import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scripts.ts";
 import { acceptedOpen, jobOf } from "../../../tests/support/signals.ts";
 import { unpackOutcomes, type OutcomesEvent, type PackedOutcomes } from "./events.ts";
-import { parseStoredJob, STORED_JOB_FIELDS, type Intents } from "./intents.ts";
-import { answer, releasedOf, report } from "./outcomes.ts";
+import { makeCopy } from "../../../tests/support/copies.ts";
+import { packIntents, parseStoredJob, STORED_JOB_FIELDS } from "./intents.ts";
+import { answer, countCopies, report } from "./outcomes.ts";
 
 const REGION = new RegionKeys(0);
 const SIGNAL = acceptedOpen();
@@ -19,8 +21,11 @@ const QUESTIONS = REGION.questions("desk");
 const KEY = REGION.job(SIGNAL.id, "desk", 0);
 
 const PLACED: Outcome = {
-  ...{ kind: "placed", stakeCents: 100, openPriceMicros: 5 },
-  ...{ openedAtMs: 6, expiresAtMs: 7 },
+  kind: "placed",
+  stakeCents: 100,
+  openPriceMicros: 5,
+  openedAtMs: 6,
+  expiresAtMs: 7,
 };
 const REJECTED: Outcome = { kind: "rejected", stakeCents: 100, reason: "REFUSED" };
 const SKIPPED: Outcome = { kind: "skipped", reason: "PAUSED" };
@@ -55,39 +60,37 @@ async function isPending(stream: string): Promise<boolean> {
   return (found as unknown[]).length > 0;
 }
 
-function eventOf(
-  outcomes: Readonly<Record<string, Outcome>>,
-  answeredAfterMs: number | null = 40,
-): OutcomesEvent {
+const copiesOf = (outcomes: Readonly<Record<string, Outcome | undefined>>): Copy[] =>
+  Object.entries(outcomes).map(([name, outcome]) =>
+    makeCopy(SIGNAL.id, name, { state: "maybe-sent", outcome }),
+  );
+
+function ended(copies: readonly Copy[], answeredAfterMs: number | null = 40) {
   const { acceptedAtMs } = SIGNAL;
   const answeredAtMs = answeredAfterMs === null ? null : acceptedAtMs + answeredAfterMs;
   return {
-    ...{ kind: "outcomes", signal: SIGNAL.id, broker: "desk", shard: 0 },
-    ...{ acceptedAtMs, dispatchedAtMs: acceptedAtMs + 1, decidedAtMs: acceptedAtMs + 2 },
-    ...{ sentAtMs: answeredAtMs, answeredAtMs },
-    copies: Object.entries(outcomes).map(([subscription, outcome]) => [
-      ...([subscription as SubscriptionId, `${subscription}-acct` as AccountId, outcome] as const),
-    ]),
+    partition: 0,
+    job: JOB,
+    copies,
+    counts: countCopies(copies),
+    decidedAtMs: acceptedAtMs + 2,
+    sentAtMs: answeredAtMs,
+    answeredAtMs,
   };
 }
 
-const tellOf = (event: OutcomesEvent) => ({
-  ...{ partition: 0, job: JOB, event },
-  counts: countOutcomes(event.copies.map(([, , outcome]) => outcome)),
-});
-
-async function send(
-  outcomes: Readonly<Record<string, Outcome>>,
-  {
-    answeredAfterMs,
-    job = JOB,
-    intents,
-  }: { answeredAfterMs?: number | null; job?: Job; intents?: Intents } = {},
+async function sendCopies(
+  copies: readonly Copy[],
+  { answeredAfterMs, job = JOB }: { answeredAfterMs?: number | null; job?: Job } = {},
 ): Promise<boolean> {
-  const event = { ...eventOf(outcomes, answeredAfterMs), shard: job.shard };
   await deliver(JOBS);
-  return await redis.run(report, { ...tellOf(event), job, entry, ...(intents ? { intents } : {}) });
+  return await redis.run(report, { ...ended(copies, answeredAfterMs), job, entry });
 }
+
+const send = (
+  outcomes: Readonly<Record<string, Outcome>>,
+  how: Parameters<typeof sendCopies>[1] = {},
+): Promise<boolean> => sendCopies(copiesOf(outcomes), how);
 
 /** The broker's answer to a question about some; what it says of whom. */
 async function tell(
@@ -96,7 +99,9 @@ async function tell(
 ): Promise<boolean> {
   await deliver(QUESTIONS);
   const asked = unknown as readonly SubscriptionId[];
-  return await redis.run(answer, { ...tellOf(eventOf(outcomes, 90)), entry, unknown: asked });
+  // Copies of which the broker could not tell have no outcome.
+  const copies = copiesOf({ ...Object.fromEntries(unknown.map((each) => [each])), ...outcomes });
+  return await redis.run(answer, { ...ended(copies, 90), entry, unknown: asked });
 }
 
 const events = async (): Promise<OutcomesEvent[]> =>
@@ -181,15 +186,24 @@ describe("what stayed unknown", () => {
   });
 
   test("can be asked about also where a Redis lost its intents", async () => {
-    const intents: Intents = {
-      ...{ decidedAtMs: 1, skips: [] },
-      orders: [
-        ["ann" as SubscriptionId, "ann-acct" as AccountId, 100],
-        ["bob" as SubscriptionId, "bob-acct" as AccountId, 100, { symbol: "EURUSD" }],
-      ],
-    };
-    await send({ ann: PLACED, bob: UNKNOWN }, { intents });
-    expect((await stored())?.intents.orders).toEqual(intents.orders.slice(1));
+    const [ann, bob] = [
+      makeCopy(SIGNAL.id, "ann", { state: "maybe-sent", outcome: PLACED }),
+      makeCopy(SIGNAL.id, "bob", {
+        state: "ask-only",
+        reason: "LEFT",
+        terms: { symbol: "EURUSD" },
+        isReserved: true,
+        outcome: UNKNOWN,
+      }),
+    ];
+    await sendCopies([ann, bob]);
+    const intents = packIntents({ decidedAtMs: SIGNAL.acceptedAtMs + 2, copies: [bob] });
+    expect((await stored())?.intents).toEqual(intents);
+    expect(intents.orders[0]?.[3]).toEqual({
+      symbol: "EURUSD",
+      reserved: true,
+      askOnly: "LEFT",
+    });
   });
 
   test("is asked about by the intents that are there", async () => {
@@ -232,41 +246,41 @@ describe("what stayed unknown", () => {
 });
 
 describe("a part of a follower's caps is given back", () => {
-  const order = (name: string, reserved: boolean): Intents["orders"][number] =>
-    [
-      ...([name as SubscriptionId, `${name}-acct` as AccountId, 100] as const),
-      ...(reserved ? ([{ reserved: true }] as const) : ([] as const)),
-    ] as Intents["orders"][number];
-  const intents: Intents = {
-    ...{ decidedAtMs: 1, skips: [] },
-    orders: [order("ann", true), order("bob", false)],
-  };
-  const id = clientOrderId(SIGNAL.id, "ann" as SubscriptionId);
-  const released = (outcome: Outcome) =>
-    releasedOf(intents, eventOf({ ann: outcome, bob: outcome }));
+  const ann = clientOrderId(SIGNAL.id, "ann" as SubscriptionId);
+  const bob = clientOrderId(SIGNAL.id, "bob" as SubscriptionId);
+  const RESERVED = REGION.reserved("desk");
 
-  test("whole, by an order that was never opened", () => {
-    expect(released(REJECTED)).toEqual([id]);
-    expect(released(SKIPPED)).toEqual([id]);
-  });
-
-  test("as far as it was not filled", () => {
-    expect(released({ ...PLACED, stakeCents: 60 })).toEqual([[id, 60]]);
-    expect(released(PLACED)).toEqual([]);
-  });
-
-  test("not by an order whose end is not known", () => {
-    expect(released(UNKNOWN)).toEqual([]);
-  });
-
-  test("in the step that tells of its end", async () => {
-    await redis.send("HSET", REGION.reserved("desk"), id, "100,5");
+  /** Reports how an order with caps and one without have ended; answers what the caps still count of both. */
+  async function left(outcome: Outcome): Promise<Record<string, string>> {
+    await redis.send("HSET", RESERVED, ann, "100,5", bob, "100,5");
     await redis.send("HSET", REGION.usage("desk"), "ann", "5,300,2,0,9");
-    const event = eventOf({ ann: REJECTED });
-    const told = { ...tellOf(event), released: releasedOf(intents, event) };
-    await redis.run(report, { ...told, entry: await deliver(JOBS) });
+    await sendCopies([
+      makeCopy(SIGNAL.id, "ann", { state: "maybe-sent", isReserved: true, outcome }),
+      makeCopy(SIGNAL.id, "bob", { state: "maybe-sent", outcome }),
+    ]);
+    return await redis.hash(RESERVED);
+  }
+
+  test("whole, by an order that was never opened", async () => {
+    expect(await left(REJECTED)).toEqual({ [bob]: "100,5" });
+    await redis.send("DEL", KEY);
+    expect(await left(SKIPPED)).toEqual({ [bob]: "100,5" });
+  });
+
+  test("as far as it was not filled", async () => {
+    expect(await left({ ...PLACED, stakeCents: 60 })).toEqual({ [ann]: "60,5", [bob]: "100,5" });
+    await redis.send("DEL", KEY);
+    expect(await left(PLACED)).toEqual({ [ann]: "100,5", [bob]: "100,5" });
+  });
+
+  test("not by an order whose end is not known", async () => {
+    expect(await left(UNKNOWN)).toEqual({ [ann]: "100,5", [bob]: "100,5" });
+  });
+
+  test("once, in the step that writes its end", async () => {
+    await left(REJECTED);
     expect(await redis.send("HGET", REGION.usage("desk"), "ann")).toBe("5,200,1,0,10");
-    await redis.run(report, { ...told, entry: await deliver(JOBS) });
+    await sendCopies([makeCopy(SIGNAL.id, "ann", { isReserved: true, outcome: REJECTED })]);
     expect(await redis.send("HGET", REGION.usage("desk"), "ann")).toBe("5,200,1,0,10");
   });
 });

@@ -1,47 +1,46 @@
 /**
  * How a job's copies ended, written with the acknowledgement in one step on
- * the region partition, and later the answers to what stayed unknown. The
+ * the region partition, and later the answers to what was unknown. The
  * second writer of either changes nothing: that is the fence which consumer
  * groups lack.
  */
-import {
-  clientOrderId,
-  type AccountId,
-  type ClientOrderId,
-  type SubscriptionId,
-} from "../../../domain/ids.ts";
-import type { OutcomeCounts } from "../../../domain/copier/outcome.ts";
+import type { Copy } from "../../../domain/copier/copy.ts";
+import { countOutcomes, type Outcome, type OutcomeCounts } from "../../../domain/copier/outcome.ts";
+import type { ClientOrderId, SubscriptionId } from "../../../domain/ids.ts";
 import { ANSWER_TTL_MS, keptMs } from "../../../redis/accept.ts";
 import { packOutcomes, type OutcomesEvent } from "./events.ts";
-import type { IntendedOrder, Intents } from "./intents.ts";
+import { packIntents, type Decided } from "./intents.ts";
 import { jobFields, type Job } from "../../../redis/job.ts";
 import { liveChannel, RegionKeys } from "../../../redis/keys.ts";
-import { asInteger, type Script } from "../../../redis/script.ts";
-import { FREE_PLACES_LUA } from "./places.ts";
-import { RELEASE_LUA, usageKeys } from "./caps.ts";
+import { asInteger, defineScript } from "../../../redis/script.ts";
+import { FREE_PLACES_LUA, freedOf } from "./places.ts";
+import { RELEASE_LUA, USAGE_KEYS } from "./caps.ts";
 
-interface Reported {
+export interface ReportArgs extends Decided {
   readonly partition: number;
+  readonly job: Job;
   /** The stream entry to acknowledge. */
   readonly entry: string;
-  readonly event: OutcomesEvent;
+  /** Of `copies`, see `countCopies`. */
   readonly counts: OutcomeCounts;
-  /** Orders that give their part of their follower's caps back, see `releasedOf`. */
-  readonly released?: readonly Released[];
-  /** Orders that give their place in their account back, see `freedOf`; absent where the broker does not care. */
-  readonly freed?: readonly (readonly [AccountId, ClientOrderId])[] | undefined;
+  /** Null where nothing was sent. */
+  readonly sentAtMs: number | null;
+  readonly answeredAtMs: number | null;
+  /** As the intents were written with it. */
+  readonly ordersPerAccount?: number | undefined;
 }
 
 /** An order that gives back all of its part of the caps, or all but the stake that was filled. */
-export type Released = ClientOrderId | readonly [ClientOrderId, filledCents: number];
+type Released = ClientOrderId | readonly [ClientOrderId, filledCents: number];
 
-export interface ReportArgs extends Reported {
-  readonly job: Job;
-  /** What the job's orders are on, where some are not on the signal's own terms. */
-  readonly intents?: Intents;
+/** Of the copies that have ended. */
+export function countCopies(copies: readonly Copy[]): OutcomeCounts {
+  const outcomes: Outcome[] = [];
+  for (const { outcome } of copies) if (outcome) outcomes.push(outcome);
+  return countOutcomes(outcomes);
 }
 
-/** `add_progress(key, live, placed, rejected, skipped, unknown, elapsed)`: adds to the counts and wakes whoever watches. */
+/** `add_progress(key, live, placed, rejected, skipped, unknown, elapsed)`: adds to the counts and wakes those who watch. */
 export const PROGRESS_LUA = `
 local function add_progress(key, live, placed, rejected, skipped, unknown, elapsed)
   redis.call('HINCRBY', key, 'placed', placed)
@@ -58,156 +57,167 @@ local function add_progress(key, live, placed, rejected, skipped, unknown, elaps
 end
 `;
 
-/** `tell(unknown)`: the event, its counts, and what its orders give back, of `toldKeys` and `toldArgs`. */
-const TELL_LUA = `
+/** `write_outcomes(unknown)`: the event, its counts, and what its orders give back, of `OUTCOME_KEYS` and `OUTCOME_ARGS`. */
+const WRITE_OUTCOMES_LUA = `
 ${PROGRESS_LUA}
 ${RELEASE_LUA}
 ${FREE_PLACES_LUA}
-local function tell(unknown)
-  redis.call('XADD', KEYS[2], '*', 'event', ARGV[2])
-  add_progress(KEYS[3], ARGV[3], ARGV[4], ARGV[5], ARGV[6], unknown, ARGV[7])
-  release_all(KEYS[5], KEYS[6], ARGV[8])
-  free_places(KEYS[7], ARGV[9])
+local function write_outcomes(unknown)
+  redis.call('XADD', events, '*', 'event', event)
+  add_progress(progress, live, placed, rejected, skipped, unknown, elapsed)
+  release_all(usage, reserved, released)
+  free_places(places, freed)
 end
 `;
 
-function toldKeys(partition: number, { signal, broker, shard }: Job, stream: string): string[] {
-  const region = new RegionKeys(partition);
-  return [
-    region.job(signal.id, broker, shard),
-    region.events,
-    region.progress(signal.id),
-    stream,
-    ...usageKeys(partition, broker),
-    region.places(broker),
-  ];
-}
+const OUTCOME_KEYS = {
+  job: ({ partition, job: { signal, broker, shard } }: ReportArgs) =>
+    new RegionKeys(partition).job(signal.id, broker, shard),
+  events: ({ partition }: ReportArgs) => new RegionKeys(partition).events,
+  progress: ({ partition, job }: ReportArgs) => new RegionKeys(partition).progress(job.signal.id),
+  usage: ({ partition, job }: ReportArgs) => USAGE_KEYS.usage({ partition, broker: job.broker }),
+  reserved: ({ partition, job }: ReportArgs) =>
+    USAGE_KEYS.reserved({ partition, broker: job.broker }),
+  places: ({ partition, job }: ReportArgs) => new RegionKeys(partition).places(job.broker),
+};
 
-function toldArgs({ entry, event, counts, released = [], freed = [] }: Reported): string[] {
-  return [
-    entry,
-    JSON.stringify(packOutcomes(event)),
-    liveChannel(event.signal),
-    String(counts.placed),
-    String(counts.rejected),
-    String(counts.skipped),
-    elapsedMs(event),
-    JSON.stringify(released),
-    JSON.stringify(freed),
-  ];
+const OUTCOME_ARGS = {
+  entry: ({ entry }: ReportArgs) => entry,
+  event: (args: ReportArgs) => JSON.stringify(packOutcomes(describeJob(args), args.copies)),
+  live: ({ job }: ReportArgs) => liveChannel(job.signal.id),
+  placed: ({ counts }: ReportArgs) => counts.placed,
+  rejected: ({ counts }: ReportArgs) => counts.rejected,
+  skipped: ({ counts }: ReportArgs) => counts.skipped,
+  elapsed: ({ job, answeredAtMs }: ReportArgs) =>
+    elapsedMs({ answeredAtMs, acceptedAtMs: job.signal.acceptedAtMs }),
+  released: ({ copies }: ReportArgs) => JSON.stringify(findReleased(copies)),
+  freed: ({ copies, ordersPerAccount }: ReportArgs) =>
+    ordersPerAccount === undefined ? "[]" : JSON.stringify(freedOf(copies)),
+};
+
+/** What of an event is not about single copies. */
+function describeJob({
+  job: { signal, broker, shard, dispatchedAtMs },
+  decidedAtMs,
+  sentAtMs,
+  answeredAtMs,
+}: ReportArgs) {
+  return {
+    kind: "outcomes",
+    signal: signal.id,
+    broker,
+    shard,
+    acceptedAtMs: signal.acceptedAtMs,
+    dispatchedAtMs,
+    decidedAtMs,
+    sentAtMs,
+    answeredAtMs,
+  } as const;
 }
 
 const reportLua = `
-${TELL_LUA}
-local unknown = tonumber(ARGV[10])
-local fresh = redis.call('HSETNX', KEYS[1], 'outcomes', 1)
+${WRITE_OUTCOMES_LUA}
+local unknown = tonumber(unknown_count)
+local fresh = redis.call('HSETNX', job, 'outcomes', 1)
 if fresh == 1 then
-  redis.call('PEXPIRE', KEYS[1], ARGV[13])
-  tell(unknown)
+  redis.call('PEXPIRE', job, kept_ms)
+  write_outcomes(unknown)
   if unknown > 0 then
     -- A Redis that lost its tail may have lost the intents, and the question is asked by them.
-    redis.call('HSETNX', KEYS[1], 'intents', ARGV[12])
-    redis.call('HSET', KEYS[1], 'unknown', ARGV[11])
-    redis.call('XADD', KEYS[8], '*', unpack(ARGV, 14))
+    redis.call('HSETNX', job, 'intents', unknown_intents)
+    redis.call('HSET', job, 'unknown', unknown_copies)
+    redis.call('XADD', questions, '*', unpack(ARGV, rest))
   end
 end
-redis.call('XACK', KEYS[4], 'workers', ARGV[1])
+redis.call('XACK', jobs, 'workers', entry)
 return fresh
 `;
 
 /**
- * Writes a job's outcomes and acknowledges it; whatever stayed unknown becomes
- * a question. Replies false where its outcomes stood already.
+ * Writes a job's outcomes and acknowledges it; what is unknown becomes a
+ * question. Replies false where its outcomes were written already.
  */
-export const report: Script<ReportArgs, boolean> = {
+export const report = defineScript<ReportArgs, boolean>({
   name: "report",
   lua: reportLua,
-  keys: ({ partition, job }) => {
-    const region = new RegionKeys(partition);
-    const { broker } = job;
-    return [...toldKeys(partition, job, region.jobs(broker)), region.questions(broker)];
+  keys: {
+    ...OUTCOME_KEYS,
+    jobs: ({ partition, job }) => new RegionKeys(partition).jobs(job.broker),
+    questions: ({ partition, job }) => new RegionKeys(partition).questions(job.broker),
   },
-  args: ({ job, intents, ...told }) => [
-    ...toldArgs(told),
-    String(told.counts.unknown),
-    JSON.stringify(unknownOf(told.event)),
-    JSON.stringify(unknownIntents(told.event, intents)),
-    String(keptMs(job.signal)),
-    ...jobFields(job),
-  ],
+  args: {
+    ...OUTCOME_ARGS,
+    unknown_count: ({ counts }) => counts.unknown,
+    unknown_copies: ({ counts, copies }) =>
+      counts.unknown === 0
+        ? "[]"
+        : JSON.stringify(copies.filter(isUnknown).map(({ subscription }) => subscription)),
+    unknown_intents: ({ counts, decidedAtMs, copies }) =>
+      counts.unknown === 0
+        ? "[]"
+        : JSON.stringify(packIntents({ decidedAtMs, copies: copies.filter(isUnknown) })),
+    kept_ms: ({ job }) => keptMs(job.signal),
+  },
+  rest: ({ job }) => jobFields(job),
   reply: (raw) => asInteger(raw) === 1,
-};
+});
 
 const answerLua = `
-${TELL_LUA}
-local before, after = ARGV[10], ARGV[11]
-redis.call('XACK', KEYS[4], 'workers', ARGV[1])
-if redis.call('HGET', KEYS[1], 'unknown') ~= before then return 0 end
+${WRITE_OUTCOMES_LUA}
+redis.call('XACK', questions, 'workers', entry)
+if redis.call('HGET', job, 'unknown') ~= before then return 0 end
 if after ~= before then
-  if after == '[]' then redis.call('HDEL', KEYS[1], 'unknown') else redis.call('HSET', KEYS[1], 'unknown', after) end
-  tell(-(tonumber(ARGV[4]) + tonumber(ARGV[5]) + tonumber(ARGV[6])))
+  if after == '[]' then redis.call('HDEL', job, 'unknown') else redis.call('HSET', job, 'unknown', after) end
+  write_outcomes(-(tonumber(placed) + tonumber(rejected) + tonumber(skipped)))
 end
-if after ~= '[]' then redis.call('XADD', KEYS[4], '*', unpack(ARGV, 12)) end
+if after ~= '[]' then redis.call('XADD', questions, '*', unpack(ARGV, rest)) end
 return 1
 `;
 
-export interface AnswerArgs extends Reported {
-  readonly job: Job;
+export interface AnswerArgs extends ReportArgs {
   /** Whose fate was unknown when the broker was asked. */
   readonly unknown: readonly SubscriptionId[];
 }
 
 /**
- * Writes how a job's unknown orders did end, as many as the broker could tell
- * of, and acknowledges the question; for the others it goes to the end of its
+ * Writes how a job's unknown orders did end, as many as the broker could
+ * answer, and acknowledges the question; for the others it goes to the end of its
  * stream. Replies false where another has answered meanwhile.
  */
-export const answer: Script<AnswerArgs, boolean> = {
+export const answer = defineScript<AnswerArgs, boolean>({
   name: "answer",
   lua: answerLua,
-  keys: ({ partition, job }) =>
-    toldKeys(partition, job, new RegionKeys(partition).questions(job.broker)),
-  args: ({ job, unknown, ...told }) => {
-    const answered = new Set(told.event.copies.map(([subscription]) => subscription));
-    return [
-      ...toldArgs(told),
-      JSON.stringify(unknown),
-      JSON.stringify(unknown.filter((each) => !answered.has(each))),
-      ...jobFields(job),
-    ];
+  keys: {
+    ...OUTCOME_KEYS,
+    questions: ({ partition, job }) => new RegionKeys(partition).questions(job.broker),
   },
+  args: {
+    ...OUTCOME_ARGS,
+    before: ({ unknown }) => JSON.stringify(unknown),
+    after({ unknown, copies }) {
+      const answered = new Set(
+        copies.flatMap(({ subscription, outcome }) => (outcome ? [subscription] : [])),
+      );
+      return JSON.stringify(unknown.filter((each) => !answered.has(each)));
+    },
+  },
+  rest: ({ job }) => jobFields(job),
   reply: (raw) => asInteger(raw) === 1,
-};
+});
 
-function unknownOf({ copies }: OutcomesEvent): SubscriptionId[] {
-  return copies.flatMap(([subscription, , { kind }]) => (kind === "unknown" ? [subscription] : []));
+function isUnknown({ outcome }: Copy): boolean {
+  return outcome?.kind === "unknown";
 }
 
-/** The orders that hold a part of their follower's caps and were not opened, or not at their whole stake. */
-export function releasedOf({ orders }: Intents, { signal, copies }: OutcomesEvent): Released[] {
-  const reserved = new Map(
-    orders.flatMap(([subscription, , stakeCents, terms]) =>
-      terms?.reserved ? [[subscription, stakeCents] as const] : [],
-    ),
-  );
-  if (reserved.size === 0) return [];
-  return copies.flatMap(([subscription, , outcome]): Released[] => {
-    const askedCents = reserved.get(subscription);
-    if (askedCents === undefined || outcome.kind === "unknown") return [];
-    const id = clientOrderId(signal, subscription);
-    if (outcome.kind !== "placed") return [id];
-    return outcome.stakeCents < askedCents ? [[id, outcome.stakeCents]] : [];
-  });
-}
-
-/** The intents of those orders alone. */
-function unknownIntents({ decidedAtMs, copies }: OutcomesEvent, intents?: Intents): Intents {
-  const orders = copies.flatMap(([subscription, account, outcome]): IntendedOrder[] => {
-    if (outcome.kind !== "unknown") return [];
-    const intended = intents?.orders.find(([each]) => each === subscription);
-    return [intended ?? [subscription, account, outcome.stakeCents]];
-  });
-  return { decidedAtMs, orders, skips: [] };
+/** The orders that count in their follower's caps and were not opened, or not at their whole stake. */
+function findReleased(copies: readonly Copy[]): Released[] {
+  const released: Released[] = [];
+  for (const { clientOrderId, stakeCents, isReserved, outcome } of copies) {
+    if (!isReserved || outcome === undefined || outcome.kind === "unknown") continue;
+    if (outcome.kind !== "placed") released.push(clientOrderId);
+    else if (outcome.stakeCents < stakeCents) released.push([clientOrderId, outcome.stakeCents]);
+  }
+  return released;
 }
 
 /** From the acceptance to the broker's answer; empty where no broker was asked. */

@@ -1,19 +1,16 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import {
-  clientOrderId,
-  type AccountId,
-  type SignalId,
-  type SubscriptionId,
-} from "../../../domain/ids.ts";
-import { countOutcomes, type Outcome } from "../../../domain/copier/outcome.ts";
+import { clientOrderId, type AccountId, type SubscriptionId } from "../../../domain/ids.ts";
+import type { Copy } from "../../../domain/copier/copy.ts";
+import type { Outcome } from "../../../domain/copier/outcome.ts";
 import { ANSWER_TTL_MS } from "../../../redis/accept.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scripts.ts";
 import { acceptedOpen, jobOf, signalIdOf } from "../../../tests/support/signals.ts";
-import type { OutcomesEvent } from "./events.ts";
-import { intend, type IntendedOrder, type Intents } from "./intents.ts";
-import { answer, report } from "./outcomes.ts";
+import { NO_LAYERS } from "./layers.ts";
+import { makeCopy, makeSkippedCopy } from "../../../tests/support/copies.ts";
+import { intend } from "./intents.ts";
+import { answer, countCopies, report } from "./outcomes.ts";
 import { freedOf } from "./places.ts";
 
 const REGION = new RegionKeys(0);
@@ -34,42 +31,62 @@ beforeEach(async () => {
 });
 
 /** An order of a subscription into an account; one that is only asked about may have been sent before. */
-const order = (subscription: string, account: string, isAskOnly = false): IntendedOrder => {
-  const [one, of] = [subscription as SubscriptionId, account as AccountId];
-  return isAskOnly ? [one, of, 100, { askOnly: "HALTED" }] : [one, of, 100];
-};
+interface Ordered {
+  readonly subscription: string;
+  readonly account: string;
+  readonly isAskOnly?: boolean;
+}
+const order = (subscription: string, account: string, isAskOnly = false): Ordered => ({
+  subscription,
+  account,
+  isAskOnly,
+});
+
+const copiesOf = (index: number, orders: readonly Ordered[], outcome?: Outcome): Copy[] =>
+  orders.map(({ subscription, account, isAskOnly }) =>
+    makeCopy(signalIdOf(index), subscription, {
+      account: account as AccountId,
+      outcome,
+      ...(isAskOnly ? { state: "ask-only", reason: "HALTED" } : {}),
+    }),
+  );
 
 async function jobAt(index: number) {
   const acceptedAtMs = (await redis.nowMs()) + 60_000;
   return jobOf(acceptedOpen({ id: signalIdOf(index), acceptedAtMs }));
 }
 
-const intentsOf = (orders: readonly IntendedOrder[]): Intents => ({
-  ...{ decidedAtMs: 1, orders, skips: [] },
-});
-
-async function take(index: number, most: number | undefined, ...orders: IntendedOrder[]) {
+async function take(index: number, most: number | undefined, ...orders: Ordered[]) {
   const job = await jobAt(index);
   return await redis.run(intend, {
-    ...{ partition: 0, job, shardVersion: 1, haltsVersion: "0", layersVersion: "0" },
-    ...{ intents: intentsOf(orders), ordersPerAccount: most },
+    partition: 0,
+    job,
+    shardVersion: 1,
+    haltsVersion: "0",
+    layersVersion: NO_LAYERS,
+    decided: { decidedAtMs: 1, copies: copiesOf(index, orders) },
+    ordersPerAccount: most,
   });
 }
 
 /** Writes how orders ended, as a worker does. */
-async function end(index: number, outcome: Outcome, ...orders: IntendedOrder[]): Promise<void> {
+async function end(index: number, outcome: Outcome, ...orders: Ordered[]): Promise<void> {
   const job = await jobAt(index);
-  const event: OutcomesEvent = {
-    ...{ kind: "outcomes", signal: job.signal.id, broker: "desk", shard: 0 },
-    ...{ acceptedAtMs: 1, dispatchedAtMs: 1, decidedAtMs: 1, sentAtMs: 1, answeredAtMs: 1 },
-    copies: orders.map(([subscription, account]) => [subscription, account, outcome]),
+  const copies = copiesOf(index, orders, outcome);
+  const ended = {
+    partition: 0,
+    job,
+    entry: "1-1",
+    copies,
+    counts: countCopies(copies),
+    decidedAtMs: 1,
+    sentAtMs: 1,
+    answeredAtMs: 1,
+    ordersPerAccount: 1,
   };
-  const freed = freedOf(intentsOf(orders), event);
-  const counts = countOutcomes(orders.map(() => outcome));
-  const told = { partition: 0, job, entry: "1-1", event, counts, freed };
   const isQuestion = await redis.send("HEXISTS", REGION.job(job.signal.id, "desk", 0), "unknown");
-  const unknown = orders.map(([subscription]) => subscription);
-  await (isQuestion === 1 ? redis.run(answer, { ...told, unknown }) : redis.run(report, told));
+  const unknown = orders.map(({ subscription }) => subscription as SubscriptionId);
+  await (isQuestion === 1 ? redis.run(answer, { ...ended, unknown }) : redis.run(report, ended));
 }
 
 /** Who holds a place in an account, without since when. */
@@ -82,12 +99,12 @@ const id = (index: number, subscription: string): string =>
   clientOrderId(signalIdOf(index), subscription as SubscriptionId);
 
 describe("an account", () => {
-  test("takes as many orders at once as the broker does, and who finds no place is told", async () => {
+  test("takes as many orders at once as the broker does, and names those who find no place", async () => {
     expect(await take(1, 2, order("a", "x"))).toEqual({ kind: "new" });
     expect(await take(2, 2, order("a", "x"))).toEqual({ kind: "new" });
     const before = await redis.everything();
     expect(await take(3, 2, order("a", "x"), order("b", "y"))).toEqual({
-      kind: "crowded",
+      kind: "at-capacity",
       subscriptions: ["a" as SubscriptionId],
     });
     // Nothing of it is written, of those who had found one neither.
@@ -97,7 +114,7 @@ describe("an account", () => {
 
   test("is counted over all orders of one job, too", async () => {
     expect(await take(1, 1, order("a", "x"), order("b", "x"), order("c", "y"))).toEqual({
-      kind: "crowded",
+      kind: "at-capacity",
       subscriptions: ["b" as SubscriptionId],
     });
   });
@@ -113,7 +130,7 @@ describe("an order", () => {
     await take(1, 1, order("a", "x"));
     expect(await take(2, 1, order("b", "x", true))).toEqual({ kind: "new" });
     expect(await held("x")).toEqual([id(1, "a"), id(2, "b")]);
-    expect(await take(3, 1, order("c", "x"))).toMatchObject({ kind: "crowded" });
+    expect(await take(3, 1, order("c", "x"))).toMatchObject({ kind: "at-capacity" });
   });
 
   test("gives its place back with its answer, and no other's", async () => {
@@ -127,7 +144,7 @@ describe("an order", () => {
     await take(1, 1, order("a", "x"));
     await end(1, UNKNOWN, order("a", "x"));
     expect(await held("x")).toEqual([id(1, "a")]);
-    expect(await take(2, 1, order("b", "x"))).toMatchObject({ kind: "crowded" });
+    expect(await take(2, 1, order("b", "x"))).toMatchObject({ kind: "at-capacity" });
     await end(1, REJECTED, order("a", "x"));
     expect(await redis.send("EXISTS", PLACES)).toBe(0);
   });
@@ -138,7 +155,7 @@ describe("an order", () => {
     await redis.send("HSET", PLACES, "x", place(nowMs - ANSWER_TTL_MS + 60_000));
     await redis.send("HSET", PLACES, "y", place(nowMs - ANSWER_TTL_MS));
     expect(await take(1, 1, order("a", "x"), order("b", "y"))).toEqual({
-      kind: "crowded",
+      kind: "at-capacity",
       subscriptions: ["a" as SubscriptionId],
     });
     expect(await take(1, 1, order("b", "y"))).toEqual({ kind: "new" });
@@ -162,7 +179,7 @@ test("an account never has more orders before the broker than it takes, and in t
         const index = (jobs += 1);
         const { kind } = await take(index, most, order("a", account));
         const atOnce = [...open.values()].filter((each) => each === account).length;
-        expect(kind).toBe(atOnce < most ? "new" : "crowded");
+        expect(kind).toBe(atOnce < most ? "new" : "at-capacity");
         if (kind === "new") open.set(index, account);
         for (const which of ends) {
           const [ended, of] = [...open][which] ?? [];
@@ -181,17 +198,12 @@ test("an account never has more orders before the broker than it takes, and in t
 });
 
 test("what ended is freed in its account, and what did not is not", () => {
-  const orders = [order("a", "x"), order("b", "y"), order("c", "z")];
-  const [a, b] = ["a", "b"].map((each) => each as SubscriptionId) as [
-    SubscriptionId,
-    SubscriptionId,
+  const copies = [
+    ...copiesOf(1, [order("a", "x")], REJECTED),
+    ...copiesOf(1, [order("b", "y")], UNKNOWN),
+    ...copiesOf(1, [order("c", "z")]),
+    // It never took one.
+    makeSkippedCopy(signalIdOf(1), "d", "PAUSED"),
   ];
-  const event = {
-    signal: signalIdOf(1) as SignalId,
-    copies: [
-      [a, "x" as AccountId, REJECTED],
-      [b, "y" as AccountId, UNKNOWN],
-    ],
-  } as unknown as OutcomesEvent;
-  expect(freedOf(intentsOf(orders), event).map(String)).toEqual([`x,${id(1, "a")}`]);
+  expect(freedOf(copies).map(String)).toEqual([`x,${id(1, "a")}`]);
 });

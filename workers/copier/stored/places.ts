@@ -7,59 +7,35 @@
  *
  * An account's places are one packed text: `<client order id>@<since>,…`.
  */
-import {
-  clientOrderId,
-  type AccountId,
-  type ClientOrderId,
-  type SignalId,
-  type SubscriptionId,
-} from "../../../domain/ids.ts";
+import type { Copy } from "../../../domain/copier/copy.ts";
+import type { AccountId, ClientOrderId } from "../../../domain/ids.ts";
 import { ANSWER_TTL_MS } from "../../../redis/accept.ts";
-import type { OutcomesEvent } from "./events.ts";
 
-/** An order of the intents, as far as it matters to its account's places. */
-type PlacedOrder = readonly [
-  SubscriptionId,
-  AccountId,
-  stakeCents: number,
-  terms?: { readonly askOnly?: unknown },
-];
-
-/** Orders that take a place; what may have been sent has one, also where there is none left. */
-export function placesArg(
-  signal: SignalId,
-  { orders }: { readonly orders: readonly PlacedOrder[] },
-  most: number | undefined,
-): string {
+/** Orders that take a place; what is only asked about has one, also where there is none left. */
+export function placesArg(copies: readonly Copy[], most: number | undefined): string {
   if (most === undefined) return "[]";
   return JSON.stringify(
-    orders.map(([subscription, account, , terms]) => [
-      account,
-      clientOrderId(signal, subscription),
-      terms?.askOnly === undefined ? 1 : 0,
-    ]),
+    copies.flatMap(({ account, clientOrderId, state }) =>
+      state === "skipped" ? [] : [[account, clientOrderId, state === "ask-only" ? 0 : 1]],
+    ),
   );
 }
 
-/** The orders that the event tells the end of. */
-export function freedOf(
-  { orders }: { readonly orders: readonly PlacedOrder[] },
-  { signal, copies }: OutcomesEvent,
-): [AccountId, ClientOrderId][] {
-  const ended = new Set(
-    copies.flatMap(([subscription, , { kind }]) => (kind === "unknown" ? [] : [subscription])),
-  );
-  return orders.flatMap(([subscription, account]) =>
-    ended.has(subscription) ? [[account, clientOrderId(signal, subscription)]] : [],
+/** The orders that have ended: each gives its place back. */
+export function freedOf(copies: readonly Copy[]): [AccountId, ClientOrderId][] {
+  return copies.flatMap(({ account, clientOrderId, state, outcome }) =>
+    state === "skipped" || outcome === undefined || outcome.kind === "unknown"
+      ? []
+      : [[account, clientOrderId]],
   );
 }
 
 /**
- * `crowded(key, most, wanted, now)` answers whose subscriptions find no place,
+ * `at_capacity(key, most, wanted, now)` answers whose subscriptions find no place,
  * and what to write where none does: account, text, account, text ….
  */
 export const TAKE_PLACES_LUA = `
-local function crowded(key, most, text, now)
+local function at_capacity(key, most, text, now)
   local without, writes = {}, {}
   if text == '[]' then return without, writes end
   local wanted, accounts, places, held = cjson.decode(text), {}, {}, {}

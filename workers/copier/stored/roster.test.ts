@@ -17,8 +17,14 @@ test("a shard's rows are its members, in one order whatever order they were read
   expect(members.map(({ subscription }) => String(subscription))).toEqual(["a", "b", "c"]);
   expect(parseRosterShard(rows.toReversed().flat())).toEqual(members);
   expect(members[0] as object).toEqual({
-    ...{ subscription: "a", account: "acct", follower: "alice", state: "active", expiresAtMs: 9 },
-    ...{ plan: { maxOpen: 1 }, subscriptionVersion: 3, turns: [2] },
+    subscription: "a",
+    account: "acct",
+    follower: "alice",
+    state: "active",
+    expiresAtMs: 9,
+    plan: { maxOpen: 1 },
+    subscriptionVersion: 3,
+    turns: [2],
   });
   expect(parseRosterShard([])).toEqual([]);
 });
@@ -44,7 +50,11 @@ test("what comes and goes later changes no snapshot of before", () => {
 test("a row that cannot be read takes none of the others with it, and says what it still can", () => {
   const whole = row([7]);
   const spoilt = [
-    ...[whole.slice(0, -1), "[1,[", "null", "[3,[7],[]]", "[3,7,{}]"],
+    whole.slice(0, -1),
+    "[1,[",
+    "null",
+    "[3,[7],[]]",
+    "[3,7,{}]",
     '[3,[7],["acct","active",9,null,"alice"]]',
   ];
   const flat = spoilt.flatMap((text, index) => [`s${index}`, text]);

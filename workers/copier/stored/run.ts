@@ -5,7 +5,7 @@
  */
 
 import { RegionKeys } from "../../../redis/keys.ts";
-import { asInteger, LUA_NOW, type Script } from "../../../redis/script.ts";
+import { asInteger, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 /**
  * `run_since(key)`: epoch milliseconds; the key is the partition's `run`. A
@@ -35,13 +35,12 @@ end
 `;
 
 /** Since when the partition's Redis runs, epoch milliseconds. */
-export const runSince: Script<{ readonly partition: number }, number> = {
+export const runSince = defineScript<{ readonly partition: number }, number>({
   name: "run-since",
-  lua: `${LUA_NOW}${LUA_RUN_SINCE}return string.format('%d', run_since(KEYS[1]))`,
-  keys: ({ partition }) => [new RegionKeys(partition).run],
-  args: () => [],
+  lua: `${LUA_NOW}${LUA_RUN_SINCE}return string.format('%d', run_since(run))`,
+  keys: { run: ({ partition }) => new RegionKeys(partition).run },
   reply: asInteger,
-};
+});
 
 /** By how much the clocks of a home and a region Redis may differ. */
 export const CLOCK_SKEW_MS = 1_000;

@@ -89,8 +89,14 @@ test("what a server that was halted in between had decided is decided again", as
   account.addTo(changes);
   const commit = (atMs: number) =>
     run(redis, commitAccounts, {
-      ...{ ...CALL, version: "v", accounts: [account], changes, events: ["s,2,up"] },
-      ...{ atMs, lastTransaction: 2, reserve: 1 },
+      ...CALL,
+      version: "v",
+      accounts: [account],
+      changes,
+      events: ["s,2,up"],
+      atMs,
+      lastTransaction: 2,
+      reserve: 1,
     });
   expect(await commit(nowMs - 2_000)).toMatchObject({ done: false });
   expect((await books())?.balanceCents).toBe(100_000);

@@ -133,7 +133,12 @@ export class AccountBook {
     const reserve = 2 * events.length;
     const reply = await run(this.#redis, commitAccounts, {
       ...this.#call,
-      ...{ version, accounts, changes, reserve, atMs, lastTransaction: this.#lastGiven },
+      version,
+      accounts,
+      changes,
+      reserve,
+      atMs,
+      lastTransaction: this.#lastGiven,
       events: events.map(({ text }) => text),
     });
     if (!reply.done) {

@@ -117,7 +117,11 @@ async function books(...users: string[]) {
 
 const fire = (symbol: string, priceCents: number, sourceTimeMs = Date.now(), after?: FireCursor) =>
   fireTriggers(redis, {
-    ...{ ...CALL, symbol, priceCents, sourceTimeMs, validMs: 60_000 },
+    ...CALL,
+    symbol,
+    priceCents,
+    sourceTimeMs,
+    validMs: 60_000,
     ...(after ? { after } : {}),
   });
 
@@ -168,7 +172,10 @@ describe("the desk's commands", () => {
       ["COMMIT_BUY,u"],
     );
     expect(replies.map(({ code }) => code)).toEqual([
-      ...[undefined, undefined, undefined, undefined],
+      undefined,
+      undefined,
+      undefined,
+      undefined,
       "BALANCE_TOO_LOW",
       "BUY_NOT_PENDING",
     ]);

@@ -51,8 +51,13 @@ export async function readDrafts(
   const drafts = users.map((user, index) => {
     const of = (texts: readonly string[]): string => texts[index] ?? "";
     return new AccountDraft(user, {
-      ...{ version: of(versions), balance: of(balances), buys: of(buys), sells: of(sells) },
-      ...{ history: of(history), symbols: of(symbols), sessions: of(sessions) },
+      version: of(versions),
+      balance: of(balances),
+      buys: of(buys),
+      sells: of(sells),
+      history: of(history),
+      symbols: of(symbols),
+      sessions: of(sessions),
       positions: wordsOf(of(symbols)).map(() => positionOf.next().value ?? ""),
       replies: wordsOf(of(sessions)).map(() => replyOf.next().value ?? ""),
     });

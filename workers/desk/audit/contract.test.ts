@@ -59,6 +59,12 @@ describe.each(DRIVERS.map(([name, open]) => ({ name, open })))("audit in $name",
     await store.append([]);
   });
 
+  test("the first entry of a partition is found, whatever others have", async () => {
+    await store.append([entry(6, "30-0", "a"), entry(6, "4-0", "b"), entry(8, "1-0", "c")]);
+    expect(await other.first(6)).toEqual(entry(6, "4-0", "b"));
+    expect(await other.first(7)).toBeUndefined();
+  });
+
   test("a range begins with its first id and ends before its last", async () => {
     await store.append(["1-0", "2-0", "2-1", "3-0"].map((id) => entry(2, id, "a")));
     expect(await idsOf(store, { partition: 2, from: "2-0", before: "3-0" })).toEqual([

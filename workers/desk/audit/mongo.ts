@@ -83,6 +83,14 @@ export async function openMongoAudit(uri: string): Promise<AuditStore> {
         throw error;
       }
     },
+    async first(partition) {
+      const [from, before] = boundsOf({ partition });
+      const range = { _id: { $gte: from, $lt: before } };
+      const found = await mongo.within(() => entriesOf().findOne(range, { sort: { _id: 1 } }));
+      return found
+        ? { partition, id: idOf(found._id), fields: unpack(found.body.buffer) }
+        : undefined;
+    },
     async *read(range) {
       const { partition, user } = range;
       if (user === undefined) {

@@ -26,6 +26,8 @@ export interface AuditRange {
 
 export interface AuditStore {
   append(entries: readonly StoredEntry[]): Promise<void>;
+  /** The first entry of a partition. */
+  first(partition: number): Promise<StoredEntry | undefined>;
   /** In the order of their ids. */
   read(range: AuditRange): AsyncGenerator<StoredEntry>;
   close(): Promise<void>;

@@ -32,8 +32,14 @@ const startAudit = () =>
 test("whatever was acknowledged is in the audit at any moment, while it is drained and trimmed", async () => {
   const store = await openAudit({ FANFARE_DATA: folder });
   const add = {
-    ...{ name: "ADD", user: "u", symbol: "", cents: 1, priceCents: 0, quoteTimeMs: 0 },
-    ...{ session: "", n: 0 },
+    name: "ADD",
+    user: "u",
+    symbol: "",
+    cents: 1,
+    priceCents: 0,
+    quoteTimeMs: 0,
+    session: "",
+    n: 0,
   };
   const accounts = new AccountBook(redis, { partition: 0, partitions: 1, server: "d" });
   const done: number[] = [];

@@ -16,6 +16,11 @@ import {
   type StoredEntry,
 } from "./port.ts";
 
+interface Row {
+  readonly key: string;
+  readonly body: Uint8Array;
+}
+
 export function openSqliteAudit(folder: string): AuditStore {
   mkdirSync(folder, { recursive: true });
   const db = new Database(join(folder, "audit.sqlite"), { create: true, strict: true });
@@ -30,6 +35,9 @@ export function openSqliteAudit(folder: string): AuditStore {
   const noted = new NotedMinutes();
   const insertEntry = db.query("INSERT OR IGNORE INTO entries VALUES (?1, ?2)");
   const insertMinute = db.query("INSERT OR IGNORE INTO minutes VALUES (?1, ?2, ?3)");
+  const select = db.query<Row, [string, string, number]>(
+    "SELECT key, body FROM entries WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3",
+  );
   const write = db.transaction((entries: readonly StoredEntry[]) => {
     for (const { partition, id, fields } of entries) {
       insertEntry.run(keyOf(partition, id), pack(fields));
@@ -41,12 +49,9 @@ export function openSqliteAudit(folder: string): AuditStore {
 
   /** Page by page: no read transaction stays open while a log is written out. */
   async function* pages(partition: number, from: string, before: string) {
-    const select = db.query<{ key: string; body: Uint8Array }, [string, string]>(
-      `SELECT key, body FROM entries WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ${PAGE}`,
-    );
     for (let next = from; ;) {
-      const rows = select.all(next, before);
-      for (const { key, body } of rows) yield { partition, id: idOf(key), fields: unpack(body) };
+      const rows = select.all(next, before, PAGE);
+      for (const row of rows) yield entryOf(partition, row);
       if (rows.length < PAGE) return;
       next = `${rows.at(-1)?.key ?? ""}~`;
     }
@@ -60,6 +65,10 @@ export function openSqliteAudit(folder: string): AuditStore {
         noted.forget();
         throw error;
       }
+    },
+    async first(partition) {
+      const [row] = select.all(...boundsOf({ partition }), 1);
+      return row && entryOf(partition, row);
     },
     async *read(range) {
       const { partition, user } = range;
@@ -82,4 +91,8 @@ export function openSqliteAudit(folder: string): AuditStore {
       db.close();
     },
   };
+}
+
+function entryOf(partition: number, { key, body }: Row): StoredEntry {
+  return { partition, id: idOf(key), fields: unpack(body) };
 }

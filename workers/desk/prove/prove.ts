@@ -4,10 +4,12 @@
  * are read together with the place that the audit had reached, and the events
  * are added up to that place exactly.
  */
-import { eventsOf } from "../stored/audit.ts";
+import type { AccountId } from "../../../domain/ids.ts";
+import { eventsOf, raisedFrom } from "../stored/audit.ts";
 import type { PartitionMap } from "../../../redis/keys.ts";
-import { DeskKeys } from "../stored/keys.ts";
-import { asList, asText, type Script } from "../../../redis/script.ts";
+import { deskKeys } from "../stored/keys.ts";
+import { asList, asText, defineScript } from "../../../redis/script.ts";
+import { historyOf } from "../audit/history.ts";
 import { auditOf, isAfter, nextOf } from "../audit/merged.ts";
 import type { AuditStore } from "../audit/port.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
@@ -25,7 +27,7 @@ export interface Proof {
   readonly differences: readonly Difference[];
 }
 
-const ACCOUNTS_AT_ONCE = "500";
+const ACCOUNTS_AT_ONCE = 500;
 
 interface Marked {
   readonly cursor: string;
@@ -35,22 +37,19 @@ interface Marked {
 }
 
 /** A page of accounts with their balances, and where the audit stood, at one moment. */
-const balancesAt: Script<{ readonly partition: number; readonly cursor: string }, Marked> = {
+const balancesAt = defineScript<{ readonly partition: number; readonly cursor: string }, Marked>({
   name: "balances-at",
   lua: `
-local page = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
+local page = redis.call('HSCAN', balances, cursor, 'COUNT', ${ACCOUNTS_AT_ONCE})
 local mark = '0-0'
-if redis.call('EXISTS', KEYS[2]) == 1 then
-  local stream = redis.call('XINFO', 'STREAM', KEYS[2])
+if redis.call('EXISTS', audit) == 1 then
+  local stream = redis.call('XINFO', 'STREAM', audit)
   for i = 1, #stream, 2 do if stream[i] == 'last-generated-id' then mark = stream[i + 1] end end
 end
 return {page[1], mark, page[2]}
 `,
-  keys: ({ partition }) => {
-    const desk = new DeskKeys(partition);
-    return [desk.balances, desk.audit];
-  },
-  args: ({ cursor }) => [cursor, ACCOUNTS_AT_ONCE],
+  keys: deskKeys("balances", "audit"),
+  args: { cursor: ({ cursor }) => cursor },
   reply(raw) {
     const [cursor, mark, page] = asList(raw);
     const flat = asList(page).map(asText);
@@ -60,7 +59,7 @@ return {page[1], mark, page[2]}
     }
     return { cursor: asText(cursor), mark: asText(mark), balances };
   },
-};
+});
 
 export async function proveBooks(
   redis: Redis,
@@ -71,7 +70,7 @@ export async function proveBooks(
   let events = 0;
   const differences: Difference[] = [];
   for (const partition of partitions.all()) {
-    const sums = new Sums(redis, store, partition);
+    const sums = new Sums(redis, store, partition, partitions);
     const seen = new Set<string>();
     let cursor = "0";
     do {
@@ -86,8 +85,9 @@ export async function proveBooks(
       }
       ({ cursor } = page);
     } while (cursor !== "0");
-    for (const [account, auditedCents] of sums) {
-      if (!seen.has(account)) differences.push({ account, balanceCents: undefined, auditedCents });
+    for (const account of sums.accounts()) {
+      if (seen.has(account)) continue;
+      differences.push({ account, balanceCents: undefined, auditedCents: sums.of(account) });
     }
     accounts += seen.size;
     events += sums.events;
@@ -100,28 +100,35 @@ class Sums {
   readonly #redis: Redis;
   readonly #store: AuditStore;
   readonly #partition: number;
-  readonly #cents = new Map<string, number>();
+  readonly #partitions: PartitionMap;
+  readonly #moved = new Map<string, { cents: number; events: number }>();
   #reached = "0-0";
-  events = 0;
 
-  constructor(redis: Redis, store: AuditStore, partition: number) {
+  constructor(redis: Redis, store: AuditStore, partition: number, partitions: PartitionMap) {
     this.#redis = redis;
     this.#store = store;
     this.#partition = partition;
+    this.#partitions = partitions;
   }
 
   of(account: string): number {
-    return this.#cents.get(account) ?? 0;
+    return this.#moved.get(account)?.cents ?? 0;
   }
 
-  [Symbol.iterator](): IterableIterator<[string, number]> {
-    return this.#cents.entries();
+  accounts(): Iterable<string> {
+    return this.#moved.keys();
+  }
+
+  get events(): number {
+    return [...this.#moved.values()].reduce((sum, { events }) => sum + events, 0);
   }
 
   async addUpTo(mark: string): Promise<void> {
     if (!isAfter(mark, this.#reached)) return;
     const from = nextOf(this.#reached);
-    const entries = auditOf(this.#store, this.#redis, this.#partition, undefined, from);
+    const entries = historyOf(this.#store, this.#partition, (each) =>
+      auditOf(this.#store, this.#redis, each, undefined, from),
+    );
     for await (const { id, fields } of entries) {
       if (isAfter(id, mark)) break;
       this.#add(fields.get("events") ?? "");
@@ -131,12 +138,23 @@ class Sums {
   }
 
   #add(events: string): void {
+    if (raisedFrom(events) !== undefined) this.#narrow();
     for (const event of eventsOf({ events })) {
       if (!("movedCents" in event)) continue;
+      const moved = this.#moved.get(event.user) ?? { cents: 0, events: 0 };
       for (const cents of event.movedCents) {
-        this.#cents.set(event.user, this.of(event.user) + cents);
-        this.events += 1;
+        moved.cents += cents;
+        moved.events += 1;
       }
+      if (moved.events > 0) this.#moved.set(event.user, moved);
+    }
+  }
+
+  /** The partition was split: accounts of others are added up there. */
+  #narrow(): void {
+    for (const account of this.#moved.keys()) {
+      const isOwn = this.#partitions.ofAccount(account as AccountId) === this.#partition;
+      if (!isOwn) this.#moved.delete(account);
     }
   }
 }

@@ -40,7 +40,10 @@ export const role: Role<typeof QuotesEnv> = {
       },
     });
     const watch = triggerWatch({
-      ...{ redis, partitions, streamed, asked },
+      redis,
+      partitions,
+      streamed,
+      asked,
       server: settings.FANFARE_CONSUMER,
       now: clock.nowMs,
     });

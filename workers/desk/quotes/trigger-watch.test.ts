@@ -52,8 +52,12 @@ function startWatch(url: string, streamed: string[] = []): TriggerWatch & { look
     onPaid: (answer) => auditPaid(client, { partitions, server: "quotes1" }, answer),
   });
   const watch = triggerWatch({
-    ...{ redis: counting, partitions, asked, streamed },
-    ...{ server: "quotes1", now: Date.now },
+    redis: counting,
+    partitions,
+    asked,
+    streamed,
+    server: "quotes1",
+    now: Date.now,
   });
   const stop = new AbortController();
   const following = watch.follow(stop.signal);
@@ -153,7 +157,8 @@ test("a quote that meets nothing fires nothing, and the next one is not asked fo
 test("a streamed quote fires at once, is the desk's quote too, and its symbol is asked of nobody", async () => {
   const source = await startSource(() => "1.00");
   const quote = (priceMicros: number, ageMs: number): Quote => ({
-    ...{ symbol: "ABC", priceMicros },
+    symbol: "ABC",
+    priceMicros,
     sourceTimeMs: Date.now() - ageMs,
   });
   await wait(USERS);

@@ -18,7 +18,6 @@ import { waitingTriggers, type TriggerSide } from "../stored/waiting.ts";
 import type { PartitionMap } from "../../../redis/keys.ts";
 import { fireTriggers, type FireCursor } from "../accounts/fire.ts";
 import { nameOf } from "../../../http/place.ts";
-import { crashPoint } from "../../runtime/crash-point.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 import type { AskedQuote } from "./asked-quotes.ts";
 
@@ -75,10 +74,8 @@ export function triggerWatch(options: TriggerWatchOptions): TriggerWatch {
     for (const partition of where) {
       let after: FireCursor | undefined;
       do {
-        crashPoint("before-fire");
         const args = { ...terms, partition, ...(after ? { after } : {}) };
         const fired = await fireTriggers(redis, args);
-        crashPoint("after-fire");
         after = fired.kind === "fired" ? fired.next : undefined;
       } while (after);
     }

@@ -1,14 +1,26 @@
-/** A partition's audit from both its places: all that is stored, and all that its stream holds, each entry once. */
+/**
+ * A partition's audit from both its places: all that is stored, and all that its
+ * stream holds, each entry once, after what it was split from.
+ */
 import { DeskKeys } from "../stored/keys.ts";
+import { historyOf } from "../audit/history.ts";
 import { keyOf, PAGE, type AuditStore, type StoredEntry } from "../audit/port.ts";
 import { entriesSince } from "../../runtime/entries.ts";
 import type { Redis } from "../../runtime/redis.ts";
+
+export function allEntries(
+  store: AuditStore,
+  redis: Redis,
+  partition: number,
+): AsyncGenerator<StoredEntry> {
+  return historyOf(store, partition, (each) => ownEntries(store, redis, each));
+}
 
 /**
  * In order. Unlike the audit as it is read beside a whole Redis, nothing is taken
  * for granted of what the stream holds: it may end before the store does.
  */
-export async function* allEntries(
+async function* ownEntries(
   store: AuditStore,
   redis: Redis,
   partition: number,

@@ -23,7 +23,8 @@ export function keptOf(partition: number, told: Replay, nowMs: number): Kept[] {
   const { buckets, expiries } = contractsOf(desk, told, nowMs);
   return [
     ...AUDITED_HASHES.map((name): Kept => ({
-      ...{ key: desk[name], kind: "hash" },
+      key: desk[name],
+      kind: "hash",
       fields: told.hashes[name],
     })),
     { key: desk.deposits, kind: "hash", fields: told.deposits },
@@ -73,7 +74,10 @@ function contractsOf(
   return {
     expiries,
     buckets: [...buckets].map(([bucket, { fields, untilMs }]): Kept => ({
-      ...{ key: desk.contracts(bucket), kind: "hash", fields, untilMs },
+      key: desk.contracts(bucket),
+      kind: "hash",
+      fields,
+      untilMs,
     })),
   };
 }

@@ -54,14 +54,17 @@ async function lines(...texts: string[]): Promise<void> {
 /** Something of everything that a desk does. */
 async function trade(): Promise<void> {
   await lines(
-    ...["[1] ADD,ann,1000.00", "[2] BUY,ann,ABC,100.00", "[3] COMMIT_BUY,ann"],
-    ...[
-      "[4] BUY,ann,XY,20.00",
-      "[5] SET_BUY_AMOUNT,ann,XY,30.00",
-      "[6] SET_BUY_TRIGGER,ann,XY,2.00",
-    ],
-    ...["[7] SET_SELL_AMOUNT,ann,ABC,50.00", "[8] SET_SELL_TRIGGER,ann,ABC,9.00"],
-    ...["[1] ADD,bob,10.00", "[2] QUOTE,bob,ABC", "[3] CANCEL_BUY,bob"],
+    "[1] ADD,ann,1000.00",
+    "[2] BUY,ann,ABC,100.00",
+    "[3] COMMIT_BUY,ann",
+    "[4] BUY,ann,XY,20.00",
+    "[5] SET_BUY_AMOUNT,ann,XY,30.00",
+    "[6] SET_BUY_TRIGGER,ann,XY,2.00",
+    "[7] SET_SELL_AMOUNT,ann,ABC,50.00",
+    "[8] SET_SELL_TRIGGER,ann,ABC,9.00",
+    "[1] ADD,bob,10.00",
+    "[2] QUOTE,bob,ABC",
+    "[3] CANCEL_BUY,bob",
   );
   await desk.deposit({ ann: 5, carl: 10_000 });
   await desk.quote(PRICE);
@@ -101,7 +104,10 @@ describe("the audit of a partition", () => {
     expect(await differencesOf(redis.client, await kept())).toBe(0);
   });
 
-  test("goes on telling it once contracts have settled", async () => {
+  test.each([
+    ["won", PRICE + 1],
+    ["lost", PRICE - 1],
+  ])("goes on telling it once contracts have settled, %s", async (_, closePrice) => {
     await trade();
     for (const name of (await redis.send("ZRANGE", DESK.expiries, "0", "-1")) as string[]) {
       const expiredAtMs = (await redis.nowMs()) - 60_000;
@@ -110,12 +116,13 @@ describe("the audit of a partition", () => {
         "ZADD",
         DESK.ticks("EUR/USD"),
         String(expiredAtMs),
-        `${expiredAtMs},${PRICE + 1}`,
+        `${expiredAtMs},${closePrice}`,
       );
       await redis.run(settleBatch, { ...DESK_CALL, name });
     }
     expect(await differencesOf(redis.client, await kept())).toBe(0);
-    const { settlements } = await replayed();
+    const { settlements, transactions } = await replayed();
+    expect(transactions).toBe(Number(await redis.send("GET", DESK.audited)));
     const entries = await redis.entries(DESK.settlements);
     expect(settlements.map(({ settled }) => JSON.stringify(settled))).toEqual(
       entries.map((fields) => fields.get("settled") ?? ""),

@@ -3,12 +3,16 @@
  * entry, what waits, what contracts there are. Entries repeat all that they
  * changed, so replaying is remembering the last of each.
  */
-import { BOOKS_KEPT_MS } from "../stored/books.ts";
+import type { AccountId } from "../../../domain/ids.ts";
+import { PartitionMap } from "../../../redis/keys.ts";
+import { BOOKS_KEPT_MS, rowsOf } from "../stored/books.ts";
+import { accountOfField } from "../stored/fields.ts";
 import {
   AUDITED_HASHES,
   changesOf,
   eventsOf,
   parseAuditEntry,
+  raisedFrom,
   type AuditEntry,
   type AuditedHash,
   type AuditEvent,
@@ -62,6 +66,8 @@ export async function replay(
   const contracts = new Map<string, OpenedTogether>();
   const settlements: SettlementsEntry[] = [];
   const sums = new Map<string, number>();
+  const map = new PartitionMap(partitions);
+  const isOwn = (user: string): boolean => map.ofAccount(user as AccountId) === partition;
   let highest = 0;
   let lastId = "0-0";
 
@@ -72,9 +78,15 @@ export async function replay(
     for (const [name, text] of entry.changed) {
       for (const [field, value] of changesOf(text)) hashes[name].set(field, value);
     }
+    // A transaction of many accounts may move none of them: contracts that are lost return nothing.
+    for (const [, number] of entry.events.matchAll(/^[a-z],(\d+)/gm)) {
+      highest = Math.max(highest, Number(number));
+    }
     const events = [...eventsOf(entry)];
+    if (raisedFrom(entry.events) !== undefined) {
+      narrow({ hashes, deposits, contracts, sums }, isOwn);
+    }
     for (const event of events) {
-      highest = Math.max(highest, event.transaction);
       for (const cents of "movedCents" in event ? event.movedCents : []) {
         sums.set(event.user, (sums.get(event.user) ?? 0) + cents);
       }
@@ -98,6 +110,27 @@ export async function replay(
       (user) => (sums.get(user) ?? 0) !== Number(hashes.balances.get(user) ?? "0"),
     ),
   };
+}
+
+/** The partition was split: accounts that are no longer its own go on elsewhere, with all that is theirs. */
+function narrow(
+  { hashes, deposits, contracts, sums }: Narrowed,
+  isOwn: (user: string) => boolean,
+): void {
+  for (const found of [...Object.values(hashes), sums]) {
+    for (const field of found.keys()) if (!isOwn(accountOfField(field))) found.delete(field);
+  }
+  for (const [id, account] of deposits) if (!isOwn(account)) deposits.delete(id);
+  for (const [name, { head, rows }] of contracts) {
+    contracts.set(name, { head, rows: rowsOf(rows, isOwn) });
+  }
+}
+
+interface Narrowed {
+  readonly hashes: Replay["hashes"];
+  readonly deposits: Map<string, string>;
+  readonly contracts: Map<string, OpenedTogether>;
+  readonly sums: Map<string, number>;
 }
 
 /** Notes what an entry opened, settled or sold; answers what of it went to those who follow settlements. */

@@ -37,7 +37,11 @@ async function add(user: string): Promise<void> {
 const restore = (from: AuditStore, force = false): Promise<Restored> =>
   restorePartition(
     {
-      ...{ redis, store: from, partitions: new PartitionMap(2), server: "restore", force },
+      redis,
+      store: from,
+      partitions: new PartitionMap(2),
+      server: "restore",
+      force,
       nowMs: Date.now(),
     },
     1,

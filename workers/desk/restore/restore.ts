@@ -58,7 +58,9 @@ export async function restorePartition(
   const { redis, store, partitions, nowMs, force } = options;
   const mark = await run(redis, deskMark, { partition });
   const told = await replay(allEntries(store, redis, partition), {
-    ...{ partition, partitions: partitions.count, nowMs },
+    partition,
+    partitions: partitions.count,
+    nowMs,
   });
   if (mark.transactions > told.transactions && !force) {
     const { transactions } = mark;
@@ -76,7 +78,9 @@ export async function restorePartition(
   const done = await write(options, partition, mark, told, kept);
   if (!done) return { partition, kind: "moved" };
   return {
-    ...{ partition, kind: "restored", differences },
+    partition,
+    kind: "restored",
+    differences,
     accounts: told.hashes.balances.size,
     untilMs: Number(told.lastId.split("-")[0]),
   };
@@ -129,7 +133,8 @@ async function write(
   // The stream goes on behind what is stored, whatever the clock says.
   const id = nextOf(isAfter(told.lastId, mark.audit) ? told.lastId : mark.audit);
   return await run(redis, whileUnmoved, {
-    ...{ partition, mark },
+    partition,
+    mark,
     commands: [
       ...swaps,
       ...(await followable(redis, desk, told.settlements)),
@@ -157,6 +162,9 @@ async function followable(
     .filter(({ id }) => last === undefined || isAfter(id, last[0]))
     .map(({ id, settled, closePriceMicros, settledAtMs }) => [
       ...(["XADD", settlements, id, "settled", JSON.stringify(settled)] as const),
-      ...["closePriceMicros", closePriceMicros, "settledAtMs", String(settledAtMs)],
+      "closePriceMicros",
+      closePriceMicros,
+      "settledAtMs",
+      String(settledAtMs),
     ]);
 }

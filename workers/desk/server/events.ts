@@ -6,6 +6,7 @@ import { reply } from "../../../http/operation.ts";
 import { NEXT } from "../../../http/page.ts";
 import { eventsOf, parseAuditEntry, type AuditEvent } from "../stored/audit.ts";
 import type { AccountId } from "../../../domain/ids.ts";
+import { historyOf } from "../audit/history.ts";
 import { auditOf, nextOf } from "../audit/merged.ts";
 import type { Desk, DeskService, LogSource } from "./service.ts";
 
@@ -58,7 +59,8 @@ async function eventsAfter(
   const partition = partitions.ofAccount(user as AccountId);
   const from = after === "" ? undefined : nextOf(after);
   const events: EventsPage["events"][number][] = [];
-  for await (const { id, fields } of auditOf(store, redis, partition, user, from)) {
+  const entries = historyOf(store, partition, (each) => auditOf(store, redis, each, user, from));
+  for await (const { id, fields } of entries) {
     const entry = parseAuditEntry(fields);
     if (!entry) continue;
     for (const event of eventsOf(entry)) {

@@ -50,8 +50,12 @@ afterAll(async () => {
 
 function start(stop = new AbortController().signal) {
   return deskApp({
-    ...{ server: "d", redis, partitions: PARTITIONS, token: "t" },
-    ...{ stop, log: { store, redis, partitions: PARTITIONS } },
+    server: "d",
+    redis,
+    partitions: PARTITIONS,
+    token: "t",
+    stop,
+    log: { store, redis, partitions: PARTITIONS },
     commands: { submit: () => {} },
   });
 }

@@ -18,7 +18,14 @@ beforeEach(async () => {
 });
 
 const add = (user: string, cents = 100): ReadyCommand => ({
-  ...{ name: "ADD", user, symbol: "", cents, priceCents: 0, quoteTimeMs: 0, session: "", n: 0 },
+  name: "ADD",
+  user,
+  symbol: "",
+  cents,
+  priceCents: 0,
+  quoteTimeMs: 0,
+  session: "",
+  n: 0,
 });
 
 /** Adds all at once; answers what each became, in the order in which they were told. */

@@ -4,7 +4,8 @@ import { commandEvent, firedEvent, paidEvent } from "../stored/audit.ts";
 import { logOf } from "./log-xml.ts";
 
 const entry = (...events: string[]): StoredEntry => ({
-  ...{ partition: 0, id: "1-0" },
+  partition: 0,
+  id: "1-0",
   fields: new Map([
     ["at", "1800000000000"],
     ["server", "d1"],
@@ -53,7 +54,8 @@ describe("the log tells", () => {
     );
     expect(name).toBe("errorEvent");
     expect(children).toMatchObject({
-      ...{ command: "BUY", errorMessage: "The balance does not cover the amount." },
+      command: "BUY",
+      errorMessage: "The balance does not cover the amount.",
     });
   });
 
@@ -80,15 +82,22 @@ describe("the log tells", () => {
       [
         "quoteServer",
         {
-          ...{ ...HEAD, price: "2.50", stockSymbol: "ABC", username: "ann" },
-          ...{ quoteServerTime: "9", cryptokey: "k==" },
+          ...HEAD,
+          price: "2.50",
+          stockSymbol: "ABC",
+          username: "ann",
+          quoteServerTime: "9",
+          cryptokey: "k==",
         },
       ],
       [
         "systemEvent",
         {
-          ...{ ...HEAD, command: "SET_BUY_TRIGGER", username: "ann" },
-          ...{ stockSymbol: "ABC", funds: "3.00" },
+          ...HEAD,
+          command: "SET_BUY_TRIGGER",
+          username: "ann",
+          stockSymbol: "ABC",
+          funds: "3.00",
         },
       ],
     ]);

@@ -3,7 +3,9 @@ import * as v from "valibot";
 import { DESK_USER_PATTERN } from "../../../domain/desk/command.ts";
 import { orEmpty } from "../../../http/field.ts";
 import type { AccountId } from "../../../domain/ids.ts";
+import { historyOf } from "../audit/history.ts";
 import { auditOf } from "../audit/merged.ts";
+import type { StoredEntry } from "../audit/port.ts";
 import { LOG_HEAD, LOG_TAIL, logOf } from "./log-xml.ts";
 import { serverOf, type Desk, type DeskService, type LogSource } from "./service.ts";
 
@@ -36,11 +38,16 @@ export async function* logPieces(
   { store, redis, partitions }: LogSource,
   user: string,
 ): AsyncGenerator<string> {
-  const wanted = user === "" ? partitions.all() : [partitions.ofAccount(user as AccountId)];
   const only = user === "" ? undefined : user;
+  const read = (partition: number): AsyncIterable<StoredEntry> =>
+    auditOf(store, redis, partition, only);
+  const wanted =
+    user === ""
+      ? partitions.all().map(read)
+      : [historyOf(store, partitions.ofAccount(user as AccountId), read)];
   let piece = LOG_HEAD;
-  for (const partition of wanted) {
-    for await (const entry of auditOf(store, redis, partition, only)) {
+  for (const entries of wanted) {
+    for await (const entry of entries) {
       piece += logOf(entry, only);
       if (piece.length < PIECE_CHARACTERS) continue;
       yield piece;

@@ -15,7 +15,7 @@ const ENTRIES = 20;
 const WAIT_MS = 3_000;
 const PAUSE_MS = 100;
 
-/** A cursor is the last entry id of each partition, joined by commas. */
+/** A cursor is the last entry id of each partition, joined by commas; of those that were added since it has none. */
 const CURSOR = /^\d+-\d+(?:,\d+-\d+)*$/;
 
 export function serveSettlements(service: DeskService, { redis, partitions, stop }: Desk): void {
@@ -55,7 +55,7 @@ export function serveSettlements(service: DeskService, { redis, partitions, stop
 }
 
 function isCursor(text: string, partitions: PartitionMap): boolean {
-  return text === "" || (CURSOR.test(text) && text.split(",").length === partitions.count);
+  return text === "" || (CURSOR.test(text) && text.split(",").length <= partitions.count);
 }
 
 async function settlementsAfter(
@@ -69,7 +69,10 @@ async function settlementsAfter(
       const from = `(${cursor[partition] ?? "0-0"}`;
       return (await redis.send("XRANGE", [
         new DeskKeys(partition).settlements,
-        ...[from, "+", "COUNT", String(ENTRIES)],
+        from,
+        "+",
+        "COUNT",
+        String(ENTRIES),
       ])) as [id: string, flat: string[]][];
     }),
   );

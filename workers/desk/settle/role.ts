@@ -52,7 +52,12 @@ async function settlePartition(
 async function settleDue(redis: Redis, call: DeskCall, nowMs: number): Promise<number> {
   const due = (await redis.send("ZRANGE", [
     new DeskKeys(call.partition).expiries,
-    ...["-inf", String(nowMs), "BYSCORE", "LIMIT", "0", String(BATCHES)],
+    "-inf",
+    String(nowMs),
+    "BYSCORE",
+    "LIMIT",
+    "0",
+    String(BATCHES),
   ])) as string[];
   const settled = await Promise.all(due.map((name) => run(redis, settleBatch, { ...call, name })));
   return settled.filter((each) => each !== "waiting" && each > 0).length;

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { parseAnswer } from "../../../domain/desk/quote.ts";
+import { DAY_TRADING } from "../../../tests/support/data.ts";
 import { freePort } from "../../../tests/support/ports.ts";
 import { startRole, type RoleProcess } from "../../../tests/support/role.ts";
 import { exchange } from "../../../tests/support/tcp.ts";
@@ -72,7 +73,7 @@ test("all other symbols can be fixed at once, and a symbol without a price gets 
   expect(await exchange(port, "EUR/USD,me\n")).toContain(",EUR/USD,me,");
 });
 
-const REAL_LATENCIES = "../shared/data/daytrading/quote-server-latency-seconds.csv";
+const REAL_LATENCIES = join(DAY_TRADING, "quote-server-latency-seconds.csv");
 const realMs = existsSync(REAL_LATENCIES)
   ? readFileSync(REAL_LATENCIES, "utf8")
       .trimEnd()

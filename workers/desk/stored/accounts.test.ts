@@ -36,8 +36,10 @@ test("a user has a balance, what is reserved of it, and shares, free and reserve
   });
   expect(await read("alice")).toEqual([
     {
-      ...{ balanceCents: 1_000, reservedCents: 250 },
-      ...{ shares: { ABC: 3 }, reservedShares: { XY: 4 } },
+      balanceCents: 1_000,
+      reservedCents: 250,
+      shares: { ABC: 3 },
+      reservedShares: { XY: 4 },
     },
   ]);
 });

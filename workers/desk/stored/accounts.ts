@@ -1,6 +1,6 @@
 /** What users have at the desk, read straight from the books of a partition. */
-import { DeskKeys } from "./keys.ts";
-import { asList, asText, type Script } from "../../../redis/script.ts";
+import { deskKeys } from "./keys.ts";
+import { asList, asText, defineScript } from "../../../redis/script.ts";
 
 /** What a user ends with. Zeros are left out of the maps. */
 export interface DeskBooks {
@@ -17,26 +17,25 @@ export interface AccountsArgs {
 
 const lua = `
 local replies = {}
-for i, balance in ipairs(redis.call('HMGET', KEYS[1], unpack(ARGV))) do
-  local flat = {}
-  for symbol in string.gmatch(redis.call('HGET', KEYS[3], ARGV[i]) or '', '%u+') do
+local found = redis.call('HMGET', balances, unpack(ARGV, rest))
+for user in rows() do
+  local balance, flat = found[#replies + 1], {}
+  for symbol in string.gmatch(redis.call('HGET', symbols, user) or '', '%u+') do
     flat[#flat + 1] = symbol
-    flat[#flat + 1] = redis.call('HGET', KEYS[2], ARGV[i] .. ' ' .. symbol) or '0'
+    flat[#flat + 1] = redis.call('HGET', positions, user .. ' ' .. symbol) or '0'
   end
-  replies[i] = {balance or '', flat}
+  replies[#replies + 1] = {balance or '', flat}
 end
 return replies
 `;
 
 /** A few hundred users a call, in their order; undefined for one that is not known. */
-export const readAccounts: Script<AccountsArgs, readonly (DeskBooks | undefined)[]> = {
+export const readAccounts = defineScript<AccountsArgs, readonly (DeskBooks | undefined)[]>({
   name: "read-accounts",
   lua,
-  keys: ({ partition }) => {
-    const desk = new DeskKeys(partition);
-    return [desk.balances, desk.positions, desk.symbols];
-  },
-  args: ({ users }) => [...users],
+  keys: deskKeys("balances", "positions", "symbols"),
+  rest: ({ users }) => users,
+  columns: ["user"],
   reply: (raw) =>
     asList(raw).map((each) => {
       const [balance, flat] = asList(each);
@@ -44,7 +43,7 @@ export const readAccounts: Script<AccountsArgs, readonly (DeskBooks | undefined)
         ? undefined
         : booksOf(Number(balance), asList(flat).map(asText));
     }),
-};
+});
 
 function booksOf(balanceCents: number, flat: readonly string[]): DeskBooks {
   const shares: [symbol: string, shares: number][] = [];

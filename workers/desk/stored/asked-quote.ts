@@ -6,7 +6,7 @@
 import { ASKED_QUOTE_VALID_MS, type Quote } from "../../../domain/desk/quote.ts";
 import { parseStoredQuote } from "./quotes.ts";
 import { askedQuoteKey, askingKey } from "./keys.ts";
-import { asInteger, asList, asText, LUA_NOW, type Script } from "../../../redis/script.ts";
+import { asInteger, asList, asText, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 export interface TakeQuoteArgs {
   readonly symbol: string;
@@ -23,23 +23,32 @@ export type TakeQuoteReply =
   | { readonly kind: "wait" };
 
 const takeLua = `
-local cached = redis.call('GET', KEYS[1])
-if cached then return {'cached', ARGV[3], cached} end
-if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {'ask'} end
+local cached = redis.call('GET', asked)
+if cached then return {'cached', cached} end
+if redis.call('SET', asking, token, 'NX', 'PX', lease_ms) then return {'ask'} end
 return {'wait'}
 `;
 
-export const takeQuote: Script<TakeQuoteArgs, TakeQuoteReply> = {
+/** Of one symbol: the quote, and who is asking for it. */
+const QUOTE_KEYS = {
+  asked: ({ symbol }: Pick<Quote, "symbol">) => askedQuoteKey(symbol),
+  asking: ({ symbol }: Pick<Quote, "symbol">) => askingKey(symbol),
+};
+
+export const takeQuote = defineScript<TakeQuoteArgs, TakeQuoteReply>({
   name: "take-quote",
   lua: takeLua,
-  keys: ({ symbol }) => [askedQuoteKey(symbol), askingKey(symbol)],
-  args: ({ symbol, token, leaseMs }) => [token, String(leaseMs), symbol],
-  reply(raw) {
-    const [kind, ...stored] = asList(raw);
-    if (kind === "ask" || kind === "wait") return { kind };
-    return { kind: "cached", quote: storedQuote(stored) };
+  keys: QUOTE_KEYS,
+  args: {
+    token: ({ token }) => token,
+    lease_ms: ({ leaseMs }) => leaseMs,
   },
-};
+  reply(raw, { symbol }) {
+    const [kind, text] = asList(raw);
+    if (kind === "ask" || kind === "wait") return { kind };
+    return { kind: "cached", quote: storedQuote(symbol, text) };
+  },
+});
 
 export interface StoreQuoteArgs {
   readonly quote: Quote;
@@ -48,16 +57,16 @@ export interface StoreQuoteArgs {
 
 const storeLua = `
 ${LUA_NOW}
-local symbol, price, now = ARGV[2], ARGV[3], now_ms()
-local time = math.min(tonumber(ARGV[4]), now)
-if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
-local cached = redis.call('GET', KEYS[1])
-if cached and tonumber(string.match(cached, ',(%d+)$')) >= time then return {symbol, cached} end
+local now = now_ms()
+local time = math.min(tonumber(source_time), now)
+if redis.call('GET', asking) == token then redis.call('DEL', asking) end
+local cached = redis.call('GET', asked)
+if cached and tonumber(string.match(cached, ',(%d+)$')) >= time then return cached end
 local left = time + ${ASKED_QUOTE_VALID_MS} - now
-if left <= 0 then return {} end
+if left <= 0 then return '' end
 local stored = string.format('%s,%.0f', price, time)
-redis.call('SET', KEYS[1], stored, 'PX', string.format('%.0f', left))
-return {symbol, stored}
+redis.call('SET', asked, stored, 'PX', string.format('%.0f', left))
+return stored
 `;
 
 /**
@@ -65,36 +74,35 @@ return {symbol, stored}
  * now, and ends the lease. Replies the quote that now stands, which is a newer
  * one if there was one, or nothing if the answer was stale already.
  */
-export const storeQuote: Script<StoreQuoteArgs, Quote | undefined> = {
+export const storeQuote = defineScript<StoreQuoteArgs, Quote | undefined>({
   name: "store-quote",
   lua: storeLua,
-  keys: ({ quote }) => [askedQuoteKey(quote.symbol), askingKey(quote.symbol)],
-  args: ({ quote, token }) => [
-    token,
-    quote.symbol,
-    String(quote.priceMicros),
-    String(quote.sourceTimeMs),
-  ],
-  reply(raw) {
-    const stored = asList(raw);
-    return stored.length === 0 ? undefined : storedQuote(stored);
+  keys: {
+    asked: ({ quote }) => askedQuoteKey(quote.symbol),
+    asking: ({ quote }) => askingKey(quote.symbol),
   },
-};
+  args: {
+    token: ({ token }) => token,
+    price: ({ quote }) => quote.priceMicros,
+    source_time: ({ quote }) => quote.sourceTimeMs,
+  },
+  reply: (raw, { quote }) => (raw === "" ? undefined : storedQuote(quote.symbol, raw)),
+});
 
 /** Gives the lease back without an answer, if it is still the caller's. */
-export const releaseAsking: Script<Omit<TakeQuoteArgs, "leaseMs">, boolean> = {
+export const releaseAsking = defineScript<Omit<TakeQuoteArgs, "leaseMs">, boolean>({
   name: "release-asking",
   lua: `
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('DEL', KEYS[1])
+if redis.call('GET', asking) ~= token then return 0 end
+return redis.call('DEL', asking)
 `,
-  keys: ({ symbol }) => [askingKey(symbol)],
-  args: ({ token }) => [token],
+  keys: QUOTE_KEYS,
+  args: { token: ({ token }) => token },
   reply: (raw) => asInteger(raw) === 1,
-};
+});
 
-function storedQuote([symbol, text]: readonly unknown[]): Quote {
-  const quote = parseStoredQuote(asText(symbol), asText(text));
+function storedQuote(symbol: string, text: unknown): Quote {
+  const quote = parseStoredQuote(symbol, asText(text));
   if (!quote) throw new TypeError("the cache holds something that is not a quote");
   return quote;
 }

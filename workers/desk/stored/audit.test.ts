@@ -23,8 +23,15 @@ describe("an event is read as it was written", () => {
     const line = { name: "", user: "", symbol: "", cents: 0, more: { file: "a.log" } };
     expect(read(commandEvent(7, line, "COMMAND_UNKNOWN", []))).toEqual([
       {
-        ...{ kind: "command", transaction: 7, name: "", user: "", symbol: "", cents: 0 },
-        ...{ file: "a.log", refusal: "COMMAND_UNKNOWN", movedCents: [] },
+        kind: "command",
+        transaction: 7,
+        name: "",
+        user: "",
+        symbol: "",
+        cents: 0,
+        file: "a.log",
+        refusal: "COMMAND_UNKNOWN",
+        movedCents: [],
       },
     ]);
   });
@@ -43,8 +50,13 @@ describe("an event is read as it was written", () => {
     const answer = { symbol: "ABC", priceCents: 250, quoteTimeMs: 9, cryptokey: "a+/=", user: "u" };
     expect(read(paidEvent(7, answer))).toEqual([
       {
-        ...{ kind: "quote", transaction: 7, user: "u", symbol: "ABC", priceCents: 250 },
-        ...{ sourceTimeMs: 9, cryptokey: "a+/=" },
+        kind: "quote",
+        transaction: 7,
+        user: "u",
+        symbol: "ABC",
+        priceCents: 250,
+        sourceTimeMs: 9,
+        cryptokey: "a+/=",
       },
     ]);
   });
@@ -85,8 +97,12 @@ describe("an entry", () => {
   test("tells who, when, what, and what changed", () => {
     const entry = parse({ balances: "a\n5\nb\n7", contracts: "0#0 s0_a ABC", later: "x" });
     expect(entry).toMatchObject({
-      ...{ atMs: 1_800_000_000_000, server: "d1", users: ["a", "b"], events: "s,7,up" },
-      ...{ contracts: "0#0 s0_a ABC", closePriceMicros: "" },
+      atMs: 1_800_000_000_000,
+      server: "d1",
+      users: ["a", "b"],
+      events: "s,7,up",
+      contracts: "0#0 s0_a ABC",
+      closePriceMicros: "",
     });
     expect([...(entry?.changed.keys() ?? [])]).toEqual(["balances"]);
     expect([...changesOf(entry?.changed.get("balances") ?? "")]).toEqual([

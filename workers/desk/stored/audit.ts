@@ -81,7 +81,7 @@ export type AuditEvent = { readonly transaction: number; readonly user: string }
       readonly movedCents: readonly number[];
     }
   | {
-      /** `s,transaction,what`: a server came up or went down. */
+      /** `s,transaction,what`: a server came up or went down, or the partition was split, see `raisedEvent`. */
       readonly kind: "system";
       readonly what: string;
     }
@@ -129,6 +129,21 @@ export function firedEvent(
 export function paidEvent(transaction: number, answer: PaidAnswer): string {
   const { user, symbol, priceCents, quoteTimeMs, cryptokey } = answer;
   return `q,${transaction},${user},${symbol},${priceCents},${quoteTimeMs},${cryptokey}`;
+}
+
+/**
+ * The number of partitions was raised. From here on the partition has its own
+ * accounts alone; one that was not there before begins with it, and the history
+ * of its accounts is before this entry's id in the partition that it was split from.
+ */
+export function raisedEvent(transaction: number, from: number, to: number): string {
+  return `s,${transaction},raised ${from} ${to}`;
+}
+
+/** The number before, if an entry with these events says that it was raised. */
+export function raisedFrom(events: string): number | undefined {
+  const [, from] = /^s,\d+,raised (\d+) \d+$/m.exec(events) ?? [];
+  return from === undefined ? undefined : Number(from);
 }
 
 /** Undefined for what is not an audit entry. */

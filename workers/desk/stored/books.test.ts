@@ -9,8 +9,12 @@ test("a contract is found by its name in a batch, and by the bucket's alone wher
   const standing = standingIn(BUCKET, [OPEN, SOLD]);
   expect([...standing.keys()]).toEqual(["a", "", "b"]);
   expect(standing.get("a") as object).toEqual({
-    ...{ clientOrderId: `${BUCKET}.a`, account: "x", stakeCents: 100, state: "open" },
-    ...{ contract: "CALL", payoutBp: 8_500 },
+    clientOrderId: `${BUCKET}.a`,
+    account: "x",
+    stakeCents: 100,
+    state: "open",
+    contract: "CALL",
+    payoutBp: 8_500,
     terms: { openPriceMicros: 1_084_230, openedAtMs: 1_000, expiresAtMs: 61_000 },
   });
   expect(String(standing.get("")?.clientOrderId)).toBe(BUCKET);
@@ -20,7 +24,10 @@ test("one that was sold back says what closed it, when, at what, and for how muc
   const sold = standingIn(BUCKET, [SOLD]).get("b");
   expect(sold).toMatchObject({ state: "sold", contract: "PUT", stakeCents: 100 });
   expect(sold?.sale as object).toEqual({
-    ...{ close: "s0_close", returnCents: 92, closePriceMicros: 1_084_231, closedAtMs: 5_000 },
+    close: "s0_close",
+    returnCents: 92,
+    closePriceMicros: 1_084_231,
+    closedAtMs: 5_000,
   });
 });
 

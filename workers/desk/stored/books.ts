@@ -6,7 +6,7 @@ import type { SettlementKind, ContractType } from "../../../domain/products/bina
 import type { OpenedTerms } from "../../venues/desk/api.ts";
 import type { AccountId, ClientOrderId, SignalId } from "../../../domain/ids.ts";
 import { DeskKeys } from "./keys.ts";
-import { asInteger, asList, asText, LUA_NOW, type Script } from "../../../redis/script.ts";
+import { asInteger, asList, asText, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 /** DESK: a quote that is bought or sold at is at most this old. */
 export const QUOTE_VALID_MS = 1_000;
@@ -87,6 +87,16 @@ function parseBatch(text: string, bucket: string): Map<string, Contract> {
   return contracts;
 }
 
+/** Of the rows after a head, those of some accounts. */
+export function rowsOf(rows: string, isWanted: (account: string) => boolean): string {
+  return rows
+    .split(";")
+    .slice(0, -1)
+    .filter((row) => isWanted(row.split(",")[1] ?? ""))
+    .map((row) => `${row};`)
+    .join("");
+}
+
 /** Reads a bucket from its `HGETALL`, as an object or as field, value, field, value …. */
 export function parseBucket(bucket: string, raw: unknown): Contract[] {
   const batches = Array.isArray(raw)
@@ -123,21 +133,21 @@ export interface FindArgs {
 }
 
 /** Asks the books, with the time at which they answer: after an order's valid-until, absent is for good. */
-export const findContracts: Script<
+export const findContracts = defineScript<
   FindArgs,
   { readonly nowMs: number; readonly found: (Contract | undefined)[] }
-> = {
+>({
   name: "find-contracts",
   lua: `
 ${LUA_NOW}
 ${BATCHES_LUA}
-return {now_ms(), batches_of(KEYS[1], ARGV[1])}
+return {now_ms(), batches_of(contracts, shard)}
 `,
-  keys: ({ partition, bucket }) => [new DeskKeys(partition).contracts(bucket)],
-  args: ({ shard }) => [String(shard)],
+  keys: { contracts: ({ partition, bucket }) => new DeskKeys(partition).contracts(bucket) },
+  args: { shard: ({ shard }) => shard },
   reply(raw, { names, bucket }) {
     const [nowMs, batches] = asList(raw);
     const standing = standingIn(bucket, asList(batches));
     return { nowMs: asInteger(nowMs), found: names.map((name) => standing.get(name)) };
   },
-};
+});

@@ -28,8 +28,15 @@ beforeEach(async () => {
 /** An account as it was read, where nothing but its version and its balance matters. */
 const draftOf = (user: string, version = "", balance = ""): AccountDraft =>
   new AccountDraft(user, {
-    ...{ version, balance, buys: "", sells: "", history: "", symbols: "", sessions: "" },
-    ...{ positions: [], replies: [] },
+    version,
+    balance,
+    buys: "",
+    sells: "",
+    history: "",
+    symbols: "",
+    sessions: "",
+    positions: [],
+    replies: [],
   });
 
 async function commit(accounts: readonly AccountDraft[], args: Partial<CommitArgs> = {}) {
@@ -38,8 +45,15 @@ async function commit(accounts: readonly AccountDraft[], args: Partial<CommitArg
   const atMs = await redis.nowMs();
   const events = accounts.map(({ user }) => add(user));
   return await redis.run(commitAccounts, {
-    ...{ ...DESK_CALL, atMs, version: "v1", accounts, changes, events },
-    ...{ lastTransaction: 2, reserve: 10, ...args },
+    ...DESK_CALL,
+    atMs,
+    version: "v1",
+    accounts,
+    changes,
+    events,
+    lastTransaction: 2,
+    reserve: 10,
+    ...args,
   });
 }
 
@@ -64,7 +78,8 @@ describe("a commit", () => {
     expect(more).toEqual([]);
     expect(entry?.users).toEqual(["alice", "bob"]);
     expect(Object.fromEntries(changesOf(entry?.changed.get("balances") ?? ""))).toEqual({
-      ...{ alice: "500", bob: "700" },
+      alice: "500",
+      bob: "700",
     });
     expect(Object.fromEntries(changesOf(entry?.changed.get("positions") ?? ""))).toEqual({
       "alice ABC": "3",

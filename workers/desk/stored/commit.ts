@@ -5,9 +5,9 @@
  */
 import type { Changes, AccountDraft } from "./draft.ts";
 import { AUDITED_HASHES } from "./audit.ts";
-import type { DeskCall, Reserved } from "./transaction.ts";
-import { DeskKeys } from "./keys.ts";
-import { asInteger, asList, LUA_NOW, type Script } from "../../../redis/script.ts";
+import { AUDIT_KEYS, type DeskCall, type Reserved } from "./transaction.ts";
+import { deskKeys } from "./keys.ts";
+import { asInteger, asList, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 /** What was decided by a time that is longer ago than this is decided again. */
 const DECISION_VALID_MS = 1_000;
@@ -32,7 +32,7 @@ export interface CommitReply extends Reserved {
   readonly done: boolean;
 }
 
-/** The hashes that are written, in the order of the keys. */
+/** The hashes that are written, in the order of their sections. */
 const WRITTEN = [...AUDITED_HASHES, "history"] as const;
 
 /*
@@ -44,18 +44,17 @@ const lua = `
 ${LUA_NOW}
 local now = now_ms()
 local function not_done() return {0, now, 0} end
-local at, server, version, reserve, events = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[6]
 if math.abs(now - at) > ${DECISION_VALID_MS} then return not_done() end
-local given = cjson.decode(ARGV[5])
+local given = cjson.decode(list)
 local count, lasting = tonumber(given[1]), tonumber(given[2])
-local versions = redis.call('HMGET', KEYS[1], unpack(given, 3, 2 + count))
-local balances = redis.call('HMGET', KEYS[2], unpack(given, 3, 2 + count))
+local version_now = redis.call('HMGET', versions, unpack(given, 3, 2 + count))
+local balance_now = redis.call('HMGET', balances, unpack(given, 3, 2 + count))
 for i = 1, count do
-  if (versions[i] or '') ~= given[2 + count + i] or (balances[i] or '') ~= given[2 + 2 * count + i] then return not_done() end
+  if (version_now[i] or '') ~= given[2 + count + i] or (balance_now[i] or '') ~= given[2 + 2 * count + i] then return not_done() end
 end
 local from = 3 + 3 * count
 local highest = tonumber(given[from + 1])
-local entry = {KEYS[11], '*', 'at', at, 'server', server, 'users', given[from], 'events', events}
+local entry = {audit, '*', 'at', at, 'server', server, 'users', given[from], 'events', events}
 from = from + 2
 local function section(command, key, audited)
   local first, last = from + 1, from + given[from]
@@ -67,76 +66,91 @@ local function section(command, key, audited)
     entry[#entry + 1] = table.concat(given, '\\n', first, last)
   end
 end
-section('HDEL', KEYS[${2 + WRITTEN.indexOf("sessions")}])
-${WRITTEN.map((name, index) => `section('HSET', KEYS[${index + 2}], ${name === "history" ? "nil" : `'${name}'`})`).join("\n")}
-section('ZREM', KEYS[9])
-section('ZREM', KEYS[10])
-section('ZADD', KEYS[9])
-section('ZADD', KEYS[10])
+section('HDEL', sessions)
+${WRITTEN.map((name) => `section('HSET', ${name}, ${name === "history" ? "nil" : `'${name}'`})`).join("\n")}
+section('ZREM', buyTriggers)
+section('ZREM', sellTriggers)
+section('ZADD', buyTriggers)
+section('ZADD', sellTriggers)
 if lasting > 0 then
   local flat = {}
   for i = 1, lasting do flat[2 * i - 1], flat[2 * i] = given[2 + i], version end
-  redis.call('HSET', KEYS[1], unpack(flat))
+  redis.call('HSET', versions, unpack(flat))
 end
 redis.call('XADD', unpack(entry))
-if highest > tonumber(redis.call('GET', KEYS[13]) or '0') then redis.call('SET', KEYS[13], string.format('%d', highest)) end
-return {1, now, redis.call('INCRBY', KEYS[12], reserve)}
+if highest > tonumber(redis.call('GET', audited) or '0') then redis.call('SET', audited, string.format('%d', highest)) end
+return {1, now, redis.call('INCRBY', transactions, reserve)}
 `;
 
-export const commitAccounts: Script<CommitArgs, CommitReply> = {
+export const commitAccounts = defineScript<CommitArgs, CommitReply>({
   name: "commit-accounts",
   lua,
-  keys: ({ partition }) => {
-    const desk = new DeskKeys(partition);
-    const hashes = WRITTEN.map((name) => desk[name]);
-    const sets = [desk.buyTriggers, desk.sellTriggers];
-    return [desk.versions, ...hashes, ...sets, desk.audit, desk.transactions, desk.audited];
+  keys: {
+    ...deskKeys("versions", ...WRITTEN, "buyTriggers", "sellTriggers"),
+    ...AUDIT_KEYS,
   },
-  args({ server, partition, partitions, atMs, version, accounts, reserve, ...work }) {
-    const { changes, events, lastTransaction } = work;
-    // A name that nobody has added money to leaves no version behind.
-    const lasting = accounts.filter(({ balanceCents }) => balanceCents !== undefined);
-    const all =
-      lasting.length === accounts.length
-        ? accounts
-        : [...lasting, ...accounts.filter(({ balanceCents }) => balanceCents === undefined)];
-    const given: (string | number)[] = [all.length, lasting.length];
-    for (const { user } of all) given.push(user);
-    for (const { version: read } of all) given.push(read);
-    for (const { balance } of all) given.push(balance);
-    const highest = (lastTransaction - partition - 1) / partitions + 1;
-    given.push(all.map(({ user }) => user).join(" "), highest);
-    const { forgotten, unsetBuys, unsetSells, setBuys, setSells } = changes;
-    for (const section of [
-      forgotten,
-      ...WRITTEN.map((name) => changes[name]),
-      ...[unsetBuys, unsetSells, setBuys, setSells],
-    ]) {
-      given.push(section.length);
-      for (const text of section) given.push(text);
-    }
-    // Names, symbols, sessions and numbers: there is nothing to escape, and looking for it costs more than the rest.
-    const list = `["${given.join('","')}"]`;
-    return [String(atMs), server, version, String(reserve), list, events.join("\n")];
+  args: {
+    at: ({ atMs }) => atMs,
+    server: ({ server }) => server,
+    version: ({ version }) => version,
+    reserve: ({ reserve }) => reserve,
+    list: listCommit,
+    events: ({ events }) => events.join("\n"),
   },
   reply(raw, args) {
     const [done, ...reserved] = asList(raw);
     return { done: done === 1, ...reservedOf(reserved, args) };
   },
-};
+});
+
+/** What is compared and what is written, as one list. */
+function listCommit({
+  partition,
+  partitions,
+  accounts,
+  changes,
+  lastTransaction,
+}: CommitArgs): string {
+  // A name that nobody has added money to leaves no version behind.
+  const lasting = accounts.filter(({ balanceCents }) => balanceCents !== undefined);
+  const all =
+    lasting.length === accounts.length
+      ? accounts
+      : [...lasting, ...accounts.filter(({ balanceCents }) => balanceCents === undefined)];
+  const given: (string | number)[] = [all.length, lasting.length];
+  for (const { user } of all) given.push(user);
+  for (const { version: read } of all) given.push(read);
+  for (const { balance } of all) given.push(balance);
+  const highest = (lastTransaction - partition - 1) / partitions + 1;
+  given.push(all.map(({ user }) => user).join(" "), highest);
+  const { forgotten, unsetBuys, unsetSells, setBuys, setSells } = changes;
+  for (const section of [
+    forgotten,
+    ...WRITTEN.map((name) => changes[name]),
+    unsetBuys,
+    unsetSells,
+    setBuys,
+    setSells,
+  ]) {
+    given.push(section.length);
+    for (const text of section) given.push(text);
+  }
+  // Names, symbols, sessions and numbers: there is nothing to escape, and looking for it costs more than the rest.
+  return `["${given.join('","')}"]`;
+}
 
 export interface ReserveArgs extends DeskCall {
   readonly reserve: number;
 }
 
 /** Reserves transactions without a commit. */
-export const reserveTransactions: Script<ReserveArgs, Reserved> = {
+export const reserveTransactions = defineScript<ReserveArgs, Reserved>({
   name: "reserve-transactions",
-  lua: `${LUA_NOW}return {now_ms(), redis.call('INCRBY', KEYS[1], ARGV[1])}`,
-  keys: ({ partition }) => [new DeskKeys(partition).transactions],
-  args: ({ reserve }) => [String(reserve)],
+  lua: `${LUA_NOW}return {now_ms(), redis.call('INCRBY', transactions, reserve)}`,
+  keys: deskKeys("transactions"),
+  args: { reserve: ({ reserve }) => reserve },
   reply: (raw, args) => reservedOf(asList(raw), args),
-};
+});
 
 function reservedOf(
   [nowMs, counted]: readonly unknown[],

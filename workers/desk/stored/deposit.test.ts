@@ -26,7 +26,9 @@ const send = (...rows: (readonly [id: string, account: string, amountCents: numb
   redis.run(deposit, {
     ...DESK_CALL,
     deposits: rows.map(([id, account, amountCents]) => ({
-      ...{ id, account: account as AccountId, amountCents },
+      id,
+      account: account as AccountId,
+      amountCents,
     })),
   });
 

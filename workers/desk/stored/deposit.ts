@@ -1,8 +1,8 @@
 /** Money into the desk's accounts. */
 import type { AccountId } from "../../../domain/ids.ts";
-import { auditArgs, auditKeys, AUDIT_MANY_LUA, type DeskCall } from "./transaction.ts";
-import { DeskKeys } from "./keys.ts";
-import { asInteger, LUA_NOW, type Script } from "../../../redis/script.ts";
+import { AUDIT_ARGS, AUDIT_KEYS, AUDIT_MANY_LUA, type DeskCall } from "./transaction.ts";
+import { deskKeys } from "./keys.ts";
+import { asInteger, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 export interface DepositArgs extends DeskCall {
   readonly deposits: readonly {
@@ -15,13 +15,12 @@ export interface DepositArgs extends DeskCall {
 const depositLua = `
 ${LUA_NOW}
 ${AUDIT_MANY_LUA}
-local applied, rows, changed = 0, {}, {}
-for i = 1, #ARGV - 3, 3 do
-  local id, account, cents = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  if redis.call('HSETNX', KEYS[2], id, account) == 1 then
-    changed[account] = redis.call('HINCRBY', KEYS[1], account, cents)
+local applied, events, changed = 0, {}, {}
+for id, account, cents in rows() do
+  if redis.call('HSETNX', deposits, id, account) == 1 then
+    changed[account] = redis.call('HINCRBY', balances, account, cents)
     applied = applied + 1
-    rows[applied] = id .. ',' .. account .. ',' .. cents .. ';'
+    events[applied] = id .. ',' .. account .. ',' .. cents .. ';'
   end
 end
 if applied > 0 then
@@ -29,22 +28,19 @@ if applied > 0 then
   for account, balance in pairs(changed) do
     flat[#flat + 1], flat[#flat + 2] = account, string.format('%d', balance)
   end
-  audit_many('DEPOSIT', '', table.concat(rows), flat, now_ms())
+  audit_many('DEPOSIT', '', table.concat(events), flat, now_ms())
 end
 return applied
 `;
 
 /** Opens accounts and adds money to them, once per deposit id. Replies how many were new. */
-export const deposit: Script<DepositArgs, number> = {
+export const deposit = defineScript<DepositArgs, number>({
   name: "deposit",
   lua: depositLua,
-  keys: ({ partition }) => {
-    const desk = new DeskKeys(partition);
-    return [desk.balances, desk.deposits, ...auditKeys({ partition })];
-  },
-  args: ({ deposits, ...call }) => [
-    ...deposits.flatMap(({ id, account, amountCents }) => [id, account, String(amountCents)]),
-    ...auditArgs(call),
-  ],
+  keys: { ...deskKeys("balances", "deposits"), ...AUDIT_KEYS },
+  args: AUDIT_ARGS,
+  rest: ({ deposits }) =>
+    deposits.flatMap(({ id, account, amountCents }) => [id, account, amountCents]),
+  columns: ["id", "account", "amountCents"],
   reply: asInteger,
-};
+});

@@ -86,9 +86,18 @@ export interface Changes {
 
 export function noChanges(): Changes {
   return {
-    ...{ balances: [], positions: [], buys: [], sells: [], symbols: [], sessions: [] },
-    ...{ history: [], forgotten: [] },
-    ...{ unsetBuys: [], unsetSells: [], setBuys: [], setSells: [] },
+    balances: [],
+    positions: [],
+    buys: [],
+    sells: [],
+    symbols: [],
+    sessions: [],
+    history: [],
+    forgotten: [],
+    unsetBuys: [],
+    unsetSells: [],
+    setBuys: [],
+    setSells: [],
   };
 }
 

@@ -31,9 +31,14 @@ describe("a position", () => {
         const [buyCents, buyPriceCents, buyTransaction] = buy;
         const [sellCents, sellPriceCents, sellTransaction] = sell;
         const position: Position = {
-          ...{ shares, reservedShares: sellCents > 0 ? reserved : 0 },
-          ...{ buyCents, buyPriceCents, buyTransaction },
-          ...{ sellCents, sellPriceCents, sellTransaction },
+          shares,
+          reservedShares: sellCents > 0 ? reserved : 0,
+          buyCents,
+          buyPriceCents,
+          buyTransaction,
+          sellCents,
+          sellPriceCents,
+          sellTransaction,
         };
         expect(parsePosition(packPosition(position))).toEqual(position);
       }),
@@ -47,7 +52,10 @@ describe("a position", () => {
 
 test("pending orders are read as they were written, in their order", () => {
   const order: fc.Arbitrary<Order> = fc.record({
-    ...{ symbol, shares: positive, priceCents: positive, atMs: time },
+    symbol,
+    shares: positive,
+    priceCents: positive,
+    atMs: time,
   });
   fc.assert(
     fc.property(fc.array(order, { maxLength: 100 }), (orders) => {
@@ -59,8 +67,17 @@ test("pending orders are read as they were written, in their order", () => {
 
 test("a history is read as it was written, as much of it as is shown", () => {
   const names = [
-    ...["ADD", "COMMIT_BUY", "COMMIT_SELL", "SET_BUY_AMOUNT", "SET_BUY_TRIGGER", "BOUGHT"],
-    ...["CANCEL_SET_BUY", "SET_SELL_AMOUNT", "SET_SELL_TRIGGER", "CANCEL_SET_SELL", "SOLD"],
+    "ADD",
+    "COMMIT_BUY",
+    "COMMIT_SELL",
+    "SET_BUY_AMOUNT",
+    "SET_BUY_TRIGGER",
+    "BOUGHT",
+    "CANCEL_SET_BUY",
+    "SET_SELL_AMOUNT",
+    "SET_SELL_TRIGGER",
+    "CANCEL_SET_SELL",
+    "SOLD",
   ];
   const change: fc.Arbitrary<AccountChange> = fc.record({
     transaction: positive,

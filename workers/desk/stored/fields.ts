@@ -23,6 +23,11 @@ const HISTORY_CODES: ReadonlyMap<string, string> = new Map(
 );
 const HISTORY_NAMES = new Map([...HISTORY_CODES].map(([name, code]) => [code, name]));
 
+/** Whose a field of a hash is: an account's alone, or one with a symbol or a session after its name. */
+export function accountOfField(field: string): string {
+  return field.split(" ", 1)[0] ?? "";
+}
+
 /** `shares`, or, with something set for a trigger, all eight numbers in the order of `Position`. */
 export function packPosition(position: Position): string {
   const { shares, reservedShares, buyCents, buyPriceCents, buyTransaction } = position;
@@ -37,8 +42,14 @@ export function parsePosition(text: string): Position {
     .map(Number);
   const [buyTransaction = 0, sellCents = 0, sellPriceCents = 0, sellTransaction = 0] = rest;
   return {
-    ...{ shares, reservedShares, buyCents, buyPriceCents, buyTransaction },
-    ...{ sellCents, sellPriceCents, sellTransaction },
+    shares,
+    reservedShares,
+    buyCents,
+    buyPriceCents,
+    buyTransaction,
+    sellCents,
+    sellPriceCents,
+    sellTransaction,
   };
 }
 

@@ -94,6 +94,20 @@ export class DeskKeys {
   }
 }
 
+/** The keys of a partition that need nothing but its number. */
+type PlainKey = {
+  [Name in keyof DeskKeys]: DeskKeys[Name] extends string ? Name : never;
+}[keyof DeskKeys];
+
+/** These keys of the partition that a call names, as a script declares them. */
+export function deskKeys(
+  ...names: readonly PlainKey[]
+): Readonly<Record<string, (call: { readonly partition: number }) => string>> {
+  return Object.fromEntries(
+    names.map((name) => [name, ({ partition }) => new DeskKeys(partition)[name]]),
+  );
+}
+
 /** STRING (`priceMicros,sourceTimeMs`) of an asked quote, shared by all servers. */
 export function askedQuoteKey(symbol: string): string {
   return `quotes:{${symbol}}:asked`;

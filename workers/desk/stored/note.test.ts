@@ -23,8 +23,11 @@ beforeEach(async () => {
 
 // The key holds what patterns and formats of Lua would take for their own.
 const PAID = {
-  ...{ symbol: "ABC", priceCents: 250, quoteTimeMs: 1_800_000_000_000 },
-  ...{ cryptokey: "4ezh2VUVde+ZVUcMj%d%1/==", user: "alice" },
+  symbol: "ABC",
+  priceCents: 250,
+  quoteTimeMs: 1_800_000_000_000,
+  cryptokey: "4ezh2VUVde+ZVUcMj%d%1/==",
+  user: "alice",
 };
 
 test("a note is a transaction of its own, under the next number of its partition", async () => {
@@ -45,8 +48,13 @@ test("a paid answer is noted under the user in whose name it was asked, key and 
   expect(entry?.server).toBe("d1");
   expect(await desk.events()).toEqual([
     {
-      ...{ kind: "quote", transaction: 2, user: "alice", symbol: "ABC", priceCents: 250 },
-      ...{ sourceTimeMs: 1_800_000_000_000, cryptokey: PAID.cryptokey },
+      kind: "quote",
+      transaction: 2,
+      user: "alice",
+      symbol: "ABC",
+      priceCents: 250,
+      sourceTimeMs: 1_800_000_000_000,
+      cryptokey: PAID.cryptokey,
     },
   ]);
 });

@@ -7,9 +7,9 @@ import type { RefusalReason } from "../../venues/desk/api.ts";
 import type { ContractType } from "../../../domain/products/binary.ts";
 import { BATCHES_LUA, BOOKS_KEPT_MS, QUOTE_VALID_MS, standingIn } from "./books.ts";
 import type { OpenedTerms } from "../../venues/desk/api.ts";
-import { auditArgs, auditKeys, AUDIT_MANY_LUA, type DeskCall } from "./transaction.ts";
-import { DeskKeys } from "./keys.ts";
-import { asInteger, asList, asText, LUA_NOW, type Script } from "../../../redis/script.ts";
+import { AUDIT_ARGS, AUDIT_KEYS, AUDIT_MANY_LUA, type DeskCall } from "./transaction.ts";
+import { DeskKeys, deskKeys } from "./keys.ts";
+import { asInteger, asList, asText, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 /**
  * Orders of one shard of a bucket as columns of one length: an order's client
@@ -47,19 +47,17 @@ const openLua = `
 ${LUA_NOW}
 ${BATCHES_LUA}
 ${AUDIT_MANY_LUA}
-local symbol, contract, duration, valid_until, payout = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
-local bucket, shard, packed = ARGV[6], ARGV[7], ARGV[8]
 -- Lists in JSON are read in C: an argument each costs Redis and its client several times as much.
-local accounts, stakes = cjson.decode(ARGV[9]), cjson.decode(ARGV[10])
+local accounts, stakes = cjson.decode(accounts), cjson.decode(stakes)
 local now = now_ms()
 local expires = now + duration
-local price, source_time = string.match(redis.call('HGET', KEYS[1], symbol) or '', '^(%d+),(%d+)')
+local price, source_time = string.match(redis.call('HGET', quotes, symbol) or '', '^(%d+),(%d+)')
 local refusal
-if now > valid_until then refusal = 'PAST_VALID_UNTIL'
+if now > tonumber(valid_until) then refusal = 'PAST_VALID_UNTIL'
 elseif not price or now - tonumber(source_time) > ${QUOTE_VALID_MS} then refusal = 'QUOTE_STALE' end
 
 -- Mostly there are none: then every order is new, and nobody needs to know its name.
-local batches = batches_of(KEYS[3], shard)
+local batches = batches_of(contracts, shard)
 local standing, is_standing = {}, {}
 if #batches > 0 then
   for _, text in ipairs(batches) do
@@ -73,17 +71,17 @@ if #batches > 0 then
 end
 
 local format = string.format
-local found = redis.call('HMGET', KEYS[2], unpack(accounts))
+local found = redis.call('HMGET', balances, unpack(accounts))
 local refused, kept = {}, 0
 -- What is written to the balances, and where each account stands in it.
-local balances, places, size = {}, {}, 0
+local changed, places, size = {}, {}, 0
 for i, account in ipairs(accounts) do
   if standing[i] then kept = kept + 1
   else
     local reason = refusal
     if not reason then
       local place = places[account]
-      local balance = place and balances[place] or found[i]
+      local balance = place and changed[place] or found[i]
       local left = balance and balance - stakes[i]
       if not left then reason = 'ACCOUNT_UNKNOWN'
       elseif left < 0 then reason = 'BALANCE_TOO_LOW'
@@ -91,9 +89,9 @@ for i, account in ipairs(accounts) do
         if not place then
           size = size + 2
           place = size
-          places[account], balances[place - 1] = place, account
+          places[account], changed[place - 1] = place, account
         end
-        balances[place] = format('%d', left)
+        changed[place] = format('%d', left)
       end
     end
     if reason then refused[#refused + 1] = {i, reason} end
@@ -113,11 +111,11 @@ if opened > 0 then
   local field = shard .. '#' .. #batches
   local head = format('open,%s,%s,%s,%d,%d,%s', contract, payout, price, now, expires, symbol)
   local text, name = head .. '|' .. packed, field .. ' ' .. bucket .. ' ' .. symbol
-  redis.call('HSET', KEYS[2], unpack(balances))
-  redis.call('HSET', KEYS[3], field, text)
-  redis.call('PEXPIRE', KEYS[3], ${BOOKS_KEPT_MS} + duration)
-  redis.call('ZADD', KEYS[4], expires, name)
-  audit_many('STAKE', bucket, packed, balances, now, 'contracts', name .. '\\n' .. head)
+  redis.call('HSET', balances, unpack(changed))
+  redis.call('HSET', contracts, field, text)
+  redis.call('PEXPIRE', contracts, ${BOOKS_KEPT_MS} + duration)
+  redis.call('ZADD', expiries, expires, name)
+  audit_many('STAKE', bucket, packed, changed, now, 'contracts', name .. '\\n' .. head)
   if opened == #accounts then return {price, now, expires} end
   batches[#batches + 1] = text
 end
@@ -125,38 +123,26 @@ return {price or '', now, expires, refused, batches}
 `;
 
 /** At most a few hundred orders a call, no name twice. Replies in their order. */
-export const openContracts: Script<OpenArgs, OpenReply> = {
+export const openContracts = defineScript<OpenArgs, OpenReply>({
   name: "open-contracts",
   lua: openLua,
-  keys: ({ partition, orders: { bucket } }) => {
-    const desk = new DeskKeys(partition);
-    return [
-      desk.quotes,
-      desk.balances,
-      desk.contracts(bucket),
-      desk.expiries,
-      ...auditKeys({ partition }),
-    ];
+  keys: {
+    ...deskKeys("quotes", "balances", "expiries"),
+    contracts: ({ partition, orders }) => new DeskKeys(partition).contracts(orders.bucket),
+    ...AUDIT_KEYS,
   },
-  args: ({ orders, ...terms }) => {
-    const { bucket, shard, names, accounts, stakesCents } = orders;
-    let packed = "";
-    for (const [index, name] of names.entries()) {
-      packed += `${name},${accounts[index] ?? ""},${stakesCents[index] ?? ""};`;
-    }
-    return [
-      terms.symbol,
-      terms.contract,
-      String(terms.durationMs),
-      String(terms.validUntilMs),
-      String(terms.payoutBp),
-      bucket,
-      String(shard),
-      packed,
-      JSON.stringify(accounts),
-      JSON.stringify(stakesCents),
-      ...auditArgs(terms),
-    ];
+  args: {
+    symbol: ({ symbol }) => symbol,
+    contract: ({ contract }) => contract,
+    duration: ({ durationMs }) => durationMs,
+    valid_until: ({ validUntilMs }) => validUntilMs,
+    payout: ({ payoutBp }) => payoutBp,
+    bucket: ({ orders }) => orders.bucket,
+    shard: ({ orders }) => orders.shard,
+    packed: ({ orders }) => packOrders(orders),
+    accounts: ({ orders }) => JSON.stringify(orders.accounts),
+    stakes: ({ orders }) => JSON.stringify(orders.stakesCents),
+    ...AUDIT_ARGS,
   },
   reply(raw, { orders: { bucket, names } }) {
     const [price, openedAtMs, expiresAtMs, refused, batches] = asList(raw);
@@ -184,4 +170,13 @@ export const openContracts: Script<OpenArgs, OpenReply> = {
     });
     return { kind: "each", opened };
   },
-};
+});
+
+/** As a batch's field holds them (`books.ts`). */
+function packOrders({ names, accounts, stakesCents }: OrderColumns): string {
+  let packed = "";
+  for (const [index, name] of names.entries()) {
+    packed += `${name},${accounts[index] ?? ""},${stakesCents[index] ?? ""};`;
+  }
+  return packed;
+}

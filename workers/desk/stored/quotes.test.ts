@@ -18,7 +18,9 @@ beforeEach(async () => {
 });
 
 const quote = (laterMs: number, priceMicros: number, symbol = "R_100"): Quote => ({
-  ...{ symbol, priceMicros, sourceTimeMs: NOW_MS + laterMs },
+  symbol,
+  priceMicros,
+  sourceTimeMs: NOW_MS + laterMs,
 });
 
 const write = (...quotes: Quote[]) => redis.run(writeDeskQuotes, { desk: DESK, quotes });

@@ -6,7 +6,7 @@
  */
 import type { Quote } from "../../../domain/desk/quote.ts";
 import type { DeskKeys } from "./keys.ts";
-import { asInteger, type Script } from "../../../redis/script.ts";
+import { asInteger, defineScript } from "../../../redis/script.ts";
 
 /** Ticks are kept this much longer than the newest one of their symbol. */
 export const TICKS_KEPT_MS = 10 * 60 * 1000;
@@ -25,14 +25,14 @@ export interface WriteDeskQuotesArgs {
 }
 
 const lua = `
-local newer = 0
-for i = 1, #ARGV, 3 do
-  local symbol, price, time = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local ticks = KEYS[1 + (i + 2) / 3]
-  local known = redis.call('HGET', KEYS[1], symbol)
+local newer, row = 0, -1
+for symbol, price, time in rows() do
+  row = row + 1
+  local ticks = KEYS[rest_keys + row]
+  local known = redis.call('HGET', quotes, symbol)
   local newest = known and tonumber(string.match(known, ',(%d+)$')) or 0
   if tonumber(time) > newest then
-    redis.call('HSET', KEYS[1], symbol, price .. ',' .. time)
+    redis.call('HSET', quotes, symbol, price .. ',' .. time)
     newest = tonumber(time)
     newer = newer + 1
   end
@@ -43,15 +43,13 @@ return newer
 `;
 
 /** Adds every tick; an older one never overwrites the newest. Replies how many were newer. */
-export const writeDeskQuotes: Script<WriteDeskQuotesArgs, number> = {
+export const writeDeskQuotes = defineScript<WriteDeskQuotesArgs, number>({
   name: "write-desk-quotes",
   lua,
-  keys: ({ desk, quotes }) => [desk.quotes, ...quotes.map(({ symbol }) => desk.ticks(symbol))],
-  args: ({ quotes }) =>
-    quotes.flatMap(({ symbol, priceMicros, sourceTimeMs }) => [
-      symbol,
-      String(priceMicros),
-      String(sourceTimeMs),
-    ]),
+  keys: { quotes: ({ desk }) => desk.quotes },
+  restKeys: ({ desk, quotes }) => quotes.map(({ symbol }) => desk.ticks(symbol)),
+  rest: ({ quotes }) =>
+    quotes.flatMap(({ symbol, priceMicros, sourceTimeMs }) => [symbol, priceMicros, sourceTimeMs]),
+  columns: ["symbol", "priceMicros", "sourceTimeMs"],
   reply: asInteger,
-};
+});

@@ -3,8 +3,8 @@
  * keys; what touches those is done only while the partition stands where it
  * stood when its audit was read, so that nothing that happened since is undone.
  */
-import { DeskKeys } from "./keys.ts";
-import { asInteger, asList, asText, type Script } from "../../../redis/script.ts";
+import { deskKeys } from "./keys.ts";
+import { asInteger, asList, asText, defineScript } from "../../../redis/script.ts";
 
 /** How far a partition has come; both grow with whatever it does. */
 export interface DeskMark {
@@ -20,30 +20,26 @@ interface PartitionArgs {
 
 const MARK_LUA = `
 local function mark()
-  local audit = '0-0'
-  if redis.call('EXISTS', KEYS[2]) == 1 then
-    local stream = redis.call('XINFO', 'STREAM', KEYS[2])
-    for i = 1, #stream, 2 do if stream[i] == 'last-generated-id' then audit = stream[i + 1] end end
+  local newest = '0-0'
+  if redis.call('EXISTS', audit) == 1 then
+    local stream = redis.call('XINFO', 'STREAM', audit)
+    for i = 1, #stream, 2 do if stream[i] == 'last-generated-id' then newest = stream[i + 1] end end
   end
-  return redis.call('GET', KEYS[1]) or redis.call('GET', KEYS[3]) or '0', audit
+  return redis.call('GET', audited) or redis.call('GET', transactions) or '0', newest
 end
 `;
 
-function markKeys(partition: number): string[] {
-  const desk = new DeskKeys(partition);
-  return [desk.audited, desk.audit, desk.transactions];
-}
+const MARK_KEYS = deskKeys("audited", "audit", "transactions");
 
-export const deskMark: Script<PartitionArgs, DeskMark> = {
+export const deskMark = defineScript<PartitionArgs, DeskMark>({
   name: "desk-mark",
   lua: `${MARK_LUA} return {mark()}`,
-  keys: ({ partition }) => markKeys(partition),
-  args: () => [],
+  keys: MARK_KEYS,
   reply(raw) {
     const [transactions, audit] = asList(raw);
     return { transactions: asInteger(transactions), audit: asText(audit) };
   },
-};
+});
 
 /** A command of Redis and its key; the words after it. */
 export type RedisCommand = readonly [name: string, key: string, ...words: string[]];
@@ -54,22 +50,26 @@ export interface WhileUnmovedArgs extends PartitionArgs {
 }
 
 /** Does all of it, or nothing if the partition has moved on since its mark; replies which. */
-export const whileUnmoved: Script<WhileUnmovedArgs, boolean> = {
+export const whileUnmoved = defineScript<WhileUnmovedArgs, boolean>({
   name: "while-unmoved",
   lua: `
 ${MARK_LUA}
-local transactions, audit = mark()
-if transactions ~= ARGV[1] or audit ~= ARGV[2] then return 0 end
-for _, command in ipairs(cjson.decode(ARGV[3])) do redis.call(unpack(command)) end
+local counted, newest = mark()
+if counted ~= marked_transactions or newest ~= marked_audit then return 0 end
+for _, command in ipairs(cjson.decode(commands)) do redis.call(unpack(command)) end
 return 1
 `,
-  keys: ({ partition, commands }) => [
-    ...markKeys(partition),
-    // A name may be that of a key as well, as it is with RENAME.
+  keys: MARK_KEYS,
+  // Lua has them from the commands; a cluster wants to be told of each key. RENAME has two.
+  restKeys: ({ commands }) => [
     ...new Set(
       commands.flatMap(([name, key, to]) => (name === "RENAME" ? [key, to ?? ""] : [key])),
     ),
   ],
-  args: ({ mark, commands }) => [String(mark.transactions), mark.audit, JSON.stringify(commands)],
+  args: {
+    marked_transactions: ({ mark }) => mark.transactions,
+    marked_audit: ({ mark }) => mark.audit,
+    commands: ({ commands }) => JSON.stringify(commands),
+  },
   reply: (raw) => asInteger(raw) === 1,
-};
+});

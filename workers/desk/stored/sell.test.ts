@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { saleCents } from "../../../domain/desk/contract.ts";
+import { saleCents } from "../../../tests/support/contract-model.ts";
 import { MAX_AMOUNT_CENTS } from "../../../domain/money.ts";
 import { CONTRACT_TYPES } from "../../../domain/products/binary.ts";
 import {
@@ -136,7 +136,10 @@ describe("a contract that is sold back", () => {
     await desk.open([["a", "x", 100]]);
     const [sold] = await sell("a");
     expect((await desk.events()).at(-1)).toMatchObject({
-      ...{ kind: "account", name: "RETURN", id: `${BUCKET}.a`, user: "x" },
+      kind: "account",
+      name: "RETURN",
+      id: `${BUCKET}.a`,
+      user: "x",
       movedCents: [sold?.sale?.returnCents],
     });
     const [entry] = await redis.entries(DESK.settlements);

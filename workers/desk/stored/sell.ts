@@ -1,15 +1,19 @@
 /**
- * Selling contracts back before they expire: at the newest streamed quote, for
- * what the house's rule says (`domain/desk/contract.ts`), each once, with the money
- * paid in the same step. What one call sells of another's batch leaves it for a
- * batch of its own, so that settling never meets it.
+ * Selling contracts back before they expire: at the newest streamed quote, each
+ * once, with the money paid in the same step. What one call sells of another's
+ * batch leaves it for a batch of its own, so that settling never meets it.
+ *
+ * The house's rule is this script (ADR 24): at the start a contract is worth half
+ * of what a win returns, as if a coin were to decide. From there its worth goes to
+ * the whole where it is in the money, and to nothing where it is not, in step
+ * with the time.
  */
 import type { SignalId } from "../../../domain/ids.ts";
 import { BATCHES_LUA, BOOKS_KEPT_MS, QUOTE_VALID_MS, standingIn, type Contract } from "./books.ts";
 import type { OrderColumns } from "./open.ts";
-import { auditArgs, auditKeys, AUDIT_MANY_LUA, type DeskCall } from "./transaction.ts";
-import { DeskKeys } from "./keys.ts";
-import { asInteger, asList, LUA_NOW, type Script } from "../../../redis/script.ts";
+import { AUDIT_ARGS, AUDIT_KEYS, AUDIT_MANY_LUA, type DeskCall } from "./transaction.ts";
+import { DeskKeys, deskKeys } from "./keys.ts";
+import { asInteger, asList, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 export interface SellArgs extends DeskCall {
   /** What closes them: what it sold before, it has sold. */
@@ -21,15 +25,15 @@ const lua = `
 ${LUA_NOW}
 ${BATCHES_LUA}
 ${AUDIT_MANY_LUA}
-local close, bucket, shard, now = ARGV[1], ARGV[2], ARGV[3], now_ms()
+local now = now_ms()
 local wanted = {}
-for _, name in ipairs(cjson.decode(ARGV[4])) do wanted[name] = true end
-local batches = batches_of(KEYS[3], shard)
+for _, name in ipairs(cjson.decode(names)) do wanted[name] = true end
+local batches = batches_of(contracts, shard)
 for number = 1, #batches do
   local head, orders = string.match(batches[number], '^(.-)|(.*)$')
   local contract, payout, open, opened_at, expires_at, symbol = string.match(head, '^open,(%a+),(%d+),(%d+),(%d+),(%d+),(%S+)$')
   local expires = tonumber(expires_at)
-  local price, source_time = string.match(contract and redis.call('HGET', KEYS[1], symbol) or '', '^(%d+),(%d+)')
+  local price, source_time = string.match(contract and redis.call('HGET', quotes, symbol) or '', '^(%d+),(%d+)')
   -- What has expired settles.
   if price and now < expires and now - tonumber(source_time) <= ${QUOTE_VALID_MS} then
     local in_the_money
@@ -57,18 +61,18 @@ for number = 1, #batches do
       local field, next_field = shard .. '#' .. (number - 1), shard .. '#' .. #batches
       batches[number] = head .. '|' .. table.concat(kept)
       batches[#batches + 1] = string.format('sold,%s,%s,%s,%s,%s,%s,%s,%s,%d|', contract, payout, open, opened_at, expires_at, symbol, close, price, now) .. table.concat(sold)
-      redis.call('HSET', KEYS[3], field, batches[number], next_field, batches[#batches])
+      redis.call('HSET', contracts, field, batches[number], next_field, batches[#batches])
       local of = ' ' .. bucket .. ' ' .. symbol
-      if #kept == 0 then redis.call('ZREM', KEYS[4], field .. of) end
+      if #kept == 0 then redis.call('ZREM', expiries, field .. of) end
       local changed = {}
       for account, cents in pairs(returns) do
-        local balance = redis.call('HINCRBY', KEYS[2], account, string.format('%d', cents))
+        local balance = redis.call('HINCRBY', balances, account, string.format('%d', cents))
         changed[#changed + 1] = account
         changed[#changed + 1] = string.format('%d', balance)
       end
-      local contracts = table.concat({field .. of, batches[number], next_field .. of, batches[#batches]}, '\\n')
-      audit_many('RETURN', bucket, table.concat(rows), changed, now, 'contracts', contracts, 'closePriceMicros', price)
-      redis.call('XADD', KEYS[5], 'MINID', '~', string.format('%d', now - ${BOOKS_KEPT_MS}), '*', 'settled', cjson.encode(settled), 'closePriceMicros', price, 'settledAtMs', string.format('%d', now))
+      local written = table.concat({field .. of, batches[number], next_field .. of, batches[#batches]}, '\\n')
+      audit_many('RETURN', bucket, table.concat(rows), changed, now, 'contracts', written, 'closePriceMicros', price)
+      redis.call('XADD', settlements, 'MINID', '~', string.format('%d', now - ${BOOKS_KEPT_MS}), '*', 'settled', cjson.encode(settled), 'closePriceMicros', price, 'settledAtMs', string.format('%d', now))
     end
   end
 end
@@ -82,26 +86,24 @@ export interface SellReply {
 }
 
 /** What stands open after it had no quote to be sold at. */
-export const sellContracts: Script<SellArgs, SellReply> = {
+export const sellContracts = defineScript<SellArgs, SellReply>({
   name: "sell-contracts",
   lua,
-  keys: ({ partition, orders: { bucket } }) => {
-    const desk = new DeskKeys(partition);
-    return [
-      ...[desk.quotes, desk.balances, desk.contracts(bucket), desk.expiries, desk.settlements],
-      ...auditKeys({ partition }),
-    ];
+  keys: {
+    ...deskKeys("quotes", "balances", "expiries", "settlements"),
+    contracts: ({ partition, orders }) => new DeskKeys(partition).contracts(orders.bucket),
+    ...AUDIT_KEYS,
   },
-  args: ({ close, orders: { bucket, shard, names }, ...call }) => [
-    close,
-    bucket,
-    String(shard),
-    JSON.stringify(names),
-    ...auditArgs(call),
-  ],
+  args: {
+    close: ({ close }) => close,
+    bucket: ({ orders }) => orders.bucket,
+    shard: ({ orders }) => orders.shard,
+    names: ({ orders }) => JSON.stringify(orders.names),
+    ...AUDIT_ARGS,
+  },
   reply(raw, { orders: { bucket, names } }) {
     const [nowMs, batches] = asList(raw);
     const standing = standingIn(bucket, asList(batches));
     return { nowMs: asInteger(nowMs), contracts: names.map((name) => standing.get(name)) };
   },
-};
+});

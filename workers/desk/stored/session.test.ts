@@ -38,7 +38,9 @@ test("a last command is stored with its digest, and read without one where it wa
   expect(parseLastCommand(text)).toEqual(last);
   expect(parseLastCommand("12 345 =sABC,n10,b5000,")).toEqual({ ...last, digest: undefined });
   expect(parseLastCommand("12 345 BALANCE_TOO_LOW")).toEqual({
-    ...{ n: 12, transaction: 345, digest: undefined },
+    n: 12,
+    transaction: 345,
+    digest: undefined,
     packed: "BALANCE_TOO_LOW",
   });
 });

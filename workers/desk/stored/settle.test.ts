@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { returnCents, settle } from "../../../domain/desk/contract.ts";
+import { returnCents, settle } from "../../../tests/support/contract-model.ts";
 import { MAX_AMOUNT_CENTS } from "../../../domain/money.ts";
 import { CONTRACT_TYPES, type ContractType } from "../../../domain/products/binary.ts";
 import {

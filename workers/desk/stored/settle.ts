@@ -1,13 +1,15 @@
 /**
  * Settling: contracts opened together settle together, at the first quote
- * whose source time is at or after their expiry.
+ * whose source time is at or after their expiry. A call wins by a strict rise, a
+ * put by a strict fall, and a standstill loses both. A win returns the stake and
+ * the payout, rounded down. The rule is this script (ADR 24).
  */
 import type { SettlementKind } from "../../../domain/products/binary.ts";
 import type { AccountId, ClientOrderId } from "../../../domain/ids.ts";
 import { BOOKS_KEPT_MS } from "./books.ts";
-import { auditArgs, auditKeys, AUDIT_MANY_LUA, type DeskCall } from "./transaction.ts";
-import { DeskKeys } from "./keys.ts";
-import { asInteger, LUA_NOW, type Script } from "../../../redis/script.ts";
+import { AUDIT_ARGS, AUDIT_KEYS, AUDIT_MANY_LUA, type DeskCall } from "./transaction.ts";
+import { DeskKeys, deskKeys } from "./keys.ts";
+import { asInteger, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 /** DESK: without a quote within this long after the expiry, a contract is void. */
 export const VOID_AFTER_MS = 60_000;
@@ -33,17 +35,17 @@ export interface SettleArgs extends DeskCall {
 const settleLua = `
 ${LUA_NOW}
 ${AUDIT_MANY_LUA}
-local name, field, bucket, now = ARGV[1], ARGV[2], ARGV[3], now_ms()
-local expires = tonumber(redis.call('ZSCORE', KEYS[4], name))
+local now = now_ms()
+local expires = tonumber(redis.call('ZSCORE', expiries, name))
 if not expires or now < expires then return 0 end
 -- The newest at one instant is no better known than the oldest: ties go by their text, on every server alike.
-local tick = redis.call('ZRANGEBYSCORE', KEYS[1], string.format('%d', expires), string.format('%d', expires + ${VOID_AFTER_MS}), 'LIMIT', 0, 1)[1]
+local tick = redis.call('ZRANGEBYSCORE', ticks, string.format('%d', expires), string.format('%d', expires + ${VOID_AFTER_MS}), 'LIMIT', 0, 1)[1]
 if not tick and now < expires + ${VOID_AFTER_MS} then return -1 end
 local close = tick and tonumber(string.match(tick, ',(%d+)$'))
 
 local settled = {}
 local contract, payout, open, rest =
-  string.match(redis.call('HGET', KEYS[2], field) or '', '^open,(%a+),(%d+),(%d+),(.*)$')
+  string.match(redis.call('HGET', contracts, field) or '', '^open,(%a+),(%d+),(%d+),(.*)$')
 if contract then
   local kind, returns, rows = 'void', {}, {}
   if close then
@@ -65,46 +67,43 @@ if contract then
     settled[#settled + 1] = {order == '' and bucket or bucket .. '.' .. order, account, kind, returned}
   end
   local text = kind .. ',' .. contract .. ',' .. payout .. ',' .. open .. ',' .. rest
-  redis.call('HSET', KEYS[2], field, text)
+  redis.call('HSET', contracts, field, text)
   local changed = {}
   for account, cents in pairs(returns) do
-    local balance = redis.call('HINCRBY', KEYS[3], account, string.format('%d', cents))
+    local balance = redis.call('HINCRBY', balances, account, string.format('%d', cents))
     changed[#changed + 1] = account
     changed[#changed + 1] = string.format('%d', balance)
   end
   close = close and string.format('%d', close) or ''
   audit_many('RETURN', bucket, table.concat(rows), changed, now, 'contracts', name .. '\\n' .. string.match(text, '^[^|]*'), 'closePriceMicros', close)
-  redis.call('XADD', KEYS[5], 'MINID', '~', string.format('%d', now - ${BOOKS_KEPT_MS}), '*', 'settled', cjson.encode(settled), 'closePriceMicros', close, 'settledAtMs', string.format('%d', now))
+  redis.call('XADD', settlements, 'MINID', '~', string.format('%d', now - ${BOOKS_KEPT_MS}), '*', 'settled', cjson.encode(settled), 'closePriceMicros', close, 'settledAtMs', string.format('%d', now))
 end
-redis.call('ZREM', KEYS[4], name)
+redis.call('ZREM', expiries, name)
 return #settled
 `;
 
 /** Settles what one call opened, once it is due. Replies how many contracts; `waiting` while the quote to settle at is not there yet. */
-export const settleBatch: Script<SettleArgs, number | "waiting"> = {
+export const settleBatch = defineScript<SettleArgs, number | "waiting">({
   name: "settle-batch",
   lua: settleLua,
-  keys: ({ partition, name }) => {
-    const desk = new DeskKeys(partition);
-    const { bucket, symbol } = parseBatchName(name);
-    return [
-      desk.ticks(symbol),
-      desk.contracts(bucket),
-      desk.balances,
-      desk.expiries,
-      desk.settlements,
-      ...auditKeys({ partition }),
-    ];
+  keys: {
+    ticks: ({ partition, name }) => new DeskKeys(partition).ticks(parseBatchName(name).symbol),
+    contracts: ({ partition, name }) =>
+      new DeskKeys(partition).contracts(parseBatchName(name).bucket),
+    ...deskKeys("balances", "expiries", "settlements"),
+    ...AUDIT_KEYS,
   },
-  args: ({ name, ...call }) => {
-    const { field, bucket } = parseBatchName(name);
-    return [name, field, bucket, ...auditArgs(call)];
+  args: {
+    name: ({ name }) => name,
+    field: ({ name }) => parseBatchName(name).field,
+    bucket: ({ name }) => parseBatchName(name).bucket,
+    ...AUDIT_ARGS,
   },
   reply(raw) {
     const settled = asInteger(raw);
     return settled < 0 ? "waiting" : settled;
   },
-};
+});
 
 /** An entry of the desk's `settlements` stream: its field `settled` holds these as JSON. */
 export type SettledContract = readonly [

@@ -3,9 +3,9 @@
  * number, and its audit entry of one packed line, written with the change.
  */
 import { MANY_USERS } from "./audit.ts";
-import { DeskKeys } from "./keys.ts";
+import { deskKeys } from "./keys.ts";
 
-/** Who works on a desk partition, as whatever is audited is told. */
+/** Partition, partition count and server name, recorded in each audit entry. */
 export interface DeskCall {
   readonly partition: number;
   /** How many partitions there are: transaction numbers are interleaved by it. */
@@ -22,15 +22,14 @@ export interface Reserved {
   readonly first: number;
 }
 
-/** The keys and arguments that `AUDIT_MANY_LUA` wants, after a script's own. */
-export function auditKeys({ partition }: Pick<DeskCall, "partition">): string[] {
-  const desk = new DeskKeys(partition);
-  return [desk.audited, desk.transactions, desk.audit];
-}
+/** The keys and arguments that `AUDIT_MANY_LUA` uses, among those of a script. */
+export const AUDIT_KEYS = deskKeys("audited", "transactions", "audit");
 
-export function auditArgs({ server, partitions, partition }: DeskCall): string[] {
-  return [server, String(partitions), String(partition)];
-}
+export const AUDIT_ARGS = {
+  server: ({ server }: DeskCall) => server,
+  partitions: ({ partitions }: DeskCall) => partitions,
+  partition: ({ partition }: DeskCall) => partition,
+};
 
 /**
  * `audit_many(name, of, rows, changed, now, …)`: `rows` is `id,account,cents;` of
@@ -39,11 +38,10 @@ export function auditArgs({ server, partitions, partition }: DeskCall): string[]
  */
 export const AUDIT_MANY_LUA = `
 local function audit_many(name, of, rows, changed, now, ...)
-  local server, partitions, partition = ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV]
-  local counted = redis.call('INCR', KEYS[#KEYS - 1])
-  redis.call('SET', KEYS[#KEYS - 2], counted)
+  local counted = redis.call('INCR', transactions)
+  redis.call('SET', audited, counted)
   local transaction = (counted - 1) * partitions + partition + 1
-  local entry = {'XADD', KEYS[#KEYS], '*', 'at', string.format('%d', now), 'server', server, 'users', '${MANY_USERS}',
+  local entry = {'XADD', audit, '*', 'at', string.format('%d', now), 'server', server, 'users', '${MANY_USERS}',
     'events', string.format('m,%d,%s,%s|', transaction, name, of) .. rows, ...}
   if #changed > 0 then
     entry[#entry + 1] = 'balances'

@@ -17,7 +17,8 @@ beforeEach(async () => {
 
 async function set(side: TriggerSide, ...triggers: readonly (readonly [string, number])[]) {
   const members = triggers.flatMap(([symbol, priceCents], index) => [
-    ...["0", packTrigger(symbol, priceCents, `user${index}`)],
+    "0",
+    packTrigger(symbol, priceCents, `user${index}`),
   ]);
   await redis.send("ZADD", side === "buy" ? DESK.buyTriggers : DESK.sellTriggers, ...members);
 }

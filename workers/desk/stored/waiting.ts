@@ -3,7 +3,7 @@
  * is looked up by itself; what else waits for it is not gone through.
  */
 import { DeskKeys } from "./keys.ts";
-import { asInteger, asList, asText, type Script } from "../../../redis/script.ts";
+import { asInteger, asList, asText, defineScript } from "../../../redis/script.ts";
 
 /** Symbols a call. */
 const AT_ONCE = 500;
@@ -31,13 +31,13 @@ export interface WaitingReply {
 
 /** From end to start for buys, so that the first of a symbol that is come upon is the highest. */
 const lua = `
-local found, after = {}, ARGV[2]
+local found = {}
 while #found < ${AT_ONCE} do
   local text
-  if ARGV[1] == 'buy' then
-    text = redis.call('ZREVRANGEBYLEX', KEYS[1], after == '' and '+' or '(' .. after .. ' ', '-', 'LIMIT', 0, 1)[1]
+  if side == 'buy' then
+    text = redis.call('ZREVRANGEBYLEX', triggers, after == '' and '+' or '(' .. after .. ' ', '-', 'LIMIT', 0, 1)[1]
   else
-    text = redis.call('ZRANGEBYLEX', KEYS[1], after == '' and '-' or '(' .. after .. ' ~', '+', 'LIMIT', 0, 1)[1]
+    text = redis.call('ZRANGEBYLEX', triggers, after == '' and '-' or '(' .. after .. ' ~', '+', 'LIMIT', 0, 1)[1]
   end
   if not text then break end
   local symbol, price = string.match(text, '^(%u+) (%d+) ')
@@ -47,14 +47,17 @@ end
 return found
 `;
 
-export const waitingTriggers: Script<WaitingArgs, WaitingReply> = {
+export const waitingTriggers = defineScript<WaitingArgs, WaitingReply>({
   name: "waiting-triggers",
   lua,
-  keys: ({ partition, side }) => {
-    const desk = new DeskKeys(partition);
-    return [side === "buy" ? desk.buyTriggers : desk.sellTriggers];
+  keys: {
+    triggers: ({ partition, side }) =>
+      new DeskKeys(partition)[side === "buy" ? "buyTriggers" : "sellTriggers"],
   },
-  args: ({ side, after = "" }) => [side, after],
+  args: {
+    side: ({ side }) => side,
+    after: ({ after = "" }) => after,
+  },
   reply(raw) {
     const waiting = asList(raw).map((each) => {
       const [symbol, price] = asList(each);
@@ -62,4 +65,4 @@ export const waitingTriggers: Script<WaitingArgs, WaitingReply> = {
     });
     return { waiting, more: waiting.length === AT_ONCE };
   },
-};
+});

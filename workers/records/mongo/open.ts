@@ -25,6 +25,7 @@ export async function openMongoRecords(uri: string): Promise<Records> {
     accounts: mongoCollection(of("accounts"), within),
     subscriptions: mongoCollection(of("subscriptions"), within),
     settings: mongoCollection(of("settings"), within),
+    stops: mongoCollection(of("stops"), within),
     signals: mongoCollection(of("signals"), within),
     orders: mongoCollection(of("orders"), within),
     close: () => mongo.close(),

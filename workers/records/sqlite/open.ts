@@ -26,6 +26,7 @@ export function openSqliteRecords(folder: string): Records {
     accounts: sqliteCollection(db, "accounts"),
     subscriptions: sqliteCollection(db, "subscriptions"),
     settings: sqliteCollection(db, "settings"),
+    stops: sqliteCollection(db, "stops"),
     signals: sqliteCollection(db, "signals"),
     orders: sqliteCollection(db, "orders"),
     async close() {

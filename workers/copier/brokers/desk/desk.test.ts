@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { returnCents, saleCents, settle } from "../../../../domain/desk/contract.ts";
+import { returnCents, saleCents, settle } from "../../../../tests/support/contract-model.ts";
 import { asId, type AccountId, type SignalId } from "../../../../domain/ids.ts";
 import { parseBucket } from "../../../desk/stored/books.ts";
 import { openContracts } from "../../../desk/stored/open.ts";

@@ -85,7 +85,10 @@ function bodyOf({
   shard,
 }: OrderBatch): OrderBatchBody {
   return {
-    ...{ symbol, contract, durationSeconds, validUntilMs },
+    symbol,
+    contract,
+    durationSeconds,
+    validUntilMs,
     orders: columnsOf(orders, shard),
   };
 }

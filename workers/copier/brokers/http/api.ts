@@ -71,7 +71,10 @@ export const ClosedReply: v.GenericSchema<unknown, { readonly answers: readonly 
 
 export const BookedReply = answers(
   v.object({
-    ...{ clientOrderId, account, stakeCents: whole, openedAtMs: whole },
+    clientOrderId,
+    account,
+    stakeCents: whole,
+    openedAtMs: whole,
     state: v.exactOptional(v.picklist(["open", ...SETTLEMENT_KINDS])),
     soldBy: v.exactOptional(
       v.pipe(

@@ -11,11 +11,20 @@ import {
   type FakeBroker,
   type Faults,
 } from "../../../../tests/support/fake-broker.ts";
+import { placeBatch } from "../../../../tests/support/placing.ts";
+import { startScriptRedis, type ScriptRedis } from "../../../../tests/support/scripts.ts";
 import { until } from "../../../../tests/support/wait.ts";
-import { place } from "../../place/place.ts";
-import { SYSTEM_CLOCK } from "../../../runtime/clock.ts";
 import { conformance } from "../conformance.ts";
 import type { Capabilities, OrderBatch } from "../port.ts";
+
+/** Of the workers, which read the halts there; nothing is halted. */
+let redis: ScriptRedis;
+beforeAll(async () => {
+  redis = await startScriptRedis();
+});
+afterAll(async () => {
+  await redis.stop();
+});
 
 type Kind = Omit<Capabilities, "inFlightMs">;
 
@@ -140,8 +149,7 @@ describe("at a broker of every kind, an order", () => {
         const fake = at(name);
         await fake.misbehave(faults);
         const batch = await batchAt(fake);
-        const history = { decidedAtMs: Date.now(), maybeSent: false };
-        const { outcomes } = await place(fake.broker, batch, history, SYSTEM_CLOCK);
+        const { outcomes } = await placeBatch(fake.broker, redis.client, batch);
         await fake.misbehave({});
         const told = [...new Set(outcomes.map(({ kind }) => kind))].toSorted().join(" or ");
         return [name, `${told}; ${booked(fake, batch).length} booked`] as const;
@@ -175,8 +183,7 @@ describe("an order whose deadline has passed (P3)", () => {
   test("does not leave, though the broker would take it", async () => {
     const fake = at("ignores");
     const batch = await batchAt(fake, { validUntilMs: Date.now() - 1 });
-    const history = { decidedAtMs: Date.now(), maybeSent: false };
-    const { outcomes } = await place(fake.broker, batch, history, SYSTEM_CLOCK);
+    const { outcomes } = await placeBatch(fake.broker, redis.client, batch);
     expect(new Set(outcomes.map((each) => each.kind))).toEqual(new Set(["skipped"]));
     expect(booked(fake, batch)).toEqual([]);
   });
@@ -189,8 +196,7 @@ describe("a broker that turns calls away", () => {
     const fake = at("none");
     await fake.misbehave({ busy: 0.7, retryAfterMs: 20 });
     const batch = await batchAt(fake, { validUntilMs: Date.now() + 5_000 });
-    const history = { decidedAtMs: Date.now(), maybeSent: false };
-    const { outcomes } = await place(fake.broker, batch, history, SYSTEM_CLOCK);
+    const { outcomes } = await placeBatch(fake.broker, redis.client, batch);
     expect(outcomes.every(({ kind }) => kind === "placed")).toBe(true);
     expect(booked(fake, batch)).toHaveLength(batch.orders.length);
   });
@@ -199,8 +205,7 @@ describe("a broker that turns calls away", () => {
     const fake = at("none");
     await fake.misbehave({ busy: 1, retryAfterMs: 60_000 });
     const batch = await batchAt(fake);
-    const history = { decidedAtMs: Date.now(), maybeSent: false };
-    const { outcomes } = await place(fake.broker, batch, history, SYSTEM_CLOCK);
+    const { outcomes } = await placeBatch(fake.broker, redis.client, batch);
     expect(Date.now()).toBeLessThan(batch.validUntilMs + 1_000);
     expect(new Set(outcomes.map((each) => each.kind))).toEqual(new Set(["skipped"]));
     expect(booked(fake, batch)).toEqual([]);
@@ -217,8 +222,7 @@ describe("a broker that fills orders in part", () => {
     const fake = at("account");
     await fake.misbehave({ partial: 0.5, ...faults });
     const batch = await batchAt(fake);
-    const history = { decidedAtMs: Date.now(), maybeSent: false };
-    const { outcomes } = await place(fake.broker, batch, history, SYSTEM_CLOCK);
+    const { outcomes } = await placeBatch(fake.broker, redis.client, batch);
     await fake.misbehave({});
     const told = batch.orders.map(({ clientOrderId: id }, index) => {
       const outcome = outcomes[index];
@@ -245,8 +249,7 @@ describe("a broker that is dead for a while", () => {
       const fake = at(name);
       const batch = await batchAt(fake, { validUntilMs: Date.now() + 1_000 });
       await fake.misbehave({ dead: true });
-      const history = { decidedAtMs: Date.now(), maybeSent: false };
-      const placing = place(fake.broker, batch, history, SYSTEM_CLOCK);
+      const placing = placeBatch(fake.broker, redis.client, batch);
       expect(await fake.broker.lookUp(batch)).toEqual({ kind: "unanswered" });
       expect(booked(fake, batch)).toEqual([]);
       await fake.misbehave({});

@@ -142,7 +142,10 @@ function busy(response: Response): Busy {
 
 function bodyOf({ symbol, contract, durationSeconds, validUntilMs, orders }: OrderBatch): unknown {
   return {
-    ...{ symbol, contract, durationSeconds, validUntilMs },
+    symbol,
+    contract,
+    durationSeconds,
+    validUntilMs,
     orders: orders.map(named),
   };
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { returnCents, saleCents, saleShareBp, settle } from "./contract.ts";
+import { returnCents, saleCents, saleShareBp, settle } from "./contract-model.ts";
 
 const whole = fc.record({
   durationMs: fc.integer({ min: 1, max: 86_400_000 }),

@@ -1,0 +1,37 @@
+/**
+ * A partition's audit together with what it was split from: where the number
+ * of partitions was raised, what its accounts did before is in another's.
+ */
+import { raisedFrom } from "../stored/audit.ts";
+import { isAfter } from "./merged.ts";
+import type { AuditStore, StoredEntry } from "./port.ts";
+
+type Read = (partition: number) => AsyncIterable<StoredEntry>;
+
+/** In order. What was read before it was split off includes others' accounts. */
+export async function* historyOf(
+  store: AuditStore,
+  partition: number,
+  read: Read,
+): AsyncGenerator<StoredEntry> {
+  const origin = await originOf(store, partition);
+  if (origin) {
+    for await (const entry of historyOf(store, origin.partition, read)) {
+      if (!isAfter(origin.before, entry.id)) break;
+      yield entry;
+    }
+  }
+  yield* read(partition);
+}
+
+/** The first entry says it; it is in the store before the partition is used. */
+async function originOf(
+  store: AuditStore,
+  partition: number,
+): Promise<{ readonly partition: number; readonly before: string } | undefined> {
+  const first = await store.first(partition);
+  const from = raisedFrom(first?.fields.get("events") ?? "");
+  return first === undefined || from === undefined || partition < from
+    ? undefined
+    : { partition: partition % from, before: first.id };
+}
