@@ -215,7 +215,7 @@ function measureInTurns(...works: readonly (() => unknown)[]): number[] {
   }
   return times.map(median);
 }
-/** What keeps the work from being left out as nobody reads it. */
+/** Keeps the engine from leaving out work whose result is not read. */
 let sink: unknown;
 
 function measure({ name, value, write, read }: Encoding): Figures {

@@ -83,9 +83,9 @@ export const ERRORS = {
   },
   STOP_FORBIDDEN: {
     status: 403,
-    title: "This stop is not yours to change.",
+    title: "You may not change this stop.",
     action:
-      "Stop your own channels or your own copies; what an administrator stopped is theirs to lift.",
+      "Stop your own channels or your own copies. Only an administrator lifts an administrator's stop.",
   },
   DESK_USER_MISSING: {
     status: 403,
@@ -114,7 +114,7 @@ export const ERRORS = {
   },
   STOP_UNKNOWN: {
     status: 404,
-    title: "No such scope of stops, or not one that you may see.",
+    title: "No such scope of stops, or you may not see it.",
     action: "Use `platform`, or `channel:`, `provider:`, `follower:` or `broker:` with an id.",
   },
   CHANNEL_UNKNOWN: {
@@ -266,8 +266,8 @@ export const ERRORS = {
   },
   STOP_UNCONFIRMED: {
     status: 503,
-    title: "Not every partition has confirmed; where one has, the change holds.",
-    action: "Send it again: it does what is left.",
+    title: "Not every partition has confirmed the change. It applies in those that have.",
+    action: "Send it again: it changes the remaining partitions.",
   },
   RECORDS_UNAVAILABLE: {
     status: 503,

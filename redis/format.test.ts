@@ -178,7 +178,7 @@ describe("a number that is being raised", () => {
     ["removing", [removing, removing, removing, removing], true],
     ["almost done", ["4", "4", "4", removing], true],
   ] as const)(
-    "is refused by everybody while it is %s, and is known to whoever goes on",
+    "is refused by every process while it is %s, and is known to the command that continues",
     async (_, texts, isCopied) => {
       await write(...texts);
       const standing = await Promise.all([0, 1, 2, 3].map(header));

@@ -42,7 +42,7 @@ export type ScopeAccess = "unknown" | "read" | "change";
 /**
  * What a caller may do with the stop and the settings of a scope. An
  * administrator may change any, a provider those of their channels, a follower
- * their own. Anyone may read what stands above a channel's followers.
+ * their own. Anyone may read the scopes above a channel's followers.
  */
 export async function accessTo(
   { channels }: Pick<Records, "channels">,

@@ -384,7 +384,7 @@ describe("stops", () => {
     const put = await send("PUT", "/v1/stops/platform", { state: "halt" }, await admin());
     await expectProblem(put, 503, "STOP_UNCONFIRMED");
     await redis.send("RENAME", ["aside", key]);
-    await until("the stop to be in every partition", async () => {
+    await until("the stop is in every partition", async () => {
       const states = await everywhere("platform");
       return states.length === 1 && states[0] === "halt";
     });
