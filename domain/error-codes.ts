@@ -244,6 +244,13 @@ export const ERRORS = {
     action:
       "Report the error; nothing was accepted. The edge's log tells the operator which `FANFARE_PARTITIONS`, or which release, the server needs.",
   },
+  STORE_UNFILLED: {
+    status: 503,
+    title:
+      "The signal store is empty and is being filled from the records: this signal was not accepted.",
+    action:
+      "Try again after `Retry-After`. Idempotency keys from before the loss are forgotten: if a request may have been answered before, look for its signal first.",
+  },
   BACKLOG_FULL: {
     status: 503,
     title: "Too many signals wait to be dispatched or recorded: this signal was not accepted.",

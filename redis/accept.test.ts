@@ -586,3 +586,12 @@ test("a flatten finds each channel that opened something, until none of it can b
   // A signal of a day may follow one of a second.
   expect(await millisecondsLeft(HOME.open(CHANNEL))).toBeGreaterThan(86_400_000);
 });
+
+test("a home that is not filled refuses, whatever it seems to say, and repeats no answer", async () => {
+  const sent = { idempotencyKey: "same" };
+  accepted(await open({}, sent));
+  await redis.send("HDEL", HOME.header, "homeSinceMs");
+  expect(await refused(() => open({}, sent))).toBe("STORE_UNFILLED");
+  expect(await refused(() => open())).toBe("STORE_UNFILLED");
+  expect(await refused(() => closeByHouse())).toBe("STORE_UNFILLED");
+});

@@ -3,7 +3,8 @@
  * with a reason and leaves no trace, or it has its place in the channel's log,
  * its snapshot of routes, its entry for the dispatcher and its answer kept for
  * whoever repeats the idempotency key. Nothing is taken that would only wait:
- * a partition whose backlog is full refuses. The clock is that of the home Redis.
+ * a partition whose backlog is full refuses, and so does one that is not filled
+ * from the records. The clock is that of the home Redis.
  *
  * A close takes, in the same step, the ids of the signals that it closes: what
  * it means is fixed by then. Neither a halt nor a drain refuses it, nor do the
@@ -21,6 +22,7 @@ import {
   type Signal,
 } from "../domain/copier/signal.ts";
 import { MAX_DURATION_SECONDS } from "../domain/products/binary.ts";
+import { LUA_HOME_FILLED_SINCE } from "./filled.ts";
 import type { HomeKeys } from "./keys.ts";
 import { parseRoutes, type Route } from "./route.ts";
 import { asInteger, asList, asText, defineScript, LUA_NOW } from "./script.ts";
@@ -87,6 +89,8 @@ export type AcceptReply =
 
 const lua = `
 ${LUA_NOW}
+${LUA_HOME_FILLED_SINCE}
+if not filled_since(header) then return {'refused', 'STORE_UNFILLED'} end
 local signal, is_house = cjson.decode(body), house == '1'
 local is_close = signal.action == 'close'
 local answered = redis.call('GET', answer_key)
@@ -229,6 +233,7 @@ export const accept = defineScript<AcceptArgs, AcceptReply>({
     opening: ({ home }) => home.opening,
     target_key: ({ home, id, signal }) =>
       home.signal((signal.action === "close" ? signal.signal : undefined) ?? id),
+    header: ({ home }) => home.header,
   },
   args: {
     id: ({ id }) => id,

@@ -178,6 +178,13 @@ describe("the enqueue of a close", () => {
     expect(part).toMatchObject({ ...common, shard: 3, only });
   });
 
+  test("is refused by a region that is not filled", async () => {
+    await redis.send("HDEL", REGION.header, "regionSinceMs");
+    const args = argsOf(stored(1, to(0, 0)));
+    expect(await redis.run(enqueueClose, args)).toEqual({ kind: "unfilled" });
+    expect(await jobs()).toEqual([]);
+  });
+
   test("repeated, in whole or in part, makes each job once", async () => {
     const first = argsOf(stored(1, to(0, 0)));
     const all = argsOf(stored(1, to(0, 0), to(0, 1)), stored(2, to(0, 0)));

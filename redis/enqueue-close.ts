@@ -6,11 +6,12 @@
 import type { AcceptedClose, AcceptedOpen } from "../domain/copier/signal.ts";
 import { ANSWER_TTL_MS } from "./accept.ts";
 import type { CloseHead, OnlyCopies } from "./close-job.ts";
-import { LUA_IS_FULL, MAX_JOBS_WAITING, type EnqueueReply } from "./enqueue.ts";
+import { LUA_IS_FULL, MAX_JOBS_WAITING, parseEnqueued, type EnqueueReply } from "./enqueue.ts";
+import { LUA_REGION_FILLED_SINCE } from "./filled.ts";
 import { RegionKeys } from "./keys.ts";
 import type { StoredSignal } from "./progress.ts";
 import type { Route } from "./route.ts";
-import { asInteger, defineScript, LUA_NOW } from "./script.ts";
+import { defineScript, LUA_NOW } from "./script.ts";
 
 /** The most jobs of one call. */
 const MAX_JOBS = 200;
@@ -29,7 +30,9 @@ export interface EnqueueCloseArgs {
 
 const lua = `
 ${LUA_NOW}
+${LUA_REGION_FILLED_SINCE}
 ${LUA_IS_FULL}
+if not filled_since(header) then return -2 end
 local now, added = now_ms(), 0
 for of, name, shard, version, count, only in rows() do
   local field = name .. '/' .. broker .. '/' .. shard
@@ -51,6 +54,7 @@ export const enqueueClose = defineScript<EnqueueCloseArgs, EnqueueReply>({
   keys: {
     enqueued: ({ partition, close }) => new RegionKeys(partition).enqueued(close.id),
     closes: ({ partition, broker }) => new RegionKeys(partition).closes(broker),
+    header: ({ partition }) => new RegionKeys(partition).header,
   },
   args: {
     close: ({ close }) => JSON.stringify(close),
@@ -66,10 +70,7 @@ export const enqueueClose = defineScript<EnqueueCloseArgs, EnqueueReply>({
       only ? JSON.stringify(only) : "",
     ]),
   columns: ["of", "name", "shard", "version", "count", "only"],
-  reply(raw) {
-    const added = asInteger(raw);
-    return added < 0 ? { kind: "full" } : { kind: "enqueued", added };
-  },
+  reply: parseEnqueued,
 });
 
 export interface CloseDispatch {

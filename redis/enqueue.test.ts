@@ -214,3 +214,13 @@ describe("the dispatches of a signal", () => {
     expect(dispatchesOf(close, [to(0, 0)])).toEqual([]);
   });
 });
+
+test("a region that is not filled takes no job, and takes each once it is", async () => {
+  const signal = signalOf(1);
+  await redis.send("HDEL", REGION.header, "regionSinceMs");
+  const before = await redis.everything();
+  expect(await send(signal, 0, 1)).toEqual({ kind: "unfilled" });
+  expect(await redis.everything()).toEqual(before);
+  await redis.send("HSET", REGION.header, "regionSinceMs", "1");
+  expect(await send(signal, 0, 1)).toEqual({ kind: "enqueued", added: 2 });
+});

@@ -1,10 +1,12 @@
 /**
  * Dispatch: one job per shard onto the job streams of a region partition, each
  * once however often the dispatch is repeated. A stream that is too far behind
- * takes none, so that the signal stays undispatched and is tried again.
+ * takes none, and neither does a region that is not filled, so that the signal
+ * stays undispatched and is tried again.
  */
 import type { AcceptedOpen, AcceptedSignal } from "../domain/copier/signal.ts";
 import { ANSWER_TTL_MS } from "./accept.ts";
+import { LUA_REGION_FILLED_SINCE } from "./filled.ts";
 import { RegionKeys } from "./keys.ts";
 import type { Route } from "./route.ts";
 import { rotate } from "../domain/copier/fairness.ts";
@@ -27,7 +29,16 @@ export interface EnqueueArgs {
 export type EnqueueReply =
   | { readonly kind: "enqueued"; readonly added: number }
   /** Nothing was added; some of it may stand already. */
-  | { readonly kind: "full" };
+  | { readonly kind: "full" }
+  /** Nothing was added: this region lost its data, and its roster with them. */
+  | { readonly kind: "unfilled" };
+
+/** Of the scripts that enqueue: how many were added, or why nothing was. */
+export function parseEnqueued(raw: unknown): EnqueueReply {
+  const added = asInteger(raw);
+  if (added >= 0) return { kind: "enqueued", added };
+  return { kind: added === -2 ? "unfilled" : "full" };
+}
 
 /** `is_full(stream, most)`: what was acknowledged stays in a stream until it is trimmed, so a long one is looked into. */
 export const LUA_IS_FULL = `
@@ -47,7 +58,9 @@ end
 
 const lua = `
 ${LUA_NOW}
+${LUA_REGION_FILLED_SINCE}
 ${LUA_IS_FULL}
+if not filled_since(header) then return -2 end
 local now, added = now_ms(), 0
 for shard, version, count in rows() do
   if redis.call('HEXISTS', enqueued, broker .. '/' .. shard) == 0 then
@@ -68,6 +81,7 @@ export const enqueue = defineScript<EnqueueArgs, EnqueueReply>({
   keys: {
     enqueued: ({ partition, signal }) => new RegionKeys(partition).enqueued(signal.id),
     jobs: ({ partition, broker }) => new RegionKeys(partition).jobs(broker),
+    header: ({ partition }) => new RegionKeys(partition).header,
   },
   args: {
     signal: ({ signal }) => JSON.stringify(signal),
@@ -75,10 +89,7 @@ export const enqueue = defineScript<EnqueueArgs, EnqueueReply>({
   },
   rest: ({ shards }) => shards.flatMap(({ shard, version, count }) => [shard, version, count]),
   columns: ["shard", "version", "count"],
-  reply(raw) {
-    const added = asInteger(raw);
-    return added < 0 ? { kind: "full" } : { kind: "enqueued", added };
-  },
+  reply: parseEnqueued,
 });
 
 /** An opening signal's routes as one enqueue per region, region partition and broker, in this signal's order of service. A close has others: `closeDispatchesOf`. */

@@ -3,7 +3,8 @@
  * many partitions it is cut. Each partition holds its own copy, so that a node
  * of a cluster that lost its data is noticed. The first process to use a Redis
  * writes it; every other one compares, and must stop where it differs, as it
- * would look for keys where they are not.
+ * would look for keys where they are not. It says nothing of whether the data
+ * are there: that is what `filled.ts` marks in the same hash.
  */
 import { formatKey, HomeKeys, RegionKeys } from "./keys.ts";
 import { asInteger, asList, defineScript, type Script } from "./script.ts";
@@ -92,7 +93,7 @@ interface WriteArgs {
 export const writeFormat = defineScript<WriteArgs, Header>({
   name: "write-format",
   lua: `
-if redis.call('EXISTS', format) == 0 then redis.call('HSET', format, 'version', version, 'partitions', partitions) end
+if redis.call('HEXISTS', format, 'version') == 0 then redis.call('HSET', format, 'version', version, 'partitions', partitions) end
 local header = redis.call('HMGET', format, 'version', 'partitions')
 return {header[1] or '', header[2] or ''}
 `,
@@ -120,6 +121,20 @@ function headerOf(version: unknown, partitions: unknown): Header {
   const [from, to] = sign === "<" ? [Number(other), Number(now)] : [Number(now), Number(other)];
   const raise = { from, to, atMs: Number(atMs), isCopied: sign === "<" };
   return { version: whole(version), partitions: Number(now), raise };
+}
+
+/** Fields to `HMGET` of `formatKey`. */
+export const HEADER_FIELDS = ["version", "partitions"] as const;
+
+/** What such a read says: undefined where it is as wanted; `lost` where there is no header; or why it differs. */
+export function compareHeader(
+  raw: unknown,
+  wanted: number,
+): "lost" | { readonly why: string } | undefined {
+  const [version, partitions] = asList(raw);
+  if (version === null && partitions === null) return "lost";
+  const why = differenceOf(headerOf(version, partitions), wanted);
+  return why === undefined ? undefined : { why };
 }
 
 /** Runs a script on one Redis once for each of these. Rejects where the Redis does not answer. */

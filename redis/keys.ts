@@ -52,9 +52,12 @@ export class PartitionMap {
 /** Keys of one home partition: the data of channels. */
 export class HomeKeys {
   readonly #prefix: string;
+  /** See `formatKey`. */
+  readonly header: string;
 
   constructor(partition: number) {
     this.#prefix = `home:{${partition}}`;
+    this.header = formatKey(partition);
   }
 
   static ofSignal(id: SignalId): HomeKeys {
@@ -127,12 +130,20 @@ export function hookKey(hook: HookId, partitions: PartitionMap): string {
   return `home:{${partitions.ofHook(hook)}}:hook:${hook}`;
 }
 
+/** The header of a hook's partition. */
+export function hookHeader(hook: HookId, partitions: PartitionMap): string {
+  return formatKey(hash(hook) % partitions.count);
+}
+
 /** Keys of one region partition: the copier's data of broker accounts. */
 export class RegionKeys {
   readonly #prefix: string;
+  /** See `formatKey`. */
+  readonly header: string;
 
   constructor(partition: number) {
     this.#prefix = `region:{${partition}}`;
+    this.header = formatKey(partition);
   }
 
   /** STREAM of outcomes and settlements; group `recorder`. */
@@ -246,7 +257,10 @@ export function liveChannel(signal: SignalId): string {
   return `live:${signal}`;
 }
 
-/** HASH `version`, `partitions`: the format of a partition's Redis; see `format.ts`. */
+/**
+ * HASH `version`, `partitions`: the format of a partition's Redis, see `format.ts`; and whether the
+ * partition is filled, see `filled.ts`.
+ */
 export function formatKey(partition: number): string {
   return `format:{${partition}}`;
 }

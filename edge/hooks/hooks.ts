@@ -4,7 +4,8 @@ import type { HookId } from "../../domain/ids.ts";
 import { failure, success, type Result } from "../../domain/result.ts";
 import { bytes, readMediaType } from "../../http/body.ts";
 import type { Hook } from "../../domain/copier/hook.ts";
-import { HomeKeys, hookKey } from "../../redis/keys.ts";
+import { HOME_FILLED_FIELD } from "../../redis/filled.ts";
+import { HomeKeys, hookHeader, hookKey } from "../../redis/keys.ts";
 import type { Edge, EdgeService } from "../edge.ts";
 import { StandardHookBody, TradingViewBody } from "../schemas.ts";
 import { ACCEPT_PROBLEMS, ACCEPTED, answerSignal, REPEATED } from "../signals.ts";
@@ -76,9 +77,12 @@ async function findHook(edge: Edge, id: HookId): Promise<Result<Hook>> {
   if (!format.ok) return format;
   const record = await edge.home.get(hookKey(id, edge.partitions));
   if (!record.ok) return record;
-  return record.value === null
-    ? failure("HOOK_UNKNOWN")
-    : success(JSON.parse(record.value) as Hook);
+  if (record.value !== null) return success(JSON.parse(record.value) as Hook);
+  // A sender that is told that there is no such hook does not send again.
+  const header = hookHeader(id, edge.partitions);
+  const isFilled = await edge.home.hasField(header, HOME_FILLED_FIELD);
+  if (!isFilled.ok) return isFilled;
+  return failure(isFilled.value ? "HOOK_UNKNOWN" : "STORE_UNFILLED");
 }
 
 function readDelivery(edge: Edge, hook: Hook, request: HookRequest): Promise<Result<Delivery>> {

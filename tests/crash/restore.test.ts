@@ -185,6 +185,16 @@ test("a Redis that is lost completely is rebuilt: every account, trigger, sessio
 
   await desk.client.send("FLUSHALL", []);
   expect(await readBooks(desk.client, USERS)).toEqual(USERS.map(() => undefined));
+  // Until then no account begins with nothing.
+  const refused = await send(["ADD,user0,5.00", "ADD,new,5.00", "BUY,user1,ABC,5.00"]);
+  expect(refused.map(({ ok }) => ok)).toEqual([false, false, false]);
+  const body = JSON.stringify({ deposits: [{ id: "d", account: "user0", amountCents: 100 }] });
+  const headers = { authorization: `Bearer ${desk.token}`, "content-type": "application/json" };
+  const url = `${desk.servers[0]!.url}/v1/deposits`;
+  expect((await fetch(url, { method: "POST", headers, body })).status).toBe(503);
+  expect(await readBooks(desk.client, [...USERS, "new"])).toEqual(
+    [...USERS, "new"].map(() => undefined),
+  );
   const { code, out } = await restore();
   expect([code, out.match(/restored/g)?.length]).toEqual([0, PARTITIONS.count]);
   expect(await standing()).toEqual(before);

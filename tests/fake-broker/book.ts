@@ -27,10 +27,13 @@ export interface SaleLine {
 
 function readLines(path: string): (BookLine | SaleLine)[] {
   if (!existsSync(path)) return [];
-  return readFileSync(path, "utf8")
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as BookLine | SaleLine);
+  return (
+    readFileSync(path, "utf8")
+      .split("\n")
+      // The last is empty, or being written.
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as BookLine | SaleLine)
+  );
 }
 
 /** Every order in the order of booking; the same client order id twice is an order doubled. */

@@ -20,7 +20,7 @@ import { formatKey, HomeKeys } from "../../redis/keys.ts";
 import { connectRedis } from "../../workers/runtime/redis-client.ts";
 import { run as runScript, type Redis } from "../../workers/runtime/redis.ts";
 import { CHANNEL, HOME, openChannel, PARTITIONS, PROVIDER } from "../support/copier.ts";
-import { startRedis, type TestRedis } from "../support/redis.ts";
+import { markFilled, startRedis, type TestRedis } from "../support/redis.ts";
 import { startRole } from "../support/role.ts";
 import { until } from "../support/wait.ts";
 
@@ -223,6 +223,7 @@ describe("a Redis that does not answer", () => {
       await setUp(farClient, 8);
       await far.kill();
       // Work for that region already waits.
+      await markFilled(client);
       await openChannel(client);
       const where = { region: "far", broker: "desk", partition: 0, shard: 0 };
       const routes = [{ ...where, version: 1, count: 1 }];

@@ -20,6 +20,11 @@ const SET_TO_4 =
   "its data are in 4 partitions, and this process is set for 8: set FANFARE_PARTITIONS to 4";
 const TOKEN = "of-another-region";
 
+/** All keys, out of everyone's sight and back: what a flush takes, and what filling brings. */
+const SET_ASIDE = "for _, key in ipairs(redis.call('KEYS', '*')) do redis.call('MOVE', key, 1) end";
+const PUT_BACK = `redis.call('SELECT', 1)
+for _, key in ipairs(redis.call('KEYS', '*')) do redis.call('MOVE', key, 0) end`;
+
 describe.each(Object.entries(RUNTIMES))("on %s", (_name, launch) => {
   let world: World;
   let far: TestRedis;
@@ -59,10 +64,10 @@ describe.each(Object.entries(RUNTIMES))("on %s", (_name, launch) => {
 
   test("the first acceptance stores the number of partitions, and no later one asks for it", async () => {
     const edge = await start();
-    expect(await world.client.send("EXISTS", [formatKey(0)])).toBe(0);
+    expect(await world.client.send("HEXISTS", [formatKey(0), "version"])).toBe(0);
     expect((await send(edge)).status).toBe(202);
     for (const partition of PARTITIONS.all()) {
-      expect(await world.client.send("HGETALL", [formatKey(partition)])).toEqual({
+      expect(await world.client.send("HGETALL", [formatKey(partition)])).toMatchObject({
         version: "1",
         partitions: "4",
       });
@@ -115,6 +120,31 @@ describe.each(Object.entries(RUNTIMES))("on %s", (_name, launch) => {
     expect((await send(other)).status).toBe(202);
     expect((await send(other)).status).toBe(202);
     farBridge = await startBridge({ redisUrl: far.url, token: TOKEN });
+  });
+
+  test("a home that is emptied while the edge runs refuses every signal and says so, until it is filled", async () => {
+    const edge = await start();
+    expect((await send(edge)).status).toBe(202);
+    await world.client.send("EVAL", [SET_ASIDE, "0"]);
+    expect(await world.client.send("EXISTS", [signals])).toBe(0);
+
+    const body = JSON.stringify(HOOK_SIGNAL);
+    for (const answer of [
+      await send(edge),
+      await post(`${edge.url}/hooks/tv.${URL_SECRET}`, body),
+      await post(`${edge.url}/hooks/std`, body, signed("two", body)),
+    ]) {
+      expectProblem(answer, "STORE_UNFILLED", 503);
+      expect(answer.headers.get("retry-after")).toBe("1");
+    }
+    const socket = await connect(`${edge.url}/v1/ws`, bearer);
+    socket.send(SIGNAL);
+    expect(await socket.next()).toMatchObject({ type: "problem", code: "STORE_UNFILLED" });
+    socket.close();
+    expect(await world.client.send("EXISTS", [signals])).toBe(0);
+
+    await world.client.send("EVAL", [PUT_BACK, "0"]);
+    expect((await send(edge)).status).toBe(202);
   });
 
   test("a home that does not answer is not mistaken for one that differs", async () => {

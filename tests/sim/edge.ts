@@ -13,7 +13,8 @@ import type { Subscription } from "../../domain/copier/subscription.ts";
 import { accept } from "../../redis/accept.ts";
 import { dispatchesOf, enqueue } from "../../redis/enqueue.ts";
 import { closeDispatchesOf, enqueueClose } from "../../redis/enqueue-close.ts";
-import { HomeKeys, type PartitionMap } from "../../redis/keys.ts";
+import { PARTS } from "../../redis/filled.ts";
+import { formatKey, HomeKeys, type PartitionMap } from "../../redis/keys.ts";
 import { setLayer, type SetLayerArgs } from "../../workers/copier/stored/layers.ts";
 import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../redis/progress.ts";
 import { projectChannel } from "../../workers/copier/roster/channel.ts";
@@ -146,6 +147,10 @@ export async function openChannel(
   partitions: PartitionMap,
   deadlineMs: number,
 ): Promise<void> {
+  for (const partition of partitions.all()) {
+    const marks = PARTS.flatMap((part) => [`${part}SinceMs`, "1"]);
+    await redis.send("HSET", [formatKey(partition), ...marks]);
+  }
   const home = new HomeKeys(partitions.ofChannel(CHANNEL));
   const channel = { id: CHANNEL, name: "Channel", provider: PROVIDER, version: 1 };
   await run(redis, projectChannel, {

@@ -3,7 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
+import { connectRedis } from "../../workers/runtime/redis-client.ts";
 import { freePort } from "./ports.ts";
+import { markFilled } from "./redis.ts";
 import { until } from "./wait.ts";
 
 const NODES = 6;
@@ -101,8 +103,12 @@ export async function startCluster(): Promise<TestCluster> {
   await whole();
   await replicated();
   const [first = "", ...others] = addresses;
+  const url = `redis-cluster://${first}?nodes=${others.join(",")}`;
+  const client = connectRedis(url);
+  await markFilled(client);
+  client.close();
   return {
-    url: `redis-cluster://${first}?nodes=${others.join(",")}`,
+    url,
     whole,
     replicated,
     async detachReplicaOf(key) {

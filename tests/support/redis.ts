@@ -3,7 +3,10 @@ import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RedisClient, type Subprocess } from "bun";
+import { PARTS } from "../../redis/filled.ts";
+import { formatKey } from "../../redis/keys.ts";
 import { CLOCK_SKEW_MS } from "../../workers/copier/stored/run.ts";
+import type { Redis } from "../../workers/runtime/redis.ts";
 import { freePort } from "./ports.ts";
 import { noting, notedBytes } from "./synced/build.ts";
 import { until } from "./wait.ts";
@@ -32,6 +35,12 @@ export interface TestRedis {
   stop(): Promise<void>;
 }
 
+/** Empty, and marked as filled all the same: for tests that share a Redis, not for those of a loss. */
+export async function clear(redis: Pick<Redis, "send">): Promise<void> {
+  await redis.send("FLUSHALL", []);
+  await markFilled(redis);
+}
+
 /**
  * Waits until a running Redis is old enough for a test: a signal from around the start of its Redis
  * counts as possibly sent, and the broker is asked about it first.
@@ -46,12 +55,23 @@ interface How {
   readonly durability?: "everysec" | "always";
   /** Needs `canNoteSyncs()`. */
   readonly noteSyncs?: boolean;
+  /** False for one that the records role is to fill, as it must every new one. */
+  readonly filled?: boolean;
+}
+
+/** What the records role says of a Redis that it has filled: here the test fills it itself. */
+export async function markFilled(redis: Pick<Redis, "send">, sinceMs = 1): Promise<void> {
+  for (let partition = 0; partition < 8; partition += 1) {
+    const marks = [...PARTS, "desk"].flatMap((part) => [`${part}SinceMs`, String(sinceMs)]);
+    await redis.send("HSET", [formatKey(partition), ...marks]);
+  }
 }
 
 export async function startRedis({
   appendOnly = false,
   durability = "everysec",
   noteSyncs = false,
+  filled = true,
 }: How = {}): Promise<TestRedis> {
   const port = await freePort();
   const dir = mkdtempSync(join(tmpdir(), "fanfare-redis-"));
@@ -91,6 +111,11 @@ export async function startRedis({
   }
 
   await launch();
+  if (filled) {
+    const client = new RedisClient(`redis://127.0.0.1:${port}`);
+    await markFilled(client);
+    client.close();
+  }
   return {
     url: `redis://127.0.0.1:${port}`,
     port,

@@ -5,7 +5,7 @@
 import type { Script } from "../../redis/script.ts";
 import { connectRedis } from "../../workers/runtime/redis-client.ts";
 import { run, type Redis } from "../../workers/runtime/redis.ts";
-import { startRedis } from "./redis.ts";
+import { clear, startRedis } from "./redis.ts";
 
 export interface ScriptRedis {
   /** The connection that a worker would use. */
@@ -44,9 +44,7 @@ export async function startScriptRedis(): Promise<ScriptRedis> {
       const flat = (await redis.send("EVAL", [DIGESTS_LUA, "0"])) as string[];
       return pair(flat);
     },
-    async clear() {
-      await redis.send("FLUSHALL", []);
-    },
+    clear: () => clear(redis),
     async stop() {
       redis.close();
       await server.stop();

@@ -6,7 +6,7 @@ import { MAX_BODY_BYTES } from "../../http/body.ts";
 import type { Role } from "../runtime/role.ts";
 import { fillLiveKeys } from "../records/live-key.ts";
 import { openRecords } from "../records/open.ts";
-import { checkRoster } from "../copier/roster/check.ts";
+import { fillAll, followFills } from "../copier/roster/fill.ts";
 import { targetsOf } from "../copier/roster/projector.ts";
 import { followOutbox, projectNow, projectSettingsNow } from "../copier/roster/outbox.ts";
 import { followRosterRequests } from "../copier/roster/requested.ts";
@@ -36,7 +36,8 @@ export const role: Role<typeof RecordsEnv> = {
         ended,
       });
     }
-    await checkRoster(records, targets);
+    // Where another process fills, or it was emptied once more, the follower below goes on.
+    await fillAll(records, targets);
     const changes = createRate(CHANGES, nowMs);
     const stopChanges = createRate(CHANGES, nowMs);
 
@@ -64,6 +65,7 @@ export const role: Role<typeof RecordsEnv> = {
       stopsFollowed,
       followOutbox(records, targets, stop),
       followRosterRequests(records, targets, clock, stop),
+      followFills(records, targets, clock, stop),
     ]);
     await server.stop();
     await records.close();

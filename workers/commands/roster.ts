@@ -1,7 +1,7 @@
 /** `npm run roster:rebuild`: compares the roster with the records, and projects what is missing. */
 import * as v from "valibot";
 import { openRecords } from "../records/open.ts";
-import { checkRoster } from "../copier/roster/check.ts";
+import { fillAll } from "../copier/roster/fill.ts";
 import { targetsOf } from "../copier/roster/projector.ts";
 import { REDIS, REGIONS, STORE } from "../runtime/env.ts";
 import type { Command } from "./command.ts";
@@ -23,8 +23,9 @@ export const command: Command<typeof RosterEnv, void> = {
   async run({ settings, connections }) {
     const records = await openRecords(settings);
     try {
-      await checkRoster(records, targetsOf(connections));
-      return 0;
+      if (await fillAll(records, targetsOf(connections))) return 0;
+      console.error("another process fills this Redis at the moment");
+      return 1;
     } finally {
       await records.close();
     }

@@ -5,7 +5,7 @@
  */
 import { PartitionMap } from "../../redis/keys.ts";
 import type { RedisSettings, RegionSettings } from "./env.ts";
-import { onceCompared, openPartitions, openRegion } from "./format.ts";
+import { onceCompared, openPartitions, openRegion, watchFormat } from "./format.ts";
 import { connectRedis } from "./redis-client.ts";
 import type { Redis } from "./redis.ts";
 
@@ -21,7 +21,7 @@ export interface Connections {
 }
 
 export interface OpenConnections extends Connections {
-  /** Rejects if a region's format differs. */
+  /** Rejects if a Redis's format differs. */
   readonly differs: Promise<never>;
   close(): void;
 }
@@ -84,8 +84,17 @@ export async function openConnections(
       ? ([name, redis, openRegion(partitions, name, redis, stop)] as const)
       : ([name, redis, Promise.resolve()] as const),
   );
+  const closed = new AbortController();
+  const until = AbortSignal.any([stop, closed.signal]);
+  /** A command ends too soon to see a Redis lose anything. */
+  const watch = async (name: string, redis: Redis): Promise<void> => {
+    if (patienceMs === undefined) await watchFormat(partitions, name, redis, until);
+  };
   const differs = new Promise<never>((_, reject) => {
-    for (const [, , compared] of comparing) compared.catch(reject);
+    if (home) watch("home", home).catch(reject);
+    for (const [name, redis, compared] of comparing) {
+      compared.then(() => watch(`region ${name}`, redis)).catch(reject);
+    }
   });
   // It runs beside the role, which may have ended before.
   differs.catch(() => {});
@@ -114,6 +123,7 @@ export async function openConnections(
       return compared ? onceCompared(another, compared) : another;
     },
     close() {
+      closed.abort();
       home?.close();
       for (const [, redis] of opened) redis.close();
     },

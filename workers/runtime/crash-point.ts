@@ -14,6 +14,8 @@ export const CRASH_POINTS = {
   closing: ["before-close-send", "after-close-answer"],
   recorder: ["before-record", "between-records", "after-record"],
   records: ["before-mark", "after-mark"],
+  /** In the filling of an empty Redis. */
+  fill: ["before-fill", "before-filled"],
   /** In the command that raises the number of partitions. */
   partitions: [
     "after-raise-begun",

@@ -1,16 +1,20 @@
 /**
  * Opens a Redis. No role uses one before its format and its number of partitions are compared with
- * this process's settings. A Redis that does not answer is waited for.
+ * this process's settings. A Redis that does not answer is waited for. The comparison is repeated
+ * for as long as the process runs.
  */
+import { setTimeout } from "node:timers/promises";
 import { getLogger } from "@logtape/logtape";
 import {
   compareFormat,
+  compareHeader,
   DEFAULT_PARTITIONS,
+  HEADER_FIELDS,
   storedPartitions,
   type FormatReply,
   type RunAll,
 } from "../../redis/format.ts";
-import { PartitionMap } from "../../redis/keys.ts";
+import { formatKey, PartitionMap } from "../../redis/keys.ts";
 import { run, type Redis } from "./redis.ts";
 
 const PAUSE_MS = 200;
@@ -104,10 +108,48 @@ function runAllOn(redis: Redis): RunAll {
 function noteLost(name: string, reply: FormatReply): void {
   if (reply.kind === "differs") throw new FormatDiffers(`Redis (${name}): ${reply.why}`);
   if (reply.lost.length === 0) return;
+  logLost(name, reply.lost);
+}
+
+function logLost(name: string, lost: readonly number[]): void {
   getLogger(["fanfare", "format"]).error(
-    "Redis ({name}) has lost the data of partitions {lost}: run roster:rebuild and desk:restore",
-    { name, lost: reply.lost.join(", ") },
+    "Redis ({name}) has lost the data of partitions {lost}: the records role fills them again; a desk's accounts are restored by desk:restore",
+    { name, lost: lost.join(", ") },
   );
+}
+
+const LOOK_EVERY_MS = 1_000;
+
+/**
+ * Reads a Redis' headers once a second, until stopped. A Redis that was flushed or lost its disk is
+ * reported in the log while the process runs. Rejects if it comes back with another format.
+ */
+export async function watchFormat(
+  partitions: PartitionMap,
+  name: string,
+  redis: Redis,
+  stop: AbortSignal,
+): Promise<void> {
+  const { count } = partitions;
+  const keys = partitions.all().map(formatKey);
+  let known = "";
+  while (!stop.aborted) {
+    // Ends early, and by a rejection, when stopped.
+    await setTimeout(LOOK_EVERY_MS, undefined, { signal: stop }).catch(() => undefined);
+    const reads = keys.map((key) => redis.send("HMGET", [key, ...HEADER_FIELDS]));
+    // It does not answer; its users report that.
+    const headers = await Promise.all(reads).catch(() => undefined);
+    if (headers === undefined || stop.aborted) continue;
+    const found = headers.map((raw) => compareHeader(raw, count));
+    for (const each of found) {
+      if (typeof each === "object") throw new FormatDiffers(`Redis (${name}): ${each.why}`);
+    }
+    const lost = [...found.keys()].filter((partition) => found[partition] === "lost");
+    if (lost.join() === known) continue;
+    if (lost.length > 0) logLost(name, lost);
+    else getLogger(["fanfare", "format"]).info("Redis ({name}) is set up again", { name });
+    known = lost.join();
+  }
 }
 
 /** Asks again until the Redis answers; returns `SILENT` if it has not in time. */
@@ -121,7 +163,7 @@ async function answered<T>(
     aborted.resolve(SILENT);
   };
   until.addEventListener("abort", onAbort);
-  const note = setTimeout(() => {
+  const note = globalThis.setTimeout(() => {
     getLogger(["fanfare", "format"]).warn("Redis ({name}) does not answer yet", { name });
   }, NOTE_AFTER_MS);
   try {

@@ -5,9 +5,9 @@
  * payloads.
  */
 
-/** The first word of a Redis error reply for a temporary condition. */
+/** The first word of a Redis error reply for a condition that ends by itself, or by `desk:restore`. */
 const REDIS_REPLIES =
-  /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|OOM|MISCONF|BUSY|NOREPLICAS|UNKILLABLE|NOSCRIPT|NOGROUP|MOVED|ASK|Connection|Command timed out)\b/;
+  /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|OOM|MISCONF|BUSY|NOREPLICAS|UNKILLABLE|NOSCRIPT|NOGROUP|MOVED|ASK|UNRESTORED|Connection|Command timed out)\b/;
 const SYSTEM_CODES = new Set([
   "ECONNREFUSED",
   "ECONNRESET",

@@ -121,7 +121,7 @@ describe("redispatch while a region is away", () => {
   test.each(["deaf", "gone"] as const)(
     "what is stuck behind one that is %s holds up no younger signal, and is completed when it is back",
     async (how) => {
-      const region = await startRedis();
+      const region = await startRedis({ appendOnly: true, durability: "always" });
       const dead = { region: "dead", broker: "desk", partition: 0, shard: 0, version: 1, count: 1 };
       await run(copier.redis, route, { home: HOME, channel: CHANNEL, routes: [dead] });
       const stuck: SignalId[] = [];

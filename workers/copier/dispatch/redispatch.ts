@@ -103,7 +103,7 @@ async function enqueueAll<Args>(
       const { kind } = await reach.call(dispatch.region, () =>
         run(region, script, dispatch.enqueue),
       );
-      if (kind === "full") throw new Error("a job stream is full");
+      if (kind !== "enqueued") throw new Error("a region takes no jobs now");
     }),
   );
   // One region that is away keeps the signal listed, and keeps none of the others from their jobs.

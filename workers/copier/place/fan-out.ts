@@ -42,7 +42,7 @@ export async function fanOut(parts: FanOut, entry: Entry): Promise<Verdict> {
   const job = parseJob(entry.fields);
   if (typeof job === "string") return { dead: job };
   const decided = await writeIntents(parts, job);
-  if (decided === "roster is behind") return "later";
+  if (decided === "later") return "later";
   if (decided === undefined) return "done";
   const times = await placeCopies(parts, job, decided);
   await reportJob(parts, job, entry, decided, times);
@@ -79,10 +79,7 @@ const NOT_SENT: Times = { sentAtMs: null, answeredAtMs: null };
 const REBUILT_WITHIN_MS = 30_000;
 
 /** Undefined where the job's outcomes are written already. */
-async function writeIntents(
-  parts: FanOut,
-  job: Job,
-): Promise<Decided | "roster is behind" | undefined> {
+async function writeIntents(parts: FanOut, job: Job): Promise<Decided | "later" | undefined> {
   const { redis, roster, partition, clock } = parts;
   const { channel, provider } = job.signal;
   let older: boolean = false;
@@ -107,7 +104,7 @@ async function writeIntents(
     // Until the deadline it may still be rebuilt; afterwards it is too late for all who are known.
     const waitsMs = unnamed > 0 ? REBUILT_WITHIN_MS : 0;
     if (shard.isBehind && clock.nowMs() <= job.signal.deadlineMs + waitsMs) {
-      return "roster is behind";
+      return "later";
     }
     const facts: Facts = overtaken
       ? { ...overtaken, nowMs: clock.nowMs() }
@@ -145,6 +142,7 @@ async function writeIntents(
       return { decidedAtMs: intents.decidedAtMs, copies };
     }
     if (reply.kind === "over") return undefined;
+    if (reply.kind === "unfilled") return "later";
     if (reply.kind === "stale") {
       stales += 1;
       parts.onStale?.();

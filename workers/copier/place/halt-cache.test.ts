@@ -42,3 +42,10 @@ test("halts that cannot be read are not taken for none", async () => {
   await redis.send("SET", new RegionKeys(0).halts, "no hash");
   expect(await cache.of(0, true).catch(() => "rejected")).toBe("rejected");
 });
+
+test("a partition that lost its halts holds everything until it is filled", async () => {
+  await redis.send("HDEL", new RegionKeys(0).header, "regionSinceMs");
+  expect((await cache.of(0)).scopes.get("platform")).toBe("halt");
+  await redis.send("HSET", new RegionKeys(0).header, "regionSinceMs", "1");
+  expect((await cache.of(0, true)).scopes.size).toBe(0);
+});

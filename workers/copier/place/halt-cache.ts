@@ -3,8 +3,12 @@
  * trusted: the script that writes the intents compares the version.
  */
 import { parseHalts, type Halts } from "../stored/halt.ts";
+import { REGION_FILLED_FIELD } from "../../../redis/filled.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import type { Redis } from "../../runtime/redis.ts";
+
+/** A partition that lost its halts does not say what it was told to stop, so nothing leaves. */
+const UNFILLED: Halts = { version: "unfilled", scopes: new Map([["platform", "halt"]]) };
 
 export class HaltCache {
   readonly #redis: Redis;
@@ -18,8 +22,13 @@ export class HaltCache {
   async of(partition: number, fresh = false): Promise<Halts> {
     const cached = this.#halts.get(partition);
     if (cached !== undefined && !fresh) return cached;
-    const stored = await this.#redis.send("HGETALL", [new RegionKeys(partition).halts]);
-    const halts = parseHalts(stored as Record<string, string>);
+    const { header, halts: key } = new RegionKeys(partition);
+    // The mark last: where it is there, the halts were there before.
+    const [stored, isFilled] = await Promise.all([
+      this.#redis.send("HGETALL", [key]) as Promise<Record<string, string>>,
+      this.#redis.send("HEXISTS", [header, REGION_FILLED_FIELD]),
+    ]);
+    const halts = isFilled === 1 ? parseHalts(stored) : UNFILLED;
     this.#halts.set(partition, halts);
     return halts;
   }

@@ -45,24 +45,32 @@ export interface RosterCheck {
   readonly restored: number;
 }
 
-export async function checkRoster(records: Records, targets: Targets): Promise<RosterCheck> {
+/** All of it, or only what concerns one region, so that another one that is away keeps it from nothing. */
+export async function checkRoster(
+  records: Records,
+  all: Targets,
+  onlyRegion?: string,
+): Promise<RosterCheck> {
+  const targets = onlyRegion === undefined ? all : regionTargets(all, onlyRegion);
   let projected = 0;
   const channels: ChannelId[] = [];
   for await (const some of chunks(records.channels.each({}))) {
     channels.push(...some.map(({ _id }) => _id as ChannelId));
-    projected += await projectChannels(targets, some);
+    if (onlyRegion === undefined) projected += await projectChannels(targets, some);
   }
   let hooks = 0;
   for await (const some of chunks(records.hooks.each({}))) {
     hooks += some.length;
-    projected += await projectHooks(targets, some);
+    if (onlyRegion === undefined) projected += await projectHooks(targets, some);
   }
   const layers = await checkLayers(records, targets);
   projected += layers.projected;
   let subscriptions = 0;
   const known: Known = new Map();
   let underWay: Promise<number> = Promise.resolve(0);
-  for await (const some of chunks(records.subscriptions.each({}))) {
+  for await (const each of chunks(records.subscriptions.each({}))) {
+    const some =
+      onlyRegion === undefined ? each : each.filter(({ region }) => region === onlyRegion);
     subscriptions += some.length;
     for (const each of some) remember(known, targets, each);
     // The next are read while these are written.
@@ -79,9 +87,9 @@ export async function checkRoster(records: Records, targets: Targets): Promise<R
   let pruned = 0;
   let restored = 0;
   for (const channel of channels) {
-    rerouted += await mendRoutes(targets, channel);
+    rerouted += await mendRoutes(targets, channel, onlyRegion);
     pruned += await pruneRosters(targets, channel);
-    if (await mendLog(records, targets, channel)) restored += 1;
+    if (onlyRegion === undefined && (await mendLog(records, targets, channel))) restored += 1;
   }
 
   const { settings } = layers;
@@ -92,6 +100,11 @@ export async function checkRoster(records: Records, targets: Targets): Promise<R
     check,
   );
   return check;
+}
+
+function regionTargets(targets: Targets, region: string): Targets {
+  const redis = targets.regions.get(region);
+  return { ...targets, regions: new Map(redis ? [[region, redis]] : []) };
 }
 
 /**
@@ -142,7 +155,10 @@ async function leaveStrangersOfChannel(
   return left;
 }
 
-async function readRoutes({ home, partitions }: Targets, channel: ChannelId): Promise<Route[]> {
+export async function readRoutes(
+  { home, partitions }: Targets,
+  channel: ChannelId,
+): Promise<Route[]> {
   const key = new HomeKeys(partitions.ofChannel(channel)).routes(channel);
   const stored = (await home.send("HGETALL", [key])) as Record<string, string>;
   return parseRoutes(Object.entries(stored).flat());
@@ -243,9 +259,14 @@ async function leaveStrangersOf(
  * version, and is as the records say by now: it is raised above it. A shard in
  * a region that is not ours is routed with nobody in it.
  */
-async function mendRoutes(targets: Targets, channel: ChannelId): Promise<number> {
+async function mendRoutes(
+  targets: Targets,
+  channel: ChannelId,
+  onlyRegion?: string,
+): Promise<number> {
   const mended: Route[] = [];
-  for (const route of await readRoutes(targets, channel)) {
+  const routes = await readRoutes(targets, channel);
+  for (const route of routes.filter(({ region }) => region === (onlyRegion ?? region))) {
     const { region, partition, broker, shard, version: routed } = route;
     const redis = targets.regions.get(region);
     const { version, count } = redis

@@ -79,18 +79,25 @@ export const restoreLog = defineScript<RestoreLogArgs, boolean>({
 /** More than the recorder is ever ahead of what a Redis that lost its tail still has. */
 const LAST = 1_000;
 
-/** Answers whether Redis stood behind. */
-export async function mendLog(
-  { signals }: Records,
-  { home, partitions }: Targets,
+/** A channel's last recorded signals, the newest first. */
+export async function readLastSignals(
+  { signals }: Pick<Records, "signals">,
   channel: ChannelId,
-): Promise<boolean> {
+): Promise<SignalRecord[]> {
   const sort = { field: "acceptedAtMs", descending: true };
   const found = await signals.find({ where: { channel }, sort, limit: LAST });
   // A link may be recorded before its signal is: then there is nothing to go by yet.
-  const recorded = found
-    .filter((each) => each.sequence !== undefined && each.sha256 !== undefined)
-    .toSorted((a, b) => a.sequence - b.sequence);
+  return found.filter((each) => each.sequence !== undefined && each.sha256 !== undefined);
+}
+
+/** Answers whether Redis stood behind. */
+export async function mendLog(
+  records: Records,
+  { home, partitions }: Targets,
+  channel: ChannelId,
+): Promise<boolean> {
+  const found = await readLastSignals(records, channel);
+  const recorded = found.toSorted((a, b) => a.sequence - b.sequence);
   if (recorded.length === 0) return false;
   const linked = recorded.findLast(({ linkHash }) => linkHash !== undefined);
   return await run(home, restoreLog, {
@@ -105,7 +112,7 @@ export async function mendLog(
   });
 }
 
-function signalOf(record: SignalRecord): AcceptedSignal {
+export function signalOf(record: SignalRecord): AcceptedSignal {
   const { _id, sha256, followers, previousHash, linkHash, signature, ...signal } = record;
   return { ...signal, id: _id as SignalId } as unknown as AcceptedSignal;
 }

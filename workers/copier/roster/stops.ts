@@ -230,8 +230,10 @@ function isSame(record: StopRecord | undefined, { state, atMs, liftedAtMs, by }:
 export async function projectStops(
   records: Pick<Records, "stops">,
   targets: Targets,
+  only?: ReadonlySet<Redis>,
 ): Promise<number> {
-  return await holdRecorded(records, listCopies(targets));
+  const copies = listCopies(targets);
+  return await holdRecorded(records, only ? copies.filter(({ redis }) => only.has(redis)) : copies);
 }
 
 async function holdRecorded(

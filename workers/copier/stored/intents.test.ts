@@ -290,6 +290,43 @@ test("a job that is not known, or has no intents, is none", () => {
   });
 });
 
+describe("a Redis that lost its data", () => {
+  test("takes no intents until it is filled, and names those that it has", async () => {
+    const known = { ...young(), shard: 1 };
+    await redis.send("HSET", REGION.rosterHead(known.signal.channel, "desk"), "version:1", "7");
+    await send({ job: known });
+    await redis.send("HDEL", REGION.header, "regionSinceMs");
+    expect(await refused({})).toEqual({ kind: "unfilled" });
+    expect(await refused({ job: known })).toMatchObject({ kind: "known" });
+  });
+
+  test("may have had intents of all that was accepted before it was filled again, though its run is the same", async () => {
+    expect(await send()).toEqual({ kind: "new" });
+    // It was flushed and filled after the acceptance.
+    await redis.send("DEL", keyOf(argsOf()));
+    const filledMs = young().signal.acceptedAtMs;
+    await redis.send("HSET", REGION.header, "regionSinceMs", String(filledMs));
+    expect(await send()).toEqual({ kind: "older" });
+    expect(await send({ older: true })).toEqual({ kind: "new" });
+    await redis.send("DEL", keyOf(argsOf()));
+    expect(await send({ job: young(60_000 + CLOCK_SKEW_MS + 1) })).toEqual({ kind: "new" });
+  });
+
+  test("gives up a job that was accepted before it was filled by asking about its orders", async () => {
+    const job = young();
+    const asked = intents([ANN, ACCOUNT, 100, { askOnly: "FAULT" }]);
+    await redis.send("HSET", REGION.header, "regionSinceMs", String(job.signal.acceptedAtMs));
+    const args = {
+      partition: 0,
+      job,
+      skipped: decided(),
+      asked: decided(ann({ state: "ask-only", reason: "FAULT" })),
+    };
+    expect(await redis.run(abandon, args)).toEqual({ kind: "older" });
+    expect(await stored()).toMatchObject({ intents: asked });
+  });
+});
+
 describe("copies as they are stored", () => {
   const { id } = acceptedOpen();
   const copies = [

@@ -128,6 +128,7 @@ const JOB_KEYS = {
   job: ({ partition, job: { signal, broker, shard } }: OfJob) =>
     new RegionKeys(partition).job(signal.id, broker, shard),
   run: ({ partition }: OfJob) => new RegionKeys(partition).run,
+  header: ({ partition }: OfJob) => new RegionKeys(partition).header,
 };
 
 const abandonLua = `
@@ -136,7 +137,7 @@ ${LUA_RUN_SINCE}
 local intents, outcomes = unpack(redis.call('HMGET', job, 'intents', 'outcomes'))
 if outcomes then return {'over'} end
 if intents then return {'known', intents} end
-local is_older = tonumber(accepted_at) - ${CLOCK_SKEW_MS} <= run_since(run)
+local is_older = tonumber(accepted_at) - ${CLOCK_SKEW_MS} <= run_since(run, header)
 redis.call('HSET', job, 'intents', is_older and asked or skipped)
 redis.call('PEXPIRE', job, kept_ms)
 return {is_older and 'older' or 'new'}
@@ -202,6 +203,8 @@ export type IntendReply =
   | { readonly kind: "overtaken"; readonly usages: ReadonlyMap<SubscriptionId, string> }
   /** The accounts of these have as many orders unanswered as the broker takes. */
   | { readonly kind: "at-capacity"; readonly subscriptions: readonly SubscriptionId[] }
+  /** This Redis lost its data: its stops, settings and roster are not there yet. */
+  | { readonly kind: "unfilled" }
   /**
    * The signal is older than this Redis' run, so intents may have been written
    * that were lost with the run before: to be decided as of the acceptance, and
@@ -228,6 +231,7 @@ ${LUA_RUN_SINCE}
 local known, outcomes = unpack(redis.call('HMGET', job, 'intents', 'outcomes'))
 if outcomes then return {'over'} end
 if known then return {'known', known} end
+if not filled_since(header) then return {'unfilled'} end
 local times_stale = tonumber(stales)
 local version_now = redis.call('HGET', roster, 'version:' .. shard) or '0'
 local layers_now = redis.call('HMGET', layers, unpack(ARGV, rest))
@@ -248,7 +252,7 @@ if is_stale() then
   if times_stale + 1 < ${STALE_AT_MOST} then return {'stale'} end
   return {'stale', version_now, redis.call('HGETALL', rows), redis.call('HGETALL', halts), layers_now}
 end
-if older == '0' and tonumber(accepted_at) - ${CLOCK_SKEW_MS} <= run_since(run) then return {'older'} end
+if older == '0' and tonumber(accepted_at) - ${CLOCK_SKEW_MS} <= run_since(run, header) then return {'older'} end
 local wanted = wanted_of(reservations)
 local moved = overtaken(usage, wanted)
 if #moved > 0 then return {'overtaken', moved} end

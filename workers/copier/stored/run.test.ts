@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { RegionKeys } from "../../../redis/keys.ts";
-import { startRedis } from "../../../tests/support/redis.ts";
+import { markFilled, startRedis } from "../../../tests/support/redis.ts";
 import { connectRedis } from "../../runtime/redis-client.ts";
 import { run } from "../../runtime/redis.ts";
 import { runSince } from "./run.ts";
@@ -24,6 +24,13 @@ test("a Redis runs since it was started, and anew since its restart, with the da
   const other = connectRedis(server.url);
   expect(await other.send("HGET", [key, "sinceMs"])).toBe("1");
   expect(await run(other, runSince, { partition: 0 })).toBeGreaterThan(restartedMs - 2_000);
+
+  // A flush leaves the run as it is: what was there before is known by when it was filled again.
+  const filledMs = Date.now() + 60_000;
+  await other.send("FLUSHALL", []);
+  expect(await run(other, runSince, { partition: 0 })).toBeGreaterThan(Date.now() - 1_000);
+  await markFilled(other, filledMs);
+  expect(await run(other, runSince, { partition: 0 })).toBe(filledMs);
   redis.close();
   other.close();
   await server.stop();

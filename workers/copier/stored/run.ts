@@ -1,26 +1,33 @@
 /**
  * Since when a partition's data are of the Redis that runs now. One that was
  * restarted may have lost its last moments, a replica that took over those it
- * was not sent yet: whatever is older than the run may be missing there.
+ * was not sent yet, one that was flushed everything until it was filled again:
+ * whatever is older than the run may be missing there.
  */
 
+import { LUA_REGION_FILLED_SINCE } from "../../../redis/filled.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import { asInteger, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 /**
- * `run_since(key)`: epoch milliseconds; the key is the partition's `run`. A
- * server that was started is known since its start; one that took over, since
- * this was first asked. 0 where a Redis does not tell who it is.
+ * `run_since(key, header)`: epoch milliseconds; the keys are the partition's `run` and `header`.
+ * A server that was started is known since its start; one that took over, since
+ * this was first asked; one that was flushed, since it is being filled, and a flush does
+ * not change who the server is.
  */
 export const LUA_RUN_SINCE = `
+${LUA_REGION_FILLED_SINCE}
 local function info(section)
   local told = redis.pcall('INFO', section)
   return type(told) == 'string' and told or ''
 end
-local function run_since(key)
+local function run_since(key, header)
+  local filled = filled_since(header)
+  -- Not filled: whatever there is may have been here.
+  if not filled then return now_ms() end
   local server = info('server')
   local run = string.match(server, 'run_id:(%x+)')
-  if not run then return 0 end
+  if not run then return tonumber(filled) end
   local known, since = unpack(redis.call('HMGET', key, 'id', 'sinceMs'))
   if known ~= run then
     since = now_ms()
@@ -30,15 +37,18 @@ local function run_since(key)
     end
     redis.call('HSET', key, 'id', run, 'sinceMs', string.format('%d', since))
   end
-  return tonumber(since)
+  return math.max(tonumber(since), tonumber(filled))
 end
 `;
 
 /** Since when the partition's Redis runs, epoch milliseconds. */
 export const runSince = defineScript<{ readonly partition: number }, number>({
   name: "run-since",
-  lua: `${LUA_NOW}${LUA_RUN_SINCE}return string.format('%d', run_since(run))`,
-  keys: { run: ({ partition }) => new RegionKeys(partition).run },
+  lua: `${LUA_NOW}${LUA_RUN_SINCE}return string.format('%d', run_since(run, header))`,
+  keys: {
+    run: ({ partition }) => new RegionKeys(partition).run,
+    header: ({ partition }) => new RegionKeys(partition).header,
+  },
   reply: asInteger,
 });
 

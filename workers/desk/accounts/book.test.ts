@@ -1,4 +1,5 @@
 /** Two desk servers that both know the same accounts. */
+import { clear } from "../../../tests/support/redis.ts";
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { commitAccounts } from "../stored/commit.ts";
 import { noChanges } from "../stored/draft.ts";
@@ -27,7 +28,7 @@ beforeEach(async () => {
   await lines(other, ["DISPLAY_SUMMARY"]);
   await lines(one, ["DISPLAY_SUMMARY"]);
 });
-afterEach(async () => void (await redis.send("FLUSHALL", [])));
+afterEach(async () => void (await clear(redis)));
 
 /** What each command of the one user is answered, at a quote of 1.00. */
 async function lines(

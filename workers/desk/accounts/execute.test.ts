@@ -20,7 +20,7 @@ import { MAX_HELD } from "../../../domain/desk/account.ts";
 import { sessionOfOther } from "../stored/session.ts";
 import { waitingTriggers } from "../stored/waiting.ts";
 import { DeskKeys } from "../stored/keys.ts";
-import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
+import { clear, startRedis, type TestRedis } from "../../../tests/support/redis.ts";
 import { until } from "../../../tests/support/wait.ts";
 import { connectRedis } from "../../runtime/redis-client.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
@@ -38,7 +38,7 @@ beforeAll(async () => {
 beforeEach(() => {
   accounts = new AccountBook(redis, CALL);
 });
-afterEach(async () => void (await redis.send("FLUSHALL", [])));
+afterEach(async () => void (await clear(redis)));
 afterAll(async () => {
   redis.close();
   await server.stop();
@@ -646,7 +646,7 @@ describe("any commands in any mixture", () => {
   test("end as the plain model says, with books that equal the sum of their events, and an audit that tells them again", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 8 }), async (steps) => {
-        await redis.send("FLUSHALL", []);
+        await clear(redis);
         const model = new DeskModel(FOREVER_MS);
         for (const { commands, quotes, fires } of steps) {
           const quoteOf = (each: DeskCommand) => quotes[each.symbol as keyof typeof quotes];

@@ -1,3 +1,4 @@
+import { clear } from "../../../tests/support/redis.ts";
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { askedQuoteKey, askingKey, PAID_QUOTES_KEY } from "../stored/keys.ts";
 import { freePort } from "../../../tests/support/ports.ts";
@@ -13,7 +14,7 @@ let peer: Peer | undefined;
 let clients: Redis[] = [];
 
 const { server, redis } = await openRedis();
-beforeEach(async () => void (await redis.send("FLUSHALL", [])));
+beforeEach(async () => void (await clear(redis)));
 afterEach(() => {
   peer?.stop();
   for (const client of clients) client.close();

@@ -1,3 +1,4 @@
+import { clear } from "../../../tests/support/redis.ts";
 import { beforeEach, expect, test } from "bun:test";
 import type { Quote } from "../../../domain/desk/quote.ts";
 import { TICKS_KEPT_MS } from "../stored/quotes.ts";
@@ -12,7 +13,7 @@ const NOW = 1_800_000_000_000;
 const desk = new DeskKeys(1);
 
 const { server, redis } = await openRedis();
-beforeEach(async () => void (await redis.send("FLUSHALL", [])));
+beforeEach(async () => void (await clear(redis)));
 
 const quote = (sourceTimeMs: number, priceMicros: number, symbol = "R_100"): Quote => ({
   symbol,

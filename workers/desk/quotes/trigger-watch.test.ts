@@ -1,4 +1,5 @@
 /** Watches on a real Redis, with a quote server of the test's own behind the asked quotes. */
+import { clear } from "../../../tests/support/redis.ts";
 import { afterEach, expect, test } from "bun:test";
 import type { Quote } from "../../../domain/desk/quote.ts";
 import { takeQuote } from "../stored/asked-quote.ts";
@@ -22,7 +23,7 @@ const stopping: (() => Promise<void>)[] = [];
 const { server, redis } = await openRedis();
 afterEach(async () => {
   await Promise.all(stopping.splice(0).map((stop) => stop()));
-  await redis.send("FLUSHALL", []);
+  await clear(redis);
 });
 
 /** Answers with this price; with none it hangs up. */

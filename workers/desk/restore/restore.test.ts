@@ -1,4 +1,5 @@
 /** What must not happen while a partition is restored: that what the desk did meanwhile is undone. */
+import { clear } from "../../../tests/support/redis.ts";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,7 +20,7 @@ let folder: string;
 let store: AuditStore;
 const { redis } = await openRedis();
 beforeEach(async () => {
-  await redis.send("FLUSHALL", []);
+  await clear(redis);
   folder = mkdtempSync(join(tmpdir(), "fanfare-restore-"));
   store = openSqliteAudit(folder);
 });

@@ -8,6 +8,7 @@
 import type { PartitionMap } from "../../../redis/keys.ts";
 import { DeskKeys } from "../stored/keys.ts";
 import { deskMark, whileUnmoved, type DeskMark, type RedisCommand } from "../stored/restore.ts";
+import { noteWhole } from "../stored/whole.ts";
 import { isAfter, nextOf } from "../audit/merged.ts";
 import { PAGE, type AuditStore, type StoredEntry } from "../audit/port.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
@@ -55,6 +56,13 @@ export async function restorePartition(
   options: RestoreOptions,
   partition: number,
 ): Promise<Restored> {
+  const restored = await restoreAccounts(options, partition);
+  const isDone = restored.kind === "intact" || restored.kind === "restored";
+  if (isDone) await run(options.redis, noteWhole, { partition });
+  return restored;
+}
+
+async function restoreAccounts(options: RestoreOptions, partition: number): Promise<Restored> {
   const { redis, store, partitions, nowMs, force } = options;
   const mark = await run(redis, deskMark, { partition });
   const told = await replay(allEntries(store, redis, partition), {

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:te
 import { configure, reset, type LogRecord } from "@logtape/logtape";
 import { DeskKeys } from "../stored/keys.ts";
 import { PartitionMap } from "../../../redis/keys.ts";
-import { startRedis, type TestRedis } from "../../../tests/support/redis.ts";
+import { clear, startRedis, type TestRedis } from "../../../tests/support/redis.ts";
 import { openSqliteAudit } from "../audit/sqlite.ts";
 import type { AuditStore } from "../audit/port.ts";
 import { connectRedis } from "../../runtime/redis-client.ts";
@@ -29,7 +29,7 @@ beforeAll(async () => {
   store = openSqliteAudit(folder);
 });
 beforeEach(async () => {
-  await redis.send("FLUSHALL", []);
+  await clear(redis);
   logged = [];
   await configure({
     reset: true,

@@ -12,6 +12,7 @@ import { DeskEnv, type DeskSettings } from "./env.ts";
 import { dumpFiles } from "./dump-files.ts";
 import { deskApp } from "./http.ts";
 import { lane } from "./lane.ts";
+import { findLost } from "./lost.ts";
 import { UserLimits } from "./limits.ts";
 import { logPieces } from "./log.ts";
 import type { CommandSocket, LogSource } from "./service.ts";
@@ -28,6 +29,13 @@ async function serve(context: RoleContext<DeskSettings>): Promise<void> {
   const { FANFARE_DESK_TOKEN: token } = settings;
   const { redis, partitions } = connections;
   const store = await openAudit(settings);
+  const lost = await findLost(redis, store, partitions);
+  if (lost.length > 0) {
+    context.log.error(
+      "Redis has lost the accounts of partitions {lost}: commands are refused until desk:restore has rebuilt them",
+      { lost: lost.join(", ") },
+    );
+  }
   const log: LogSource = { store, redis, partitions };
   const commands = commandsOf(context, log);
   const app = deskApp({

@@ -7,6 +7,7 @@ import type { Changes, AccountDraft } from "./draft.ts";
 import { AUDITED_HASHES } from "./audit.ts";
 import { AUDIT_KEYS, type DeskCall, type Reserved } from "./transaction.ts";
 import { deskKeys } from "./keys.ts";
+import { headerKey, LUA_REFUSE_LOST } from "./whole.ts";
 import { asInteger, asList, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 /** What was decided by a time that is longer ago than this is decided again. */
@@ -42,6 +43,7 @@ const WRITTEN = [...AUDITED_HASHES, "history"] as const;
  */
 const lua = `
 ${LUA_NOW}
+${LUA_REFUSE_LOST}
 local now = now_ms()
 local function not_done() return {0, now, 0} end
 if math.abs(now - at) > ${DECISION_VALID_MS} then return not_done() end
@@ -88,6 +90,7 @@ export const commitAccounts = defineScript<CommitArgs, CommitReply>({
   keys: {
     ...deskKeys("versions", ...WRITTEN, "buyTriggers", "sellTriggers"),
     ...AUDIT_KEYS,
+    ...headerKey,
   },
   args: {
     at: ({ atMs }) => atMs,

@@ -2,6 +2,7 @@
 import type { AccountId } from "../../../domain/ids.ts";
 import { AUDIT_ARGS, AUDIT_KEYS, AUDIT_MANY_LUA, type DeskCall } from "./transaction.ts";
 import { deskKeys } from "./keys.ts";
+import { headerKey, LUA_REFUSE_LOST } from "./whole.ts";
 import { asInteger, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 export interface DepositArgs extends DeskCall {
@@ -14,6 +15,7 @@ export interface DepositArgs extends DeskCall {
 
 const depositLua = `
 ${LUA_NOW}
+${LUA_REFUSE_LOST}
 ${AUDIT_MANY_LUA}
 local applied, events, changed = 0, {}, {}
 for id, account, cents in rows() do
@@ -37,7 +39,7 @@ return applied
 export const deposit = defineScript<DepositArgs, number>({
   name: "deposit",
   lua: depositLua,
-  keys: { ...deskKeys("balances", "deposits"), ...AUDIT_KEYS },
+  keys: { ...deskKeys("balances", "deposits"), ...AUDIT_KEYS, ...headerKey },
   args: AUDIT_ARGS,
   rest: ({ deposits }) =>
     deposits.flatMap(({ id, account, amountCents }) => [id, account, amountCents]),

@@ -9,6 +9,7 @@ import { BATCHES_LUA, BOOKS_KEPT_MS, QUOTE_VALID_MS, standingIn } from "./books.
 import type { OpenedTerms } from "../../venues/desk/api.ts";
 import { AUDIT_ARGS, AUDIT_KEYS, AUDIT_MANY_LUA, type DeskCall } from "./transaction.ts";
 import { DeskKeys, deskKeys } from "./keys.ts";
+import { headerKey, LUA_REFUSE_LOST } from "./whole.ts";
 import { asInteger, asList, asText, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 /**
@@ -45,6 +46,7 @@ export type Opened =
 
 const openLua = `
 ${LUA_NOW}
+${LUA_REFUSE_LOST}
 ${BATCHES_LUA}
 ${AUDIT_MANY_LUA}
 -- Lists in JSON are read in C: an argument each costs Redis and its client several times as much.
@@ -130,6 +132,7 @@ export const openContracts = defineScript<OpenArgs, OpenReply>({
     ...deskKeys("quotes", "balances", "expiries"),
     contracts: ({ partition, orders }) => new DeskKeys(partition).contracts(orders.bucket),
     ...AUDIT_KEYS,
+    ...headerKey,
   },
   args: {
     symbol: ({ symbol }) => symbol,

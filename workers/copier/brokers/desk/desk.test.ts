@@ -9,7 +9,7 @@ import { settleBatch } from "../../../desk/stored/settle.ts";
 import { PartitionMap } from "../../../../redis/keys.ts";
 import { DeskKeys } from "../../../desk/stored/keys.ts";
 import { startDesk, type TestDesk } from "../../../../tests/support/desk.ts";
-import { startRedis } from "../../../../tests/support/redis.ts";
+import { clear, startRedis } from "../../../../tests/support/redis.ts";
 import { until } from "../../../../tests/support/wait.ts";
 import { connectRedis } from "../../../runtime/redis-client.ts";
 import { run } from "../../../runtime/redis.ts";
@@ -127,7 +127,7 @@ describe("settling", () => {
             contract: fc.constantFrom("CALL" as const, "PUT" as const),
           }),
           async ({ stakeCents, payoutBp, openPriceMicros, closePriceMicros, contract }) => {
-            await client.send("FLUSHALL", []);
+            await clear(client);
             const expires = Date.now() - 120_000;
             const name = "3#0 bucket EUR/USD";
             const text = `open,${contract},${payoutBp},${openPriceMicros},1,${expires}|one,acct,${stakeCents};`;
@@ -174,7 +174,7 @@ describe("settling", () => {
     const stakesCents = names.map((_, index) => 100 + index);
     try {
       for (let round = 0; round < 20; round += 1) {
-        await client.send("FLUSHALL", []);
+        await clear(client);
         await client.send("HSET", [
           keys.balances,
           ...[...new Set(accounts)].flatMap((each) => [each, "100000"]),
@@ -269,7 +269,7 @@ describe("settling", () => {
             isStale: fc.boolean(),
           }),
           async ({ stakeCents, payoutBp, openPriceMicros, priceMicros, contract, ...times }) => {
-            await client.send("FLUSHALL", []);
+            await clear(client);
             const openedAtMs = Date.now() - times.ageMs;
             const expiresAtMs = openedAtMs + times.durationMs;
             const text = `open,${contract},${payoutBp},${openPriceMicros},${openedAtMs},${expiresAtMs},EUR/USD|one,acct,${stakeCents};`;
