@@ -1,7 +1,10 @@
-/** Options of a benchmark: `--name value`, each with its default. A fault ends the run with one line. */
+/**
+ * Options of a benchmark: `--name value`, each with its default. A wrong option ends the run with
+ * one line.
+ */
 import { parseArgs } from "node:util";
 
-export function optionsOf<Name extends string>(
+export function readOptions<Name extends string>(
   args: string[],
   defaults: Readonly<Record<Name, string>>,
 ): Readonly<Record<Name, string>> {
@@ -20,10 +23,10 @@ export function optionsOf<Name extends string>(
   }
 }
 
-/** Whole numbers above zero with commas between. */
-export function numbersOf(text: string): number[] {
+/** Whole numbers above zero, separated by commas. */
+export function parseNumbers(text: string): number[] {
   const numbers = text.split(",").map(Number);
   if (numbers.every((each) => Number.isSafeInteger(each) && each > 0)) return numbers;
-  console.error(`not whole numbers with commas between: ${text}`);
+  console.error(`not whole numbers separated by commas: ${text}`);
   return process.exit(2);
 }

@@ -1,4 +1,7 @@
-/** What benchmarks start: the desk with its Redis and a channel with followers, and, for some, all that works around it. */
+/**
+ * The system that a benchmark starts: the desk with its Redis, a channel with followers, and for
+ * some benchmarks everything around them.
+ */
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { PARTITIONS, PROVIDER, startCopier, type Copier } from "../tests/support/copier.ts";
 import { startDesk, type TestDesk } from "../tests/support/desk.ts";
@@ -31,16 +34,16 @@ export async function startBed(
   };
 }
 
-/** All that `npm start` runs behind a signal, each a process of its own. */
+/** Everything that `npm start` runs behind a signal, each in its own process. */
 export interface House extends Bed {
   /** Sends a signal with this stake through the edge. */
   post(stakeCents: number): Promise<Response>;
-  /** CPU time so far of those that a signal passes, by their names. */
+  /** CPU time so far of the processes that a signal passes, by name. */
   cpuMs(): Promise<Readonly<Record<string, number>>>;
 }
 
 const ROLES = ["broker", "dispatch", "recorder"] as const;
-/** No follower runs out of money and no contract settles while it is measured. */
+/** No follower runs out of money and no contract settles during a measurement. */
 const BALANCE_CENTS = 1_000_000_000_000;
 const DURATION_SECONDS = 86_400;
 

@@ -1,10 +1,10 @@
 /**
- * `npm run bench -- burst`: many signals at the same moment, each to every
- * follower, through the real edge and with the deadline that channels have:
- * how long until the last answer, and how many copies came too late.
+ * `npm run bench -- burst`: many signals at the same moment, each to every follower, through the
+ * real edge and with the default deadline. It measures the time to the last answer, and how many
+ * copies were too late.
  */
 import type { SignalId } from "../domain/ids.ts";
-import { numbersOf, optionsOf } from "./arguments.ts";
+import { parseNumbers, readOptions } from "./arguments.ts";
 import { startHouse, type House } from "./bed.ts";
 import { quantile, showProgress, table } from "./figures.ts";
 import { writeReport } from "./report.ts";
@@ -17,7 +17,9 @@ interface Share {
   readonly placed: number;
   /** Copies by their outcomes, such as `skipped: TOO_LATE`. */
   readonly outcomes: Readonly<Record<string, number>>;
-  /** From its acceptance to the broker's first and last answer to an order; null where none was sent. */
+  /**
+   * From its acceptance to the broker's first and last answer to an order; null if none was sent.
+   */
   readonly firstMs: number | null;
   readonly lastMs: number | null;
 }
@@ -25,18 +27,18 @@ interface Share {
 interface Burst {
   /** In the order of acceptance. */
   readonly shares: readonly Share[];
-  /** From sending the signals to the slowest answer of the edge. */
+  /** The time from sending the signals to the edge's slowest answer. */
   readonly acceptedMs: number;
   /** From the first acceptance to the last answer to an order of any of them. */
   readonly lastMs: number;
 }
 
 export async function run(args: string[]): Promise<void> {
-  const options = optionsOf(args, DEFAULTS);
+  const options = readOptions(args, DEFAULTS);
   const [[signals = 0], [followers = 0], [rounds = 0]] = [
-    numbersOf(options.signals),
-    numbersOf(options.followers),
-    numbersOf(options.rounds),
+    parseNumbers(options.signals),
+    parseNumbers(options.followers),
+    parseNumbers(options.rounds),
   ];
   const house = await startHouse(followers);
   const bursts: Burst[] = [];
@@ -56,7 +58,7 @@ export async function run(args: string[]): Promise<void> {
       at + 1,
       share.placed,
       share.outcomes["skipped: TOO_LATE"] ?? 0,
-      othersOf(share),
+      describeOthers(share),
       ...[share.firstMs, share.lastMs].map((ms) => ms ?? "–"),
     ]);
     const placed = each.shares.reduce((sum, share) => sum + share.placed, 0);
@@ -98,8 +100,8 @@ async function burst({ copier, post }: House, signals: number): Promise<Burst> {
   return { shares, acceptedMs, lastMs: lastAtMs - (accepted[0]?.acceptedAtMs ?? 0) };
 }
 
-/** What was neither placed nor left out for being late. */
-function othersOf({ outcomes }: Share): string {
+/** The outcomes other than placed and too late. */
+function describeOthers({ outcomes }: Share): string {
   const others = Object.entries(outcomes).filter(
     ([name]) => name !== "placed" && name !== "skipped: TOO_LATE",
   );

@@ -1,7 +1,7 @@
 /**
- * A workload file for the desk, drawn from a seed: users who add money, ask,
- * buy, sell and set triggers in the shares of the real files, of what they
- * have, so that most of it succeeds. The same seed is the same file.
+ * A workload file for the desk, generated from a seed: users add money, ask for quotes, buy, sell
+ * and set triggers. The commands have the same shares as in the real files, and use what each user
+ * has, so that most succeed. The same seed gives the same file.
  */
 import { createWriteStream } from "node:fs";
 import { once } from "node:events";
@@ -31,7 +31,7 @@ interface Order {
 }
 
 const SYMBOLS = 100;
-/** How often each comes in the file of 45 users, of ten thousand. */
+/** How often each command is in the file of 45 users, per ten thousand. */
 const SHARES = {
   ADD: 727,
   BUY: 1307,
@@ -50,15 +50,18 @@ const SHARES = {
   CANCEL_SET_SELL: 481,
 } as const;
 type Name = keyof typeof SHARES;
-/** What is drawn and cannot succeed is sent all the same once in so many. */
+/** A generated command that cannot succeed is still sent once in this many. */
 const IN_VAIN_EVERY = 20;
-/** The quote server's walk begins here; it wanders, so nobody counts on more than half of it. */
+/**
+ * The quote server's random walk begins here. Prices move, so the generator relies on only half of
+ * it.
+ */
 const SIMULATOR_SEED = 1;
 
 export async function generateWorkload(options: GeneratedWorkload): Promise<void> {
   const out = createWriteStream(options.file);
   let text = "";
-  for (const line of linesOf(options)) {
+  for (const line of generateLines(options)) {
     text += line;
     if (text.length < 256 * 1024) continue;
     if (!out.write(text)) await once(out, "drain");
@@ -68,7 +71,7 @@ export async function generateWorkload(options: GeneratedWorkload): Promise<void
   await once(out, "close");
 }
 
-function* linesOf({ users: count, commands, seed }: GeneratedWorkload): Generator<string> {
+function* generateLines({ users: count, commands, seed }: GeneratedWorkload): Generator<string> {
   let drawn = 0;
   /** 0 to below 1. */
   const draw = (): number => noise(seed, drawn++);
@@ -115,11 +118,11 @@ interface Chance {
   /** 0 to below 1. */
   draw(): number;
   pick<T>(of: readonly T[]): T;
-  /** Undefined where there is none. */
+  /** Undefined if there is none. */
   keyOf(of: ReadonlyMap<string, number>): string | undefined;
 }
 
-/** What follows the user's name in a command that should succeed; null where none can. */
+/** The arguments after the user's name of a command that should succeed; null if none can. */
 const ATTEMPTS: Record<Name, (user: User, chance: Chance) => string | null> = {
   ADD(user, { draw }) {
     const cents = 3_000_000 + Math.floor(draw() * 8_000_000);
@@ -135,9 +138,9 @@ const ATTEMPTS: Record<Name, (user: User, chance: Chance) => string | null> = {
   BUY(user, { symbols, draw, pick }) {
     const { buys } = user;
     const symbol = pick(symbols);
-    const cents = 2 * priceOf(symbol) + Math.floor(draw() * 70_000);
+    const cents = 2 * findPrice(symbol) + Math.floor(draw() * 70_000);
     if (cents > user.balanceCents || buys.length > 20) return null;
-    buys.push({ symbol, shares: Math.floor(cents / (2 * priceOf(symbol))), cents });
+    buys.push({ symbol, shares: Math.floor(cents / (2 * findPrice(symbol))), cents });
     return `,${symbol},${dollars(cents)}`;
   },
   COMMIT_BUY(user) {
@@ -160,8 +163,8 @@ const ATTEMPTS: Record<Name, (user: User, chance: Chance) => string | null> = {
     const owned = shares.get(symbol) ?? 0;
     if (owned < 4) return null;
     // At half a price the amount covers one share even if the price has doubled since.
-    const cents = 2 * priceOf(symbol);
-    if (cents > (owned * priceOf(symbol)) / 2) return null;
+    const cents = 2 * findPrice(symbol);
+    if (cents > (owned * findPrice(symbol)) / 2) return null;
     sells.push({ symbol, shares: 4, cents });
     return `,${symbol},${dollars(cents)}`;
   },
@@ -180,7 +183,7 @@ const ATTEMPTS: Record<Name, (user: User, chance: Chance) => string | null> = {
   SET_BUY_AMOUNT(user, { symbols, draw, pick }) {
     const { buySet } = user;
     const symbol = pick(symbols);
-    const cents = priceOf(symbol) + Math.floor(draw() * 70_000);
+    const cents = findPrice(symbol) + Math.floor(draw() * 70_000);
     if (cents > user.balanceCents) return null;
     user.balanceCents -= cents;
     buySet.set(symbol, cents);
@@ -190,8 +193,8 @@ const ATTEMPTS: Record<Name, (user: User, chance: Chance) => string | null> = {
     const { buySet } = user;
     const symbol = keyOf(buySet);
     if (symbol === undefined) return null;
-    // Far below what it costs: it waits.
-    return `,${symbol},${dollars(1 + Math.floor(priceOf(symbol) / 4))}`;
+    // Far below the price: the trigger waits.
+    return `,${symbol},${dollars(1 + Math.floor(findPrice(symbol) / 4))}`;
   },
   CANCEL_SET_BUY(user, { keyOf }) {
     const { buySet } = user;
@@ -204,7 +207,7 @@ const ATTEMPTS: Record<Name, (user: User, chance: Chance) => string | null> = {
     const { shares, sellSet } = user;
     const symbol = keyOf(shares);
     if (symbol === undefined || sellSet.has(symbol)) return null;
-    const cents = Math.floor(((shares.get(symbol) ?? 0) * priceOf(symbol)) / 2);
+    const cents = Math.floor(((shares.get(symbol) ?? 0) * findPrice(symbol)) / 2);
     if (cents < 1) return null;
     sellSet.set(symbol, cents);
     return `,${symbol},${dollars(cents)}`;
@@ -213,7 +216,7 @@ const ATTEMPTS: Record<Name, (user: User, chance: Chance) => string | null> = {
     const { sellSet } = user;
     const symbol = keyOf(sellSet);
     if (symbol === undefined) return null;
-    // The whole amount for one share: far above what it costs, and little is set aside.
+    // The whole amount for one share: far above the price, and little is reserved.
     return `,${symbol},${dollars(sellSet.get(symbol) ?? 1)}`;
   },
   CANCEL_SET_SELL(user, { keyOf }) {
@@ -225,7 +228,7 @@ const ATTEMPTS: Record<Name, (user: User, chance: Chance) => string | null> = {
   },
 };
 
-/** The same command with arguments that make sense and no chance. */
+/** The same command with valid arguments that cannot succeed. */
 function vain(name: Name, symbol: string): string {
   const amounts: Partial<Record<Name, string>> = {
     SELL: ",100.00",
@@ -245,7 +248,7 @@ function keep(of: Map<string, number>, symbol: string, shares: number): void {
 
 const prices = new Map<string, number>();
 
-function priceOf(symbol: string): number {
+function findPrice(symbol: string): number {
   const known = prices.get(symbol);
   if (known !== undefined) return known;
   const cents = Math.round(walkOf(SIMULATOR_SEED, symbol).startMicros / 10_000);

@@ -1,9 +1,8 @@
 /**
- * `npm run bench -- desk`: the workload runner on the real file of 45 users and
- * on a drawn one of a thousand users and a million commands, each on a desk of
- * its own: Redis with an append-only file, two desk servers, the audit role, and
- * the quote server as slow as the real one. The figure counts only replies
- * that were received, over the time until all of the audit was on disk.
+ * `npm run bench -- desk`: the workload runner on the real file of 45 users and on a generated one
+ * of a thousand users and a million commands, each on its own desk: Redis with an append-only file,
+ * two desk servers, the audit role, and the quote server as slow as the real one. The figure counts
+ * only replies that were received, over the time until all of the audit was on disk.
  */
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,7 +12,7 @@ import type { Status } from "../local/process.ts";
 import { workloadServices } from "../local/workload-services.ts";
 import type { Figures } from "../workers/commands/workload/report.ts";
 import { DAY_TRADING } from "../tests/support/data.ts";
-import { numbersOf, optionsOf } from "./arguments.ts";
+import { parseNumbers, readOptions } from "./arguments.ts";
 import { generateWorkload } from "./desk-workload.ts";
 import { showProgress, table } from "./figures.ts";
 import { cpuMs, peakMb } from "./machine.ts";
@@ -34,18 +33,18 @@ const POLL_MS = 20;
 
 interface Run extends Figures {
   readonly workload: string;
-  /** CPU time of all processes of a kind, in microseconds a command. */
+  /** CPU time of all processes of a kind, in microseconds for each command. */
   readonly cpuUs: Readonly<Record<string, number>>;
-  /** The most memory that the largest of a kind held. */
+  /** The highest memory of the largest process of a kind. */
   readonly peakMb: Readonly<Record<string, number>>;
 }
 
 export async function run(args: string[]): Promise<void> {
-  const options = optionsOf(args, DEFAULTS);
-  const [users = 0] = numbersOf(options.users);
-  const [commands = 0] = numbersOf(options.commands);
-  const [seed = 0] = numbersOf(options.seed);
-  const [pacedSeconds = 0] = numbersOf(options["paced-seconds"]);
+  const options = readOptions(args, DEFAULTS);
+  const [users = 0] = parseNumbers(options.users);
+  const [commands = 0] = parseNumbers(options.commands);
+  const [seed = 0] = parseNumbers(options.seed);
+  const [pacedSeconds = 0] = parseNumbers(options["paced-seconds"]);
   const folder = mkdtempSync(join(tmpdir(), "fanfare-bench-desk-"));
   const runs: Run[] = [];
   try {
@@ -61,11 +60,11 @@ export async function run(args: string[]): Promise<void> {
     const full = await measure(name, file, options.connections);
     runs.push(full);
 
-    // Each line at its own time, at half of what was reached.
+    // Each line at its own time, at half of the rate that was reached.
     const rate = Math.max(1, Math.round(full.transactionsPerSecond / 2));
     const paced = join(folder, "paced");
     await generateWorkload({ file: paced, users, commands: rate * pacedSeconds, seed });
-    // Other users, and as many commands: the first ones meet code that has not run yet.
+    // Other users, and as many commands: the first commands run code that is not warm yet.
     const warmUp = join(folder, "warm-up");
     await generateWorkload({ file: warmUp, users, commands: rate * pacedSeconds, seed: seed + 1 });
     showProgress(`${rate.toLocaleString("en")} commands a second`);
@@ -75,7 +74,7 @@ export async function run(args: string[]): Promise<void> {
     rmSync(folder, { recursive: true, force: true });
   }
   showProgress("");
-  console.log(tableOf(runs));
+  console.log(formatRuns(runs));
   await writeReport(options.json, { desk: runs });
 }
 
@@ -118,17 +117,17 @@ async function measure(
         },
       );
     if (warmUp !== undefined && (await drive(warmUp).exited) !== 0) {
-      throw new Error("the run to warm up failed, or its books do not hold");
+      throw new Error("the warm-up run failed, or its books are not right");
     }
     const figuresFile = join(data, "figures.json");
     const before = takenBy(statuses);
     const child = drive(file, "--json", figuresFile);
-    // The figures are there when the audit is drained; the proof that follows is not measured.
+    // The figures are complete when the audit is drained; the following proof is not measured.
     while (!existsSync(figuresFile) && child.exitCode === null) await Bun.sleep(POLL_MS);
     const after = takenBy([...statuses, { name: "runner", pid: child.pid }]);
-    if ((await child.exited) !== 0) throw new Error("the run failed, or its books do not hold");
+    if ((await child.exited) !== 0) throw new Error("the run failed, or its books are not right");
     const figures = (await Bun.file(figuresFile).json()) as Figures;
-    return { workload, ...figures, ...usageOf(before, after, figures.replies) };
+    return { workload, ...figures, ...compareUsage(before, after, figures.replies) };
   } finally {
     await supervisor.stop();
     rmSync(data, { recursive: true, force: true });
@@ -140,7 +139,7 @@ interface Taken {
   readonly peakMb: number;
 }
 
-/** What each process has taken since it started. */
+/** The CPU time and memory of each process since it started. */
 function takenBy(processes: readonly Pick<Status, "name" | "pid">[]): Map<string, Taken> {
   return new Map(
     processes.flatMap(({ name, pid }) =>
@@ -149,7 +148,7 @@ function takenBy(processes: readonly Pick<Status, "name" | "pid">[]): Map<string
   );
 }
 
-function usageOf(
+function compareUsage(
   before: ReadonlyMap<string, Taken>,
   after: ReadonlyMap<string, Taken>,
   commands: number,
@@ -165,7 +164,7 @@ function usageOf(
   return { cpuUs, peakMb: peak };
 }
 
-function tableOf(runs: readonly Run[]): string {
+function formatRuns(runs: readonly Run[]): string {
   const figures = table(
     ["workload", "replies", "errors", "/s", "p50 ms", "p99 ms", "p99 no quote", "drained s"],
     runs.map((each) => [

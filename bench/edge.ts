@@ -1,10 +1,9 @@
 /**
- * `npm run bench -- edge`: how long `POST /v1/signals` takes on the Bun edge
- * while the whole system works behind it. The load is an open model: each
- * request leaves at its own time whatever became of the one before, and its
- * latency counts from that time, so that waiting shows.
+ * `npm run bench -- edge`: how long `POST /v1/signals` takes on the Bun edge while the whole system
+ * works behind it. The load is an open model: each request is sent at its own time, without waiting
+ * for earlier ones, and its latency counts from that time, so that waiting is visible.
  */
-import { numbersOf, optionsOf } from "./arguments.ts";
+import { parseNumbers, readOptions } from "./arguments.ts";
 import { startHouse, type House } from "./bed.ts";
 import { quantile, showProgress, table } from "./figures.ts";
 import { writeReport } from "./report.ts";
@@ -23,11 +22,11 @@ interface Load {
 }
 
 export async function run(args: string[]): Promise<void> {
-  const options = optionsOf(args, DEFAULTS);
+  const options = readOptions(args, DEFAULTS);
   const [rates, [seconds = 0], [followers = 0]] = [
-    numbersOf(options.rate),
-    numbersOf(options.seconds),
-    numbersOf(options.followers),
+    parseNumbers(options.rate),
+    parseNumbers(options.seconds),
+    parseNumbers(options.followers),
   ];
   const house = await startHouse(followers);
   const loads: (Load & { readonly rate: number })[] = [];

@@ -8,7 +8,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startRole } from "../tests/support/role.ts";
-import { numbersOf, optionsOf } from "./arguments.ts";
+import { parseNumbers, readOptions } from "./arguments.ts";
 import { startBed } from "./bed.ts";
 import { median, showProgress, table } from "./figures.ts";
 import { writeReport } from "./report.ts";
@@ -39,12 +39,12 @@ interface EditFigures {
 }
 
 export async function run(args: string[]): Promise<void> {
-  const options = optionsOf(args, DEFAULTS);
+  const options = readOptions(args, DEFAULTS);
   const [[followers = 0], [rate = 0], [rounds = 0], [turns = 0]] = [
-    numbersOf(options.followers),
-    numbersOf(options.rate),
-    numbersOf(options.rounds),
-    numbersOf(options.turns),
+    parseNumbers(options.followers),
+    parseNumbers(options.rate),
+    parseNumbers(options.rounds),
+    parseNumbers(options.turns),
   ];
   const bed = await startBed(followers, { deadlineMs: DEADLINE_MS, balanceCents: BALANCE_CENTS });
   const { desk, copier } = bed;

@@ -20,7 +20,7 @@ import { parseStoredQuote } from "../workers/desk/stored/quotes.ts";
 import { packReply, unpackReply } from "../workers/desk/stored/reply.ts";
 import { packLastCommand, parseLastCommand } from "../workers/desk/stored/session.ts";
 import { connectRedis } from "../workers/runtime/redis-client.ts";
-import { optionsOf } from "./arguments.ts";
+import { readOptions } from "./arguments.ts";
 import { median, showProgress, table } from "./figures.ts";
 import { writeReport } from "./report.ts";
 
@@ -215,7 +215,7 @@ function measureInTurns(...works: readonly (() => unknown)[]): number[] {
   }
   return times.map(median);
 }
-/** What keeps the work from being left out as nobody reads it. */
+/** Keeps the engine from leaving out work whose result is not read. */
 let sink: unknown;
 
 function measure({ name, value, write, read }: Encoding): Figures {
@@ -267,7 +267,7 @@ async function measureLua(): Promise<LuaFigures[]> {
 }
 
 export async function run(args: string[]): Promise<void> {
-  const options = optionsOf(args, { json: "" });
+  const options = readOptions(args, { json: "" });
   const figures = ENCODINGS.map(measure);
   const lua = await measureLua();
   showProgress("");

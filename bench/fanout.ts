@@ -1,9 +1,9 @@
 /**
- * A signal to many followers: accept → every answer, on real processes, with
- * the queue and the plain design that one would reach for beside it.
+ * A signal to many followers: accept → every answer, on real processes, with a common queue and a
+ * plain design beside it.
  */
 import { startRole } from "../tests/support/role.ts";
-import { numbersOf, optionsOf } from "./arguments.ts";
+import { parseNumbers, readOptions } from "./arguments.ts";
 import { startBed } from "./bed.ts";
 import { median, showProgress, table } from "./figures.ts";
 import { rssMb } from "./machine.ts";
@@ -12,7 +12,7 @@ import { measureXadd } from "./peers/xadd.ts";
 import { writeReport } from "./report.ts";
 import { fanOutRounds, type Round } from "./round.ts";
 
-/** Of one number of followers: medians, but for `placed`, the least. */
+/** For one number of followers: medians, except for `placed`, which is the smallest. */
 interface FanOutFigures {
   readonly followers: number;
   readonly placed: number;
@@ -28,23 +28,23 @@ interface FanOutFigures {
 const DURABILITIES = ["everysec", "always"] as const;
 type Figures = Record<(typeof DURABILITIES)[number], FanOutFigures>;
 
-/** Lifted for the measurement, so that no late follower is skipped out of the figure. */
+/** Long for the measurement, so that no late follower is skipped and missing from the figures. */
 const DEADLINE_MS = 600_000;
-/** What all rounds of a follower cost, many times over. */
+/** Many times the cost of all rounds of a follower. */
 const BALANCE_CENTS = 100_000_000;
 
 export async function run(args: string[]): Promise<void> {
-  const options = optionsOf(args, {
+  const options = readOptions(args, {
     followers: "1000,10000,100000",
     rounds: "5",
     jobs: "20000",
     json: "",
   });
-  const [rounds = 5] = numbersOf(options.rounds);
-  const [jobs = 0] = numbersOf(options.jobs);
+  const [rounds = 5] = parseNumbers(options.rounds);
+  const [jobs = 0] = parseNumbers(options.jobs);
 
   const figures: Figures[] = [];
-  for (const followers of numbersOf(options.followers)) {
+  for (const followers of parseNumbers(options.followers)) {
     figures.push(await measure(followers, rounds));
   }
   showProgress(`BullMQ: ${jobs} jobs`);
@@ -102,14 +102,18 @@ async function measure(followers: number, rounds: number): Promise<Figures> {
     const all = await fanOutRounds(copier, rounds, title, () => {
       mostMb = Math.max(mostMb, rssMb(worker.pid));
     });
-    measured[durability] = figuresOf(followers, all, mostMb);
+    measured[durability] = summarizeRounds(followers, all, mostMb);
   }
   await worker.stop();
   await bed.stop();
   return measured as Figures;
 }
 
-function figuresOf(followers: number, rounds: readonly Round[], mostMb: number): FanOutFigures {
+function summarizeRounds(
+  followers: number,
+  rounds: readonly Round[],
+  mostMb: number,
+): FanOutFigures {
   const middle = (name: keyof Round): number => median(rounds.map((round) => round[name]));
   const lastMs = middle("lastMs");
   return {

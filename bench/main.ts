@@ -1,4 +1,7 @@
-/** `npm run bench -- <what> [options]`: measures the real processes on this machine. docs/benchmarks.md says how to read it. */
+/**
+ * `npm run bench -- <what> [options]`: measures the real processes on this machine.
+ * docs/benchmarks.md explains the results.
+ */
 import { installRedis } from "../local/redis-install.ts";
 
 type Bench = (args: string[]) => Promise<void>;

@@ -1,4 +1,4 @@
-/** What a benchmark found and the machine that it ran on, as a file of JSON where one is asked for. */
+/** Writes a benchmark's figures and its machine to a JSON file, if one is asked for. */
 import { machine } from "./machine.ts";
 
 export async function writeReport(path: string, found: object): Promise<void> {

@@ -1,4 +1,4 @@
-/** One fan-out, measured from its acceptance; the verdict is read from the desk's own books. */
+/** One fan-out, measured from its acceptance; the result is read from the desk's own books. */
 import type { SignalId } from "../domain/ids.ts";
 import { RegionKeys } from "../redis/keys.ts";
 import { DeskKeys } from "../workers/desk/stored/keys.ts";
@@ -8,7 +8,7 @@ import { quantile, showProgress } from "./figures.ts";
 import { redisCpuMs } from "./machine.ts";
 
 export interface Round {
-  /** The fewer of those that the outcomes call placed and those that stand on the desk's books. */
+  /** The smaller of two numbers: placed by the outcomes, and on the desk's books. */
   readonly placed: number;
   readonly firstMs: number;
   readonly p50Ms: number;
@@ -38,7 +38,7 @@ async function fanOutOnce(copier: Copier): Promise<Round> {
   };
 }
 
-/** So many fan-outs, one after the other. A first one warms up, and is not among those that are answered. */
+/** Runs this many fan-outs, one after the other. A first one warms up and is not returned. */
 export async function fanOutRounds(
   copier: Copier,
   rounds: number,
@@ -60,7 +60,7 @@ export interface Answers {
   readonly placed: number;
   /** Copies by their outcomes, such as `skipped: TOO_LATE`. */
   readonly outcomes: ReadonlyMap<string, number>;
-  /** Of each order that the broker answered: how long after the signal's acceptance. */
+  /** For each order that the broker answered: the time after the signal's acceptance. */
   readonly afterMs: readonly number[];
 }
 
@@ -81,12 +81,12 @@ export async function readAnswers(redis: Redis, id: SignalId): Promise<Answers> 
   return { placed, outcomes, afterMs };
 }
 
-/** Takes away what a round leaves behind, so that the rounds are alike and memory does not grow. */
+/** Removes the data of a round, so that the rounds are alike and memory does not grow. */
 export async function forget({ redis }: Copier, ids: readonly SignalId[]): Promise<void> {
   for (const partition of PARTITIONS.all()) {
     const desk = new DeskKeys(partition);
     await redis.send("UNLINK", [...ids.map((id) => desk.contracts(id)), desk.expiries]);
-    // Where a recorder runs, these are trimmed behind it.
+    // If a recorder runs, it trims these.
     for (const stream of [new RegionKeys(partition).events, desk.audit]) {
       await redis.send("XTRIM", [stream, "MAXLEN", "0"]);
     }

@@ -1,7 +1,7 @@
 /**
- * A broker that takes 20 ms an order: a process in front of the desk that
- * holds each call back for as long as its orders take, eight at a time, as a
- * broker works off one connection's orders. The books are the desk's.
+ * A broker that takes 20 ms for an order: a process in front of the desk that delays each call for
+ * as long as its orders take, eight at a time, as a broker handles the orders of one connection.
+ * The books are the desk's.
  */
 import type { OrderBatchBody } from "../workers/venues/desk/api.ts";
 

@@ -1,7 +1,7 @@
 /**
- * `npm run bench -- triggers`: what a million waiting triggers cost: to set, to
- * keep, per look, per quote that meets none, and per quote that meets one; the
- * same with a thousand beside it, as most figures should not differ.
+ * `npm run bench -- triggers`: the cost of a million waiting triggers: to set one, to store one,
+ * for each look, for a quote that meets none, and for a quote that meets one. It measures a
+ * thousand as well, because most figures should not differ.
  */
 import { waitingTriggers } from "../workers/desk/stored/waiting.ts";
 import { AccountBook } from "../workers/desk/accounts/book.ts";
@@ -11,7 +11,7 @@ import { DeskKeys } from "../workers/desk/stored/keys.ts";
 import { startRedis } from "../tests/support/redis.ts";
 import { connectRedis } from "../workers/runtime/redis-client.ts";
 import { run as runScript, type Redis } from "../workers/runtime/redis.ts";
-import { numbersOf, optionsOf } from "./arguments.ts";
+import { parseNumbers, readOptions } from "./arguments.ts";
 import { median, showProgress, table } from "./figures.ts";
 import { redisCpuMs } from "./machine.ts";
 import { writeReport } from "./report.ts";
@@ -22,7 +22,9 @@ const SYMBOLS = 100;
 const AT_ONCE = 250;
 const QUOTES = 20_000;
 const FIRED = 200;
-/** Every trigger buys at 1.00 or below; all quotes are above it but those that meet one. */
+/**
+ * Every trigger buys at 1.00 or below; all quotes are above it, except those that meet a trigger.
+ */
 const QUOTE_CENTS = 500;
 const TRIGGER_CENTS = 100;
 const AMOUNT_CENTS = 1_000;
@@ -38,9 +40,9 @@ interface Figures {
 }
 
 export async function run(args: string[]): Promise<void> {
-  const options = optionsOf(args, { triggers: "1000,1000000", json: "" });
+  const options = readOptions(args, { triggers: "1000,1000000", json: "" });
   const figures: Figures[] = [];
-  for (const count of numbersOf(options.triggers)) figures.push(await measure(count));
+  for (const count of parseNumbers(options.triggers)) figures.push(await measure(count));
   showProgress("");
   console.log(
     table(
@@ -66,31 +68,31 @@ async function measure(count: number): Promise<Figures> {
   const accounts = new AccountBook(redis, CALL);
   await addUsers(redis, accounts, users);
   const before = await usedBytes(redis);
-  const setCpuMs = await cpuOf(redis, () => setAll(redis, accounts, users));
+  const setCpuMs = await measureCpuMs(redis, () => setAll(redis, accounts, users));
   await redis.send("DEL", [new DeskKeys(0).audit]);
   const triggers = Number(await redis.send("ZCARD", [new DeskKeys(0).buyTriggers]));
   const bytesEach = ((await usedBytes(redis)) - before) / triggers;
 
-  const lookCpuMs = await cpuOf(redis, async () => {
+  const lookCpuMs = await measureCpuMs(redis, async () => {
     for (let times = 0; times < 100; times += 1) {
       await runScript(redis, waitingTriggers, { partition: 0, side: "buy" });
     }
   });
-  const missCpuMs = await cpuOf(redis, async () => {
+  const missCpuMs = await measureCpuMs(redis, async () => {
     for (let start = 0; start < QUOTES; start += 100) {
       await Promise.all(Array.from({ length: 100 }, () => fire(redis, "AA", QUOTE_CENTS)));
     }
   });
-  // One trigger each is lifted above the others, and met alone.
+  // One trigger at a time is raised above the others, and met alone.
   await execute(accounts, FIRED, (nth) => [
-    ready("SET_BUY_TRIGGER", `u${nth % users}`, symbolOf(Math.floor(nth / users)), 200 + nth),
+    ready("SET_BUY_TRIGGER", `u${nth % users}`, nameSymbol(Math.floor(nth / users)), 200 + nth),
   ]);
   const tookMs: number[] = [];
   let fired = 0;
-  const hitCpuMs = await cpuOf(redis, async () => {
+  const hitCpuMs = await measureCpuMs(redis, async () => {
     for (let nth = FIRED - 1; nth >= 0; nth -= 1) {
       const startedAtMs = performance.now();
-      const reply = await fire(redis, symbolOf(Math.floor(nth / users)), 200 + nth);
+      const reply = await fire(redis, nameSymbol(Math.floor(nth / users)), 200 + nth);
       tookMs.push(performance.now() - startedAtMs);
       if (reply.kind === "fired") fired += reply.count;
     }
@@ -117,13 +119,13 @@ async function addUsers(redis: Redis, accounts: AccountBook, users: number): Pro
 
 async function setAll(redis: Redis, accounts: AccountBook, users: number): Promise<void> {
   for (let of = 0; of < SYMBOLS; of += 1) {
-    const symbol = symbolOf(of);
+    const symbol = nameSymbol(of);
     showProgress(`setting triggers: ${of * users}`);
     await execute(accounts, users, (nth) => [
       ready("SET_BUY_AMOUNT", `u${nth}`, symbol, AMOUNT_CENTS),
       ready("SET_BUY_TRIGGER", `u${nth}`, symbol, TRIGGER_CENTS),
     ]);
-    // As the recorder would have taken it away.
+    // As the recorder would trim it.
     await redis.send("XTRIM", [new DeskKeys(0).audit, "MAXLEN", "1"]);
   }
 }
@@ -152,11 +154,11 @@ function fire(redis: Redis, symbol: string, priceCents: number): Promise<FireRep
   return fireTriggers(redis, { ...CALL, ...quote });
 }
 
-function symbolOf(nth: number): string {
+function nameSymbol(nth: number): string {
   return String.fromCharCode(65 + Math.floor(nth / 26), 65 + (nth % 26));
 }
 
-async function cpuOf(redis: Redis, work: () => Promise<void>): Promise<number> {
+async function measureCpuMs(redis: Redis, work: () => Promise<void>): Promise<number> {
   const before = await redisCpuMs(redis);
   await work();
   return (await redisCpuMs(redis)) - before;

@@ -1,6 +1,6 @@
 /**
- * Every error that a caller can be told, once: its stable code, its HTTP
- * status, the public sentence and what to do. `docs/failure-modes.md` is
+ * Every error that a caller can get: its stable code, its HTTP status, the
+ * public sentence and what to do. `docs/failure-modes.md` is
  * generated from this table.
  */
 interface ErrorEntry {
@@ -12,18 +12,18 @@ interface ErrorEntry {
 export const ERRORS = {
   BODY_MALFORMED: {
     status: 400,
-    title: "The body is not what its content type says.",
-    action: "Send valid JSON, or for a text hook `key=value` pairs separated by blanks.",
+    title: "The body does not match its content type.",
+    action: "Send valid JSON, or for a text hook `key=value` pairs separated by spaces.",
   },
   HEADER_INVALID: {
     status: 400,
     title: "A header has a value that cannot be used.",
-    action: "See `faults` for the header and what it takes.",
+    action: "See `faults` for the header and its allowed values.",
   },
   QUERY_INVALID: {
     status: 400,
     title: "A query parameter is unknown or has a value that cannot be used.",
-    action: "See `faults` for the parameter and what it takes.",
+    action: "See `faults` for the parameter and its allowed values.",
   },
   TOKEN_MISSING: {
     status: 401,
@@ -32,7 +32,7 @@ export const ERRORS = {
   },
   TOKEN_INVALID: {
     status: 401,
-    title: "The bearer token was not issued here.",
+    title: "The bearer token was not issued by this system.",
     action: "Sign in again and use the new token.",
   },
   TOKEN_EXPIRED: {
@@ -47,13 +47,13 @@ export const ERRORS = {
   },
   WEBHOOK_SIGNATURE_INVALID: {
     status: 401,
-    title: "The webhook's signature or timestamp does not verify.",
+    title: "The webhook's signature or timestamp is not valid.",
     action:
-      "Sign `id.timestamp.body` with the hook's secret; keep the clock within five minutes of ours.",
+      "Sign `id.timestamp.body` with the hook's secret; keep your clock within five minutes of ours.",
   },
   TOKEN_SCOPE: {
     status: 403,
-    title: "The bearer token does not allow this.",
+    title: "The bearer token does not permit this operation.",
     action: "Use a token with the permission that the operation names.",
   },
   GRANT_MISSING: {
@@ -83,38 +83,38 @@ export const ERRORS = {
   },
   STOP_FORBIDDEN: {
     status: 403,
-    title: "This stop is not yours to change.",
+    title: "You may not change this stop.",
     action:
-      "Stop your own channels or your own copies; what an administrator stopped is theirs to lift.",
+      "Stop your own channels or your own copies. Only an administrator lifts an administrator's stop.",
   },
   DESK_USER_MISSING: {
     status: 403,
-    title: "The desk cannot know you: its users are letters and digits alone.",
+    title: "You have no desk user: the name of a desk user has only letters and digits.",
     action: "Sign in as a person whose id is letters and digits.",
   },
   ROUTE_UNKNOWN: {
     status: 404,
     title: "There is nothing at this address.",
-    action: "See `/openapi.json` for what there is.",
+    action: "See `/openapi.json` for all addresses.",
   },
   SIGNAL_UNKNOWN: {
     status: 404,
-    title: "No such signal, or not one of your channels'.",
-    action: "Check the id that the acceptance answered with.",
+    title: "No such signal, or it is not in one of your channels.",
+    action: "Check the id in the answer to your signal.",
   },
   SUBSCRIPTION_UNKNOWN: {
     status: 404,
-    title: "No such subscription, or not one of yours.",
+    title: "No such subscription, or it is not yours.",
     action: "Check the id in your list of subscriptions.",
   },
   SETTINGS_UNKNOWN: {
     status: 404,
-    title: "No such scope of settings, or not one that you may see.",
+    title: "No such scope of settings, or you may not see it.",
     action: "Use `platform`, or `provider:`, `channel:` or `follower:` with an id.",
   },
   STOP_UNKNOWN: {
     status: 404,
-    title: "No such scope of stops, or not one that you may see.",
+    title: "No such scope of stops, or you may not see it.",
     action: "Use `platform`, or `channel:`, `provider:`, `follower:` or `broker:` with an id.",
   },
   CHANNEL_UNKNOWN: {
@@ -125,12 +125,12 @@ export const ERRORS = {
   DESK_USER_UNKNOWN: {
     status: 404,
     title: "The desk has no account of this user yet.",
-    action: "Add money: that opens it.",
+    action: "Add money: that opens the account.",
   },
   HOOK_UNKNOWN: {
     status: 404,
     title: "No such hook, or its secret is wrong.",
-    action: "Copy the hook's URL again; after a rotation the old one is dead.",
+    action: "Copy the hook's URL again; after a rotation the old URL no longer works.",
   },
   METHOD_NOT_ALLOWED: {
     status: 405,
@@ -144,8 +144,8 @@ export const ERRORS = {
   },
   SUBSCRIPTION_EXISTS: {
     status: 409,
-    title: "The account already follows this channel by another subscription.",
-    action: "Change that one, or end it first.",
+    title: "The account already follows this channel with another subscription.",
+    action: "Change that subscription, or end it first.",
   },
   SUBSCRIPTION_LIMIT: {
     status: 409,
@@ -154,7 +154,7 @@ export const ERRORS = {
   },
   VERSION_STALE: {
     status: 412,
-    title: "It has changed since the version that the request names.",
+    title: "The resource has changed since the version that the request names.",
     action: "Read it again, and send the change with its new `ETag` as `If-Match`.",
   },
   BODY_TOO_LARGE: {
@@ -164,33 +164,33 @@ export const ERRORS = {
   },
   BODY_TYPE_UNSUPPORTED: {
     status: 415,
-    title: "The body's content type is not taken here.",
+    title: "This address does not take the body's content type.",
     action: "Send `application/json`; TradingView hooks take `text/plain` too.",
   },
   BODY_INVALID: {
     status: 422,
     title: "The body does not have the required shape.",
-    action: "See `faults` for each field and what it takes.",
+    action: "See `faults` for each field and its allowed values.",
   },
   CLOSE_TOO_LARGE: {
     status: 422,
     title: "More signals have positions open than one close takes.",
-    action: "Close them one by one, by `signal`.",
+    action: "Close them one by one, with `signal`.",
   },
   BROKER_ACCOUNT_UNKNOWN: {
     status: 422,
-    title: "No such broker account, or not one of yours.",
+    title: "No such broker account, or it is not yours.",
     action: "Connect the account first, or check its id.",
   },
   SYMBOL_UNKNOWN: {
     status: 422,
     title: "This symbol is not traded here.",
     action:
-      "Use one of the channel's symbols; of quotes, one that is streamed, or one to three capitals.",
+      "Use one of the channel's symbols. For quotes, use a streamed symbol or one to three capital letters.",
   },
   WEBHOOK_STALE: {
     status: 422,
-    title: "The webhook names a time that is too old or lies in the future.",
+    title: "The webhook's time is too old or in the future.",
     action: "Send `{{timenow}}` as `time`, at most a minute ago; a late alert is not traded.",
   },
   TRADING_HALTED: {
@@ -200,7 +200,7 @@ export const ERRORS = {
   },
   TRADING_DRAINED: {
     status: 423,
-    title: "Nothing new is opened: trading is being drained.",
+    title: "Trading is being drained: no new positions are opened.",
     action: "Wait until the drain is lifted, then send a new signal.",
   },
   UPGRADE_REQUIRED: {
@@ -210,7 +210,7 @@ export const ERRORS = {
   },
   SOCKET_FULL: {
     status: 429,
-    title: "Too many signals of this socket are under way.",
+    title: "Too many signals of this socket are in progress.",
     action: "Wait until some of them are complete, or send them by POST.",
   },
   SIGN_IN_LIMITED: {
@@ -225,46 +225,46 @@ export const ERRORS = {
   },
   DESK_LINES_LIMITED: {
     status: 429,
-    title: "You have asked the desk for more than a user may in this time.",
+    title: "You have sent the desk more lines than one user may send in this time.",
     action: "Wait a few seconds, then try again.",
   },
   INTERNAL: {
     status: 500,
     title: "Something went wrong on our side.",
-    action: "Try again with the same idempotency key; report it if it stays.",
+    action: "Try again with the same idempotency key. Report the error if it continues.",
   },
   STORE_UNAVAILABLE: {
     status: 503,
     title: "The signal store does not answer.",
-    action: "Try again with the same idempotency key: it can take effect only once.",
+    action: "Try again with the same idempotency key: the request takes effect only once.",
   },
   STORE_MISMATCHED: {
     status: 503,
-    title: "The signal store is set up for another configuration than this server's.",
+    title: "The signal store is set up for a different configuration than this server.",
     action:
-      "Report it; nothing was accepted. Who runs it finds in the edge's log which `FANFARE_PARTITIONS`, or which release, it needs.",
+      "Report the error; nothing was accepted. The edge's log tells the operator which `FANFARE_PARTITIONS`, or which release, the server needs.",
   },
   STORE_UNFILLED: {
     status: 503,
     title:
-      "The signal store is empty, and is being filled from the records: this signal was not taken.",
+      "The signal store is empty and is being filled from the records: this signal was not accepted.",
     action:
-      "Try again after `Retry-After`. Idempotency keys from before the store was lost are forgotten: of a request that may have been answered then, look first for its signal.",
+      "Try again after `Retry-After`. Idempotency keys from before the loss are forgotten: if a request may have been answered before, look for its signal first.",
   },
   BACKLOG_FULL: {
     status: 503,
-    title: "Too many signals wait to be dispatched or recorded: this one was not taken.",
-    action: "Try again after `Retry-After`; what was answered 202 is not affected.",
+    title: "Too many signals wait to be dispatched or recorded: this signal was not accepted.",
+    action: "Try again after `Retry-After`; signals that were answered 202 are not affected.",
   },
   EDGE_BUSY: {
     status: 503,
-    title: "Too many signals are being accepted at this moment: this one was not taken.",
+    title: "Too many signals are being accepted at this moment: this signal was not accepted.",
     action: "Try again after `Retry-After`, with the same idempotency key.",
   },
   QUOTE_UNAVAILABLE: {
     status: 503,
-    title: "There is no quote of this symbol that is fresh enough.",
-    action: "Try again in a moment; if it stays, the quote source does not answer.",
+    title: "There is no recent quote for this symbol.",
+    action: "Try again in a moment. If the error continues, the quote source does not answer.",
   },
   DESK_UNAVAILABLE: {
     status: 503,
@@ -273,8 +273,8 @@ export const ERRORS = {
   },
   STOP_UNCONFIRMED: {
     status: 503,
-    title: "Not every partition has confirmed; where one has, the change holds.",
-    action: "Send it again: it does what is left.",
+    title: "Not every partition has confirmed the change. It applies in those that have.",
+    action: "Send it again: it changes the remaining partitions.",
   },
   RECORDS_UNAVAILABLE: {
     status: 503,

@@ -37,7 +37,7 @@ describe("a signal's id", () => {
     );
   });
 
-  test("of today's form is understood as long as anything holds one", () => {
+  test("of today's form stays readable while any data contain one", () => {
     expect(signalIdIn(71, RANDOM) as string).toBe(`s1z_${RANDOM}`);
   });
 

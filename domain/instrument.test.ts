@@ -8,7 +8,8 @@ test.each(["EUR/USD", "R_100", "AAPL", "A", "ABCDEFGHIJKL/ABCDEFGHIJKL"])(
   },
 );
 
-// Symbols stand in members and lists that are cut at blanks, slashes, semicolons and equals signs.
+// Symbols are used in members and lists that are split at spaces, slashes, semicolons and equals
+// signs.
 test.each([
   "",
   "eur/usd",

@@ -1,10 +1,9 @@
 /**
- * Money is an integer of minor units (cents), bounded so that every sum of a
- * billion of them stays exact in a double; a price is an integer of millionths.
- * Neither is ever a fraction.
+ * Money is an integer of minor units (cents), limited so that the sum of a billion amounts is still
+ * exact in a double; a price is an integer of millionths. Neither is ever a fraction.
  */
 
-/** 10^12 minor units: the largest amount that anything here accepts. */
+/** 10^12 minor units: the largest accepted amount. */
 export const MAX_AMOUNT_CENTS = 1_000_000_000_000;
 
 /** Ten thousand basis points are the whole. */
@@ -35,7 +34,10 @@ function formatScaled(value: number, scale: number, digits: number): string {
   return `${sign}${Math.trunc(size / scale)}.${String(size % scale).padStart(digits, "0")}`;
 }
 
-/** `"5"`, `"5.1"`, `"5.10"` → cents; anything else, or an amount out of bounds, is `undefined`. */
+/**
+ * `"5"`, `"5.1"`, `"5.10"` → cents; any other text, or an amount outside the limits, is
+ * `undefined`.
+ */
 export function parseCents(text: string): number | undefined {
   const cents = parseScaled(text, 2);
   return cents !== undefined && isAmountCents(cents) ? cents : undefined;

@@ -1,6 +1,6 @@
 /**
- * What the bearer of a token may do: the signals and the desk at the edge, the records
- * at their API. A token lists its permissions in the claim `scope`, as OAuth has it.
+ * What the bearer of a token may do with signals, the desk and the records. A token lists its
+ * permissions in the claim `scope`, as in OAuth.
  */
 export const PERMISSIONS = [
   "signals:write",

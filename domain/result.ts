@@ -1,4 +1,4 @@
-/** How the steps of a request end: with a value, or with what the caller is told instead. */
+/** The result of a step of a request: a value, or the error for the caller. */
 import type { ErrorCode, Fault } from "./error-codes.ts";
 
 export interface Failure {

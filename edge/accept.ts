@@ -1,6 +1,6 @@
 /**
- * Acceptance: one request to the home Redis, one atomic script. No broker is
- * called in it. More at once than can be served in time are refused at once.
+ * Acceptance: one request to the home Redis, one atomic script. No broker is called in it. Signals
+ * that cannot be served in time are refused at once.
  */
 import { signalIdIn, type PersonId } from "../domain/ids.ts";
 import type { Acceptance } from "../domain/copier/progress.ts";
@@ -10,12 +10,12 @@ import { HomeKeys } from "../redis/keys.ts";
 import type { Edge } from "./edge.ts";
 import { failure, success, type Result } from "../domain/result.ts";
 
-/** Nobody can repeat a key that was never told, so its answer need not be kept. */
+/** A key that no sender knows cannot be repeated, so its answer is not stored. */
 const UNTOLD_KEY_TTL_MS = 1_000;
 
 /**
- * Acceptances that one edge has under way. At 500 a second there are a few; a
- * queue longer than this would only make each of them late for its deadline.
+ * How many acceptances one edge may have in progress. At 500 a second there are a few. A longer
+ * queue would only make each of them miss its deadline.
  */
 export const MAX_UNDER_WAY = 128;
 const underWay = new WeakMap<Edge, number>();
@@ -60,7 +60,7 @@ async function acceptNow(edge: Edge, request: AcceptRequest): Promise<Result<Acc
   return reply.value.kind === "refused" ? failure(reply.value.code) : success(reply.value);
 }
 
-/** The answer's body: the same fields in the same order at each repetition. */
+/** The answer's body: a repeated request gets the same fields in the same order. */
 export function acceptanceAnswer(acceptance: StoredAcceptance): Acceptance {
   const { id, sequence, acceptedAtMs, followers } = acceptance;
   return { id, sequence, acceptedAtMs, followers };

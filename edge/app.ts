@@ -1,6 +1,6 @@
 /**
- * The edge: authenticate, validate, accept, dispatch. Everything that is not a
- * signal goes on to the records API or is a file of the page.
+ * The edge: authenticate, validate, accept, dispatch. Every other request is forwarded to the
+ * records API or served from the page's files.
  */
 import type { Hono } from "hono";
 import * as v from "valibot";
@@ -44,7 +44,7 @@ export function createApp(edge: Edge, { upgrade, pageFiles }: RuntimeParts): Hon
 
   app.use(async (c, next) => {
     await next();
-    // A response that hands over a socket must leave as the runtime made it.
+    // A response that upgrades to a socket must be returned unchanged.
     if (SOCKETS.has(c.req.path)) return;
     for (const [name, value] of Object.entries(SAFE_HEADERS)) c.res.headers.set(name, value);
     if (!c.res.headers.has("cache-control")) c.res.headers.set("cache-control", "no-store");
@@ -56,7 +56,7 @@ export function createApp(edge: Edge, { upgrade, pageFiles }: RuntimeParts): Hon
   serveHooks(service, edge);
   serveDesk(service, edge, upgrade);
   serveAbout(service, edge);
-  // The list of signals is the records', at the address where a signal is sent.
+  // The records API answers the list of signals, at the same address where a signal is sent.
   app.get("/v1/signals", (c) => forwardToRecords(edge, c.req.raw));
   service.refuseOtherMethods();
 
@@ -82,7 +82,9 @@ function serveAbout(service: EdgeService, edge: Edge): void {
     path: "/healthz",
     operationId: "readHealth",
     summary: "Whether the edge serves",
-    answers: { 200: { description: "It does.", body: v.object({ status: v.literal("ok") }) } },
+    answers: {
+      200: { description: "The edge serves.", body: v.object({ status: v.literal("ok") }) },
+    },
     problems: [],
     handle: () => reply({ status: "ok" }),
   });

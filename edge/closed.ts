@@ -1,4 +1,7 @@
-/** The signals that a close closes, as their home partition keeps them: where their copies are. */
+/**
+ * The signals that a close closes, as their home partition stores them, with the places of their
+ * copies.
+ */
 import type { AcceptedClose } from "../domain/copier/signal.ts";
 import { success, type Result } from "../domain/result.ts";
 import { HomeKeys } from "../redis/keys.ts";

@@ -1,12 +1,12 @@
 /**
- * What every region has confirmed leaves the undispatched: the signals of a
- * few milliseconds in one request. One that is lost on the way stays listed,
- * and the home worker, which waits far longer than this before it looks,
- * dispatches it again and finds every job in place.
+ * Removes signals that every region has confirmed from the undispatched set. The signals of a few
+ * milliseconds are removed in one request. A signal whose removal is lost stays listed. The home
+ * worker waits far longer than this before it looks; it then dispatches the signal again and finds
+ * every job already there.
  *
- * Each signal waits for its own time and is then sent by itself or was by
- * another. Nothing but ids passes between them: on Cloudflare a request can
- * neither wait for what another one has begun, nor rely on its living on.
+ * Each signal waits for its own time. Then it is sent, unless another request has sent it already.
+ * Requests share only ids: on Cloudflare a request can neither wait for work that another request
+ * began, nor rely on that request to continue.
  */
 import type { SignalId } from "../domain/ids.ts";
 import { HomeKeys } from "../redis/keys.ts";

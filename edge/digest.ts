@@ -1,9 +1,9 @@
-/** Digests in hexadecimal, by the crypto that every runtime of the edge has. */
+/** Digests in hexadecimal, by the crypto API that every runtime of the edge has. */
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 const encoder = new TextEncoder();
 
-export function hexOf(bytes: Uint8Array): string {
+export function toHex(bytes: Uint8Array): string {
   let text = "";
   for (const byte of bytes) text += HEX[byte];
   return text;
@@ -14,5 +14,5 @@ export async function sha256Hex(text: string): Promise<string> {
 }
 
 export async function digestHex(algorithm: "SHA-1" | "SHA-256", text: string): Promise<string> {
-  return hexOf(new Uint8Array(await crypto.subtle.digest(algorithm, encoder.encode(text))));
+  return toHex(new Uint8Array(await crypto.subtle.digest(algorithm, encoder.encode(text))));
 }

@@ -1,9 +1,8 @@
 /**
- * Dispatch: the jobs of an accepted signal, in parallel to every region that
- * its routes name, one request a region. Nothing waits for it and no failure
- * of it is told to the sender: what is not confirmed here stays listed as
- * undispatched, and a home worker repeats it, which changes nothing where a
- * job stands already.
+ * Dispatch: the jobs of an accepted signal, in parallel to every region that its routes name, one
+ * request for each region. Nothing waits for it, and the sender learns of no failure. A signal that
+ * is not confirmed here stays undispatched, and a home worker repeats it. Repeating changes nothing
+ * if the job exists already.
  */
 import type { SignalId } from "../domain/ids.ts";
 import type { AcceptedClose } from "../domain/copier/signal.ts";

@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from "bun:test";
-import { documentOf, type Document } from "../http/openapi.ts";
+import { createDocument, type Document } from "../http/openapi.ts";
 import { documentsWith } from "./document.ts";
 
 let asked = 0;
@@ -15,10 +15,10 @@ const records = Bun.serve({
 });
 afterAll(() => records.stop(true));
 
-const own = documentOf({ title: "Edge", version: "1" }, [], []);
+const own = createDocument({ title: "Edge", version: "1" }, [], []);
 const pathsOf = ({ paths }: Document) => Object.keys(paths);
 
-test("the records' paths are beside our own, and are asked for once a minute", async () => {
+test("the records API's paths are beside the edge's own, and are fetched once a minute", async () => {
   let nowMs = 0;
   const documents = documentsWith(records.url.href, () => nowMs);
   for (const _ of ["first", "again"]) {
@@ -30,7 +30,7 @@ test("the records' paths are beside our own, and are asked for once a minute", a
   expect(pathsOf(await documents(own))).toEqual(["/v1/signals"]);
 });
 
-test("while the records are away our own is shown, and they are asked again the next time", async () => {
+test("while the records API does not answer, the edge's own paths are shown, and it is asked again the next time", async () => {
   const documents = documentsWith(records.url.href, () => 0);
   answer = () => new Response("", { status: 503 });
   expect(pathsOf(await documents(own))).toEqual([]);

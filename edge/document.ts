@@ -1,8 +1,13 @@
-/** The OpenAPI document as the edge shows it: its own, with the records API's paths beside it where that answers. */
+/**
+ * The OpenAPI document as the edge shows it: its own paths, and those of the records API if that
+ * answers.
+ */
 import { mergeDocuments, type Document } from "../http/openapi.ts";
 
 const RECORDS_TIMEOUT_MS = 2_000;
-/** How long theirs is not asked for again: it changes only when the records API is replaced. */
+/**
+ * How long the records API's document is cached: it changes only when the records API is replaced.
+ */
 const KNOWN_FOR_MS = 60_000;
 
 export type Documents = (own: Document) => Promise<Document>;
@@ -26,7 +31,7 @@ async function fetchDocument(recordsUrl: string): Promise<Partial<Document> | un
     });
     return response.ok ? ((await response.json()) as Partial<Document>) : undefined;
   } catch {
-    // The records are away; what the edge itself serves is still shown.
+    // The records API does not answer; the edge's own paths are still shown.
     return undefined;
   }
 }

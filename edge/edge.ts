@@ -1,8 +1,8 @@
-/** What the edge is made of. All that differs between runtimes and tests is passed in here. */
+/** The parts of the edge. Everything that differs between runtimes and tests is passed in here. */
 import type { Service } from "../http/service.ts";
 import { PartitionMap } from "../redis/keys.ts";
 import { Confirmations } from "./confirmations.ts";
-import { hexOf, sha256Hex } from "./digest.ts";
+import { toHex, sha256Hex } from "./digest.ts";
 import { DeskServers } from "./desk/servers.ts";
 import type { EdgeEnv } from "./env.ts";
 import { Formats } from "./formats.ts";
@@ -20,7 +20,7 @@ export interface Edge {
   /** Opens the sealed secrets of webhooks. */
   readonly sealKey: Uint8Array;
   readonly recordsUrl: string | undefined;
-  /** Undefined where no desk stands behind this edge. */
+  /** Undefined if this edge has no desk. */
   readonly desk: DeskServers | undefined;
   /** Epoch milliseconds. */
   readonly clock: () => number;
@@ -28,14 +28,14 @@ export interface Edge {
   readonly sha256: (text: string) => string | Promise<string>;
   /** 32 hexadecimal digits. */
   readonly random: () => string;
-  /** Aborts when the process drains: what streams or waits ends then. */
+  /** Aborts when the process drains: streams and waits end then. */
   readonly stop: AbortSignal;
 }
 
-/** What serves the edge's own operations. */
+/** Serves the edge's own operations. */
 export type EdgeService = Service<Caller>;
 
-/** `sha256` may be a runtime's own, where that is faster than the one that all have. */
+/** `sha256` may be the runtime's own function, if that is faster than the common one. */
 export function openEdge(
   env: EdgeEnv,
   stop: AbortSignal,
@@ -64,7 +64,7 @@ export function openEdge(
         : undefined,
     clock: Date.now,
     sha256,
-    random: () => hexOf(crypto.getRandomValues(new Uint8Array(16))),
+    random: () => toHex(crypto.getRandomValues(new Uint8Array(16))),
     stop,
   };
 }

@@ -1,15 +1,18 @@
 /** The edge as a process on Bun. Prints `ready` once it serves; SIGTERM and SIGINT drain it. */
 import { createApp } from "./app.ts";
 import { openEdge } from "./edge.ts";
-import { readEnv, summaryOf } from "./env.ts";
+import { readEnv, summarizeEnv } from "./env.ts";
 import { configureLog, log } from "./log.ts";
 import { pageFolder } from "./page-folder.ts";
 import type { SocketEvents } from "./socket-session.ts";
 import { newTasks } from "./tasks.ts";
 
-/** Beyond the limit on a message, so that one too long is told so rather than cut off. */
+/**
+ * Above the limit for a message, so that a message that is too long gets an error instead of a
+ * broken connection.
+ */
 const MAX_FRAME_BYTES = 2 * 1024 * 1024;
-/** Lines for the desk may stream for as long as their sender likes; every other body is bounded where it is read. */
+/** Lines for the desk may stream without limit; every other body is limited where it is read. */
 const ANY_LENGTH = Number.MAX_SAFE_INTEGER;
 const DRAIN_MS = 10_000;
 
@@ -20,9 +23,9 @@ if (!env.ok) {
 }
 configureLog();
 process.title = "fanfare edge";
-log.info("starting", summaryOf(env.value));
+log.info("starting", summarizeEnv(env.value));
 
-// Of a signal's hundred bytes at once; the Web's own digest takes the way through another thread.
+// A signal has about a hundred bytes: hash them at once, because Web Crypto uses another thread.
 const sha256 = (text: string): string => new Bun.CryptoHasher("sha256").update(text).digest("hex");
 const stop = new AbortController();
 const tasks = newTasks();
@@ -31,7 +34,7 @@ const app = createApp(openEdge(env.value, stop.signal, sha256), {
   upgrade(c, events) {
     const bun = c.env as Bun.Server<SocketEvents>;
     if (!bun.upgrade(c.req.raw, { data: events })) throw new Error("not a handshake");
-    // Bun has taken the connection over: this is never sent.
+    // Bun has taken over the connection: this response is never sent.
     return new Response(null);
   },
 });
@@ -39,7 +42,7 @@ const app = createApp(openEdge(env.value, stop.signal, sha256), {
 const server = Bun.serve<SocketEvents>({
   ...(env.value.HOST === undefined ? {} : { hostname: env.value.HOST }),
   port: env.value.PORT,
-  // Longer than a stream of events may be still.
+  // Longer than a stream of events may be silent.
   idleTimeout: 120,
   maxRequestBodySize: ANY_LENGTH,
   fetch: (request, bun) => tasks.track(app.fetch(request, bun, tasks.context)),

@@ -1,4 +1,7 @@
-/** The edge as a Cloudflare Worker. Its parts are made once per isolate and hold nothing of a request. */
+/**
+ * The edge as a Cloudflare Worker. Its parts are created once per isolate and store nothing of a
+ * request.
+ */
 import type { Hono } from "hono";
 import { createApp } from "./app.ts";
 import { openEdge } from "./edge.ts";
@@ -8,7 +11,7 @@ import { problemResponse } from "../http/problem.ts";
 import { failure } from "../domain/result.ts";
 import type { Upgrade } from "./socket.ts";
 
-/** What of the runtime is used here; the rest of it has no types in this project. */
+/** The part of the runtime that is used here; the rest has no types in this project. */
 interface ServerSocket extends WebSocket {
   accept(): void;
 }
@@ -35,7 +38,7 @@ const upgrade: Upgrade = (_c, events) => {
   events.open({
     send: (text) => server.send(text),
     close: (code, reason) => server.close(code, reason),
-    // Workers do not tell: what piles up counts against the isolate's own limit.
+    // Workers do not report it: unread data count against the isolate's own limit.
     unreadBytes: () => 0,
   });
   return new Response(null, { status: 101, webSocket: client } as ResponseInit);

@@ -1,12 +1,12 @@
 /** The edge as a process on Deno. Prints `ready` once it serves; SIGTERM and SIGINT drain it. */
 import { createApp } from "./app.ts";
 import { openEdge } from "./edge.ts";
-import { readEnv, summaryOf } from "./env.ts";
+import { readEnv, summarizeEnv } from "./env.ts";
 import { configureLog, log } from "./log.ts";
 import { pageFolder } from "./page-folder.ts";
 import { newTasks } from "./tasks.ts";
 
-/** What of the runtime is used here; the rest of it has no types in this project. */
+/** The part of the runtime that is used here; the rest has no types in this project. */
 declare const Deno: {
   readonly env: { toObject(): Record<string, string> };
   exit(code: number): never;
@@ -27,7 +27,7 @@ if (!env.ok) {
   Deno.exit(2);
 }
 configureLog();
-log.info("starting", summaryOf(env.value));
+log.info("starting", summarizeEnv(env.value));
 
 const stop = new AbortController();
 const tasks = newTasks();
@@ -71,7 +71,7 @@ async function drain(): Promise<void> {
   stop.abort();
   const shut = server.shutdown();
   await tasks.settled(DRAIN_MS);
-  // The last answers are on their way.
+  // The last answers are still being sent.
   await Promise.race([shut, new Promise((resolve) => setTimeout(resolve, LAST_ANSWERS_MS))]);
   Deno.exit(0);
 }

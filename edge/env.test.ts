@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { readEnv, summaryOf } from "./env.ts";
+import { readEnv, summarizeEnv } from "./env.ts";
 
 const GOOD = {
   FANFARE_HOME_URL: "https://home.example",
@@ -9,7 +9,7 @@ const GOOD = {
   FANFARE_SEAL_KEY: "A".repeat(43),
 };
 
-test("what is needed is enough, and the rest has defaults", () => {
+test("the required settings are enough, and the rest has defaults", () => {
   const env = readEnv({ ...GOOD, PATH: "/bin" });
   expect(env).toMatchObject({ ok: true, value: { PORT: 8787, FANFARE_PARTITIONS: 4 } });
   expect(env.ok && env.value.FANFARE_SEAL_KEY).toEqual(new Uint8Array(32));
@@ -30,7 +30,7 @@ test("all faults and unknown names are reported together", () => {
   });
 });
 
-test("the address to listen at is an IP address, and every one of the machine unless set", () => {
+test("the address to listen at is an IP address, or every address of the machine if not set", () => {
   const readHost = (source: Record<string, string>) => {
     const env = readEnv({ ...GOOD, ...source });
     return env.ok ? env.value.HOST : env.faults;
@@ -50,7 +50,7 @@ test("a private key among the issuer's keys is refused", () => {
 
 test("the summary for the log holds no token and no key", () => {
   const env = readEnv(GOOD);
-  const summary = JSON.stringify(env.ok && summaryOf(env.value));
+  const summary = JSON.stringify(env.ok && summarizeEnv(env.value));
   expect(summary).toContain("eu=eu.example");
   expect(summary).not.toMatch(/token|AAAA/);
 });

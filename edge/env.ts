@@ -1,4 +1,6 @@
-/** The edge's configuration: parsed once, all faults together. Every name stands in `.env.example`. */
+/**
+ * The edge's settings: parsed once, all faults reported together. Every name is in `.env.example`.
+ */
 import * as v from "valibot";
 
 const parsedJson = (what: string) =>
@@ -44,9 +46,11 @@ const publicKey = v.pipe(
 );
 
 export const EdgeSchema = v.object({
-  /** The address that the Bun and Deno entries listen at; every address of the machine unless set. */
+  /**
+   * The address at which the Bun and Deno entries listen; every address of the machine if not set.
+   */
   HOST: v.optional(v.pipe(v.string(), v.ip("an IP address such as 127.0.0.1, or 0.0.0.0"))),
-  /** Where the Bun and Deno entries listen. */
+  /** The port at which the Bun and Deno entries listen. */
   PORT: v.optional(
     v.pipe(v.string(), v.regex(/^\d{1,5}$/, "a port number"), v.transform(Number)),
     "8787",
@@ -63,7 +67,7 @@ export const EdgeSchema = v.object({
       'JSON such as {"local":{"url":"https://…","token":"…"}}',
     ),
   ),
-  /** The same number as the workers'. */
+  /** The same number as for the workers. */
   FANFARE_PARTITIONS: v.optional(
     v.pipe(
       v.string(),
@@ -74,7 +78,7 @@ export const EdgeSchema = v.object({
     ),
     "4",
   ),
-  /** The public keys (JWKS) that tokens are signed with. */
+  /** The public keys (JWKS) that verify tokens. */
   FANFARE_ISSUER_KEYS: v.pipe(
     parsedJson('a JWKS such as {"keys":[…]}'),
     v.object(
@@ -82,11 +86,11 @@ export const EdgeSchema = v.object({
       'a JWKS such as {"keys":[…]}',
     ),
   ),
-  /** The key that webhook secrets are sealed with. */
+  /** The key with which webhook secrets are sealed. */
   FANFARE_SEAL_KEY: sealKey,
   /** The records API; without it only the signal path is served. */
   FANFARE_RECORDS_URL: v.optional(httpUrl),
-  /** The desk servers, with commas between: any of them can do anything. */
+  /** The desk servers, separated by commas: each can serve every request. */
   FANFARE_DESK_URLS: v.optional(
     v.pipe(
       v.string(),
@@ -94,9 +98,9 @@ export const EdgeSchema = v.object({
       v.array(httpUrl),
     ),
   ),
-  /** What the edge shows the desk servers; needed where there are any. */
+  /** The token that the edge sends to the desk servers; required if there are any. */
   FANFARE_DESK_TOKEN: v.optional(v.pipe(v.string(), v.minLength(16, "16 characters or more"))),
-  /** The folder of the built page, for Bun and Deno; Cloudflare has assets of its own. */
+  /** The folder of the built page, for Bun and Deno; Cloudflare serves its own assets. */
   FANFARE_APP: v.optional(v.string()),
 });
 
@@ -127,7 +131,7 @@ export function readEnv(source: Readonly<Record<string, unknown>>): EnvResult {
 }
 
 /** What the log may show of the settings: addresses, never tokens or keys. */
-export function summaryOf(env: EdgeEnv): Record<string, unknown> {
+export function summarizeEnv(env: EdgeEnv): Record<string, unknown> {
   return {
     host: env.HOST ?? null,
     port: env.PORT,

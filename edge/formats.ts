@@ -1,8 +1,8 @@
 /**
- * Whether each Redis is set up for what this edge is set for. It is asked
- * before the first acceptance and then remembered. Home decides whether
- * anything is accepted; a region that does not answer is asked again before
- * jobs are sent to it, as it must not keep a signal from being accepted.
+ * Whether each Redis has the number of partitions and the format that this edge uses. It is asked
+ * before the first acceptance, and the answer is cached. Home decides whether signals are accepted.
+ * A region that does not answer must not prevent that, so it is asked again before jobs are sent to
+ * it.
  */
 import { failure, success, type Result } from "../domain/result.ts";
 import { compareFormat, type RunAll } from "../redis/format.ts";
@@ -15,7 +15,9 @@ export class Formats {
   readonly #home: Store;
   readonly #regions: ReadonlyMap<string, Store>;
   readonly #partitions: number;
-  /** What is known, not promises: on Cloudflare a request cannot wait for what another one has begun. */
+  /**
+   * Results, not promises: on Cloudflare a request cannot wait for work that another request began.
+   */
   readonly #same = new Set<Store>();
   #isOpen = false;
   readonly #logged = new Set<Store>();
@@ -26,7 +28,7 @@ export class Formats {
     this.#partitions = partitions;
   }
 
-  /** Before anything is read or accepted by its partition. */
+  /** Call it before anything is read from or accepted into a partition. */
   async check(): Promise<Result<undefined>> {
     if (this.#isOpen) return success(undefined);
     const regions = [...this.#regions].map(([name, store]) => this.#ask(`region ${name}`, store));
@@ -59,7 +61,7 @@ export class Formats {
     try {
       const reply = await compareFormat(runAll, this.#partitions);
       if (reply.kind === "same") return "same";
-      // Logged once; each caller that is refused is told every time.
+      // Logged once; every refused caller gets the error.
       if (!this.#logged.has(store)) {
         log.error("a Redis is not what this edge is set for", { redis: name, why: reply.why });
       }

@@ -1,4 +1,7 @@
-/** `GET /v1/signals/:id/live`: the fan-out's progress as server-sent events, until it is complete or a minute is over. */
+/**
+ * `GET /v1/signals/:id/live`: the fan-out's progress as server-sent events, until it is complete or
+ * a minute has passed.
+ */
 import * as v from "valibot";
 import type { Progress } from "../domain/copier/progress.ts";
 import type { Edge, EdgeService } from "./edge.ts";
@@ -14,8 +17,8 @@ export function serveLive(service: EdgeService, edge: Edge): void {
     operationId: "watchSignal",
     summary: "Watch a signal's fan-out",
     description:
-      "An event `progress` at once and whenever the counts have moved, then one event `complete`. " +
-      "The data of both is what `GET /v1/signals/{id}` answers. The stream ends after a minute: connect again to go on.",
+      "An event `progress` at once and whenever the counts have changed, then one event `complete`. " +
+      "The data of both is the answer of `GET /v1/signals/{id}`. The stream ends after a minute: connect again to continue.",
     permission: "signals:read",
     params: { id: SIGNAL_ID },
     answers: { 200: { description: "The events.", content: { "text/event-stream": v.string() } } },

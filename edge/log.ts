@@ -1,4 +1,4 @@
-/** Structured logs as JSON lines, by the console of whichever runtime this is. */
+/** Structured logs as JSON lines, written to the console of the runtime. */
 import { configureSync, getConsoleSink, getLogger, jsonLinesFormatter } from "@logtape/logtape";
 
 export const log = getLogger(["fanfare", "edge"]);

@@ -19,7 +19,7 @@ const files = pageFolder(join(folder, "public"));
 const serve = async (path: string, accepts = "text/html"): Promise<string | undefined> =>
   await (await servePage(files, path, accepts))?.text();
 
-test("the page answers its own addresses, and only to those who want a page", async () => {
+test("the page answers its own addresses, and only requests that accept a page", async () => {
   expect(await serve("/", "*/*")).toBe("the page");
   expect(await serve("/channels/demo")).toBe("the page");
   expect(await serve("/channels/demo", "application/json")).toBeUndefined();
@@ -32,7 +32,7 @@ test("no path leads out of the folder or to a hidden file", async () => {
   }
 });
 
-test("a page allows nothing from elsewhere and is asked for anew; files named by content are kept", async () => {
+test("a page allows nothing from other origins and is revalidated; files named by content are cached", async () => {
   const page = await servePage(files, "/", "*/*");
   expect(page?.headers.get("content-security-policy")).toContain("default-src 'self'");
   expect(page?.headers.get("cache-control")).toBe("no-cache");

@@ -1,9 +1,9 @@
 /** The page's files, and the headers that every page is served with. */
 
-/** Answers a file of the page, or nothing where there is none. */
+/** Answers a file of the page, or undefined if there is none. */
 export type PageFiles = (path: string) => Promise<Response | undefined>;
 
-/** Nothing from elsewhere, nothing inline but style attributes, and no framing. */
+/** Nothing from other origins, nothing inline except style attributes, and no framing. */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'self'",
   "img-src 'self' data:",
@@ -32,7 +32,7 @@ export async function servePage(
     (isAddress || path === "/" ? await files("/index.html") : undefined);
   if (!found) return undefined;
   const response = new Response(found.body, found);
-  // Vite names these by their content; the page that names them must be asked for each time.
+  // Vite names these by their content; the page that names them must be revalidated each time.
   const kept = path.startsWith("/assets/") ? "public, max-age=31536000, immutable" : "no-cache";
   response.headers.set("cache-control", kept);
   response.headers.set("content-security-policy", CONTENT_SECURITY_POLICY);

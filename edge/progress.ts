@@ -1,4 +1,7 @@
-/** How far a signal's fan-out is, read from Redis: its home partition first, then each region that its routes name. */
+/**
+ * The progress of a signal's fan-out, read from Redis: its home partition first, then each region
+ * that its routes name.
+ */
 import { isSignalId, type SignalId } from "../domain/ids.ts";
 import type { Progress } from "../domain/copier/progress.ts";
 import { HomeKeys, RegionKeys } from "../redis/keys.ts";
@@ -19,7 +22,10 @@ export type Found =
   /** Not, or no longer, in Redis: the records may know it. */
   | { readonly where: "records"; readonly id: SignalId };
 
-/** A signal is shown to its sender, to the channel's provider and to whoever holds a grant on the channel; to others it does not exist. */
+/**
+ * A signal is shown to its sender, to the channel's provider, and to anyone with a grant on the
+ * channel. For others it does not exist.
+ */
 export async function findSignal(edge: Edge, caller: Caller, id: string): Promise<Result<Found>> {
   if (!isSignalId(id)) return failure("SIGNAL_UNKNOWN");
   const home = HomeKeys.ofSignal(id);

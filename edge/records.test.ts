@@ -5,7 +5,7 @@ import { forwardToRecords, progressFromRecords } from "./records.ts";
 import type { Caller } from "./tokens.ts";
 
 const seen: { method: string; url: string; headers: Headers; body: string }[] = [];
-/** A server of the records' kind, that tells what reached it. */
+/** A stand-in for the records API that reports the requests that reached it. */
 const upstream = Bun.serve({
   port: 0,
   hostname: "127.0.0.1",
@@ -38,7 +38,7 @@ const edge = edgeWith(upstream.url.href);
 const ask = async (path: string, init?: RequestInit, on = edge): Promise<Response> =>
   await forwardToRecords(on, new Request(`http://edge.example${path}`, init));
 
-test("a request reaches the records as it was, but for what is about one connection", async () => {
+test("a request reaches the records API unchanged, except for headers about one connection", async () => {
   const answer = await ask("/v1/subscriptions/a?b=c", {
     method: "PATCH",
     headers: { authorization: "Bearer t", "proxy-authorization": "Basic x", te: "trailers" },
@@ -58,7 +58,7 @@ test("a request reaches the records as it was, but for what is about one connect
   expect(answer.headers.has("proxy-authenticate")).toBe(false);
 });
 
-test("records that are down or not configured are told as such, and large bodies never reach them", async () => {
+test("a records API that is down or not configured is reported as such, and large bodies never reach it", async () => {
   const body = "x".repeat(16 * 1024 + 1);
   expect((await ask("/v1/sessions", { method: "POST", body })).status).toBe(413);
   expect(seen).toEqual([]);
@@ -68,7 +68,7 @@ test("records that are down or not configured are told as such, and large bodies
   }
 });
 
-test("a signal that left Redis is asked for in the caller's name", async () => {
+test("a signal that is no longer in Redis is requested in the caller's name", async () => {
   const caller: Caller = {
     person: "p" as never,
     permissions: new Set(),

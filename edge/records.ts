@@ -1,4 +1,7 @@
-/** Everything under `/v1` that is not the edge's own is the records API's: it is asked in the caller's name. */
+/**
+ * All addresses under `/v1` that the edge does not serve itself belong to the records API. It is
+ * called in the caller's name.
+ */
 import type { SignalId } from "../domain/ids.ts";
 import { readBytes } from "../http/body.ts";
 import type { Edge } from "./edge.ts";
@@ -34,7 +37,7 @@ function endToEnd(headers: Headers): Headers {
   return kept;
 }
 
-/** Forwards a request and streams the answer back. Bodies are bounded as everywhere at the edge. */
+/** Forwards a request and streams the answer back. Bodies are limited as everywhere at the edge. */
 export async function forwardToRecords(edge: Edge, request: Request): Promise<Response> {
   const { pathname, search } = new URL(request.url);
   const body = await readBytes(request);

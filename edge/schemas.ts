@@ -1,4 +1,4 @@
-/** A signal as it comes in, by each way that it may come. */
+/** The body of a signal, for each way in which it can be sent. */
 import * as v from "valibot";
 import type { Fault } from "../domain/error-codes.ts";
 import { type ChannelId, SIGNAL_ID_PATTERN, type SignalId } from "../domain/ids.ts";
@@ -12,7 +12,7 @@ import { failure, type Result } from "../domain/result.ts";
 import { check } from "../http/check.ts";
 import { amount, id, matching, symbol, visible, wholeNumber } from "../http/field.ts";
 
-/** What a signal that opens says, apart from its channel. */
+/** The fields of a signal that opens, without its channel. */
 const OPEN_FIELDS = {
   action: v.optional(v.literal("open", "must be open or close")),
   symbol,
@@ -21,14 +21,14 @@ const OPEN_FIELDS = {
   durationSeconds: wholeNumber(MIN_DURATION_SECONDS, MAX_DURATION_SECONDS),
 };
 
-/** And one that closes: everything of a symbol, or what one signal opened. */
+/** The fields of a signal that closes: everything of a symbol, or what one signal opened. */
 const CLOSE_FIELDS = {
   action: v.literal("close", "must be open or close"),
   symbol: v.optional(symbol),
   signal: v.optional(matching(SIGNAL_ID_PATTERN, "must be a signal's id")),
 };
 
-/** The two shapes of a body that may say either. */
+/** The two shapes of a body that may open or close. */
 interface Either<Open, Close> {
   readonly open: Open;
   readonly close: Close;
@@ -39,7 +39,7 @@ export const SignalBody = {
   close: v.strictObject({ channel: id, ...CLOSE_FIELDS }),
 };
 
-/** A hook stands for one channel: naming it again is allowed, naming another is not. */
+/** A hook belongs to one channel: naming it again is allowed, naming another is not. */
 export const StandardHookBody = {
   open: v.strictObject({ channel: v.optional(id), ...OPEN_FIELDS }),
   close: v.strictObject({ channel: v.optional(id), ...CLOSE_FIELDS }),
@@ -90,7 +90,7 @@ export const SocketSignal = {
 
 type Shape = v.GenericSchema;
 
-/** Checks a body against the one of the two shapes that it says it is of. */
+/** Checks a body against one of the two shapes, chosen by its `action`. */
 export function checkSignal<Open extends Shape, Close extends Shape>(
   { open, close }: Either<Open, Close>,
   value: unknown,
@@ -109,8 +109,8 @@ const WHAT_TO_CLOSE: Fault = {
   message: "a close names either a symbol or a signal",
 };
 
-/** A checked body as the signal that it stands for. */
-export function signalOf(
+/** Turns a checked body into a signal. */
+export function toSignal(
   channelId: ChannelId,
   body: v.InferOutput<typeof StandardHookBody.open> | v.InferOutput<typeof StandardHookBody.close>,
 ): Signal {

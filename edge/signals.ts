@@ -1,6 +1,6 @@
-/** `POST /v1/signals` takes a signal; `GET /v1/signals/:id` says how far its fan-out is. */
+/** `POST /v1/signals` takes a signal; `GET /v1/signals/:id` shows the progress of its fan-out. */
 import { SIGNAL_ID_PATTERN, type ChannelId } from "../domain/ids.ts";
-import { jsonOf } from "../http/body.ts";
+import { acceptJson } from "../http/body.ts";
 import { reply, type Reply } from "../http/operation.ts";
 import { AcceptanceShape, ProgressShape } from "../http/progress.ts";
 import { acceptanceAnswer, acceptSignal, type AcceptRequest } from "./accept.ts";
@@ -8,9 +8,9 @@ import { dispatch } from "./dispatch.ts";
 import type { Edge, EdgeService } from "./edge.ts";
 import { findSignal, readProgress } from "./progress.ts";
 import { progressFromRecords } from "./records.ts";
-import { checkSignal, SignalBody, signalOf } from "./schemas.ts";
+import { checkSignal, SignalBody, toSignal } from "./schemas.ts";
 
-/** What the accept script may say, whoever asked. */
+/** The refusals that the accept script may return to any sender. */
 export const ACCEPT_PROBLEMS = [
   "GRANT_MISSING",
   "GRANT_SYMBOL",
@@ -33,8 +33,8 @@ export const READ_PROBLEMS = ["STORE_UNAVAILABLE", "RECORDS_UNAVAILABLE"] as con
 
 export const ACCEPTED = {
   202: {
-    description: "Accepted: the orders are on their way.",
-    headers: { Location: "Where its progress is." },
+    description: "Accepted: the orders are being sent.",
+    headers: { Location: "The address of its progress." },
     body: AcceptanceShape,
   },
 } as const;
@@ -42,14 +42,16 @@ export const ACCEPTED = {
 export const SIGNAL_ID = { pattern: SIGNAL_ID_PATTERN, unknown: "SIGNAL_UNKNOWN" } as const;
 
 export const REPEATED =
-  "Repeats with the same key and body get the first answer again, for 24 hours; another body is a conflict.";
+  "For 24 hours, a repeat with the same key and body gets the first answer again; another body is a conflict.";
 
 const OPEN_OR_CLOSE = `A signal opens a position for every follower, or with \`action: "close"\` closes
-what the channel's signals in a symbol, or one \`signal\`, still have open: it sells it back to the broker before
-it expires. What a close closes is fixed when it is accepted; its \`followers\` are the copies that it may have to
-close. It passes a drain, and is kept under a halt until that is lifted.`;
+the open positions of the channel's signals in a symbol, or of one \`signal\`: it sells them back to the broker
+before they expire. What a close closes is fixed when it is accepted; its \`followers\` are the copies that it may
+have to close. It passes a drain, and waits under a halt until that is lifted.`;
 
-const BODY = jsonOf([SignalBody.open, SignalBody.close], (value) => checkSignal(SignalBody, value));
+const BODY = acceptJson([SignalBody.open, SignalBody.close], (value) =>
+  checkSignal(SignalBody, value),
+);
 
 export function serveSignals(service: EdgeService, edge: Edge): void {
   service.serve({
@@ -65,7 +67,7 @@ export function serveSignals(service: EdgeService, edge: Edge): void {
     problems: ACCEPT_PROBLEMS,
     handle: ({ body, caller, idempotencyKey, later }) =>
       answerSignal(edge, later, {
-        signal: signalOf(body.channel as ChannelId, body),
+        signal: toSignal(body.channel as ChannelId, body),
         sender: caller.person,
         idempotencyKey,
       }),
@@ -75,7 +77,7 @@ export function serveSignals(service: EdgeService, edge: Edge): void {
     method: "GET",
     path: "/v1/signals/:id",
     operationId: "readSignal",
-    summary: "How far a signal's fan-out is",
+    summary: "The progress of a signal's fan-out",
     permission: "signals:read",
     params: { id: SIGNAL_ID },
     answers: { 200: { description: "Each follower is counted once.", body: ProgressShape } },
@@ -92,7 +94,7 @@ export function serveSignals(service: EdgeService, edge: Edge): void {
   });
 }
 
-/** Accepts and answers; the dispatch goes its way beside the answer. */
+/** Accepts and answers; the dispatch runs beside the answer. */
 export async function answerSignal(
   edge: Edge,
   later: (task: Promise<unknown>) => void,

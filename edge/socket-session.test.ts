@@ -20,7 +20,7 @@ const CALLER: Caller = {
 beforeEach(() => jest.useFakeTimers());
 afterEach(() => jest.useRealTimers());
 
-/** A session with nothing behind it: what is tested here ends before anything is asked. */
+/** A session without any store: what is tested here ends before a store is asked. */
 function open(nowMs: number, caller?: Caller) {
   const home = openStore({ url: "http://127.0.0.1:1", token: "t" });
   const edge: Edge = {
@@ -38,25 +38,25 @@ function open(nowMs: number, caller?: Caller) {
     random: () => "0".repeat(32),
     stop: new AbortController().signal,
   };
-  const told: Record<string, unknown>[] = [];
+  const sent: Record<string, unknown>[] = [];
   const closed: number[] = [];
   const work: Promise<unknown>[] = [];
   const session = openSession(edge, (task) => work.push(task), caller);
   session.open({
-    send: (text) => told.push(JSON.parse(text) as Record<string, unknown>),
+    send: (text) => sent.push(JSON.parse(text) as Record<string, unknown>),
     close: (code) => closed.push(code),
     unreadBytes: () => 0,
   });
-  return { session, told, closed, settled: async () => await Promise.all(work) };
+  return { session, sent, closed, settled: async () => await Promise.all(work) };
 }
 
 test("a socket that shows no token within five seconds is closed", () => {
-  const { told, closed } = open(NOW_MS);
+  const { sent, closed } = open(NOW_MS);
   jest.advanceTimersByTime(4_999);
   expect(closed).toEqual([]);
   jest.advanceTimersByTime(1);
   expect(closed).toEqual([1008]);
-  expect(told).toMatchObject([{ type: "problem", code: "TOKEN_MISSING" }]);
+  expect(sent).toMatchObject([{ type: "problem", code: "TOKEN_MISSING" }]);
 });
 
 test("a socket that came with a token is not", () => {
@@ -65,19 +65,19 @@ test("a socket that came with a token is not", () => {
   expect(closed).toEqual([]);
 });
 
-test("a token that runs out ends what its socket may send", async () => {
-  const { session, told, settled } = open(NOW_MS + 1_000, CALLER);
+test("when its token expires, a socket may send no more", async () => {
+  const { session, sent, settled } = open(NOW_MS + 1_000, CALLER);
   const signal = { symbol: "EUR/USD", contract: "CALL", stakeCents: 5, durationSeconds: 30 };
   session.message(JSON.stringify({ channel: "demo", ...signal, ref: "late" }));
   await settled();
-  expect(told).toMatchObject([{ type: "problem", ref: "late", code: "TOKEN_EXPIRED" }]);
+  expect(sent).toMatchObject([{ type: "problem", ref: "late", code: "TOKEN_EXPIRED" }]);
 });
 
-test("a message that is no text is refused, and the socket stays", async () => {
-  const { session, told, closed, settled } = open(NOW_MS, CALLER);
+test("a message that is not text is refused, and the socket stays open", async () => {
+  const { session, sent, closed, settled } = open(NOW_MS, CALLER);
   session.message(new ArrayBuffer(4));
   session.message("null");
   await settled();
-  expect(told.map((each) => each["code"])).toEqual(["BODY_TYPE_UNSUPPORTED", "BODY_INVALID"]);
+  expect(sent.map((each) => each["code"])).toEqual(["BODY_TYPE_UNSUPPORTED", "BODY_INVALID"]);
   expect(closed).toEqual([]);
 });

@@ -1,6 +1,6 @@
 /**
- * What happens on one socket. Its signals are accepted in the order in which
- * they were sent; a bounded number of them is under way at once.
+ * What happens on one socket. Its signals are accepted in the order in which they were sent; a
+ * limited number of them is in progress at once.
  */
 import { problemOf } from "../domain/error-codes.ts";
 import type { ChannelId } from "../domain/ids.ts";
@@ -14,13 +14,16 @@ import { dispatch } from "./dispatch.ts";
 import type { Edge } from "./edge.ts";
 import { log } from "./log.ts";
 import { failure, type Failure } from "../domain/result.ts";
-import { checkSignal, signalOf, SocketAuth, SocketSignal } from "./schemas.ts";
+import { checkSignal, toSignal, SocketAuth, SocketSignal } from "./schemas.ts";
 import type { Caller } from "./tokens.ts";
 import { watchProgress } from "./watch.ts";
 
 const AUTH_TIMEOUT_MS = 5_000;
 const MAX_UNDER_WAY = 64;
-/** Cloudflare allows a request six connections at once: the other watchers of a socket read each second instead. */
+/**
+ * Cloudflare allows a request six connections at once: a socket's other watchers poll each second
+ * instead.
+ */
 const MAX_LISTENING = 2;
 const POLICY_VIOLATION = 1008;
 const GOING_AWAY = 1001;
@@ -28,11 +31,11 @@ const GOING_AWAY = 1001;
 export interface Socket {
   send(text: string): void;
   close(code: number, reason: string): void;
-  /** What was sent and the other side has not read; 0 where the runtime does not tell. */
+  /** Bytes that were sent and not read by the other side; 0 if the runtime does not report it. */
   unreadBytes(): number;
 }
 
-/** What the runtime tells of a socket once it is open. */
+/** The events that the runtime reports for an open socket. */
 export interface SocketEvents {
   open(socket: Socket): void;
   message(data: unknown): void;
@@ -113,7 +116,7 @@ export function openSession(
   async function takeSignal(message: unknown, { person, expiresAtMs }: Caller): Promise<void> {
     const checked = checkSignal(SocketSignal, message);
     if (!checked.ok) {
-      refuse(checked, refOf(message));
+      refuse(checked, readRef(message));
       return;
     }
     const { idempotencyKey, ref, channel } = checked.value;
@@ -126,7 +129,7 @@ export function openSession(
       return;
     }
     const accepted = await acceptSignal(edge, {
-      signal: signalOf(channel as ChannelId, checked.value),
+      signal: toSignal(channel as ChannelId, checked.value),
       sender: person,
       idempotencyKey,
     });
@@ -145,7 +148,7 @@ export function openSession(
   }
 
   async function watch(accepted: Accepted, ref: string | undefined): Promise<void> {
-    const stored = await storedOf(edge, accepted);
+    const stored = await findStored(edge, accepted);
     if (!stored) return;
     const listens = listening < MAX_LISTENING;
     if (listens) listening += 1;
@@ -187,8 +190,11 @@ export function openSession(
   };
 }
 
-/** A repeated signal's routes are those of its first acceptance, so they are read from where that left them. */
-async function storedOf(edge: Edge, accepted: Accepted): Promise<StoredSignal | undefined> {
+/**
+ * A repeated signal has the routes of its first acceptance, so they are read from where that stored
+ * them.
+ */
+async function findStored(edge: Edge, accepted: Accepted): Promise<StoredSignal | undefined> {
   if (accepted.kind === "accepted") {
     const { signal, routes, acceptance } = accepted;
     return { signal, routes, followers: acceptance.followers };
@@ -199,7 +205,7 @@ async function storedOf(edge: Edge, accepted: Accepted): Promise<StoredSignal | 
   return read.ok ? parseStoredSignal(read.value[0]) : undefined;
 }
 
-function refOf(message: unknown): string | undefined {
+function readRef(message: unknown): string | undefined {
   const ref = (message as { ref?: unknown } | null)?.ref;
   return typeof ref === "string" && ref.length <= 64 ? ref : undefined;
 }

@@ -4,13 +4,13 @@
  */
 import type { Context } from "hono";
 import { failure, type Result } from "../domain/result.ts";
-import { bearerOf } from "../http/bearer.ts";
+import { parseBearer } from "../http/bearer.ts";
 import { problemResponse } from "../http/problem.ts";
 import type { Edge, EdgeService } from "./edge.ts";
 import { openSession, type SocketEvents } from "./socket-session.ts";
 import type { Caller } from "./tokens.ts";
 
-/** Upgrades a request by whatever the runtime has for it; throws where the handshake is wrong. */
+/** Upgrades a request by the runtime's own method; throws if the handshake is wrong. */
 export type Upgrade = (c: Context, events: SocketEvents) => Response;
 
 export function serveSocket(service: EdgeService, edge: Edge, upgrade: Upgrade): void {
@@ -43,7 +43,7 @@ export function serveSocket(service: EdgeService, edge: Edge, upgrade: Upgrade):
 }
 
 async function identify(edge: Edge, header: string): Promise<Result<Caller>> {
-  const token = bearerOf(header);
+  const token = parseBearer(header);
   return token.ok ? await edge.verifyToken(token.value, edge.clock()) : token;
 }
 

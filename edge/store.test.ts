@@ -3,7 +3,7 @@ import { HomeKeys } from "../redis/keys.ts";
 import { route } from "../redis/route.ts";
 import { openStore } from "./store.ts";
 
-/** A server that takes commands and fails in a way of the test's choice. */
+/** A server that takes commands and fails in the way that the test chooses. */
 let fail: () => Promise<Response>;
 let asked = 0;
 const server = Bun.serve({
@@ -23,7 +23,7 @@ const store = openStore({ url: server.url.href, token: "the-token" });
 const write = async (): Promise<unknown> =>
   await store.run(route, { home: new HomeKeys(0), channel: "c" as never, routes: [] });
 
-test("a write whose answer fails is sent once, and the failure says nothing of it", async () => {
+test("a write whose answer fails is sent once, and the failure contains nothing of the command", async () => {
   const failures = [
     () => Response.json({ error: "ERR of the store" }, { status: 500 }),
     () => new Response("not JSON"),

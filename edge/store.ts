@@ -1,8 +1,7 @@
 /**
- * A Redis behind the Upstash REST protocol. Nothing is retried here: a write
- * whose reply was lost may have taken effect, and only the caller knows whether
- * it may be repeated. What the library says of an error is dropped, as it
- * quotes the whole command.
+ * A Redis behind the Upstash REST protocol. Nothing is retried here: a write whose reply was lost
+ * may have taken effect, and only the caller knows whether it may be repeated. The library's error
+ * messages are dropped, because they quote the whole command.
  */
 import { Redis } from "@upstash/redis/cloudflare";
 import { evaluate, evaluateAll } from "./evaluate.ts";
@@ -38,7 +37,10 @@ export interface Store {
   readHashes(hashes: readonly HashFields[]): Promise<Result<unknown[]>>;
   /** One `ZREM` each, in one request. */
   removeMembers(sets: readonly SetMembers[]): Promise<Result<unknown[]>>;
-  /** Calls `wake` once listening and at each message, until stopped or cut off. Never throws. */
+  /**
+   * Calls `wake` once it is listening and at each message, until stopped or disconnected. Never
+   * throws.
+   */
   listen(channel: string, stop: AbortSignal, wake: () => void): Promise<void>;
 }
 
@@ -85,11 +87,11 @@ export function openStore({ url, token }: StoreAddress): Store {
           headers: { authorization: `Bearer ${token}`, accept: "text/event-stream" },
           signal: stop,
         });
-        // A message says only that something moved, so that any bytes will do.
+        // A message says only that something has changed, so its content does not matter.
         const reader = response.ok ? response.body?.getReader() : undefined;
         while (reader && !(await reader.read()).done) wake();
       } catch {
-        // Cut off: whoever waits reads again on its own each second.
+        // Disconnected: a watcher polls each second anyway.
       }
     },
   };
@@ -104,7 +106,7 @@ async function answer<T>(call: () => Promise<T>): Promise<Result<T>> {
   }
 }
 
-/** Outside of `answer`, so that a reply of the wrong shape shows as the bug that it is. */
+/** Outside of `answer`, so that a reply of the wrong shape shows as a bug. */
 function readReply<T, U>(result: Result<T>, read: (value: T) => U): Result<U> {
   return result.ok ? success(read(result.value)) : result;
 }

@@ -1,13 +1,15 @@
-/** What is still under way when a process is asked to end: requests, and the dispatches beside them. */
+/**
+ * The work in progress when a process is asked to end: requests, and the dispatches beside them.
+ */
 import type { ExecutionContext } from "hono";
 import { nameOf, placeOf } from "../http/place.ts";
 import { log } from "./log.ts";
 
 export interface Tasks {
-  /** What Hono hands a handler for work that outlives its answer. */
+  /** What Hono passes to a handler for work that outlives its answer. */
   readonly context: ExecutionContext;
   track<T>(task: T | Promise<T>): T | Promise<T>;
-  /** Resolves once nothing is under way, or when the time is over. */
+  /** Resolves once nothing is in progress, or when the time is over. */
   settled(timeoutMs: number): Promise<void>;
 }
 
@@ -32,7 +34,7 @@ export function newTasks(): Tasks {
     },
     async settled(timeoutMs) {
       const overtime = new Promise((resolve) => setTimeout(resolve, timeoutMs));
-      // What ends may have begun something new.
+      // Finished work may have started new work.
       const all = async (): Promise<void> => {
         while (underWay.size > 0) await Promise.allSettled(underWay);
       };

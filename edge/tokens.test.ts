@@ -13,7 +13,7 @@ function claims(extra: object): SignJWT {
 const sign = async (extra = {}): Promise<string> =>
   await claims(extra).setProtectedHeader({ alg: "EdDSA", kid: "a" }).sign(privateKey);
 
-test("a good token names its person, permissions and expiry", async () => {
+test("a valid token names its person, permissions and expiry", async () => {
   const token = await sign();
   expect(await verify(token, NOW_MS)).toMatchObject({
     ok: true,
@@ -25,9 +25,9 @@ test("a good token names its person, permissions and expiry", async () => {
   });
 });
 
-test("an expired token is told from an invalid one, by the clock that is passed in", async () => {
+test("an expired token is distinguished from an invalid one, by the clock that is passed in", async () => {
   const token = await sign();
-  // Also one that was good a moment ago.
+  // Also a token that was valid a moment ago.
   expect((await verify(token, NOW_MS)).ok).toBe(true);
   expect(await verify(token, NOW_MS + 61_000)).toMatchObject({ code: "TOKEN_EXPIRED" });
   for (const extra of [{ sub: "a b" }, { sub: undefined }, { exp: undefined }, { scope: 1 }]) {

@@ -9,21 +9,21 @@ import type { Bearer } from "../http/bearer.ts";
 
 const MAX_LIFETIME_MS = 12 * 60 * 60 * 1000;
 const CLOCK_LEEWAY_MS = 60_000;
-/** Whoever sends much sends the same token: its signature is checked once. */
+/** A busy sender sends the same token each time: its signature is checked once. */
 const MAX_REMEMBERED = 1_000;
 
 export interface Caller extends Bearer {
   readonly person: PersonId;
   readonly expiresAtMs: number;
-  /** As it was sent, to be shown to the records API in the caller's name. Never logged. */
+  /** As it was sent, to call the records API in the caller's name. Never logged. */
   readonly token: string;
 }
 
 export type TokenVerifier = (token: string, nowMs: number) => Promise<Result<Caller>>;
 
 /**
- * The keys are imported once and kept, and so are the last tokens that were
- * good: nothing about them changes before they expire.
+ * The keys are imported once and cached, and so are the last valid tokens: nothing about them
+ * changes before they expire.
  */
 export function tokenVerifier(issuerKeys: JSONWebKeySet): TokenVerifier {
   const keys = createLocalJWKSet(issuerKeys);

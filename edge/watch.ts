@@ -1,6 +1,6 @@
 /**
- * A signal's progress as it moves. A published message is only a wake-up: the
- * truth is read again each time, and once a second in case a wake-up was lost.
+ * A signal's progress while it changes. A published message is only a wake-up: the progress is read
+ * from Redis each time, and once a second in case a wake-up was lost.
  */
 import { liveChannel } from "../redis/keys.ts";
 import type { Progress } from "../domain/copier/progress.ts";
@@ -10,13 +10,12 @@ import { readProgress } from "./progress.ts";
 
 export const WATCH_MS = 60_000;
 const REREAD_MS = 1_000;
-/** However fast the outcomes come in, nobody reads them faster than this. */
+/** Progress is read no faster than this, however fast the outcomes come in. */
 const LEAST_MS_BETWEEN_READS = 50;
 
 /**
- * Yields the progress at once and whenever it has moved, and ends when it is
- * complete, after a minute, or when stopped. `listening: false` spares the
- * subscriptions and leaves the re-read each second.
+ * Yields the progress at once and whenever it has changed, and ends when it is complete, after a
+ * minute, or when stopped. `listening: false` uses no subscriptions and only polls each second.
  */
 export async function* watchProgress(
   edge: Edge,
@@ -51,7 +50,7 @@ export async function* watchProgress(
   }
 }
 
-/** Remembers a ring that comes before anyone waits for it. */
+/** Remembers a wake-up that comes before anything waits for it. */
 function newBell(stop: AbortSignal) {
   let rang = false;
   let wakeUp: (() => void) | undefined;

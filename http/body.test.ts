@@ -15,7 +15,7 @@ function post(
   });
 }
 
-/** A body of so many bytes, without a header that gives its length. */
+/** A body of this many bytes, without a header that gives its length. */
 function chunked(length: number): { readonly request: Request; readonly sent: () => number } {
   let sent = 0;
   const body = new ReadableStream<Uint8Array>({
@@ -32,7 +32,7 @@ function chunked(length: number): { readonly request: Request; readonly sent: ()
   return { request: post(body, { "content-type": "text/plain" }), sent: () => sent };
 }
 
-test("a body is what its type says, of the shape that is asked for, or is refused by name", async () => {
+test("a body matches its content type and the required shape, or is refused with a code", async () => {
   const read = async (request: Request) => await json(Thing).read(request);
   expect(await read(post('{"name":"a"}'))).toEqual({ ok: true, value: { name: "a" } });
   const typed = { "content-type": "Application/JSON; charset=utf-8" };
@@ -61,13 +61,13 @@ test("a body is read to 16 KiB and no further, with or without a header that giv
   expect(most.ok && most.value.length).toBe(MAX_BODY_BYTES);
 });
 
-test("a body that is left to the handler is not touched", async () => {
+test("a body that is left to the handler is not read", async () => {
   const { request } = chunked(10);
   expect(await unread({}).read(request)).toEqual({ ok: true, value: undefined });
   expect(request.bodyUsed).toBe(false);
 });
 
-test("a lenient reader takes any type and replaces what is no UTF-8, as far as it may read", async () => {
+test("a lenient reader takes any type and replaces invalid UTF-8, up to its limit", async () => {
   const options = { lenient: true, maxBytes: 2 * MAX_BODY_BYTES };
   const read = async (request: Request) => await json(v.any(), options).read(request);
   const plain = { "content-type": "text/plain" };

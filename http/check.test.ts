@@ -11,7 +11,7 @@ const faultsOf = (value: unknown) => {
   return checked.ok ? [] : checked.faults;
 };
 
-test("a fault names the field and what it takes", () => {
+test("a fault names the field and its allowed values", () => {
   expect(faultsOf({ name: "long", inner: { at: "x" } })).toEqual([
     { path: "name", message: "must be short" },
     { path: "inner.at", message: "must be a number" },
@@ -25,7 +25,7 @@ test("a fault names the field and what it takes", () => {
   }
 });
 
-test("nothing that was sent is repeated, but the name of a field that reads like one", () => {
+test("nothing that was sent is repeated, except a field's name that looks like one", () => {
   expect(faultsOf({ name: "a", extra: "s3cret" })).toEqual([
     { path: "extra", message: "is not a field here" },
   ]);
@@ -35,7 +35,7 @@ test("nothing that was sent is repeated, but the name of a field that reads like
   expect(JSON.stringify(faultsOf({ name: "s3cret" }))).not.toContain("s3cret");
 });
 
-test("the faults of one value are bounded", () => {
+test("the number of faults of one value is limited", () => {
   const List = v.array(v.number("must be a number"));
   const checked = check(
     List,

@@ -1,4 +1,7 @@
-/** A value against a schema. The faults name fields and what they take, and repeat no value. */
+/**
+ * Checks a value against a schema. The faults name fields and their allowed values, and repeat no
+ * value.
+ */
 import * as v from "valibot";
 import type { ErrorCode, Fault } from "../domain/error-codes.ts";
 import { failure, success, type Result } from "../domain/result.ts";
@@ -13,15 +16,16 @@ export function check<Schema extends v.GenericSchema>(
   const parsed = v.safeParse(schema, value);
   return parsed.success
     ? success(parsed.output)
-    : failure(code, parsed.issues.slice(0, MAX_FAULTS).map(faultOf));
+    : failure(code, parsed.issues.slice(0, MAX_FAULTS).map(toFault));
 }
 
-function faultOf(issue: v.BaseIssue<unknown>): Fault {
+function toFault(issue: v.BaseIssue<unknown>): Fault {
   const path = v.getDotPath(issue) ?? "";
   if (issue.type !== "strict_object" && issue.type !== "object") {
     return { path, message: issue.message };
   }
-  // An unknown field's name is the sender's own text: it is repeated only where it reads like one.
+  // The name of an unknown field is the sender's own text: it is repeated only if it looks like a
+  // name.
   if (issue.expected === "never") {
     return { path: /^[\w.]{1,64}$/.test(path) ? path : "", message: "is not a field here" };
   }

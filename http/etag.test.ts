@@ -1,13 +1,13 @@
 import { expect, test } from "bun:test";
-import { etagOf, isKnown, readPrecondition } from "./etag.ts";
+import { formatEtag, isKnown, readPrecondition } from "./etag.ts";
 
 function refused(headers: Record<string, string>, version: number): string | undefined {
   const read = readPrecondition(new Headers(headers));
   return read.ok ? read.value.refusal(version)?.code : read.code;
 }
 
-test("a change that names its version is made at that version only", () => {
-  expect(etagOf(7)).toBe('"7"');
+test("a change that names a version is made at that version only", () => {
+  expect(formatEtag(7)).toBe('"7"');
   expect(refused({}, 7)).toBeUndefined();
   for (const tags of ['"7"', '"6", "7"', "*"]) {
     expect(refused({ "if-match": tags }, 7)).toBeUndefined();
@@ -17,13 +17,13 @@ test("a change that names its version is made at that version only", () => {
   expect(refused({ "if-match": 'W/"7"' }, 7)).toBe("VERSION_STALE");
 });
 
-test("what may only be made where there is none is refused where there is one", () => {
+test("a change that requires that nothing exists is refused if something does", () => {
   expect(refused({ "if-none-match": "*" }, 0)).toBeUndefined();
   expect(refused({ "if-none-match": "*" }, 1)).toBe("VERSION_STALE");
   expect(refused({ "if-none-match": 'W/"3"' }, 3)).toBe("VERSION_STALE");
 });
 
-test("headers that are no tags are refused", () => {
+test("headers that are not tags are refused", () => {
   for (const tags of ["7", '"7', '"7" "8"', '"7",', "W/7", '"a b"']) {
     expect(refused({ "if-match": tags }, 7)).toBe("HEADER_INVALID");
     expect(refused({ "if-none-match": tags }, 7)).toBe("HEADER_INVALID");

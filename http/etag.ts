@@ -1,17 +1,17 @@
 /**
- * The version of a resource as its `ETag`. A reader that has it is answered 304
- * (`If-None-Match`); a change that names the version it was made for (`If-Match`) is
- * refused once there is another. Both headers may list several tags, or `*`.
+ * The version of a resource as its `ETag`. A reader that has the version gets 304
+ * (`If-None-Match`). A change that names the version for which it was made (`If-Match`) is refused
+ * once there is a newer one. Both headers may list several tags, or `*`.
  */
 import { failure, success, type Failure, type Result } from "../domain/result.ts";
 
-export function etagOf(version: number): string {
+export function formatEtag(version: number): string {
   return `"${version}"`;
 }
 
-/** What a change says of the version that it is for. */
+/** The version that a change requires. */
 export interface Precondition {
-  /** Why the change may not be made at this version; 0 where there is nothing yet. */
+  /** Why the change may not be made at this version; version 0 means that nothing exists yet. */
   refusal(version: number): Failure | undefined;
 }
 
@@ -48,5 +48,5 @@ function names(tags: string, version: number, comparison: "strong" | "weak"): bo
   return tags
     .split(",")
     .map((tag) => tag.trim())
-    .some((tag) => (comparison === "weak" ? tag.replace(/^W\//, "") : tag) === etagOf(version));
+    .some((tag) => (comparison === "weak" ? tag.replace(/^W\//, "") : tag) === formatEtag(version));
 }

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import * as v from "valibot";
 import { amount, id, symbol, text, time, visible, wholeNumber } from "./field.ts";
 
-test("each field takes what it says, and nothing beside it", () => {
+test("each field takes exactly the documented values", () => {
   for (const [field, taken, refused] of [
     [wholeNumber(1, 3), [1, 3], [0, 4, 1.5, "1", Number.NaN, null]],
     [amount, [1, 1e12], [0, 1e12 + 1, 0.5]],

@@ -1,4 +1,4 @@
-/** The fields that several operations take or answer; each message completes the sentence "the field …". */
+/** The fields that several operations use; each message completes the sentence "the field …". */
 import * as v from "valibot";
 import { ID_PATTERN } from "../domain/ids.ts";
 import { MAX_AMOUNT_CENTS } from "../domain/money.ts";
@@ -20,7 +20,7 @@ export const wholeNumber = (min: number, max: number) => {
 export const matching = (pattern: RegExp, message: string) =>
   v.pipe(v.string(message), v.regex(pattern, message));
 
-/** As `matching`, and empty as if it were not given. */
+/** As `matching`; an empty text counts as absent. */
 export const orEmpty = (pattern: RegExp, message: string) =>
   matching(new RegExp(`^$|${pattern.source}`), message);
 
@@ -40,5 +40,5 @@ export const symbol = matching(SYMBOL_PATTERN, "must be a symbol such as EUR/USD
 export const amount = wholeNumber(1, MAX_AMOUNT_CENTS);
 export const time = wholeNumber(1, MAX_TIME_MS);
 
-/** Of an answer. */
+/** A time in an answer. */
 export const count = v.pipe(v.number(), v.integer(), v.minValue(0));

@@ -1,4 +1,4 @@
-/** `Idempotency-Key`: the sender's own name for a request, under which it may be sent again. */
+/** `Idempotency-Key`: the sender's own name for a request, with which it may be sent again. */
 import * as v from "valibot";
 import { failure, success, type Result } from "../domain/result.ts";
 import { visible } from "./field.ts";

@@ -1,19 +1,27 @@
-/** Lines out of what comes in pieces, none longer than it takes to refuse it. */
+/**
+ * Cuts pieces of input into lines. A line is stored only up to the length at which it is refused.
+ */
 import { MAX_LINE_BYTES } from "../domain/desk/command.ts";
 
-/** What of a line is used: enough to be refused for its length. */
+/** The part of a line that is stored: enough to refuse it for its length. */
 const USED_CHARACTERS = MAX_LINE_BYTES + 64;
 
 export interface Lines {
-  /** The lines that this piece completes. Bytes are taken as they are, one a character: what is not ASCII is refused anyway. */
+  /**
+   * The lines that this piece completes. Each byte becomes one character: text that is not ASCII is
+   * refused anyway.
+   */
   take(piece: Uint8Array | string): string[];
-  /** What came after the last newline. */
+  /** The text after the last newline. */
   rest(): string;
 }
 
 const decoder = new TextDecoder("latin1");
 
-/** Cuts what comes in pieces into lines. A line beyond the limit is cut to just above it, so that nothing grows with what is sent. */
+/**
+ * Cuts pieces of input into lines. A line above the limit is cut to just above it, so that memory
+ * does not grow with the input.
+ */
 export function lineCutter(usedCharacters = USED_CHARACTERS): Lines {
   let rest = "";
   return {
@@ -37,7 +45,7 @@ function cutLong(lines: string[], usedCharacters: number): void {
 }
 
 /** The lines of one message, the last with or without its newline. */
-export function linesOf(message: Uint8Array | string): string[] {
+export function splitLines(message: Uint8Array | string): string[] {
   const text = typeof message === "string" ? message : decoder.decode(message);
   const lines = text.split("\n");
   cutLong(lines, USED_CHARACTERS);

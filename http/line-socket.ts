@@ -1,5 +1,5 @@
-/** Lines by a WebSocket, which is closed where replies are not taken. */
-import { linesOf } from "./line-cutter.ts";
+/** Lines by a WebSocket, which is closed if its replies are not read. */
+import { splitLines } from "./line-cutter.ts";
 import { Exchange, type LineWork } from "./lines.ts";
 
 const POLICY_VIOLATION = 1008;
@@ -9,17 +9,17 @@ const GOING_AWAY = 1001;
 export interface LineSocket {
   send(text: string): void;
   close(code: number, reason: string): void;
-  /** What was sent and the other side has not read; 0 where the runtime does not tell. */
+  /** Bytes that were sent and not read by the other side; 0 if the runtime does not report it. */
   unreadBytes?(): number;
 }
 
 export interface SocketOptions {
   readonly maxUnreadBytes?: number;
-  /** When replies leave that become ready together. */
+  /** Schedules the sending of replies that become ready together. */
   readonly soon?: (task: () => void) => void;
 }
 
-/** What the owner of a socket reports of it. */
+/** The events that the owner of a socket reports. */
 export interface SocketLines {
   /** A message holds one or several lines, the last with or without its newline. */
   take(message: Uint8Array | string): void;
@@ -30,7 +30,7 @@ export interface SocketLines {
   leave(): void;
 }
 
-/** The replies to the lines of a socket, one or several a message. */
+/** The replies to the lines of a socket, one or several in a message. */
 export function answerSocket(
   socket: LineSocket,
   work: LineWork,
@@ -72,7 +72,7 @@ export function answerSocket(
   return {
     take(message) {
       if (exchange.isOver) return;
-      exchange.add(linesOf(message));
+      exchange.add(splitLines(message));
       if (exchange.open > work.maxOpen) hangUp(POLICY_VIOLATION, "too many lines");
       else exchange.handOver();
     },

@@ -1,4 +1,4 @@
-/** Lines by the body of a request: the body is not read on where replies are not taken. */
+/** Lines by the body of a request. Reading of the body stops while the replies are not read. */
 import { lineCutter } from "./line-cutter.ts";
 import { Exchange, type LineWork } from "./lines.ts";
 
@@ -6,7 +6,7 @@ const WRITE_CHARACTERS = 64 * 1024;
 
 export interface StreamOptions {
   readonly stop: AbortSignal;
-  /** How long a reader may take nothing while there is something to take. */
+  /** How long a reader may read nothing while there is something to read. */
   readonly patienceMs: number;
 }
 
@@ -36,7 +36,7 @@ export function answerStream(
     if (stop.aborted) onStop();
     else stop.addEventListener("abort", onStop, { once: true });
     const cutter = lineCutter();
-    for await (const piece of piecesOf(body, ended.signal)) {
+    for await (const piece of readPieces(body, ended.signal)) {
       exchange.add(cutter.take(piece));
       exchange.handOver();
       if (!exchange.isIdle) await exchange.idle();
@@ -56,7 +56,7 @@ export function answerStream(
   return new ReadableStream<Uint8Array>({
     start() {
       void read()
-        // The sender broke off: what it sent is done, and no reply can reach it.
+        // The sender disconnected: its lines are executed, and no reply can reach it.
         .catch(() => {})
         .finally(() => {
           stop.removeEventListener("abort", onStop);
@@ -76,7 +76,7 @@ export function answerStream(
           }, patienceMs);
           return;
         }
-        // An answer that ends whole says that what is unanswered was not taken.
+        // A complete answer means that the unanswered lines were not taken.
         if (exchange.isGone) controller.error(new Error("lines were left unanswered"));
         else if (isRead && exchange.open === 0) controller.close();
         else {
@@ -90,8 +90,8 @@ export function answerStream(
   });
 }
 
-/** What is sent, until it ends or no more is wanted. */
-async function* piecesOf(
+/** The pieces of the body, until it ends or no more are wanted. */
+async function* readPieces(
   body: ReadableStream<Uint8Array> | null,
   ended: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
@@ -106,7 +106,7 @@ async function* piecesOf(
       yield value;
     }
   } finally {
-    // The sender may have broken off.
+    // The sender may have disconnected.
     reader.cancel().catch(() => {});
   }
 }

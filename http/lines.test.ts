@@ -1,4 +1,4 @@
-/** Lines in and replies out, by streams and sockets that the test holds both ends of. */
+/** Lines in and replies out, by streams and sockets of which the test has both ends. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { MAX_LINE_BYTES } from "../domain/desk/command.ts";
@@ -125,7 +125,7 @@ function stream(body: ReadableStream<Uint8Array> | null, work: LineWork, patienc
 }
 
 describe("the lines of a body", () => {
-  test("are answered in their order, in whatever order they are done, but for those that say nothing", async () => {
+  test("are answered in their order, in any order of execution, except for blank lines", async () => {
     const { work, open } = heldWork();
     const { replies } = stream(bodyOf("a\r\n\r\n", " \t\nb\nc", "c\nlast"), work);
     const text = new Response(replies).text();
@@ -146,7 +146,7 @@ describe("the lines of a body", () => {
     expect((await reader.read()).done).toBe(true);
   });
 
-  test("that are done together are answered together, in pieces that are bounded", async () => {
+  test("that are done together are answered together, in pieces of limited size", async () => {
     const { work, open } = heldWork();
     const { replies } = stream(bodyOf("x\n".repeat(2_000)), work);
     await until("all are taken", () => open.length === 2_000);
@@ -168,7 +168,7 @@ describe("the lines of a body", () => {
       },
     };
     const body = openBody();
-    // Nothing is read of the replies but what the stream holds ready.
+    // Only the replies that the stream has buffered are read.
     const { replies } = stream(body.stream, counting);
     body.write("a\n".repeat(1_000));
     body.write("b\n");
@@ -183,7 +183,7 @@ describe("the lines of a body", () => {
     expect(Math.max(...chunks)).toBe(10);
   });
 
-  test("go on a chunk at a time where the one before must be done first", async () => {
+  test("are executed one chunk at a time if the one before must be done first", async () => {
     let isBusy = false;
     const chunks: number[] = [];
     const { work } = heldWork({
@@ -224,7 +224,7 @@ describe("the lines of a body", () => {
     expect(await text).toBe("a\nb\nALL\nc\nALL\n");
   });
 
-  test("that are taken when the server stops are answered, no more are taken, and the answer ends whole", async () => {
+  test("that are taken when the server stops are answered, no more are taken, and the answer is complete", async () => {
     const { work, open } = heldWork({ chunkLines: 2, maxOpen: 2 });
     const body = openBody();
     const { replies, stop } = stream(body.stream, work);
@@ -288,7 +288,7 @@ describe("the lines of a body", () => {
     expect(isGone?.()).toBe(true);
   });
 
-  test("of a sender that breaks off are answered as far as they came", async () => {
+  test("of a sender that disconnects are answered as far as they came", async () => {
     const body = openBody();
     const { replies } = stream(body.stream, echo().work);
     const reader = replies.getReader();
@@ -334,7 +334,7 @@ function openSocket(work: LineWork, maxUnreadBytes?: number) {
 }
 
 describe("the lines of a socket", () => {
-  test("come several a message, the last with or without its newline, and leave as they are ready", async () => {
+  test("come several in a message, the last with or without its newline, and are answered as they are ready", async () => {
     const { work, open } = heldWork({ order: "ready" });
     const { lines, sent } = openSocket(work);
     lines.take("a\nb\r\n\n");
@@ -348,7 +348,7 @@ describe("the lines of a socket", () => {
     expect(sent).toEqual(["c\na", "b\r"]);
   });
 
-  test("leave in their order where that is wanted", async () => {
+  test("are answered in their order if that is wanted", async () => {
     const { work, open } = heldWork();
     const { lines, sent } = openSocket(work);
     lines.take("a\nb\nc");

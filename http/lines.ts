@@ -1,39 +1,41 @@
 /**
- * The lines of one connection: those that wait, those that are open, and their
- * replies. Lines are handed over a chunk at a time, no more than are allowed to
- * be open; replies leave several at once. Nothing grows with what is sent. A
- * stop takes no more lines, answers those that were taken, and ends.
- * `line-stream.ts` is a request's body and its answer, `line-socket.ts` a
+ * The lines of one connection: those that wait, those that are open, and their replies. Lines are
+ * passed on one chunk at a time, and no more than may be open. Several replies are sent at once.
+ * Memory does not grow with the input. On a stop, no more lines are taken, and those that were
+ * taken are answered. `line-stream.ts` handles a request's body and its answer, `line-socket.ts` a
  * WebSocket.
  */
 import { isBlank } from "../domain/desk/command.ts";
 
-/** What is done with the lines of one connection. */
+/** How the lines of one connection are executed. */
 export interface LineWork {
-  /** Lines that are handed over together at most. */
+  /** The most lines that are passed on together. */
   readonly chunkLines: number;
-  /** Lines that are taken and whose replies have not left. At least a chunk. */
+  /** The most lines that may be taken without their replies having been sent. At least a chunk. */
   readonly maxOpen: number;
-  /** Whether replies leave in the order of their lines, or as they are ready. */
+  /** Whether replies are sent in the order of their lines, or as they are ready. */
   readonly order: "sent" | "ready";
-  /** Each line is answered once, by its index among these. The next chunk comes when a promise is fulfilled, or at once. */
+  /**
+   * Each line is answered once, by its index in this chunk. The next chunk comes when the returned
+   * promise is fulfilled, or at once if there is none.
+   */
   take(
     lines: readonly string[],
     answer: (index: number, reply: string) => void,
     isGone: () => boolean,
   ): Promise<void> | undefined;
-  /** Whether a line is handed over only when all lines before it are answered. */
+  /** Whether a line is passed on only when all lines before it are answered. */
   waitsForAll?(line: string): boolean;
-  /** Why no more lines are taken, such as a token that has expired. */
+  /** Why no more lines are taken, for example because a token has expired. */
   whyOver?(): string | undefined;
   /** A chunk failed: that is a bug, and the connection ends. */
   failed(error: unknown): void;
 }
 
 interface ExchangeEvents {
-  /** Replies can leave. */
+  /** Replies can be sent. */
   readonly onReply: () => void;
-  /** No more lines are taken, for the reason that `whyOver` gave, if it did. */
+  /** No more lines are taken, for the reason that `whyOver` gave, if there is one. */
   readonly onOver: (why: string | undefined) => void;
   /** A chunk will never be answered. */
   readonly onFailed: () => void;
@@ -48,7 +50,10 @@ export class Exchange {
   #taken = 0;
   #answered = 0;
   #sent = 0;
-  /** From `head` on: in the order of their lines those after the last that has left, or those that are ready. */
+  /**
+   * From `head` on: with order, the replies after the last one that was sent; without, the replies
+   * that are ready.
+   */
   #replies: (string | undefined)[] = [];
   #head = 0;
   #isBusy = false;
@@ -61,7 +66,7 @@ export class Exchange {
     this.#events = events;
   }
 
-  /** Lines that wait or are taken, and whose replies have not left. */
+  /** Lines that wait or are taken, and whose replies have not been sent. */
   get open(): number {
     return this.#waiting.length - this.#next + this.#taken - this.#sent;
   }
@@ -70,7 +75,7 @@ export class Exchange {
     return this.#isOver;
   }
 
-  /** Whether all lines were handed over, and more are wanted. */
+  /** Whether all lines were passed on, and more are wanted. */
   get isIdle(): boolean {
     return this.#isOver || (!this.#isBusy && this.#next === this.#waiting.length);
   }
@@ -82,7 +87,7 @@ export class Exchange {
     });
   }
 
-  /** Adds lines, but for those that say nothing; they leave with `handOver`. */
+  /** Adds lines, except blank ones; `handOver` passes them on. */
   add(lines: readonly string[]): void {
     if (this.#isOver) return;
     for (const line of lines) if (!isBlank(line)) this.#waiting.push(line);
@@ -106,7 +111,10 @@ export class Exchange {
     if (this.isIdle) this.#onIdle();
   }
 
-  /** Replies that can leave, with newlines between, about as many characters as that; empty where none can. */
+  /**
+   * Replies that can be sent, separated by newlines, of about this many characters; empty if there
+   * are none.
+   */
   next(characters: number): string {
     let text = "";
     while (text.length < characters) {
@@ -138,7 +146,7 @@ export class Exchange {
     this.#events.onOver(why);
   }
 
-  /** How many of the lines that wait can be handed over now. */
+  /** How many of the waiting lines can be passed on now. */
   #ready(): number {
     const waiting = this.#waiting.length - this.#next;
     if (waiting === 0) return 0;
@@ -148,7 +156,7 @@ export class Exchange {
       return 0;
     }
     const count = Math.min(waiting, this.#work.chunkLines);
-    // Not fewer than a chunk, so that chunks do not become small where replies leave slowly.
+    // Not fewer than a chunk, so that chunks do not become small while replies are sent slowly.
     if (this.#taken - this.#sent + count > this.#work.maxOpen) return 0;
     if (!this.#work.waitsForAll) return count;
     for (let index = 0; index < count; index += 1) {

@@ -1,13 +1,13 @@
 import { expect, test } from "bun:test";
 import * as v from "valibot";
-import { jsonOf } from "./body.ts";
-import { documentOf, mergeDocuments } from "./openapi.ts";
+import { acceptJson } from "./body.ts";
+import { createDocument, mergeDocuments } from "./openapi.ts";
 
 const INFO = { title: "Things", version: "1" };
 
-test("bodies of several shapes and answers of other media types are shown as such", () => {
+test("bodies of several shapes and answers of other media types are documented as such", () => {
   const [A, B] = [v.object({ a: v.string() }), v.object({ b: v.string() })];
-  const { paths } = documentOf(
+  const { paths } = createDocument(
     INFO,
     [
       {
@@ -16,7 +16,7 @@ test("bodies of several shapes and answers of other media types are shown as suc
         operationId: "send",
         summary: "Send",
         params: { id: { pattern: /^x$/, unknown: "SIGNAL_UNKNOWN" } },
-        body: jsonOf<unknown>([A, B], (value) => ({ ok: true, value })),
+        body: acceptJson<unknown>([A, B], (value) => ({ ok: true, value })),
         answers: {
           202: { description: "Taken.", headers: { Location: "Where it is." } },
           200: { description: "A stream.", content: { "text/event-stream": v.string() } },
@@ -45,8 +45,8 @@ test("bodies of several shapes and answers of other media types are shown as suc
   });
 });
 
-test("of two documents both have their methods at one address, and our own word counts", () => {
-  const empty = documentOf(INFO, [], []);
+test("two merged documents keep their methods at one address, and the first document's entry is used", () => {
+  const empty = createDocument(INFO, [], []);
   const own = { ...empty, paths: { "/v1/a": { post: 1 }, "/v1/b": { get: 1 } } };
   const theirs = { ...empty, paths: { "/v1/a": { get: 2, post: 2 }, "/v1/c": { get: 2 } } };
   expect(mergeDocuments(own, theirs).paths).toEqual({

@@ -11,7 +11,7 @@ export interface Info {
   readonly description?: string;
 }
 
-/** As much of a document as others need to know. */
+/** The part of a document that callers use. */
 export interface Document {
   readonly openapi: string;
   readonly info: Info;
@@ -21,7 +21,7 @@ export interface Document {
 type Groups = Readonly<Record<string, object>>;
 type JsonSchema = Readonly<Record<string, unknown>>;
 
-/** The bearer tokens that a server takes, and what may be wrong with one. */
+/** The bearer tokens that a server takes, and the errors of a wrong one. */
 export interface BearerScheme {
   readonly bearerFormat?: string;
   readonly description?: string;
@@ -34,8 +34,8 @@ const SIGNED: BearerScheme = {
   problems: ["TOKEN_MISSING", "TOKEN_INVALID", "TOKEN_EXPIRED", "TOKEN_SCOPE"],
 };
 
-/** `always` is what each operation of the server may answer. */
-export function documentOf(
+/** `always` lists the errors that each operation of the server may answer. */
+export function createDocument(
   info: Info,
   declarations: readonly Declaration[],
   always: readonly ErrorCode[],
@@ -62,7 +62,9 @@ export function documentOf(
   };
 }
 
-/** Two documents as one. Both may have something at one address: each method of it belongs to one of them. */
+/**
+ * Merges two documents. Both may have the same address: each of its methods belongs to one of them.
+ */
 export function mergeDocuments(own: Document, theirs: Partial<Document> = {}): Document {
   return {
     ...own,
@@ -97,10 +99,12 @@ function describe(
       required: true,
       schema: { type: "string", pattern: pattern.source },
     })),
-    ...(query ? parametersOf("query", query) : []),
-    ...(headers ? parametersOf("header", v.object(headers)) : []),
-    ...(isChange ? [idempotencyKeyOf(declaration)] : []),
-    ...(versioned ? parametersOf("header", v.object(isChange ? IF_MATCH : IF_NONE_MATCH)) : []),
+    ...(query ? describeParameters("query", query) : []),
+    ...(headers ? describeParameters("header", v.object(headers)) : []),
+    ...(isChange ? [describeIdempotencyKey(declaration)] : []),
+    ...(versioned
+      ? describeParameters("header", v.object(isChange ? IF_MATCH : IF_NONE_MATCH))
+      : []),
   ];
   const problems = [
     ...declaration.problems,
@@ -118,16 +122,18 @@ function describe(
     ...(description === "" ? {} : { description }),
     ...(permission === undefined ? {} : { security: [{ bearer: [] }] }),
     parameters,
-    ...(body ? { requestBody: { required: true, content: contentOf(body.content) } } : {}),
+    ...(body ? { requestBody: { required: true, content: describeContent(body.content) } } : {}),
     responses: {
       ...Object.fromEntries(
         Object.entries(declaration.answers).map(([status, answer]) => [
           status,
-          responseOf(answer, versioned),
+          describeResponse(answer, versioned),
         ]),
       ),
       ...(versioned && !isChange
-        ? { 304: responseOf({ description: "The version is still the one that is known." }, true) }
+        ? {
+            304: describeResponse({ description: "The version is still the known one." }, true),
+          }
         : {}),
       ...problemResponses(problems),
     },
@@ -143,18 +149,19 @@ const IF_NONE_MATCH = {
   "If-None-Match": v.optional(v.pipe(v.string(), v.description("The `ETag` that is known."))),
 };
 
-function idempotencyKeyOf({ idempotency }: Declaration): object {
+function describeIdempotencyKey({ idempotency }: Declaration): object {
   const description =
-    idempotency ?? "Taken as everywhere; this operation ends the same however often it is sent.";
-  const [parameter] = parametersOf(
+    idempotency ??
+    "Accepted as for every operation; this operation has the same result however often it is sent.";
+  const [parameter] = describeParameters(
     "header",
     v.object({ "Idempotency-Key": IDEMPOTENCY_KEY_SCHEMA }),
   );
   return { ...parameter, description };
 }
 
-function parametersOf(place: "query" | "header", schema: Schema): object[] {
-  const { properties = {}, required = [] } = schemaOf(schema) as {
+function describeParameters(place: "query" | "header", schema: Schema): object[] {
+  const { properties = {}, required = [] } = toSchema(schema) as {
     readonly properties?: Readonly<Record<string, object>>;
     readonly required?: readonly string[];
   };
@@ -166,17 +173,17 @@ function parametersOf(place: "query" | "header", schema: Schema): object[] {
   }));
 }
 
-function responseOf(
+function describeResponse(
   { description, body, content, headers = {} }: Answer,
   versioned: boolean,
 ): object {
   const all = versioned ? { ...headers, ETag: "Its version." } : headers;
   return {
     description,
-    ...(Object.keys(all).length === 0 ? {} : { headers: headersOf(all) }),
+    ...(Object.keys(all).length === 0 ? {} : { headers: describeHeaders(all) }),
     ...(body || content
       ? {
-          content: contentOf({
+          content: describeContent({
             ...(body ? { "application/json": [body] } : {}),
             ...Object.fromEntries(
               Object.entries(content ?? {}).map(([type, schema]) => [type, [schema]]),
@@ -187,7 +194,7 @@ function responseOf(
   };
 }
 
-function headersOf(headers: Readonly<Record<string, string>>): object {
+function describeHeaders(headers: Readonly<Record<string, string>>): object {
   return Object.fromEntries(
     Object.entries(headers).map(([name, description]) => [
       name,
@@ -196,22 +203,22 @@ function headersOf(headers: Readonly<Record<string, string>>): object {
   );
 }
 
-function contentOf(content: Readonly<Record<string, readonly Schema[]>>): object {
+function describeContent(content: Readonly<Record<string, readonly Schema[]>>): object {
   return Object.fromEntries(
     Object.entries(content).map(([type, shapes]) => {
-      const schemas = shapes.map(schemaOf);
+      const schemas = shapes.map(toSchema);
       return [type, { schema: schemas.length === 1 ? schemas[0] : { anyOf: schemas } }];
     }),
   );
 }
 
-/** Of what is taken, not of what it is turned into. */
-function schemaOf(schema: Schema): JsonSchema {
+/** Describes the input of a schema, not its output. */
+function toSchema(schema: Schema): JsonSchema {
   const { $schema: _, ...rest } = toJsonSchema(schema, { typeMode: "input", errorMode: "ignore" });
   return rest;
 }
 
-/** One response a status, naming the codes that it may carry. */
+/** One response for each status, with the codes that it may have. */
 function problemResponses(codes: readonly ErrorCode[]): object {
   const statuses = Map.groupBy(new Set(codes), (code) => ERRORS[code].status);
   return Object.fromEntries(
@@ -220,7 +227,7 @@ function problemResponses(codes: readonly ErrorCode[]): object {
       {
         description: each.map((code) => `\`${code}\`: ${ERRORS[code].title}`).join("\n\n"),
         content: {
-          "application/problem+json": { schema: schemaOf(problemSchema(status, each)) },
+          "application/problem+json": { schema: toSchema(problemSchema(status, each)) },
         },
       },
     ]),

@@ -1,6 +1,6 @@
 /**
- * An operation: where it is, who may call it, what it takes and answers, and what
- * does it. One declaration serves each request and writes the OpenAPI document.
+ * An operation: its address, who may call it, its input and answers, and its handler. One
+ * declaration serves each request and generates the OpenAPI document.
  */
 import type { Context } from "hono";
 import type * as v from "valibot";
@@ -22,7 +22,7 @@ export type NamesIn<Path extends string> = Path extends `${string}:${infer Name}
 
 export interface PathParameter {
   readonly pattern: RegExp;
-  /** What is answered where the address names none: there is no such thing. */
+  /** The error for an address that names nothing. */
   readonly unknown: ErrorCode;
 }
 
@@ -32,29 +32,35 @@ export interface Answer {
   readonly body?: Schema;
   /** Other media types. */
   readonly content?: Readonly<Record<string, Schema>>;
-  /** Name → what it says. */
+  /** Name → description. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** What an operation says of itself, whatever the types of what it takes. */
+/** The part of a declaration that does not depend on the types of its input. */
 export interface Declaration {
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly path: string;
   readonly operationId: string;
   readonly summary: string;
   readonly description?: string;
-  /** What the token must allow; absent where none is needed. */
+  /** The permission that the token must have; absent if none is required. */
   readonly permission?: Permission | undefined;
   readonly params?: Readonly<Record<string, PathParameter>>;
   readonly query?: Schema;
   readonly headers?: Entries;
   readonly body?: Body<unknown>;
-  /** What a repetition under the same `Idempotency-Key` does; unless said, it ends the same without one. */
+  /**
+   * What a repeated request with the same `Idempotency-Key` does. Absent if the result is the same
+   * without a key.
+   */
   readonly idempotency?: string;
-  /** Whether what is read or changed has a version, by `ETag`. */
+  /** Whether the resource has a version, given as `ETag`. */
   readonly versioned?: boolean;
   readonly answers: Readonly<Record<number, Answer>>;
-  /** What else it may answer; what follows from the rest of its declaration is added. */
+  /**
+   * Further errors that it may answer; those that follow from the rest of the declaration are
+   * added.
+   */
   readonly problems: readonly ErrorCode[];
 }
 
@@ -77,7 +83,7 @@ export interface Operation<
   ) => Reply | Response | Promise<Reply | Response>;
 }
 
-/** A request whose caller may make it and whose parts are what the declaration says. */
+/** A permitted request whose parts match the declaration. */
 export interface Call<
   Path extends string,
   Query extends Schema,
@@ -91,10 +97,10 @@ export interface Call<
   readonly headers: v.InferOutput<v.ObjectSchema<Headers, undefined>>;
   readonly body: Content;
   readonly idempotencyKey: string | undefined;
-  /** Of a change to what has a version: to be compared with the version that is changed. */
+  /** For a change of a resource with a version: to be compared with the current version. */
   readonly precondition: Precondition;
   readonly request: Request;
-  /** What only some runtimes have. */
+  /** Present on some runtimes only. */
   readonly context: Context;
   /** Work that outlives the answer. */
   later(task: Promise<unknown>): void;
@@ -105,7 +111,7 @@ export type Reply = Failure | Success;
 interface Success {
   readonly ok: true;
   readonly status: number;
-  /** Absent where the answer has no body. */
+  /** Absent if the answer has no body. */
   readonly value?: object;
   readonly headers?: Readonly<Record<string, string>>;
   readonly version?: number;

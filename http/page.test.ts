@@ -4,12 +4,12 @@ import { pageFields, readPage } from "./page.ts";
 
 const ALL = ["a", "b", "c", "d", "e"];
 
-/** What a store does: so many of those after the cursor. */
+/** Acts as a store: returns up to `limit` items after the cursor. */
 async function read(after: string, limit: number): Promise<string[]> {
   return await Promise.resolve(ALL.filter((each) => each > after).slice(0, limit));
 }
 
-test("all are read page by page, each once, and the last page says so", async () => {
+test("all items are read page by page, each once, and the last page is marked", async () => {
   for (const limit of [1, 2, 4, 5, 6]) {
     const found: string[] = [];
     let after: string | null = "";
@@ -30,7 +30,7 @@ test("all are read page by page, each once, and the last page says so", async ()
   expect(await readPage(3, async () => [], String)).toEqual({ items: [], next: null });
 });
 
-test("a page has a standard size and a largest one, and a cursor is one that was given out", () => {
+test("a page has a standard and a largest size, and a cursor must look like one that was returned", () => {
   const Query = v.strictObject(pageFields(20));
   expect(v.parse(Query, {})).toEqual({ limit: 20 });
   expect(v.parse(Query, { limit: "1000", after: "a-b" })).toEqual({ limit: 1_000, after: "a-b" });

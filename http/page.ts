@@ -1,7 +1,7 @@
 /**
- * Lists a page at a time: `?after=&limit=`, and in the answer `next`, which is the
- * `after` of the next page, or null on the last one. A cursor is a place in the
- * order and not a number of rows, so what is added meanwhile moves nothing.
+ * Lists, one page at a time: `?after=&limit=`, and in the answer `next`, which is the `after` of
+ * the next page, or null on the last one. A cursor is a position in the order and not a number of
+ * rows, so rows that are added meanwhile do not shift it.
  */
 import * as v from "valibot";
 import { ID_PATTERN } from "../domain/ids.ts";
@@ -29,7 +29,7 @@ interface Page<T> {
   readonly next: string | null;
 }
 
-/** `read` is asked for one more than is shown: whether there is a next page is then known. */
+/** `read` is asked for one more item than is shown, which tells whether there is a next page. */
 export async function readPage<T>(
   limit: number,
   read: (limit: number) => Promise<readonly T[]>,

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { nameOf, placeOf } from "./place.ts";
 
-test("a bug's place is the first frame of ours, whatever library threw it", () => {
+test("a bug's place is the first frame in our code, whichever library threw it", () => {
   const thrown = new TypeError("s3cret");
   expect(placeOf(thrown)).toMatch(/^http\/place\.test\.ts:\d+$/);
   const inside = new Error("x");
@@ -15,7 +15,7 @@ test("a bug's place is the first frame of ours, whatever library threw it", () =
   expect(placeOf(inside)).toBe("workers/api/signals.ts:41");
 });
 
-test("in a bundle it is the line of that, and where nothing is known there is none", () => {
+test("in a bundle it is the bundle's line, and without a stack there is none", () => {
   const bundled = new Error("x");
   bundled.stack = "Error: x\n    at handle (edge.js:1234:5)";
   expect(placeOf(bundled)).toBe("edge.js:1234");

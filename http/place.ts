@@ -1,10 +1,13 @@
-/** Where an error came from: what may be logged of a bug beside its name. Its message may hold what a caller sent. */
+/**
+ * Where an error came from. Only this and the error's name may be logged of a bug: its message may
+ * contain what a caller sent.
+ */
 
 const OURS = /\b((?:domain|redis|http|edge|workers|app|local)\/[\w./-]+:\d+)/;
-/** In a bundle all is one file. */
+/** In a bundle everything is one file. */
 const ANY = /([\w.-]+\.m?js:\d+)/;
 
-/** `file:line` of the first frame that is ours. */
+/** `file:line` of the first stack frame in our code. */
 export function placeOf(error: unknown): string | undefined {
   const frames = (error instanceof Error ? (error.stack ?? "") : "")
     .split("\n")
@@ -18,11 +21,11 @@ export function placeOf(error: unknown): string | undefined {
   return undefined;
 }
 
-/** An error's name, and its code where it has one. */
+/** An error's name, and its code if it has one. */
 export function nameOf(error: unknown): string {
   if (!(error instanceof Error)) return typeof error;
   const { code } = error as { code?: unknown };
-  // A code is a constant of the library; anything else under that name is not.
+  // A code is a constant of the library; any other value under that name is not logged.
   const isCode = typeof code === "string" && /^[A-Z0-9_]{1,40}$/.test(code);
   return isCode ? `${error.name} ${code}` : error.name;
 }

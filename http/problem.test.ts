@@ -15,12 +15,12 @@ test("a failure is a problem document with its stable code, its action and its f
     title: "A query parameter is unknown or has a value that cannot be used.",
     status: 400,
     code: "QUERY_INVALID",
-    detail: "See `faults` for the parameter and what it takes.",
+    detail: "See `faults` for the parameter and its allowed values.",
     faults,
   });
 });
 
-test("what may be tried again says when, and what needs a token says so", () => {
+test("a retryable problem says when to retry, and one that needs a token says so", () => {
   const header = (code: Parameters<typeof failure>[0], name: string) =>
     problemResponse(failure(code)).headers.get(name);
   expect(header("BACKLOG_FULL", "retry-after")).toBe("1");

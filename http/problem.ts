@@ -2,7 +2,7 @@
 import { problemOf } from "../domain/error-codes.ts";
 import type { Failure } from "../domain/result.ts";
 
-function retryAfterOf(status: number): Readonly<Record<string, string>> {
+function retryAfterHeaders(status: number): Readonly<Record<string, string>> {
   if (status === 429) return { "retry-after": "60" };
   return status === 503 ? { "retry-after": "1" } : {};
 }
@@ -17,7 +17,7 @@ export function problemResponse(
     headers: {
       "content-type": "application/problem+json",
       ...(problem.status === 401 ? { "www-authenticate": 'Bearer realm="fanfare"' } : {}),
-      ...retryAfterOf(problem.status),
+      ...retryAfterHeaders(problem.status),
       ...headers,
     },
   });

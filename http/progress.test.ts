@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { sumProgress } from "../redis/progress.ts";
 import { ProgressShape } from "./progress.ts";
 
-test("what is read of a fan-out is what the document says of it", () => {
+test("the progress of a fan-out matches its documented shape", () => {
   const stored = {
     signal: { id: "s0_1", acceptedAtMs: 1_000 } as never,
     routes: [],

@@ -1,4 +1,4 @@
-/** The shapes of `domain/copier/progress.ts`, for the answers of edge and records API. */
+/** The shapes of `domain/copier/progress.ts`, for the answers of the edge and the records API. */
 import * as v from "valibot";
 import type { Acceptance, Counts, Progress, Results, Timing } from "../domain/copier/progress.ts";
 import { count } from "./field.ts";

@@ -1,4 +1,4 @@
-/** A small server of its own: what one declaration does to each request, and what it says of itself. */
+/** A small server shows what one declaration does with each request, and how it is documented. */
 import { expect, test } from "bun:test";
 import * as v from "valibot";
 import type { ErrorCode } from "../domain/error-codes.ts";
@@ -127,7 +127,7 @@ test("a request reaches its handler with each part checked and typed", async () 
   });
 });
 
-test("whatever does not fit the declaration is refused by name, the token first", async () => {
+test("a request that does not match the declaration is refused with a code, the token first", async () => {
   const { authorization: _, ...anyone } = GOOD;
   for (const [path, headers, body, status, code] of [
     [PUT, anyone, "{", 401, "TOKEN_MISSING"],
@@ -152,7 +152,7 @@ test("whatever does not fit the declaration is refused by name, the token first"
   }
 });
 
-test("an address names the methods that it takes, and does nothing by another", async () => {
+test("an address lists its methods, and refuses any other", async () => {
   const answer = await ask("POST", "/v1/things/ball");
   expect([answer.status, answer.body["code"]]).toEqual([405, "METHOD_NOT_ALLOWED"]);
   expect(answer.headers.get("allow")).toBe("GET, HEAD, DELETE");
@@ -167,7 +167,7 @@ test("an answer without a body has none, and a known version is not sent again",
   expect((await ask("HEAD", "/v1/things/ball")).status).toBe(200);
 });
 
-test("a bug is INTERNAL and is logged by name and place without its message; a store that is away is its own code", async () => {
+test("a bug is INTERNAL and is logged by name and place without its message; a store that does not answer has its own code", async () => {
   logged.length = 0;
   const bug = await ask("GET", "/v1/things/bug");
   expect([bug.status, bug.body["code"]]).toEqual([500, "INTERNAL"]);
@@ -181,7 +181,7 @@ test("a bug is INTERNAL and is logged by name and place without its message; a s
   expect(bug.text + away.text + JSON.stringify(logged)).not.toContain("s3cret");
 });
 
-test("a path whose names are not declared is a bug that shows at the start", () => {
+test("a path whose names are not declared fails at the start", () => {
   expect(() => {
     start().service.serve({
       method: "GET",
@@ -203,7 +203,7 @@ interface Described {
   readonly security?: object;
 }
 
-test("the document says all that is taken and answered, and is made once", () => {
+test("the document lists all input and answers, and is created once", () => {
   const document = service.document();
   expect(service.document()).toBe(document);
   const paths = document.paths as Record<string, Record<string, Described>>;

@@ -1,18 +1,18 @@
 /**
- * A server's operations: each request is checked against its declaration, refused by
- * name, and answered. An address that takes other methods says which; a bug is an
- * `INTERNAL` that is logged with the error's name and place, never with its message.
+ * A server's operations: each request is checked against its declaration, then refused with a code
+ * or answered. An address refuses other methods and lists its own. A bug is an `INTERNAL` that is
+ * logged with the error's name and place, never with its message.
  */
 import { Hono, type Context } from "hono";
 import * as v from "valibot";
 import type { ErrorCode } from "../domain/error-codes.ts";
 import type { Permission } from "../domain/permission.ts";
 import { failure, success, type Result } from "../domain/result.ts";
-import { bearerOf, type Bearer } from "./bearer.ts";
+import { parseBearer, type Bearer } from "./bearer.ts";
 import { check } from "./check.ts";
-import { etagOf, isKnown, readPrecondition, type Precondition } from "./etag.ts";
+import { formatEtag, isKnown, readPrecondition, type Precondition } from "./etag.ts";
 import { readIdempotencyKey } from "./idempotency-key.ts";
-import { documentOf, type BearerScheme, type Document, type Info } from "./openapi.ts";
+import { createDocument, type BearerScheme, type Document, type Info } from "./openapi.ts";
 import type { Declaration, Entries, Operation, PathParameter, Reply, Schema } from "./operation.ts";
 import { nameOf, placeOf } from "./place.ts";
 import { problemResponse } from "./problem.ts";
@@ -22,16 +22,16 @@ const Nothing = v.strictObject({});
 export interface ServiceParts<Caller extends Bearer> {
   readonly info: Info;
   verify(token: string): Result<Caller> | Promise<Result<Caller>>;
-  /** How the document describes the tokens; JWTs that expire unless said. */
+  /** How the document describes the tokens; by default, JWTs that expire. */
   readonly bearer?: BearerScheme;
-  /** What an error is where it is no bug: that a store does not answer, for instance. */
+  /** The code of an error that is not a bug, for example of a store that does not answer. */
   codeOf?(error: Error): ErrorCode | undefined;
   /** Each error that no handler expected. */
   onFailure(
     code: ErrorCode,
     error: { readonly name: string; readonly at: string | undefined },
   ): void;
-  /** What any operation may answer, beside what each does. */
+  /** Errors that any operation may answer, beside its own. */
   readonly problems?: readonly ErrorCode[];
 }
 
@@ -59,7 +59,7 @@ export class Service<Caller extends Bearer> {
     Allowed extends Permission | undefined = undefined,
   >(operation: Operation<Path, Query, Headers, Content, Allowed, Caller>): void {
     this.#declarations.push(operation);
-    const read = readerOf(operation);
+    const read = createReader(operation);
     this.app.on(operation.method, operation.path, async (c) => {
       const caller = await this.#callerOf(c, operation.permission);
       if (!caller.ok) return problemResponse(caller);
@@ -76,10 +76,13 @@ export class Service<Caller extends Bearer> {
     });
   }
 
-  /** Made once: it says the same as long as the server lives. To be asked for when all is declared. */
+  /**
+   * Created once, because it does not change while the server runs. Ask for it after all operations
+   * are declared.
+   */
   document(): Document {
     const { info, problems = [], bearer } = this.#parts;
-    this.#document ??= documentOf(
+    this.#document ??= createDocument(
       info,
       this.#declarations,
       [...problems, "METHOD_NOT_ALLOWED", "INTERNAL"],
@@ -88,7 +91,7 @@ export class Service<Caller extends Bearer> {
     return this.#document;
   }
 
-  /** To be called last: every address declared so far refuses the methods that it does not take. */
+  /** Call it last: every address declared so far then refuses the methods that it does not take. */
   refuseOtherMethods(): void {
     const methods = new Map<string, Set<string>>();
     for (const { method, path } of this.app.routes) {
@@ -102,7 +105,7 @@ export class Service<Caller extends Bearer> {
 
   async #callerOf(c: Context, permission: Permission | undefined): Promise<Result<unknown>> {
     if (permission === undefined) return success(undefined);
-    const token = bearerOf(c.req.header("authorization"));
+    const token = parseBearer(c.req.header("authorization"));
     const caller = token.ok ? await this.#parts.verify(token.value) : token;
     if (!caller.ok) return caller;
     return caller.value.permissions.has(permission) ? caller : failure("TOKEN_SCOPE");
@@ -125,8 +128,8 @@ interface Parts {
 const NONE: Readonly<Record<string, never>> = {};
 const ANY_VERSION: Precondition = { refusal: () => undefined };
 
-/** What a declaration does not name is not looked at. */
-function readerOf(declaration: Declaration): (c: Context) => Promise<Result<Parts>> {
+/** A part that the declaration does not name is not checked. */
+function createReader(declaration: Declaration): (c: Context) => Promise<Result<Parts>> {
   const { path, params = NONE, query, headers, body, method, versioned = false } = declaration;
   const names = [...path.matchAll(/:(\w+)/g)].map(([, name = ""]) => name);
   if (names.toSorted().join() !== Object.keys(params).toSorted().join()) {
@@ -176,7 +179,7 @@ function readPath(
   return success(Object.fromEntries(values));
 }
 
-/** A parameter that is there twice is refused rather than half used. */
+/** A parameter that is given twice is refused, not half used. */
 function readQuery(schema: Schema, url: string): Result<unknown> {
   const at = url.indexOf("?");
   const entries = [...new URLSearchParams(at === -1 ? "" : url.slice(at))];
@@ -200,7 +203,7 @@ function respond(answer: Reply, { method, versioned }: Declaration, request: Req
   const { status, value, version } = answer;
   const headers = {
     ...answer.headers,
-    ...(version === undefined ? {} : { etag: etagOf(version) }),
+    ...(version === undefined ? {} : { etag: formatEtag(version) }),
   };
   if (method === "GET" && versioned === true && isKnown(request.headers, version ?? 0)) {
     return new Response(null, { status: 304, headers });

@@ -1,20 +1,23 @@
 import { expect, test } from "bun:test";
 import { createServer } from "node:net";
-import { addressesOf, addressFault, networkAddresses } from "./addresses.ts";
+import { listAddresses, addressFault, networkAddresses } from "./addresses.ts";
 import { freePort } from "./ports.ts";
 
-test("one address is the only one that is named; where all are listened at, each network's is", () => {
-  expect(addressesOf("192.0.2.9", 8787)).toEqual({ home: "http://192.0.2.9:8787", elsewhere: [] });
-  expect(addressesOf("2001:db8::9", 80).home).toBe("http://[2001:db8::9]:80");
+test("a single address is the only one listed; when listening at all, each network's address is", () => {
+  expect(listAddresses("192.0.2.9", 8787)).toEqual({
+    home: "http://192.0.2.9:8787",
+    elsewhere: [],
+  });
+  expect(listAddresses("2001:db8::9", 80).home).toBe("http://[2001:db8::9]:80");
   for (const everywhere of [undefined, "0.0.0.0", "::"]) {
-    expect(addressesOf(everywhere, 8787)).toEqual({
+    expect(listAddresses(everywhere, 8787)).toEqual({
       home: "http://127.0.0.1:8787",
       elsewhere: networkAddresses().map((each) => `http://${each}:8787`),
     });
   }
 });
 
-test("an address of another machine is refused as a wrong setting that names those of this one", async () => {
+test("an address of another machine is refused as a wrong setting, with a list of this machine's addresses", async () => {
   const fault = await addressFault("203.0.113.77", await freePort());
   expect(fault?.exitCode).toBe(2);
   expect(fault?.message).toStartWith("HOST is 203.0.113.77, which is no address of this machine");

@@ -1,4 +1,6 @@
-/** The addresses that the edge listens at: whether it can, and what people type to reach it. */
+/**
+ * The addresses at which the edge listens: whether it can listen there, and which URLs people use.
+ */
 import { isIPv6 } from "node:net";
 import { networkInterfaces } from "node:os";
 import { listenFault } from "./ports.ts";
@@ -9,7 +11,7 @@ const EVERY_ADDRESS = new Set(["0.0.0.0", "::"]);
 
 export interface AddressFault {
   readonly message: string;
-  /** 2 where a setting is wrong. */
+  /** 2 if a setting is wrong. */
   readonly exitCode: 1 | 2;
 }
 
@@ -19,7 +21,8 @@ export async function addressFault(
   port: number,
 ): Promise<AddressFault | undefined> {
   const everywhere = host === undefined || EVERY_ADDRESS.has(host);
-  // Some systems let one listen everywhere beside another on loopback, which would get the requests.
+  // Some systems let a process listen at every address beside another on loopback, which would then
+  // get the requests.
   for (const each of everywhere ? [host ?? "0.0.0.0", LOOPBACK] : [host]) {
     const code = await listenFault(port, each);
     if (code === "EADDRNOTAVAIL") {
@@ -39,8 +42,8 @@ export async function addressFault(
   return undefined;
 }
 
-/** `home` is for this machine; `elsewhere` are the same for others in its networks. */
-export function addressesOf(
+/** `home` is for this machine; `elsewhere` lists the URLs for other machines in its networks. */
+export function listAddresses(
   host: string | undefined,
   port: number,
 ): { readonly home: string; readonly elsewhere: readonly string[] } {

@@ -1,14 +1,14 @@
 /**
- * `npm start`, `npm test`, `npm run test:crash`, `npm run bench` and `npm run desk:workload` on a machine that has nothing but Node and npm
- * (or Bun): installs the packages that are missing, then hands over to Bun.
- * Signals go through to it, its exit code comes back. (The scripts begin with
- * `exec`: a shell in between would keep npm's signals to itself.)
+ * `npm start`, `npm test`, `npm run test:crash`, `npm run bench` and `npm run desk:workload` on a
+ * machine that has nothing but Node and npm (or Bun): installs missing packages, then starts Bun.
+ * Signals are passed on to Bun, and its exit code is returned. (The scripts begin with `exec`: a
+ * shell in between would keep npm's signals to itself.)
  */
 import { spawn } from "node:child_process";
 import { BUN, installPackages, ROOT } from "./packages.mjs";
 
 const [task, ...rest] = process.argv.slice(2);
-// No test guarantees a speed: one that takes this long, even on a busy machine, hangs.
+// No test guarantees a speed. A test that takes this long hangs, even on a busy machine.
 const TEST_TIMEOUT_MS = "30000";
 const tasks = new Map(
   Object.entries({
@@ -34,7 +34,7 @@ try {
 
 const child = spawn(BUN, args, { cwd: ROOT, stdio: "inherit" });
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
-// npm tells nobody that it was killed; what it started is not to outlive it.
+// A killed npm sends no signal; the processes that it started must not outlive it.
 if (process.env.npm_lifecycle_event) {
   const parent = process.ppid;
   setInterval(() => process.ppid !== parent && child.kill("SIGTERM"), 500).unref();

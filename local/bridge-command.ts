@@ -1,7 +1,7 @@
 /**
- * What the bridge takes as a command: a non-empty list of strings, numbers and
- * booleans, as the REST protocol has it, and none that would hold up or change
- * the connection that all requests share.
+ * The commands that the bridge accepts: a non-empty list of strings, numbers and booleans, as in
+ * the REST protocol, and no command that would block or change the connection that all requests
+ * share.
  */
 export type Command = readonly [name: string, ...args: string[]];
 
@@ -32,7 +32,9 @@ export function readCommand(raw: unknown): CommandResult {
   return { ok: true, command: [name, ...args] };
 }
 
-/** XREAD and XREADGROUP block only when asked to; after STREAMS come keys, which may be called anything. */
+/**
+ * XREAD and XREADGROUP block only when asked to; after STREAMS come keys, which may have any name.
+ */
 function blocks(name: string, args: readonly string[]): boolean {
   if (name !== "XREAD" && name !== "XREADGROUP") return false;
   const options = args.map((each) => each.toUpperCase());

@@ -1,15 +1,15 @@
 /**
- * The bridge's connection to Redis. It speaks RESP2, whose reply shapes are
- * those of the REST protocol. While Redis is away every call fails at once
- * instead of queueing, and the next call after its return connects anew.
+ * The bridge's connection to Redis. It speaks RESP2, whose reply shapes are those of the REST
+ * protocol. While Redis does not answer, every call fails at once instead of queueing, and the next
+ * call after its return reconnects.
  */
 import { RedisClient } from "bun";
 import type { Command } from "./bridge-command.ts";
 
-/** Redis is away, or did not answer in time. Whether a command took effect is unknown. */
+/** Redis is not reachable, or did not answer in time. Whether a command took effect is unknown. */
 export class RedisUnavailable extends Error {}
 
-/** A reply, or the error that Redis itself answered. */
+/** A reply, or the error that Redis returned. */
 export type Reply = { readonly result: unknown } | { readonly error: string };
 
 const ANSWER_TIMEOUT_MS = 5_000;
@@ -23,7 +23,9 @@ export class Connection {
     this.#url = url;
   }
 
-  /** Sends the commands back to back, with nothing of another caller between them. */
+  /**
+   * Sends the commands directly one after the other, with no other caller's commands between them.
+   */
   async send(commands: readonly Command[]): Promise<Reply[]> {
     const client = await this.client();
     const replies = Promise.all(
@@ -34,7 +36,7 @@ export class Connection {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const timeout = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
-        // Whatever else waits on this connection waits in vain too.
+        // Everything else that waits on this connection would wait in vain too.
         this.#client = undefined;
         client.close();
         reject(new RedisUnavailable());
@@ -44,7 +46,7 @@ export class Connection {
       return await Promise.race([replies, timeout]);
     } finally {
       clearTimeout(timer);
-      // When the time limit won, the late rejection has no one left to hear it.
+      // After the time limit, the late rejection has no handler any more.
       replies.catch(() => undefined);
     }
   }
@@ -79,7 +81,7 @@ export class Connection {
       await client.connect();
       await client.send("HELLO", ["2"]);
     } catch {
-      // Why does not matter to the caller, who tries again.
+      // The reason does not matter to the caller, who tries again.
       forget();
       client.close();
       throw new RedisUnavailable();

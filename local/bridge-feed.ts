@@ -1,14 +1,13 @@
 /**
- * Published messages as server-sent events, in the form that the REST
- * protocol gives them: `subscribe,<channel>,<count>` first, then
- * `message,<channel>,<payload>`. When Redis goes away every feed ends, so that
- * its reader knows that it may have missed something.
+ * Published messages as server-sent events, in the form of the REST protocol:
+ * `subscribe,<channel>,<count>` first, then `message,<channel>,<payload>`. When Redis becomes
+ * unreachable every feed ends, so that its reader knows that it may have missed messages.
  */
 import { RedisClient } from "bun";
 import { RedisUnavailable } from "./bridge-connection.ts";
 
 const HEARTBEAT_MS = 15_000;
-/** A reader that falls this far behind is cut off rather than kept in memory. */
+/** A reader that is this far behind is disconnected, so that memory does not grow. */
 const BACKLOG_CHUNKS = 1_024;
 
 type Feed = ReadableStreamDefaultController<Uint8Array>;
@@ -36,13 +35,13 @@ export class Feeds {
       else feed.enqueue(encoder.encode(text));
     };
     const listener = (message: string) => {
-      // A raw line break would end the event; in JSON it can only be space between tokens.
+      // A raw line break would end the event; in JSON it can only be whitespace between tokens.
       write(`data: message,${channel},${message.replaceAll(/[\r\n]+/g, " ")}\n\n`);
     };
     const release = async () => {
       clearInterval(heartbeat);
       if (feed) this.#open.delete(feed);
-      // A connection that is gone has no subscriptions any more.
+      // A closed connection has no subscriptions any more.
       await client.unsubscribe(channel, listener).catch(() => undefined);
     };
 
@@ -60,7 +59,7 @@ export class Feeds {
       const count = await client.subscribe(channel, listener);
       write(`data: subscribe,${channel},${count}\n\n`);
     } catch {
-      // Why does not matter to the caller, who tries again.
+      // The reason does not matter to the caller, who tries again.
       if (feed) this.#end(feed);
       throw new RedisUnavailable();
     }

@@ -35,7 +35,7 @@ function post(path: string, body: string, headers: Record<string, string> = {}) 
 }
 
 describe("with the Upstash client", () => {
-  test("values come back as they went in, whatever their characters", async () => {
+  test("values are returned unchanged, with any characters", async () => {
     for (const value of ["plain", "OK", "T0s=", "1.50", 'é "quoted" \u0000 \u{1F600}\r\n', ""]) {
       expect(await client.set("value", value)).toBe("OK");
       expect(await client.get<string>("value")).toBe(value);
@@ -74,7 +74,7 @@ describe("with the Upstash client", () => {
     expect(reply).toEqual([1, ["OK", 2, [], ["argument"]], null, "OK", "key"]);
   });
 
-  test("one failing command of a pipeline leaves the others their results", async () => {
+  test("one failing command of a pipeline does not change the results of the others", async () => {
     await client.set("text", "not a number");
     const replies = await client
       .pipeline()
@@ -116,12 +116,15 @@ describe("with the Upstash client", () => {
     await until("the message came", () => seen.length > 0);
     expect(seen).toEqual(['{"moved": 1}']);
     await Promise.all([one.unsubscribe(), other.unsubscribe()]);
-    await until("nobody listens", async () => (await client.publish("news", "x")) === 0);
+    await until(
+      "the last listener has left",
+      async () => (await client.publish("news", "x")) === 0,
+    );
   });
 });
 
 describe("the protocol", () => {
-  test("every path asks for the token", async () => {
+  test("every path requires the token", async () => {
     for (const path of ["/", "/pipeline", "/multi-exec", "/subscribe/news", "/get/one", "/else"]) {
       for (const authorization of ["", "Bearer ", `Bearer ${token}x`, token]) {
         const response = await post(path, '["PING"]', { authorization });
@@ -131,7 +134,7 @@ describe("the protocol", () => {
     }
   });
 
-  test("a command may stand in the path, with its last argument as the body", async () => {
+  test("a command may be in the path, with its last argument as the body", async () => {
     await post("/set/in%2Fpath", "a body");
     const response = await fetch(`${bridge.url}/get/in%2Fpath`, {
       headers: { authorization: `Bearer ${token}` },
@@ -157,7 +160,7 @@ describe("the protocol", () => {
     expect(await response.json()).toEqual({ error: expect.any(String) });
   });
 
-  test("a read whose key is called BLOCK is not taken for a blocking one", async () => {
+  test("a read whose key is named BLOCK is not mistaken for a blocking read", async () => {
     const response = await post("/", '["XREAD","STREAMS","BLOCK","0"]');
     expect(await response.json()).toEqual({ result: null });
   });
@@ -168,7 +171,7 @@ describe("the protocol", () => {
   });
 });
 
-test("while Redis is away the answer is 503 at once; after its return all is as before", async () => {
+test("while Redis is not reachable the answer is 503 at once; after its return everything works as before", async () => {
   await client.set("kept", "value");
   const events: string[] = [];
   const feed = await post("/subscribe/news", "", { accept: "text/event-stream" });

@@ -1,14 +1,13 @@
 /**
- * The Upstash REST protocol in front of any Redis, for one machine and for
- * those who host their own: the edge speaks HTTP only. Loopback only, and
- * every path asks for the bearer token.
+ * The Upstash REST protocol in front of any Redis, for one machine and for people who host their
+ * own: the edge speaks HTTP only. It listens on loopback only, and every path requires the bearer
+ * token.
  *
- * `POST /` one command as a JSON array; `GET|POST /<command>/<arg>…` the same
- * as a path; `POST /pipeline` many commands, each with its own result or
- * error; `POST /multi-exec` the same as one transaction;
- * `/subscribe/<channel>` server-sent events. `Upstash-Encoding: base64` is
- * honoured. Errors are `{"error": …}`: 400 from Redis or the request, 401, 413,
- * and 503 while Redis is away.
+ * `POST /` one command as a JSON array; `GET|POST /<command>/<arg>…` the same as a path; `POST
+ * /pipeline` many commands, each with its own result or error; `POST /multi-exec` the same as one
+ * transaction; `/subscribe/<channel>` server-sent events. `Upstash-Encoding: base64` is honoured.
+ * Errors are `{"error": …}`: 400 from Redis or the request, 401, 413, and 503 while Redis is not
+ * reachable.
  */
 import { timingSafeEqual } from "node:crypto";
 import { readCommand, type Command } from "./bridge-command.ts";
@@ -23,7 +22,7 @@ export interface Bridge {
 export interface BridgeOptions {
   readonly redisUrl: string;
   readonly token: string;
-  /** 0, the default, takes a free one. */
+  /** 0, the default, chooses a free one. */
   readonly port?: number;
 }
 
@@ -33,13 +32,13 @@ const COMMANDS_LIMIT = 10_000;
 export async function startBridge({ redisUrl, token, port = 0 }: BridgeOptions): Promise<Bridge> {
   const expected = Buffer.from(`Bearer ${token}`);
   const redis = new Connection(redisUrl);
-  // Transactions have a connection of their own: a MULTI must not enclose another's command.
+  // Transactions have their own connection: a MULTI must not enclose another caller's command.
   const transactions = new Connection(redisUrl);
   const feeds = new Feeds(redisUrl);
 
   async function answer(request: Request): Promise<Response> {
     const shown = Buffer.from(request.headers.get("authorization") ?? "");
-    // How long the token is may show; what it is does not.
+    // The comparison's time may show the token's length, but not its content.
     if (shown.length !== expected.length || !timingSafeEqual(shown, expected)) {
       return problem(401, "Unauthorized");
     }
@@ -88,7 +87,7 @@ export async function startBridge({ redisUrl, token, port = 0 }: BridgeOptions):
     hostname: "127.0.0.1",
     port,
     idleTimeout: 0,
-    // A little above what is refused by its announced length, so that the refusal can say why.
+    // A little above the limit for announced lengths, so that the refusal can say why.
     maxRequestBodySize: BODY_LIMIT_BYTES + 64 * 1024,
     async fetch(request) {
       try {
@@ -112,7 +111,10 @@ export async function startBridge({ redisUrl, token, port = 0 }: BridgeOptions):
   };
 }
 
-/** The words of one command: of the body, or of the path with the body, if any, as the last. */
+/**
+ * The words of one command: from the body, or from the path with the body, if any, as the last
+ * word.
+ */
 async function words(request: Request, path: readonly string[]): Promise<unknown> {
   if (path[0] === "") return await request.json();
   const body = request.method === "POST" ? await request.text() : "";

@@ -1,11 +1,11 @@
 /**
- * `bun local/command.ts <command> [words]`: runs a command of the workers with
- * the settings of what `npm start` runs on this machine, unless the
- * environment names a Redis itself. Ends as the command does.
+ * `bun local/command.ts <command> [words]`: runs a command of the workers with the settings of the
+ * system that `npm start` runs on this machine, unless the environment names a Redis. Exits with
+ * the command's exit code.
  */
 import { join, resolve } from "node:path";
 import { readRunning } from "./running.ts";
-import { commandOf } from "./worker-service.ts";
+import { buildCommand } from "./worker-service.ts";
 
 const ROOT = join(import.meta.dir, "..");
 const [command, ...words] = process.argv.slice(2);
@@ -16,7 +16,7 @@ if (command === undefined) {
 const data = resolve(ROOT, process.env["FANFARE_DATA"] ?? ".data");
 const running = process.env["FANFARE_REDIS_URL"] === undefined ? readRunning(data) : undefined;
 const child = Bun.spawn(
-  [process.execPath, "--no-env-file", ...commandOf(ROOT, command), ...words],
+  [process.execPath, "--no-env-file", ...buildCommand(ROOT, command), ...words],
   {
     env: { ...process.env, ...running },
     stdin: "inherit",

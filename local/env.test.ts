@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { readSettings, summaryOf } from "./env.ts";
+import { readSettings, summarizeSettings } from "./env.ts";
 
 test("without settings everything has its default", () => {
   expect(readSettings({}, "/home/of/it")).toEqual({
@@ -15,7 +15,7 @@ test("without settings everything has its default", () => {
   });
 });
 
-test("all faults are told together, unknown names among them", () => {
+test("all faults are reported together, unknown names included", () => {
   const source = {
     HOST: "my-machine",
     PORT: "99999",
@@ -40,22 +40,22 @@ test.each([
 ])("the summary holds no password: %s", (MONGODB_URI, expected) => {
   const settings = readSettings({ MONGODB_URI }, "/");
   if (!settings.ok) throw new Error("valid settings were refused");
-  expect(summaryOf(settings.value)).toEndWith(expected);
+  expect(summarizeSettings(settings.value)).toEndWith(expected);
 });
 
-test("the summary says where the edge listens if that is not everywhere", () => {
+test("the summary shows where the edge listens, unless it is every address", () => {
   const settings = readSettings({ HOST: "192.0.2.2" }, "/");
   if (!settings.ok) throw new Error("valid settings were refused");
-  expect(summaryOf(settings.value)).toStartWith("port 8787 at 192.0.2.2, ");
+  expect(summarizeSettings(settings.value)).toStartWith("port 8787 at 192.0.2.2, ");
 });
 
-test("an audit with a server of its own is told beside the records", () => {
+test("an audit with its own server is shown beside the records", () => {
   const settings = readSettings(
     { AUDIT_MONGODB_URI: "mongodb://a:b@audit:1,audit:2/?replicaSet=r" },
     "/",
   );
   if (!settings.ok) throw new Error("valid settings were refused");
-  expect(summaryOf(settings.value)).toEndWith(
+  expect(summarizeSettings(settings.value)).toEndWith(
     "records in SQLite, audit in MongoDB at audit:1,audit:2",
   );
 });

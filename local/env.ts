@@ -1,4 +1,7 @@
-/** What `npm start` reads: parsed once, all faults together. Every other setting it makes itself. */
+/**
+ * The settings of `npm start`: parsed once, all faults reported together. It creates every other
+ * setting itself.
+ */
 import { resolve } from "node:path";
 import * as v from "valibot";
 
@@ -8,14 +11,14 @@ const mongodbUri = v.pipe(
 );
 
 export const LocalSchema = v.object({
-  /** The address that the edge listens at; every address of this machine unless set. */
+  /** The address at which the edge listens; every address of this machine if not set. */
   HOST: v.optional(
     v.pipe(
       v.string(),
       v.ip("an IP address of this machine, 127.0.0.1 for this machine alone, or 0.0.0.0 for all"),
     ),
   ),
-  /** Where the edge listens. */
+  /** The port at which the edge listens. */
   PORT: v.optional(
     v.pipe(
       v.string(),
@@ -26,9 +29,12 @@ export const LocalSchema = v.object({
     ),
     "8787",
   ),
-  /** Where everything is kept between starts. */
+  /** Where all data are stored between starts. */
   FANFARE_DATA: v.optional(v.pipe(v.string(), v.minLength(1, "a folder")), ".data"),
-  /** `everysec` may lose the last second when the machine dies; `always` nothing that was answered. */
+  /**
+   * With `everysec` the last second may be lost when the machine dies; with `always`, nothing that
+   * was answered.
+   */
   FANFARE_DURABILITY: v.optional(
     v.picklist(["everysec", "always"], "everysec or always"),
     "everysec",
@@ -83,18 +89,18 @@ export function readSettings(
 }
 
 /** One line for people; a password inside an address is not in it. */
-export function summaryOf(settings: Settings): string {
+export function summarizeSettings(settings: Settings): string {
   const { host, port, data, durability } = settings;
   const store = (uri: string | undefined): string =>
-    uri === undefined ? "SQLite" : `MongoDB at ${hostsOf(uri)}`;
+    uri === undefined ? "SQLite" : `MongoDB at ${readHosts(uri)}`;
   const apart = settings.auditMongodbUri;
   const audit = apart === undefined ? "" : `, audit in ${store(apart)}`;
   const at = host === undefined ? "" : ` at ${host}`;
   return `port ${port}${at}, data in ${data}, Redis fsync ${durability}, records in ${store(settings.mongodbUri)}${audit}`;
 }
 
-/** A list of hosts is no URL that can be parsed, so the user part is cut off by its last @. */
-function hostsOf(mongodbUri: string): string {
+/** A list of hosts cannot be parsed as a URL, so the user part is removed at the last @. */
+function readHosts(mongodbUri: string): string {
   const authority = mongodbUri.replace(/^[^/]*\/\//, "").split(/[/?]/)[0] ?? "";
   return authority.slice(authority.lastIndexOf("@") + 1);
 }

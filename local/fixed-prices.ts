@@ -1,4 +1,7 @@
-/** The prices of a run with one right answer, as the simulated quote server takes them: any symbol that is not named has none. */
+/**
+ * The prices of a run with one right answer, in the format of the simulated quote server. A symbol
+ * that is not listed has no price.
+ */
 import { readFileSync } from "node:fs";
 
 export type FixedPricesResult =
@@ -15,7 +18,7 @@ export function onePrice(price: string): FixedPricesResult {
 }
 
 /** Lines `SYM,price`. */
-export function pricesOf(file: string): FixedPricesResult {
+export function readPrices(file: string): FixedPricesResult {
   let text: string;
   try {
     text = readFileSync(file, "utf8");

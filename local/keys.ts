@@ -1,6 +1,6 @@
 /**
- * The secrets of one machine: made at the first start, kept in a file that
- * only its owner can read, and never shown but for the demo password.
+ * The secrets of one machine: created at the first start, stored in a file that only its owner can
+ * read, and never shown, except for the demo password.
  */
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
@@ -18,7 +18,7 @@ export interface Keys {
   readonly demoPassword: string;
 }
 
-/** The longest that the edge accepts. */
+/** The longest lifetime that the edge accepts. */
 const TOKEN_LIFETIME_MS = 12 * 60 * 60 * 1000;
 
 export async function openKeys(data: string): Promise<Keys> {
@@ -38,19 +38,19 @@ export async function openKeys(data: string): Promise<Keys> {
   return keys;
 }
 
-/** What verifies the tokens, for the edge. */
-export function publicKeysOf({ issuerKey }: Keys): { readonly keys: readonly JWK[] } {
+/** The public keys that verify the tokens, for the edge. */
+export function extractPublicKeys({ issuerKey }: Keys): { readonly keys: readonly JWK[] } {
   const { d: _private, ...publicKey } = issuerKey;
   return { keys: [publicKey] };
 }
 
-/** Who the lines to try are sent by. */
+/** The permissions of the demo's people. */
 const DEMO_SCOPES = {
   "demo-provider": "signals:write signals:read records:read records:write",
   daytrader: "desk:trade records:read",
 } as const;
 
-/** A bearer token of one of the demo's people, valid as long as the edge allows. */
+/** A bearer token of one of the demo's people, valid for as long as the edge allows. */
 export async function demoToken(
   { issuerKey }: Keys,
   person: keyof typeof DEMO_SCOPES,

@@ -39,7 +39,7 @@ async function launch(): Promise<{ redis: LocalRedis; child: Subprocess }> {
   return { redis, child };
 }
 
-test("a Redis left behind is stopped cleanly, and the next one has its port and its data", async () => {
+test("an orphaned Redis is stopped cleanly, and the next one has its port and its data", async () => {
   const before = await launch();
   const client = new RedisClient(before.redis.url);
   await client.set("kept", "value");
@@ -48,7 +48,7 @@ test("a Redis left behind is stopped cleanly, and the next one has its port and 
 
   const said: string[] = [];
   await stopLeftovers(data, (line) => said.push(line));
-  // 0: Redis' own shutdown, with everything written.
+  // 0 means Redis' own shutdown, with everything written.
   expect(await before.child.exited).toBe(0);
   expect(said).toHaveLength(1);
 
@@ -59,7 +59,7 @@ test("a Redis left behind is stopped cleanly, and the next one has its port and 
   again.close();
 });
 
-test("a noted number that is another's process by now is left alone", async () => {
+test("a noted process id that belongs to another program now is not killed", async () => {
   const stranger = spawn(["sleep", "60"]);
   noteProcesses(data, [
     { name: "redis", pid: stranger.pid, ...ready },
@@ -79,7 +79,7 @@ test("Redis does not answer without its password, and its configuration is the o
   expect(statSync(join(data, "redis/redis.conf")).mode & 0o777).toBe(0o600);
 });
 
-test("a process stops when its supervisor is gone, however it went", async () => {
+test("a process stops when its supervisor is gone, however that ended", async () => {
   const note = join(data, "noted");
   const child = join(data, "child.ts");
   const parent = join(data, "parent.ts");
@@ -102,7 +102,7 @@ test("a process stops when its supervisor is gone, however it went", async () =>
   await until("the child drained", async () => (await read()) === "drained");
 });
 
-test("one data folder has one supervisor; the next after a crash is told", () => {
+test("one data folder has one supervisor; the next one after a crash knows of the crash", () => {
   const first = takeLock(data);
   if (!first.ok) throw new Error("the lock was free");
   expect(first.afterCrash).toBe(false);
@@ -111,14 +111,14 @@ test("one data folder has one supervisor; the next after a crash is told", () =>
   const second = takeLock(data);
   expect(second).toMatchObject({ ok: true, afterCrash: false });
   if (second.ok) second.release();
-  // What a killed supervisor leaves: its note, and no lock.
+  // A killed supervisor leaves its note, and no lock.
   writeFileSync(join(data, "supervisor.pid"), "1\n");
   const third = takeLock(data);
   expect(third).toMatchObject({ ok: true, afterCrash: true });
   if (third.ok) third.release();
 });
 
-test("the secrets are made once, for their owner alone", async () => {
+test("the secrets are created once, readable by their owner only", async () => {
   const keys = await openKeys(data);
   expect(await openKeys(data)).toEqual(keys);
   expect(statSync(join(data, "keys.json")).mode & 0o777).toBe(0o600);

@@ -1,17 +1,17 @@
 /**
- * What a supervisor that was killed left behind. Its processes notice and stop
- * by themselves; Redis does not, and two of them must never share a folder. So
- * the next start waits for the former and then stops Redis cleanly.
+ * Cleans up after a killed supervisor. Its processes notice and stop by themselves. Redis does not,
+ * and two Redis servers must never share a folder. So the next start waits for the processes and
+ * then stops Redis cleanly.
  */
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Status } from "./process.ts";
 
-/** A little more than the processes allow themselves. */
+/** A little more time than the processes take to stop. */
 const STOPPING_LIMIT_MS = 12_000;
 const LOOK_EVERY_MS = 50;
 
-/** Notes which processes there are, for the start after a crash. */
+/** Notes the running processes, for the start after a crash. */
 export function noteProcesses(data: string, statuses: readonly Status[]): void {
   const path = join(data, "processes.json");
   const pids = Object.fromEntries(
@@ -39,12 +39,12 @@ function readNotes(data: string): Record<string, number> {
   try {
     return JSON.parse(readFileSync(join(data, "processes.json"), "utf8")) as Record<string, number>;
   } catch {
-    // No note, or one that a full disk cut short: nothing is known to be left.
+    // No note, or one that a full disk truncated: no processes are known.
     return {};
   }
 }
 
-/** Until none of them runs; those that hang are killed. */
+/** Waits until none of them runs; processes that hang are killed. */
 async function stopped(pids: readonly number[]): Promise<void> {
   const deadline = performance.now() + STOPPING_LIMIT_MS;
   for (;;) {
@@ -55,12 +55,12 @@ async function stopped(pids: readonly number[]): Promise<void> {
   }
 }
 
-/** Whether the process runs and is one of ours: its number may long be another's. */
+/** Whether the process runs and is ours: its id may belong to another program by now. */
 function isOurs(pid: number): boolean {
-  return /redis-server|local\/orphan\.ts/.test(commandLineOf(pid));
+  return /redis-server|local\/orphan\.ts/.test(readCommandLine(pid));
 }
 
-function commandLineOf(pid: number): string {
+function readCommandLine(pid: number): string {
   if (existsSync("/proc/self/cmdline")) {
     try {
       return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");

@@ -1,7 +1,7 @@
 /**
- * One supervisor to a data folder. The lock is the operating system's, held
- * through SQLite, so it goes with its process however that ends; a process id
- * in a file could be another's by now.
+ * One supervisor for each data folder. The lock is the operating system's, taken through SQLite, so
+ * it ends with its process in every case. A process id in a file could belong to another program by
+ * now.
  */
 import { Database } from "bun:sqlite";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -10,7 +10,7 @@ import { join } from "node:path";
 export type LockResult =
   | {
       readonly ok: true;
-      /** The last run did not end cleanly: what it started may still be stopping. */
+      /** The last run did not end cleanly: its processes may still be stopping. */
       readonly afterCrash: boolean;
       release(): void;
     }

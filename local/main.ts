@@ -1,12 +1,11 @@
 /**
- * `npm start`: the whole of Fanfare on one machine, on embedded defaults, until
- * Ctrl-C. Ends with 0 after a clean stop, 1 when something did not come up,
- * 2 when its settings are wrong.
+ * `npm start`: all of Fanfare on one machine, with default settings, until Ctrl-C. Exits with 0
+ * after a clean stop, 1 when something did not start, 2 when its settings are wrong.
  */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { addressesOf, addressFault } from "./addresses.ts";
-import { readSettings, summaryOf, type Settings } from "./env.ts";
+import { listAddresses, addressFault } from "./addresses.ts";
+import { readSettings, summarizeSettings, type Settings } from "./env.ts";
 import { demoToken, openKeys } from "./keys.ts";
 import { noteProcesses, stopLeftovers } from "./leftovers.ts";
 import { takeLock } from "./lock.ts";
@@ -17,11 +16,11 @@ import { installRedis } from "./redis-install.ts";
 import { prepareRedis } from "./redis.ts";
 import { forgetRunning, noteRunning } from "./running.ts";
 import { Screen } from "./screen.ts";
-import { INTERNAL_PORTS, servicesOf } from "./services.ts";
+import { INTERNAL_PORTS, listServices } from "./services.ts";
 import { Supervisor } from "./supervisor.ts";
 
 const ROOT = join(import.meta.dirname, "..");
-/** One Ctrl-C may arrive more than once: from the terminal, and passed on by npm. */
+/** One Ctrl-C may arrive twice: from the terminal, and passed on by npm. */
 const SAME_SIGNAL_MS = 500;
 
 const screen = new Screen(process.stdout);
@@ -41,7 +40,7 @@ process.exit(await main(read.value));
 async function main(settings: Settings): Promise<number> {
   const { host, port, data, durability } = settings;
   const startedMs = performance.now();
-  say(`Fanfare: ${summaryOf(settings)}`);
+  say(`Fanfare: ${summarizeSettings(settings)}`);
   mkdirSync(data, { recursive: true, mode: 0o700 });
   const lock = takeLock(data);
   if (!lock.ok) fail(`Fanfare already runs on ${data} (process ${lock.pid}).`);
@@ -59,7 +58,7 @@ async function main(settings: Settings): Promise<number> {
 
   const keys = await openKeys(data);
   const redis = await prepareRedis({ data, durability, password: keys.redisPassword });
-  const services = servicesOf({
+  const services = listServices({
     root: ROOT,
     settings,
     keys,
@@ -100,7 +99,7 @@ async function main(settings: Settings): Promise<number> {
     noteRunning(data, services.settings);
     say(
       await invitation({
-        ...addressesOf(host, port),
+        ...listAddresses(host, port),
         logs,
         token: await demoToken(keys, "demo-provider", Date.now()),
         traderToken: await demoToken(keys, "daytrader", Date.now()),
@@ -122,7 +121,10 @@ async function main(settings: Settings): Promise<number> {
   return 0;
 }
 
-/** Resolves when a signal has stopped everything; a second one does not wait for what is under way. */
+/**
+ * Resolves when a signal has stopped everything; a second signal does not wait for work in
+ * progress.
+ */
 async function stopAtSignal(supervisor: Supervisor): Promise<void> {
   await new Promise<void>((resolve) => {
     let firstMs: number | undefined;

@@ -1,7 +1,7 @@
 /**
- * Loaded before each process of one machine: when the supervisor is gone,
- * however it went, its end of this process's standard input closes, and the
- * process stops as at SIGTERM; after the grace that it would have had, for good.
+ * Loaded before each process of `npm start`. When the supervisor is gone, for any reason, its end
+ * of this process's standard input closes. The process then stops as at SIGTERM, and is killed
+ * after the usual grace period.
  */
 const GRACE_MS = 10_000;
 

@@ -1,7 +1,6 @@
 /**
- * Puts the packages of package-lock.json in place when they are missing or
- * out of date. Plain JavaScript and built-ins only: it runs before anything is
- * installed, on Node and on Bun.
+ * Installs the packages of package-lock.json when they are missing or out of date. Plain JavaScript
+ * and built-ins only: it runs before anything is installed, on Node and on Bun.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -11,8 +10,8 @@ export const ROOT = join(import.meta.dirname, "..");
 export const BUN = join(ROOT, "node_modules", ".bin", "bun");
 
 /**
- * Starting needs only what production does, testing needs all. A full install
- * stays full. Throws an Error whose message tells the user what failed.
+ * Starting needs only the production packages, testing needs all. A full install stays full. Throws
+ * an Error whose message tells the user what failed.
  *
  * @param {{ development: boolean }} needed
  * @returns {boolean} whether anything had to be installed
@@ -21,9 +20,9 @@ export function installPackages({ development }) {
   const current = isCurrent(development);
   if (!current) {
     const all = development || hasDevelopment();
-    console.log(`Installing packages${all ? "" : " (those that running needs)"} …`);
-    // Not `npm ci`: it begins by removing everything, from under what may be running. Without
-    // saving, `npm install` takes what the lockfile says as well, and only what is missing.
+    console.log(`Installing packages${all ? "" : " (only those needed to run)"} …`);
+    // Not `npm ci`: it begins by removing everything, while processes may be running. Without
+    // saving, `npm install` also follows the lockfile, and installs only what is missing.
     const [command, ...args] = has("npm")
       ? [
           "npm",
@@ -36,14 +35,14 @@ export function installPackages({ development }) {
       : ["bun", "install", ...(all ? [] : ["--production"])];
     run(command, args);
   }
-  // The package of Bun fetches its binary in an install script, which some npm settings forbid.
+  // Bun's package downloads its binary in an install script, which some npm settings forbid.
   if (spawnSync(BUN, ["--version"], { stdio: "ignore" }).status !== 0) {
     run(process.execPath, [join(ROOT, "node_modules", "bun", "install.js")]);
   }
   return !current;
 }
 
-/** What npm notes of an install; Bun notes nothing that says which versions it took. */
+/** npm's note about an install; Bun writes no note about the installed versions. */
 function npmNotes() {
   return readJson(join(ROOT, "node_modules", ".package-lock.json"))?.packages;
 }
@@ -78,7 +77,7 @@ function readJson(path) {
   try {
     return JSON.parse(readFileSync(path, "utf8"));
   } catch {
-    // Not there, or cut short: it is installed anew.
+    // Missing or truncated: it is installed again.
     return undefined;
   }
 }

@@ -1,10 +1,10 @@
-/** The built page of `app/`: built when it is missing or older than what it is built from. */
+/** The built page of `app/`: built when it is missing or older than its sources. */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 /**
- * The folder to serve, or none where there is nothing to build or the build
- * failed and there is none from before: the API is served all the same.
+ * The folder to serve. There is none if there is nothing to build, or if the build failed and there
+ * is no earlier build; the API is served anyway.
  */
 export async function preparePage(
   root: string,
@@ -35,7 +35,7 @@ export async function preparePage(
   return existsSync(index) ? built : undefined;
 }
 
-/** When the newest of the sources was changed, epoch ms. */
+/** When the newest source was changed, in epoch milliseconds. */
 function newest(folder: string): number {
   const times = readdirSync(folder, { withFileTypes: true })
     .filter(({ name }) => name !== "dist" && name !== "node_modules")

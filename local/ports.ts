@@ -1,8 +1,11 @@
-/** Ports for what listens on this machine only, and whether something can listen at an address. */
+/**
+ * Chooses ports for services of this machine only, and checks whether a process can listen at an
+ * address.
+ */
 import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 
-/** The system's code for why nothing can listen there, such as `EADDRINUSE`, or nothing. */
+/** The system's code for why a process cannot listen there, such as `EADDRINUSE`, or undefined. */
 export async function listenFault(port: number, host: string): Promise<string | undefined> {
   const server = createServer();
   return await new Promise((resolve) => {
@@ -22,8 +25,8 @@ export async function isFree(port: number, host: string): Promise<boolean> {
 }
 
 /**
- * Below what systems give to outgoing connections (32768 and up on Linux): any
- * connection of anyone could take one of those between its choice and its use.
+ * Below the ports that systems use for outgoing connections (32768 and up on Linux): any connection
+ * could take one of those between its choice and its use.
  */
 const LOWEST = 15_000;
 const HIGHEST = 32_000;
@@ -36,7 +39,10 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** Different from each other and from those that were chosen before and nobody listens on yet, as long as nobody else takes one. */
+/**
+ * Ports that differ from each other and from those that were chosen before and are not used yet,
+ * unless another program takes one.
+ */
 export async function freePorts<Name extends string>(
   chosen: readonly number[],
   ...names: readonly Name[]

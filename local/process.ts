@@ -1,4 +1,4 @@
-/** One supervised process: its life from start to stop, and what is known of it. */
+/** One supervised process, from its start to its stop, and its status. */
 import { closeSync, copyFileSync, openSync, readFileSync, statSync, truncateSync } from "node:fs";
 import { appendFileSync, existsSync, renameSync } from "node:fs";
 import type { Subprocess } from "bun";
@@ -8,9 +8,9 @@ export interface Service {
   readonly command: readonly string[];
   /** Its whole environment. */
   readonly env: Readonly<Record<string, string>>;
-  /** Asked again and again until it holds; without it, the line `ready` on standard output tells. */
+  /** Called repeatedly until it is true; without it, the line `ready` on standard output counts. */
   readonly serves?: () => Promise<boolean>;
-  /** Its success is its end. */
+  /** A one-shot process: it has succeeded when it ends. */
   readonly once?: boolean;
 }
 
@@ -29,7 +29,7 @@ export interface Status {
   readonly state: State;
   readonly pid: number | undefined;
   readonly restarts: number;
-  /** When it came into this state, epoch ms. */
+  /** When it entered this state, in epoch milliseconds. */
   readonly sinceMs: number;
 }
 
@@ -37,7 +37,7 @@ export type StartResult = { readonly ok: true } | { readonly ok: false; readonly
 
 type Child = Subprocess<"pipe", "pipe", number>;
 
-/** A configuration that is refused will be refused again. */
+/** A refused configuration will be refused again. */
 const EXIT_CONFIGURATION = 2;
 const PROBE_EVERY_MS = 25;
 const LOG_LIMIT_BYTES = 16 * 1024 * 1024;
@@ -105,7 +105,7 @@ export class Process {
     this.#child?.kill("SIGKILL");
   }
 
-  /** The process keeps appending to its open file, so what there is is copied away and cut. */
+  /** The process keeps appending to its open file, so its content is copied and then truncated. */
   boundLog(): void {
     if (!existsSync(this.#log) || statSync(this.#log).size < LOG_LIMIT_BYTES) return;
     copyFileSync(this.#log, `${this.#log}.1`);
@@ -154,11 +154,11 @@ export class Process {
     try {
       this.#child = Bun.spawn([...this.#service.command], {
         env: this.#service.env,
-        // Its end of this pipe closes when the supervisor dies, however it dies.
+        // The supervisor's end of this pipe closes when it dies, for any reason.
         stdin: "pipe",
         stdout: "pipe",
         stderr: log,
-        // Out of the terminal's group: Ctrl-C is the supervisor's to pass on, in order.
+        // Outside the terminal's process group: the supervisor passes Ctrl-C on, in order.
         detached: true,
       });
     } finally {
@@ -168,7 +168,7 @@ export class Process {
     return this.#child;
   }
 
-  /** One that never gets to serve is killed, which counts as any other death. */
+  /** A process that never serves is killed, which counts like any other death. */
   async #awaitReady(child: Child, settle: (result: StartResult) => void): Promise<void> {
     const timer = setTimeout(() => {
       child.kill("SIGKILL");

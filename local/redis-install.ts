@@ -1,6 +1,6 @@
 /**
- * Finds redis-server, or installs it by the system's package manager, saying
- * what it does. Built-ins only: tests call it before anything else is loaded.
+ * Finds redis-server, or installs it by the system's package manager, and prints what it does.
+ * Built-ins only: tests call it before anything else is loaded.
  */
 import { spawnSync } from "node:child_process";
 
@@ -25,7 +25,7 @@ export function installRedis(say: (line: string) => void): InstallResult {
     const [program = "", ...args] = command;
     spawnSync(program, args, {
       stdio: ["ignore", "ignore", "inherit"],
-      // The package would start a server of its own; this one is ours to start.
+      // The package would start its own server; we start ours.
       env: { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" },
     });
   }

@@ -1,7 +1,6 @@
 /**
- * The Redis of one machine, as a supervised service: on loopback, behind a
- * password, with an append-only file that outlives it, on the port that it had
- * before where that is still free.
+ * The Redis of one machine, as a supervised service: on loopback, behind a password, with an
+ * append-only file that is kept, and on its earlier port if that is still free.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -23,9 +22,9 @@ export async function prepareRedis(options: {
 }): Promise<LocalRedis> {
   const dir = join(options.data, "redis");
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const port = await portOf(dir);
+  const port = await choosePort(dir);
   const configuration = join(dir, "redis.conf");
-  // In a file and not on the command line, which anyone on the machine can read.
+  // In a file and not on the command line, which every user of the machine can read.
   writeFileSync(
     configuration,
     [
@@ -36,10 +35,10 @@ export async function prepareRedis(options: {
       `dir "${dir}"`,
       "appendonly yes",
       `appendfsync ${options.durability}`,
-      // In a larger list, looking for a user costs more than a table's memory.
+      // In a larger list, searching for a user costs more than the memory of a table.
       "hash-max-listpack-entries 32",
       'save ""',
-      // Full memory is an error that is seen, not keys that vanish.
+      // Full memory causes visible errors, not lost keys.
       "maxmemory-policy noeviction",
       "",
     ].join("\n"),
@@ -58,7 +57,7 @@ export async function prepareRedis(options: {
   };
 }
 
-async function portOf(dir: string): Promise<number> {
+async function choosePort(dir: string): Promise<number> {
   const note = join(dir, "port");
   const before = existsSync(note) ? Number(readFileSync(note, "utf8")) : 0;
   const port = before > 0 && (await isFree(before, "127.0.0.1")) ? before : await freePort();
@@ -66,14 +65,14 @@ async function portOf(dir: string): Promise<number> {
   return port;
 }
 
-/** Not while it still loads its data. */
+/** False while it still loads its data. */
 async function answers(url: string): Promise<boolean> {
   const client = new RedisClient(url, { autoReconnect: false, connectionTimeout: 1_000 });
   try {
     await client.connect();
     return (await client.send("PING", [])) === "PONG";
   } catch {
-    // Not up yet; it is asked again.
+    // Not started yet; it is asked again.
     return false;
   } finally {
     client.close();

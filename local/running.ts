@@ -1,6 +1,6 @@
 /**
- * What runs on this machine, for commands in another terminal: the settings of
- * its workers, in a file that only its owner can read.
+ * The settings of the running workers, for commands in another terminal, in a file that only its
+ * owner can read.
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ export function forgetRunning(data: string): void {
   rmSync(fileIn(data), { force: true });
 }
 
-/** Undefined where nothing runs. */
+/** Undefined if nothing runs. */
 export function readRunning(data: string): Settings | undefined {
   try {
     return JSON.parse(readFileSync(fileIn(data), "utf8")) as Settings;

@@ -10,7 +10,7 @@ function collect(terminal: { isTTY?: boolean; columns?: number }) {
   return { parts, out: { ...terminal, write: (text: string) => parts.push(text) } };
 }
 
-test("where nothing can be redrawn, each change is one line and nothing is said twice", () => {
+test("if lines cannot be redrawn, each change is one line and nothing is printed twice", () => {
   const { parts, out } = collect({});
   const screen = new Screen(out);
   screen.show([desk]);

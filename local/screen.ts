@@ -1,4 +1,7 @@
-/** What the terminal shows: one status line for each process, redrawn in place where that is possible, and messages above them. */
+/**
+ * The terminal's output: one status line for each process, redrawn in place if that is possible,
+ * and messages above them.
+ */
 import type { Status } from "./process.ts";
 
 export interface Output {
@@ -11,7 +14,7 @@ export class Screen {
   readonly #out: Output;
   #statuses: readonly Status[] = [];
   #drawn = 0;
-  /** What was last printed of each process where nothing can be redrawn. */
+  /** The last printed line of each process, if lines cannot be redrawn. */
   readonly #printed = new Map<string, string>();
 
   constructor(out: Output) {
@@ -32,7 +35,7 @@ export class Screen {
       return;
     }
     for (const status of statuses) {
-      const line = lineOf(status);
+      const line = formatLine(status);
       if (status.state === "starting" && status.pid === undefined) continue;
       if (this.#printed.get(status.name) === line) continue;
       this.#printed.set(status.name, line);
@@ -47,15 +50,15 @@ export class Screen {
 
   #draw(): void {
     if (!this.#out.isTTY) return;
-    // A line that wraps would be two, and the next redraw would begin one too low. (Some terminals
-    // say that they have no columns.)
+    // A wrapped line would be two lines, and the next redraw would begin one too low. (Some
+    // terminals report no columns.)
     const width = (this.#out.columns || 80) - 1;
-    for (const status of this.#statuses) this.#out.write(`${lineOf(status).slice(0, width)}\n`);
+    for (const status of this.#statuses) this.#out.write(`${formatLine(status).slice(0, width)}\n`);
     this.#drawn = this.#statuses.length;
   }
 }
 
-function lineOf({ name, state, pid, restarts, sinceMs }: Status): string {
+function formatLine({ name, state, pid, restarts, sinceMs }: Status): string {
   const since = new Date(sinceMs).toTimeString().slice(0, 8);
   return [
     `  ${name.padEnd(10)}`,

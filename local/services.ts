@@ -1,15 +1,15 @@
 /**
- * The processes of one machine, in the stages of their start, and what each is
- * told: no more than it needs.
+ * The processes of one machine, in the stages of their start, each with only the settings that it
+ * needs.
  */
 import { join } from "node:path";
-import { publicKeysOf, type Keys } from "./keys.ts";
+import { extractPublicKeys, type Keys } from "./keys.ts";
 import type { Settings } from "./env.ts";
 import type { LocalRedis } from "./redis.ts";
 import type { Service } from "./process.ts";
 import { bunService, commandService, workerService } from "./worker-service.ts";
 
-/** Where the services that only this machine uses listen; chosen anew at each start. */
+/** The ports of services that only this machine uses; chosen again at each start. */
 export const INTERNAL_PORTS = [
   "bridge",
   "records",
@@ -21,7 +21,7 @@ export const INTERNAL_PORTS = [
 ] as const;
 export type InternalPorts = Readonly<Record<(typeof INTERNAL_PORTS)[number], number>>;
 
-/** The same for edge and workers, and for good: keys are spread by it. */
+/** The same for edge and workers, and it never changes: keys are spread by it. */
 const PARTITIONS = "4";
 const REGION = "local";
 
@@ -37,15 +37,15 @@ export interface Services {
   readonly stages: readonly (readonly Service[])[];
   /** One-shot: the demo provider, channel, followers and day trader. */
   readonly seed: Service;
-  /** One-shot: the roster is what the records say. */
+  /** One-shot: makes the roster agree with the records. */
   readonly roster: Service;
-  /** What a command in another terminal needs to be told, secrets included. */
+  /** The settings for commands in another terminal, secrets included. */
   readonly settings: Readonly<Record<string, string>>;
   /** Last to start, first to stop; it serves the page if there is one. */
   edge(page: string | undefined): Service;
 }
 
-export function servicesOf({ root, settings, keys, redis, ports }: Parts): Services {
+export function listServices({ root, settings, keys, redis, ports }: Parts): Services {
   const store = { FANFARE_REDIS_URL: redis.url, FANFARE_PARTITIONS: PARTITIONS };
   const records = {
     FANFARE_DATA: settings.data,
@@ -70,7 +70,7 @@ export function servicesOf({ root, settings, keys, redis, ports }: Parts): Servi
   const worker = (role: string, env: Record<string, string>, name = role): Service =>
     workerService(root, name, role, { FANFARE_CONSUMER: REGION, ...env });
 
-  /** Any of them does anything: the copier knows the first, the edge both. */
+  /** Each can serve every request: the copier uses the first, the edge both. */
   const deskServer = (name: "desk" | "desk2"): Service =>
     worker(
       "desk",
@@ -138,7 +138,7 @@ export function servicesOf({ root, settings, keys, redis, ports }: Parts): Servi
           [REGION]: { url: loopback(ports.bridge), token: keys.bridgeToken },
         }),
         FANFARE_PARTITIONS: PARTITIONS,
-        FANFARE_ISSUER_KEYS: JSON.stringify(publicKeysOf(keys)),
+        FANFARE_ISSUER_KEYS: JSON.stringify(extractPublicKeys(keys)),
         ...seal,
         FANFARE_RECORDS_URL: loopback(ports.records),
         FANFARE_DESK_URLS: [ports.desk, ports.desk2].map(loopback).join(","),

@@ -30,7 +30,7 @@ function supervise(timing: Partial<Timing> = {}): void {
   });
 }
 
-/** A process of its own that runs this text. */
+/** A process that runs this script. */
 function script(name: string, text: string): Service {
   const path = join(folder, `${name}.ts`);
   writeFileSync(path, text);
@@ -74,7 +74,7 @@ test("a process that dies is started again, after pauses that grow", async () =>
   }
 });
 
-test("a process that was well for long enough is started again after the first pause", async () => {
+test("a process that ran well for long enough is started again after the first pause", async () => {
   supervise({ firstPauseMs: 20, longestPauseMs: 10_000, wellAfterMs: 1 });
   await supervisor.start([
     script("mortal", `console.log("ready"); setTimeout(() => process.exit(1), 5);`),
@@ -83,7 +83,7 @@ test("a process that was well for long enough is started again after the first p
   await until("it died ten times", () => (latest("mortal")?.restarts ?? 0) >= 10);
 });
 
-test("kill -9 of a process brings it back under another number", async () => {
+test("a process that is killed by kill -9 comes back with another process id", async () => {
   supervise();
   await supervisor.start([script("one", SERVES)]);
   const pid = latest("one")?.pid ?? 0;
@@ -95,7 +95,7 @@ test("kill -9 of a process brings it back under another number", async () => {
   expect(latest("one")?.pid).not.toBe(pid);
 });
 
-test("what does not come up in time is told with the end of its log, and killed", async () => {
+test("a process that does not start in time is reported with the end of its log, and killed", async () => {
   supervise({ readyWithinMs: 400 });
   const silent = script(
     "silent",
@@ -113,7 +113,7 @@ test("what does not come up in time is told with the end of its log, and killed"
   await until("it was killed", () => (latest("silent")?.restarts ?? 0) >= 1);
 });
 
-test("a refused configuration is told at once and not tried again", async () => {
+test("a refused configuration is reported at once and not tried again", async () => {
   supervise();
   const result = await supervisor.start([
     script("wrong", `console.error("X is not a setting"); process.exit(2);`),
@@ -125,7 +125,7 @@ test("a refused configuration is told at once and not tried again", async () => 
   expect(latest("wrong")).toMatchObject({ state: "failed", restarts: 0 });
 });
 
-test("a one-shot is done when it succeeds and tried no more when it fails", async () => {
+test("a one-shot is done when it succeeds, and is not retried when it fails", async () => {
   supervise();
   expect(await supervisor.runOnce(script("good", `console.log("ready")`))).toEqual({ ok: true });
   expect(latest("good")?.state).toBe("done");
@@ -149,7 +149,7 @@ test("a stop goes from the last stage to the first and leaves nothing behind", a
   expect(pids.filter(runs)).toEqual([]);
 });
 
-test("what does not heed SIGTERM is killed after its grace, or at once by a second stop", async () => {
+test("a process that ignores SIGTERM is killed after its grace period, or at once by a second stop", async () => {
   const deaf = `process.on("SIGTERM", () => {}); ${SERVES}`;
   supervise({ graceMs: 100 });
   await supervisor.start([script("deaf", deaf)]);

@@ -1,7 +1,7 @@
 /**
- * Keeps processes up: starts each, knows when it serves, starts it again with
- * growing pauses when it dies, and stops all in the reverse order, so that
- * nothing is left behind. What they log goes to a file each, bounded in size.
+ * Keeps processes running: starts each, knows when it serves, starts it again with growing pauses
+ * when it dies, and stops all in the reverse order, so that nothing is left running. Each process
+ * logs to its own file of limited size.
  */
 import { join } from "node:path";
 import { Process, type Service, type StartResult, type Status, type Timing } from "./process.ts";
@@ -9,13 +9,13 @@ import { Process, type Service, type StartResult, type Status, type Timing } fro
 export const TIMING: Timing = {
   firstPauseMs: 100,
   longestPauseMs: 5_000,
-  /** Up this long, a process counts as well again. */
+  /** After running this long, a process counts as healthy again. */
   wellAfterMs: 10_000,
   readyWithinMs: 30_000,
   graceMs: 10_000,
 };
 
-/** How often the logs' sizes are looked at. */
+/** How often the sizes of the logs are checked. */
 const LOG_CHECK_MS = 30_000;
 
 export interface SupervisorOptions {
@@ -43,7 +43,7 @@ export class Supervisor {
     }, LOG_CHECK_MS);
   }
 
-  /** Starts these side by side; resolves when all serve, or with the first that does not come up. */
+  /** Starts these in parallel; resolves when all serve, or with the first that does not start. */
   async start(services: readonly Service[]): Promise<StartResult> {
     if (this.#stopping) return { ok: false, why: "stopping" };
     const stage = services.map(
@@ -64,12 +64,12 @@ export class Supervisor {
     });
   }
 
-  /** Runs one to its end, which must be a success; it is not started again. */
+  /** Runs a process to its end, which must be a success; it is not started again. */
   async runOnce(service: Service): Promise<StartResult> {
     return await this.start([{ ...service, once: true }]);
   }
 
-  /** Stops the newest stage first. A second call kills what is still there. */
+  /** Stops the newest stage first. A second call kills the remaining processes. */
   async stop(): Promise<void> {
     if (this.#stopping) {
       this.#hurried = true;

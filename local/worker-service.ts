@@ -1,4 +1,7 @@
-/** A role of the workers as a supervised service, told no more of its surroundings than any process may know. */
+/**
+ * A role of the workers as a supervised service, with only those environment variables that any
+ * process may have.
+ */
 import { join } from "node:path";
 import type { Service } from "./process.ts";
 
@@ -24,11 +27,11 @@ export function workerService(root: string, name: string, role: string, env: Env
 
 /** A command of the workers that runs once, under the name of a service. */
 export function commandService(root: string, name: string, command: string, env: Env): Service {
-  return { ...bunService(root, name, commandOf(root, command), env), once: true };
+  return { ...bunService(root, name, buildCommand(root, command), env), once: true };
 }
 
 /** The words that start a command of the workers. */
-export function commandOf(root: string, command: string): readonly string[] {
+export function buildCommand(root: string, command: string): readonly string[] {
   return [join(root, "workers/commands/main.ts"), command];
 }
 

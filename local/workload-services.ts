@@ -1,6 +1,6 @@
 /**
- * A desk of its own for a run: Redis, the simulated quote server, two desk
- * servers, the quotes and the audit, on data that go with it.
+ * A desk for one run: Redis, the simulated quote server, two desk servers, the quotes and the
+ * audit, with temporary data.
  */
 import { randomBytes } from "node:crypto";
 import { freePorts } from "./ports.ts";
@@ -8,22 +8,22 @@ import type { Service } from "./process.ts";
 import { prepareRedis } from "./redis.ts";
 import { workerService } from "./worker-service.ts";
 
-/** Longer than any run: what is pending waits for it, however slow the machine. */
+/** Longer than any run: pending orders stay valid, however slow the machine. */
 const NEVER_MS = "900000000000";
-/** Where one Redis serves all of them, more partitions are only smaller batches. */
+/** With one Redis for all partitions, more partitions only make batches smaller. */
 const PARTITIONS = "1";
 
 export interface WorkloadServicesOptions {
   readonly root: string;
   readonly data: string;
-  /** A file of prices that stand still, if the run is to have one right answer. */
+  /** A file of fixed prices, if the run must have one right answer. */
   readonly prices: string | undefined;
 }
 
 export interface WorkloadServices {
   readonly stages: readonly (readonly Service[])[];
   readonly urls: readonly string[];
-  /** What the command that drives the desk is told, secrets included. */
+  /** The settings of the command that drives the desk, secrets included. */
   readonly settings: Readonly<Record<string, string>>;
 }
 

@@ -1,18 +1,18 @@
 /**
- * `npm run desk:workload -- FILE …`: runs a workload file on a desk. Without
- * `--url` the desk is brought up for it, on temporary data, and taken down
- * afterwards; with one it is what runs there, and where that is `npm start` on
- * this machine nothing else has to be told. Ends as the run does.
+ * `npm run desk:workload -- FILE …`: runs a workload file on a desk. Without `--url` a desk is
+ * started for it, with temporary data, and stopped afterwards. With `--url` it uses the desk that
+ * runs there; if that is the desk of `npm start` on this machine, no other option is needed. Exits
+ * with the run's exit code.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Command, CommanderError } from "commander";
-import { onePrice, pricesOf, type FixedPricesResult } from "./fixed-prices.ts";
+import { onePrice, readPrices, type FixedPricesResult } from "./fixed-prices.ts";
 import { installRedis } from "./redis-install.ts";
 import { readRunning } from "./running.ts";
 import { Supervisor } from "./supervisor.ts";
-import { commandOf } from "./worker-service.ts";
+import { buildCommand } from "./worker-service.ts";
 import { workloadServices } from "./workload-services.ts";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -37,7 +37,7 @@ async function main(words: readonly string[]): Promise<number> {
   if (rest.includes("--help") || rest.includes("-h")) return await driven(rest, undefined);
   if (price !== undefined && prices !== undefined)
     return refuse("--price and --prices exclude each other");
-  const fixed = price === undefined ? prices && pricesOf(prices) : onePrice(price);
+  const fixed = price === undefined ? prices && readPrices(prices) : onePrice(price);
   if (fixed && !fixed.ok) return refuse(fixed.fault);
   const installed = installRedis((line) => {
     console.error(line);
@@ -51,12 +51,12 @@ type OwnOptions =
       readonly price?: string;
       readonly prices?: string;
       readonly url?: string;
-      /** For the command that drives, which reads and explains them. */
+      /** Options of the command that drives the desk, which reads and explains them. */
       readonly rest: readonly string[];
     }
   | { readonly ok: false; readonly fault: string };
 
-/** What decides whether a desk is brought up, and with which prices. */
+/** The options that decide whether a desk is started, and with which prices. */
 function ownOptions(words: readonly string[]): OwnOptions {
   const command = new Command()
     .helpOption(false)
@@ -112,7 +112,7 @@ async function driven(
   stop?: AbortSignal,
 ): Promise<number> {
   const child = Bun.spawn(
-    [process.execPath, "--no-env-file", ...commandOf(ROOT, "desk:workload"), ...words],
+    [process.execPath, "--no-env-file", ...buildCommand(ROOT, "desk:workload"), ...words],
     {
       env: { ...process.env, ...settings },
       stdio: ["inherit", "inherit", "inherit"],

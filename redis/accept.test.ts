@@ -85,7 +85,7 @@ async function fillUndispatched(ids: number): Promise<void> {
   await redis.send("EVAL", lua, "1", HOME.undispatched, String(ids));
 }
 
-/** A new signal under a new idempotency key, unless it says otherwise. */
+/** A new signal with a new idempotency key, unless given. */
 async function send(changes: Partial<AcceptArgs> = {}): Promise<AcceptReply> {
   count += 1;
   return await redis.run(accept, {
@@ -151,14 +151,18 @@ describe("an accepted signal", () => {
     for (const { acceptance, signal } of replies) {
       expect(acceptance.acceptedAtMs).toBeGreaterThanOrEqual(beforeMs);
       expect(acceptance.acceptedAtMs).toBeLessThanOrEqual(afterMs);
-      expect(signal).toMatchObject({ ...acceptanceOf(signal), sender: SENDER, provider: PROVIDER });
+      expect(signal).toMatchObject({
+        ...findAcceptance(signal),
+        sender: SENDER,
+        provider: PROVIDER,
+      });
     }
     const [first] = replies;
     expect(first?.signal).toMatchObject({
       ...OPEN,
       deadlineMs: (first?.acceptance.acceptedAtMs ?? 0) + DEADLINE_MS,
     });
-    function acceptanceOf({ id }: { readonly id: SignalId }) {
+    function findAcceptance({ id }: { readonly id: SignalId }) {
       const of = replies.find(({ acceptance }) => acceptance.id === id)?.acceptance;
       return { sequence: of?.sequence, acceptedAtMs: of?.acceptedAtMs };
     }
@@ -176,7 +180,7 @@ describe("an accepted signal", () => {
     ]);
   });
 
-  test("takes the routes as they are: what changes later is not of its snapshot", async () => {
+  test("takes the routes as they are: later changes are not in its snapshot", async () => {
     const { acceptance, routes } = accepted(await open());
     await route({ "local/desk/0/0": "9,11", "local/desk/0/2": "9,1" });
     const stored = parseStoredSignal(
@@ -194,14 +198,14 @@ describe("an accepted signal", () => {
     expect(acceptance.followers).toBe(22);
   });
 
-  test("is accepted also where nobody follows, or nobody any more", async () => {
+  test("is accepted also if the channel has no followers, or none any more", async () => {
     await redis.send("DEL", HOME.routes(CHANNEL));
     expect(accepted(await open())).toMatchObject({ routes: [], acceptance: { followers: 0 } });
     await route({ "local/desk/0/0": "4,0" });
     expect(accepted(await open())).toMatchObject({ routes: [], acceptance: { followers: 0 } });
   });
 
-  test("can be asked for until nothing of it can be open, and its answer for a day", async () => {
+  test("can be read until nothing of it can be open, and its answer for a day", async () => {
     const { acceptance, signal } = accepted(await open({}, { idempotencyKey: "mine" }));
     if (signal.action === "close") throw new Error("not an open");
     expectAbout(await millisecondsLeft(HOME.signal(acceptance.id)), keptMs(signal));
@@ -221,7 +225,7 @@ describe("a repeated idempotency key", () => {
     expect(await redis.everything()).toEqual(before);
   });
 
-  test("is answered whatever has changed since: it was accepted", async () => {
+  test("is answered even if grants or halts have changed since: it was accepted", async () => {
     const { acceptance } = accepted(await open({}, key));
     await halt("platform", "halt");
     await redis.send("DEL", HOME.grants(CHANNEL));
@@ -235,7 +239,7 @@ describe("a repeated idempotency key", () => {
     expect(await refused(() => open({}, other))).toBe("IDEMPOTENCY_CONFLICT");
   });
 
-  test("is another sender's own, and another channel's", async () => {
+  test("is separate for each sender and each channel", async () => {
     const other = asId<PersonId>("other");
     await redis.send("HSET", HOME.grants(CHANNEL), other, "{}");
     const first = accepted(await open({}, key)).acceptance;
@@ -251,7 +255,7 @@ describe("a repeated idempotency key", () => {
     expect(codeOf(await open({}, { ...key, bodySha256: "c".repeat(64) }))).toBe("accepted");
   });
 
-  test("counts for as long as it is told to, and then anew", async () => {
+  test("is valid for the given time, and then free again", async () => {
     await open({}, { ...key, answerTtlMs: 60_000 });
     expectAbout(await millisecondsLeft(HOME.answer(CHANNEL, SENDER, "mine")), 60_000);
     await redis.send("DEL", HOME.answer(CHANNEL, SENDER, "mine"));
@@ -280,7 +284,7 @@ describe("a signal leaves no trace where", () => {
     },
   );
 
-  test("a halt meets a drain: the halt is what is said", async () => {
+  test("a halt meets a drain: the halt is reported", async () => {
     await halt("platform", "drain");
     await halt(`provider:${PROVIDER}`, "halt");
     expect(await refused(() => open())).toBe("TRADING_HALTED");
@@ -314,7 +318,7 @@ describe("a signal leaves no trace where", () => {
     expect(codeOf(await open())).toBe("accepted");
   });
 
-  test("the log waits too long for its recorder, but for a close, for which there is room", async () => {
+  test("the log waits too long for its recorder, except for a close, which has more room", async () => {
     await fill(HOME.signals, MAX_SIGNALS_LOGGED);
     await fillUndispatched(MAX_UNDISPATCHED);
     expect(codeOf(await open())).toBe("BACKLOG_FULL");
@@ -365,7 +369,7 @@ describe("the hours of a grant", () => {
   });
 });
 
-test("faults are told in one order, whatever else is wrong", async () => {
+test("faults are reported in a fixed order, even if several apply", async () => {
   const key = { idempotencyKey: "mine", bodySha256: "a".repeat(64) };
   await open({}, { ...key, bodySha256: "b".repeat(64) });
   const minute = Math.floor((await redis.nowMs()) / 60_000) % 1_440;
@@ -445,7 +449,7 @@ describe("a close", () => {
     expect(parseStoredSignal(stored)).toMatchObject({ routes: [], followers: 0 });
   });
 
-  test("closes nothing that was opened where nobody follows", async () => {
+  test("closes nothing that was opened without followers", async () => {
     await redis.send("DEL", HOME.routes(CHANNEL));
     await openId();
     expect(closed(await close({ symbol: "EUR/USD" }))).toEqual([]);
@@ -461,7 +465,7 @@ describe("a close", () => {
     expect(await redis.send("ZCARD", HOME.open(CHANNEL))).toBe(0);
   });
 
-  test("passes a drain and a halt: it is held where it would leave", async () => {
+  test("passes a drain and a halt: it is held before sending", async () => {
     const id = await openId();
     await halt("platform", "drain");
     expect(closed(await close())).toEqual([id]);
@@ -469,7 +473,7 @@ describe("a close", () => {
     expect(closed(await close())).toEqual([id]);
   });
 
-  test("needs a grant that covers the symbol, and is bound by no stake", async () => {
+  test("needs a grant that covers the symbol, without a limit of stake", async () => {
     const id = await openId();
     await grant({ maxStakeCents: 1 });
     expect(closed(await close({ symbol: "EUR/USD" }))).toEqual([id]);
@@ -535,7 +539,7 @@ describe("the house", () => {
     expect([...closed(await closeByHouse())].toSorted()).toEqual(ids.toSorted());
   });
 
-  test("is not whoever calls themselves so", async () => {
+  test("is not a person with that name", async () => {
     expect(await refused(() => close({}, { sender: HOUSE }))).toBe("GRANT_MISSING");
   });
 
@@ -564,7 +568,7 @@ describe("the house", () => {
   });
 });
 
-test("a channel that opened something is known to who flattens, and what it opened until it cannot be open", async () => {
+test("a flatten finds each channel that opened something, until none of it can be open", async () => {
   expect(await redis.send("SMEMBERS", HOME.opening)).toEqual([]);
   await close();
   expect(await redis.send("EXISTS", HOME.opening)).toBe(0);

@@ -40,7 +40,7 @@ function read(
 }
 
 describe("a job that closes", () => {
-  test("is read as it was written, put off or not, for all copies or for some", () => {
+  test("is read as it was written, postponed or not, for all copies or for some", () => {
     const jobs: CloseJob[] = [
       JOB,
       { ...JOB, notBeforeMs: 1_800_000_003_000, tries: 4 },
@@ -49,7 +49,7 @@ describe("a job that closes", () => {
     for (const job of jobs) expect(read(job)).toEqual(job);
   });
 
-  test("takes of the close no more than its head", () => {
+  test("stores only the head of the close", () => {
     const close = JSON.stringify({ ...HEAD, closes: [OF.id], copies: [] });
     expect(read(JOB, { close })).toEqual(JOB);
   });

@@ -3,7 +3,7 @@ import { ID_PATTERN, isSignalId, type AccountId, type SubscriptionId } from "../
 import type { AcceptedClose, AcceptedOpen } from "../domain/copier/signal.ts";
 import { parseSignal } from "./job.ts";
 
-/** As much of a close as its jobs need: which signals it closes is said by the jobs themselves. */
+/** The part of a close that its jobs need. The jobs themselves say which signals it closes. */
 export type CloseHead = Pick<AcceptedClose, "id" | "channel" | "provider" | "acceptedAtMs">;
 
 export interface CloseJob {
@@ -12,13 +12,13 @@ export interface CloseJob {
   readonly of: AcceptedOpen;
   readonly broker: string;
   readonly shard: number;
-  /** As the opening signal's route named them; the count is 0 where no route led here. */
+  /** As in the opening signal's route; the count is 0 if no route led here. */
   readonly version: number;
   readonly count: number;
   /** Only these copies of the shard. */
   readonly only?: OnlyCopies;
   readonly dispatchedAtMs: number;
-  /** It was put off until then, and how often before. */
+  /** Until when it was postponed, and how often before. */
   readonly notBeforeMs: number;
   readonly tries: number;
 }
@@ -53,7 +53,7 @@ export function closeJobFields(job: CloseJob): string[] {
 
 const NUMBERS = ["shard", "version", "count", "dispatchedAtMs", "notBeforeMs", "tries"] as const;
 
-/** Reads a stream entry's fields; a text says why it is not such a job. */
+/** Reads a stream entry's fields; returns a text that says why, if it is not such a job. */
 export function parseCloseJob(fields: ReadonlyMap<string, string>): CloseJob | string {
   const of = parseSignal(fields.get("of"));
   if (typeof of === "string") return of;

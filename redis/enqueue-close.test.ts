@@ -71,7 +71,7 @@ describe("the dispatches of a close", () => {
     });
   });
 
-  test("tell of the close no more than its head", () => {
+  test("contain only the head of the close", () => {
     const [dispatch] = closeDispatchesOf(closeOf(), [stored(1, to(0, 0))]);
     expect(dispatch?.enqueue.close).toEqual({
       id: closeOf().id,
@@ -88,7 +88,7 @@ describe("the dispatches of a close", () => {
     expect(dispatches.map(({ enqueue: { broker } }) => broker)).toEqual(["fake"]);
   });
 
-  test("go only to the shards of the copies that are named, which they name", () => {
+  test("go only to the shards of the named copies, and name those copies", () => {
     const copies = [copy(1, to(0, 1)), copy(2, to(1, 0)), copy(3, to(0, 1))];
     const dispatches = closeDispatchesOf(closeOf({ copies }), [
       stored(1, to(0, 0), to(0, 1), to(1, 0)),
@@ -112,7 +112,7 @@ describe("the dispatches of a close", () => {
     ]);
   });
 
-  test("ask also where no route of the signal led: the copy may have moved there since", () => {
+  test("also go where no route of the signal led: the copy may have moved there since", () => {
     const copies = [copy(1, to(2, 4))];
     const [dispatch] = closeDispatchesOf(closeOf({ copies }), [stored(1, to(0, 0))]);
     expect(dispatch?.enqueue).toMatchObject({
@@ -134,7 +134,7 @@ describe("the dispatches of a close", () => {
     expect(jobs).toHaveLength(450);
   });
 
-  test("are none where nothing is to be closed, and of a close among the signals", () => {
+  test("are none if nothing is to be closed, and none for a close among the signals", () => {
     expect(closeDispatchesOf(closeOf(), [])).toEqual([]);
     const signal = closeOf();
     expect(closeDispatchesOf(signal, [{ signal, routes: [to(0, 0)], followers: 1 }])).toEqual([]);
@@ -194,7 +194,7 @@ describe("the enqueue of a close", () => {
     expect(await jobs()).toHaveLength(3);
   });
 
-  test("finds room for twice as many jobs as an open, and then takes none", async () => {
+  test("has room for twice as many jobs as an open, and then takes none", async () => {
     await redis.send("XGROUP", "CREATE", CLOSES, "workers", "0", "MKSTREAM");
     const lua = "for i = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'f', i) end";
     const fill = (count: number) => redis.send("EVAL", lua, "1", CLOSES, String(count));

@@ -1,8 +1,7 @@
 /**
- * The dispatch of a close: one job for each signal that it closes and each
- * shard of that signal's routes, each once however often it is repeated. They
- * have streams of their own, so that a close which is held stands in no open's
- * way, and room for twice as many.
+ * The dispatch of a close: one job for each signal that it closes and each shard of that signal's
+ * routes, each once however often it is repeated. They have their own streams, so that a held close
+ * delays no open, and room for twice as many jobs.
  */
 import type { AcceptedClose, AcceptedOpen } from "../domain/copier/signal.ts";
 import { ANSWER_TTL_MS } from "./accept.ts";
@@ -14,7 +13,7 @@ import type { StoredSignal } from "./progress.ts";
 import type { Route } from "./route.ts";
 import { defineScript, LUA_NOW } from "./script.ts";
 
-/** Jobs of one call. */
+/** The most jobs of one call. */
 const MAX_JOBS = 200;
 
 interface Closing extends Pick<Route, "shard" | "version" | "count"> {
@@ -80,9 +79,9 @@ export interface CloseDispatch {
 }
 
 /**
- * A close as one enqueue per region, region partition and broker, or more
- * where it has many jobs. `closed` are the signals that it closes as their home
- * keeps them; one that is forgotten has nothing open any more.
+ * A close as one enqueue per region, region partition and broker, or more where it has many jobs.
+ * `closed` are the signals that it closes, as stored in their home partition. A signal that is no
+ * longer stored has nothing open any more.
  */
 export function closeDispatchesOf(
   { id, channel, provider, acceptedAtMs, broker, copies }: AcceptedClose,
@@ -118,7 +117,7 @@ export function closeDispatchesOf(
 
 type Place = Route & { readonly only?: OnlyCopies };
 
-/** The shards that named copies sit in, with the routes that led there when the signal went out. */
+/** The shards of the named copies, with the routes that led there when the signal was accepted. */
 function copyPlaces(
   copies: NonNullable<AcceptedClose["copies"]>,
   routes: readonly Route[],

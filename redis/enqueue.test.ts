@@ -58,7 +58,7 @@ async function acknowledge(count: number): Promise<void> {
 }
 
 describe("a dispatch", () => {
-  test("makes one job a shard, in the order of its shards, with the version at which it is copied", async () => {
+  test("creates one job for each shard, in the order of its shards, with the version at which it is copied", async () => {
     const signal = signalOf(1);
     const beforeMs = await redis.nowMs();
     expect(await send(signal, 2, 0)).toEqual({ kind: "enqueued", added: 2 });
@@ -87,7 +87,7 @@ describe("a dispatch", () => {
     expect(leftMs).toBeGreaterThan(ANSWER_TTL_MS - 5_000);
   });
 
-  test("of one signal or broker does not stand in another's way", async () => {
+  test("of one signal or broker does not delay another", async () => {
     const [first, second] = [signalOf(1), signalOf(2)];
     const shards = [{ shard: 0, version: 1, count: 1 }];
     await send(first, 0);
@@ -103,20 +103,20 @@ describe("a stream that is too far behind", () => {
     await redis.send("XGROUP", "CREATE", JOBS, "workers", "0", "MKSTREAM");
   });
 
-  test("takes no job of a new signal, and remembers none", async () => {
+  test("takes no job of a new signal, and stores none as enqueued", async () => {
     await fill(MAX_JOBS_WAITING);
     const before = await redis.everything();
     expect(await send(signalOf(1), 0)).toEqual({ kind: "full" });
     expect(await redis.everything()).toEqual(before);
   });
 
-  test("takes all of a signal's jobs where there is room for one", async () => {
+  test("takes all of a signal's jobs if there is room for one", async () => {
     await fill(MAX_JOBS_WAITING - 1);
     expect(await send(signalOf(1), 0, 1, 2)).toEqual({ kind: "enqueued", added: 3 });
     expect(await send(signalOf(2), 0)).toEqual({ kind: "full" });
   });
 
-  test("still says of what it took that it is there", async () => {
+  test("still confirms the jobs that it took", async () => {
     await send(signalOf(1), 0);
     await fill(MAX_JOBS_WAITING);
     expect(await send(signalOf(1), 0)).toEqual({ kind: "enqueued", added: 0 });
@@ -125,13 +125,13 @@ describe("a stream that is too far behind", () => {
   test("is one whose workers are behind: what they acknowledged does not count before it is trimmed", async () => {
     await fill(MAX_JOBS_WAITING);
     await deliver(1);
-    // In a worker's hands is not done.
+    // A job that a worker has read is not done.
     expect(await send(signalOf(1), 0)).toEqual({ kind: "full" });
     await acknowledge(1);
     expect(await send(signalOf(1), 0)).toEqual({ kind: "enqueued", added: 1 });
   });
 
-  test("is one without its group, too: nobody has acknowledged anything", async () => {
+  test("is also one without its group: nothing has been acknowledged", async () => {
     await fill(MAX_JOBS_WAITING);
     await deliver(MAX_JOBS_WAITING);
     await acknowledge(MAX_JOBS_WAITING);
@@ -199,7 +199,7 @@ describe("the dispatches of a signal", () => {
     );
   });
 
-  test("are none where nobody follows, and none for a close", () => {
+  test("are none without followers, and none for a close", () => {
     expect(dispatchesOf(signalOf(1), [])).toEqual([]);
     const close: AcceptedClose = {
       id: signalOf(1).id,

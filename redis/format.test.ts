@@ -50,7 +50,7 @@ beforeEach(async () => {
 });
 
 describe("a Redis that was never used", () => {
-  test("takes the first number into every partition, and refuses any other from then on", async () => {
+  test("stores the first number in every partition, and then refuses any other", async () => {
     expect(await storedPartitions(runAll)).toBeUndefined();
     expect(await compareFormat(runAll, 3)).toEqual({ kind: "same", lost: [] });
     expect(await Promise.all([0, 1, 2].map(header))).toEqual([written(3), written(3), written(3)]);
@@ -66,7 +66,7 @@ describe("a Redis that was never used", () => {
     expect(await client.send("KEYS", ["*"])).toHaveLength(3);
   });
 
-  test("asked by two at once with different numbers, takes one of them whole and refuses the other", async () => {
+  test("asked by two at once with different numbers, stores one of them everywhere and refuses the other", async () => {
     for (let round = 0; round < 20; round += 1) {
       await client.send("FLUSHALL", []);
       const kinds = await Promise.all([2, 4, 3].map((count) => compareFormat(runAll, count)));
@@ -78,7 +78,7 @@ describe("a Redis that was never used", () => {
   });
 });
 
-test("what was compared before is asked of its own partitions alone", async () => {
+test("a Redis that was compared before is asked only about its own partitions", async () => {
   await compareFormat(runAll, 4);
   runs = 0;
   await compareFormat(runAll, 4);
@@ -104,7 +104,7 @@ describe("a format that this release does not know", () => {
   });
 });
 
-describe("a Redis that an earlier release has filled, without a word about it", () => {
+describe("a Redis that an earlier release filled without a format entry", () => {
   const recorded = async (partitions: number) => {
     for (let partition = 0; partition < partitions; partition += 1) {
       const { links } = new HomeKeys(partition);
@@ -119,7 +119,7 @@ describe("a Redis that an earlier release has filled, without a word about it", 
     expect(await header(3)).toEqual(written(4));
   });
 
-  test("refuses a smaller number, by any key of a partition that would not be looked at", async () => {
+  test("refuses a smaller number if any key is in a partition that would not be used", async () => {
     for (const key of [
       new HomeKeys(7).signals,
       new HomeKeys(7).halts,
@@ -133,7 +133,7 @@ describe("a Redis that an earlier release has filled, without a word about it", 
     }
   });
 
-  test("refuses a larger number where a recorder has worked on fewer, unless that is overruled", async () => {
+  test("refuses a larger number if a recorder has worked on fewer, unless forced", async () => {
     await recorded(2);
     expect(await whyOf(4)).toStartWith("its data seem to be in 2 partitions");
     expect(await storedPartitions(runAll)).toBeUndefined();
@@ -141,7 +141,7 @@ describe("a Redis that an earlier release has filled, without a word about it", 
     expect(await whyOf(4)).toBe("same");
   });
 
-  test("with data in some partitions alone is taken as it is", async () => {
+  test("with data only in some partitions is accepted as it is", async () => {
     await client.send("XADD", [new HomeKeys(2).signals, "*", "id", "s"]);
     expect(await whyOf(4)).toBe("same");
   });
@@ -178,7 +178,7 @@ describe("a number that is being raised", () => {
     ["removing", [removing, removing, removing, removing], true],
     ["almost done", ["4", "4", "4", removing], true],
   ] as const)(
-    "is refused by everybody while it is %s, and is known to whoever goes on",
+    "is refused by every process while it is %s, and is known to the command that continues",
     async (_, texts, isCopied) => {
       await write(...texts);
       const standing = await Promise.all([0, 1, 2, 3].map(header));

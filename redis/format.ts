@@ -20,7 +20,7 @@ export interface Raise {
   readonly to: number;
   /** Epoch milliseconds, of the entries that split the desk's audit. */
   readonly atMs: number;
-  /** Whether all stands where it belongs; then what is left of it in its old place is removed. */
+  /** Whether all data is in its new partition; then its copies in the old partition are removed. */
   readonly isCopied: boolean;
 }
 
@@ -191,7 +191,7 @@ export type RaiseState =
   /** It cannot be raised: one line for who runs the system. */
   | { readonly kind: "unfit"; readonly why: string };
 
-/** How a Redis stands that is to be raised. Writes nothing. */
+/** The state of a Redis that is to be raised. Writes nothing. */
 export async function readRaise(runAll: RunAll): Promise<RaiseState> {
   const seen = await runAll(readFormat, range(MAX_PARTITIONS));
   const headers = seen.flatMap(({ header }) => header ?? []);

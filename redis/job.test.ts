@@ -17,7 +17,7 @@ const CLOSE: AcceptedClose = {
 };
 const JOB = jobOf(OPEN, { shard: 3, version: 7, count: 512 });
 
-function fieldsOf(flat: readonly string[]): Map<string, string> {
+function toFields(flat: readonly string[]): Map<string, string> {
   const fields = new Map<string, string>();
   for (let index = 0; index + 1 < flat.length; index += 2) {
     fields.set(flat[index] ?? "", flat[index + 1] ?? "");
@@ -26,7 +26,7 @@ function fieldsOf(flat: readonly string[]): Map<string, string> {
 }
 
 const readJob = (changes: Readonly<Record<string, string | undefined>>): Job | string => {
-  const fields = fieldsOf(jobFields(JOB));
+  const fields = toFields(jobFields(JOB));
   for (const [name, value] of Object.entries(changes)) {
     if (value === undefined) fields.delete(name);
     else fields.set(name, value);
@@ -42,7 +42,7 @@ describe("a job", () => {
     expect(readJob({})).toEqual(JOB);
   });
 
-  test("may have fields that are not known here", () => {
+  test("may have fields that this release does not know", () => {
     expect(readJob({ later: "1" })).toEqual(JOB);
   });
 

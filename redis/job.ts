@@ -7,7 +7,7 @@ export interface Job {
   readonly signal: AcceptedOpen;
   readonly broker: string;
   readonly shard: number;
-  /** The roster version of the shard at the acceptance: who is copied. */
+  /** The roster version of the shard at the acceptance: it decides who is copied. */
   readonly version: number;
   readonly count: number;
   readonly dispatchedAtMs: number;
@@ -31,7 +31,7 @@ export function jobFields(job: Job): string[] {
   ];
 }
 
-/** Reads a stream entry's fields; a text says why it is not a job. */
+/** Reads a stream entry's fields; returns a text that says why, if it is not a job. */
 export function parseJob(fields: ReadonlyMap<string, string>): Job | string {
   const signal = parseSignal(fields.get("signal"));
   if (typeof signal === "string") return signal;
@@ -48,7 +48,7 @@ export function parseJob(fields: ReadonlyMap<string, string>): Job | string {
   return { signal, broker, shard, version, count, dispatchedAtMs };
 }
 
-/** Reads an accepted signal's JSON; a text says why it is not one. */
+/** Reads an accepted signal's JSON; returns a text that says why, if it is not one. */
 export function parseSignal(text: string | undefined): AcceptedSignal | string {
   if (text === undefined) return "signal is missing";
   let value: Partial<AcceptedOpen> | (Partial<AcceptedClose> & { readonly action: "close" });

@@ -15,7 +15,8 @@ const PERSON = asId<PersonId>("alice");
 const SIGNAL = signalIdIn(5, "0".repeat(32));
 
 describe("the partition of a name", () => {
-  // All that is stored is found by it: another hash would lose every account and every channel.
+  // All stored data are found by this hash: another hash would lose every account and every
+  // channel.
   test.each([
     ["demo", { 1: 0, 4: 2, 16: 6, 64: 54 }],
     ["acct-0000", { 1: 0, 4: 1, 16: 5, 64: 21 }],
@@ -36,7 +37,7 @@ describe("the partition of a name", () => {
     expect(whole.ofAccount(asId("foobar"))).toBe(0xbf9cf968);
   });
 
-  test("is one of those that there are", () => {
+  test("is one of the existing partitions", () => {
     const id = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/);
     fc.assert(
       fc.property(id, fc.integer({ min: 1, max: 64 }), (text, count) => {
@@ -59,14 +60,17 @@ describe("the partition of a name", () => {
   });
 });
 
-/** What a cluster finds a key's slot by. */
+/** The part of a key that decides its slot in a cluster. */
 function hashTag(key: string): string {
   const start = key.indexOf("{");
   const end = key.indexOf("}", start);
   return start >= 0 && end > start + 1 ? key.slice(start + 1, end) : key;
 }
 
-/** Every key of a partition, whatever is added to them: getters as they are, the others with these arguments. */
+/**
+ * Every key of a partition, also keys that are added later: getters as they are, methods with these
+ * arguments.
+ */
 function allKeys(keys: HomeKeys | RegionKeys, args: readonly unknown[]): [string, string][] {
   const prototype = Object.getPrototypeOf(keys) as object;
   return Object.getOwnPropertyNames(prototype)
@@ -82,7 +86,7 @@ describe.each([
   ["home", HomeKeys],
   ["region", RegionKeys],
 ] as const)("the keys of a %s partition", (kind, Keys) => {
-  test("all have the partition as their hash tag, so that a script touches one slot", () => {
+  test("all have the partition as their hash tag, so that a script uses one slot", () => {
     const found = allKeys(new Keys(12), ["a", "b", "c", 3]);
     expect(found.length).toBeGreaterThan(10);
     for (const [name, key] of found) {
@@ -109,18 +113,18 @@ test("an idempotency key leads neither to another partition nor to another sende
   expect(home.answer(CHANNEL, asId("a"), "b:c")).not.toBe(home.answer(CHANNEL, asId("a-b"), "c"));
 });
 
-test("whoever holds a signal's id finds its home", () => {
+test("a signal's id names its home partition", () => {
   expect(HomeKeys.ofSignal(SIGNAL).signal(SIGNAL)).toBe(new HomeKeys(5).signal(SIGNAL));
 });
 
-test("a hook is found by its id alone, among as many partitions as there are", () => {
+test("a hook is found by its id alone, for any number of partitions", () => {
   const partitions = new PartitionMap(4);
   const hook = asId<HookId>("hook-1");
   const partition = partitions.ofChannel(hook as never);
   expect(hookKey(hook, partitions)).toBe(`home:{${partition}}:hook:hook-1`);
 });
 
-test("a roster is known by its key of members, and no other key is taken for one", () => {
+test("a roster is recognised by its key of members, and no other key is mistaken for one", () => {
   const region = new RegionKeys(7);
   expect(RegionKeys.rosterOf(region.rosterSeats(CHANNEL, "desk"))).toEqual({
     partition: 7,

@@ -1,10 +1,10 @@
 /**
- * The partition map and every key of home and region partitions. All keys of a
- * partition carry its number as their hash tag, so a script that stays inside
- * one partition touches one slot of a Redis Cluster.
+ * The partition map and every key of home and region partitions. All keys of a partition carry its
+ * number as their hash tag, so a script that stays inside one partition uses one slot of a Redis
+ * Cluster.
  *
- * Home partitions go by channel; region and desk partitions by broker account.
- * Nothing else knows how many there are.
+ * Home partitions are chosen by channel; region and desk partitions by broker account. No other
+ * code knows how many there are.
  */
 import {
   homePartitionOf,
@@ -49,7 +49,7 @@ export class PartitionMap {
   }
 }
 
-/** Keys of one home partition: what belongs to channels. */
+/** Keys of one home partition: the data of channels. */
 export class HomeKeys {
   readonly #prefix: string;
   /** See `formatKey`. */
@@ -85,8 +85,8 @@ export class HomeKeys {
     return `${this.#prefix}:opening`;
   }
   /**
-   * ZSET `symbol id places` → ms: the channel's signals of which something may be open until then;
-   * `places` are `region/broker/partition=count;` one after the other.
+   * ZSET `symbol id places` → ms: the channel's signals which may have open positions until then.
+   * `places` is a list of `region/broker/partition=count;`.
    */
   open(channel: ChannelId): string {
     return `${this.#prefix}:open:${channel}`;
@@ -107,7 +107,7 @@ export class HomeKeys {
   chainHead(channel: ChannelId): string {
     return `${this.#prefix}:chain:${channel}`;
   }
-  /** STRING: what an idempotency key was first answered. */
+  /** STRING: the first answer for an idempotency key. */
   answer(channel: ChannelId, sender: PersonId, idempotencyKey: string): string {
     return `${this.#prefix}:answer:${channel}:${sender}:${idempotencyKey}`;
   }
@@ -122,7 +122,10 @@ export function haltNotesKey(halts: string): string {
   return `${halts}:notes`;
 }
 
-/** STRING (JSON): a hook. */
+/**
+ * STRING (JSON): a hook. Its partition is chosen by its id, because its channel is not known before
+ * it is read.
+ */
 export function hookKey(hook: HookId, partitions: PartitionMap): string {
   return `home:{${partitions.ofHook(hook)}}:hook:${hook}`;
 }
@@ -132,7 +135,7 @@ export function hookHeader(hook: HookId, partitions: PartitionMap): string {
   return formatKey(hash(hook) % partitions.count);
 }
 
-/** Keys of one region partition: what belongs to broker accounts, seen from the copier. */
+/** Keys of one region partition: the copier's data of broker accounts. */
 export class RegionKeys {
   readonly #prefix: string;
   /** See `formatKey`. */
@@ -155,11 +158,11 @@ export class RegionKeys {
   get layers(): string {
     return `${this.#prefix}:layers`;
   }
-  /** STREAM of jobs, one entry a shard; group `workers`. */
+  /** STREAM of jobs, one entry for each shard; group `workers`. */
   jobs(broker: string): string {
     return `${this.#prefix}:jobs:${broker}`;
   }
-  /** STREAM of jobs with orders whose fate the broker must be asked; group `workers`. */
+  /** STREAM of jobs with orders about which the broker must be asked; group `workers`. */
   questions(broker: string): string {
     return `${this.#prefix}:questions:${broker}`;
   }
@@ -171,7 +174,10 @@ export class RegionKeys {
   closing(close: SignalId, of: SignalId, broker: string, shard: number): string {
     return `${this.#prefix}:closing:${close}:${of}:${broker}:${shard}`;
   }
-  /** HASH `<broker>/<shard>`, of a close `<signal>/<broker>/<shard>` → 1: the jobs of a signal that are enqueued already. */
+  /**
+   * HASH `<broker>/<shard>`, of a close `<signal>/<broker>/<shard>` → 1: the jobs of a signal that
+   * were enqueued.
+   */
   enqueued(signal: SignalId): string {
     return `${this.#prefix}:enqueued:${signal}`;
   }
@@ -184,8 +190,9 @@ export class RegionKeys {
     return `${this.#prefix}:job:${signal}:${broker}:${shard}`;
   }
   /**
-   * HASH: `version`, `open` (the shard that takes newcomers), `last` (the highest), and for each
-   * shard `version:<shard>`, `count:<shard>` and `noted:<shard>` (what was routed when, see `prune`).
+   * HASH: `version`, `open` (the shard that takes new members), `last` (the highest), and for each
+   * shard `version:<shard>`, `count:<shard>` and `noted:<shard>` (what was routed when, see
+   * `prune`).
    */
   rosterHead(channel: ChannelId, broker: string): string {
     return `${this.#prefix}:roster:${broker}:${channel}`;
@@ -194,7 +201,7 @@ export class RegionKeys {
   rosterSeats(channel: ChannelId, broker: string): string {
     return `${this.#prefix}:roster:${broker}:${channel}:seats`;
   }
-  /** What a key of `rosterSeats` says of its roster; undefined for any other key. */
+  /** The roster that a key of `rosterSeats` belongs to; undefined for any other key. */
   static rosterOf(
     key: string,
   ):
@@ -209,7 +216,10 @@ export class RegionKeys {
   rosterShard(channel: ChannelId, broker: string, shard: number): string {
     return `${this.#prefix}:roster:${broker}:${channel}:${shard}`;
   }
-  /** SET of channels whose roster here is older than a job names: it is to be checked against the records. */
+  /**
+   * SET of channels whose roster here is older than a job requires: it must be compared with the
+   * records.
+   */
   get rostersBehind(): string {
     return `${this.#prefix}:rosters-behind`;
   }
@@ -217,7 +227,7 @@ export class RegionKeys {
   usage(broker: string): string {
     return `${this.#prefix}:usage:${broker}`;
   }
-  /** HASH client order id → `stakeCents,day`: the orders that count in a usage. */
+  /** HASH client order id → `stakeCents,day`: the orders that a usage counts. */
   reserved(broker: string): string {
     return `${this.#prefix}:reserved:${broker}`;
   }
@@ -229,24 +239,27 @@ export class RegionKeys {
   get run(): string {
     return `${this.#prefix}:run`;
   }
-  /** STRING: how far a broker's settlements have been taken over. */
+  /** STRING: the position up to which a broker's settlements have been read. */
   settlementCursor(broker: string): string {
     return `${this.#prefix}:settlements:${broker}`;
   }
-  /** STRING: from where to take them over again when a partition's Redis is another than it was. */
+  /** STRING: the position from which to read them again when a partition's Redis has changed. */
   settlementRetreat(broker: string): string {
     return `${this.#prefix}:settlements:${broker}:retreat`;
   }
 }
 
-/** The channel that wakes those who watch a signal. The message says only that something moved. */
+/**
+ * The channel that wakes those who watch a signal. The message says only that something has
+ * changed.
+ */
 export function liveChannel(signal: SignalId): string {
   return `live:${signal}`;
 }
 
 /**
- * HASH `version`, `partitions`: what the Redis of a partition is set up for, see `format.ts`;
- * and whether the partition is filled, see `filled.ts`.
+ * HASH `version`, `partitions`: the format of a partition's Redis, see `format.ts`; and whether the
+ * partition is filled, see `filled.ts`.
  */
 export function formatKey(partition: number): string {
   return `format:{${partition}}`;

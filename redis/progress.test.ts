@@ -6,7 +6,7 @@ const SIGNAL = acceptedOpen();
 const stored = (followers: number): StoredSignal => ({ signal: SIGNAL, routes: [], followers });
 
 describe("progress", () => {
-  test("adds up all partitions, whatever some of them have not begun", () => {
+  test("adds up all partitions, even if some have not begun", () => {
     const none = [null, null, null, null, null, null];
     const progress = sumProgress(stored(100), [
       ["3", "2", "1", "4", "25", "80"],
@@ -24,7 +24,7 @@ describe("progress", () => {
     expect(progress).toMatchObject({ id: SIGNAL.id, status: "running" });
   });
 
-  test("tells the first and the last answer of any partition, and none before there is one", () => {
+  test("reports the first and the last answer of all partitions, and none before there is one", () => {
     const { timing } = sumProgress(stored(2), [
       ["1", "0", "0", "0", "25", "80"],
       ["1", "0", "0", "0", "0", "7"],
@@ -45,7 +45,7 @@ describe("progress", () => {
 });
 
 describe("a stored signal", () => {
-  test("is read with its routes, but for shards with nobody in them", () => {
+  test("is read with its routes, except for empty shards", () => {
     const routes = ["local/desk/0/0", "7,10", "local/desk/0/1", "7,0"];
     expect(parseStoredSignal([JSON.stringify(SIGNAL), JSON.stringify(routes), "10"])).toEqual({
       signal: SIGNAL,
@@ -58,7 +58,7 @@ describe("a stored signal", () => {
     expect(parseStoredSignal([JSON.stringify(SIGNAL), "{}", "0"])).toMatchObject({ routes: [] });
   });
 
-  test("that is not there, or forgotten, is none", () => {
+  test("that does not exist, or has expired, is undefined", () => {
     expect(parseStoredSignal([null, null, null])).toBeUndefined();
   });
 });

@@ -1,13 +1,13 @@
-/** How far a signal's fan-out is: what `GET /v1/signals/:id` answers and the live feed repeats. */
-import { statusOf, type Progress } from "../domain/copier/progress.ts";
+/** The progress of a signal's fan-out, for `GET /v1/signals/:id` and the live feed. */
+import { deriveStatus, type Progress } from "../domain/copier/progress.ts";
 import type { AcceptedSignal } from "../domain/copier/signal.ts";
 import { asList, asText } from "./script.ts";
 import { parseRoutes, type Route } from "./route.ts";
 
-/** A signal as its home partition keeps it. */
+/** A signal as its home partition stores it. */
 export interface StoredSignal {
   readonly signal: AcceptedSignal;
-  /** Of a close: where its copies are, all of a partition as one. */
+  /** Of a close: where its copies are, one entry for each partition. */
   readonly routes: Route[];
   readonly followers: number;
 }
@@ -21,7 +21,7 @@ export function parseStoredSignal(raw: unknown): StoredSignal | undefined {
   const flat: unknown = JSON.parse(asText(routes));
   return {
     signal: JSON.parse(signal) as AcceptedSignal,
-    // Lua's cjson spells an empty list `{}`.
+    // Lua's cjson writes an empty list as `{}`.
     routes: Array.isArray(flat) ? parseRoutes(flat.map(asText)) : [],
     followers: Number(asText(followers)),
   };
@@ -55,7 +55,7 @@ export function sumProgress(stored: StoredSignal, parts: readonly unknown[]): Pr
   }
   return {
     id: stored.signal.id,
-    status: statusOf(counts),
+    status: deriveStatus(counts),
     counts,
     timing: { acceptedAtMs: stored.signal.acceptedAtMs, firstMs, lastMs },
   };

@@ -39,7 +39,7 @@ describe("a route", () => {
     expect(parseRoute(routeField(to(5, 1, 2)), "1,2")).toEqual(to(5, 1, 2));
   });
 
-  test("goes on to a newer version of its shard, and never back", async () => {
+  test("moves to a newer version of its shard, and never back", async () => {
     expect(await set(to(0, 5, 10))).toBe(1);
     expect(await set(to(0, 6, 11))).toBe(1);
     expect(await set(to(0, 6, 99), to(0, 5, 99), to(0, 4, 99))).toBe(0);
@@ -54,7 +54,7 @@ describe("a route", () => {
     expect(await stored()).toEqual([to(0, 5, 10), to(1, 6, 21), to(2, 1, 1)]);
   });
 
-  test("to a shard with nobody in it leads nowhere, and keeps its version", async () => {
+  test("to an empty shard is not used, and keeps its version", async () => {
     await set(to(0, 5, 10));
     await set(to(0, 6, 0));
     expect(await stored()).toEqual([]);
@@ -62,7 +62,7 @@ describe("a route", () => {
   });
 });
 
-test("a list of nothing has no routes, and one that is cut has those that are whole", () => {
+test("an empty list has no routes, and a truncated one has its complete routes", () => {
   expect(parseRoutes([])).toEqual([]);
   expect(parseRoutes([routeField(to(0, 0, 0)), "1,2", routeField(to(1, 0, 0))])).toEqual([
     to(0, 1, 2),

@@ -20,7 +20,7 @@ export function routeField(route: Omit<Route, "version" | "count">): string {
   return `${route.region}/${route.broker}/${route.partition}/${route.shard}`;
 }
 
-/** Reads one field of a routes hash; its count is 0 where nobody sits in the shard any more. */
+/** Reads one field of a routes hash; its count is 0 if the shard has no members any more. */
 export function parseRoute(field: string, value: string): Route {
   const [region = "", broker = "", partition = "", shard = ""] = field.split("/");
   const [version = "", count = ""] = value.split(",");
@@ -34,7 +34,9 @@ export function parseRoute(field: string, value: string): Route {
   };
 }
 
-/** Reads the flat field, value, field, value … list of a routes hash, but for shards with nobody in them. */
+/**
+ * Reads the flat list (field, value, field, value, …) of a routes hash, except for empty shards.
+ */
 export function parseRoutes(flat: readonly string[]): Route[] {
   const routes: Route[] = [];
   for (let index = 0; index + 1 < flat.length; index += 2) {
@@ -63,7 +65,7 @@ end
 return changed
 `;
 
-/** Makes routes name newer roster versions; an older one never overwrites a newer. */
+/** Sets routes to newer roster versions; an older version never overwrites a newer one. */
 export const route = defineScript<RouteArgs, number>({
   name: "route",
   lua: routeLua,

@@ -23,7 +23,7 @@ async function add(...ids: string[]): Promise<void> {
   for (const id of ids) await redis.send("XADD", STREAM, id, "f", "1");
 }
 
-/** Delivers the next entries to a group, and acknowledges those that are named. */
+/** Delivers the next entries to a group, and acknowledges the named ones. */
 async function deliver(group: string, count: number, ...acknowledged: string[]): Promise<void> {
   const read = ["GROUP", group, "one", "COUNT", String(count), "STREAMS", STREAM, ">"];
   await redis.send("XREADGROUP", ...read);
@@ -43,7 +43,7 @@ describe("a stream is trimmed only below", () => {
     expect(await left()).toEqual(["2-0", "3-0"]);
   });
 
-  test("what every group has acknowledged: an entry in a worker's hands stays, and all after it (P9)", async () => {
+  test("what every group has acknowledged: a pending entry stays, and all after it (P9)", async () => {
     await add("1-0", "2-0", "3-0", "4-0");
     await deliver("recorder", 4, "1-0", "2-0", "3-0", "4-0");
     await deliver("chain", 4, "1-0", "3-0", "4-0");
@@ -54,7 +54,7 @@ describe("a stream is trimmed only below", () => {
     expect(await left()).toEqual(["4-0"]);
   });
 
-  test("what is needed by numbers, not by texts: of one millisecond and of another length", async () => {
+  test("the first needed entry, compared as numbers and not as texts: in one millisecond and with another length", async () => {
     await add("9-0", "10-2", "10-10", "10-11");
     await deliver("recorder", 4, "9-0", "10-2", "10-10", "10-11");
     await deliver("chain", 4, "10-10", "10-11");
@@ -69,7 +69,7 @@ describe("a stream is trimmed only below", () => {
 });
 
 describe("nothing is trimmed", () => {
-  test("where a group that must be there is not: it may be about to read all", async () => {
+  test("if a required group is missing: it may be about to read everything", async () => {
     await add("1-0", "2-0");
     for (const group of GROUPS) await deliver(group, 2, "1-0", "2-0");
     await redis.send("XGROUP", "DESTROY", STREAM, "chain");
@@ -77,7 +77,7 @@ describe("nothing is trimmed", () => {
     expect(await left()).toEqual(["1-0", "2-0"]);
   });
 
-  test("that a group which nobody named still waits for", async () => {
+  test("that an unlisted group still waits for", async () => {
     await add("1-0", "2-0");
     for (const group of GROUPS) await deliver(group, 2, "1-0", "2-0");
     await redis.send("XGROUP", "CREATE", STREAM, "other", "0");
@@ -85,7 +85,7 @@ describe("nothing is trimmed", () => {
     expect(await trimmed([])).toBe(0);
   });
 
-  test("where there is no stream, and none is made", async () => {
+  test("if there is no stream, and none is created", async () => {
     await redis.clear();
     expect(await trimmed()).toBe(0);
     expect(await redis.send("EXISTS", STREAM)).toBe(0);

@@ -4,7 +4,7 @@
  */
 import { asInteger, asList, asText, defineScript } from "./script.ts";
 
-/** The groups that must stand on each kind of stream before anything of it may be trimmed. */
+/** The groups that must exist on each kind of stream before it may be trimmed. */
 export const GROUPS = {
   signals: ["recorder", "chain"],
   links: ["recorder"],
@@ -41,7 +41,10 @@ if not oldest then return 0 end
 return redis.call('XTRIM', stream, 'MINID', oldest)
 `;
 
-/** Replies how many entries went. Each group keeps at least the last entry it was delivered. */
+/**
+ * Returns how many entries were removed. Each group keeps at least the last entry that it was
+ * delivered.
+ */
 export const trim = defineScript<TrimArgs, number>({
   name: "trim",
   lua: trimLua,
@@ -51,23 +54,23 @@ export const trim = defineScript<TrimArgs, number>({
   reply: asInteger,
 });
 
-/** Of each stream the newest letters are kept: whoever looks after it looks sooner than this many come. */
+/** The newest dead letters of each stream are kept: an operator looks before this many arrive. */
 export const MAX_DEAD_LETTERS = 10_000;
 
 export function deadLetters(stream: string): string {
   return `${stream}:dead`;
 }
 
-export interface BuryArgs {
+export interface DeadLetterArgs {
   readonly stream: string;
   readonly group: string;
   readonly entry: string;
   readonly reason: string;
-  /** What was reported of the entry has acknowledged it already. */
+  /** The report has already acknowledged the entry. */
   readonly isAcked?: boolean;
 }
 
-const buryLua = `
+const deadLetterLua = `
 local found = redis.call('XRANGE', stream, entry, entry)[1]
 if redis.call('XACK', stream, group, entry) == 0 and is_acked == '0' then return 0 end
 local fields = found and found[2] or {}
@@ -78,9 +81,9 @@ return 1
 `;
 
 /** Moves an entry that cannot be read to the stream's dead letters, with its reason, and acknowledges it. */
-export const bury = defineScript<BuryArgs, boolean>({
-  name: "bury",
-  lua: buryLua,
+export const moveToDeadLetters = defineScript<DeadLetterArgs, boolean>({
+  name: "move-to-dead-letters",
+  lua: deadLetterLua,
   keys: {
     stream: ({ stream }) => stream,
     dead: ({ stream }) => deadLetters(stream),
@@ -97,7 +100,10 @@ export const bury = defineScript<BuryArgs, boolean>({
 
 const FAILURES_KEPT_MS = 24 * 60 * 60 * 1000;
 
-/** HASH `<group> <entry>` → how often handling the entry failed; it goes a day after the last failure. */
+/**
+ * HASH `<group> <entry>` → how often handling the entry failed; it expires a day after the last
+ * failure.
+ */
 export function failuresKey(stream: string): string {
   return `${stream}:failures`;
 }
@@ -119,7 +125,10 @@ redis.call('PEXPIRE', failures, ${FAILURES_KEPT_MS})
 return count
 `;
 
-/** Counts a failure of a pending entry, over all consumers and restarts. Replies how many there were; 0 where it is not pending any more. */
+/**
+ * Counts a failure of a pending entry, over all consumers and restarts. Returns how many failures
+ * there were; 0 if the entry is not pending any more.
+ */
 export const noteFailure = defineScript<NoteFailureArgs, number>({
   name: "note-failure",
   lua: noteFailureLua,
@@ -151,8 +160,8 @@ return pending
 `;
 
 /**
- * Which of these entries are still this consumer's to handle: another may have
- * taken one over, and a Redis that lost its last moments may never have had it.
+ * Which of these entries this consumer must still handle. Another consumer may have taken one over,
+ * and a Redis that lost its last moments may never have had it.
  */
 export const stillPending = defineScript<StillPendingArgs, readonly string[]>({
   name: "still-pending",

@@ -1,7 +1,7 @@
 /**
- * `npm run check`: format, lint, types, import boundaries and dead code, two at
- * a time. One line each with its time; what a check has to say is shown only
- * where it fails. `npm run check lint types` runs just these.
+ * `npm run check`: format, lint, types, import boundaries and dead code, two at a time. Prints one
+ * line for each check, with its time, and a check's output only if it fails. `npm run check lint
+ * types` runs only these two.
  */
 import { spawn } from "bun";
 
@@ -22,7 +22,7 @@ async function runCheck(name: string, command: readonly string[]): Promise<boole
   const child = spawn([`node_modules/.bin/${tool}`, ...args], {
     stdout: "pipe",
     stderr: "pipe",
-    // Some of these tools want a newer Node than the system may have.
+    // Some of these tools need a newer Node than the system may have.
     env: { ...process.env, PATH: `node_modules/.bin:${process.env["PATH"] ?? ""}`, NO_COLOR: "1" },
   });
   const [out, err, code] = await Promise.all([

@@ -1,11 +1,10 @@
 /**
  * `bun scripts/lockfile.ts` completes package-lock.json after an install.
  *
- * npm leaves out what an optional dependency for another platform could not be
- * looked up for, and `npm ci` then refuses the lockfile on every machine. What
- * such a package is for stands in its name, and its version in the package that
- * wants it; an entry of these two is enough for npm to skip it here and to
- * install it there.
+ * npm omits an optional dependency for another platform if it could not look it up, and `npm ci`
+ * then refuses the lockfile on every machine. The platform of such a package is in its name, and
+ * its version is in the package that depends on it. An entry with these two is enough for npm to
+ * skip it here and to install it there.
  */
 interface Entry {
   readonly version?: string;
@@ -28,8 +27,8 @@ const PATH = "package-lock.json";
 const PLATFORM =
   /[-/](darwin|linux|win32|windows|android|freebsd|openharmony)-(arm64|arm|x64|64|ia32|ppc64|riscv64|s390x)(-[a-z]+)?$/;
 
-/** The optional dependencies that the lockfile names and does not hold. */
-export function omissionsOf({ packages }: Lockfile): Omission[] {
+/** The optional dependencies that the lockfile names but does not contain. */
+export function findOmissions({ packages }: Lockfile): Omission[] {
   return Object.entries(packages).flatMap(([path, { dev = false, optionalDependencies }]) =>
     Object.entries(optionalDependencies ?? {})
       .filter(([name]) => !holds(packages, path, name))
@@ -37,7 +36,7 @@ export function omissionsOf({ packages }: Lockfile): Omission[] {
   );
 }
 
-/** A package is found as Node finds it: in the folder of the one that wants it, or in one further up. */
+/** Finds a package as Node does: in the folder of the dependent package, or in one further up. */
 function holds(packages: Lockfile["packages"], from: string, name: string): boolean {
   let folder = from;
   for (;;) {
@@ -48,9 +47,9 @@ function holds(packages: Lockfile["packages"], from: string, name: string): bool
   }
 }
 
-function entryOf({ name, version, dev }: Omission): Entry {
+function createEntry({ name, version, dev }: Omission): Entry {
   const [, os = "", cpu = "", abi = ""] = PLATFORM.exec(name) ?? [];
-  if (os === "" || !/^\d/.test(version)) throw new Error(`${name} names no platform that is known`);
+  if (os === "" || !/^\d/.test(version)) throw new Error(`${name} names no known platform`);
   const libc = abi.includes("musl") ? ["musl"] : ["glibc"];
   const entry = {
     version,
@@ -65,10 +64,10 @@ function entryOf({ name, version, dev }: Omission): Entry {
 
 if (import.meta.main) {
   const lockfile = (await Bun.file(PATH).json()) as Lockfile;
-  const omissions = omissionsOf(lockfile);
+  const omissions = findOmissions(lockfile);
   const packages: [path: string, entry: Entry][] = [
     ...Object.entries(lockfile.packages),
-    ...omissions.map((each): [string, Entry] => [`node_modules/${each.name}`, entryOf(each)]),
+    ...omissions.map((each): [string, Entry] => [`node_modules/${each.name}`, createEntry(each)]),
   ];
   lockfile.packages = Object.fromEntries(packages.toSorted(([a], [b]) => a.localeCompare(b, "en")));
   await Bun.write(PATH, `${JSON.stringify(lockfile, undefined, 2)}\n`);

@@ -1,8 +1,7 @@
 /**
- * Runs before every test, so that plain `bun test` on a fresh clone does what
- * `npm test` does: installs the packages and redis-server if they are missing.
- * Until that is done only built-ins can be imported. At the end it tells what
- * could not be run.
+ * Runs before every test, so that plain `bun test` on a fresh clone does what `npm test` does:
+ * installs the packages and redis-server if they are missing. Until that is done only built-ins can
+ * be imported. At the end it reports the suites that could not run.
  */
 import { afterAll } from "bun:test";
 import { spawnSync } from "node:child_process";
@@ -37,9 +36,9 @@ function install() {
   }
 }
 
-/** This process has looked for node_modules before it was there, and remembers. */
+/** This process looked for node_modules before it existed, and has cached that. */
 function startAgain(): never {
-  // Bun tells a test nothing of its arguments; Linux does.
+  // Bun does not give a test its arguments; Linux does.
   if (!existsSync("/proc/self/cmdline")) {
     console.error("The packages are installed now. Start `bun test` once more.");
     process.exit(1);

@@ -1,7 +1,7 @@
 /**
- * `main.ts <role>`: one process, one role. Prints `ready` on its standard output
- * once it serves; SIGTERM and SIGINT drain it. Ends with 0 when it was drained,
- * 1 when it could not go on, 2 when its settings are wrong or not those of its Redis.
+ * `main.ts <role>`: one process, one role. Prints `ready` on its standard output once it serves;
+ * SIGTERM and SIGINT drain it. Exits with 0 after a drain, 1 after a failure, 2 when its settings
+ * are wrong or do not match its Redis.
  */
 import { own } from "../domain/own.ts";
 import { SYSTEM_CLOCK } from "./runtime/clock.ts";
@@ -9,7 +9,7 @@ import { openConnections } from "./runtime/connections.ts";
 import { armCrashPoint } from "./runtime/crash-point.ts";
 import {
   readSettings,
-  summaryOf,
+  summarizeSettings,
   type ProcessSettings,
   type RedisSettings,
   type RegionSettings,
@@ -49,7 +49,7 @@ if (!read.ok) {
   console.error(read.faults.map((fault) => `configuration: ${fault}`).join("\n"));
   process.exit(2);
 }
-// Each role's schema has these; the other ones are its own affair.
+// Each role's schema has these settings; the others belong to the role.
 const settings = read.value as ProcessSettings & Partial<RedisSettings & RegionSettings>;
 
 const stop = new AbortController();
@@ -60,7 +60,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 }
 
 const log = await configureLog(name);
-log.info("starts", { settings: summaryOf(role.settings, settings) });
+log.info("starts", { settings: summarizeSettings(role.settings, settings) });
 const armCrash = (): void => {
   armCrashPoint(settings.FANFARE_CRASH_AT);
 };
@@ -96,7 +96,8 @@ try {
   }
   const { name: kind, stack = "", code = kind, port } = error as Failure;
   const what = port === undefined ? code : `${code} on port ${port}`;
-  // A library's message may hold an address with its password: where it came from has to do.
+  // A library's message may contain an address with its password, so only the error's place is
+  // shown.
   console.error(`${name} could not go on: ${what} ${stack.split("\n").at(1)?.trim() ?? ""}`);
   process.exit(1);
 }

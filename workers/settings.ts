@@ -1,4 +1,4 @@
-/** Every setting of the workers: a name that belongs to another role is no fault, a name that no role has is one. */
+/** All settings of the workers: a name of another role is not a fault, an unknown name is. */
 import { RecordsEnv } from "./api/env.ts";
 import { SeedEnv } from "./commands/seed/env.ts";
 import { DispatchEnv } from "./copier/dispatch/env.ts";
@@ -11,7 +11,7 @@ import { DeskEnv } from "./desk/server/env.ts";
 import { SettleEnv } from "./desk/settle/env.ts";
 import { SimulatorEnv } from "./desk/simulator/env.ts";
 
-/** Commands other than the seed have no setting that is not a role's, too. */
+/** Except for the seed, commands use only settings that roles also have. */
 export const SCHEMAS = [
   PlaceEnv,
   DispatchEnv,

@@ -1,6 +1,6 @@
 /**
- * What a copy comes down to at the desk, for one follower: the stake is taken
- * and the contract noted, once per order. The peers do this for each job.
+ * The core of a copy at the desk, for one follower: the stake is taken and the contract noted, once
+ * per order. The compared designs do this for each job.
  */
 import { defineScript } from "../../redis/script.ts";
 
@@ -33,6 +33,6 @@ return 1
 });
 
 /** Balances of the accounts `acct-0` and on, each enough for a hundred orders. */
-export function balancesOf(accounts: number): string[] {
+export function createBalances(accounts: number): string[] {
   return Array.from({ length: accounts }, (_, index) => [`acct-${index}`, "10000"]).flat();
 }

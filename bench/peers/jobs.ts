@@ -1,7 +1,6 @@
 /**
- * A job a follower: the queue that a user would reach for, and a plain stream
- * whose entries are popped one at a time. Both on a Redis of their own with
- * `everysec`, their workers as processes of their own, and the same debit.
+ * One job for each follower: a common queue, and a plain stream whose entries are read one at a
+ * time. Each has its own Redis with `everysec`, its own worker process, and the same debit.
  */
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";
@@ -9,7 +8,7 @@ import { connectRedis } from "../../workers/runtime/redis-client.ts";
 import type { Redis } from "../../workers/runtime/redis.ts";
 import { Queue } from "bullmq";
 import { median } from "../figures.ts";
-import { balancesOf } from "./debit.ts";
+import { createBalances } from "./debit.ts";
 
 const RUNS = 3;
 /** Jobs that are added in one call. */
@@ -50,7 +49,7 @@ async function measure(
   for (let round = 0; round < RUNS; round += 1) {
     const server = await startRedis({ appendOnly: true });
     const redis = connectRedis(server.url);
-    for (const some of chunks(balancesOf(jobs), 1_000)) {
+    for (const some of chunks(createBalances(jobs), 1_000)) {
       await redis.send("HSET", ["balances", ...some]);
     }
     const worker = Bun.spawn(
@@ -62,7 +61,7 @@ async function measure(
     }
     const startedAt = performance.now();
     await addAll(server, redis);
-    // What is done is what stands on the books.
+    // A job is done when it is on the books.
     await until(
       "all jobs are done",
       async () => (await redis.send("HLEN", ["contracts"])) === jobs,

@@ -1,4 +1,4 @@
-/** The plain design: takes one entry, does it, acknowledges it, takes the next. */
+/** The plain design: takes one entry, executes it, acknowledges it, takes the next. */
 import { parseRead } from "../../workers/runtime/entries.ts";
 import { connectRedis } from "../../workers/runtime/redis-client.ts";
 import { run } from "../../workers/runtime/redis.ts";

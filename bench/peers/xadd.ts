@@ -1,8 +1,8 @@
-/** How many entries a second this Redis takes at all: redis-benchmark at its best. */
+/** The most entries a second that this Redis takes, by redis-benchmark. */
 import { startRedis } from "../../tests/support/redis.ts";
 
 const ENTRIES = 500_000;
-/** About what one follower's outcome takes. */
+/** About the size of one follower's outcome. */
 const PAYLOAD = "x".repeat(32);
 
 export async function measureXadd(): Promise<number> {
@@ -30,6 +30,6 @@ export async function measureXadd(): Promise<number> {
   const csv = await new Response(child.stdout).text();
   await server.stop();
   const perSecond = Number(/^"XADD[^"]*","([\d.]+)"/m.exec(csv)?.[1]);
-  if (!Number.isFinite(perSecond)) throw new Error("redis-benchmark said nothing");
+  if (!Number.isFinite(perSecond)) throw new Error("redis-benchmark printed no figure");
   return Math.round(perSecond);
 }

@@ -1,7 +1,10 @@
-/** What a person may send to a channel. Absent limits do not limit. */
+/** What a person may send to a channel. An absent field sets no limit. */
 export interface Grant {
   readonly symbols?: readonly string[];
   readonly maxStakeCents?: number;
-  /** Minutes of the UTC day, from inclusive, to exclusive; `from` after `to` runs over midnight. */
+  /**
+   * Minutes of the UTC day, from inclusive, to exclusive; if `from` is after `to`, the hours run
+   * over midnight.
+   */
   readonly hours?: { readonly fromMinute: number; readonly toMinute: number };
 }

@@ -38,7 +38,7 @@ const layer: fc.Arbitrary<PlanLayer> = fc.record(
 
 const additive = layer.map(({ overriding: _, ...fields }): PlanLayer => fields);
 
-/** Lists that stand for sets, in one order. */
+/** Sorts the lists whose order has no meaning. */
 function normal({ overriding, symbols: allowed, deniedSymbols, ...rest }: PlanLayer): object {
   return {
     ...rest,
@@ -48,7 +48,7 @@ function normal({ overriding, symbols: allowed, deniedSymbols, ...rest }: PlanLa
   };
 }
 
-test("inheriting is associative, whatever is additive or overriding", () => {
+test("inheriting is associative, for additive and overriding fields", () => {
   fc.assert(
     fc.property(layer, layer, layer, (a, b, c) => {
       expect(normal(inherit(inherit(a, b), c))).toEqual(normal(inherit(a, inherit(b, c))));
@@ -92,7 +92,7 @@ test("an additive layer never loosens a limit", () => {
   );
 });
 
-test("an overriding field replaces what it inherits, and takes it away where it gives none", () => {
+test("an overriding field replaces what it inherits, and removes it if it has no value", () => {
   fc.assert(
     fc.property(layer, layer, fc.constantFrom(...PLAN_FIELDS), (upper, lower, field: PlanField) => {
       const both = inherit(upper, { ...lower, overriding: [field] });
@@ -101,14 +101,14 @@ test("an overriding field replaces what it inherits, and takes it away where it 
   );
 });
 
-test("reversed by channel and follower is straight again", () => {
+test("reversed by channel and by follower means not reversed", () => {
   const reverse = { plan: { reverse: true }, paused: false };
   const upper = foldScopes({ channel: reverse });
   expect(layUnder(upper, {}).reverse).toBe(true);
   expect(layUnder(upper, { reverse: true }).reverse).toBe(false);
 });
 
-test("the widest pause holds, and nothing below overrides it", () => {
+test("the widest pause applies, and no lower scope overrides it", () => {
   const paused = { plan: {}, paused: true };
   const own: PlanLayer = { overriding: [...PLAN_FIELDS] };
   for (const scope of PAUSE_SCOPES) {
@@ -123,7 +123,7 @@ test("the widest pause holds, and nothing below overrides it", () => {
   expect(layUnder({}, own).pausedBy).toBeUndefined();
 });
 
-test("it does not matter where a stack of scopes is cut in two", () => {
+test("it does not matter where a list of scopes is split", () => {
   const settings = fc.record({ plan: layer, paused: fc.boolean() });
   fc.assert(
     fc.property(settings, settings, settings, settings, layer, (a, b, c, d, own) => {

@@ -1,21 +1,19 @@
 /**
- * A follower's plan inherits from what stands above it: platform, provider,
- * channel, the follower's own settings for all their subscriptions, and last
- * the subscription itself. Each of these is a layer, and `inherit` lays one
- * over another: it is associative, so it does not matter in which order a
- * stack is folded.
+ * A follower's plan inherits from the scopes above it: platform, provider, channel, the follower's
+ * own settings for all their subscriptions, and last the subscription itself. Each of these is a
+ * layer, and `inherit` combines two of them. It is associative, so the layers can be combined in
+ * any grouping.
  *
- * A field of a layer is *additive*, unless the layer names it as *overriding*.
- * An overriding field replaces what it inherits. An additive one is combined
- * with it, so that both hold:
+ * A field of a layer is *additive*, unless the layer names it as *overriding*. An overriding field
+ * replaces what it inherits. An additive field is combined with it, so that both apply:
  *
  * - caps, ages: the lower;  - minimum payout: the higher;
  * - allowed symbols: those in both;  - denied symbols: those in either;
  * - symbol map: both, and for the same symbol the lower layer's;
- * - reverse: reversed twice is straight again;
+ * - reverse: reversed twice means not reversed;
  * - sizing: there can be only one, the lower layer's.
  *
- * A pause is no field of the plan: nothing below can override it.
+ * A pause is not a field of the plan, so no lower scope can override it.
  */
 import { PAUSE_SCOPES, type CopyPlan, type PauseScope } from "./plan.ts";
 
@@ -27,7 +25,7 @@ export interface PlanLayer extends Settings {
   readonly overriding?: readonly PlanField[];
 }
 
-/** What is set for all below one of the scopes. */
+/** The settings of one scope, which apply to everything below it. */
 export interface ScopeSettings {
   readonly plan: PlanLayer;
   readonly paused: boolean;
@@ -59,7 +57,7 @@ const ADDITIVE: Combine = {
 
 export const PLAN_FIELDS = Object.keys(ADDITIVE) as PlanField[];
 
-/** One layer that does what `upper` and then `lower` do. */
+/** Combines two layers into one with the same effect. */
 export function inherit(upper: PlanLayer, lower: PlanLayer): PlanLayer {
   const values: Partial<Record<PlanField, unknown>> = {};
   const overriding: PlanField[] = [];
@@ -73,19 +71,22 @@ export function inherit(upper: PlanLayer, lower: PlanLayer): PlanLayer {
   return overriding.length > 0 ? { ...fields, overriding } : fields;
 }
 
-/** A layer and the widest pause over it: what several scopes come to, or what a row of the roster holds. */
+/**
+ * A layer and the widest pause above it: several scopes combined, or what a row of the roster
+ * stores.
+ */
 export interface LayeredPlan extends PlanLayer {
   readonly pausedBy?: PauseScope;
 }
 
-/** `lower` with all that stands above it; nothing below overrides a pause. */
+/** Combines `lower` with everything above it; a lower scope never overrides a pause. */
 export function layUnder(upper: LayeredPlan, lower: LayeredPlan): LayeredPlan {
   const pausedBy = upper.pausedBy ?? lower.pausedBy;
   const plan = inherit(upper, lower);
   return pausedBy === undefined ? plan : { ...plan, pausedBy };
 }
 
-/** Scopes from the widest to the narrowest as one. */
+/** Combines scopes, from the widest to the narrowest. */
 export function foldScopes(
   scopes: Readonly<Partial<Record<PauseScope, ScopeSettings>>>,
 ): LayeredPlan {
@@ -99,7 +100,9 @@ export function foldScopes(
   return folded;
 }
 
-/** A field that a layer names as overriding without giving it takes the inherited one away. */
+/**
+ * If a layer names a field as overriding without giving a value, the inherited value is removed.
+ */
 function replaces({ overriding }: PlanLayer, field: PlanField): boolean {
   return overriding?.includes(field) ?? false;
 }

@@ -21,7 +21,7 @@ const sizing: fc.Arbitrary<Sizing> = fc.oneof(
 );
 
 describe("a stake", () => {
-  test("is a whole amount within the cap of one order and the largest amount, whatever is asked", () => {
+  test("is a whole amount within the cap of one order and the largest amount, for any input", () => {
     fc.assert(
       fc.property(sizing, fc.option(cents), cents, cents, (size, cap, provider, balance) => {
         const plan: CopyPlan = cap === null ? {} : { maxStakeCents: cap };
@@ -54,28 +54,28 @@ describe("a stake", () => {
 });
 
 describe("the broker's symbol", () => {
-  test("is what the map leads to, and else the channel's own", () => {
+  test("is the mapped symbol, or else the channel's own", () => {
     const plan = { symbolMap: { "EUR/USD": "EURUSD" } };
     expect(brokerSymbol(plan, "EUR/USD")).toBe("EURUSD");
     expect(brokerSymbol(plan, "GBP/USD")).toBe("GBP/USD");
     expect(brokerSymbol({}, "EUR/USD")).toBe("EUR/USD");
   });
 
-  test("is never something that every object has", () => {
+  test("is never an inherited property of objects", () => {
     for (const symbol of ["constructor", "toString", "__proto__"]) {
       expect(brokerSymbol({ symbolMap: {} }, symbol)).toBe(symbol);
     }
   });
 });
 
-test("a contract is reversed where the plan says so, and twice is straight again", () => {
+test("a contract is reversed if the plan says so, and reversed twice it is the same again", () => {
   expect(copiedContract({}, "CALL")).toBe("CALL");
   expect(copiedContract({ reverse: false }, "PUT")).toBe("PUT");
   expect(copiedContract({ reverse: true }, "CALL")).toBe("PUT");
   expect(copiedContract({ reverse: true }, copiedContract({ reverse: true }, "PUT"))).toBe("PUT");
 });
 
-test("copies are counted where any cap needs the count, a cap of zero too", () => {
+test("copies are counted if any cap needs the count, also a cap of zero", () => {
   for (const cap of ["maxDayStakeCents", "maxOpen", "maxDayLossCents"] as const) {
     expect(isCapped({ [cap]: 0 })).toBe(true);
   }

@@ -1,8 +1,7 @@
 /**
- * How a follower wants a channel's signals copied into one account: the size
- * of a copy, and everything that may make it smaller or keep it from being
- * sent. Symbols are the channel's own names, but for those that
- * `symbolMap` leads to, which are the broker's.
+ * How a follower wants a channel's signals copied into one account: the size of a copy, and
+ * everything that may make it smaller or keep it from being sent. Symbols are the channel's own
+ * names, except for the values of `symbolMap`, which are the broker's names.
  */
 import { MAX_AMOUNT_CENTS, shareOf } from "../money.ts";
 import type { AcceptedOpen } from "./signal.ts";
@@ -13,7 +12,7 @@ export type Sizing =
   | { readonly kind: "fixed"; readonly stakeCents: number }
   /** The provider's stake times `multiplierBp` / 10,000. */
   | { readonly kind: "multiplier"; readonly multiplierBp: number }
-  /** `shareBp` / 10,000 of what is free in the account right before deciding. */
+  /** `shareBp` / 10,000 of the account's free balance right before the decision. */
   | { readonly kind: "balance"; readonly shareBp: number };
 
 /** Who paused, from the widest to the narrowest; a subscription's own pause is its state. */
@@ -22,31 +21,34 @@ export type PauseScope = (typeof PAUSE_SCOPES)[number];
 
 /** An absent field does not limit or change anything. */
 export interface CopyPlan {
-  /** Absent only where neither the follower nor anyone above says how much: then nothing is staked. */
+  /** Absent only if neither the follower nor a scope above sets it: then nothing is staked. */
   readonly sizing?: Sizing;
-  /** A stake above this is cut down to it. */
+  /** A stake above this is reduced to it. */
   readonly maxStakeCents?: number;
   /** All stakes of a UTC day together; a copy that would exceed it is not sent. */
   readonly maxDayStakeCents?: number;
   /** Positions open at once. */
   readonly maxOpen?: number;
-  /** Nothing more is sent on a UTC day whose settled copies lost this much on balance. */
+  /** On a UTC day whose settled copies have lost this much in total, nothing more is sent. */
   readonly maxDayLossCents?: number;
   /** Only these symbols are copied. */
   readonly symbols?: readonly string[];
-  /** These are not, whatever `symbols` says. */
+  /** These are never copied, even if `symbols` lists them. */
   readonly deniedSymbols?: readonly string[];
-  /** The channel's name of a symbol → the broker's; one that is not in it is called the same. */
+  /**
+   * The channel's name of a symbol → the broker's. A symbol that is not listed has the same name at
+   * both.
+   */
   readonly symbolMap?: Readonly<Record<string, string>>;
   /** Copies CALL as PUT and PUT as CALL. */
   readonly reverse?: boolean;
-  /** What a win must pay on top of its stake at the least. */
+  /** The least that a win must pay on top of its stake. */
   readonly minPayoutBp?: number;
   /** How long after its acceptance a signal is still copied. */
   readonly maxAgeMs?: number;
   /** The same as a share of the signal's duration. */
   readonly maxAgeShareBp?: number;
-  /** Set by the inheritance, never by a follower. */
+  /** Set by a scope above, never by a follower. */
   readonly pausedBy?: PauseScope;
 }
 
@@ -56,8 +58,8 @@ export function isCapped({ maxDayStakeCents, maxOpen, maxDayLossCents }: CopyPla
 }
 
 /**
- * The stake in minor units, rounded down and within every bound on a single
- * order; 0 when the plan leaves nothing to stake.
+ * The stake in minor units, rounded down and within every limit of a single order; 0 when the plan
+ * leaves nothing to stake.
  */
 export function stakeOf(
   { maxStakeCents }: CopyPlan,
@@ -65,11 +67,11 @@ export function stakeOf(
   providerStakeCents: number,
   balanceCents: number,
 ): number {
-  const wanted = wantedOf(sizing, providerStakeCents, balanceCents);
+  const wanted = computeWanted(sizing, providerStakeCents, balanceCents);
   return Math.min(wanted, maxStakeCents ?? wanted, MAX_AMOUNT_CENTS);
 }
 
-function wantedOf(sizing: Sizing, providerStakeCents: number, balanceCents: number): number {
+function computeWanted(sizing: Sizing, providerStakeCents: number, balanceCents: number): number {
   if (sizing.kind === "fixed") return sizing.stakeCents;
   return sizing.kind === "multiplier"
     ? shareOf(providerStakeCents, sizing.multiplierBp)
@@ -86,7 +88,7 @@ export function copiedContract({ reverse }: CopyPlan, contract: ContractType): C
   return contract === "CALL" ? "PUT" : "CALL";
 }
 
-/** The last millisecond at which the plan still copies the signal; undefined where it sets no age. */
+/** The last millisecond at which the plan still copies the signal; undefined if it sets no age. */
 export function oldestAtMs(
   { maxAgeMs, maxAgeShareBp }: CopyPlan,
   { acceptedAtMs, durationSeconds }: AcceptedOpen,

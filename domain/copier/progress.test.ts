@@ -1,14 +1,14 @@
 import { expect, test } from "bun:test";
-import { statusOf } from "./progress.ts";
+import { deriveStatus } from "./progress.ts";
 
 const NONE = { placed: 0, rejected: 0, skipped: 0, unknown: 0 };
 
 test("a fan-out is complete once each follower has one of the four outcomes, an unknown one among them", () => {
-  expect(statusOf({ ...NONE, followers: 4, placed: 3 })).toBe("running");
+  expect(deriveStatus({ ...NONE, followers: 4, placed: 3 })).toBe("running");
   for (const outcome of ["placed", "rejected", "skipped", "unknown"] as const) {
     expect(
-      statusOf({ ...NONE, followers: 4, placed: 3, [outcome]: outcome === "placed" ? 4 : 1 }),
+      deriveStatus({ ...NONE, followers: 4, placed: 3, [outcome]: outcome === "placed" ? 4 : 1 }),
     ).toBe("complete");
   }
-  expect(statusOf({ ...NONE, followers: 0 })).toBe("complete");
+  expect(deriveStatus({ ...NONE, followers: 0 })).toBe("complete");
 });

@@ -1,4 +1,7 @@
-/** What a signal is answered with, and what is shown of its copies: the same words at the edge, in the records API and on the page. */
+/**
+ * The answer to a signal, and what is shown of its copies: the same names at the edge, in the
+ * records API and on the page.
+ */
 import type { OutcomeCounts } from "./outcome.ts";
 
 /** The answer to a signal that was accepted. */
@@ -7,7 +10,7 @@ export interface Acceptance {
   /** 1, 2, 3 … within the channel. */
   readonly sequence: number;
   readonly acceptedAtMs: number;
-  /** Who was on the roster at the acceptance. */
+  /** How many followers were on the roster at the acceptance. */
   readonly followers: number;
 }
 
@@ -22,7 +25,9 @@ export interface Timing {
 
 export interface Progress {
   readonly id: string;
-  /** `complete` once every follower has an outcome; an unknown one counts, and may still move. */
+  /**
+   * `complete` once every follower has an outcome; an unknown outcome counts, and may still change.
+   */
   readonly status: "running" | "complete";
   readonly counts: Counts;
   readonly timing: Timing;
@@ -39,12 +44,12 @@ export interface Results {
   readonly sold: number;
   /** Of a close: positions that it closed. */
   readonly closed: number;
-  /** Of all that were placed, or closed. */
+  /** Of all placed or closed copies. */
   readonly stakeCents: number;
   readonly returnCents: number;
 }
 
-export function statusOf({ followers, ...outcomes }: Counts): Progress["status"] {
+export function deriveStatus({ followers, ...outcomes }: Counts): Progress["status"] {
   const done = outcomes.placed + outcomes.rejected + outcomes.skipped + outcomes.unknown;
   return done >= followers ? "complete" : "running";
 }

@@ -1,4 +1,4 @@
-/** What a stop or a setting holds for: everything, or the copies of one channel, provider, follower or broker. */
+/** What a stop or a setting applies to: everything, or the copies of one channel, provider, follower or broker. */
 export const SCOPE_KINDS = ["channel", "provider", "follower", "broker"] as const;
 
 /** `platform`, or a kind and an id: `channel:demo`. */
@@ -17,7 +17,7 @@ export function isScope(text: string): text is Scope {
   return SCOPE_PATTERN.test(text);
 }
 
-/** Undefined where the text names none. */
+/** Undefined if the text names no scope. */
 export function parseScope(text: string): ParsedScope | undefined {
   if (!isScope(text)) return undefined;
   const [kind, id = ""] = text.split(":");

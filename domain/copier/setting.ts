@@ -1,4 +1,4 @@
-/** What settings hold for: as stops, but not for a broker. */
+/** The scope of settings: as for stops, but without brokers. */
 import type { PauseScope } from "./plan.ts";
 import { parseScope, type Scope } from "./scope.ts";
 
@@ -7,7 +7,7 @@ export type SettingsScope = Exclude<Scope, `broker:${string}`>;
 export const SETTINGS_SCOPE_PATTERN =
   /^(?:platform|(?:provider|channel|follower):[A-Za-z0-9_-]{1,64})$/;
 
-/** Undefined where the text names none. */
+/** Undefined if the text names no scope. */
 export function parseSettingsScope(
   text: string,
 ): { readonly kind: PauseScope; readonly id: string } | undefined {

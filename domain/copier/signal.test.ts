@@ -23,15 +23,15 @@ const turned = <T extends object>(signal: T): T =>
   Object.fromEntries(Object.entries(signal).toReversed()) as T;
 
 describe("a signal's body", () => {
-  // Hashes of it stand in records and in idempotency keys.
-  test("is spelled as it always was", () => {
+  // Hashes of it are stored in records and with idempotency keys.
+  test("is written as in every earlier release", () => {
     expect(canonicalBody(open)).toBe(
       '{"channel":"demo","contract":"CALL","durationSeconds":60,"stakeCents":500,"symbol":"EUR/USD"}',
     );
     expect(canonicalBody(close)).toBe('{"action":"close","channel":"demo","symbol":"EUR/USD"}');
   });
 
-  test("is the same however the fields came in, and whether or not an open says that it is one", () => {
+  test("is the same for any order of fields, and with or without the action of an open", () => {
     expect(canonicalBody(turned(open))).toBe(canonicalBody(open));
     expect(canonicalBody({ ...open, action: "open" })).toBe(canonicalBody(open));
     expect(canonicalBody(turned(close))).toBe(canonicalBody(close));
@@ -64,7 +64,7 @@ describe("a signal's body", () => {
   });
 });
 
-test("nothing of a signal is taken for closed before its duration after its deadline is over", () => {
+test("a signal may have open positions until its duration after its deadline has passed", () => {
   const deadlineMs = 1_000_000;
   const accepted = { ...open, deadlineMs } as AcceptedOpen;
   expect(openUntilMs(accepted)).toBeGreaterThan(deadlineMs + 60_000);

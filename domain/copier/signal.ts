@@ -7,7 +7,7 @@ import type { ContractType } from "../products/binary.ts";
 import type { AccountId, ChannelId, PersonId, SignalId, SubscriptionId } from "../ids.ts";
 
 export interface OpenSignal {
-  /** What a signal does that does not say. */
+  /** The default action. */
   readonly action?: "open";
   readonly channel: ChannelId;
   readonly symbol: string;
@@ -17,21 +17,24 @@ export interface OpenSignal {
   readonly durationSeconds: number;
 }
 
-/** Closes what the channel's signals still have open: in one symbol, of one signal, or, from the house alone, all. */
+/**
+ * Closes the open positions of the channel's signals: in one symbol, of one signal, or, only by the
+ * house, all.
+ */
 export interface CloseSignal {
   readonly action: "close";
   readonly channel: ChannelId;
   readonly symbol?: string;
   readonly signal?: SignalId;
-  /** The house's: only copies at this broker. */
+  /** Set by the house: only copies at this broker. */
   readonly broker?: string;
-  /** The house's: only these copies, and where they are. */
+  /** Set by the house: only these copies, with their places. */
   readonly copies?: readonly PlacedCopy[];
 }
 
 export type Signal = OpenSignal | CloseSignal;
 
-/** One follower's seat in a channel, as a route leads there. */
+/** The place of one follower's copy, as in a route. */
 export interface PlacedCopy {
   readonly subscription: SubscriptionId;
   readonly account: AccountId;
@@ -52,22 +55,25 @@ interface Accepted {
 }
 
 export interface AcceptedOpen extends OpenSignal, Accepted {
-  /** No opening order leaves after this. */
+  /** No opening order is sent after this time. */
   readonly deadlineMs: number;
 }
 
-/** A close has no deadline: it leaves whenever it can. */
+/** A close has no deadline: it is sent as soon as possible. */
 export interface AcceptedClose extends CloseSignal, Accepted {
-  /** The signals whose positions it closes, as they were open at the acceptance: what it means is fixed by then. */
+  /** The signals whose positions it closes, fixed at the acceptance. */
   readonly closes: readonly SignalId[];
 }
 
 export type AcceptedSignal = AcceptedOpen | AcceptedClose;
 
-/** How much later than by its times alone a position may still stand open: clocks differ, and a quote to settle at may be late. */
+/**
+ * How long after its expiry a position may still be open: clocks differ, and the quote for the
+ * settlement may be late.
+ */
 const OPEN_SLACK_MS = 120_000;
 
-/** From when on nothing of a signal can be open any more. */
+/** The time from which nothing of a signal can be open any more. */
 export function openUntilMs({ deadlineMs, durationSeconds }: AcceptedOpen): number {
   return deadlineMs + openForMs(durationSeconds);
 }
@@ -78,8 +84,8 @@ export function openForMs(durationSeconds: number): number {
 }
 
 /**
- * The one spelling of a signal that is hashed, stored and compared: however it
- * came in, the same signal has the same body.
+ * The one form of a signal that is hashed, stored and compared: the same signal has the same body,
+ * however it was sent.
  */
 export function canonicalBody(signal: Signal): string {
   if (signal.action === "close") {

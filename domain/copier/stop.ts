@@ -1,8 +1,7 @@
 /**
- * A stop: a halt keeps back everything of a scope that has not left yet, a drain
- * what would open anew. Redis and the records each keep what they know of a
- * scope's last change, and either may lose it. Two such accounts are merged so
- * that the stricter one holds, unless a person lifted it afterwards.
+ * A stop: a halt stops everything of a scope that was not sent yet, a drain stops new opens. Redis
+ * and the records each store a scope's last change, and either may lose it. The two are merged so
+ * that the stricter one applies, unless a person lifted it later.
  */
 export const STOP_STATES = ["halt", "drain"] as const;
 export type StopState = (typeof STOP_STATES)[number];
@@ -12,23 +11,23 @@ export type StopAction = StopState | "lift";
 export interface StopAuthor {
   /** A person's id, or `operator` for a command. */
   readonly by: string;
-  /** The person who may lift it; `*` where only an administrator may. */
+  /** The person who may lift it; `*` if only an administrator may. */
   readonly owner: string;
-  /** Empty where nobody said. */
+  /** Empty if no reason was given. */
   readonly why: string;
 }
 
 /** The last change of a scope. */
 export interface Stop extends StopAuthor {
   readonly state: StopState | "open";
-  /** By the clock of the Redis that was changed; 0 where it is not known. */
+  /** By the clock of the Redis that was changed; 0 if unknown. */
   readonly atMs: number;
   /** When a person last lifted it; 0 for never. */
   readonly liftedAtMs: number;
 }
 
 export const OPERATOR = "operator";
-/** The owner of what only an administrator may lift. */
+/** The owner of a stop that only an administrator may lift. */
 export const ADMINISTRATORS = "*";
 
 /** Long enough for a sentence or two. */
@@ -51,7 +50,7 @@ export function mergeStops(known: Stop | undefined, other: Stop): Stop {
   return { ...(second && overrules(second, first) ? second : first), liftedAtMs };
 }
 
-/** Of two equal ones the later: an earlier one may be lifted already. */
+/** Of two equal stops the later one: the earlier may already be lifted. */
 function overrules(a: Stop, b: Stop): boolean {
   return a.state === b.state ? a.atMs > b.atMs : isStricter(a.state, b.state);
 }

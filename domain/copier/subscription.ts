@@ -1,4 +1,4 @@
-/** A follower's standing wish that a channel be copied into one of their broker accounts. */
+/** A follower's wish that a channel be copied into one of their broker accounts. */
 import type { AccountId, ChannelId, PersonId, SubscriptionId } from "../ids.ts";
 import type { PlanLayer } from "./plan-layer.ts";
 
@@ -10,14 +10,16 @@ export interface Subscription {
   readonly channel: ChannelId;
   readonly follower: PersonId;
   readonly account: AccountId;
-  /** The broker, and the region whose workers stand beside it. */
+  /** The broker, and the region whose workers run beside it. */
   readonly broker: string;
   readonly region: string;
   readonly state: SubscriptionState;
   /** Epoch milliseconds; nothing is copied from then on. */
   readonly expiresAtMs: number;
-  /** The follower's own; what it inherits is laid under it where it is projected. */
+  /** The follower's own plan; the inherited settings are added when it is projected. */
   readonly plan: PlanLayer;
-  /** Counts the changes of this subscription from 1: an older one never overwrites a newer. */
+  /**
+   * Counts the changes of this subscription from 1: an older version never overwrites a newer one.
+   */
   readonly version: number;
 }

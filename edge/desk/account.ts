@@ -11,7 +11,7 @@ import type { Caller } from "../tokens.ts";
 import { readFromDesk } from "./read.ts";
 import { replyTo, type DeskReply, type Sender } from "./relay.ts";
 import { EventsAnswer, QuoteAnswer, SummaryAnswer } from "./schemas.ts";
-import { SENDER_PROBLEMS, senderOf, USER, userAskedFor } from "./sender.ts";
+import { SENDER_PROBLEMS, identifySender, USER, userAskedFor } from "./sender.ts";
 
 const PROBLEMS = ["DESK_USER_UNKNOWN", ...SENDER_PROBLEMS] as const;
 const OF_USER = v.strictObject({ user: USER });
@@ -26,7 +26,7 @@ export function serveDeskAccount(service: EdgeService, edge: Edge): void {
     summary: "A desk account: money, holdings, pending orders, triggers, the last changes",
     permission: "desk:trade",
     query: OF_USER,
-    answers: { 200: { description: "As of now.", body: SummaryAnswer } },
+    answers: { 200: { description: "The current account.", body: SummaryAnswer } },
     problems: [...PROBLEMS, "DESK_LINES_LIMITED"],
     async handle(call) {
       const said = await ask(call, edge, "DISPLAY_SUMMARY");
@@ -40,7 +40,7 @@ export function serveDeskAccount(service: EdgeService, edge: Edge): void {
     path: "/v1/desk/quotes/:symbol",
     operationId: "readDeskQuote",
     summary: "What a symbol costs at the desk",
-    description: "`prices` says whether it is simulated, and is to be shown beside it.",
+    description: "`prices` says whether the quote is simulated; show it beside the price.",
     permission: "desk:trade",
     params: { symbol: SYMBOL },
     query: OF_USER,
@@ -59,7 +59,7 @@ export function serveDeskAccount(service: EdgeService, edge: Edge): void {
     method: "GET",
     path: "/v1/desk/events",
     operationId: "listDeskEvents",
-    summary: "The audit of a desk account, oldest first, a page at a time",
+    summary: "The audit of a desk account, page by page, oldest first",
     permission: "desk:trade",
     query: v.strictObject({ user: USER, after: v.optional(EVENTS_CURSOR, "") }),
     answers: { 200: { description: "A page.", body: EventsAnswer } },
@@ -80,14 +80,15 @@ export function serveDeskAccount(service: EdgeService, edge: Edge): void {
     permission: "desk:trade",
     query: OF_USER,
     answers: {
-      200: { description: "The log, however long.", content: { "application/xml": v.string() } },
+      200: { description: "The log, of any length.", content: { "application/xml": v.string() } },
     },
     problems: SENDER_PROBLEMS,
     async handle(call) {
       const { query, caller } = call;
-      const sender = senderOf(call, edge);
+      const sender = identifySender(call, edge);
       if (!sender.ok) return sender;
-      // Where nobody is named an administrator means all, whatever they are called themselves.
+      // An administrator who names no user means all users, even if they have a desk user
+      // themselves.
       const isOfAll = sender.value.user === "" && query.user === undefined;
       const user = isOfAll ? success("") : userAskedFor(query.user, caller, sender.value);
       if (!user.ok) return user;
@@ -105,12 +106,12 @@ interface UserCall {
   readonly later: Sender["later"];
 }
 
-/** The user that is meant, who must be one. */
+/** The user that the request is about; exactly one is required. */
 function whose(
   call: UserCall,
   edge: Edge,
 ): Result<{ readonly user: string; readonly sender: Sender }> {
-  const sender = senderOf(call, edge);
+  const sender = identifySender(call, edge);
   if (!sender.ok) return sender;
   const user = userAskedFor(call.query.user, call.caller, sender.value);
   if (!user.ok) return user;
@@ -121,11 +122,11 @@ function whose(
 
 interface Said {
   readonly user: string;
-  /** What the reply says beside whether it is one. */
+  /** The reply without its `ok` and transaction fields. */
   readonly reply: Readonly<Record<string, unknown>>;
 }
 
-/** Puts a command that changes nothing, as the reading of it may be repeated. */
+/** Sends a command that changes nothing, so that it may be repeated. */
 async function ask(
   call: UserCall,
   edge: Edge,
@@ -137,10 +138,10 @@ async function ask(
   const { user, sender } = asked.value;
   const line = formatDeskLine(null, { name, user, symbol, cents: 0, file: "" });
   const { n: _n, transaction: _transaction, ok, ...reply } = await replyTo(sender, line);
-  return ok ? success({ user, reply }) : failure(codeOf(reply.code));
+  return ok ? success({ user, reply }) : failure(toErrorCode(reply.code));
 }
 
-function codeOf(refusal: DeskReply["code"]): ErrorCode {
+function toErrorCode(refusal: DeskReply["code"]): ErrorCode {
   if (refusal === "USER_UNKNOWN") return "DESK_USER_UNKNOWN";
   if (refusal === "LINES_TOO_MANY") return "DESK_LINES_LIMITED";
   return refusal === "QUOTE_UNAVAILABLE" ? "QUOTE_UNAVAILABLE" : "DESK_UNAVAILABLE";

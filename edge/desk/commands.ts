@@ -6,15 +6,15 @@ import * as v from "valibot";
 import { formatDeskLine } from "../../domain/desk/command.ts";
 import { failure } from "../../domain/result.ts";
 import type { Edge, EdgeService } from "../edge.ts";
-import { json, mediaTypeOf, unread } from "../../http/body.ts";
+import { json, readMediaType, unread } from "../../http/body.ts";
 import type { Caller } from "../tokens.ts";
 import { type Sender, relayedLines, replyTo } from "./relay.ts";
 import { answerStream } from "../../http/line-stream.ts";
 import { type Reply, reply } from "../../http/operation.ts";
 import { CommandBody, ReplyAnswer } from "./schemas.ts";
-import { SENDER_PROBLEMS, senderOf, SESSION } from "./sender.ts";
+import { SENDER_PROBLEMS, identifySender, SESSION } from "./sender.ts";
 
-/** Less than the desk's own, so that it is never the desk that seems to fail. */
+/** Shorter than the desk's own limit, so that a slow reader never looks like a failed desk. */
 const READER_PATIENCE_MS = 20_000;
 const ONE_COMMAND = json(CommandBody);
 
@@ -25,14 +25,14 @@ export function serveDeskCommands(service: EdgeService, edge: Edge): void {
     operationId: "commandDesk",
     summary: "Command the desk",
     description:
-      "Lines such as `[1] BUY,alice,ABC,50.00`, one or a stream of them, each answered by a line of JSON in its order; " +
+      "Lines such as `[1] BUY,alice,ABC,50.00`, one or a stream of them, each answered by a line of JSON, in order; " +
       "or, as `application/json`, one command, answered by its reply. A refused command has `ok: false` and a `code`.",
     permission: "desk:trade",
     headers: { "Command-Session": SESSION },
     body: unread({ "text/plain": [v.string()], "application/json": [CommandBody] }),
     answers: {
       200: {
-        description: "What became of each command.",
+        description: "The reply to each command.",
         body: ReplyAnswer,
         content: { "application/x-ndjson": v.string() },
       },
@@ -40,12 +40,12 @@ export function serveDeskCommands(service: EdgeService, edge: Edge): void {
     problems: SENDER_PROBLEMS,
     async handle(call) {
       const { caller, headers, request } = call;
-      const sender = senderOf(call, edge, headers["Command-Session"]);
+      const sender = identifySender(call, edge, headers["Command-Session"]);
       if (!sender.ok) return sender;
-      if (mediaTypeOf(request) === "application/json") {
+      if (readMediaType(request) === "application/json") {
         return await answerOne(request, caller, sender.value);
       }
-      // Ends where the token does: what was not taken by then is not answered.
+      // Ends when the token expires: lines that were not taken by then get no answer.
       const whyOver = () => (edge.clock() < caller.expiresAtMs ? undefined : "TOKEN_EXPIRED");
       const work = relayedLines(sender.value, { whyOver });
       const options = { stop: edge.stop, patienceMs: READER_PATIENCE_MS };

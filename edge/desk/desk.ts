@@ -1,4 +1,4 @@
-/** The desk as the edge serves it, under the people's own tokens, from whichever desk server is well. */
+/** The desk as the edge serves it: under people's own tokens, by any healthy desk server. */
 import type { Edge, EdgeService } from "../edge.ts";
 import type { Upgrade } from "../socket.ts";
 import { serveDeskAccount } from "./account.ts";

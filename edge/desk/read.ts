@@ -1,11 +1,11 @@
-/** Reads from whichever desk server answers, and hands the body on as it comes. */
+/** Reads from any desk server that answers, and passes the body on as it comes. */
 import { failure } from "../../domain/result.ts";
 import { problemResponse } from "../../http/problem.ts";
 import type { Sender } from "./relay.ts";
 import { log } from "../log.ts";
 
 const FIRST_BYTE_LIMIT_MS = 10_000;
-/** A reading may be repeated, but not for ever. */
+/** A read may be repeated, but not for ever. */
 const MOST_TRIES = 4;
 
 export async function readFromDesk(
@@ -26,7 +26,7 @@ export async function readFromDesk(
       }
       await response.body?.cancel();
     } catch (error) {
-      // Another one is asked.
+      // Another server is asked.
       log.warn("a desk server does not answer", { error: (error as Error).name });
     } finally {
       clearTimeout(timer);

@@ -1,4 +1,7 @@
-/** What a server says before it is lost decides what may be sent to another. Each server here is a real one that behaves as told. */
+/**
+ * The answers of a server before it is lost decide which lines may go to another. Each server here
+ * is a real HTTP server with a prescribed behaviour.
+ */
 import { createServer, type Server } from "node:net";
 import { afterEach, expect, test } from "bun:test";
 import { relay, type Sender } from "./relay.ts";
@@ -12,7 +15,10 @@ afterEach(() => {
   for (const each of started.splice(0)) each.close();
 });
 
-/** Answers as many of the lines as told, then ends its answer whole, or breaks it off once they have been read. */
+/**
+ * Answers the given number of lines, then ends its answer completely, or breaks the answer off once
+ * they have been read.
+ */
 async function deskServer(answers: number, end: "whole" | "broken") {
   const taken: string[] = [];
   const server = createServer((socket) => {
@@ -40,7 +46,7 @@ async function deskServer(answers: number, end: "whole" | "broken") {
 }
 
 async function send(first: { url: string }, second: { url: string }, session = "") {
-  // The first turn is the first server's.
+  // The first request goes to the first server.
   const urls = [first.url, second.url];
   const servers = new DeskServers({ urls, token: "t", clock: Date.now });
   const sender: Sender = { servers, person: "p", user: "", session, later: () => {} };
@@ -51,13 +57,13 @@ async function send(first: { url: string }, second: { url: string }, session = "
   );
 }
 
-test("what a server that stops has not taken is done by another, with or without numbers", async () => {
+test("another server executes the lines that a stopping server has not taken, with or without numbers", async () => {
   const [stops, other] = [await deskServer(1, "whole"), await deskServer(9, "whole")];
   expect((await send(stops, other)).map(({ line }) => line)).toEqual(LINES);
   expect([stops.taken, other.taken]).toEqual([LINES.slice(0, 1), LINES.slice(1)]);
 });
 
-test("what a broken answer leaves open is sent on only with a session", async () => {
+test("unanswered lines of a broken answer go to another server only with a session", async () => {
   const [breaks, other] = [await deskServer(1, "broken"), await deskServer(9, "whole")];
   const [first, ...rest] = await send(breaks, other);
   expect(first?.line).toBe("[1] ADD,a,1.00");
@@ -67,9 +73,9 @@ test("what a broken answer leaves open is sent on only with a session", async ()
   expect(other.taken).toEqual(LINES.slice(1));
 });
 
-test("where no server answers the sender is told that nothing was done", async () => {
-  const nobody = { url: "http://127.0.0.1:1" };
-  expect((await send(nobody, nobody)).map(({ code }) => code)).toEqual([
+test("if no server answers, the sender learns that nothing was done", async () => {
+  const absent = { url: "http://127.0.0.1:1" };
+  expect((await send(absent, absent)).map(({ code }) => code)).toEqual([
     "DESK_UNAVAILABLE",
     "DESK_UNAVAILABLE",
     "DESK_UNAVAILABLE",

@@ -1,9 +1,8 @@
 /**
- * Takes a few lines to a desk server and its replies back: one for each line,
- * in order, whatever becomes of the server. What a server left unanswered goes
- * to another only where nothing can be done twice by it: nothing had been sent,
- * the lines change nothing, or they have a session and numbers, by which the
- * desk knows them again. Otherwise the sender is told that it is not known.
+ * Sends a few lines to a desk server and returns its replies: one for each line, in order, even if
+ * the server is lost. Lines that a server left unanswered go to another server only if nothing can
+ * be done twice: nothing had been sent, the lines change nothing, or they have a session and
+ * numbers, by which the desk recognises them. Otherwise the sender gets `OUTCOME_UNKNOWN`.
  */
 import { isRepeatable, parseDeskLine } from "../../domain/desk/command.ts";
 import { DESK_REFUSALS, type DeskRefusal } from "../../domain/desk/refusals.ts";
@@ -13,24 +12,27 @@ import { nameOf, placeOf } from "../../http/place.ts";
 import { log } from "../log.ts";
 import type { DeskServer, DeskServers, Later } from "./servers.ts";
 
-/** A chunk is as much as the desk does in one step. */
+/** As many lines as the desk executes in one step. */
 const MAX_CHUNK_LINES = 512;
 
 export interface Sender {
   readonly servers: DeskServers;
-  /** Whose token was seen: sessions are theirs. */
+  /** The person of the token, who owns the sessions. */
   readonly person: string;
-  /** The one desk user that is spoken for; empty: any. */
+  /** The only desk user that the lines may name; empty: any user. */
   readonly user: string;
-  /** Empty where the sender named none. */
+  /** Empty if the sender named none. */
   readonly session: string;
   readonly later: Later;
 }
 
-/** How long another server is looked for; one that was killed is up again by then. */
+/** How long to look for another server; a killed one is running again by then. */
 const FAILOVER_MS = 5_000;
 const NONE_IS_WELL_PAUSE_MS = 50;
-/** A server that says nothing for that long is asked for its health: it may wait for a quote, or be gone. */
+/**
+ * A server that is silent for this long is asked for its health: it may be waiting for a quote, or
+ * be gone.
+ */
 const SILENCE_MS = 1_000;
 const LONGEST_SILENCE_MS = 30_000;
 
@@ -51,7 +53,7 @@ export async function* relay(
       continue;
     }
     const attempt = { once, nothingTaken: false };
-    for await (const replies of repliesOf(sender, server, lines.slice(answered), attempt)) {
+    for await (const replies of readReplies(sender, server, lines.slice(answered), attempt)) {
       answered += replies.length;
       yield replies;
     }
@@ -62,10 +64,10 @@ export async function* relay(
     const rest = lines.slice(answered).map(parseDeskLine);
     if (!rest.every((line) => isRepeatable(line, session))) break;
   } while (servers.clock() < giveUpAtMs);
-  yield lines.slice(answered).map((line) => refusalOf(line, refusal));
+  yield lines.slice(answered).map((line) => formatRefusal(line, refusal));
 }
 
-/** The lines of one connection: the next chunk goes when the one before is answered. */
+/** The lines of one connection: a chunk is sent when the one before it is answered. */
 export function relayedLines(
   sender: Sender,
   { maxOpen = MAX_CHUNK_LINES, whyOver }: { maxOpen?: number; whyOver: () => string | undefined },
@@ -88,7 +90,7 @@ export function relayedLines(
     whyOver,
     take(lines, answer, isGone) {
       const done = relayAll(lines, answer, isGone);
-      // What fails goes to `failed`; here it is only waited for.
+      // A failure goes to `failed`; here we only wait.
       sender.later(done.catch(() => {}));
       return done;
     },
@@ -114,14 +116,14 @@ export async function replyTo(sender: Sender, line: string): Promise<DeskReply> 
 }
 
 interface Attempt {
-  /** Whether it must not be sent twice. */
+  /** Whether the line must not be sent twice. */
   readonly once: boolean;
-  /** Said at the end: nothing of what is unanswered can have been done. */
+  /** Set at the end if none of the unanswered lines can have been executed. */
   nothingTaken: boolean;
 }
 
-/** Ends early, and never throws, where the server is lost. */
-async function* repliesOf(
+/** Ends early, and never throws, if the server is lost. */
+async function* readReplies(
   { servers, person, user, session }: Sender,
   server: DeskServer,
   lines: readonly string[],
@@ -141,12 +143,12 @@ async function* repliesOf(
         },
         body: `${lines.join("\n")}\n`,
         signal: left.signal,
-        // On a connection of its own a refusal to connect proves that nothing was sent.
+        // On a new connection, a refused connection proves that nothing was sent.
         keepalive: !attempt.once,
       }),
     );
     if (response.status !== 200 || !response.body) {
-      // What the desk refuses as a whole it has not begun.
+      // If the desk refuses the whole request, it has not executed any line.
       attempt.nothingTaken = response.status < 500;
       return;
     }
@@ -155,7 +157,8 @@ async function* repliesOf(
     for (let count = 0; count < lines.length;) {
       const { done, value } = await heard(reader.read());
       if (done) {
-        // A desk that stops ends its answer whole: what it has not answered it has not taken.
+        // A stopping desk ends its answer completely: it has not taken the lines that it did not
+        // answer.
         attempt.nothingTaken = true;
         return;
       }
@@ -171,7 +174,7 @@ async function* repliesOf(
   }
 }
 
-/** Rejects where nothing comes and the server is not well, or for too long. */
+/** Rejects if no reply comes and the server is not healthy, or if none comes for too long. */
 async function untilSilent<T>(
   servers: DeskServers,
   server: DeskServer,
@@ -189,7 +192,7 @@ async function untilSilent<T>(
     ]).finally(() => clearTimeout(timer));
     if (first !== silent) return first;
     if (silentMs < LONGEST_SILENCE_MS && (await servers.isWell(server))) continue;
-    // Given up below, with an error that says why.
+    // It is given up below, with an error that says why.
     task.catch(() => {});
     left.abort();
     throw new Error("the desk server is silent");
@@ -197,15 +200,15 @@ async function untilSilent<T>(
 }
 
 /**
- * Only Bun's word is taken for it. Deno sends again by itself what a kept
- * connection lost, and then tells of the second connection alone; Workers do not
- * tell. There a refused connection counts as one that may have been used.
+ * Only Bun's report is trusted. Deno resends a request by itself when a kept connection breaks, and
+ * then reports only the second connection. Workers do not report it at all. There, a refused
+ * connection counts as one that may have been used.
  */
 function neverConnected(error: unknown): boolean {
   return (error as { readonly code?: unknown }).code === "ECONNREFUSED";
 }
 
-function refusalOf(line: string, code: DeskRefusal): string {
+function formatRefusal(line: string, code: DeskRefusal): string {
   const { n } = parseDeskLine(line);
   return JSON.stringify({ n, transaction: null, ok: false, code, message: DESK_REFUSALS[code] });
 }

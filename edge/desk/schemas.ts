@@ -6,7 +6,7 @@ import { amount, count, matching, wholeNumber } from "../../http/field.ts";
 
 const MAX_N = 999_999_999_999_999;
 
-/** What a command takes beside its name, `docs/DESK.md` says. */
+/** `docs/DESK.md` lists the arguments of each command. */
 export const CommandBody = v.strictObject({
   command: v.picklist(DESK_COMMANDS, "must be one of the desk's commands"),
   n: v.optional(wholeNumber(0, MAX_N)),

@@ -1,4 +1,4 @@
-/** Who may command whom at the desk: everybody their own user, and an administrator any. */
+/** Who may command which desk user: each person their own, an administrator any. */
 import * as v from "valibot";
 import { DESK_USER_PATTERN, deskUserOf } from "../../domain/desk/command.ts";
 import { failure, success, type Result } from "../../domain/result.ts";
@@ -26,14 +26,14 @@ export const USER = v.optional(
 
 export const SENDER_PROBLEMS = ["DESK_USER_MISSING", "DESK_UNAVAILABLE"] as const;
 
-/** What a call says of its sender. */
+/** What a request says about its sender. */
 interface Asking {
   readonly caller: Caller;
   readonly later: Sender["later"];
 }
 
-/** Whose lines the caller may send, and where to. */
-export function senderOf(
+/** Which user's lines the caller may send, and to which servers. */
+export function identifySender(
   { caller: { person, permissions }, later }: Asking,
   { desk }: Edge,
   session = "",
@@ -44,7 +44,10 @@ export function senderOf(
   return success({ servers: desk, person, user, session, later });
 }
 
-/** The user that is asked about: the caller's own unless another is named. Of an administrator none may be meant. */
+/**
+ * The user that the request is about: the caller's own unless another is named. For an
+ * administrator it may be none.
+ */
 export function userAskedFor(
   asked: string | undefined,
   { person }: Caller,

@@ -1,8 +1,8 @@
 /**
- * The desk servers behind this edge, any of which can do anything. One that
- * fails is left out and asked for its health until it is well again. One that
- * was not heard for a second is asked before it is used, so that what must not
- * be sent twice is seldom sent to the dead.
+ * The desk servers behind this edge, each of which can serve every request. A server that fails is
+ * left out and asked for its health until it is healthy again. A server that was silent for a
+ * second is asked before it is used, so that lines which must not be sent twice are seldom sent to
+ * a dead server.
  */
 import { log } from "../log.ts";
 
@@ -13,11 +13,11 @@ const LEFT_OUT_MS = 500;
 export interface DeskServer {
   readonly url: string;
   heardAtMs: number;
-  /** When to ask again for the health of one that is left out. */
+  /** When to ask a server that is left out for its health again. */
   askAgainAtMs: number | undefined;
 }
 
-/** Whatever may outlive the answer to a request. */
+/** Registers work that may outlive the answer to a request. */
 export type Later = (task: Promise<unknown>) => void;
 
 export interface DeskServersOptions {
@@ -42,7 +42,10 @@ export class DeskServers {
     this.clock = clock;
   }
 
-  /** One that is well: for a user the same while it is, as it has their quotes at hand; undefined where none is. */
+  /**
+   * A healthy server, or undefined if there is none. A user always gets the same server while it is
+   * healthy, because it has their quotes cached.
+   */
   async choose(user: string, later: Later): Promise<DeskServer | undefined> {
     const order = this.#order(user);
     for (const server of order) {
@@ -68,7 +71,7 @@ export class DeskServers {
       await response.body?.cancel();
       return response.ok;
     } catch {
-      // A server that cannot be asked is not healthy; why makes no difference here.
+      // A server that cannot be asked is not healthy, for any reason.
       return false;
     }
   }
@@ -102,7 +105,7 @@ export class DeskServers {
   }
 
   async #ask(server: DeskServer): Promise<boolean> {
-    // Nobody else asks meanwhile.
+    // No other request asks meanwhile.
     server.askAgainAtMs = this.clock() + HEALTH_LIMIT_MS + LEFT_OUT_MS;
     if (!(await this.isWell(server))) {
       server.askAgainAtMs = this.clock() + LEFT_OUT_MS;

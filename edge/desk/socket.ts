@@ -1,17 +1,17 @@
 /**
- * `GET /v1/desk/ws`: the desk's lines by WebSocket. The socket ends here, and
- * its lines go on a chunk at a time, so it outlives the server that answered
- * last. Replies come in the order of their lines.
+ * `GET /v1/desk/ws`: the desk's lines by WebSocket. The socket ends here, and its lines are relayed
+ * one chunk at a time, so it survives the loss of a desk server. Replies come in the order of their
+ * lines.
  */
 import * as v from "valibot";
 import type { Edge, EdgeService } from "../edge.ts";
 import { type Upgrade, asksForSocket, upgradeRequired } from "../socket.ts";
 import type { SocketEvents } from "../socket-session.ts";
 import { type Sender, relayedLines } from "./relay.ts";
-import { SENDER_PROBLEMS, SESSION, senderOf } from "./sender.ts";
+import { SENDER_PROBLEMS, SESSION, identifySender } from "./sender.ts";
 import { type SocketLines, answerSocket } from "../../http/line-socket.ts";
 
-/** Lines that are taken and not answered; who lets more pile up waits for no reply. */
+/** Lines that are taken and not answered. A sender with more of them does not read replies. */
 const MAX_OPEN = 16_384;
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 const POLICY_VIOLATION = 1008;
@@ -23,7 +23,7 @@ export function serveDeskSocket(service: EdgeService, edge: Edge, upgrade: Upgra
     operationId: "openDeskSocket",
     summary: "Command the desk over a WebSocket",
     description:
-      "Each message holds one or several lines as `POST /v1/desk/commands` takes them, and so does each answer. " +
+      "Each message contains one or several lines as for `POST /v1/desk/commands`, and so does each answer. " +
       "`?session=` names the session, as `Command-Session` does.",
     permission: "desk:trade",
     query: v.strictObject({ session: SESSION }),
@@ -31,7 +31,7 @@ export function serveDeskSocket(service: EdgeService, edge: Edge, upgrade: Upgra
     problems: ["UPGRADE_REQUIRED", ...SENDER_PROBLEMS],
     handle(call) {
       if (!asksForSocket(call.request)) return upgradeRequired();
-      const sender = senderOf(call, edge, call.query.session);
+      const sender = identifySender(call, edge, call.query.session);
       if (!sender.ok) return sender;
       try {
         return upgrade(call.context, openDeskSession(edge, sender.value, call.caller.expiresAtMs));

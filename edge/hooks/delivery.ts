@@ -1,4 +1,7 @@
-/** What each kind of hook makes of a request: a signal and the key under which the same delivery is known again. */
+/**
+ * What each kind of hook reads from a request: a signal, and the key that identifies a repeated
+ * delivery.
+ */
 import type { Signal } from "../../domain/copier/signal.ts";
 import type { Hook } from "../../domain/copier/hook.ts";
 import { failure, type Failure } from "../../domain/result.ts";
@@ -9,9 +12,9 @@ export interface Delivery {
   readonly answerTtlMs?: number;
 }
 
-/** A request to a hook, read but not yet believed. */
+/** A request to a hook, read but not yet verified. */
 export interface HookRequest {
-  /** What the URL carries after the hook's id, `""` for none. */
+  /** The part of the URL after the hook's id, `""` if there is none. */
   readonly secret: string;
   readonly headers: Headers;
   readonly mediaType: string;

@@ -1,8 +1,8 @@
-/** `POST /hooks/:hook`: signals from senders of webhooks, each by the proof that its kind has to offer. */
+/** `POST /hooks/:hook`: signals from senders of webhooks, each verified in the way of its kind. */
 import * as v from "valibot";
 import type { HookId } from "../../domain/ids.ts";
 import { failure, success, type Result } from "../../domain/result.ts";
-import { bytes, mediaTypeOf } from "../../http/body.ts";
+import { bytes, readMediaType } from "../../http/body.ts";
 import type { Hook } from "../../domain/copier/hook.ts";
 import { HOME_FILLED_FIELD } from "../../redis/filled.ts";
 import { HomeKeys, hookHeader, hookKey } from "../../redis/keys.ts";
@@ -18,14 +18,14 @@ const DESCRIPTION = `Two kinds of hook.
 *TradingView*: the address is \`/hooks/<id>.<secret>\`. The body is JSON, or text such as
 \`symbol=EUR/USD contract=CALL stake=5.00 duration=30 id=my-alert time={{timenow}}\`.
 A close is \`action=close symbol=EUR/USD\`, or \`action=close signal=<id>\`.
-A delivery with the same \`id\`, the same \`time\` and the same signal is a repetition, in JSON and in text alike;
-without a \`time\` for a minute only. An \`Idempotency-Key\` takes the place of all three.
+A delivery with the same \`id\`, the same \`time\` and the same signal counts as a repeat, in JSON and in text alike;
+without a \`time\` for a minute only. An \`Idempotency-Key\` replaces all three.
 
 *Standard Webhooks*: the address is \`/hooks/<id>\`; \`webhook-id\`, \`webhook-timestamp\` and
-\`webhook-signature\` (or \`svix-…\`) sign the JSON body. A repetition is known by \`webhook-id\` alone:
-\`Idempotency-Key\` is not looked at, as it is not signed.`;
+\`webhook-signature\` (or \`svix-…\`) sign the JSON body. A repeat is recognised by \`webhook-id\` alone:
+\`Idempotency-Key\` is ignored, because it is not signed.`;
 
-/** Several senders sign with the same headers under two names; each kind of hook reads them by itself. */
+/** Some senders use the same signature headers under two names; each kind of hook reads its own. */
 const SIGNED_HEADERS = Object.fromEntries(
   ["webhook-id", "webhook-timestamp", "webhook-signature"].map((name) => [
     name,
@@ -63,7 +63,7 @@ export function serveHooks(service: EdgeService, edge: Edge): void {
       const delivery = await readDelivery(edge, hook.value, {
         secret,
         headers: request.headers,
-        mediaType: mediaTypeOf(request),
+        mediaType: readMediaType(request),
         bytes: body,
       });
       if (!delivery.ok) return delivery;

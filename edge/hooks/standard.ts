@@ -1,15 +1,14 @@
 /**
- * Standard Webhooks (and Svix, its origin): an HMAC over id, timestamp and the
- * body's bytes, at most five minutes off. The delivery's id is always the
- * idempotency key: a header of the sender's choice is not signed, and would let
- * a replayed delivery pass as a new one.
+ * Standard Webhooks (and Svix, its origin): an HMAC over id, timestamp and the body's bytes, at
+ * most five minutes off. The delivery's id is always the idempotency key. A header that the sender
+ * chooses is not signed, and would make a replayed delivery look new.
  */
 import { compactDecrypt } from "jose";
 import { Webhook } from "standardwebhooks";
 import type { Hook } from "../../domain/copier/hook.ts";
 import { decodeText, parseJson } from "../../http/body.ts";
 import { failure, success, type Result } from "../../domain/result.ts";
-import { checkSignal, signalOf, StandardHookBody } from "../schemas.ts";
+import { checkSignal, toSignal, StandardHookBody } from "../schemas.ts";
 import { channelFault, type Delivery, type HookRequest } from "./delivery.ts";
 
 type StandardHook = Extract<Hook, { kind: "standard" }>;
@@ -19,7 +18,7 @@ export async function readStandard(
   request: HookRequest,
   sealKey: Uint8Array,
 ): Promise<Result<Delivery>> {
-  // This kind carries no secret in its URL: such an address does not exist.
+  // This kind has no secret in its URL: such an address does not exist.
   if (request.secret !== "") return failure("HOOK_UNKNOWN");
   const text = decodeText(request.bytes);
   if (!text.ok) return text;
@@ -32,13 +31,13 @@ export async function readStandard(
   return (
     channelFault(hook, body.value.channel) ??
     success({
-      signal: signalOf(hook.channel, body.value),
+      signal: toSignal(hook.channel, body.value),
       idempotencyKey: `hook:${hook.id}:delivery:${id}`,
     })
   );
 }
 
-/** Throws where the seal does not open: the keys of this deployment do not belong together. */
+/** Throws if the seal cannot be opened: the keys of this deployment do not match. */
 async function openSecret(sealed: string, sealKey: Uint8Array): Promise<string> {
   const { plaintext } = await compactDecrypt(sealed, sealKey, {
     keyManagementAlgorithms: ["dir"],
@@ -47,7 +46,7 @@ async function openSecret(sealed: string, sealKey: Uint8Array): Promise<string> 
   return new TextDecoder().decode(plaintext);
 }
 
-/** The delivery's id if its signature holds. */
+/** The delivery's id if its signature is valid. */
 function signedId(headers: Headers, body: string, secret: string): string | undefined {
   const signed = Object.fromEntries(
     ["id", "timestamp", "signature"].map((name) => [
@@ -64,7 +63,7 @@ function signedId(headers: Headers, body: string, secret: string): string | unde
     webhook.verify(body, signed, { jsonParse: false });
     return id;
   } catch {
-    // Not signed by this secret: there is no other reason to throw.
+    // It was not signed with this secret: there is no other reason to throw.
     return undefined;
   }
 }

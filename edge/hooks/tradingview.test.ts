@@ -45,14 +45,14 @@ test("a symbol is matched to the channel's spelling of it, with or without an ex
 const ALERT = "symbol=R_100,contract=CALL,stake=5,duration=30";
 const TIME = "2026-01-31T11:59:30Z";
 
-async function keyOf(body: string, headers?: Record<string, string>): Promise<string> {
+async function readKey(body: string, headers?: Record<string, string>): Promise<string> {
   const delivery = await read(body, headers);
   if (!delivery.ok) throw new Error(`refused: ${delivery.code}`);
   return delivery.value.idempotencyKey;
 }
 
-test("an idempotency key in the header is the delivery's identity", async () => {
-  expect(await keyOf(`${ALERT} id=a time=${TIME}`, { "idempotency-key": "k" })).toBe(
+test("an idempotency key in the header identifies the delivery", async () => {
+  expect(await readKey(`${ALERT} id=a time=${TIME}`, { "idempotency-key": "k" })).toBe(
     "hook:tv:key:k",
   );
 });
@@ -73,7 +73,7 @@ test("another id, another time or another signal is another alert", async () => 
     ].map(([from = "", to = ""]) => first.replace(from, to)),
     `action=close symbol=R_100 id=a time=${TIME}`,
   ];
-  const keys = await Promise.all([first, ...others].map((each) => keyOf(each)));
+  const keys = await Promise.all([first, ...others].map((each) => readKey(each)));
   expect(new Set(keys).size).toBe(1 + others.length);
 });
 
@@ -85,11 +85,11 @@ test("the same alert is one identity in JSON, in text and in any spelling of its
     JSON.stringify({ ...facts, stake: "5.00", time: TIME }),
     JSON.stringify({ ...facts, stakeCents: 500, time: "2026-01-31T11:59:30.0Z" }),
   ];
-  const keys = await Promise.all(spellings.map((each) => keyOf(each)));
+  const keys = await Promise.all(spellings.map((each) => readKey(each)));
   expect(new Set(keys).size).toBe(1);
 });
 
-test("an alert without a time is known again for a minute, one with a time for as long as any key", async () => {
+test("an alert without a time is recognised for a minute, one with a time for as long as any key", async () => {
   for (const untimed of [ALERT, `${ALERT} id=a`]) {
     expect(await read(untimed)).toMatchObject({ value: { answerTtlMs: 60_000 } });
   }
@@ -98,8 +98,8 @@ test("an alert without a time is known again for a minute, one with a time for a
 });
 
 test("an identity is as short for the longest id as for none", async () => {
-  const long = await keyOf(`${ALERT} id=${"x".repeat(64)} time=${TIME}`);
-  expect(long).toHaveLength((await keyOf(ALERT)).length);
+  const long = await readKey(`${ALERT} id=${"x".repeat(64)} time=${TIME}`);
+  expect(long).toHaveLength((await readKey(ALERT)).length);
   expect(long.length).toBeLessThanOrEqual(255);
 });
 

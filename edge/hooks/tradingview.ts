@@ -1,8 +1,7 @@
 /**
- * TradingView: it signs nothing, so the secret is the last part of the URL; it
- * sends JSON or text, resends without a delivery id, and spells a pair without
- * its slash. Two deliveries are the same alert when they have the same id, the
- * same time and the same signal.
+ * TradingView signs nothing, so the secret is the last part of the URL. It sends JSON or text,
+ * resends without a delivery id, and writes a pair without its slash. Two deliveries are the same
+ * alert when they have the same id, the same time and the same signal.
  */
 import type { Fault } from "../../domain/error-codes.ts";
 import type { HomeKeys } from "../../redis/keys.ts";
@@ -14,7 +13,7 @@ import { sha256Hex } from "../digest.ts";
 import { decodeText, parseJson } from "../../http/body.ts";
 import type { Store } from "../store.ts";
 import { failure, success, type Result } from "../../domain/result.ts";
-import { checkSignal, signalOf, TradingViewBody } from "../schemas.ts";
+import { checkSignal, toSignal, TradingViewBody } from "../schemas.ts";
 import { channelFault, type Delivery, type HookRequest } from "./delivery.ts";
 
 type TradingViewHook = Extract<Hook, { kind: "tradingview" }>;
@@ -24,8 +23,8 @@ type Body = OpenBody | InferOutput<typeof TradingViewBody.close>;
 const MAX_AGE_MS = 60_000;
 const MAX_AHEAD_MS = 5_000;
 /**
- * How long an alert without a time is known again. TradingView resends for about
- * twenty seconds; later the same id and signal are the alert's next firing.
+ * How long a repeated alert without a time is recognised. TradingView resends for about twenty
+ * seconds. Later, the same id and signal mean that the alert fired again.
  */
 const UNTIMED_TTL_MS = 60_000;
 
@@ -60,9 +59,9 @@ export async function readTradingView(
 }
 
 /**
- * The identity of an alert. One alert on a watch list fires for several symbols
- * in the same second with the same id, so the signal belongs to it. Text and JSON
- * that mean the same have the same digest, and it is as long for any id.
+ * The key that identifies an alert. One alert on a watch list fires for several symbols in the same
+ * second with the same id, so the signal is part of the key. Text and JSON with the same meaning
+ * have the same digest. It has the same length for any id.
  */
 async function alertDigest({ id, time }: Body, signal: Signal): Promise<string> {
   const timeMs = time === undefined ? null : Date.parse(time);
@@ -75,15 +74,15 @@ async function signalIn(
   channelSymbols: () => Promise<Result<readonly string[]>>,
 ): Promise<Result<Signal>> {
   if (body.action === "close") {
-    if (body.symbol === undefined) return success(signalOf(channel, body));
-    const symbol = await symbolOf(body.symbol, channelSymbols);
-    return symbol.ok ? success(signalOf(channel, { ...body, symbol: symbol.value })) : symbol;
+    if (body.symbol === undefined) return success(toSignal(channel, body));
+    const symbol = await findSymbol(body.symbol, channelSymbols);
+    return symbol.ok ? success(toSignal(channel, { ...body, symbol: symbol.value })) : symbol;
   }
-  const stakeCents = stakeOf(body);
+  const stakeCents = parseStake(body);
   if (stakeCents === undefined) return failure("BODY_INVALID", [STAKE_FAULT]);
-  const symbol = await symbolOf(body.symbol, channelSymbols);
+  const symbol = await findSymbol(body.symbol, channelSymbols);
   if (!symbol.ok) return symbol;
-  return success(signalOf(channel, { ...body, symbol: symbol.value, stakeCents }));
+  return success(toSignal(channel, { ...body, symbol: symbol.value, stakeCents }));
 }
 
 const STAKE_FAULT: Fault = {
@@ -109,17 +108,17 @@ function parsePairs(text: string): Result<unknown> {
     const name = pair.slice(0, at);
     const value = pair.slice(at + 1);
     if (at < 1 || fields.has(name)) return failure("BODY_MALFORMED");
-    if (name === "duration") fields.set("durationSeconds", wholeNumberOf(value));
-    else fields.set(name, name === "stakeCents" ? wholeNumberOf(value) : value);
+    if (name === "duration") fields.set("durationSeconds", parseWholeNumber(value));
+    else fields.set(name, name === "stakeCents" ? parseWholeNumber(value) : value);
   }
   return success(Object.fromEntries(fields));
 }
 
-function wholeNumberOf(text: string): number {
+function parseWholeNumber(text: string): number {
   return /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
 }
 
-function stakeOf({ stake, stakeCents }: OpenBody): number | undefined {
+function parseStake({ stake, stakeCents }: OpenBody): number | undefined {
   if (stake === undefined) return stakeCents;
   return stakeCents === undefined ? parseCents(stake) : undefined;
 }
@@ -129,8 +128,8 @@ function isFresh(time: string, nowMs: number): boolean {
   return ageMs <= MAX_AGE_MS && ageMs >= -MAX_AHEAD_MS;
 }
 
-/** `FX:EURUSD` → the channel's `EUR/USD`. What matches none is left for the acceptance to refuse. */
-async function symbolOf(
+/** `FX:EURUSD` → the channel's `EUR/USD`. The acceptance refuses a symbol that matches none. */
+async function findSymbol(
   spelled: string,
   channelSymbols: () => Promise<Result<readonly string[]>>,
 ): Promise<Result<string>> {
@@ -144,7 +143,7 @@ async function symbolOf(
   return success(known ?? ticker);
 }
 
-/** The symbols of a channel as its home partition holds them; none where there is no such channel. */
+/** The symbols of a channel in its home partition; none if there is no such channel. */
 export async function readSymbols(
   store: Store,
   home: HomeKeys,
@@ -158,7 +157,7 @@ export async function readSymbols(
   );
 }
 
-/** Both are hashes of the same length, so that only their content could be told by time. */
+/** Both are hashes of the same length, so the comparison's time shows nothing about the length. */
 function equalInConstantTime(a: string, b: string): boolean {
   let difference = a.length ^ b.length;
   for (let index = 0; index < a.length; index += 1) {

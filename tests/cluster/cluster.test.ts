@@ -1,7 +1,7 @@
 /**
- * The same engine on a real Redis Cluster. Its replicas follow asynchronously,
- * so a failover may take back what was acknowledged last; whatever it takes,
- * no order is doubled, and the outcomes that stand agree with the desk's books.
+ * The same engine on a real Redis Cluster. Its replicas follow asynchronously, so a failover may
+ * lose the last acknowledged writes. In every case no order is doubled, and the remaining outcomes
+ * agree with the desk's books.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { exportJWK, generateKeyPair } from "jose";
@@ -65,8 +65,8 @@ const completes = (id: SignalId, timeoutMs = 60_000) =>
     timeoutMs,
   );
 
-/** The outcomes and the desk's books say the same of every follower. */
-async function expectAgreement(id: SignalId): Promise<{ placed: number; told: number }> {
+/** The outcomes and the desk's books agree on every follower. */
+async function expectAgreement(id: SignalId): Promise<{ placed: number; reported: number }> {
   const outcomes = await readOutcomes(copier.redis, id);
   const placed: string[] = [];
   for (const [subscription, kinds] of outcomes) {
@@ -78,17 +78,17 @@ async function expectAgreement(id: SignalId): Promise<{ placed: number; told: nu
   }
   const { contracts } = await readBooks(copier.redis, id);
   expect([...contracts.keys()].toSorted()).toEqual(placed.toSorted());
-  return { placed: placed.length, told: outcomes.size };
+  return { placed: placed.length, reported: outcomes.size };
 }
 
 describe("on a Redis Cluster of three primaries", () => {
   test("a fan-out over partitions on several nodes gives every follower one order", async () => {
     const id = await send();
     await completes(id);
-    expect(await expectAgreement(id)).toEqual({ placed: FOLLOWERS, told: FOLLOWERS });
+    expect(await expectAgreement(id)).toEqual({ placed: FOLLOWERS, reported: FOLLOWERS });
   });
 
-  test("a partition moves to another node while orders run, and nothing is lost or doubled", async () => {
+  test("a partition moves to another node while orders are sent, and nothing is lost or doubled", async () => {
     const sent: SignalId[] = [];
     let moving = true;
     const moved = cluster.moveSlotOf(new RegionKeys(0).jobs("desk")).finally(() => {
@@ -99,7 +99,7 @@ describe("on a Redis Cluster of three primaries", () => {
     await cluster.whole();
     for (const id of sent) {
       await completes(id);
-      expect(await expectAgreement(id)).toEqual({ placed: FOLLOWERS, told: FOLLOWERS });
+      expect(await expectAgreement(id)).toEqual({ placed: FOLLOWERS, reported: FOLLOWERS });
     }
   });
 
@@ -110,16 +110,17 @@ describe("on a Redis Cluster of three primaries", () => {
     expect(sent.length).toBeGreaterThan(0);
     let whole = 0;
     for (const id of sent) {
-      // What the primary had acknowledged and not replicated is gone; such a signal never completes.
+      // Writes that the primary had acknowledged and not replicated are lost; such a signal never
+      // completes.
       const complete = await completes(id, DEADLINE_MS).catch(() => false);
       if (!complete) continue;
       whole += 1;
-      expect(await expectAgreement(id)).toMatchObject({ told: FOLLOWERS });
+      expect(await expectAgreement(id)).toMatchObject({ reported: FOLLOWERS });
     }
     console.log(`${whole} of ${sent.length} signals under way were complete after the failover`);
 
     const next = await send();
     await completes(next);
-    expect(await expectAgreement(next)).toEqual({ placed: FOLLOWERS, told: FOLLOWERS });
+    expect(await expectAgreement(next)).toEqual({ placed: FOLLOWERS, reported: FOLLOWERS });
   });
 });

@@ -1,4 +1,7 @@
-/** Twice raised on a real Redis Cluster, whose partitions are on several nodes: money, halts and roster stand, and the audit of both times is read as one. */
+/**
+ * The number is raised twice on a real Redis Cluster, whose partitions are on several nodes: money,
+ * halts and roster stay, and the audit of both times is read as one.
+ */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
 /**
  * A region's primary dies before its replica was sent any of a partition's
- * roster: all of it is gone, and nobody says so. The first job that names it
+ * roster: all of it is gone, without a message. The first job that names it
  * waits while the records rebuild it; everyone ends in an outcome.
  */
 import { mkdtempSync, rmSync } from "node:fs";
@@ -43,7 +43,7 @@ const folder = mkdtempSync(join(tmpdir(), "fanfare-roster-lost-"));
 
 beforeAll(async () => {
   cluster = await startCluster();
-  // Whatever goes unanswered on a busy machine is sent again.
+  // A request without an answer on a busy machine is sent again.
   fake = await startFakeBroker({
     deduplicates: "account",
     lookUp: "authoritative",

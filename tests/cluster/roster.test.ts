@@ -1,4 +1,4 @@
-/** The roster held against the records on a real Redis Cluster, whose keys are on several nodes. */
+/** The roster check on a real Redis Cluster, whose keys are on several nodes. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -45,7 +45,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test("a seat that the records do not know is left on whatever node it is", async () => {
+test("a membership that the records do not know is ended, on any node", async () => {
   await records.channels.insert({
     _id: CHANNEL,
     name: "Demo",
@@ -57,15 +57,15 @@ test("a seat that the records do not know is left on whatever node it is", async
     outbox: false,
   });
   await openChannel(targets.home);
-  const strangers = Array.from({ length: 40 }, (_, index) => followerOf(index));
-  await subscribe(targets.home, strangers);
-  const partitions = new Set(strangers.map(({ account }) => PARTITIONS.ofAccount(account)));
+  const orphans = Array.from({ length: 40 }, (_, index) => followerOf(index));
+  await subscribe(targets.home, orphans);
+  const partitions = new Set(orphans.map(({ account }) => PARTITIONS.ofAccount(account)));
   expect(partitions.size).toBe(PARTITIONS.count);
 
-  expect(await checkRoster(records, targets)).toMatchObject({ left: strangers.length });
+  expect(await checkRoster(records, targets)).toMatchObject({ left: orphans.length });
   const key = new HomeKeys(PARTITIONS.ofChannel(CHANNEL)).routes(CHANNEL);
   const routes = (await targets.home.send("HGETALL", [key])) as Record<string, string>;
-  // A shard without anyone in it is no route of a signal's.
+  // An empty shard is not a route of a signal.
   expect(parseRoutes(Object.entries(routes).flat())).toEqual([]);
   expect(await checkRoster(records, targets)).toMatchObject({ left: 0, rerouted: 0 });
 });

@@ -1,7 +1,7 @@
 /**
- * Crash rounds on a cluster. A failover may take back what was acknowledged
- * last and not replicated; nothing else goes missing, nothing is doubled, and
- * the reconciler names all that is gone (`tests/crash/reconciled.ts`).
+ * Crash rounds on a cluster. A failover may lose the last writes that were acknowledged and not
+ * replicated. Nothing else is lost, nothing is doubled, and the reconciler names everything that
+ * was lost (`tests/crash/reconciled.ts`).
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import type { Disaster } from "../crash/disaster.ts";
@@ -38,11 +38,11 @@ test("a worker killed or halted, a partition that moves: nothing is lost and not
     AT_ONCE,
   );
   expect(played.flatMap(({ faults }) => faults)).toEqual([]);
-  // On a machine with no time to spare the deadline may pass before there is a send to halt at.
+  // On a busy machine the deadline may pass before there is a send at which to halt.
   expect(played.slice(0, 3).map(({ struck }) => struck)).toEqual([true, true, true]);
 });
 
-test("a primary killed in mid-fan-out: nothing is doubled, and the reconciler names what went with it", async () => {
+test("a primary killed during a fan-out: nothing is doubled, and the reconciler names what was lost", async () => {
   const rounds = [SEES_ALL, FORGETS].flatMap((broker) => [
     on({ kind: "kill primary", of: "home", ahead: true, afterMs: 0 }, { broker }),
     on(
@@ -52,6 +52,7 @@ test("a primary killed in mid-fan-out: nothing is doubled, and the reconciler na
   ]);
   const played = await play(rounds, SQLITE, AT_ONCE);
   expect(played.flatMap(({ faults }) => faults)).toEqual([]);
-  // Each of these took something with it: a replica that had heard all would have nothing to name.
+  // Each of these lost something: with a replica that was up to date there would be nothing to
+  // name.
   expect(played.map(({ exceptions }) => exceptions.length > 0)).toEqual([true, true, true, true]);
 });

@@ -1,19 +1,19 @@
-/** What each copy of a close was told, as `told.ts` reads it of an open. */
+/** The reported outcomes of each copy of a close, as `reported.ts` reads them for an open. */
 import type { ClientOrderId, SignalId } from "../../domain/ids.ts";
 import { clientOrderId } from "../../domain/ids.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../redis/progress.ts";
 import { HOME, PARTITIONS, readClosures } from "../support/copier.ts";
-import type { Told, Word } from "./told.ts";
+import type { Reported, ReportedOutcome } from "./reported.ts";
 import type { SentClose, World } from "./world.ts";
 
-export interface Closing extends SentClose, Pick<Told, "accepted"> {
-  /** The signals that it closes, as its acceptance has them. */
+export interface Closing extends SentClose, Pick<Reported, "accepted"> {
+  /** The signals that it closes, by its acceptance. */
   readonly of: readonly SignalId[];
-  /** Of these, those of which some partition does not know its job. */
+  /** Those of these signals whose job is missing in some partition. */
   readonly unqueued: readonly SignalId[];
-  /** By the order that is to be closed, in the order of telling. */
-  readonly words: ReadonlyMap<string, readonly Word[]>;
+  /** By the order that is closed, in the order of reporting. */
+  readonly words: ReadonlyMap<string, readonly ReportedOutcome[]>;
   /** Orders whose job is still on its stream, delivered and not acknowledged. */
   readonly pending: ReadonlySet<SignalId>;
 }
@@ -34,7 +34,7 @@ export async function readClosing(
       return new Set((keys as string[]).map((key) => key.slice(0, key.indexOf("/"))));
     }),
   );
-  const words = new Map<string, Word[]>();
+  const words = new Map<string, ReportedOutcome[]>();
   for (const { of: opened, copies } of await readClosures(redis, id)) {
     for (const [subscription, , outcome] of copies) {
       const order = clientOrderId(opened, subscription);
@@ -44,10 +44,10 @@ export async function readClosing(
   for (const order of await records.orders.find({ where: { signal: id } })) {
     const { closes, outcome: kind, reason, stakeCents, returnCents } = order;
     if (closes === undefined || kind === undefined) continue;
-    const told = words.get(closes) ?? [];
-    if (told.some((each) => each.kind === kind) || (kind === "unknown" && told.length > 0))
+    const reported = words.get(closes) ?? [];
+    if (reported.some((each) => each.kind === kind) || (kind === "unknown" && reported.length > 0))
       continue;
-    words.set(closes, [...told, { kind, reason, stakeCents, returnCents }]);
+    words.set(closes, [...reported, { kind, reason, stakeCents, returnCents }]);
   }
   return {
     ...close,
@@ -55,12 +55,12 @@ export async function readClosing(
     words,
     accepted: stored ? "in Redis" : isRecorded ? "in the records" : "nowhere",
     unqueued: (of as readonly SignalId[]).filter((each) => queued.some((keys) => !keys.has(each))),
-    pending: await pendingOf(redis, id),
+    pending: await readPending(redis, id),
   };
 }
 
-/** The signals of which a close has a job in a worker's hands. */
-async function pendingOf(
+/** The signals of which a close has a pending job. */
+async function readPending(
   redis: World["copier"]["redis"],
   close: SignalId,
 ): Promise<ReadonlySet<SignalId>> {
@@ -82,7 +82,7 @@ async function pendingOf(
 }
 
 /** Every copy that a close covers, by the order that opened it. */
-export function ordersOf({ of }: Closing, followers: readonly string[]): ClientOrderId[] {
+export function listOrders({ of }: Closing, followers: readonly string[]): ClientOrderId[] {
   return of.flatMap((signal) =>
     followers.map((follower) => clientOrderId(signal, follower as never)),
   );

@@ -1,7 +1,7 @@
 /**
- * The desk under `kill -9`: servers while users trade, Redis with them, and who
- * fires the triggers right before and right after the firing. The verdict is
- * the plain model, the books and the audit.
+ * The desk under `kill -9`: servers while users trade, Redis with them, and the watch that fires
+ * triggers right before and right after it fires. The results are compared with the plain model,
+ * the books and the audit.
  */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { parseDeskLine } from "../../domain/desk/command.ts";
@@ -11,7 +11,7 @@ import { aroundScripts } from "./disaster.ts";
 import { askedQuoteKey } from "../../workers/desk/stored/keys.ts";
 import type { AuditStore } from "../../workers/desk/audit/port.ts";
 import { openSqliteAudit } from "../../workers/desk/audit/sqlite.ts";
-import { auditEvents, booksOf, sumsOf } from "../support/desk-audit.ts";
+import { auditEvents, readBooks, sumEvents } from "../support/desk-audit.ts";
 import { freePort } from "../support/ports.ts";
 import { startRole, type RoleProcess } from "../support/role.ts";
 import { sendLines, startTradingDesk, type TradingDesk } from "../support/trading-desk.ts";
@@ -41,8 +41,11 @@ afterAll(async () => {
   await desk.stop();
 });
 
-/** What a user does, in their order: they trade, set triggers that no quote meets yet, and take some back. */
-function linesOf(user: string, nth: number): string[] {
+/**
+ * The commands of a user, in order: they trade, set triggers that no quote meets yet, and cancel
+ * some.
+ */
+function generateLines(user: string, nth: number): string[] {
   const rounds = Array.from({ length: 8 }, (_, round) => [
     `ADD,${user},${100 + nth + round}.00`,
     `BUY,${user},ABC,40.00`,
@@ -60,10 +63,10 @@ function linesOf(user: string, nth: number): string[] {
   return rounds.flat();
 }
 
-/** Sent to one server or the other until there is a reply that says what became of it. */
+/** Sends it to either server until a reply says whether it was executed. */
 async function trade(user: string, nth: number, onReply: () => void): Promise<void> {
   let at = nth;
-  for (const [index, line] of linesOf(user, nth).entries()) {
+  for (const [index, line] of generateLines(user, nth).entries()) {
     const parsed = parseDeskLine(line);
     if (parsed.kind !== "command") throw new Error(parsed.code);
     const { name, symbol } = parsed.command;
@@ -71,8 +74,8 @@ async function trade(user: string, nth: number, onReply: () => void): Promise<vo
     const text = `[${index + 1}] ${line}`;
     const reply = await until("it is answered", async () => {
       const server = desk.servers[at % 2]!;
-      const [told] = await sendLines(server, desk.token, [text], "s").catch(() => []);
-      if (told && told.code !== "OUTCOME_UNKNOWN") return told;
+      const [reported] = await sendLines(server, desk.token, [text], "s").catch(() => []);
+      if (reported && reported.code !== "OUTCOME_UNKNOWN") return reported;
       at += 1;
       return undefined;
     });
@@ -83,12 +86,12 @@ async function trade(user: string, nth: number, onReply: () => void): Promise<vo
 }
 
 test("desk servers killed five times and Redis once: every reply and all books are the plain model's", async () => {
-  // Without Redis there is no quote to be had but the one that a server knows.
+  // Without Redis the only available quote is the one that a server has cached.
   for (const server of desk.servers) {
     await sendLines(server, desk.token, ["ADD,warm,1.00", "QUOTE,warm,ABC", "QUOTE,warm,XYZ"]);
   }
   let replies = 0;
-  const all = USERS.flatMap((user, nth) => linesOf(user, nth)).length;
+  const all = USERS.flatMap((user, nth) => generateLines(user, nth)).length;
   const trading = Promise.all(USERS.map((user, nth) => trade(user, nth, () => (replies += 1))));
   const killing = (async () => {
     for (let kill = 0; kill < 6; kill += 1) {
@@ -101,9 +104,9 @@ test("desk servers killed five times and Redis once: every reply and all books a
   })();
   await Promise.all([trading, killing]);
 
-  expect(await booksOf(desk.client, USERS)).toEqual(USERS.map((user) => model.books().get(user)));
+  expect(await readBooks(desk.client, USERS)).toEqual(USERS.map((user) => model.books().get(user)));
   const events = await auditEvents(store, desk.client);
-  const sums = sumsOf(events);
+  const sums = sumEvents(events);
   for (const user of USERS) {
     expect([user, sums.get(user)]).toEqual([user, model.books().get(user)!.balanceCents]);
   }
@@ -122,7 +125,7 @@ async function startWatch(crashAt?: string): Promise<RoleProcess> {
   return watch;
 }
 
-/** It may be dead before it has said that it is ready. */
+/** It may die before it has printed that it is ready. */
 async function startDoomedWatch(crashAt: string): Promise<void> {
   const watch = await startWatch(crashAt).catch(() => undefined);
   if (watch) await until(`it is dead ${crashAt}`, () => isGone(watch), 30_000);
@@ -136,7 +139,7 @@ function isGone({ pid }: RoleProcess): boolean {
   }
 }
 
-test("two watches killed around the firing: each trigger that the quotes meet fires once, and no other", async () => {
+test("two watches killed around the firing: each trigger that the quotes meet fires once, and no other trigger fires", async () => {
   desk.fixPrices({ ABC: "3.00", XYZ: "10.00" });
   // As if a minute had passed.
   await desk.client.send("DEL", [askedQuoteKey("ABC"), askedQuoteKey("XYZ")]);
@@ -149,7 +152,7 @@ test("two watches killed around the firing: each trigger that the quotes meet fi
   const expected = USERS.map((user) => model.books().get(user));
   await until(
     "the books are the model's",
-    async () => Bun.deepEquals(await booksOf(desk.client, USERS), expected),
+    async () => Bun.deepEquals(await readBooks(desk.client, USERS), expected),
     30_000,
   );
 
@@ -161,7 +164,7 @@ test("two watches killed around the firing: each trigger that the quotes meet fi
   for (const [index, { transaction }] of fired.entries()) {
     expect(setBy.get(names[index]!)).toBe(transaction);
   }
-  const sums = sumsOf(events);
+  const sums = sumEvents(events);
   for (const [index, user] of USERS.entries()) {
     expect([user, sums.get(user)]).toEqual([user, expected[index]!.balanceCents]);
   }

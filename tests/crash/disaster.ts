@@ -1,7 +1,7 @@
-/** What can befall a round, and what of it this machine can play. */
+/** The disasters of a round, and which of them this machine can play. */
 import { enqueueClose } from "../../redis/enqueue-close.ts";
 import { enqueue } from "../../redis/enqueue.ts";
-import { bury, trim } from "../../redis/streams.ts";
+import { moveToDeadLetters, trim } from "../../redis/streams.ts";
 import { link } from "../../workers/copier/dispatch/undispatched.ts";
 import { settleUsage } from "../../workers/copier/stored/caps.ts";
 import { moveClosing } from "../../workers/copier/stored/closing.ts";
@@ -15,8 +15,8 @@ import { hasToxiproxy, type Toxic } from "../support/toxiproxy.ts";
 export const ROLES = ["dispatch", "broker", "recorder"] as const;
 export type RoleName = (typeof ROLES)[number];
 
-/** How long after the signals something begins, and how long it lasts. */
-interface Spell {
+/** How long after the signals a disaster begins, and how long it lasts. */
+interface Period {
   readonly afterMs: number;
   readonly forMs: number;
 }
@@ -29,10 +29,13 @@ export type Disaster =
       readonly at: CrashPoint;
       readonly nth: number;
     }
-  /** The worker is killed once the broker has booked and before it answers. */
+  /** The worker is killed after the broker has booked and before it answers. */
   | { readonly kind: "kill unanswered" }
   | { readonly kind: "kill worker"; readonly afterMs: number }
-  /** The worker halts between its last check and the step; another takes its jobs; then it goes on. */
+  /**
+   * The worker is suspended between its last check and the step; another takes its jobs; then it
+   * continues.
+   */
   | {
       readonly kind: "halt";
       readonly at:
@@ -44,25 +47,28 @@ export type Disaster =
       readonly nth: number;
       readonly forMs: number;
     }
-  | ({ readonly kind: "dead broker" } & Spell)
-  /** The settings above the plans of a partition become what nobody can parse: each decision there throws, always. */
+  | ({ readonly kind: "dead broker" } & Period)
+  /**
+   * The settings above the plans of a partition cannot be parsed any more: each decision there
+   * throws, always.
+   */
   | { readonly kind: "spoil"; readonly partition: number; readonly afterMs: number }
   | { readonly kind: "kill Redis"; readonly afterMs: number }
-  | ({ readonly kind: "pause Redis" } & Spell)
-  /** Killed, and of what it had not synced this share is gone. */
+  | ({ readonly kind: "pause Redis" } & Period)
+  /** Killed, and this share of the unsynced data is lost. */
   | { readonly kind: "cut Redis"; readonly afterMs: number; readonly share: number }
-  /** Killed once the broker has booked, and all that was written since the acceptances is gone. */
+  /** Killed after the broker has booked, and everything written since the acceptances is lost. */
   | { readonly kind: "forget the sending" }
-  | ({ readonly kind: "cut MongoDB" | "pause MongoDB" } & Spell)
+  | ({ readonly kind: "cut MongoDB" | "pause MongoDB" } & Period)
   | { readonly kind: "kill MongoDB"; readonly afterMs: number }
   | ({
       readonly kind: "network";
       readonly to: "redis" | "broker" | "records";
       readonly toxic: Toxic;
-    } & Spell)
+    } & Period)
   /**
-   * Of a cluster: the primary of the signals, or of a region's partition, is
-   * killed for good. One that is `ahead` has not told its replica of the last signal.
+   * Of a cluster: the primary of the signals, or of a region's partition, is killed for good. One
+   * that is `ahead` has not replicated the last signal.
    */
   | {
       readonly kind: "kill primary";
@@ -82,7 +88,7 @@ const CLOSING_POINTS: readonly CrashPoint[] = [
   ...aroundScripts(moveClosing),
 ];
 
-/** Every point of these roles' own steps. */
+/** Every crash point of these roles' own steps. */
 const ROLE_POINTS: Readonly<Record<RoleName, readonly CrashPoint[]>> = {
   dispatch: [...CRASH_POINTS.dispatch, ...aroundScripts(enqueue, enqueueClose, link)],
   broker: [
@@ -93,27 +99,29 @@ const ROLE_POINTS: Readonly<Record<RoleName, readonly CrashPoint[]>> = {
   recorder: CRASH_POINTS.recorder,
 };
 
-/** Those, and the points of the loop that all roles read with. */
+/** These, and the points of the common read loop. */
 export const POINTS: readonly (readonly [RoleName, CrashPoint])[] = [
   ...ROLES.flatMap((role) => ROLE_POINTS[role].map((at) => [role, at] as const)),
-  ...[...CRASH_POINTS.consume, ...aroundScripts(bury, trim)].map((at): [RoleName, CrashPoint] => {
-    // The worker's own scripts acknowledge what it reads; the recorder leaves that to the loop.
-    return [at.endsWith("-acknowledge") ? "recorder" : "broker", at];
-  }),
+  ...[...CRASH_POINTS.consume, ...aroundScripts(moveToDeadLetters, trim)].map(
+    (at): [RoleName, CrashPoint] => {
+      // The worker's own scripts acknowledge entries; the recorder leaves that to the loop.
+      return [at.endsWith("-acknowledge") ? "recorder" : "broker", at];
+    },
+  ),
 ];
 
-/** Whether it strikes what closes: then something has to be closed before it. */
+/** Whether it strikes a close: then something must be closed before it. */
 export function strikesCloses(disaster: Disaster): boolean {
   return (
     "at" in disaster && [...CLOSING_POINTS, ...aroundScripts(enqueueClose)].includes(disaster.at)
   );
 }
 
-/** What a machine has to play with. */
+/** The equipment of a machine. */
 export interface Equipment {
   readonly toxiproxy: boolean;
   readonly noteSyncs: boolean;
-  /** Absent where the records are SQLite. */
+  /** Absent if the records are SQLite. */
   readonly mongo: TestMongo | undefined;
 }
 

@@ -1,13 +1,13 @@
 /**
- * An edge is killed on either side of each of its durable steps. It has no
- * state of its own and each step is one request to its store, so a gate before
- * the store does it. Whatever was answered 202 is dispatched by the home worker
- * (P1), and whoever repeats an unanswered request has one signal.
+ * An edge is killed on either side of each of its durable steps. It has no state of its own and
+ * each step is one request to its store, so a gate in front of the store triggers it. The home
+ * worker dispatches every signal that was answered 202 (P1), and a sender who repeats an unanswered
+ * request has one signal.
  */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { exportJWK, generateKeyPair } from "jose";
 import { HomeKeys } from "../../redis/keys.ts";
-import { answerOf } from "../runtime/client.ts";
+import { readAnswer } from "../runtime/client.ts";
 import { RUNTIMES, type RunningEdge, type Settings } from "../runtime/launch.ts";
 import { CHANNEL, PARTITIONS, startWorld, type World } from "../runtime/world.ts";
 import { startRole, type RoleProcess } from "../support/role.ts";
@@ -16,7 +16,7 @@ import { until } from "../support/wait.ts";
 setDefaultTimeout(60_000);
 
 const HOME = new HomeKeys(PARTITIONS.ofChannel(CHANNEL));
-/** What an edge asks of its store for one signal, in order. */
+/** The requests of an edge to its store for one signal, in order. */
 const STEPS = ["acceptance", "dispatch", "confirmation"] as const;
 
 let world: World;
@@ -49,7 +49,10 @@ afterAll(async () => {
 
 interface Gate {
   readonly url: string;
-  /** Does `strike` at the n-th request from now, before it goes on or once it was answered; the asker hears nothing. */
+  /**
+   * Calls `strike` at the n-th request from now, before it is passed on or after it was answered;
+   * the caller gets no answer.
+   */
   arm(nth: number, side: "before" | "after", strike: () => Promise<void>): Promise<void>;
   stop(): void;
 }
@@ -101,7 +104,7 @@ test.each(STEPS.flatMap((step) => [[step, "before"] as const, [step, "after"] as
     const acceptedBefore = Number(await world.client.send("XLEN", [HOME.signals]));
     const key = crypto.randomUUID();
     const doomed = await RUNTIMES.Bun(settings);
-    // It compares its stores before its first acceptance, and not again.
+    // It checks the format of its stores before its first acceptance, and not again.
     expect((await send(doomed, key, "nowhere")).status).toBe(403);
     const killed = gate.arm(STEPS.indexOf(step) + 1, side, () => doomed.kill());
     const answered = await send(doomed, key).catch(() => undefined);
@@ -109,11 +112,11 @@ test.each(STEPS.flatMap((step) => [[step, "before"] as const, [step, "after"] as
     if (step === "acceptance") expect(answered).toBeUndefined();
 
     const next = await RUNTIMES.Bun(settings);
-    const repeated = await answerOf(await send(next, key));
+    const repeated = await readAnswer(await send(next, key));
     expect(repeated.status).toBe(202);
-    // An answer that was on its way when the edge died may have got through.
+    // An answer that was in flight when the edge died may have arrived.
     if (answered)
-      expect(await answerOf(answered)).toMatchObject({ status: 202, body: repeated.body });
+      expect(await readAnswer(answered)).toMatchObject({ status: 202, body: repeated.body });
     expect(await world.client.send("XLEN", [HOME.signals])).toBe(acceptedBefore + 1);
 
     await until("nothing waits to be dispatched", async () => {

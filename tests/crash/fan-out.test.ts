@@ -1,7 +1,7 @@
 /**
- * Processes are killed in the middle of a fan-out. Afterwards every follower
- * has exactly one outcome, and what the outcomes call placed is, to the order,
- * what stands on the desk's own books.
+ * Processes are killed in the middle of a fan-out. Afterwards every follower has exactly one
+ * outcome, and the orders that are placed by the outcomes are exactly those on the desk's own
+ * books.
  */
 import {
   afterAll,
@@ -53,18 +53,18 @@ async function startWorker(): Promise<void> {
   worker = await startRole("broker", desk.env);
 }
 
-/** Waits for the last outcome, and compares what was told with what was booked. */
+/** Waits for the last outcome, and compares the reported with the booked orders. */
 async function expectOneOutcomeEach(id: SignalId): Promise<Record<string, number>> {
   await copier.resolve(id, 30_000);
   const outcomes = await readOutcomes(copier.redis, id);
   expect(outcomes.size).toBe(FOLLOWERS);
   const placed: string[] = [];
-  const told: Record<string, number> = {};
+  const reported: Record<string, number> = {};
   for (const [subscription, kinds] of outcomes) {
     const final = kinds.filter((kind) => kind !== "unknown");
     expect(final).toHaveLength(1);
     const kind = final[0] ?? "";
-    told[kind] = (told[kind] ?? 0) + 1;
+    reported[kind] = (reported[kind] ?? 0) + 1;
     if (kind === "placed") placed.push(clientOrderId(id, subscription as SubscriptionId));
   }
   const { counts } = await copier.progress(id);
@@ -72,7 +72,7 @@ async function expectOneOutcomeEach(id: SignalId): Promise<Record<string, number
   expect(counts.placed + counts.rejected + counts.skipped).toBe(FOLLOWERS);
   const books = await readBooks(copier.redis, id);
   expect([...books.contracts.keys()].toSorted()).toEqual(placed.toSorted());
-  return told;
+  return reported;
 }
 
 describe("a broker worker killed in the middle of a fan-out", () => {
@@ -120,7 +120,7 @@ describe("a Redis killed in the middle of a fan-out", () => {
 });
 
 describe("money", () => {
-  test("is where the desk's books say: free or at stake, to the cent, after all of this", async () => {
+  test("is exactly as in the desk's books, free or at stake, after all of this", async () => {
     const id = await copier.send({ durationSeconds: 3_600 }, false);
     const { balanceCents } = await readBooks(copier.redis, id);
     let atStake = 0;

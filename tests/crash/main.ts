@@ -1,15 +1,14 @@
 /**
- * `npm run test:crash -- --rounds N --seed S`: N rounds of disasters on real
- * processes, the same for the same seed. `--from R` begins at a later round,
- * `--cluster` plays all of them on a cluster. Prints what each did and what came
- * of it; exit 1 if any verdict is bad.
+ * `npm run test:crash -- --rounds N --seed S`: N rounds of disasters on real processes, the same
+ * for the same seed. `--from R` starts at a later round, `--cluster` plays all of them on a
+ * cluster. Prints each round and its result; exits with 1 if any verdict is bad.
  */
 import { parseArgs } from "node:util";
 import { installRedis } from "../../local/redis-install.ts";
 import { startMongo } from "../support/mongo.ts";
 import { notRun } from "../support/needs.ts";
 import { equipmentWith } from "./disaster.ts";
-import { planOf, type Plan } from "./plan.ts";
+import { drawPlan, type Plan } from "./plan.ts";
 import { playRound } from "./round.ts";
 
 const { values } = parseArgs({
@@ -40,7 +39,14 @@ if (!redis.ok) {
   process.exit(2);
 }
 
-function textOf({ store, durability, broker, faults, durationSeconds, disaster }: Plan): string {
+function describePlan({
+  store,
+  durability,
+  broker,
+  faults,
+  durationSeconds,
+  disaster,
+}: Plan): string {
   const { kind, ...details } = disaster;
   const on = store === "redis" ? durability : store;
   const terms = `${broker.deduplicates}, ${broker.lookUp}, ${broker.validUntil}`;
@@ -56,8 +62,8 @@ const bad: number[] = [];
 let exceptions = 0;
 const totals: Record<string, number> = {};
 for (let round = from; round < from + rounds; round += 1) {
-  const plan = planOf(seed, round, equipment, { cluster: values.cluster });
-  console.log(`round ${round}: ${textOf(plan)}`);
+  const plan = drawPlan(seed, round, equipment, { cluster: values.cluster });
+  console.log(`round ${round}: ${describePlan(plan)}`);
   const verdict = await playRound(plan, seed, equipment);
   for (const [word, count] of Object.entries(verdict.counts)) {
     totals[word] = (totals[word] ?? 0) + count;

@@ -1,7 +1,9 @@
-/** What a round does, drawn from its seed alone: the same seed and round plan the same faults. */
+/**
+ * The plan of a round, generated from its seed alone: the same seed and round plan the same faults.
+ */
 import type { HaltScope } from "../../workers/copier/stored/halt.ts";
 import type { Capabilities } from "../../workers/copier/brokers/port.ts";
-import { randomOf, type Faults } from "../fake-broker/settings.ts";
+import { createRandom, type Faults } from "../fake-broker/settings.ts";
 import { PARTITIONS } from "../support/copier.ts";
 import type { Toxic } from "../support/toxiproxy.ts";
 import { POINTS, strikesCloses, type Disaster, type Equipment } from "./disaster.ts";
@@ -19,35 +21,35 @@ export interface Plan {
 }
 
 /**
- * The first of what was opened is closed before the disaster, while opens are
- * under way or under a halt that is lifted after it, and all that is open by
- * then is closed at the end; or nothing is ever closed.
+ * The first signal is closed before the disaster, while opens are in progress or under a halt that
+ * is lifted after it, and everything that is still open is closed at the end; or nothing is ever
+ * closed.
  */
 export type Closes = "none" | "under way" | { readonly heldBy: HaltScope };
 
-/** Whether what Redis acknowledged last may be gone afterwards. */
+/** Whether Redis' last acknowledged writes may be lost afterwards. */
 export function mayLose({ disaster, durability }: Plan): boolean {
   return (
     disaster.kind === "kill primary" || (disaster.kind === "cut Redis" && durability === "everysec")
   );
 }
 
-/** A killed Redis has lost what was not written, which under `everysec` is what a cut takes. */
+/** A killed Redis has lost what was not written; under `everysec` that is what a cut takes. */
 export function durabilityAt({ kind }: Disaster, usual: Plan["durability"]): Plan["durability"] {
   return kind === "kill Redis" || kind === "forget the sending" ? "always" : usual;
 }
 
-/** One round in this many is played on a cluster, unless all are to be. */
+/** One round in this many is played on a cluster, unless all are. */
 const CLUSTER_EVERY = 8;
 
-/** Only what the machine is equipped for. */
-export function planOf(
+/** Only disasters for which the machine has the equipment. */
+export function drawPlan(
   seed: number,
   round: number,
   equipment: Equipment,
   { cluster = false } = {},
 ): Plan {
-  const random = randomOf(Math.imul(seed, 1_000_003) + round);
+  const random = createRandom(Math.imul(seed, 1_000_003) + round);
   const upTo = (most: number): number => Math.floor(random() * most);
   const pick = <T>(items: readonly T[]): T => {
     const item = items[upTo(items.length)];
@@ -91,7 +93,7 @@ export function planOf(
     ...onRecords(drawn, equipment),
     ...byNetwork(drawn, pick, equipment),
   ]);
-  // Contracts that settle tell of signals that a cut took with all their traces.
+  // Settled contracts reveal signals that a cut removed without trace.
   const isCut = disaster.kind === "cut Redis";
   return {
     ...common,

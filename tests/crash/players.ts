@@ -1,4 +1,4 @@
-/** Plays given disasters, a few rounds at once, at the brokers that forgive least. */
+/** Plays given disasters, a few rounds at once, at the brokers with the fewest guarantees. */
 import type { Disaster, Equipment } from "./disaster.ts";
 import { durabilityAt, type Plan } from "./plan.ts";
 import { playRound, type Played } from "./round.ts";
@@ -7,17 +7,17 @@ const SEED = 5;
 
 type Kind = Plan["broker"];
 
-/** Knows no ids and finds all, so that every order sent twice is on its book twice. */
+/** Knows no ids and finds all orders, so that every order sent twice is on its book twice. */
 export const SEES_ALL: Kind = {
   deduplicates: "none",
   lookUp: "authoritative",
   validUntil: "enforced",
 };
-/** Promises nothing: what is not answered is asked about to the end. */
+/** Guarantees nothing: unanswered orders are asked about to the end. */
 export const SEES_LITTLE: Kind = { ...SEES_ALL, lookUp: "hint" };
-/** Takes a close once, however often it is sent. */
+/** Executes a close once, however often it is sent. */
 export const SELLS_ONCE: Kind = { ...SEES_ALL, closes: "once" };
-/** Forgets an id once its contract is closed, and opens whatever comes. */
+/** Forgets an id once its contract is closed, and opens every order that comes. */
 export const FORGETS: Kind = {
   deduplicates: "open-orders",
   lookUp: "authoritative",
@@ -34,7 +34,10 @@ const USUAL: Omit<Plan, "disaster" | "durability" | "round"> = {
 
 export type Round = Partial<Omit<Plan, "round">> & { readonly disaster: Disaster };
 
-/** Answers in the order of the rounds; where one cannot be played, once the others have ended and left nothing running. */
+/**
+ * Resolves in the order of the rounds. If a round cannot be played, rejects after the others have
+ * ended and left nothing running.
+ */
 export async function play(
   rounds: readonly Round[],
   equipment: Pick<Equipment, "mongo" | "noteSyncs">,

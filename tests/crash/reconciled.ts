@@ -1,6 +1,6 @@
 /**
- * The reconciler as second judge: its own command, run on what a round left,
- * must name each difference that the book shows and nothing else.
+ * The reconciler as second judge: its own command, run after a round, must name each difference
+ * that the book shows and nothing else.
  */
 import { join } from "node:path";
 import { clientOrderId, type SignalId, type SubscriptionId } from "../../domain/ids.ts";
@@ -10,12 +10,12 @@ import type { Reconciliation } from "../../workers/copier/reconcile/reconcile.ts
 import type { BookLine } from "../fake-broker/book.ts";
 import { runCommand } from "../support/command.ts";
 import { PARTITIONS } from "../support/copier.ts";
-import { ordersOf, type Closing } from "./closings.ts";
+import { listOrders, type Closing } from "./closings.ts";
 import type { Traded } from "./traded.ts";
-import { finalsOf, lastOf, lastWord, type Told } from "./told.ts";
+import { filterFinal, findLast, findLastOutcome, type Reported } from "./reported.ts";
 import type { World } from "./world.ts";
 
-/** What may be said of a channel whose Redis forgot some of its signals. */
+/** The differences that may be named for a channel whose Redis lost some of its signals. */
 const OF_A_LOG: ReadonlySet<DifferenceKind> = new Set<DifferenceKind>([
   "SEQUENCE_GAP",
   "SEQUENCE_TWICE",
@@ -28,18 +28,18 @@ const OF_A_LOG: ReadonlySet<DifferenceKind> = new Set<DifferenceKind>([
 const MOST_TRIES = 5;
 
 export async function reconcilerFaults(world: World, traded: Traded): Promise<string[]> {
-  const { followers, told, closings, book } = traded;
+  const { followers, reported, closings, book } = traded;
   // Younger signals are left out of a comparison.
   await world.due();
   const { differences } = await askReconciler(world);
-  const isKnown = ({ accepted }: Pick<Told, "accepted">): boolean => accepted !== "nowhere";
+  const isKnown = ({ accepted }: Pick<Reported, "accepted">): boolean => accepted !== "nowhere";
   const expected = new Set([
-    ...told.filter(isKnown).flatMap((each) => expectedOf(each, followers, book)),
+    ...reported.filter(isKnown).flatMap((each) => expectDifferences(each, followers, book)),
     ...closings.filter(isKnown).flatMap((each) => expectedOfClose(each, traded)),
   ]);
-  const all = [...told, ...closings.map(({ id, accepted }) => ({ signal: id, accepted }))];
+  const all = [...reported, ...closings.map(({ id, accepted }) => ({ signal: id, accepted }))];
   const forgot = all.some(({ accepted }) => accepted !== "in Redis");
-  const named = new Set(differences.map(keyOf));
+  const named = new Set(differences.map(formatKey));
   const faults = [...expected]
     .filter((each) => !named.has(each))
     .map((each) => `the reconciler is silent about ${each}`);
@@ -56,8 +56,8 @@ export async function reconcilerFaults(world: World, traded: Traded): Promise<st
   for (const each of differences) {
     const { kind, signal = "" } = each;
     const ofALog = OF_A_LOG.has(kind) && forgot;
-    if (expected.has(keyOf(each)) || lost.has(signal) || ofALog) continue;
-    faults.push(`the reconciler invents ${keyOf(each)}`);
+    if (expected.has(formatKey(each)) || lost.has(signal) || ofALog) continue;
+    faults.push(`the reconciler invents ${formatKey(each)}`);
   }
   return faults;
 }
@@ -77,29 +77,29 @@ async function askReconciler({ env }: World): Promise<Reconciliation> {
   return found;
 }
 
-function keyOf({ kind, signal = "", subscription = "" }: Difference): string {
+function formatKey({ kind, signal = "", subscription = "" }: Difference): string {
   return `${kind} ${signal}.${subscription}`;
 }
 
-/** The differences of one signal's copies, from the book and what was told alone. */
-function expectedOf(
-  each: Told,
+/** The differences of one signal's copies, from the book and the reported outcomes alone. */
+function expectDifferences(
+  each: Reported,
   followers: readonly SubscriptionId[],
   book: readonly BookLine[],
 ): string[] {
   const { signal, accepted, enqueued, words } = each;
   const found = new Set<string>();
   const name = (kind: DifferenceKind, subscription?: string): void => {
-    found.add(keyOf({ kind, signal, ...(subscription ? { subscription } : {}), detail: "" }));
+    found.add(formatKey({ kind, signal, ...(subscription ? { subscription } : {}), detail: "" }));
   };
-  // A job that was lost with its node, whatever became of it before.
+  // A job that was lost with its node, in whatever state.
   if (accepted === "in Redis" && !enqueued) name("JOB_MISSING");
   for (const follower of followers) {
     const id = clientOrderId(signal, follower);
     const lines = book.filter((line) => line.clientOrderId === id);
-    const last = lastWord(each, follower);
-    const final = finalsOf(words.get(follower));
-    // Who the followers were is known by their routes alone, which only Redis has.
+    const last = findLastOutcome(each, follower);
+    const final = filterFinal(words.get(follower));
+    // The followers are known only by their routes, which only Redis has.
     if (!last) name("OUTCOME_MISSING", accepted === "in Redis" ? follower : undefined);
     if (final.length > 1) name("OUTCOME_TWICE", follower);
     if (last?.kind === "unknown") name("UNKNOWN_TOO_LONG", follower);
@@ -114,20 +114,20 @@ function expectedOf(
   return [...found];
 }
 
-/** The same of one close. */
+/** The same for one close. */
 function expectedOfClose(close: Closing, { followers, sales }: Traded): string[] {
   const { id: signal, accepted, copies, unqueued, words } = close;
   const found = new Set<string>();
   const name = (kind: DifferenceKind, subscription?: string): void => {
-    found.add(keyOf({ kind, signal, ...(subscription ? { subscription } : {}), detail: "" }));
+    found.add(formatKey({ kind, signal, ...(subscription ? { subscription } : {}), detail: "" }));
   };
   if (accepted === "in Redis" && unqueued.length > 0) name("JOB_MISSING");
   if (words.size < copies) name("CLOSE_WAITING");
-  for (const order of ordersOf(close, followers)) {
+  for (const order of listOrders(close, followers)) {
     const follower = order.slice(order.indexOf(".") + 1);
-    const last = lastOf(words.get(order));
+    const last = findLast(words.get(order));
     const sale = sales.find(({ sold }) => sold === order);
-    if (finalsOf(words.get(order)).length > 1) name("OUTCOME_TWICE", follower);
+    if (filterFinal(words.get(order)).length > 1) name("OUTCOME_TWICE", follower);
     if (last?.kind === "unknown") name("UNKNOWN_TOO_LONG", follower);
     if (last?.kind === "closed" && sale?.close !== signal) name("CLOSED_NOT_SOLD", follower);
     if (last?.kind !== "closed" && sale?.close === signal) name("SOLD_NOT_CLOSED", follower);
@@ -135,7 +135,7 @@ function expectedOfClose(close: Closing, { followers, sales }: Traded): string[]
   return [...found];
 }
 
-/** Whether anything at all is left of a signal, for anyone to see that it once was. */
+/** Whether any trace of a signal is left. */
 export async function leftTraces({ copier, records }: World, signal: SignalId): Promise<boolean> {
   const streams = PARTITIONS.all().flatMap((partition) => {
     const [home, region] = [new HomeKeys(partition), new RegionKeys(partition)];

@@ -1,4 +1,7 @@
-/** MongoDB is cut off for ten seconds in the middle of trading: orders go out as ever, and the records catch up. */
+/**
+ * MongoDB is cut off for ten seconds in the middle of trading: orders are sent as usual, and the
+ * records catch up.
+ */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { SignalId } from "../../domain/ids.ts";
 import { openRecords } from "../../workers/records/open.ts";
@@ -29,7 +32,7 @@ describe.skipIf(mongo === undefined)("MongoDB cut off for ten seconds", () => {
     const uri = new URL(mongo.uri);
     uri.hostname = "127.0.0.1";
     uri.port = String(link.port);
-    // A replica set would name its members' own addresses, past the cut.
+    // A replica set would report its members' own addresses, and bypass the proxy.
     uri.searchParams.set("directConnection", "true");
     uri.searchParams.delete("replicaSet");
     roles = [
@@ -46,9 +49,9 @@ describe.skipIf(mongo === undefined)("MongoDB cut off for ten seconds", () => {
     await mongo?.stop();
   });
 
-  test("trading goes on, and afterwards every order and settlement is recorded once", async () => {
+  test("trading continues, and afterwards every order and settlement is recorded once", async () => {
     const records = await openRecords({ MONGODB_URI: mongo?.uri ?? "", FANFARE_DATA: "" });
-    /** How many of a signal's orders are recorded, by what `field` says of them. */
+    /** How many of a signal's orders are recorded, grouped by `field`. */
     const tally = async (
       id: SignalId,
       field: "outcome" | "settlement",

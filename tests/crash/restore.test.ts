@@ -1,4 +1,7 @@
-/** The desk's Redis is lost, wholly or in part, and its accounts are rebuilt from their audit by the command that people call. */
+/**
+ * The desk's Redis is lost, completely or in part, and the command rebuilds its accounts from their
+ * audit.
+ */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { AccountId, SubscriptionId } from "../../domain/ids.ts";
 import { bucketOf } from "../../workers/venues/desk/api.ts";
@@ -9,7 +12,7 @@ import { openSqliteAudit } from "../../workers/desk/audit/sqlite.ts";
 import { connectDesk } from "../../workers/copier/brokers/desk/desk.ts";
 import { run } from "../../workers/runtime/redis.ts";
 import { runCommand } from "../support/command.ts";
-import { auditEvents, booksOf, PARTITIONS, sumsOf } from "../support/desk-audit.ts";
+import { auditEvents, readBooks, PARTITIONS, sumEvents } from "../support/desk-audit.ts";
 import { freePort } from "../support/ports.ts";
 import { startRole, type RoleProcess } from "../support/role.ts";
 import {
@@ -56,7 +59,7 @@ async function startAudit(): Promise<void> {
 const send = (lines: readonly string[], session?: string): Promise<DeskReply[]> =>
   sendLines(desk.servers[0]!, desk.token, lines, session);
 
-/** All kinds of state: shares, what is pending, and triggers of both sides that wait. */
+/** All kinds of state: shares, pending orders, and waiting triggers of both sides. */
 const trade = (users: readonly string[] = USERS): Promise<DeskReply[]> =>
   send(
     users.flatMap((user, nth) => [
@@ -91,7 +94,7 @@ async function openContracts(bucket: string, durationSeconds: number): Promise<v
   expect(JSON.stringify(answers)).not.toContain("rejected");
 }
 
-/** Some of each partition's, and all of one's. */
+/** Some keys of each partition, and all keys of one. */
 async function sellSome(bucket: string): Promise<number> {
   let sold = 0;
   for (const partition of PARTITIONS.all()) {
@@ -112,7 +115,7 @@ const restore = (...words: string[]) =>
   runCommand(["workers/commands/main.ts", "desk:restore", ...words], desk.env);
 const prove = () => runCommand(["workers/commands/main.ts", "desk:prove"], desk.env);
 
-/** All that the audit role has to write is written. */
+/** The audit role has written everything. */
 async function drained(): Promise<void> {
   for (const partition of PARTITIONS.all()) {
     const { audit } = new DeskKeys(partition);
@@ -126,7 +129,7 @@ async function drained(): Promise<void> {
   }
 }
 
-/** Every key of the books, as it stands. */
+/** The content of every key of the books. */
 async function standing(): Promise<Record<string, unknown>> {
   const found: Record<string, unknown> = {};
   for (const partition of PARTITIONS.all()) {
@@ -152,8 +155,8 @@ async function standing(): Promise<Record<string, unknown>> {
 }
 
 async function expectProven(): Promise<void> {
-  const sums = sumsOf(await auditEvents(store, desk.client));
-  const books = await booksOf(desk.client, USERS);
+  const sums = sumEvents(await auditEvents(store, desk.client));
+  const books = await readBooks(desk.client, USERS);
   for (const [index, user] of USERS.entries()) {
     expect([user, books[index]?.balanceCents]).toEqual([user, sums.get(user)]);
   }
@@ -162,7 +165,7 @@ async function expectProven(): Promise<void> {
 const transactionsOf = (replies: readonly DeskReply[]): number[] =>
   replies.map(({ transaction }) => transaction ?? 0);
 
-test("a Redis that is lost wholly is rebuilt: every account, trigger, session and contract as it stood", async () => {
+test("a Redis that is lost completely is rebuilt: every account, trigger, session and contract as before", async () => {
   const replies = await trade();
   expect(replies.filter(({ ok }) => !ok)).toEqual([]);
   await send(["[7] ADD,user0,5.00"], "mine");
@@ -178,27 +181,27 @@ test("a Redis that is lost wholly is rebuilt: every account, trigger, session an
   expect(await sellSome(LONG)).toBeGreaterThan(PARTITIONS.count);
   await drained();
   const before = await standing();
-  const books = await booksOf(desk.client, USERS);
+  const books = await readBooks(desk.client, USERS);
 
   await desk.client.send("FLUSHALL", []);
-  expect(await booksOf(desk.client, USERS)).toEqual(USERS.map(() => undefined));
-  // Until then nobody begins with nothing.
+  expect(await readBooks(desk.client, USERS)).toEqual(USERS.map(() => undefined));
+  // Until then no account begins with nothing.
   const refused = await send(["ADD,user0,5.00", "ADD,new,5.00", "BUY,user1,ABC,5.00"]);
   expect(refused.map(({ ok }) => ok)).toEqual([false, false, false]);
   const body = JSON.stringify({ deposits: [{ id: "d", account: "user0", amountCents: 100 }] });
   const headers = { authorization: `Bearer ${desk.token}`, "content-type": "application/json" };
   const url = `${desk.servers[0]!.url}/v1/deposits`;
   expect((await fetch(url, { method: "POST", headers, body })).status).toBe(503);
-  expect(await booksOf(desk.client, [...USERS, "new"])).toEqual(
+  expect(await readBooks(desk.client, [...USERS, "new"])).toEqual(
     [...USERS, "new"].map(() => undefined),
   );
   const { code, out } = await restore();
   expect([code, out.match(/restored/g)?.length]).toEqual([0, PARTITIONS.count]);
   expect(await standing()).toEqual(before);
-  expect(await booksOf(desk.client, USERS)).toEqual(books);
+  expect(await readBooks(desk.client, USERS)).toEqual(books);
   await expectProven();
 
-  // It goes on as if nothing had been.
+  // It continues as if nothing had happened.
   expect(await send(["[7] ADD,user0,5.00"], "mine")).toMatchObject([{ n: 7, ok: true }]);
   const [next] = await send(["ADD,user0,1.00"]);
   expect(next).toMatchObject({ balanceCents: books[0]!.balanceCents + 100 });
@@ -212,7 +215,7 @@ test("a Redis that is lost wholly is rebuilt: every account, trigger, session an
   await expectProven();
 });
 
-test("desk:prove holds after a loss, contracts and sales included, and names what is planted", async () => {
+test("desk:prove passes after a loss, contracts and sales included, and names a planted error", async () => {
   expect(await prove()).toMatchObject({ code: 0, out: expect.stringContaining("books proven") });
   const key = new DeskKeys(PARTITIONS.ofAccount("user9" as AccountId)).balances;
   await desk.client.send("HINCRBY", [key, "user9", "1"]);
@@ -221,7 +224,7 @@ test("desk:prove holds after a loss, contracts and sales included, and names wha
   await desk.client.send("HINCRBY", [key, "user9", "-1"]);
 });
 
-test("restoring what stands as its audit says changes nothing, drained or not", async () => {
+test("restoring a desk that agrees with its audit changes nothing, drained or not", async () => {
   await auditRole.stop();
   await send(USERS.map((user) => `ADD,${user},1.00`));
   const before = await standing();
@@ -231,14 +234,14 @@ test("restoring what stands as its audit says changes nothing, drained or not", 
     );
   const counted = await counters();
   const { code, out } = await restore();
-  expect([code, out.match(/stands as its audit says/g)?.length]).toEqual([0, PARTITIONS.count]);
+  expect([code, out.match(/agrees with its audit/g)?.length]).toEqual([0, PARTITIONS.count]);
   expect(await standing()).toEqual(before);
   expect(await counters()).toEqual(counted);
   await startAudit();
   await drained();
 });
 
-test("parts that are lost are put back, and what is there is kept", async () => {
+test("lost parts are restored, and existing ones are kept", async () => {
   const before = await standing();
   const keys = new DeskKeys(PARTITIONS.ofAccount("user3" as AccountId));
   await desk.client.send("HDEL", [keys.balances, "user3"]);
@@ -251,11 +254,11 @@ test("parts that are lost are put back, and what is there is kept", async () => 
   await expectProven();
 });
 
-test("a Redis that lost its tail gets back what was drained of it; what was not is the loss, and numbers are never given twice", async () => {
+test("a Redis that lost its tail gets back what was drained; the rest is lost, and numbers are never given twice", async () => {
   const early = desk.redis.appendedBytes();
   const lost = await send(USERS.map((user) => `ADD,${user},7.00`));
   await drained();
-  const books = await booksOf(desk.client, USERS);
+  const books = await readBooks(desk.client, USERS);
   const drainedState = await standing();
   await auditRole.stop();
   const undrained = await send(USERS.map((user) => `ADD,${user},9.00`));
@@ -264,10 +267,12 @@ test("a Redis that lost its tail gets back what was drained of it; what was not 
   desk.redis.cutTo(early);
   await desk.redis.restart();
 
-  const behind = await until("Redis answers", () => booksOf(desk.client, USERS).catch(() => false));
+  const behind = await until("Redis answers", () =>
+    readBooks(desk.client, USERS).catch(() => false),
+  );
   expect(behind).not.toEqual(books);
   expect(await restore()).toMatchObject({ code: 0 });
-  expect(await booksOf(desk.client, USERS)).toEqual(books);
+  expect(await readBooks(desk.client, USERS)).toEqual(books);
   expect(await standing()).toEqual(drainedState);
   await startAudit();
   const after = await send(USERS.map((user) => `ADD,${user},1.00`));
@@ -277,25 +282,25 @@ test("a Redis that lost its tail gets back what was drained of it; what was not 
   expect((await restore()).out).not.toContain("restored");
 });
 
-test("what the audit does not know of is not overwritten, unless it is asked for", async () => {
+test("changes that the audit does not have are not overwritten, unless forced", async () => {
   await drained();
-  const older = await booksOf(desk.client, USERS);
+  const older = await readBooks(desk.client, USERS);
   await auditRole.stop();
   await send(USERS.map((user) => `ADD,${user},3.00`));
-  const newer = await booksOf(desk.client, USERS);
+  const newer = await readBooks(desk.client, USERS);
   for (const partition of PARTITIONS.all()) {
     await desk.client.send("DEL", [new DeskKeys(partition).audit]);
   }
   const { code, out } = await restore();
-  expect([code, out.match(/left as it is: it has done/g)?.length]).toEqual([1, PARTITIONS.count]);
-  expect(await booksOf(desk.client, USERS)).toEqual(newer);
+  expect([code, out.match(/left as it is: it has/g)?.length]).toEqual([1, PARTITIONS.count]);
+  expect(await readBooks(desk.client, USERS)).toEqual(newer);
   expect(await restore("--force")).toMatchObject({ code: 0 });
-  expect(await booksOf(desk.client, USERS)).toEqual(older);
+  expect(await readBooks(desk.client, USERS)).toEqual(older);
   await startAudit();
   await expectProven();
 });
 
-test("an audit that contradicts itself, as the desk went on after a loss, is named and not taken for the truth", async () => {
+test("an audit that contradicts itself, because the desk continued after a loss, is named and not used", async () => {
   const early = desk.redis.appendedBytes();
   await send(["ADD,user5,11.00"]);
   await drained();
@@ -304,13 +309,13 @@ test("an audit that contradicts itself, as the desk went on after a loss, is nam
   await desk.redis.restart();
   await until("the desk goes on", async () => (await send(["ADD,user5,13.00"]))[0]?.ok);
   await drained();
-  const books = await booksOf(desk.client, ["user5"]);
-  // Something else is lost, too.
+  const books = await readBooks(desk.client, ["user5"]);
+  // Something else is lost too.
   const keys = new DeskKeys(PARTITIONS.ofAccount("user5" as AccountId));
   await desk.client.send("DEL", [keys.sellTriggers]);
   const { code, out } = await restore();
   expect(code).toBe(1);
   expect(out).toContain("1 accounts do not add up to their balance (user5)");
-  expect(await booksOf(desk.client, ["user5"])).toEqual(books);
+  expect(await readBooks(desk.client, ["user5"])).toEqual(books);
   expect(await restore("--force")).toMatchObject({ code: 0 });
 });

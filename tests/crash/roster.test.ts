@@ -1,8 +1,8 @@
 /**
- * One of two processes that project the records is killed on either side of
- * each of its steps. The outbox is a mark in the changed document itself, so
- * the other goes on where it ended: in Redis stands what the records say, each
- * once. (One that is started anew would hold all of it against the records.)
+ * One of two processes that project the records is killed on either side of each of its steps. The
+ * outbox is a mark in the changed document itself, so the other process continues where the first
+ * ended: Redis agrees with the records, each change once. (A newly started process would compare
+ * everything with the records.)
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -56,7 +56,7 @@ beforeAll(async () => {
     FANFARE_ISSUER_KEY: JSON.stringify(await exportJWK(privateKey)),
   };
   survivor = await startRecords();
-  // Halted while it marks the channel, it would keep SQLite's lock from everyone.
+  // If it were suspended while it marks the channel, it would hold SQLite's lock.
   await until("the channel is projected", async () => {
     return (await records.channels.find({ where: { outbox: true } })).length === 0;
   });
@@ -74,7 +74,7 @@ async function startRecords(crashAt: Readonly<Record<string, string>> = {}): Pro
   return await startRole("records", { ...env, ...crashAt, FANFARE_RECORDS_PORT: port });
 }
 
-/** As the records API writes it, before it projects anything. */
+/** Written as the records API does it, before anything is projected. */
 async function subscribe(): Promise<void> {
   const { id, ...rest } = followerOf(subscribed);
   subscribed += 1;

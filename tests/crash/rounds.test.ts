@@ -1,4 +1,7 @@
-/** A short run of the crash tests: each named point once, and each kind of disaster at the broker that forgives least. */
+/**
+ * A short run of the crash tests: each named point once, and each kind of disaster at the broker
+ * with the fewest guarantees.
+ */
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { trim } from "../../redis/streams.ts";
 import { answer } from "../../workers/copier/stored/outcomes.ts";
@@ -11,14 +14,16 @@ setDefaultTimeout(120_000);
 
 const mongo = await startMongo();
 const equipment = equipmentWith(mongo);
-/** Where MongoDB is not what is struck, SQLite is the faster. */
+/** If MongoDB is not the target, SQLite is faster. */
 const sqlite = { ...equipment, mongo: undefined };
 
 afterAll(async () => {
   await mongo?.stop();
 });
 
-/** Each of the worker's eight loops trims at its start; this is the first time with something to trim. */
+/**
+ * Each of the worker's eight loops trims at its start; this is the first trim that has an effect.
+ */
 const TRIMMED = 9;
 
 test("a process killed on either side of any durable step loses nothing and doubles nothing", async () => {
@@ -41,10 +46,10 @@ test("a process killed on either side of any durable step loses nothing and doub
   expect(names.filter((_, index) => !played[index]?.struck)).toEqual([]);
 });
 
-test("a worker halted before a send, a reply lost, a Redis that forgets, a broker that is dead: nothing is doubled", async () => {
+test("a worker halted before a send, a reply lost, a Redis that forgets, a dead broker: nothing is doubled", async () => {
   const disasters: readonly Disaster[] = [
     { kind: "kill unanswered" },
-    // Long enough that the other worker's order is closed and its id forgotten.
+    // Long enough for the other worker's order to be closed and its id forgotten.
     { kind: "halt", at: "before-send", nth: 1, forMs: 2_500 },
     { kind: "forget the sending" },
     { kind: "pause Redis", afterMs: 10, forMs: 600 },
@@ -58,7 +63,7 @@ test("a worker halted before a send, a reply lost, a Redis that forgets, a broke
   expect(played.flatMap(({ faults }) => faults)).toEqual([]);
 });
 
-test("a worker that is halted before it writes how its orders ended, and overtaken: each is told once", async () => {
+test("a worker that is halted before it writes its outcomes, and overtaken: each outcome is reported once", async () => {
   const halt = { kind: "halt", nth: 1, forMs: 3_500 } as const;
   const played = await play(
     [
@@ -71,7 +76,7 @@ test("a worker that is halted before it writes how its orders ended, and overtak
   expect(played.map(({ struck }) => struck)).toEqual([true, true]);
 });
 
-test("what makes every decision of a partition throw ends each of its copies as skipped, and holds up no other", async () => {
+test("settings that make every decision of a partition throw end each of its copies as skipped, and delay no other", async () => {
   const partitions = [0, 1];
   const played = await play(
     partitions.map((partition) => ({ disaster: { kind: "spoil", partition, afterMs: 0 } })),
@@ -84,7 +89,7 @@ test("what makes every decision of a partition throw ends each of its copies as 
   }
 });
 
-test("what is closed is sold once and told so, whatever falls on the worker, the broker or Redis meanwhile, and nothing before a halt is lifted", async () => {
+test("what is closed is sold once and reported, with any fault of worker, broker or Redis meanwhile, and nothing before a halt is lifted", async () => {
   const halt = { kind: "halt", nth: 1, forMs: 1_500 } as const;
   const rounds: readonly Round[] = [
     { closes: "under way", disaster: { kind: "kill unanswered" } },
@@ -120,7 +125,7 @@ test.skipIf(!equipment.noteSyncs)(
 );
 
 test.skipIf(!mongo)(
-  "a MongoDB that is cut off or paused: its records hold all that was told, each copy once",
+  "a MongoDB that is cut off or paused: its records contain everything that was reported, each copy once",
   async () => {
     const spell = { afterMs: 0, forMs: 1_500 };
     const disasters: readonly Disaster[] = [

@@ -1,11 +1,14 @@
-/** The verdict of a round's closes: the sales on the fake broker's book against what every copy was told. */
+/**
+ * The verdict of a round's closes: compares the sales on the fake broker's book with the reported
+ * outcomes.
+ */
 import type { SignalId, SubscriptionId } from "../../domain/ids.ts";
 import { isOverlooked } from "../fake-broker/venue.ts";
 import { followerOf } from "../support/copier.ts";
-import { ordersOf, type Closing } from "./closings.ts";
+import { listOrders, type Closing } from "./closings.ts";
 import { mayLose } from "./plan.ts";
 import type { Hold } from "./world.ts";
-import { finalsOf, lastOf, textOf } from "./told.ts";
+import { filterFinal, findLast, formatOutcome } from "./reported.ts";
 import type { Traded, Verdict } from "./traded.ts";
 
 export function judgeCloses(traded: Traded, late: ReadonlySet<string>): Verdict {
@@ -29,27 +32,30 @@ export function judgeCloses(traded: Traded, late: ReadonlySet<string>): Verdict 
     if (close.accepted === "in Redis") {
       for (const each of close.unqueued) lost.push(`a job of a close is gone: ${close.id} ${each}`);
     }
-    for (const order of ordersOf(close, followers)) {
+    for (const order of listOrders(close, followers)) {
       const name = `${order} by ${close.id}`;
-      const last = lastOf(close.words.get(order));
-      const finals = finalsOf(close.words.get(order));
+      const last = findLast(close.words.get(order));
+      const finals = filterFinal(close.words.get(order));
       const sale = sales.find(({ sold, close: by }) => sold === order && by === close.id);
-      const text = `close ${last ? textOf(last) : "nothing"}`;
+      const text = `close ${last ? formatOutcome(last) : "nothing"}`;
       counts[text] = (counts[text] ?? 0) + 1;
-      if (finals.length > 1) faults.push(`told ${finals.map(textOf).join(" and ")}: ${name}`);
+      if (finals.length > 1)
+        faults.push(`reported ${finals.map(formatOutcome).join(" and ")}: ${name}`);
       if (!last || last.kind === "unknown") {
         if (mayWait(traded, close, order)) continue;
         const kept = close.accepted === "in Redis" && plan.disaster.kind !== "kill primary";
         (kept ? faults : lost).push(`${text} to the end, ${sale ? "sold" : "not sold"}: ${name}`);
       } else if (last.kind === "closed") {
-        if (!sale) faults.push(`told closed, not sold: ${name}`);
+        if (!sale) faults.push(`reported closed, not sold: ${name}`);
         else if (sale.returnCents !== last.returnCents) {
-          faults.push(`told closed for ${last.returnCents}, sold for ${sale.returnCents}: ${name}`);
+          faults.push(
+            `reported closed for ${last.returnCents}, sold for ${sale.returnCents}: ${name}`,
+          );
         }
-      } else if (sale) faults.push(`told ${text}, but sold: ${name}`);
+      } else if (sale) faults.push(`reported ${text}, but sold: ${name}`);
       else if (isOpen(traded, order)) {
-        // An order that left late was not there yet when its close asked.
-        (late.has(order) ? exceptions : faults).push(`told ${text}, and is open: ${name}`);
+        // An order that was sent late did not exist yet when its close asked.
+        (late.has(order) ? exceptions : faults).push(`reported ${text}, and is open: ${name}`);
       }
     }
   }
@@ -65,7 +71,7 @@ function judgeSales({ plan, closings, sales, holds }: Traded, faults: string[], 
     const close = closings.find(({ id }) => id === by);
     const isCovered = close?.accepted === "nowhere" || close?.of.includes(signal as SignalId);
     if (!isCovered) faults.push(`sold by ${by}, which does not close it: ${sold}`);
-    // A Redis that lost its tail may have lost the halt with it.
+    // A Redis that lost its tail may have lost the halt too.
     const held = holds.some(
       ({ scope, fromMs, untilMs }) =>
         soldAtMs >= fromMs && soldAtMs < untilMs && isHeldBy(scope, subscription),
@@ -86,22 +92,21 @@ function isOpen({ book, sales }: Traded, order: string): boolean {
 }
 
 /**
- * Whether a copy of a close may have no final outcome for as long as a round
- * lasts: its open is a question that is never answered, or the broker's silence
- * about this close, or another that may be under way, proves nothing. It must
- * be waiting then, not dropped.
+ * Whether a copy of a close may have no final outcome during a round: its open is a question that
+ * is never answered, or the broker's silence proves nothing about this close or about another that
+ * may be in progress. Its job must then still be waiting, and not dropped.
  */
 export function mayWait(
-  { plan: { broker }, told, closings, sales }: Traded,
+  { plan: { broker }, reported, closings, sales }: Traded,
   { id, words, pending }: Closing,
   order: string,
 ): boolean {
   const [of, subscription] = order.split(".") as [SignalId, SubscriptionId];
   if (!pending.has(of)) return false;
-  const opened = told.find(({ signal }) => signal === of);
+  const opened = reported.find(({ signal }) => signal === of);
   if (opened?.unsure.has(subscription)) return true;
   if (broker.lookUp !== "hint" || broker.closes === "once") return false;
   const isSold = sales.some(({ sold, close }) => sold === order && close === id);
-  if (lastOf(words.get(order))) return !isSold || isOverlooked(order);
+  if (findLast(words.get(order))) return !isSold || isOverlooked(order);
   return closings.some((other) => other.id !== id && other.of.includes(of));
 }

@@ -1,6 +1,9 @@
-/** Plays a round: a few signals, its disaster in the middle of them, and one signal afterwards; closes on either side of it. */
+/**
+ * Plays a round: a few signals with a disaster between them, and one signal afterwards; closes
+ * before and after the disaster.
+ */
 import { RegionKeys } from "../../redis/keys.ts";
-import { bury } from "../../redis/streams.ts";
+import { moveToDeadLetters } from "../../redis/streams.ts";
 import { HOME, PARTITIONS } from "../support/copier.ts";
 import type { RoleProcess } from "../support/role.ts";
 import { until } from "../support/wait.ts";
@@ -9,7 +12,7 @@ import type { World } from "./world.ts";
 
 const SIGNALS = 3;
 const SYMBOL = "EUR/USD";
-/** How long what is held is given to be tried; where nothing was opened, nothing is. */
+/** How long to wait for a held close to be tried; if nothing was opened, nothing is tried. */
 const HELD_MS = 3_000;
 /** At most; a busy machine takes seconds to come to a point that an idle one passes at once. */
 const DIES_WITHIN_MS = 20_000;
@@ -18,7 +21,7 @@ const DISPATCHED_MS = 200;
 
 type Processes = Readonly<Record<RoleName, RoleProcess>>;
 
-/** Answers whether it struck: a point where a process was to end may never be reached. */
+/** Returns whether the disaster happened: a crash point may never be reached. */
 export async function strike(world: World): Promise<boolean> {
   const { disaster } = world.plan;
   const crash = (role: RoleName): string | undefined => crashAt(disaster, role);
@@ -27,7 +30,7 @@ export async function strike(world: World): Promise<boolean> {
     broker: await world.start("broker", "one", crash("broker")),
     recorder: await world.start("recorder", "one", crash("recorder")),
   };
-  if (disaster.kind === "crash" && aroundScripts(bury).includes(disaster.at))
+  if (disaster.kind === "crash" && aroundScripts(moveToDeadLetters).includes(disaster.at))
     await sendNoJob(world);
   if (disaster.kind === "cut Redis") await justSynced();
   for (let index = 0; index < SIGNALS; index += 1) {
@@ -39,14 +42,14 @@ export async function strike(world: World): Promise<boolean> {
   }
   const lift = await closeFirst(world);
   const acceptedBytes = world.redis?.appendedBytes() ?? 0;
-  const struck = await befall(world, disaster, processes, acceptedBytes);
+  const struck = await causeDisaster(world, disaster, processes, acceptedBytes);
   await lift();
   await world.send();
   if (world.plan.closes !== "none") await world.close({ symbol: SYMBOL });
   return struck;
 }
 
-/** Answers in how what holds the close is lifted. */
+/** Returns a function that lifts the halt on the close. */
 async function closeFirst(world: World): Promise<() => Promise<void>> {
   const [signal] = world.sent;
   const { closes } = world.plan;
@@ -56,7 +59,7 @@ async function closeFirst(world: World): Promise<() => Promise<void>> {
     await world.close({ signal });
     return lifted;
   }
-  // What is halted before it is sent is never opened, and leaves nothing to be held.
+  // Orders that are halted before they are sent are never opened, so there is nothing to hold.
   await booked(world);
   const lift = await world.hold(closes.heldBy);
   await world.close({ signal });
@@ -66,7 +69,7 @@ async function closeFirst(world: World): Promise<() => Promise<void>> {
   };
 }
 
-/** Whether a worker has had a job that closes in hand, and could not do it. */
+/** Whether a worker has tried a job that closes, and could not do it. */
 async function isPutOff({ copier }: World): Promise<boolean> {
   for (const partition of PARTITIONS.all()) {
     const stream = new RegionKeys(partition).closes("fake");
@@ -83,12 +86,12 @@ function crashAt(disaster: Disaster, role: RoleName): string | undefined {
     return `${disaster.at}:${disaster.nth}:stop`;
   }
   if (disaster.kind !== "crash" || disaster.role !== role) return undefined;
-  // Another's job is there to be claimed once its worker is dead.
+  // The job of a dead worker can be claimed.
   if (disaster.at === "after-claim") return "before-send:1:kill";
   return `${disaster.at}:${disaster.nth}:kill`;
 }
 
-async function befall(
+async function causeDisaster(
   world: World,
   disaster: Disaster,
   processes: Processes,
@@ -178,7 +181,7 @@ async function befall(
     case "network":
       await toxiproxy?.spoil(disaster.to, disaster.toxic);
       await Bun.sleep(disaster.forMs);
-      await toxiproxy?.mend(disaster.to);
+      await toxiproxy?.restore(disaster.to);
       break;
     case "kill primary":
       await cluster?.killPrimaryOf(keyAt(disaster.of));
@@ -195,12 +198,15 @@ function keyAt(of: "home" | number): string {
   return of === "home" ? HOME.signals : new RegionKeys(of).events;
 }
 
-/** Under `everysec` a Redis syncs at the turn of a second: what comes after it is the tail that a cut may take. */
+/**
+ * Under `everysec` a Redis syncs once a second: what is written after that is the tail that a cut
+ * may take.
+ */
 async function justSynced(): Promise<void> {
   await Bun.sleep(1_100 - (Date.now() % 1_000));
 }
 
-/** Something on a job stream that is no job, so that there is something to bury. */
+/** Adds an invalid entry to a job stream, so that there is a dead letter. */
 async function sendNoJob({ copier }: World): Promise<void> {
   await copier.redis.send("XADD", [new RegionKeys(0).jobs("fake"), "*", "signal", "none"]);
 }
@@ -215,7 +221,7 @@ async function dies(role: RoleProcess): Promise<boolean> {
   return died;
 }
 
-/** Waits for what may never be; the verdict tells. */
+/** Waits for a condition that may never become true; the verdict shows whether it did. */
 export async function passes(
   probe: () => Promise<boolean> | boolean,
   timeoutMs: number,

@@ -1,15 +1,15 @@
-/** What a round leaves to be judged, and what a judge finds. */
+/** The data of a round that are judged, and the findings. */
 import type { SubscriptionId } from "../../domain/ids.ts";
 import type { BookLine, SaleLine } from "../fake-broker/book.ts";
 import type { Closing } from "./closings.ts";
 import type { Plan } from "./plan.ts";
-import type { Told } from "./told.ts";
+import type { Reported } from "./reported.ts";
 import type { Hold } from "./world.ts";
 
 export interface Traded {
   readonly plan: Plan;
   readonly followers: readonly SubscriptionId[];
-  readonly told: readonly Told[];
+  readonly reported: readonly Reported[];
   readonly closings: readonly Closing[];
   readonly book: readonly BookLine[];
   readonly sales: readonly SaleLine[];
@@ -17,9 +17,9 @@ export interface Traded {
 }
 
 export interface Verdict {
-  /** What must never be. */
+  /** Faults: these must never happen. */
   readonly faults: readonly string[];
-  /** What may be in a round such as this, each by its name. */
+  /** Exceptions that may happen in such a round, by name. */
   readonly exceptions: readonly string[];
   readonly counts: Readonly<Record<string, number>>;
 }

@@ -1,13 +1,13 @@
-/** The verdict of a round: the fake broker's own book against what every follower was told. */
+/** The verdict of a round: compares the fake broker's own book with the reported outcomes. */
 import { clientOrderId } from "../../domain/ids.ts";
 import { isOverlooked } from "../fake-broker/venue.ts";
 import { mayLose, type Plan } from "./plan.ts";
 import { judgeCloses } from "./sold.ts";
 import type { Traded, Verdict } from "./traded.ts";
-import { finalsOf, lastWord, textOf } from "./told.ts";
+import { filterFinal, findLastOutcome, formatOutcome } from "./reported.ts";
 
 export function judge(traded: Traded): Verdict {
-  const { plan, followers, told, book } = traded;
+  const { plan, followers, reported, book } = traded;
   const { broker, disaster } = plan;
   const faults: string[] = [];
   const exceptions: string[] = [];
@@ -25,7 +25,7 @@ export function judge(traded: Traded): Verdict {
     const text = `booked ${bookedAtMs - validUntilMs} ms after its deadline: ${id}`;
     (broker.validUntil === "enforced" ? faults : exceptions).push(text);
   }
-  for (const each of told) {
+  for (const each of reported) {
     const { signal, accepted, words } = each;
     if (accepted === "nowhere") {
       const orders = book.filter((line) => line.clientOrderId.startsWith(`${signal}.`)).length;
@@ -36,29 +36,31 @@ export function judge(traded: Traded): Verdict {
     if (accepted === "in Redis" && !each.enqueued) lost.push(`a job is gone: ${signal}`);
     for (const follower of followers) {
       const id = clientOrderId(signal, follower);
-      const final = finalsOf(words.get(follower));
+      const final = filterFinal(words.get(follower));
       const lines = booked.get(id) ?? [];
-      const last = lastWord(each, follower);
-      const text = last ? textOf(last) : "nothing";
+      const last = findLastOutcome(each, follower);
+      const text = last ? formatOutcome(last) : "nothing";
       counts[text] = (counts[text] ?? 0) + 1;
-      if (final.length > 1) faults.push(`told ${final.map(textOf).join(" and ")}: ${id}`);
+      if (final.length > 1)
+        faults.push(`reported ${final.map(formatOutcome).join(" and ")}: ${id}`);
       if (!last) {
-        // One Redis loses what came last: where the acceptance stands, all that follows comes again.
+        // One Redis loses the last writes: if the acceptance is still there, all that follows is
+        // repeated.
         const kept = accepted === "in Redis" && disaster.kind !== "kill primary";
         (kept ? faults : lost).push(`no outcome, ${lines.length} booked: ${id}`);
       } else if (last.kind === "placed") {
         const [line] = lines;
-        if (!line) faults.push(`told placed, not booked: ${id}`);
+        if (!line) faults.push(`reported placed, not booked: ${id}`);
         else if (line.stakeCents !== last.stakeCents) {
-          faults.push(`told placed at ${last.stakeCents}, booked at ${line.stakeCents}: ${id}`);
+          faults.push(`reported placed at ${last.stakeCents}, booked at ${line.stakeCents}: ${id}`);
         }
       } else if (last.kind === "unknown") {
-        // With the acceptance went the question that would have settled it.
+        // The question that would have settled it was lost with the acceptance.
         const asked = accepted === "in Redis" ? faults : lost;
         if (!mayStayUnknown(broker, id, lines.length)) asked.push(`unknown to the end: ${id}`);
       } else if (lines.length > 0) {
         const excused = late.has(id) && disaster.kind === "halt" && disaster.at === "before-send";
-        (excused ? exceptions : faults).push(`told ${text}, but booked: ${id}`);
+        (excused ? exceptions : faults).push(`reported ${text}, but booked: ${id}`);
       }
     }
   }
@@ -70,7 +72,9 @@ export function judge(traded: Traded): Verdict {
   };
 }
 
-/** Whether nobody can ever know: the look-up is but a hint, and does not show the order. */
+/**
+ * Whether the outcome can never be known: the look-up is only a hint, and does not show the order.
+ */
 export function mayStayUnknown(
   { lookUp }: Plan["broker"],
   clientOrder: string,

@@ -1,4 +1,7 @@
-/** What a round is played on: a Redis or a cluster, the fake broker, records, and every way between them. */
+/**
+ * The set-up of a round: a Redis or a cluster, the fake broker, records, and all connections
+ * between them.
+ */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -23,9 +26,12 @@ import type { Plan } from "./plan.ts";
 
 export const FOLLOWERS = 24;
 const DEADLINE_MS = 1_000;
-/** Shorter than a job may take, so that jobs are taken over while their first worker is still at it. */
+/**
+ * Shorter than a job may take, so that jobs are taken over while their first worker still handles
+ * them.
+ */
 const RECLAIM_IDLE_MS = 700;
-/** What a cluster takes at the most until a replica has taken over. */
+/** The longest time until a replica has taken over. */
 const FAIL_OVER_MS = 30_000;
 
 const issuer = (await crypto.subtle.generateKey("Ed25519", true, ["sign"])) as CryptoKeyPair;
@@ -33,20 +39,20 @@ const ISSUER_KEY = JSON.stringify(await crypto.subtle.exportKey("jwk", issuer.pr
 
 export interface SentClose {
   readonly id: SignalId;
-  /** How many copies it was answered to close. */
+  /** How many copies it closes, by the answer to it. */
   readonly copies: number;
-  /** What must be among the signals that it closes: all that could still be open, or the one that it names. */
+  /** The signals that it must close: all that could still be open, or the named one. */
   readonly wanted: readonly SignalId[];
 }
 
-/** Within this time nothing of the scope may be sold that a close asks for which came after its beginning. */
+/** During this time nothing may be sold for a close of this scope that was sent after its start. */
 export interface Hold {
   readonly scope: HaltScope;
   readonly fromMs: number;
   untilMs: number;
 }
 
-/** What a disaster has at hand. */
+/** The parts that a disaster can strike. */
 export interface World {
   readonly plan: Plan;
   readonly redis: TestRedis | undefined;
@@ -54,22 +60,25 @@ export interface World {
   readonly fake: FakeBroker;
   readonly copier: Copier;
   readonly toxiproxy: Toxiproxy | undefined;
-  /** The way to MongoDB, and the server; absent where the records are SQLite. */
+  /** The connection to MongoDB, and the server; absent if the records are SQLite. */
   readonly mongo: { readonly link: CuttableLink; readonly server: TestMongo } | undefined;
   readonly records: Records;
-  /** What leads to all of this, past every spoilt way. */
+  /** Settings that lead directly to all of this, without the faulty connections. */
   readonly env: Readonly<Record<string, string>>;
   readonly sent: SignalId[];
   readonly closes: SentClose[];
   readonly holds: Hold[];
   start(role: RoleName, consumer: string, crashAt?: string): Promise<RoleProcess>;
-  /** Sends a signal, as an edge that dies before it has dispatched; what goes unanswered was not accepted. */
+  /**
+   * Sends a signal, like an edge that dies before it has dispatched; an unanswered signal was not
+   * accepted.
+   */
   send(): Promise<void>;
   /** The same for a close. */
   close(what: Pick<CloseSignal, "symbol" | "signal">): Promise<void>;
-  /** Halts a scope everywhere; answers in how it is lifted. */
+  /** Halts a scope everywhere; returns a function that lifts the halt. */
   hold(scope: HaltScope): Promise<() => Promise<void>>;
-  /** Until the deadline of whatever was sent has passed. */
+  /** Waits until the deadlines of all sent signals have passed. */
   due(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -99,17 +108,17 @@ export async function startWorld(
     ...(server ? { MONGODB_URI: server.uri } : {}),
     ...fake.env(),
   };
-  // Where there is a disaster on the way, the processes go by it and the verdict does not.
-  const spoilt: Record<string, string> = {};
+  // If a connection is faulty, the processes use it and the verdict does not.
+  const disturbed: Record<string, string> = {};
   if (toxiproxy && disaster.kind === "network" && disaster.to === "broker") {
     const port = await toxiproxy.link("broker", fake.port);
-    Object.assign(spoilt, fake.env(`http://127.0.0.1:${port}`));
+    Object.assign(disturbed, fake.env(`http://127.0.0.1:${port}`));
   } else if (toxiproxy && disaster.kind === "network" && disaster.to === "redis" && redis) {
     const port = await toxiproxy.link("redis", redis.port);
-    spoilt["FANFARE_REDIS_URL"] = `redis://127.0.0.1:${port}`;
+    disturbed["FANFARE_REDIS_URL"] = `redis://127.0.0.1:${port}`;
   } else if (mongo) {
     const port = (await toxiproxy?.link("records", mongo.server.port)) ?? mongo.link.port;
-    spoilt["MONGODB_URI"] = by(mongo.server.uri, port);
+    disturbed["MONGODB_URI"] = by(mongo.server.uri, port);
   }
 
   const records = await openRecords({ FANFARE_DATA: folder, MONGODB_URI: server?.uri });
@@ -120,7 +129,7 @@ export async function startWorld(
   });
   await settleIn(copier);
   await recordChannel(records);
-  // What a disaster takes is the round's, not what the round stands on.
+  // A disaster takes data of the round, not of its set-up.
   if (redis && disaster.kind === "cut Redis") {
     await until("all is synced", () => redis.syncedBytes() >= redis.appendedBytes());
   }
@@ -158,7 +167,7 @@ export async function startWorld(
     async start(role, consumer, crashAt) {
       const process = await startRole(role, {
         ...env,
-        ...spoilt,
+        ...disturbed,
         FANFARE_CONSUMER: consumer,
         ...(crashAt === undefined ? {} : { FANFARE_CRASH_AT: crashAt }),
       });
@@ -203,7 +212,10 @@ export async function startWorld(
   };
 }
 
-/** The same database by another way: a replica set would name its members' own addresses, past it. */
+/**
+ * The same database by the proxy: a replica set would report its members' own addresses, and bypass
+ * it.
+ */
 function by(uri: string, port: number): string {
   const way = new URL(uri);
   way.hostname = "127.0.0.1";
@@ -214,9 +226,9 @@ function by(uri: string, port: number): string {
 }
 
 /**
- * Lets this Redis have run for long, as what is sent in its first seconds would
- * only be asked about; and keeps its events, which are trimmed below what every
- * group was delivered, for the verdict.
+ * Makes this Redis look as if it had run for long, because orders of its first seconds would only
+ * be asked about. Also keeps its events for the verdict, which would otherwise be trimmed once
+ * every group has them.
  */
 async function settleIn({ redis }: Copier): Promise<void> {
   const lua = `

@@ -1,4 +1,7 @@
-/** Data on one MongoDB and audit on another: each lands where it should, and neither waits for the other. */
+/**
+ * Data on one MongoDB and audit on another: each is written to its own server, and neither waits
+ * for the other.
+ */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { MongoClient } from "mongodb";
 import { HomeKeys } from "../../redis/keys.ts";
@@ -6,7 +9,7 @@ import { openAudit } from "../../workers/desk/audit/open.ts";
 import type { AuditStore } from "../../workers/desk/audit/port.ts";
 import { runCommand } from "../support/command.ts";
 import { startLink, type CuttableLink } from "../support/cut.ts";
-import { auditEvents, booksOf, sumsOf } from "../support/desk-audit.ts";
+import { auditEvents, readBooks, sumEvents } from "../support/desk-audit.ts";
 import { startAuditMongo, startMongo } from "../support/mongo.ts";
 import { startRole, type RoleProcess } from "../support/role.ts";
 import { sendLines, startTradingDesk, type TradingDesk } from "../support/trading-desk.ts";
@@ -29,7 +32,7 @@ describe.skipIf(!mongo || !audit)("data and audit on servers of their own", () =
     link = await startLink(audit!.port);
     const uri = new URL(audit!.uri);
     uri.host = `127.0.0.1:${link.port}`;
-    // A replica set would name its members' own addresses, past the cut.
+    // A replica set would report its members' own addresses, and bypass the proxy.
     uri.searchParams.set("directConnection", "true");
     uri.searchParams.delete("replicaSet");
     desk = await startTradingDesk({
@@ -55,7 +58,7 @@ describe.skipIf(!mongo || !audit)("data and audit on servers of their own", () =
     await Promise.all([mongo!.stop(), audit!.stop()]);
   });
 
-  /** How many documents each collection of a server has; those without any are left out. */
+  /** How many documents each collection of a server has; empty collections are omitted. */
   async function holdings(which: 0 | 1): Promise<Record<string, number>> {
     const db = clients[which]!.db();
     const names = (await db.listCollections().toArray()).map(({ name }) => name);
@@ -113,7 +116,7 @@ describe.skipIf(!mongo || !audit)("data and audit on servers of their own", () =
     expect(Object.keys(await holdings(1)).toSorted()).toEqual(["audit", "auditMinutes"]);
   });
 
-  test("while the audit's server is away trade and records go on; then it has all, and the log too", async () => {
+  test("while the audit's server does not answer, trade and records continue; then it has everything, and the log too", async () => {
     link.cut();
     expect((await trade()).every(({ ok }) => ok)).toBe(true);
     await accept(2);
@@ -121,8 +124,8 @@ describe.skipIf(!mongo || !audit)("data and audit on servers of their own", () =
     const stored = (await holdings(1))["audit"];
     link.mend();
     await until("it has the rest", async () => (await holdings(1))["audit"] !== stored, 30_000);
-    const sums = sumsOf(await auditEvents(store, desk.client));
-    const books = await booksOf(desk.client, USERS);
+    const sums = sumEvents(await auditEvents(store, desk.client));
+    const books = await readBooks(desk.client, USERS);
     expect(books.map((each) => each?.balanceCents)).toEqual(USERS.map((user) => sums.get(user)!));
     const log = await until("the desk reads it again", async () => {
       const headers = { authorization: `Bearer ${desk.token}` };
@@ -134,19 +137,19 @@ describe.skipIf(!mongo || !audit)("data and audit on servers of their own", () =
   });
 
   test("accounts are rebuilt from the audit's server alone", async () => {
-    const books = await booksOf(desk.client, USERS);
+    const books = await readBooks(desk.client, USERS);
     await until("all is drained", async () => {
-      const sums = sumsOf(await auditEvents(store, { ...desk.client, send: nothingStreamed }));
+      const sums = sumEvents(await auditEvents(store, { ...desk.client, send: nothingStreamed }));
       return USERS.every((user, nth) => sums.get(user) === books[nth]?.balanceCents);
     });
     await desk.client.send("FLUSHALL", []);
     const { code } = await runCommand(["workers/commands/main.ts", "desk:restore"], desk.env);
     expect(code).toBe(0);
-    expect(await booksOf(desk.client, USERS)).toEqual(books);
+    expect(await readBooks(desk.client, USERS)).toEqual(books);
   });
 });
 
-/** A Redis whose streams are empty: what is read then is what is stored. */
+/** A Redis with empty streams: everything that is read then comes from the store. */
 async function nothingStreamed(): Promise<unknown> {
   return [];
 }

@@ -1,4 +1,7 @@
-/** Contracts and stocks share one ledger and one audit: every cent of every account is told by its events. */
+/**
+ * Contracts and stocks share one ledger and one audit: an account's events explain every cent of
+ * it.
+ */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { AccountId, SignalId, SubscriptionId } from "../../domain/ids.ts";
 import { eventsOf, parseAuditEntry, type AuditEvent } from "../../workers/desk/stored/audit.ts";
@@ -12,7 +15,7 @@ import { startDesk, type TestDesk } from "../support/desk.ts";
 import { sendLines } from "../support/trading-desk.ts";
 import { until } from "../support/wait.ts";
 
-/** What nobody drains stays in the streams. */
+/** Without a recorder, entries stay in the streams. */
 const NOTHING_STORED: AuditStore = {
   append: async () => {},
   first: async () => undefined,
@@ -70,7 +73,7 @@ test("deposits, stakes, returns and sales are audited with the change, beside wh
   const closing = { close, symbol: "EUR/USD", shard: 1, orders: ids };
   const sold = await desk.broker.close(closing);
   expect(sold).toMatchObject({ answers: ids.map(() => ({ kind: "closed" })) });
-  // Sold again it is the same sale, and sent again they open nothing: neither is an event.
+  // Selling again gives the same sale, and sending again opens nothing: neither adds an event.
   await desk.broker.close(closing);
   await desk.broker.open(batch);
   const replies = await sendLines(
@@ -96,18 +99,18 @@ test("deposits, stakes, returns and sales are audited with the change, beside wh
       sums.set(event.user, (sums.get(event.user) ?? 0) + moved);
     }
   }
-  const told = new Map<string, string>();
+  const expected = new Map<string, string>();
   for (const partition of partitions.all()) {
     const balances = await client.send("HGETALL", [new DeskKeys(partition).balances]);
     for (const [account, cents] of Object.entries(balances as object))
-      told.set(account, String(cents));
+      expected.set(account, String(cents));
     for await (const { fields } of auditOf(NOTHING_STORED, client, partition)) {
       const flat = parseAuditEntry(fields)!.changed.get("balances")?.split("\n") ?? [];
       expect(flat.length % 2).toBe(0);
     }
   }
-  expect(told.size).toBe(30);
-  for (const [account, cents] of told) {
+  expect(expected.size).toBe(30);
+  for (const [account, cents] of expected) {
     expect([account, sums.get(account)]).toEqual([account, Number(cents)]);
   }
 }, 30_000);

@@ -1,4 +1,7 @@
-/** The line protocol of a running desk server, by HTTP and by WebSocket, from senders good and bad. */
+/**
+ * The line protocol of a running desk server, by HTTP and by WebSocket, from correct and faulty
+ * senders.
+ */
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { openDeskSocket } from "../support/desk-socket.ts";
@@ -22,7 +25,7 @@ const send = (lines: readonly string[], session?: string) =>
 const commandsUrl = () => `${desk.servers[0]!.url}/v1/desk/commands`;
 const bearer = () => ({ authorization: `Bearer ${desk.token}` });
 
-/** What senders get wrong, and what each is told. */
+/** Wrong lines of senders, and the error for each. */
 const BAD: readonly (readonly [line: string | Uint8Array<ArrayBuffer>, code: string])[] = [
   ["[9962] ADD,bad,-73280.58 ", "AMOUNT_INVALID"],
   ["ADD,bad,0.00", "AMOUNT_INVALID"],
@@ -30,7 +33,7 @@ const BAD: readonly (readonly [line: string | Uint8Array<ArrayBuffer>, code: str
   ["ADD,bad,1.005", "AMOUNT_INVALID"],
   ["BUY,bad,abc,1.00", "SYMBOL_INVALID"],
   ["HELLO,bad", "COMMAND_UNKNOWN"],
-  ["BUY,nobody,ABC,10.00", "USER_UNKNOWN"],
+  ["BUY,unknown,ABC,10.00", "USER_UNKNOWN"],
   ["BUY,bad,ABC", "ARGUMENTS_WRONG"],
   ["BUY,bad,ABC,1.00,1.00", "ARGUMENTS_WRONG"],
   ["DUMPLOG,../../etc/passwd", "FILE_INVALID"],
@@ -39,7 +42,7 @@ const BAD: readonly (readonly [line: string | Uint8Array<ArrayBuffer>, code: str
 ];
 
 describe("lines by HTTP", () => {
-  test("are answered one by one in their order, whoever's they are", async () => {
+  test("are answered one by one in their order, for any users", async () => {
     const lines = Array.from({ length: 3_000 }, (_, n) => `[${n + 1}] ADD,order${n % 50},1.00`);
     const replies = await send(lines);
     expect(replies.map(({ n }) => n)).toEqual(lines.map((_, index) => index + 1));
@@ -64,7 +67,7 @@ describe("lines by HTTP", () => {
     socket.destroy();
   });
 
-  test("that are bad get a clear error each, are audited, change nothing, and the run goes on", async () => {
+  test("that are wrong each get a clear error, are audited, change nothing, and the run continues", async () => {
     const parts = [
       "ADD,bad,1.00\r\n",
       "\r\n",
@@ -89,11 +92,11 @@ describe("lines by HTTP", () => {
     const log = await (
       await fetch(`${desk.servers[0]!.url}/v1/desk/log?user=bad`, { headers: bearer() })
     ).text();
-    // Those whose user and command could be read; the others are in the audit of nobody.
+    // Those whose user and command could be read; the others are in no user's audit.
     expect(log.match(/<errorEvent>/g)).toHaveLength(7);
   });
 
-  test("of a sender that does not read are waited for, and others never wait for it", async () => {
+  test("of a sender that does not read are held back, and other senders never wait for it", async () => {
     const socket = connect(Number(new URL(commandsUrl()).port), "127.0.0.1");
     socket.pause();
     socket.write(
@@ -103,7 +106,7 @@ describe("lines by HTTP", () => {
     const text = "DISPLAY_SUMMARY,order1\n".repeat(3_000);
     const chunk = `${text.length.toString(16)}\r\n${text}\r\n`;
     let stuck = false;
-    // The buffers on the way have been seen to take from 111 chunks to more than 200.
+    // The buffers on the way took from 111 to more than 200 chunks in earlier runs.
     for (let count = 0; count < 1_000 && !stuck; count += 1) {
       stuck = await new Promise<boolean>((resolve) => {
         const timer = setTimeout(() => resolve(true), 1_000);
@@ -127,7 +130,7 @@ describe("lines by HTTP", () => {
     expect(await send(["[1] ADD,once,1.00"], "s2")).toMatchObject([{ balanceCents: 300 }]);
   });
 
-  test("are taken from nobody without the desk's token, nor with a session that is no name", async () => {
+  test("are refused without the desk's token, or with an invalid session name", async () => {
     const options = { method: "POST", body: "ADD,thief,1.00" };
     expect((await fetch(commandsUrl(), options)).status).toBe(401);
     const headers = { ...bearer(), "command-session": "not a name" };
@@ -139,7 +142,7 @@ describe("lines by HTTP", () => {
 });
 
 describe("lines by WebSocket", () => {
-  test("are answered by their numbers, several a message", async () => {
+  test("are answered by their numbers, several in a message", async () => {
     const socket = await openDeskSocket(desk.servers[0]!, desk.token);
     const replies = await Promise.all(
       Array.from({ length: 500 }, (_, index) => socket.send(`ADD,ws${index % 10},1.00`)),
@@ -163,7 +166,7 @@ describe("lines by WebSocket", () => {
       socket.addEventListener("message", ({ data }) => void replies.push(...parseReplies(data)));
       await new Promise((resolve) => socket.addEventListener("open", resolve));
       const messages = how === "one message" ? [lines.join("\n")] : lines;
-      // As bytes: some of it is no text.
+      // As bytes: some of them are not text.
       for (const each of messages) socket.send(Buffer.from(each, "latin1"));
       await until("all are answered", () => replies.length === lines.length);
       const codes = replies.flatMap(({ code }) => code ?? []);
@@ -181,7 +184,7 @@ describe("lines by WebSocket", () => {
     },
   );
 
-  test("of a sender that does not read are hung up on, and others never wait for it", async () => {
+  test("of a sender that does not read are hung up on, and other senders never wait for it", async () => {
     const { port } = new URL(commandsUrl());
     const socket = connect(Number(port), "127.0.0.1");
     let over = false;
@@ -210,7 +213,7 @@ describe("lines by WebSocket", () => {
     );
   }, 30_000);
 
-  test("a log of all holds what was sent before it on the same socket", async () => {
+  test("a log of all users contains what was sent before it on the same socket", async () => {
     const socket = await openDeskSocket(desk.servers[0]!, desk.token);
     const adds = Array.from({ length: 40 }, (_, index) => socket.send(`ADD,before${index},1.00`));
     const dump = socket.send("DUMPLOG,./ws.xml");
@@ -244,7 +247,7 @@ describe("lines of one user", () => {
     return events;
   };
 
-  test("write no log to a file: only the holder of the desk's token has files written", async () => {
+  test("write no log to a file: only the holder of the desk's token may write files", async () => {
     await send(["ADD,dumper,1.00"]);
     const headers = { ...bearer(), "desk-sender": "an-administrator" };
     const body = "DUMPLOG,dumper,x.xml\nDUMPLOG,x.xml";
@@ -261,7 +264,7 @@ describe("lines of one user", () => {
     expect(log.match(/<errorEvent>/g)).toHaveLength(2);
   });
 
-  test("beyond the rate are refused by name and not done, may be sent again, and hardly any is audited", async () => {
+  test("beyond the rate are refused with a code and not executed, may be sent again, and few of them are audited", async () => {
     const own = await startTradingDesk({
       servers: 1,
       audit: false,
@@ -280,7 +283,7 @@ describe("lines of one user", () => {
     expect(replies.slice(0, 100).every(({ ok }) => ok)).toBe(true);
     const over = replies.slice(100).filter(({ code }) => code === "LINES_TOO_MANY");
     expect(over.length).toBeGreaterThan(700);
-    // Others go on, and so do senders for many users, however fast.
+    // Other users continue, and so do senders for many users, at any rate.
     expect(await as(["ADD,calm,1.00"], { "desk-user": "calm" })).toMatchObject([{ ok: true }]);
     expect((await as(adds, {})).every(({ ok }) => ok)).toBe(true);
     const done = replies.findLastIndex(({ ok }) => ok);
@@ -315,7 +318,7 @@ describe("lines of one user", () => {
   });
 });
 
-test("a command that waits for a quote holds up its user and nobody else", async () => {
+test("a command that waits for a quote delays its user and no other", async () => {
   const asked: string[] = [];
   let answer = (): void => {};
   const source = await startPeer((socket, question) => {
@@ -351,7 +354,7 @@ test("a command that waits for a quote holds up its user and nobody else", async
   source.stop();
 }, 20_000);
 
-test("a desk that is stopped answers what it took, and hangs up", async () => {
+test("a stopping desk answers what it took, and hangs up", async () => {
   const own = await startTradingDesk({ servers: 1, prices: { ABC: "5.00" } });
   const socket = await openDeskSocket(own.servers[0]!, own.token);
   expect(await socket.send("ADD,u,1.00")).toMatchObject({ ok: true });
@@ -368,7 +371,7 @@ test("a desk that is stopped answers what it took, and hangs up", async () => {
   const before = performance.now();
   await own.stop();
   expect(performance.now() - before).toBeLessThan(8_000);
-  // Taken or not: if it was answered, then with what stands.
+  // Taken or not: if it was answered, the answer is right.
   const reply = await last;
   expect(reply instanceof Error || (reply as { balanceCents: number }).balanceCents === 300).toBe(
     true,

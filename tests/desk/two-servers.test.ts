@@ -1,11 +1,14 @@
-/** Two desk servers in front of the same books: what many users do at both ends as the plain model says. */
+/**
+ * Two desk servers with the same books: the commands of many users at both give the same result as
+ * the plain model.
+ */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import fc from "fast-check";
 import { parseDeskLine, type DeskCommand } from "../../domain/desk/command.ts";
 import { DeskModel } from "../support/desk-model.ts";
 import { formatCents } from "../../domain/money.ts";
 import { openSqliteAudit } from "../../workers/desk/audit/sqlite.ts";
-import { auditEvents, booksOf, sumsOf } from "../support/desk-audit.ts";
+import { auditEvents, readBooks, sumEvents } from "../support/desk-audit.ts";
 import { openDeskSocket, type DeskSocket } from "../support/desk-socket.ts";
 import { sendLines, startTradingDesk, type TradingDesk } from "../support/trading-desk.ts";
 
@@ -24,7 +27,7 @@ afterAll(async () => {
   await desk.stop();
 });
 
-/** What every user's events moved, and how often the transaction that is there most often is there. */
+/** The movements of every user's events, and how often the most frequent transaction occurs. */
 async function audited(): Promise<{ sums: ReadonlyMap<string, number>; most: number }> {
   const store = openSqliteAudit(desk.data);
   const events = await auditEvents(store, desk.client);
@@ -33,7 +36,10 @@ async function audited(): Promise<{ sums: ReadonlyMap<string, number>; most: num
     events.filter(({ kind }) => kind === "command"),
     ({ transaction }) => transaction,
   );
-  return { sums: sumsOf(events), most: Math.max(...[...commands.values()].map((of) => of.length)) };
+  return {
+    sums: sumEvents(events),
+    most: Math.max(...[...commands.values()].map((of) => of.length)),
+  };
 }
 
 function modelReply(model: DeskModel, command: DeskCommand): object {
@@ -72,14 +78,14 @@ const step = fc.record({
   ),
 });
 
-test("random commands of many users at two servers end as the plain model says, and the audit adds up", async () => {
+test("random commands of many users at two servers give the result of the plain model, and the audit adds up", async () => {
   let runs = 0;
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 200 }), async (steps) => {
       runs += 1;
       const model = new DeskModel(FOREVER_MS);
       const name = (user: number) => `run${runs}u${user}`;
-      // Each user waits for each reply, at whichever server; all users at once.
+      // Each user waits for each reply, at either server; all users at once.
       const byUser = Map.groupBy(steps, ({ user }) => user);
       await Promise.all(
         [...byUser].map(async ([user, own]) => {
@@ -93,7 +99,7 @@ test("random commands of many users at two servers end as the plain model says, 
         }),
       );
       const users = [...model.books().keys()];
-      expect(await booksOf(desk.client, users)).toEqual([...model.books().values()]);
+      expect(await readBooks(desk.client, users)).toEqual([...model.books().values()]);
       const { sums, most } = await audited();
       for (const [user, { balanceCents }] of model.books()) {
         expect([user, sums.get(user)]).toEqual([user, balanceCents]);
@@ -138,7 +144,8 @@ test("commands sent again after a server was killed are done once, and none is l
             expect(reply).toMatchObject({ n: number + 1, ...expected });
             break;
           } catch (error) {
-            // Lost on the way there or back: nobody knows, so it is sent again, to the other.
+            // Lost on the way there or back, which is not known: it is sent again, to the other
+            // server.
             if (error instanceof Error && error.message.includes("expect(")) throw error;
             at += 1;
             again += 1;
@@ -152,7 +159,7 @@ test("commands sent again after a server was killed are done once, and none is l
   await killing;
   expect(kills).toBeGreaterThan(1);
   expect(again).toBeGreaterThan(0);
-  expect(await booksOf(desk.client, users)).toEqual(users.map((user) => model.books().get(user)));
+  expect(await readBooks(desk.client, users)).toEqual(users.map((user) => model.books().get(user)));
   const { sums, most } = await audited();
   for (const user of users) expect(sums.get(user)).toBe(model.books().get(user)!.balanceCents);
   expect(most).toBe(1);

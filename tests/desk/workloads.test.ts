@@ -1,7 +1,7 @@
 /**
- * The workloads of real users, run through a desk: each user in order, waiting
- * for each reply, all users at once at two servers; the books as the plain model
- * has them, the log valid, and complete.
+ * The workloads of real users, run through a desk: each user in order, waiting for each reply, all
+ * users at once at two servers; the books equal those of the plain model, and the log is valid and
+ * complete.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ import { DAY_TRADING } from "../support/data.ts";
 import { openDeskSocket } from "../support/desk-socket.ts";
 import { need } from "../support/needs.ts";
 import { startTradingDesk } from "../support/trading-desk.ts";
-import { faultsOf, findXmllint } from "../support/xmllint.ts";
+import { findFaults, findXmllint } from "../support/xmllint.ts";
 
 const FILES = ["1userWorkLoad", "2userWorkLoad", "10User_testWorkLoad", "45User_testWorkLoad"];
 const there = need("the day-trading workloads", existsSync(DAY_TRADING), `no ${DAY_TRADING}`);
@@ -34,7 +34,7 @@ describe.skipIf(!there)("the workload", () => {
         .split("\n")
         .filter((line) => !isBlank(line))
         .map((text) => ({ text: text.replace(/^\[\d+\] /, ""), parsed: parseDeskLine(text) }));
-      const symbols = new Set(lines.map(({ parsed }) => fieldsOf(parsed).symbol));
+      const symbols = new Set(lines.map(({ parsed }) => readFields(parsed).symbol));
       symbols.delete("");
       const desk = await startTradingDesk({
         servers: 2,
@@ -47,8 +47,8 @@ describe.skipIf(!there)("the workload", () => {
         const model = new DeskModel(100_000_000);
         const refusals = { desk: 0, model: 0 };
         const byUser = Map.groupBy(
-          lines.filter(({ parsed }) => fieldsOf(parsed).user !== ""),
-          ({ parsed }) => fieldsOf(parsed).user,
+          lines.filter(({ parsed }) => readFields(parsed).user !== ""),
+          ({ parsed }) => readFields(parsed).user,
         );
         await Promise.all(
           [...byUser.values()].map(async (own, index) => {
@@ -83,7 +83,7 @@ describe.skipIf(!there)("the workload", () => {
         expect(log.match(/<errorEvent>/g) ?? []).toHaveLength(refusals.desk);
         expect(refusals.desk).toBe(refusals.model);
         if (xmllint !== undefined) {
-          expect(await faultsOf(xmllint, join(DAY_TRADING, "logfile.xsd"), path)).toBe("");
+          expect(await findFaults(xmllint, join(DAY_TRADING, "logfile.xsd"), path)).toBe("");
         }
       } finally {
         for (const socket of sockets) socket.close();
@@ -94,6 +94,6 @@ describe.skipIf(!there)("the workload", () => {
   );
 });
 
-function fieldsOf(line: DeskLine): { readonly user: string; readonly symbol: string } {
+function readFields(line: DeskLine): { readonly user: string; readonly symbol: string } {
   return line.kind === "command" ? line.command : line.read;
 }

@@ -1,7 +1,7 @@
-/** The system's Chromium, driven without its talk to the outside. */
+/** The system's Chromium, without its background network traffic. */
 import { chromium, type Browser } from "playwright-core";
 
-/** Where Chromium stands on this machine, if it does. */
+/** The path of Chromium on this machine, if it is installed. */
 export function findChromium(): string | undefined {
   return (
     process.env["CHROMIUM"] ?? Bun.which("chromium") ?? Bun.which("google-chrome") ?? undefined

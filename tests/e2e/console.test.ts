@@ -1,4 +1,7 @@
-/** The page as a provider uses it, in a real browser on the whole system. `UPDATE_SCREENSHOTS=1` renews those in `docs/`. */
+/**
+ * The page as a provider uses it, in a real browser on the whole system. `UPDATE_SCREENSHOTS=1`
+ * renews the screenshots in `docs/`.
+ */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Page } from "playwright-core";
 import { until } from "../support/wait.ts";
@@ -14,7 +17,7 @@ import {
 import type { System } from "./system.ts";
 
 const FOLLOWERS = "1,000";
-/** Of all the tests here together. */
+/** Of all tests in this file together. */
 const SENT = 3;
 
 describe.skipIf(!hasBrowser)("the console", () => {
@@ -33,7 +36,7 @@ describe.skipIf(!hasBrowser)("the console", () => {
   }, TEST_TIMEOUT_MS);
 
   test(
-    "a wrong password is refused in the edge's own words",
+    "a wrong password is refused with the edge's own sentence",
     async () => {
       await page.goto(system.url);
       await signIn(page, { ...system, password: "not the password" });
@@ -49,7 +52,7 @@ describe.skipIf(!hasBrowser)("the console", () => {
     async () => {
       await signIn(page, system);
       await page.getByRole("button", { name: "10 s", exact: true }).click();
-      // As slowly as a hand: the answer to the first click is there before the second.
+      // As slowly as a person: the answer to the first click has come before the second.
       await page.getByRole("button", { name: "Send CALL" }).dblclick({ delay: 60 });
       await untilComplete(page, "CALL");
       expect(await read(page.locator(".timing dd").first())).toMatch(/^[\d,]+ ms$/);
@@ -59,7 +62,7 @@ describe.skipIf(!hasBrowser)("the console", () => {
   );
 
   test(
-    "where the answer was lost, trying again after a reload finds the same signal",
+    "if the answer was lost, trying again after a reload finds the same signal",
     async () => {
       await page.route("**/v1/signals", async (route) => {
         await route.fetch();
@@ -79,7 +82,7 @@ describe.skipIf(!hasBrowser)("the console", () => {
   );
 
   test(
-    "what was sent is shown with its results once it has settled",
+    "a sent signal is shown with its results once it has settled",
     async () => {
       await page.getByLabel("Symbol").selectOption("GBP/USD");
       await page.getByRole("button", { name: "10 s", exact: true }).click();
@@ -104,7 +107,7 @@ describe.skipIf(!hasBrowser)("the console", () => {
   );
 
   test(
-    "a reload keeps who is signed in and what was sent last",
+    "a reload keeps the signed-in person and the last signal",
     async () => {
       await page.reload();
       const placed = page.locator("[data-outcome=placed]");
@@ -114,7 +117,7 @@ describe.skipIf(!hasBrowser)("the console", () => {
   );
 
   test(
-    "what is still open can be closed, and is shown as sold",
+    "open positions can be closed, and are shown as sold",
     async () => {
       await page.getByRole("button", { name: "5 min", exact: true }).click();
       await page.getByRole("button", { name: "Send CALL" }).click();
@@ -136,7 +139,7 @@ describe.skipIf(!hasBrowser)("the console", () => {
   );
 
   test(
-    "the page fits a width of 375 px and complains of nothing",
+    "the page fits a width of 375 px and logs no warning",
     async () => {
       await page.setViewportSize({ width: 375, height: 812 });
       await page.getByRole("heading", { name: "Recent signals" }).waitFor();

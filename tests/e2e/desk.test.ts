@@ -1,4 +1,7 @@
-/** The desk's page as a day trader uses it, in a real browser on the whole system. `UPDATE_SCREENSHOTS=1` renews those in `docs/`. */
+/**
+ * The desk's page as a day trader uses it, in a real browser on the whole system.
+ * `UPDATE_SCREENSHOTS=1` renews the screenshots in `docs/`.
+ */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Page } from "playwright-core";
@@ -34,7 +37,7 @@ describe.skipIf(!hasBrowser)("the desk", () => {
   const button = (name: string) => page.getByRole("button", { name, exact: true });
 
   test(
-    "a day trader signs in with a real deposit on the account, and a price says that it is simulated",
+    "a day trader signs in with a real deposit on the account, and a price is marked as simulated",
     async () => {
       await page.goto(system.url);
       await signIn(page, system.trader);
@@ -71,7 +74,7 @@ describe.skipIf(!hasBrowser)("the desk", () => {
   );
 
   test(
-    "a buy can be cancelled, and what is refused is said in plain words and changes nothing",
+    "a buy can be cancelled, and a refusal is explained in plain words and changes nothing",
     async () => {
       const before = await balance();
       await button("Buy ABC").click();
@@ -86,7 +89,7 @@ describe.skipIf(!hasBrowser)("the desk", () => {
   );
 
   test(
-    "a trigger reserves its money, one that is met already fires, and a cancelled one gives it back",
+    "a trigger reserves its money, one that is met already fires, and a cancelled one returns it",
     async () => {
       const form = page.getByRole("form", { name: "Set a trigger" });
       await form.getByLabel("Symbol").fill("ABC");
@@ -109,7 +112,7 @@ describe.skipIf(!hasBrowser)("the desk", () => {
   );
 
   test(
-    "kill -9 of either desk server in mid-trade is not noticed, and a lost answer does nothing twice",
+    "kill -9 of either desk server during trading is not noticed, and a lost answer does nothing twice",
     async () => {
       await page.getByLabel("Add money in $").fill("1.00");
       let lost = 0;
@@ -157,7 +160,7 @@ describe.skipIf(!hasBrowser)("the desk", () => {
   );
 
   test(
-    "the page fits a width of 375 px and complains of nothing",
+    "the page fits a width of 375 px and logs no warning",
     async () => {
       await page.getByLabel("Amount", { exact: true }).fill("250");
       await button("Quote").click();

@@ -1,4 +1,4 @@
-/** The whole system, and a browser with a page whose complaints are noted. */
+/** The whole system, and a browser page whose warnings and errors are noted. */
 import type { Browser, Page } from "playwright-core";
 import { need } from "../support/needs.ts";
 import { findChromium, launchBrowser } from "./browser.ts";
@@ -13,9 +13,9 @@ export const hasBrowser = need("Chromium", chromium !== undefined, "not installe
 export interface Stage {
   readonly system: System;
   readonly page: Page;
-  /** Warnings and errors that the page's console showed, and what was thrown in it. */
+  /** Warnings and errors of the page's console, and uncaught errors. */
   readonly complaints: string[];
-  /** A page with a session of its own. */
+  /** A page with its own session. */
   open(): Promise<{ readonly page: Page; readonly complaints: string[] }>;
   close(): Promise<void>;
 }
@@ -29,7 +29,7 @@ export async function openStage(settings: Record<string, string> = {}): Promise<
   }
   try {
     browser = await launchBrowser(chromium ?? "");
-    const open = openerOf(browser);
+    const open = createOpener(browser);
     return { system, open, ...(await open()), close };
   } catch (error) {
     await close();
@@ -37,7 +37,7 @@ export async function openStage(settings: Record<string, string> = {}): Promise<
   }
 }
 
-function openerOf(browser: Browser): Stage["open"] {
+function createOpener(browser: Browser): Stage["open"] {
   return async () => {
     const page = await browser.newPage({ viewport: { width: 1280, height: 720 } });
     const complaints: string[] = [];
@@ -57,7 +57,7 @@ export async function signIn(page: Page, { email, password }: Person): Promise<v
   await page.getByRole("button", { name: "Sign in" }).click();
 }
 
-/** Renews a picture in `docs/` where `UPDATE_SCREENSHOTS` is 1. */
+/** Renews a screenshot in `docs/` if `UPDATE_SCREENSHOTS` is 1. */
 export async function screenshot(page: Page, path: string): Promise<void> {
   if (process.env["UPDATE_SCREENSHOTS"] !== "1") return;
   await page.screenshot({ path, fullPage: true, animations: "disabled" });

@@ -1,4 +1,4 @@
-/** The whole of Fanfare as `npm start` brings it up, on a port and data of its own. */
+/** All of Fanfare as `npm start` starts it, with its own port and data. */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,13 +21,13 @@ export interface System extends Person {
   stop(): Promise<void>;
 }
 
-/** `settings` beside the port and the data folder, which are the system's own. */
+/** `settings` are added to the port and the data folder, which the system chooses. */
 export async function startSystem(settings: Record<string, string> = {}): Promise<System> {
   const port = await freePort();
   const data = mkdtempSync(join(tmpdir(), "fanfare-e2e-"));
   const child = Bun.spawn([process.execPath, "local/main.ts"], {
     cwd: join(import.meta.dir, "../.."),
-    // The page is to be built as a user's is, not as a test's.
+    // The page must be built as for a user, not as for a test.
     env: {
       ...process.env,
       NODE_ENV: undefined,
@@ -63,8 +63,8 @@ export async function startSystem(settings: Record<string, string> = {}): Promis
     );
     return {
       url: /^Ready in .*: (\S+)$/m.exec(printed)?.[1] ?? "",
-      ...signInOf("sign in with", printed),
-      trader: signInOf("as day trader", printed),
+      ...parseSignIn("sign in with", printed),
+      trader: parseSignIn("as day trader", printed),
       kill(name) {
         const notes = readFileSync(join(data, "processes.json"), "utf8");
         const pid = (JSON.parse(notes) as Record<string, number>)[name];
@@ -79,7 +79,7 @@ export async function startSystem(settings: Record<string, string> = {}): Promis
   }
 }
 
-function signInOf(label: string, printed: string): Person {
+function parseSignIn(label: string, printed: string): Person {
   const line = new RegExp(`^ *${label} +(\\S+) +(\\S+)$`, "m");
   const [, email, password] = line.exec(printed) ?? [];
   if (!email || !password) throw new Error(`no "${label}" among what was printed:\n${printed}`);

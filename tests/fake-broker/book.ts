@@ -1,6 +1,6 @@
 /**
- * The fake broker's own books: one line an order that it booked and one each
- * time that it bought a position back, appended and never changed, in a file that tests read their verdicts from. A broker that
+ * The fake broker's own books: one line for each booked order and one for each position bought
+ * back, appended and never changed, in a file from which tests read their verdicts. A broker that
  * is started again on its file has the same books.
  */
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
@@ -11,7 +11,7 @@ export interface BookLine {
   readonly stakeCents: number;
   readonly bookedAtMs: number;
   readonly expiresAtMs: number;
-  /** What the order said of itself, whether or not this broker cares. */
+  /** The fields of the order, whether or not this broker uses them. */
   readonly validUntilMs: number;
 }
 
@@ -56,7 +56,7 @@ export class Book {
     for (const line of readSales(path)) this.#rememberSale(line);
   }
 
-  /** All that go by an id, oldest first. */
+  /** All orders with an id, oldest first. */
   of(id: string): readonly BookLine[] {
     return this.#byId.get(id) ?? [];
   }
@@ -66,7 +66,8 @@ export class Book {
   }
 
   add(line: BookLine): void {
-    // In one write and before any answer, so that a kill leaves whole lines and no answered order out.
+    // In one write and before any answer, so that after a kill all lines are complete and no
+    // answered order is missing.
     appendFileSync(this.#path, `${JSON.stringify(line)}\n`);
     this.#remember(line);
   }

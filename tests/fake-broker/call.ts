@@ -1,4 +1,4 @@
-/** A call over HTTP and JSON as the fake broker sees it. */
+/** A call to the fake broker over HTTP and JSON. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 
 export interface Call {
@@ -10,7 +10,7 @@ export interface Call {
   answer(value: unknown): void;
 }
 
-/** A listener for `createServer` that hands over whole calls. */
+/** A listener for `createServer` that passes on complete calls. */
 export function served(
   serve: (call: Call) => Promise<void>,
 ): (request: IncomingMessage, response: ServerResponse) => void {

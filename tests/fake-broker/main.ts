@@ -1,36 +1,36 @@
 /**
- * A broker that cannot be had, as a process of its own with its own books:
- * `bun tests/fake-broker/main.ts '{"port":9000,"book":"/tmp/book",…}'`. It
- * speaks what `workers/brokers/http` does, misbehaves as told and by its seed,
- * and prints `ready` once it listens. The book is what verdicts are read from.
+ * A stand-in for a real broker, as a separate process with its own books: `bun
+ * tests/fake-broker/main.ts '{"port":9000,"book":"/tmp/book",…}'`. It speaks the protocol of
+ * `workers/copier/brokers/http`, misbehaves as configured and by its seed, and prints `ready` once
+ * it listens. Verdicts are read from its book.
  */
 import { createServer, type Server } from "node:http";
 import { served, type Call } from "./call.ts";
-import { Crowd } from "./crowd.ts";
-import { NO_FAULTS, randomOf, type FakeBrokerSettings, type Faults } from "./settings.ts";
+import { OpenCalls } from "./open-calls.ts";
+import { NO_FAULTS, createRandom, type FakeBrokerSettings, type Faults } from "./settings.ts";
 import { PAYOUT_BP, Venue, type Batch, type Closing } from "./venue.ts";
 
 const settings = JSON.parse(process.argv[2] ?? "{}") as FakeBrokerSettings;
 const venue = new Venue(settings);
-const crowd = new Crowd();
-const random = randomOf(settings.seed);
+const openCalls = new OpenCalls();
+const random = createRandom(settings.seed);
 let faults: Faults = NO_FAULTS;
 
-/** How long an empty page of settlements is held back. */
+/** How long an empty page of settlements is delayed. */
 const SETTLEMENTS_WAIT_MS = 500;
 
 const broker = createServer(served(trade));
 const control = createServer(served(obey));
 
-/** What a test tells it, by a way that stays open while the broker is dead. */
+/** The test's control port, which stays open while the broker is dead. */
 async function obey({ asked, body, answer }: Call): Promise<void> {
   if (asked === "POST /faults") {
     faults = { ...NO_FAULTS, ...(body as Partial<Faults>) };
     if (faults.dead) await die();
     else await live();
-  } else if (asked === "POST /crowd") {
-    answer({ most: crowd.most });
-    crowd.most = 0;
+  } else if (asked === "POST /open-calls") {
+    answer({ most: openCalls.most });
+    openCalls.most = 0;
     return;
   } else {
     const { accounts, amountCents } = body as { accounts: string[]; amountCents: number };
@@ -46,7 +46,7 @@ async function trade({ asked, query, body, answer, response }: Call): Promise<vo
     case "POST /orders": {
       const batch = body as Batch;
       const accounts = batch.orders.map(({ account }) => account);
-      await crowd.hold(accounts, () =>
+      await openCalls.hold(accounts, () =>
         answerTrade({ answer, response }, (share) => venue.open(batch, share)),
       );
       break;
@@ -84,12 +84,12 @@ async function trade({ asked, query, body, answer, response }: Call): Promise<vo
   }
 }
 
-/** Opening and closing go wrong alike. */
+/** Opens and closes fail in the same ways. */
 async function answerTrade(
   { answer, response }: Pick<Call, "answer" | "response">,
   book: (partial: number) => unknown[],
 ): Promise<void> {
-  // Drawn in a fixed order, so that one fault more or less does not move all others.
+  // Drawn in a fixed order, so that one more or one less fault does not change all others.
   const [busy, before, after, silent] = [random(), random(), random(), random()];
   const [beforeMs, afterMs] = [random() * faults.beforeMs, random() * faults.afterMs];
   const now = faults;

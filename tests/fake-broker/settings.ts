@@ -1,20 +1,23 @@
-/** What kind of broker the fake one is, and what goes wrong at it. */
+/** The fake broker's kind and its faults. */
 import type { Capabilities } from "../../workers/copier/brokers/port.ts";
 
-/** How it is built; told on its command line as one JSON. */
+/** Its fixed settings, given on the command line as one JSON. */
 export interface FakeBrokerSettings extends Omit<Capabilities, "inFlightMs"> {
   readonly port: number;
-  /** Where its faults are set and its accounts filled, while it lives and while it is dead. */
+  /** The port at which its faults are set and its accounts filled, also while it is dead. */
   readonly controlPort: number;
   readonly book: string;
   readonly seed: number;
-  /** What `ten-minutes` means to it; shorter in its own test. */
+  /** The duration of `ten-minutes`; shorter in its own test. */
   readonly windowMs: number;
 }
 
-/** What goes wrong; changed at any time by `POST /faults` on its control port. Shares are from 0 to 1, of the calls that open or close. */
+/**
+ * Its faults; changed at any time by `POST /faults` on its control port. Shares are from 0 to 1, of
+ * the calls that open or close.
+ */
 export interface Faults {
-  /** Ends what is connected, refuses what comes, and books nothing. */
+  /** Closes connections, refuses new ones, and books nothing. */
   readonly dead: boolean;
   /** The connection is reset before anything is booked, or after all of it is. */
   readonly resetBefore: number;
@@ -22,11 +25,14 @@ export interface Faults {
   /** 429 with Retry-After. */
   readonly busy: number;
   readonly retryAfterMs: number;
-  /** Booked at once, answered never. */
+  /** Booked at once, never answered. */
   readonly silent: number;
-  /** The share of orders that are filled in part: booked, and answered, at a smaller stake than was asked. */
+  /**
+   * The share of orders that are filled in part: booked and answered with a smaller stake than
+   * requested.
+   */
   readonly partial: number;
-  /** How long a call waits before it is booked, and how long its answer waits after, at the most. */
+  /** The longest delay before a call is booked, and the longest delay of its answer. */
   readonly beforeMs: number;
   readonly afterMs: number;
 }
@@ -44,7 +50,7 @@ export const NO_FAULTS: Faults = {
 };
 
 /** Mulberry32: small, seeded, and good enough to choose faults. */
-export function randomOf(seed: number): () => number {
+export function createRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

@@ -1,4 +1,7 @@
-/** What the fake broker does with orders: accounts, prices and contracts, by its kind of de-duplication. */
+/**
+ * How the fake broker handles orders: accounts, prices and contracts, by its kind of
+ * de-duplication.
+ */
 import { returnCents, saleCents } from "../support/contract-model.ts";
 import type { SettlementKind } from "../../domain/products/binary.ts";
 import type { RejectReason } from "../../domain/copier/outcome.ts";
@@ -52,7 +55,7 @@ export class Venue {
       const standing = this.#standing(clientOrderId, now);
       if (standing) return placed(standing);
       const balance = this.balances.get(account);
-      const stakeCents = shareOfId(clientOrderId) < partial ? partOf(askedCents) : askedCents;
+      const stakeCents = shareOfId(clientOrderId) < partial ? computePart(askedCents) : askedCents;
       const refused = { kind: "rejected", stakeCents: askedCents };
       const rejected = (reason: RejectReason) => ({ ...refused, reason });
       if (this.#settings.validUntil === "enforced" && now > validUntilMs) {
@@ -84,8 +87,8 @@ export class Venue {
   }
 
   /**
-   * Buys positions back. One that takes a close once takes a position from whoever has it; any other
-   * sells a contract again each time that it is told to, as a venue of nameless positions would.
+   * Buys positions back. A broker that guarantees one sale for each close buys a position once. Any
+   * other sells a contract again each time it is asked, like a venue whose positions have no names.
    */
   close({ close, orders }: Closing): unknown[] {
     return orders.map(({ clientOrderId }) => {
@@ -132,7 +135,7 @@ export class Venue {
     });
   }
 
-  /** What a broker that takes a close once has sold under it before. */
+  /** What a broker that guarantees one sale for each close has sold for it before. */
   #soldBy(id: string, close: string): unknown {
     const sale = this.#book.salesOf(id).find((each) => each.close === close);
     const [line] = this.#book.of(id);
@@ -181,16 +184,19 @@ export class Venue {
   }
 }
 
-/** Which of a batch are filled in part depends on their ids alone, so that a round repeated fills the same. */
+/**
+ * Which orders of a batch are filled in part depends only on their ids, so that a repeated round
+ * fills the same.
+ */
 function shareOfId(clientOrderId: string): number {
   return (Bun.hash.crc32(clientOrderId) >>> 8) / 2 ** 24;
 }
 
-function partOf(askedCents: number): number {
+function computePart(askedCents: number): number {
   return Math.max(1, Math.floor(askedCents * 0.6));
 }
 
-/** A third of all orders is never found by whoever gives but a hint. */
+/** A look-up that is only a hint never finds a third of all orders. */
 export function isOverlooked(clientOrderId: string): boolean {
   return Bun.hash.crc32(clientOrderId) % 3 === 0;
 }

@@ -1,4 +1,4 @@
-/** What senders to the desk really do, from the table of field cases. */
+/** What senders to the desk really do, from cases seen in the field. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import {
   parseReplies,
@@ -21,7 +21,7 @@ const send = (lines: readonly string[], headers: Record<string, string>): Promis
     body: lines.join("\n"),
   }).then(async (response) => parseReplies(await response.text()));
 
-test("a number that a session used for another command is refused by name, and nothing is done", async () => {
+test("a number that a session used for another command is refused with a code, and nothing is done", async () => {
   const [added] = await sendLines(desk.servers[0]!, desk.token, ["[1] ADD,u,10.00"], "today");
   expect(added).toMatchObject({ ok: true, balanceCents: 1_000 });
   const reused = await sendLines(desk.servers[0]!, desk.token, ["[1] BUY,u,ABC,5.00"], "today");

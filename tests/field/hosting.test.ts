@@ -1,6 +1,6 @@
 /**
- * What people meet who host Fanfare for others: the page at an address of the network, over plain HTTP.
- * In a real browser on the whole system.
+ * What people see who host Fanfare for others: the page at a network address, over plain HTTP. In a
+ * real browser on the whole system.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Page } from "playwright-core";
@@ -29,7 +29,7 @@ describe.skipIf(!hasBrowser || !hasNetwork)("with HOST set to an address of the 
     await stage?.close();
   }, TEST_TIMEOUT_MS);
 
-  /** A page of its own; what it complains of is held against the test. */
+  /** A new page; its warnings and errors fail the test. */
   async function openPage(): Promise<Page> {
     const opened = await stage.open();
     complaints.push(opened.complaints);
@@ -38,7 +38,7 @@ describe.skipIf(!hasBrowser || !hasNetwork)("with HOST set to an address of the 
     return opened.page;
   }
 
-  /** All but what Chromium says of every page at such an address. */
+  /** All except Chromium's standard warning for a page at such an address. */
   const complained = (): string[] =>
     complaints
       .splice(0)
@@ -46,7 +46,7 @@ describe.skipIf(!hasBrowser || !hasNetwork)("with HOST set to an address of the 
       .filter((each) => !each.startsWith("The Cross-Origin-Opener-Policy header has been ignored"));
 
   test(
-    "the address that is printed is that one, and loopback is not listened at",
+    "the printed address is that one, and loopback does not listen",
     async () => {
       const { origin, hostname, port } = new URL(stage.system.url);
       expect(hostname).toBe(host);
@@ -94,7 +94,7 @@ describe.skipIf(!hasBrowser || !hasNetwork)("with HOST set to an address of the 
   );
 
   test(
-    "a browser without what the page needs is shown what failed: behind a button, in a page that stays blank, in a timer and in a promise",
+    "a browser without a needed feature shows the failure: behind a button, in a page that stays blank, in a timer and in a promise",
     async () => {
       const page = await openPage();
       const fault = page.getByRole("alert").filter({ hasText: "Something in this page failed." });
@@ -122,7 +122,7 @@ describe.skipIf(!hasBrowser || !hasNetwork)("with HOST set to an address of the 
         await page.evaluate(code);
         await fault.getByText(`Error: in ${where}`).waitFor();
       }
-      // Each is in the browser's console, too, with where it was thrown.
+      // Each is also in the browser's console, with its place.
       expect(complained()).toEqual([
         expect.stringContaining("no random numbers"),
         expect.stringContaining("no random numbers"),

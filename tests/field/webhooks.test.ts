@@ -13,7 +13,7 @@ onEachRuntime((at) => {
   const alert = async (line: string): Promise<Answer> =>
     await at.hook(TRADING_VIEW, line, { "content-type": "text/plain" });
 
-  /** Sends them one after the other, and answers how many signals came of it. */
+  /** Sends them one after the other, and returns the number of resulting signals. */
   async function signalsFrom(...deliveries: readonly (() => Promise<Answer>)[]): Promise<number> {
     const before = await at.accepted();
     const ids = new Set<unknown>();
@@ -33,7 +33,7 @@ onEachRuntime((at) => {
     expect(await signalsFrom(firing("EURUSD"), firing("GBPUSD"))).toBe(2);
   });
 
-  test("an alert that turns round in the same second is two signals", async () => {
+  test("an alert that reverses in the same second is two signals", async () => {
     const time = secondsAgo(0);
     const firing = (contract: string) => async () =>
       await alert(`symbol=EURUSD contract=${contract} stake=5 duration=60 id=turn time=${time}`);

@@ -1,4 +1,4 @@
-/** Every process compares the Redis that it is given with what it is set for, before it does anything. */
+/** Every process compares the format of its Redis with its settings before it does anything. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -104,13 +104,13 @@ describe("a Redis of another number of partitions", () => {
   )("ends %p with 2 and one line that says what to do, and is not written to", async (words) => {
     await setUp(client, 8);
     const { code, err } = await run(words, { FANFARE_PARTITIONS: "4" });
-    // A role says first what it starts with.
+    // A role first logs its settings.
     expect(err.trim().split("\n").at(-1)).toContain(SET_TO_8);
     expect(code).toBe(2);
     expect(await client.send("DBSIZE", [])).toBe(8);
   });
 
-  test("ends a process also where only a region has it, or its format is newer", async () => {
+  test("ends a process also if only a region has it, or if its format is newer", async () => {
     const regions = { FANFARE_REGION_REDIS_URLS: JSON.stringify({ far: far.url }) };
     await setUp(client, 4);
     await setUp(farClient, 8);
@@ -156,7 +156,7 @@ describe("without a setting", () => {
     expect(await client.send("HGET", [new HomeKeys(7).halts, "platform"])).toBe("halt");
   });
 
-  test("a region that is away keeps no halt from the others", async () => {
+  test("a region that does not answer does not stop a halt in the others", async () => {
     await setUp(client, 8);
     await far.kill();
     const regions = { FANFARE_REGION_REDIS_URLS: JSON.stringify({ far: far.url }) };
@@ -169,7 +169,7 @@ describe("without a setting", () => {
     await far.restart();
   });
 
-  test("the proof of the desk's books looks into every partition", async () => {
+  test("the proof of the desk's books reads every partition", async () => {
     await setUp(client, 8);
     await client.send("HSET", [new DeskKeys(7).balances, "alice", "100"]);
     const { code, out } = await run(["workers/commands/main.ts", "desk:prove"]);
@@ -178,8 +178,8 @@ describe("without a setting", () => {
   });
 });
 
-describe("a Redis that is away", () => {
-  test("at the start is waited for, and compared when it comes", async () => {
+describe("a Redis that does not answer", () => {
+  test("at the start is waited for, and checked when it comes", async () => {
     await setUp(client, 4);
     await home.kill();
     let isUp = false;
@@ -192,7 +192,7 @@ describe("a Redis that is away", () => {
       stdout: "ignore",
       stderr: "ignore",
     });
-    // Long enough for both to have begun, and no guarantee rests on it.
+    // Long enough for both to have begun; no guarantee depends on it.
     await until("a process without Redis is there", () => !isUp);
     await home.restart();
     expect(await exited).toBe(2);
@@ -200,7 +200,7 @@ describe("a Redis that is away", () => {
     expect(await role.stop()).toBe(0);
   });
 
-  test("keeps nobody from ending when it is stopped", async () => {
+  test("does not keep a process from stopping", async () => {
     await home.kill();
     const child = Bun.spawn([process.execPath, "workers/main.ts", "settle"], {
       env: { ...process.env, ...env },
@@ -222,7 +222,7 @@ describe("a Redis that is away", () => {
     async (name) => {
       await setUp(farClient, 8);
       await far.kill();
-      // Work for that region waits already.
+      // Work for that region already waits.
       await markFilled(client);
       await openChannel(client);
       const where = { region: "far", broker: "desk", partition: 0, shard: 0 };
@@ -241,7 +241,7 @@ describe("a Redis that is away", () => {
       await until("it works for the others", async () => {
         return (await client.send("EXISTS", [HOME.links])) === 1;
       });
-      // By then the dispatcher has tried, as it gives an edge a fifth of a second.
+      // By then the dispatcher has tried, because it waits a fifth of a second for an edge.
       const triedAtMs = "acceptance" in accepted ? accepted.acceptance.acceptedAtMs + 1_000 : 0;
       await until("it has tried that one, too", () => Date.now() > triedAtMs);
       await far.restart();

@@ -105,7 +105,7 @@ describe.each(DRIVERS)("from 4 to 16 partitions, records in %s", (driver) => {
         ([name, some]) => [name, some.length],
       ),
     );
-  /** Contract → how often it stands on the desk's books. */
+  /** Contract → how often it is in the desk's books. */
   const booked = async (id: SignalId, map: PartitionMap): Promise<Map<string, string[]>> => {
     const found = new Map<string, string[]>();
     for (const partition of map.all()) {
@@ -326,7 +326,7 @@ describe.each(DRIVERS)("from 4 to 16 partitions, records in %s", (driver) => {
     expect(events.at(-1)).toMatchObject({ name: "ADD", cents: 200 });
     // Each of the triggers that waited fires once.
     system.fixPrices({ ABC: "8.00", XYZ: "20.00" });
-    // Whoever watches the triggers finds no quote that is good for a minute yet.
+    // The trigger watch finds no quote yet that is valid for a minute.
     await client.send("DEL", [askedQuoteKey("ABC")]);
     await system.start("quotes", RAISED);
     for (const user of OTHERS) {

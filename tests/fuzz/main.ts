@@ -1,8 +1,8 @@
 /**
- * `bun tests/fuzz/main.ts [seconds]`: brings a whole system up by `npm start` on a
- * data folder of its own, lets schemathesis at its OpenAPI document with tokens
- * that are good (the desk's part with the day trader's), stops it as Ctrl-C does, and fails where an answer was a
- * 5xx or outside the document, or where a process was left behind.
+ * `bun tests/fuzz/main.ts [seconds]`: starts a whole system by `npm start` with its own data
+ * folder, runs schemathesis on its OpenAPI document with valid tokens (the desk's part with the day
+ * trader's), and stops it as Ctrl-C does. It fails if an answer was a 5xx or not in the document,
+ * or if a process was left running.
  *
  * Needs Linux (it looks for processes in /proc) and schemathesis in
  * `.cache/schemathesis`, where `.ci/run` puts it.
@@ -18,7 +18,9 @@ import { freePort } from "../support/ports.ts";
 const SCHEMATHESIS = resolve(".cache/schemathesis/bin/st");
 const UP_WITHIN_MS = 180_000;
 const DOWN_WITHIN_MS = 30_000;
-/** Fewer than a whole system has: seeing none of it would make the last check worthless. */
+/**
+ * Fewer processes than a whole system has: if none were seen, the last check would be worthless.
+ */
 const FEWEST_PROCESSES = 10;
 const CHECKS = [
   "not_a_server_error",
@@ -31,7 +33,10 @@ const seconds = process.argv[2] ?? "45";
 const folder = mkdtempSync(join(tmpdir(), "fanfare-fuzz-"));
 const port = String(await freePort());
 
-/** Every process of this run: it was told this folder for temporary files, or, as Redis, works inside. */
+/**
+ * Every process of this run: it has this folder for temporary files, or, like Redis, runs inside
+ * it.
+ */
 function ours(): string[] {
   return readdirSync("/proc").filter((entry) => {
     if (!/^\d+$/.test(entry) || entry === String(process.pid)) return false;
@@ -52,7 +57,7 @@ function fail(what: string): never {
   process.exit(1);
 }
 
-// A process group of its own, so that the interrupt reaches what a terminal's Ctrl-C would.
+// Its own process group, so that the interrupt reaches the same processes as a terminal's Ctrl-C.
 const system = spawn("npm", ["start"], {
   detached: true,
   env: { ...process.env, PORT: port, FANFARE_DATA: join(folder, "data"), TMPDIR: folder },
@@ -73,7 +78,7 @@ const [providers = "", traders = ""] = await new Promise<readonly string[]>((res
 clearTimeout(upTimer);
 if (ours().length < FEWEST_PROCESSES) fail("the processes of npm start cannot be seen");
 
-/** Answers its exit code. */
+/** Returns its exit code. */
 async function schemathesis(token: string, which: readonly string[]): Promise<number | null> {
   const run = spawn(
     SCHEMATHESIS,
@@ -95,7 +100,7 @@ async function schemathesis(token: string, which: readonly string[]): Promise<nu
       "off",
       "--no-shrink",
     ],
-    // It keeps notes where it runs.
+    // It writes notes in its working directory.
     { cwd: ".cache", stdio: "inherit" },
   );
   const [verdict] = (await once(run, "exit")) as [number | null];

@@ -1,4 +1,4 @@
-/** The import rules catch what they are there to catch. */
+/** The import rules find every forbidden import. */
 import { afterAll, expect, test } from "bun:test";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,7 +13,7 @@ afterAll(() => {
   rmSync(house, { recursive: true, force: true });
 });
 
-/** Builds a house of these files, each importing what is named, and answers which rules they break. */
+/** Creates these files with these imports, and returns the broken rules. */
 async function broken(
   files: Record<string, readonly string[]>,
   texts: Record<string, string> = {},
@@ -84,7 +84,7 @@ const FORBIDDEN: readonly [file: string, imported: string, rule: string][] = [
   ["workers/copier/stored/job.ts", "./missing.ts", "resolvable"],
 ];
 
-/** Only pointed at by others, or part of a circle. */
+/** Files that others only import, or that are part of a circle. */
 const OTHERS: Record<string, readonly string[]> = {
   "domain/copier/plan.ts": [],
   "domain/desk/rules.ts": [],
@@ -123,7 +123,7 @@ test("a circle of types alone is found", async () => {
   expect(found).toEqual(["domain/copier/one.ts: no-circles"]);
 }, 30_000);
 
-test("what the house is built of is allowed", async () => {
+test("the imports that the project uses are allowed", async () => {
   const found = await broken({
     "app/main.ts": ["../domain/money.ts", "vue"],
     "domain/money.ts": [],

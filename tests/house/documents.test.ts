@@ -1,12 +1,12 @@
-/** What is written about the house is true of it. */
+/** The documents agree with the code. */
 import { expect, test } from "bun:test";
-import { omissionsOf, type Lockfile } from "../../scripts/lockfile.ts";
+import { findOmissions, type Lockfile } from "../../scripts/lockfile.ts";
 import { failureModes, FAILURE_MODES_PATH } from "../../scripts/docs.ts";
 
 const read = (path: string): Promise<string> => Bun.file(path).text();
 
-/** Bun's globs find nothing where one of several in braces has a slash. */
-function pagesOf(...patterns: readonly string[]): string[] {
+/** Bun's globs find nothing if one of several alternatives in braces has a slash. */
+function findPages(...patterns: readonly string[]): string[] {
   const pages = patterns.flatMap((pattern) => [...new Bun.Glob(pattern).scanSync(".")]);
   expect(pages.length).toBeGreaterThan(patterns.length);
   return pages;
@@ -27,7 +27,7 @@ test("docs/failure-modes.md names every error code, skip and rejection that the 
   expect(await read(FAILURE_MODES_PATH)).toBe(failureModes());
 });
 
-test("docs/dependencies.md gives a reason for each dependency, and for no other", async () => {
+test("docs/dependencies.md gives a reason for each dependency, and lists no other", async () => {
   const page = await read("docs/dependencies.md");
   const manifest = JSON.parse(await read("package.json")) as Manifest;
   expect(namesUnder(page, "What runs").toSorted()).toEqual(Object.keys(manifest.dependencies));
@@ -46,16 +46,16 @@ test("package.json pins every dependency to one version", async () => {
   }
 });
 
-test("package-lock.json holds every package, and no address that a machine may not reach", async () => {
+test("package-lock.json contains every package, and no address that a machine may not reach", async () => {
   const lock = JSON.parse(await read("package-lock.json")) as Lockfile;
-  // What is left out here, `npm ci` refuses everywhere: `bun scripts/lockfile.ts` completes it.
-  expect(omissionsOf(lock)).toEqual([]);
+  // If a package is missing here, `npm ci` fails everywhere: `bun scripts/lockfile.ts` adds it.
+  expect(findOmissions(lock)).toEqual([]);
   const addresses = Object.values(lock.packages).flatMap((each) => each.resolved ?? []);
   expect(addresses).toEqual([]);
 });
 
 test("the README's links and docs' links lead to files that exist", async () => {
-  const pages = pagesOf("*.md", "docs/**/*.md");
+  const pages = findPages("*.md", "docs/**/*.md");
   const dead: string[] = [];
   for (const page of pages) {
     for (const [, target = ""] of (await read(page)).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)) {
@@ -66,11 +66,11 @@ test("the README's links and docs' links lead to files that exist", async () => 
   expect(dead).toEqual([]);
 });
 
-test("each file of ours that the README and the docs name is where they say", async () => {
+test("each of our files that the README and the docs name exists", async () => {
   const named =
     /`((?:app|bench|domain|edge|http|local|redis|scripts|tests|workers)\/[\w./-]+\.\w+)`/g;
   const missing: string[] = [];
-  for (const page of pagesOf("README.md", "docs/**/*.md")) {
+  for (const page of findPages("README.md", "docs/**/*.md")) {
     for (const [, path = ""] of (await read(page)).matchAll(named)) {
       if (!(await Bun.file(path).exists())) missing.push(`${page}: ${path}`);
     }

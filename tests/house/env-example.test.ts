@@ -1,4 +1,4 @@
-/** `.env.example` and the configuration schemas of the deployables say the same. */
+/** `.env.example` and the settings schemas agree. */
 import { expect, test } from "bun:test";
 import { hostname } from "node:os";
 import { EdgeSchema } from "../../edge/env.ts";
@@ -16,7 +16,7 @@ function settings(): Map<string, string | undefined> {
   for (const { entries } of [EdgeSchema, LocalSchema, ...SCHEMAS] as Schema[]) {
     for (const [name, entry] of Object.entries(entries)) {
       const { default: value } = entry as { readonly default?: string };
-      // A default that differs from machine to machine cannot be shown.
+      // A default that depends on the machine cannot be shown.
       const shown = value === hostname() ? undefined : value;
       found.set(name, found.get(name) ?? shown);
     }
@@ -24,14 +24,14 @@ function settings(): Map<string, string | undefined> {
   return found;
 }
 
-/** `NAME=default` for what has a default, `# NAME=` for what has none. */
+/** `NAME=default` for a setting with a default, `# NAME=` for one without. */
 async function example(): Promise<Map<string, string | undefined>> {
   const text = await Bun.file(".env.example").text();
   const lines = text.matchAll(/^(# )?([A-Z][A-Z0-9_]*)=(.*)$/gm);
   return new Map([...lines].map(([, off, name = "", value]) => [name, off ? undefined : value]));
 }
 
-test(".env.example names every setting there is, with its default, and no other", async () => {
+test(".env.example names every setting, with its default, and no other", async () => {
   const sorted = (map: Map<string, string | undefined>): [string, string | undefined][] =>
     [...map].toSorted(([a], [b]) => (a < b ? -1 : 1));
   expect(sorted(await example())).toEqual(sorted(settings()));
@@ -50,14 +50,14 @@ async function schemasOfParts(): Promise<Schema[]> {
   return schemas;
 }
 
-test("every setting of every role and command is known to the whole deployable", async () => {
+test("every setting of every role and command is known to all processes", async () => {
   const schemas = await schemasOfParts();
   expect(schemas).toHaveLength(21);
   const names = schemas.flatMap(({ entries }) => Object.keys(entries));
   expect(names.filter((name) => !SETTING_NAMES.has(name))).toEqual([]);
 });
 
-test("whatever is named a token, key, password or secret is marked as one", () => {
+test("every setting that is named a token, key, password or secret is marked as one", () => {
   const named = /_(TOKEN|KEY|PASSWORD|SECRET)$/;
   const open = (SCHEMAS as Schema[]).flatMap(({ entries }) =>
     Object.entries(entries).filter(

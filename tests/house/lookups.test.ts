@@ -1,18 +1,18 @@
 /**
- * Nothing that ships finds in an object what the object only inherits.
+ * Shipped code never finds an inherited property by looking up a name.
  *
- * `record[name]` with any text as its name also finds `constructor`, `toString` or
- * `__proto__`, and `name in record` is true of them. So a name that is not one of a
- * fixed list of words is looked up by `own()`, `Object.hasOwn` or in a `Map`. The
- * types decide: numbers, and words of a union that the types know, are let through;
- * everything else is found, guarded or not. A word that was cast to such a union
- * without a check is not found, nor is a lookup in the template of a `.vue` file.
+ * `record[name]` with any text as name also finds `constructor`, `toString` or `__proto__`, and
+ * `name in record` is true for them. So a name that is not one of a fixed list of words is looked
+ * up by `own()`, `Object.hasOwn` or in a `Map`. The types decide: numbers, and words of a union
+ * that the types know, are allowed; everything else is reported, guarded or not. A word that was
+ * cast to such a union without a check is not found, nor is a lookup in the template of a `.vue`
+ * file.
  */
 import { resolve } from "node:path";
 import { expect, test } from "bun:test";
 import ts from "typescript";
 
-/** Where such a lookup is made on purpose: the function that checks it first. */
+/** The one place with such a lookup on purpose: the function that checks it first. */
 const HOME_OF_OWN = "domain/own.ts";
 const SHIPS = /^(domain|redis|http|edge|workers|app\/src|local|scripts)\//;
 
@@ -39,7 +39,7 @@ test("no name is looked up in an object by an index, nor by `in`", () => {
   expect(found).toEqual([`${HOME_OF_OWN}: record[name]`]);
 }, 120_000);
 
-test("each spelling of such a lookup is found, and what is safe is not", () => {
+test("each form of such a lookup is found, and safe ones are not", () => {
   const source = `
     type Brand = string & { readonly brand: "person" };
     type Word = "a" | "b";
@@ -89,7 +89,7 @@ function scriptsOfPages(): Map<string, string> {
   return scripts;
 }
 
-/** `file: expression` of each lookup in `files`; `virtual` are those that are on no disk. */
+/** `file: expression` of each lookup in `files`; `virtual` are files that are not on disk. */
 function lookups(
   options: ts.CompilerOptions,
   files: readonly string[],
@@ -122,7 +122,7 @@ function lookups(
   });
 }
 
-/** The expression that names a property, where a node looks one up by an expression. */
+/** The expression that names a property, if a node looks one up by an expression. */
 function nameIn(node: ts.Node): ts.Expression | undefined {
   if (ts.isElementAccessExpression(node)) return node.argumentExpression;
   if (ts.isBinaryExpression(node) && node.operatorToken.kind === ts.SyntaxKind.InKeyword) {

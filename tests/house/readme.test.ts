@@ -1,8 +1,8 @@
-/** What the README shows can be copied and works. */
+/** The README's examples can be copied and work. */
 import { expect, test } from "bun:test";
 import { Webhook } from "standardwebhooks";
 
-test("the README's signing example sends what Standard Webhooks verifies", async () => {
+test("the README's signing example sends a valid Standard Webhooks request", async () => {
   const readme = await Bun.file("README.md").text();
   const example = [...readme.matchAll(/```sh\n([\s\S]*?)```/g)]
     .map((match) => match[1] ?? "")

@@ -1,4 +1,4 @@
-/** No secret of the settings is ever in what a process writes. */
+/** No process ever writes a secret of the settings. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -53,7 +53,7 @@ interface Ended {
   readonly written: string;
 }
 
-/** A role until it is ready or has ended, and all that it wrote. */
+/** Runs a role until it is ready or has ended, and returns its output. */
 async function lived(role: string, more: Readonly<Record<string, string>> = {}): Promise<Ended> {
   const env = {
     PATH: process.env["PATH"] ?? "",
@@ -79,7 +79,7 @@ async function lived(role: string, more: Readonly<Record<string, string>> = {}):
   const reading = [child.stdout, child.stderr].map(async (stream) => {
     for await (const text of stream.pipeThrough(new TextDecoderStream())) written += text;
   });
-  // The quotes wait for a feed that there is not: it is enough that they log.
+  // The quotes role waits for a feed that does not exist: it is enough that it logs.
   const isUp = (): boolean => /^ready$/m.test(written) || child.exitCode !== null;
   if (role === "quotes") await until("it logs", () => written.includes('"starts"'));
   else await until(`${role} is up, or has ended`, isUp, 30_000);

@@ -33,7 +33,7 @@ async function run(CI: string): Promise<{ exitCode: number; lines: string[] }> {
   return { exitCode: await child.exited, lines: text.split("\n") };
 }
 
-test("what a machine lacks is told in one line, and the run passes", async () => {
+test("a missing tool is reported in one line, and the run passes", async () => {
   const { exitCode, lines } = await run("false");
   expect(exitCode).toBe(0);
   expect(lines.filter((line) => line.includes("not run here"))).toEqual([
@@ -41,7 +41,7 @@ test("what a machine lacks is told in one line, and the run passes", async () =>
   ]);
 });
 
-test("where CI is true, anything that a machine lacks is a failure", async () => {
+test("if CI is true, a missing tool is a failure", async () => {
   const { exitCode } = await run("true");
   expect(exitCode).not.toBe(0);
 });

@@ -16,7 +16,7 @@ const able = need("npm start", tools.length === 0, `no ${tools.join(", ")}`);
 
 interface Run {
   readonly printed: () => string;
-  /** As Ctrl-C does: to every process of the terminal's group at once. */
+  /** Like Ctrl-C: to every process of the terminal's group at once. */
   interrupt(signal: NodeJS.Signals): void;
   readonly exited: Promise<number>;
 }
@@ -67,7 +67,7 @@ function npmStart(): Run {
   return run;
 }
 
-/** Starts, and answers the line to try. */
+/** Starts it, and returns the command to try. */
 async function up(): Promise<{ run: Run; curl: string }> {
   const run = npmStart();
   let over = false;
@@ -89,7 +89,7 @@ interface Accepted {
   readonly followers: number;
 }
 
-/** Runs the line as it stands, in the shell. */
+/** Runs the command unchanged, in the shell. */
 async function send(curl: string): Promise<Accepted> {
   const child = Bun.spawn(["sh", "-c", curl], { stdout: "pipe", stderr: "ignore" });
   return (await new Response(child.stdout).json()) as Accepted;
@@ -99,7 +99,7 @@ interface Progress {
   readonly counts: Readonly<Record<string, number>>;
 }
 
-async function progressOf(curl: string, id: string): Promise<Progress> {
+async function readProgress(curl: string, id: string): Promise<Progress> {
   const authorization = /authorization: (Bearer [^']+)/.exec(curl)?.[1] ?? "";
   const response = await fetch(`http://127.0.0.1:${port}/v1/signals/${id}`, {
     headers: { authorization },
@@ -108,7 +108,7 @@ async function progressOf(curl: string, id: string): Promise<Progress> {
   return (await response.json()) as Progress;
 }
 
-/** From another terminal, with no setting but where the data are. */
+/** From another terminal, with no setting except the data folder. */
 async function reconcile(signal: string): Promise<string> {
   const child = Bun.spawn(["npm", "run", "reconcile", "--", "--signal", signal], {
     cwd: ROOT,
@@ -125,10 +125,10 @@ const ALL_PLACED = { followers: 1000, placed: 1000, rejected: 0, skipped: 0, unk
 
 async function expectAllPlaced(curl: string, id: string): Promise<void> {
   await until("every order is placed", async () => {
-    const { counts } = await progressOf(curl, id);
+    const { counts } = await readProgress(curl, id);
     return counts["placed"] === 1000;
   });
-  expect((await progressOf(curl, id)).counts).toEqual(ALL_PLACED);
+  expect((await readProgress(curl, id)).counts).toEqual(ALL_PLACED);
 }
 
 function notes(): Readonly<Record<string, number>> {
@@ -143,7 +143,7 @@ function processes(): readonly number[] {
   return Object.values(notes());
 }
 
-/** One that has ended and that nobody has asked about yet (a zombie) does not run. */
+/** A process that has ended and was not waited for yet (a zombie) does not run. */
 function runs(pid: number): boolean {
   const state = Bun.spawnSync(["ps", "-o", "stat=", "-p", String(pid)]).stdout.toString();
   return state !== "" && !state.startsWith("Z");
@@ -162,19 +162,19 @@ describe.skipIf(!able)("npm start", () => {
       const others = processes();
       expect(others.length).toBeGreaterThanOrEqual(11);
       first.run.interrupt("SIGINT");
-      // 130 is npm's own word for an interrupt.
+      // 130 is npm's exit code for an interrupt.
       expect([0, 130]).toContain(await first.run.exited);
       expect(others.filter(runs)).toEqual([]);
 
       const second = await up();
-      expect((await progressOf(second.curl, signal.id)).counts).toEqual(ALL_PLACED);
+      expect((await readProgress(second.curl, signal.id)).counts).toEqual(ALL_PLACED);
       expect(await send(second.curl)).toMatchObject({ sequence: 2, followers: 1000 });
     },
     TEST_TIMEOUT_MS,
   );
 
   test(
-    "kill -9 of any one process is mended, and signals go on",
+    "kill -9 of any one process is repaired, and signals continue",
     async () => {
       const { run, curl } = await up();
       for (const name of ["bridge", "redis", "desk", "broker", "edge"]) {
@@ -198,7 +198,7 @@ describe.skipIf(!able)("npm start", () => {
   );
 
   test(
-    "kill -9 of the supervisor stops all but Redis, which the next start takes over with its data",
+    "kill -9 of the supervisor stops all but Redis, which the next start replaces with the same data",
     async () => {
       const first = await up();
       const signal = await send(first.curl);
@@ -212,7 +212,7 @@ describe.skipIf(!able)("npm start", () => {
       const second = await up();
       expect(runs(redis)).toBe(false);
       expect(second.run.printed()).toContain("The last run was killed: stopping its Redis");
-      expect((await progressOf(second.curl, signal.id)).counts).toEqual(ALL_PLACED);
+      expect((await readProgress(second.curl, signal.id)).counts).toEqual(ALL_PLACED);
     },
     TEST_TIMEOUT_MS,
   );

@@ -1,4 +1,4 @@
-/** Requests as a provider would make them, and what the tests read of the answers. */
+/** Requests of a provider, and the parts of the answers that tests read. */
 import { SIGNING_SECRET } from "./world.ts";
 import { Webhook } from "standardwebhooks";
 
@@ -20,7 +20,7 @@ export interface Answer {
   readonly body: Record<string, unknown>;
 }
 
-export async function answerOf(response: Response): Promise<Answer> {
+export async function readAnswer(response: Response): Promise<Answer> {
   const text = await response.text();
   const { status, headers } = response;
   return { status, headers, text, body: JSON.parse(text) as Record<string, unknown> };
@@ -31,7 +31,7 @@ export async function post(
   body: unknown,
   headers: Record<string, string> = {},
 ): Promise<Answer> {
-  return await answerOf(
+  return await readAnswer(
     await fetch(url, {
       method: "POST",
       headers: { "content-type": "application/json", ...headers },
@@ -59,7 +59,7 @@ export interface ServerEvent {
 }
 
 /** The events of a stream, as they come. */
-export async function* eventsOf(response: Response): AsyncGenerator<ServerEvent, void, void> {
+export async function* readEvents(response: Response): AsyncGenerator<ServerEvent, void, void> {
   let buffer = "";
   const stream = response.body as ReadableStream<Uint8Array<ArrayBuffer>>;
   for await (const text of stream.pipeThrough(new TextDecoderStream())) {

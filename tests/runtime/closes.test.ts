@@ -1,4 +1,4 @@
-/** Closes as they are sent, by every way in. On each runtime, on a real Redis behind the bridge. */
+/** Closes, sent in every possible way. On each runtime, on a real Redis behind the bridge. */
 import { expect, test } from "bun:test";
 import type { ChannelId, SignalId } from "../../domain/ids.ts";
 import { MAX_UNDISPATCHED } from "../../redis/accept.ts";
@@ -23,7 +23,7 @@ onEachRuntime((at) => {
     return String(body["id"]);
   }
 
-  async function jobsOf(close: string): Promise<CloseJob[]> {
+  async function readJobs(close: string): Promise<CloseJob[]> {
     const jobs: CloseJob[] = [];
     for (const partition of PARTITIONS.all()) {
       const stream = new RegionKeys(partition).closes("desk");
@@ -49,14 +49,14 @@ onEachRuntime((at) => {
     const first = await at.send(CLOSE, headers);
     expect(first.status).toBe(202);
     expect(first.body["followers"]).toBe(2 * FOLLOWERS);
-    // What is opened after it is not of it.
+    // A signal that opens after it is not closed by it.
     await opened();
     expect((await at.send(CLOSE, headers)).text).toBe(first.text);
     const other = await at.send({ ...CLOSE, symbol: "GBP/USD" }, headers);
     expect([other.status, other.body["code"]]).toEqual([409, "IDEMPOTENCY_CONFLICT"]);
     const id = String(first.body["id"]);
     const jobs = await until("its jobs stand", async () => {
-      const found = await jobsOf(id);
+      const found = await readJobs(id);
       return found.reduce((sum, { count }) => sum + count, 0) === 2 * FOLLOWERS && found;
     });
     expect(new Set(jobs.map(({ of }) => of.id as string))).toEqual(new Set(ids));
@@ -69,7 +69,7 @@ onEachRuntime((at) => {
     expect(progress.body["counts"]).toMatchObject({ followers: 2 * FOLLOWERS, placed: FOLLOWERS });
   });
 
-  test("a close of a signal takes that one, and no signal of another's, no close and none that never was", async () => {
+  test("a close of a signal closes that one, and refuses another channel's signal, a close and an unknown id", async () => {
     await forget();
     const [kept, wanted] = [await opened(), await opened()];
     void kept;
@@ -82,7 +82,7 @@ onEachRuntime((at) => {
     }
   });
 
-  test("a close comes in by TradingView, by Standard Webhooks and by socket as well", async () => {
+  test("a close can be sent by TradingView, by Standard Webhooks and by socket as well", async () => {
     await forget();
     const signal = await opened();
     const text = { "content-type": "text/plain" };
@@ -121,7 +121,7 @@ onEachRuntime((at) => {
     await at.refused("SYMBOL_UNKNOWN", 422, () => at.send({ ...CLOSE, symbol: "XXX" }));
   });
 
-  test("a close is taken under a halt, a drain and a full backlog, until that is full twice", async () => {
+  test("a close is accepted under a halt, a drain and a full backlog, until the backlog is twice as full", async () => {
     const { client } = at.world;
     await forget();
     await opened();
@@ -148,7 +148,7 @@ onEachRuntime((at) => {
     await client.send("ZREMRANGEBYSCORE", [HOME.undispatched, "-inf", all]);
   });
 
-  test("a grant's symbols bind a close, its stake and its hours do not", async () => {
+  test("a grant's symbols apply to a close, its stake and its hours do not", async () => {
     await forget();
     const { client } = at.world;
     await opened();
@@ -166,7 +166,7 @@ onEachRuntime((at) => {
     expect((await at.send(CLOSE, stranger)).body["code"]).toBe("GRANT_MISSING");
   });
 
-  test("what a signal opened is forgotten once nothing of it can be open", async () => {
+  test("the positions of a signal are dropped once nothing of it can be open", async () => {
     await forget();
     const id = await opened({ durationSeconds: 1 });
     const open = HOME.open(CHANNEL);

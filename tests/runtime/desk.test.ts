@@ -1,4 +1,7 @@
-/** The desk through the edge on each runtime: real desk servers behind it, halted, killed and brought back. */
+/**
+ * The desk through the edge on each runtime: real desk servers behind it, which are suspended,
+ * killed and restarted.
+ */
 import { existsSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -11,7 +14,7 @@ import {
   type TradingDesk,
 } from "../support/trading-desk.ts";
 import { until } from "../support/wait.ts";
-import { answerOf, post, type Answer } from "./client.ts";
+import { readAnswer, post, type Answer } from "./client.ts";
 import { expectProblem } from "./harness.ts";
 import { RUNTIMES, type RunningEdge } from "./launch.ts";
 import { startWorld, type World } from "./world.ts";
@@ -62,17 +65,17 @@ describe.each(Object.entries(RUNTIMES))("on %s", (runtime, launch) => {
     return parseReplies(await response.text());
   }
   const get = async (path: string, headers: Headers): Promise<Answer> =>
-    await answerOf(await fetch(edge.url + path, { headers }));
+    await readAnswer(await fetch(edge.url + path, { headers }));
   const json = async (body: unknown, headers: Headers): Promise<Answer> =>
     await post(`${edge.url}/v1/desk/commands`, body, headers);
-  async function balanceOf(user: string): Promise<number> {
+  async function readBalance(user: string): Promise<number> {
     const [said] = await sendLines(desk.servers.at(-1) ?? { url: "" }, desk.token, [
       `DISPLAY_SUMMARY,${user}`,
     ]);
     return Number(said?.["balanceCents"]);
   }
 
-  test("lines are answered one by one in their order, however many", async () => {
+  test("lines are answered one by one in their order, in any number", async () => {
     const all = Array.from(
       { length: 3_000 },
       (_, n) => `[${n + 1}] ADD,${ours("many")}${n % 30},1.00`,
@@ -127,7 +130,7 @@ describe.each(Object.entries(RUNTIMES))("on %s", (runtime, launch) => {
     const events = async (user: string) =>
       (await get("/v1/desk/events", await bearer(user))).body["events"] as unknown[];
     expect(await events(victim)).toHaveLength(1);
-    expect(await balanceOf(victim)).toBe(900);
+    expect(await readBalance(victim)).toBe(900);
     expect(await events(thief)).toHaveLength(6);
     for (const path of ["summary", "quotes/ABC", "events", "log"]) {
       const theirs = `/v1/desk/${path}?user=${victim}`;
@@ -164,7 +167,7 @@ describe.each(Object.entries(RUNTIMES))("on %s", (runtime, launch) => {
     }
   });
 
-  test("who has no token, no scope, or an id that is no desk user is refused before anything is read", async () => {
+  test("a sender without a token, a permission, or a valid desk user is refused before anything is read", async () => {
     const refused: [string, number, Headers][] = [
       ["TOKEN_MISSING", 401, {}],
       ["TOKEN_SCOPE", 403, await bearer("alice", "signals:write")],
@@ -179,7 +182,7 @@ describe.each(Object.entries(RUNTIMES))("on %s", (runtime, launch) => {
     }
   });
 
-  test("a line of a megabyte and bytes that are no text are refused by name, and the run goes on", async () => {
+  test("a line of a megabyte and bytes that are not text are refused with a code, and the run continues", async () => {
     const user = ours("bad");
     const replies = await lines(
       [
@@ -194,7 +197,8 @@ describe.each(Object.entries(RUNTIMES))("on %s", (runtime, launch) => {
     expect(replies.at(-1)).toMatchObject({ balanceCents: 100 });
   });
 
-  // Deno's own server reads a chunked body ahead without bound, whether anybody takes it or not.
+  // Deno's own server reads a chunked body ahead without limit, even if the handler does not read
+  // it.
   test.skipIf(runtime === "Deno")(
     "what a sender does not read is waited for, and others never wait for it",
     async () => {
@@ -226,7 +230,7 @@ describe.each(Object.entries(RUNTIMES))("on %s", (runtime, launch) => {
     60_000,
   );
 
-  test("a WebSocket takes the same lines, several a message, and refuses a line of a megabyte by name", async () => {
+  test("a WebSocket takes the same lines, several in a message, and refuses a line of a megabyte with a code", async () => {
     const user = ours("socket");
     const socket = new WebSocket(`${edge.url.replace("http", "ws")}/v1/desk/ws?session=s1`, {
       headers: await bearer(user),
@@ -290,13 +294,13 @@ describe.each(Object.entries(RUNTIMES))("on %s", (runtime, launch) => {
     expect(log.headers.get("content-type")).toBe("application/xml");
     expect(log.headers.get("content-disposition")).toInclude(`desk-log-${user}.xml`);
     expect((await log.text()).match(/<accountTransaction>/g)).toHaveLength(2);
-    // Also where an administrator could be a user of the desk themselves.
+    // Also if an administrator could be a desk user themselves.
     const boss = await bearer("boss", "desk:trade desk:admin");
     const ofAll = await fetch(`${edge.url}/v1/desk/log`, { headers: boss });
     expect(await ofAll.text()).toInclude(`<username>${user}</username>`);
   });
 
-  test("the audit's pages hold each event once", async () => {
+  test("the audit's pages contain each event once", async () => {
     const user = ours("pages");
     const own = await bearer(user);
     for (let round = 0; round < 4; round += 1) {
@@ -342,14 +346,14 @@ describe.each(Object.entries(RUNTIMES))("on %s", (runtime, launch) => {
       const counts = await Promise.all(done);
       for (const [index, user] of users.entries()) {
         expect(counts[index]).toBeGreaterThan(10);
-        expect(await balanceOf(user)).toBe((counts[index] ?? 0) * 100);
+        expect(await readBalance(user)).toBe((counts[index] ?? 0) * 100);
       }
     },
     FAILOVER_TIMEOUT_MS,
   );
 
   test(
-    "servers that are swapped while commands run lose and double none of them",
+    "servers that are replaced while commands run lose and double none of them",
     async () => {
       const users = Array.from({ length: 8 }, (_, index) => `${ours("swapped")}${index}`);
       let stop = false;
@@ -372,9 +376,9 @@ describe.each(Object.entries(RUNTIMES))("on %s", (runtime, launch) => {
       }
       stop = true;
       for (const [index, tally] of (await Promise.all(done)).entries()) {
-        const added = (await balanceOf(users[index] ?? "")) / 100;
+        const added = (await readBalance(users[index] ?? "")) / 100;
         expect(added).toBeWithin(tally.done, tally.done + tally.unknown + 1);
-        // A connection that is refused as its server goes is all that is not known.
+        // Only a connection that is refused while its server stops is uncertain.
         expect(tally.unknown).toBeLessThanOrEqual(2);
         expect(tally.done).toBeGreaterThan(10);
       }
@@ -383,7 +387,7 @@ describe.each(Object.entries(RUNTIMES))("on %s", (runtime, launch) => {
   );
 
   test(
-    "commands without a number are never doubled: what is not known to be done is told so",
+    "commands without a number are never doubled: an unknown result is reported as such",
     async () => {
       const users = Array.from({ length: 8 }, (_, index) => `${ours("plain")}${index}`);
       let stop = false;
@@ -407,7 +411,7 @@ describe.each(Object.entries(RUNTIMES))("on %s", (runtime, launch) => {
       }
       stop = true;
       for (const [index, tally] of (await Promise.all(done)).entries()) {
-        const added = (await balanceOf(users[index] ?? "")) / 100;
+        const added = (await readBalance(users[index] ?? "")) / 100;
         expect(added).toBeGreaterThanOrEqual(tally.done);
         expect(added).toBeLessThanOrEqual(tally.done + tally.unknown);
         expect(tally.done).toBeGreaterThan(10);
@@ -417,7 +421,7 @@ describe.each(Object.entries(RUNTIMES))("on %s", (runtime, launch) => {
   );
 
   test(
-    "a server that is halted is left out within seconds, and comes back when it answers",
+    "a server that is suspended is left out within seconds, and used again when it answers",
     async () => {
       const users = Array.from({ length: 8 }, (_, index) => `${ours("halted")}${index}`);
       const addAll = async (n: number): Promise<void> => {

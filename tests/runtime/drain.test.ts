@@ -1,9 +1,9 @@
-/** An edge that is told to end finishes what is under way, and then ends. */
+/** An edge that is stopped finishes the work in progress, and then ends. */
 import { expect, test } from "bun:test";
 import { startPeer } from "../support/tcp.ts";
 import { startTradingDesk } from "../support/trading-desk.ts";
 import { until } from "../support/wait.ts";
-import { connect, eventsOf, post, SIGNAL } from "./client.ts";
+import { connect, readEvents, post, SIGNAL } from "./client.ts";
 import { HOME } from "./harness.ts";
 import { RUNTIMES } from "./launch.ts";
 import { startWorld } from "./world.ts";
@@ -17,7 +17,7 @@ test.each(["Bun", "Deno"] as const)(
       const bearer = { authorization: `Bearer ${await world.token()}` };
       const { body } = await post(`${edge.url}/v1/signals`, SIGNAL, bearer);
       const live = `${edge.url}/v1/signals/${String(body["id"])}/live`;
-      const events = eventsOf(await fetch(live, { headers: bearer }));
+      const events = readEvents(await fetch(live, { headers: bearer }));
       expect((await events.next()).value?.event).toBe("progress");
       const socket = await connect(`${edge.url}/v1/ws`, bearer);
       socket.send(SIGNAL);
@@ -78,7 +78,7 @@ test.each(["Bun", "Deno"] as const)(
           () => true,
         ),
       );
-      // A quote that does not come is asked for again.
+      // A missing quote is requested again.
       const quoting = setInterval(() => {
         for (const answer of answers) answer();
         answers = [];
@@ -86,7 +86,7 @@ test.each(["Bun", "Deno"] as const)(
       expect(await posted).toInclude('"priceCents":700');
       expect(await closed).toBe(1001);
       clearInterval(quoting);
-      // Deno closes its sockets itself as soon as it takes no more.
+      // Deno closes its sockets itself as soon as it stops accepting.
       if (name === "Bun") expect(replies.join("")).toInclude('"priceCents":700');
       expect(await stopped).toBe(0);
     } finally {
@@ -98,7 +98,7 @@ test.each(["Bun", "Deno"] as const)(
   30_000,
 );
 
-test("a dispatch that is under way is finished before the edge ends", async () => {
+test("a dispatch in progress is finished before the edge ends", async () => {
   const world = await startWorld();
   const arrived = Promise.withResolvers<void>();
   const released = Promise.withResolvers<void>();
@@ -143,14 +143,14 @@ test("a dispatch that is under way is finished before the edge ends", async () =
   }
 });
 
-test("an edge without its settings names all that is wrong and does not start", async () => {
+test("an edge without its settings reports all faults and does not start", async () => {
   const child = Bun.spawn([process.execPath, "edge/entry-bun.ts"], {
     env: { FANFARE_HOME_URL: "ftp://x", FANFARE_TYPO: "1" },
     stderr: "pipe",
   });
   expect(await child.exited).toBe(2);
-  const told = await new Response(child.stderr).text();
-  expect(told).toContain("FANFARE_HOME_URL must be a URL starting with http: or https:");
-  expect(told).toContain("FANFARE_SEAL_KEY is required");
-  expect(told).toContain("FANFARE_TYPO is not a setting");
+  const errors = await new Response(child.stderr).text();
+  expect(errors).toContain("FANFARE_HOME_URL must be a URL starting with http: or https:");
+  expect(errors).toContain("FANFARE_SEAL_KEY is required");
+  expect(errors).toContain("FANFARE_TYPO is not a setting");
 });

@@ -1,4 +1,7 @@
-/** An edge and a Redis that are set up differently: nothing is accepted into partitions that nobody looks at. */
+/**
+ * An edge and a Redis with different formats: nothing is accepted into partitions that no process
+ * reads.
+ */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { startBridge, type Bridge } from "../../local/bridge.ts";
 import { formatKey, HomeKeys } from "../../redis/keys.ts";
@@ -59,7 +62,7 @@ describe.each(Object.entries(RUNTIMES))("on %s", (_name, launch) => {
     return { FANFARE_REGIONS: JSON.stringify(regions) };
   };
 
-  test("the first acceptance writes the number of partitions, and no later one asks for it", async () => {
+  test("the first acceptance stores the number of partitions, and no later one asks for it", async () => {
     const edge = await start();
     expect(await world.client.send("HEXISTS", [formatKey(0), "version"])).toBe(0);
     expect((await send(edge)).status).toBe(202);
@@ -74,7 +77,7 @@ describe.each(Object.entries(RUNTIMES))("on %s", (_name, launch) => {
     await world.client.send("HSET", [formatKey(0), "partitions", "4"]);
   });
 
-  test("another number, or a newer format, refuses every signal and says so, until it is put right", async () => {
+  test("another number, or a newer format, refuses every signal and says so, until it is corrected", async () => {
     const before = await accepted();
     const edge = await start({ FANFARE_PARTITIONS: "8" });
     const body = JSON.stringify(HOOK_SIGNAL);
@@ -105,7 +108,7 @@ describe.each(Object.entries(RUNTIMES))("on %s", (_name, launch) => {
     expect(new Set(named)).toEqual(new Set(["home", "region local"]));
   });
 
-  test("a region that differs refuses every signal; one that is away, none", async () => {
+  test("a region that differs makes the edge refuse every signal; one that does not answer, none", async () => {
     await farClient.send("HSET", [formatKey(0), "version", "1", "partitions", "2"]);
     const edge = await start(withFar());
     expectProblem(await send(edge), "STORE_MISMATCHED", 503);
@@ -144,7 +147,7 @@ describe.each(Object.entries(RUNTIMES))("on %s", (_name, launch) => {
     expect((await send(edge)).status).toBe(202);
   });
 
-  test("a home that is away is not taken for one that differs", async () => {
+  test("a home that does not answer is not mistaken for one that differs", async () => {
     const edge = await start();
     await world.redis.kill();
     expectProblem(await send(edge), "STORE_UNAVAILABLE", 503);

@@ -1,7 +1,7 @@
-/** Runs the same cases on each runtime, each time on a world of its own. */
+/** Runs the same cases on each runtime, each time with its own set-up. */
 import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { HomeKeys } from "../../redis/keys.ts";
-import { answerOf, post, type Answer } from "./client.ts";
+import { readAnswer, post, type Answer } from "./client.ts";
 import { RUNTIMES, type RunningEdge } from "./launch.ts";
 import { CHANNEL, PARTITIONS, startWorld, type World } from "./world.ts";
 
@@ -20,7 +20,7 @@ export interface At {
   hook(path: string, body: unknown, headers?: Headers): Promise<Answer>;
   /** How many signals were accepted so far. */
   accepted(): Promise<number>;
-  /** Asks what must be refused, and holds it to that: nothing may have been accepted by it. */
+  /** Sends a request that must be refused, and checks that nothing was accepted. */
   refused(code: string, status: number, ask: () => Promise<Answer>): Promise<Answer>;
 }
 
@@ -55,7 +55,7 @@ export function onEachRuntime(cases: (at: At) => void): void {
       accepted,
       send: async (body, headers = bearer) => await post(`${edge.url}/v1/signals`, body, headers),
       get: async (path, headers = bearer) =>
-        await answerOf(await fetch(edge.url + path, { headers })),
+        await readAnswer(await fetch(edge.url + path, { headers })),
       hook: async (path, body, headers) => await post(`${edge.url}/hooks/${path}`, body, headers),
       async refused(code, status, ask) {
         const before = await accepted();

@@ -48,7 +48,7 @@ onEachRuntime((at) => {
     );
   });
 
-  test("a Standard Webhooks delivery is taken once, whatever key its replay carries", async () => {
+  test("a Standard Webhooks delivery is accepted once, with any key in its replay", async () => {
     const body = JSON.stringify(HOOK_SIGNAL);
     const headers = signed(crypto.randomUUID(), body);
     const first = await at.hook("std", body, headers);

@@ -1,4 +1,4 @@
-/** The edge as a process on each of its runtimes, as it is deployed there. */
+/** Starts the edge as a process on each of its runtimes, as it is deployed there. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,9 +8,9 @@ import { until } from "../support/wait.ts";
 
 export interface RunningEdge {
   readonly url: string;
-  /** All that it wrote to its standard error, once it has ended. */
+  /** Its whole standard error, once it has ended. */
   readonly errors: Promise<string>;
-  /** SIGTERM; answers the exit code. */
+  /** Sends SIGTERM; returns the exit code. */
   stop(): Promise<number>;
   /** `kill -9`. */
   kill(): Promise<void>;

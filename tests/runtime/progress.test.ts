@@ -1,11 +1,11 @@
 /** A fan-out watched: read, streamed, and over a socket. On each runtime, on a real Redis behind the bridge. */
 import { expect, test } from "bun:test";
-import { connect, eventsOf, SIGNAL } from "./client.ts";
+import { connect, readEvents, SIGNAL } from "./client.ts";
 import { expectProblem, onEachRuntime } from "./harness.ts";
 import { FOLLOWERS } from "./world.ts";
 
 onEachRuntime((at) => {
-  test("a signal is known at once to those it concerns, and to nobody else", async () => {
+  test("a signal is visible at once to the people it concerns, and to no others", async () => {
     const { body } = await at.send(SIGNAL);
     const path = `/v1/signals/${String(body["id"])}`;
     const before = await at.get(path);
@@ -32,12 +32,12 @@ onEachRuntime((at) => {
     expectProblem(await at.get(path, {}), "TOKEN_MISSING", 401);
   });
 
-  test("a watched signal's progress is told as it moves, until it is complete", async () => {
+  test("a watched signal's progress is sent as it changes, until it is complete", async () => {
     const { body } = await at.send(SIGNAL);
     const id = String(body["id"]);
     const response = await fetch(`${at.url}/v1/signals/${id}/live`, { headers: at.bearer });
     expect(response.headers.get("content-type")).toBe("text/event-stream");
-    const events = eventsOf(response);
+    const events = readEvents(response);
     const placed = async () => {
       const { value } = await events.next();
       const counts = value?.data["counts"] as { placed: number };
@@ -47,7 +47,7 @@ onEachRuntime((at) => {
     const startedAt = performance.now();
     await at.world.place(id, 100);
     expect(await placed()).toEqual(["progress", 100]);
-    // Faster than the re-read each second, so it was the wake-up.
+    // Faster than the poll each second, so it was the wake-up.
     expect(performance.now() - startedAt).toBeLessThan(700);
     await at.world.place(id, FOLLOWERS - 100, { quietly: true });
     expect(await placed()).toEqual(["progress", FOLLOWERS]);
@@ -80,7 +80,7 @@ onEachRuntime((at) => {
     socket.close();
   });
 
-  test("a socket has 64 signals under way at most, and takes more when some are complete", async () => {
+  test("a socket has at most 64 signals in progress, and takes more when some are complete", async () => {
     const socket = await connect(`${at.url}/v1/ws`, at.bearer);
     for (let index = 0; index <= 64; index += 1) socket.send({ ...SIGNAL, ref: String(index) });
     const accepted: string[] = [];

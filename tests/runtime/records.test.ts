@@ -1,4 +1,4 @@
-/** What the records API answers passes through the edge unchanged, on each runtime. */
+/** Answers of the records API pass through the edge unchanged, on each runtime. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { RUNTIMES } from "./launch.ts";
 import { startWorld } from "./world.ts";

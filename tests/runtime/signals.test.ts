@@ -1,4 +1,7 @@
-/** Signals by POST: accepted once, dispatched once, and refused by name. On each runtime, on a real Redis behind the bridge. */
+/**
+ * Signals by POST: accepted once, dispatched once, or refused with a code. On each runtime, on a
+ * real Redis behind the bridge.
+ */
 import { expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { setHalt, type HaltAction } from "../../workers/copier/stored/halt.ts";
@@ -11,12 +14,12 @@ import { RegionKeys } from "../../redis/keys.ts";
 import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../redis/progress.ts";
 import { run } from "../../workers/runtime/redis.ts";
 import { until } from "../support/wait.ts";
-import { answerOf, HOOK_SIGNAL, SIGNAL } from "./client.ts";
+import { readAnswer, HOOK_SIGNAL, SIGNAL } from "./client.ts";
 import { expectProblem, HOME, onEachRuntime } from "./harness.ts";
 import { FOLLOWERS, PARTITIONS, URL_SECRET } from "./world.ts";
 
 onEachRuntime((at) => {
-  test("a signal is accepted, and one job a shard is enqueued exactly once", async () => {
+  test("a signal is accepted, and one job for each shard is enqueued exactly once", async () => {
     const { status, headers, body } = await at.send(SIGNAL);
     expect(status).toBe(202);
     const id = String(body["id"]);
@@ -66,14 +69,14 @@ onEachRuntime((at) => {
     );
   });
 
-  test("keys that cannot be keys are refused", async () => {
+  test("invalid keys are refused", async () => {
     const long = { ...at.bearer, "idempotency-key": "k".repeat(256) };
     await at.refused("HEADER_INVALID", 400, () => at.send(SIGNAL, long));
     const blank = { ...at.bearer, "idempotency-key": "a b" };
     await at.refused("HEADER_INVALID", 400, () => at.send(SIGNAL, blank));
   });
 
-  test("what the sender or the channel may not do is refused by name", async () => {
+  test("a signal that the sender or the channel may not send is refused with a code", async () => {
     const trader = { authorization: `Bearer ${await at.world.token({ sub: "demo-trader" })}` };
     await at.refused("GRANT_STAKE", 403, () => at.send({ ...SIGNAL, stakeCents: 1_001 }, trader));
     await at.refused("GRANT_SYMBOL", 403, () => at.send({ ...SIGNAL, symbol: "R_100" }, trader));
@@ -86,7 +89,7 @@ onEachRuntime((at) => {
     await at.refused("SYMBOL_UNKNOWN", 422, () => at.send({ ...SIGNAL, symbol: "DOGE/USD" }));
   });
 
-  test("nothing is taken while the platform, the channel or its provider is halted or drained", async () => {
+  test("no open is accepted while the platform, the channel or its provider is halted or drained", async () => {
     for (const scope of ["platform", "channel:demo", "provider:demo-provider"] as const) {
       const set = async (action: HaltAction) =>
         await run(at.world.client, setHalt, { key: HOME.halts, scope, action });
@@ -101,7 +104,7 @@ onEachRuntime((at) => {
     expect((await at.send(SIGNAL)).status).toBe(202);
   });
 
-  test("a home partition whose backlog is full takes nothing more, and what stands is not lost", async () => {
+  test("a home partition with a full backlog accepts nothing more, and earlier signals are not lost", async () => {
     const { client } = at.world;
     await until("none waits", async () => (await client.send("ZCARD", [HOME.undispatched])) === 0);
     const waiting = Array.from({ length: MAX_UNDISPATCHED }, (_, n) => [String(n), `waiting-${n}`]);
@@ -114,7 +117,7 @@ onEachRuntime((at) => {
     await client.send("ZREMRANGEBYSCORE", [HOME.undispatched, "-inf", String(MAX_UNDISPATCHED)]);
   });
 
-  test("a signal whose jobs find no room stays undispatched, and its jobs come when there is", async () => {
+  test("a signal whose jobs find no room stays undispatched, and its jobs are enqueued when there is room", async () => {
     const { client } = at.world;
     const full = new RegionKeys(0).jobs("desk");
     const fill = `for i = 1, ${MAX_JOBS_WAITING} do redis.call('XADD', KEYS[1], '*', 'filled', i) end`;
@@ -149,7 +152,7 @@ onEachRuntime((at) => {
     expect(first.headers.get("retry-after")).toBe("1");
     const codes = (await Promise.all(sent)).map(({ body }) => body["code"]);
     expect(codes.filter((code) => code === "EDGE_BUSY")).toHaveLength(40);
-    // Those that were let in are unclear, not refused: asked again, each has its one answer.
+    // The result of the others is unclear, not refused: sent again, each has its one answer.
     await at.world.client.send("CLIENT", ["UNPAUSE"]);
     const again = await Promise.all(
       Array.from({ length: MAX_UNDER_WAY }, (_, n) =>
@@ -160,7 +163,7 @@ onEachRuntime((at) => {
     expect(new Set(again.map(({ body }) => body["id"])).size).toBe(MAX_UNDER_WAY);
   });
 
-  test("tokens that are not ours, not valid or not for this are refused", async () => {
+  test("tokens that are foreign, invalid or without the permission are refused", async () => {
     const now = Math.floor(Date.now() / 1000);
     const withToken = (token: string) => () =>
       at.send(SIGNAL, { authorization: `Bearer ${token}` });
@@ -226,7 +229,7 @@ onEachRuntime((at) => {
           controller.close();
         },
       });
-      return await answerOf(
+      return await readAnswer(
         await fetch(`${at.url}/v1/signals`, {
           method: "POST",
           headers: { ...at.bearer, "content-type": "application/json" },
@@ -236,9 +239,9 @@ onEachRuntime((at) => {
     });
   });
 
-  test("unknown addresses and methods are problems, too", async () => {
+  test("unknown addresses and methods are problems too", async () => {
     expectProblem(await at.get("/nowhere"), "ROUTE_UNKNOWN", 404);
-    const wrong = await answerOf(await fetch(`${at.url}/v1/signals`, { method: "DELETE" }));
+    const wrong = await readAnswer(await fetch(`${at.url}/v1/signals`, { method: "DELETE" }));
     expectProblem(wrong, "METHOD_NOT_ALLOWED", 405);
     expect(wrong.headers.get("allow")).toBe("POST, GET, HEAD");
     expectProblem(await at.get("/v1/channels"), "RECORDS_UNAVAILABLE", 503);
@@ -281,7 +284,7 @@ onEachRuntime((at) => {
     expect(headers.get("x-content-type-options")).toBe("nosniff");
   });
 
-  test("while Redis is down every request is told so, and the same key works when it is back", async () => {
+  test("while Redis is down every request is refused with a code, and the same key works when it is back", async () => {
     const { body } = await at.send(SIGNAL);
     const key = { ...at.bearer, "idempotency-key": crypto.randomUUID() };
     await at.world.redis.kill();

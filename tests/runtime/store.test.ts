@@ -1,4 +1,7 @@
-/** What the edge sends to its stores, on a real Redis behind the bridge, with all that passes between written down. */
+/**
+ * The requests of the edge to its stores, on a real Redis behind the bridge, with all traffic
+ * between them recorded.
+ */
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { signalIdIn } from "../../domain/ids.ts";
 import { Confirmations } from "../../edge/confirmations.ts";
@@ -84,7 +87,7 @@ test("a script that failed is not sent again: it may have taken effect", async (
   expect(passed).toHaveLength(2);
 });
 
-test("signals that are confirmed at the same moment leave the undispatched in one request", async () => {
+test("signals that are confirmed at the same moment are removed from the undispatched set in one request", async () => {
   const confirmations = new Confirmations(store);
   const undispatched = (partition: number) => new HomeKeys(partition).undispatched;
   const ids = Array.from({ length: 20 }, (_, n) => signalIdIn(n % 2, String(n).padStart(32, "0")));

@@ -1,4 +1,7 @@
-/** A small world of its own: a Redis, the bridge, a channel with followers, two hooks, and the keys to sign tokens with. */
+/**
+ * A small set-up: a Redis, the bridge, a channel with followers, two hooks, and the keys to sign
+ * tokens with.
+ */
 import { createHash } from "node:crypto";
 import { CompactEncrypt, exportJWK, generateKeyPair, SignJWT, type JWTPayload } from "jose";
 import {
@@ -35,10 +38,13 @@ export interface World {
   readonly redis: TestRedis;
   readonly client: Redis;
   readonly settings: Settings;
-  /** A token that is good, but for what is overridden. */
+  /** A valid token, except for the given changes. */
   token(claims?: JWTPayload): Promise<string>;
   foreignToken(): Promise<string>;
-  /** Plays the workers' part: so many more placed, and a wake-up unless that is to be lost. */
+  /**
+   * Acts as the workers: adds this many placed copies, and publishes a wake-up unless it must be
+   * lost.
+   */
   place(signal: string, count: number, how?: { readonly quietly: boolean }): Promise<void>;
   jobs(signal: string): Promise<Job[]>;
   stop(): Promise<void>;
@@ -134,7 +140,7 @@ async function seedChannel(client: Redis): Promise<void> {
     },
     grants: { [PROVIDER]: {}, [TRADER]: { symbols: ["EUR/USD"], maxStakeCents: 1_000 } },
   });
-  const followers = Array.from({ length: FOLLOWERS }, (_, index) => followerOf(index));
+  const followers = Array.from({ length: FOLLOWERS }, (_, index) => createFollower(index));
   for (const partition of PARTITIONS.all()) {
     const seated = await run(client, seat, {
       partition,
@@ -152,7 +158,7 @@ async function seedChannel(client: Redis): Promise<void> {
   }
 }
 
-function followerOf(index: number): Subscription {
+function createFollower(index: number): Subscription {
   const number = String(index).padStart(4, "0");
   return {
     id: asId<SubscriptionId>(`demo-sub-${number}`),

@@ -1,7 +1,7 @@
 /**
- * A broker with a book of its own, which the verdict is read from, and a
- * network in front of it that holds calls back, loses them or loses their
- * answers. What it de-duplicates, looks up and enforces is chosen by seed.
+ * A broker with its own book, from which the verdict is read, and a network in front of it that
+ * delays calls, loses them or loses their answers. The seed chooses what it de-duplicates, looks up
+ * and enforces.
  */
 import type { ClientOrderId } from "../../domain/ids.ts";
 import type {
@@ -20,7 +20,7 @@ import type {
 import type { Random } from "./random.ts";
 import type { Process, Scheduler } from "./scheduler.ts";
 
-/** After this a worker takes a call for unanswered, as it does with the desk. */
+/** After this time a worker treats a call as unanswered, as with the desk. */
 const CALL_TIMEOUT_MS = 2_000;
 const PAYOUT_BP = 8_000;
 const BALANCE_CENTS = 1_000_000;
@@ -46,7 +46,7 @@ export interface Sold {
   readonly atMs: number;
 }
 
-/** One open as it left a worker. */
+/** One open as a worker sent it. */
 export interface Sent {
   readonly atMs: number;
   readonly batch: OrderBatch;
@@ -78,7 +78,7 @@ export class SimulatedBroker {
     this.#trace = trace;
   }
 
-  /** The broker as one worker reaches it. */
+  /** The broker as one worker calls it. */
   connect(process: Process): Broker {
     return {
       name: "desk",
@@ -128,7 +128,7 @@ export class SimulatedBroker {
     return this.#random.chance(this.faults[fault] / 100);
   }
 
-  /** There, done and back; the caller waits for its time limit at the most. */
+  /** The way there, the execution and the way back; the caller waits at most for its time limit. */
   #call<T extends { kind: string }>(
     process: Process,
     what: string,
@@ -137,7 +137,7 @@ export class SimulatedBroker {
     const scheduler = this.#scheduler;
     const random = this.#random;
     let there = random.between(200, 4_000);
-    // A held call arrives after its caller has given up, but within what the broker's in-flight time allows for.
+    // A delayed call arrives after its caller has given up, but within the broker's in-flight time.
     if (this.#happens("held")) there += random.between(10_000, 3_000_000);
     const isLost = this.#happens("lost");
     const isAnswerLost = this.#happens("answerLost");
@@ -186,7 +186,7 @@ export class SimulatedBroker {
     });
   }
 
-  /** Whether the broker takes an order of this id for one that it has booked. */
+  /** Whether the broker recognises an order of this id as one that it has booked. */
   #isSame(booked: Booked, id: ClientOrderId, nowMs: number): boolean {
     if (booked.clientOrderId !== id) return false;
     const { deduplicates } = this.capabilities;
@@ -195,7 +195,10 @@ export class SimulatedBroker {
     return deduplicates === "account";
   }
 
-  /** Where it is not said that a close takes effect once, it takes effect as often as it arrives. */
+  /**
+   * If the broker does not guarantee that a close takes effect once, it takes effect each time it
+   * arrives.
+   */
   #close(batch: CloseBatch): CloseAnswer[] {
     const nowMs = this.#scheduler.nowMs();
     return batch.orders.map(({ clientOrderId }): CloseAnswer => {
@@ -215,7 +218,7 @@ export class SimulatedBroker {
   #findClosed(id: ClientOrderId, { close }: CloseBatch): CloseLookUp {
     const booked = this.book.find((each) => each.clientOrderId === id);
     const sale = this.sales.find((each) => each.clientOrderId === id);
-    // A hint overlooks what is there.
+    // A hint misses existing orders.
     if (this.capabilities.lookUp === "hint" && this.#random.chance(0.3)) return { kind: "open" };
     if (booked && sale && sale.close === close) return closed(booked, sale);
     const isOpen = booked && !sale && this.#scheduler.nowMs() < booked.closesAtMs;

@@ -1,4 +1,7 @@
-/** The edge's part: a sender that repeats its key until it is answered, and a dispatch that may be cut off. */
+/**
+ * Simulates the edge: a sender that repeats its key until it is answered, and a dispatch that may
+ * be interrupted.
+ */
 import {
   signalIdIn,
   type ChannelId,
@@ -28,7 +31,7 @@ const RETRY_MS = 100;
 export interface SendOptions {
   readonly signal: Signal;
   readonly idempotencyKey: string;
-  /** Dispatches once more than it has to. */
+  /** Dispatches once more than necessary. */
   readonly twice: boolean;
 }
 
@@ -82,7 +85,7 @@ async function dispatchClose(redis: Redis, home: HomeKeys, close: AcceptedClose)
   await Promise.all(dispatches.map((each) => run(redis, enqueueClose, each.enqueue)));
 }
 
-export function subscriptionOf(index: number, expiresAtMs: number): Subscription {
+export function createSubscription(index: number, expiresAtMs: number): Subscription {
   return {
     id: `sub-${index}` as SubscriptionId,
     channel: CHANNEL,
@@ -97,7 +100,7 @@ export function subscriptionOf(index: number, expiresAtMs: number): Subscription
   };
 }
 
-/** Seats first, then the routes that name them, tried again until both stand. */
+/** Roster rows first, then the routes that name them, repeated until both are stored. */
 export async function project(
   process: Process,
   redis: Redis,
@@ -120,7 +123,7 @@ export async function project(
   }
 }
 
-/** In every partition, tried again until it stands there. */
+/** In every partition, repeated until it is stored there. */
 export async function setLayers(
   process: Process,
   redis: Redis,
@@ -128,10 +131,10 @@ export async function setLayers(
   layer: Omit<SetLayerArgs, "partition">,
 ): Promise<void> {
   for (const partition of partitions.all()) {
-    for (let stands = false; !stands;) {
+    for (let isStored = false; !isStored;) {
       try {
         await run(redis, setLayer, { partition, ...layer });
-        stands = true;
+        isStored = true;
       } catch {
         await process.clock().sleep(RETRY_MS);
       }

@@ -1,7 +1,7 @@
 /**
- * `npm run test:sim -- --seeds N --from S` runs N seeds from S on and says how
- * many a second. A seed that breaks a promise is shown with its trace, and the
- * exit code is 1; `--from S --seeds 1 --trace` shows any seed's.
+ * `npm run test:sim -- --seeds N --from S` runs N seeds from S on and prints how many a second. A
+ * seed that breaks a promise is shown with its trace, and the exit code is 1; `--from S --seeds 1
+ * --trace` shows any seed's.
  */
 import { parseArgs } from "node:util";
 import { runSeed } from "./world.ts";

@@ -1,4 +1,7 @@
-/** What a bystander knows: each acceptance as it took effect, with everyone who was on the roster at that moment. */
+/**
+ * An independent observer: it notes each acceptance when it takes effect, with everyone who was on
+ * the roster at that moment.
+ */
 import {
   openUntilMs,
   type AcceptedClose,
@@ -9,20 +12,20 @@ import { accept } from "../../redis/accept.ts";
 import { HomeKeys, RegionKeys, type PartitionMap } from "../../redis/keys.ts";
 import { parseRosterShard } from "../../workers/copier/stored/roster.ts";
 import { parseRoutes } from "../../redis/route.ts";
-import { shaOf } from "./redis/lua.ts";
+import { hashScript } from "./redis/lua.ts";
 import type { Observed, RedisServer } from "./redis/server.ts";
 
 export interface Acceptance {
   readonly signal: AcceptedSignal;
   /** Everyone on the roster at that moment. */
   readonly snapshot: ReadonlySet<string>;
-  /** As the acceptance counted them. */
+  /** The number in the acceptance. */
   readonly followers: number;
-  /** Of a close: what should be closed by it, worked out from the acceptances that still stood. */
+  /** Of a close: what it should close, computed from the acceptances that were still open. */
   readonly wanted?: readonly SignalId[];
 }
 
-const ACCEPT_SHA = shaOf(accept.lua);
+const ACCEPT_SHA = hashScript(accept.lua);
 
 export class Oracle {
   readonly accepted = new Map<SignalId, Acceptance>();
@@ -60,7 +63,7 @@ export class Oracle {
     });
   }
 
-  /** Worked out anew from the routes and rows of that moment. */
+  /** Computed again from the routes and rows of that moment. */
   *#snapshot({ channel }: AcceptedSignal): Iterable<string> {
     const { store } = this.#redis.engine;
     const home = new HomeKeys(this.#partitions.ofChannel(channel));

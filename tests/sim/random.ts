@@ -1,4 +1,4 @@
-/** Chance by seed (sfc32): the same seed gives the same numbers on every machine. */
+/** Random numbers by seed (sfc32): the same seed gives the same numbers on every machine. */
 export class Random {
   #a = 0x9e37_79b9;
   #b = 0x243f_6a88;

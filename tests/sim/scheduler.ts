@@ -1,19 +1,19 @@
 /**
- * Virtual time. What is due runs in the order of its time, and between two
- * moments every promise that can go on goes on; there is no other timer. To be
- * run from a macrotask, as microtasks cannot be drained from inside of one.
+ * Virtual time. Due tasks run in the order of their times, and between two moments every promise
+ * that can continue does so; there is no other timer. Run it from a macrotask, because microtasks
+ * cannot be drained from inside one.
  */
 import { drainMicrotasks } from "bun:jsc";
 import type { Clock } from "../../workers/runtime/clock.ts";
 
 interface Due {
   readonly atUs: number;
-  /** What is due at the same time runs in the order in which it was asked for. */
+  /** Tasks that are due at the same time run in the order in which they were scheduled. */
   readonly order: number;
   readonly run: () => void;
 }
 
-/** A time of day like any other. */
+/** An arbitrary date. */
 const START_MS = 1_750_000_000_000;
 
 export class Scheduler {
@@ -79,7 +79,7 @@ function isBefore(a: Due, b: Due): boolean {
   return a.atUs < b.atUs || (a.atUs === b.atUs && a.order < b.order);
 }
 
-/** A process: code that can die or be halted by its machine between any two of its steps. */
+/** A process: code that can die or be suspended between any two of its steps. */
 export class Process {
   readonly name: string;
   readonly #scheduler: Scheduler;
@@ -98,7 +98,7 @@ export class Process {
     return this.#alive;
   }
 
-  /** Nothing of it ever goes on. What it has sent is on its way all the same. */
+  /** None of its code ever continues. What it has sent is still in flight. */
   kill(): void {
     this.#alive = false;
   }
@@ -113,7 +113,7 @@ export class Process {
     this.#strike = strike;
   }
 
-  /** A step of the process' own code: an answer that arrives, a timer that ends. */
+  /** A step of the process's own code: an answer that arrives, a timer that ends. */
   step(atUs: number, run: () => void): void {
     this.#scheduler.at(atUs, () => {
       this.#fuse -= 1;

@@ -1,4 +1,4 @@
-/** A short run of the simulation, and what it stands on: that a seed is one world, and always the same. */
+/** A short run of the simulation, and its basis: the same seed always gives the same run. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { runSeed } from "./world.ts";
 
@@ -21,7 +21,7 @@ function inMacrotask<T>(run: () => T): Promise<T> {
   });
 }
 
-test("keeps every promise, whatever dies, hangs, restarts or goes unanswered", async () => {
+test("keeps every promise when parts die, hang, restart or do not answer", async () => {
   const startedAt = performance.now();
   for (let seed = 1; seed <= SEEDS && performance.now() - startedAt < ENOUGH_MS; seed += 1) {
     const { faults } = await inMacrotask(() => runSeed(seed));
@@ -29,7 +29,7 @@ test("keeps every promise, whatever dies, hangs, restarts or goes unanswered", a
   }
 });
 
-test("does the same at the same seed, in this process and in another", async () => {
+test("gives the same run for the same seed, in this process and in another", async () => {
   const seeds = [1, 2, 3];
   const hashes = await inMacrotask(() => seeds.map((seed) => runSeed(seed).hash));
   const again = await inMacrotask(() => seeds.toReversed().map((seed) => runSeed(seed).hash));

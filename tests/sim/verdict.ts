@@ -1,4 +1,7 @@
-/** The verdict: what every signal must have come to, from the events in Redis and from the broker's own book. */
+/**
+ * The verdict: the required result of every signal, from the events in Redis and from the broker's
+ * own book.
+ */
 import { clientOrderId, type SubscriptionId } from "../../domain/ids.ts";
 import type { CloseOutcome, Outcome } from "../../domain/copier/outcome.ts";
 import { HomeKeys, RegionKeys, type PartitionMap } from "../../redis/keys.ts";
@@ -17,17 +20,17 @@ import type { Store } from "./redis/values.ts";
 import type { Surroundings } from "./workers.ts";
 
 export interface Verdict {
-  /** Promises that do not hold. */
+  /** Broken promises. */
   readonly faults: readonly string[];
-  /** What may still come right, and must have when everything is over. */
+  /** What may still become right, and must be right at the end. */
   readonly open: readonly string[];
-  /** Acceptances that a Redis took with its tail (`everysec`). */
+  /** Acceptances that a Redis lost with its tail (`everysec`). */
   readonly lost: readonly string[];
   /** Orders that a broker which ignores valid-until opened after their deadline. */
   readonly late: readonly string[];
 }
 
-export function faultsOf(
+export function findFaults(
   { redis, broker, partitions }: Surroundings,
   oracle: Oracle,
   nowMs: number,
@@ -35,16 +38,16 @@ export function faultsOf(
 ): Verdict {
   const { store } = redis.engine;
   const verdict = { faults: [], open: [], lost: [], late: [] } as Record<keyof Verdict, string[]>;
-  const told = outcomesOf(store, partitions);
+  const reported = readOutcomes(store, partitions);
   for (const acceptance of oracle.accepted.values()) {
     const { id, acceptedAtMs } = acceptance.signal;
-    for (const [subscription, outcomes] of told.get(id) ?? []) {
+    for (const [subscription, outcomes] of reported.get(id) ?? []) {
       if (acceptedAtMs > pausedFromMs && outcomes.at(-1)?.kind === "placed") {
         verdict.faults.push(`${id} of ${subscription} was placed, and everybody was paused`);
       }
     }
     if (store.has(HomeKeys.ofSignal(id).signal(id), nowMs)) {
-      judgeSignal(verdict, acceptance, told, broker, store, partitions, nowMs);
+      judgeSignal(verdict, acceptance, reported, broker, store, partitions, nowMs);
     } else verdict.lost.push(`signal ${id} was accepted and lost`);
   }
   judgeBook(verdict, broker);
@@ -52,9 +55,9 @@ export function faultsOf(
   return verdict;
 }
 
-type Told = Map<string, (Outcome | CloseOutcome)[]>;
+type Reported = Map<string, (Outcome | CloseOutcome)[]>;
 
-function fieldsOf(store: Store, key: string): Map<string, string>[] {
+function readFields(store: Store, key: string): Map<string, string>[] {
   const entries = store.get(key, "stream", 0)?.entries ?? [];
   return entries.map(({ flat }) => {
     const fields = new Map<string, string>();
@@ -65,51 +68,54 @@ function fieldsOf(store: Store, key: string): Map<string, string>[] {
   });
 }
 
-/** Signal → subscription, or for a close the order that it closes → its outcomes in the order in which they were told. */
-function outcomesOf(store: Store, partitions: PartitionMap): Map<string, Told> {
-  const told = new Map<string, Told>();
+/**
+ * Signal → subscription, or for a close the order that it closes → its outcomes in the order in
+ * which they were reported.
+ */
+function readOutcomes(store: Store, partitions: PartitionMap): Map<string, Reported> {
+  const reported = new Map<string, Reported>();
   for (const partition of partitions.all()) {
-    for (const fields of fieldsOf(store, new RegionKeys(partition).events)) {
+    for (const fields of readFields(store, new RegionKeys(partition).events)) {
       const packed = JSON.parse(fields.get("event") ?? "") as PackedOutcomes | PackedClosures;
       const event = packed.kind === "outcomes" ? unpackOutcomes(packed) : unpackClosures(packed);
-      const ofSignal: Told = told.get(event.signal) ?? new Map();
-      told.set(event.signal, ofSignal);
+      const ofSignal: Reported = reported.get(event.signal) ?? new Map();
+      reported.set(event.signal, ofSignal);
       for (const [subscription, , outcome] of event.copies) {
         const name = event.kind === "closures" ? `${event.of}.${subscription}` : subscription;
         ofSignal.set(name, [...(ofSignal.get(name) ?? []), outcome]);
       }
     }
   }
-  return told;
+  return reported;
 }
 
 function judgeSignal(
   { faults, open }: Record<keyof Verdict, string[]>,
   { signal, snapshot, followers, wanted }: Acceptance,
-  all: ReadonlyMap<string, Told>,
+  all: ReadonlyMap<string, Reported>,
   broker: SimulatedBroker,
   store: Store,
   partitions: PartitionMap,
   nowMs: number,
 ): void {
   const { id } = signal;
-  const told: Told = all.get(id) ?? new Map();
+  const reported: Reported = all.get(id) ?? new Map();
   const isClose = signal.action === "close";
   if (isClose && !Bun.deepEquals(signal.closes.toSorted(), wanted?.toSorted())) {
     faults.push(`${id} closes ${signal.closes.join()}, where ${wanted?.join()} were open`);
   }
   if (followers !== snapshot.size)
     faults.push(`${id} counts ${followers} followers, not ${snapshot.size}`);
-  for (const subscription of told.keys()) {
+  for (const subscription of reported.keys()) {
     if (!snapshot.has(subscription))
       faults.push(`${id} tells of ${subscription}, who is not in its snapshot`);
   }
   const counts = { placed: 0, rejected: 0, skipped: 0, unknown: 0 };
-  // What no question can resolve stays unknown: a hint proves nothing by silence.
+  // An outcome that no question can resolve stays unknown: the silence of a hint proves nothing.
   const mayStayUnknown =
     broker.capabilities.lookUp === "hint" && !(isClose && broker.capabilities.closes === "once");
   for (const subscription of snapshot) {
-    const outcomes = told.get(subscription) ?? [];
+    const outcomes = reported.get(subscription) ?? [];
     const last = outcomes.at(-1);
     const name = `${id} of ${subscription}`;
     const isBooked = isClose
@@ -118,8 +124,8 @@ function judgeSignal(
           (each) => each.clientOrderId === clientOrderId(id, subscription as SubscriptionId),
         );
     if (!last) {
-      // A close of what may have been opened waits with its question, and at a broker where nothing
-      // is ever certain behind another close as well.
+      // A close of a possibly opened copy waits with its question. At a broker where nothing is
+      // ever certain, it also waits behind another close.
       const [of = "", copy = ""] = subscription.split(".");
       const isAsked = all.get(of)?.get(copy)?.at(-1)?.kind === "unknown";
       if (!isClose || !(isAsked || mayStayUnknown)) open.push(`${name} has no outcome`);
@@ -127,18 +133,18 @@ function judgeSignal(
     }
     counts[last.kind === "closed" ? "placed" : last.kind] += 1;
     if (isClose && last.kind === "skipped" && isOpenAt(broker, subscription, nowMs)) {
-      faults.push(`${name} is told as not open, and is open`);
+      faults.push(`${name} is reported as not open, and is open`);
     }
     const kinds = outcomes.map(({ kind }) => kind);
     const isOnce =
       kinds.length === 1 ||
       (kinds.length === 2 && kinds[0] === "unknown" && kinds[1] !== "unknown");
-    if (!isOnce) faults.push(`${name} is told ${kinds.join(", ")}`);
+    if (!isOnce) faults.push(`${name} is reported ${kinds.join(", ")}`);
     if (last.kind === "unknown") {
       if (!mayStayUnknown) open.push(`${name} is unknown`);
     } else if ((last.kind === (isClose ? "closed" : "placed")) !== isBooked) {
       const booked = `is ${isBooked ? "" : "not "}on the broker's book`;
-      faults.push(`${name} is told ${JSON.stringify(last)}, and ${booked}`);
+      faults.push(`${name} is reported ${JSON.stringify(last)}, and ${booked}`);
     }
   }
   const shown = { placed: 0, rejected: 0, skipped: 0, unknown: 0 };
@@ -155,7 +161,7 @@ function judgeSignal(
   }
 }
 
-/** Whether the broker's book has the order as one that nobody has sold and that has not expired. */
+/** Whether the order is on the broker's book, not sold and not expired. */
 function isOpenAt({ book, sales }: SimulatedBroker, order: string, nowMs: number): boolean {
   const isSold = sales.some(({ clientOrderId: id }) => id === order);
   return (
@@ -198,12 +204,12 @@ function judgeHome(
     if (store.get(home.undispatched, "zset", 0)) open.push("a signal is not dispatched");
     for (const key of [region.jobs("desk"), region.closes("desk"), home.signals]) {
       for (const group of store.get(key, "stream", 0)?.groups.values() ?? []) {
-        // Where a question is never answered, what closes comes again for as long.
+        // While a question is not answered, its close is repeated.
         const isAsking = key === region.closes("desk") && broker.capabilities.lookUp === "hint";
         if (group.pending.size > 0 && !isAsking)
           open.push(`${key} has entries that are not acknowledged`);
       }
-      for (const letter of fieldsOf(store, `${key}:dead`)) {
+      for (const letter of readFields(store, `${key}:dead`)) {
         const isGivenUp = letter.get("reason")?.endsWith("with SyntaxError") === true;
         const isExpected = isSpoilt && isGivenUp && key === region.jobs("desk");
         if (!isExpected)
@@ -212,8 +218,8 @@ function judgeHome(
     }
   }
   const home = new HomeKeys(partitions.ofChannel(CHANNEL));
-  const signals = fieldsOf(store, home.signals);
-  const links = fieldsOf(store, home.links);
+  const signals = readFields(store, home.signals);
+  const links = readFields(store, home.links);
   if (links.length < signals.length) open.push("a signal is not linked");
   let previous = FIRST_HASH;
   for (const [index, fields] of links.entries()) {

@@ -70,8 +70,8 @@ export function runDispatcher(process: Process, { redis: server, partitions }: S
   }
 }
 
-/** Workers of the simulation are not stopped; at the end they are left where they stand. */
+/** Workers of the simulation are not stopped; at the end they are abandoned. */
 const NEVER = new AbortController().signal;
 
-/** The signature's own algorithm is no matter of order or loss. */
+/** The algorithm of the signature does not affect order or loss. */
 const sign = (hash: string): Promise<string> => Promise.resolve(`signed ${hash}`);

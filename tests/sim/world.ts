@@ -1,4 +1,4 @@
-/** One seed's world: what there is, what happens in it, and what goes wrong. */
+/** The simulated world of one seed: its parts, its events and its faults. */
 import type { Capabilities } from "../../workers/copier/brokers/port.ts";
 import { accept } from "../../redis/accept.ts";
 import { link, overdue } from "../../workers/copier/dispatch/undispatched.ts";
@@ -12,23 +12,23 @@ import { setLayer } from "../../workers/copier/stored/layers.ts";
 import { PartitionMap, RegionKeys } from "../../redis/keys.ts";
 import { route } from "../../redis/route.ts";
 import { seat } from "../../workers/copier/roster/seat.ts";
-import { bury, noteFailure, stillPending, trim } from "../../redis/streams.ts";
+import { moveToDeadLetters, noteFailure, stillPending, trim } from "../../redis/streams.ts";
 import { SimulatedBroker } from "./broker.ts";
 import {
   openChannel,
   project,
   sendSignal,
   setLayers,
-  subscriptionOf,
+  createSubscription,
   CHANNEL,
   PROVIDER,
 } from "./edge.ts";
 import { Oracle } from "./oracle.ts";
 import { Random } from "./random.ts";
-import { shaOf } from "./redis/lua.ts";
+import { hashScript } from "./redis/lua.ts";
 import { RedisServer } from "./redis/server.ts";
 import { Process, Scheduler } from "./scheduler.ts";
-import { faultsOf, type Verdict } from "./verdict.ts";
+import { findFaults, type Verdict } from "./verdict.ts";
 import { runBrokerWorker, runDispatcher, type Surroundings } from "./workers.ts";
 
 const DESK: Capabilities = {
@@ -40,23 +40,27 @@ const DESK: Capabilities = {
 };
 const SECOND_US = 1_000_000;
 /**
- * Everything is over this long after the last thing that went wrong: an entry that was handed to the
- * connection of a worker's former life, just after its new one looked for leavings, waits for a reclaim.
+ * Everything is finished this long after the last fault: an entry that was delivered to the
+ * connection of a worker's previous run, just after its new run read its pending entries, waits for
+ * a reclaim.
  */
 const PATIENCE_US = 14 * SECOND_US;
-/** A job that fails each time is given up after five seconds; each outage in between adds to it. */
+/**
+ * A job that fails each time is given up after five seconds; each outage in between adds to this
+ * time.
+ */
 const GIVEN_UP_US = 20 * SECOND_US;
 const LOOK_EVERY_US = 100_000;
 
 export interface Seeded extends Verdict {
   readonly seed: number;
-  /** Of every step: equal where two runs did the same. */
+  /** A hash of every step: equal if two runs did the same. */
   readonly hash: string;
   readonly trace: readonly string[];
   readonly virtualMs: number;
 }
 
-/** Runs a seed to its end. To be called from a macrotask, see `Scheduler`. */
+/** Runs a seed to its end. Call it from a macrotask, see `Scheduler`. */
 export function runSeed(seed: number, keepTrace = false): Seeded {
   return new World(seed, keepTrace).run();
 }
@@ -71,7 +75,10 @@ class World {
   readonly #parts: Surroundings;
   readonly #oracle: Oracle;
   readonly #running = new Map<string, Process>();
-  /** From when on a pause above all of them stands in every partition, and nothing was lost since. */
+  /**
+   * The time from which a pause above all followers is stored in every partition, and nothing was
+   * lost since.
+   */
   #pausedFromMs = Infinity;
   /** Whether something is stored that makes every decision of a partition throw. */
   #isSpoilt = false;
@@ -87,8 +94,8 @@ class World {
     const redis = new RedisServer(this.#scheduler, random, (observed) => {
       const { command, args, reply, process } = observed;
       if (command === "XREADGROUP" && reply === null) return;
-      const told = reply instanceof Error ? reply.message : JSON.stringify(reply);
-      trace(`${process} ${callText(command, args)} → ${told}`);
+      const shown = reply instanceof Error ? reply.message : JSON.stringify(reply);
+      trace(`${process} ${callText(command, args)} → ${shown}`);
       this.#oracle.observe(observed);
     });
     const partitions = new PartitionMap(random.between(1, 2));
@@ -132,7 +139,7 @@ class World {
     };
   }
 
-  /** A close that must not be repeated is asked about for as long as it may be under way. */
+  /** A close that must not be repeated is asked about for as long as it may be in flight. */
   #patienceUs(): number {
     const { closes, inFlightMs } = this.#parts.broker.capabilities;
     const givenUpUs = this.#isSpoilt ? GIVEN_UP_US : 0;
@@ -140,7 +147,7 @@ class World {
   }
 
   #verdict(): Verdict {
-    return faultsOf(this.#parts, this.#oracle, this.#scheduler.nowMs(), {
+    return findFaults(this.#parts, this.#oracle, this.#scheduler.nowMs(), {
       pausedFromMs: this.#pausedFromMs,
       isSpoilt: this.#isSpoilt,
     });
@@ -157,12 +164,12 @@ class World {
     void (async () => {
       await openChannel(client, partitions, this.#random.pick([150, 400, 1_000]));
       for (let index = 0; index < followers; index += 1) {
-        await project(process, client, partitions, subscriptionOf(index, expiresAtMs));
+        await project(process, client, partitions, createSubscription(index, expiresAtMs));
       }
       isOpen = true;
     })();
     this.#scheduler.run(() => isOpen);
-    // The roster has been there for a while: no restart takes it away.
+    // The roster is old enough: no restart loses it.
     this.#scheduler.nowUs += 2 * SECOND_US;
     for (const name of ["one", "two"]) this.#start(name);
     for (const name of ["dispatch-one", "dispatch-two"]) this.#start(name);
@@ -170,7 +177,7 @@ class World {
       const index = this.#random.below(followers + 1);
       const state = this.#random.pick(["left", "paused", "active"] as const);
       const version = 1 + change;
-      const changed = { ...subscriptionOf(index, expiresAtMs), state, version };
+      const changed = { ...createSubscription(index, expiresAtMs), state, version };
       this.#scheduler.after(this.#random.below(SECOND_US), () => {
         void project(process, client, partitions, changed);
       });
@@ -179,7 +186,7 @@ class World {
     this.#spoil(process);
   }
 
-  /** In one world of six, the settings above the plans of a partition become what nobody can parse. */
+  /** In one world of six, the settings above the plans of a partition cannot be parsed any more. */
   #spoil(process: Process): void {
     const random = this.#random;
     if (!random.chance(1 / 6)) return;
@@ -189,7 +196,7 @@ class World {
     const atUs = this.#scheduler.nowUs + random.below(SECOND_US);
     this.#disturbAt(atUs);
     this.#scheduler.at(atUs, () => {
-      // Where a Redis that restarts takes it back, all is as if it had never been.
+      // If a restarting Redis loses it, everything is as if it had never happened.
       void redis
         .connect(process)
         .send("HSET", [key, "platform", "9,{", "version", "99"])
@@ -197,7 +204,7 @@ class World {
     });
   }
 
-  /** In one world of four, something is set above all followers while signals are under way. */
+  /** In one world of four, settings above all followers change while signals are in progress. */
   #layer(process: Process): void {
     const random = this.#random;
     if (!random.chance(0.25)) return;
@@ -228,7 +235,7 @@ class World {
     for (let index = random.between(1, 3); index > 0; index -= 1) {
       const atUs = this.#scheduler.nowUs + random.below(SECOND_US);
       const process = new Process(`edge-${index}`, this.#scheduler);
-      // One in four edges dies on the way.
+      // One in four edges dies during the dispatch.
       if (random.chance(0.25)) process.setFuse(random.below(6), () => this.#kill(process));
       const durationSeconds = random.pick([1, 3, 60]);
       const signal = {
@@ -252,13 +259,13 @@ class World {
     const some = (): number => random.pick([0, 0, 5, 30]);
     broker.faults = { lost: some(), answerLost: some(), held: some(), busy: some() };
     for (let count = random.between(1, 5); count > 0; count -= 1) this.#plan();
-    // The network is whole again in the end.
+    // The network works again at the end.
     this.#scheduler.at(this.#calmAtUs, () => {
       broker.faults = { lost: 0, answerLost: 0, held: 0, busy: 0 };
     });
   }
 
-  /** Closes of whatever is open by then, one of them perhaps while another is under way. */
+  /** Closes everything that is open by then, perhaps one close while another is in progress. */
   #close(): void {
     const random = this.#random;
     const { redis, partitions } = this.#parts;
@@ -287,7 +294,7 @@ class World {
     this.#parts.redis.forget(process);
   }
 
-  /** Something that goes wrong, at some time soon. */
+  /** A fault at some time soon. */
   #plan(): void {
     const random = this.#random;
     const { redis, broker } = this.#parts;
@@ -308,7 +315,7 @@ class World {
       },
       () => {
         const process = this.#running.get(name)!;
-        // Some sleep for so long that their entries are taken over.
+        // Some are suspended for so long that their entries are taken over.
         const longUs = random.chance(0.4) ? 14 * SECOND_US : lastsUs;
         process.setFuse(random.below(25), () => {
           this.#note(`${name} is paused for ${longUs}`);
@@ -335,13 +342,13 @@ class World {
   }
 }
 
-/** What a script is called in the trace, where its text or hash would stand. */
+/** The name of a script in the trace, instead of its text or hash. */
 const SCRIPT_NAMES = new Map(
   [
     abandon,
     accept,
     answer,
-    bury,
+    moveToDeadLetters,
     enqueue,
     enqueueClose,
     intend,
@@ -359,7 +366,7 @@ const SCRIPT_NAMES = new Map(
     trim,
   ].flatMap(({ lua, name }) => [
     [lua, name],
-    [shaOf(lua), name],
+    [hashScript(lua), name],
   ]),
 );
 

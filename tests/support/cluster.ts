@@ -1,4 +1,4 @@
-/** A real Redis Cluster of a test's own on loopback: three primaries, each with a replica. */
+/** A real Redis Cluster for one test on loopback: three primaries, each with a replica. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,9 +19,9 @@ export interface TestCluster {
    * first second of a replica's life its primary may send it nothing, though both call it online.
    */
   replicated(): Promise<void>;
-  /** From now on the replica of the primary that holds a key hears nothing of what is written there. */
+  /** From now on the replica of a key's primary receives no writes. */
   detachReplicaOf(key: string): Promise<void>;
-  /** Kills the primary that holds a key, for good, and resolves once its replica has taken over. */
+  /** Kills a key's primary for good, and resolves once its replica has taken over. */
   killPrimaryOf(key: string): Promise<void>;
   /** Resolves once every slot is served again. */
   whole(): Promise<void>;
@@ -61,7 +61,7 @@ export async function startCluster(): Promise<TestCluster> {
     );
   }
 
-  async function slotOf(key: string): Promise<number> {
+  async function findSlot(key: string): Promise<number> {
     return Number((await ask(anyAlive(), "CLUSTER", "KEYSLOT", key)).trim());
   }
 
@@ -112,18 +112,18 @@ export async function startCluster(): Promise<TestCluster> {
     whole,
     replicated,
     async detachReplicaOf(key) {
-      const slot = await slotOf(key);
+      const slot = await findSlot(key);
       const { port = 0 } = (await primaries(slot)).find(({ serves }) => serves) ?? {};
-      // It can only go on by a whole copy, which does not begin in time.
+      // It can only continue with a full copy, which does not begin in time.
       await ask(port, "CONFIG", "SET", "repl-diskless-sync-delay", "3600");
       await ask(port, "DEBUG", "CHANGE-REPL-ID");
       await ask(port, "CLIENT", "KILL", "TYPE", "replica");
     },
     async killPrimaryOf(key) {
-      const slot = await slotOf(key);
+      const slot = await findSlot(key);
       const primary = (await primaries(slot)).find(({ serves }) => serves);
       const node = nodes.find(({ port }) => port === primary?.port);
-      if (!node) throw new Error("nobody serves the key");
+      if (!node) throw new Error("no node serves the key");
       node.alive = false;
       node.child.kill("SIGKILL");
       await node.child.exited;
@@ -138,7 +138,7 @@ export async function startCluster(): Promise<TestCluster> {
       await whole();
     },
     async moveSlotOf(key) {
-      const slot = String(await slotOf(key));
+      const slot = String(await findSlot(key));
       const all = await primaries(Number(slot));
       const from = all.find(({ serves }) => serves);
       const to = all.find(({ serves }) => !serves);
@@ -180,12 +180,12 @@ async function launch(dir: string): Promise<Node> {
       "yes",
       "--cluster-config-file",
       `nodes-${port}.conf`,
-      // The bus would take port + 10000, which may be anyone's.
+      // The bus would use port + 10000, which another program may use.
       "--cluster-port",
       String(await freePort()),
       "--cluster-node-timeout",
       String(NODE_TIMEOUT_MS),
-      // A replica that has never caught up with its primary cannot take over from it.
+      // A replica that never caught up with its primary cannot replace it.
       "--repl-diskless-sync-delay",
       "0",
       "--appendonly",
@@ -200,7 +200,7 @@ async function launch(dir: string): Promise<Node> {
   return { port, child, alive: true };
 }
 
-/** A node that could not begin, as one of its ports was taken meanwhile, is replaced. */
+/** A node that could not start, because one of its ports was taken meanwhile, is replaced. */
 async function everyAnswers(nodes: Node[], dir: string): Promise<boolean> {
   for (const [index, { child }] of nodes.entries()) {
     if (child.exitCode !== null) nodes[index] = await launch(dir);

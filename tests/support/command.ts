@@ -1,4 +1,4 @@
-/** A command of the workers as a process of its own, run to its end. */
+/** Runs a command of the workers as a separate process, to its end. */
 
 export interface Ran {
   readonly code: number;

@@ -1,4 +1,6 @@
-/** Binary contracts on the desk's own scripts: accounts with money, a quote, and orders in batches. */
+/**
+ * Binary contracts on the desk's own scripts: accounts with money, a quote, and orders in batches.
+ */
 import type { AccountId } from "../../domain/ids.ts";
 import {
   eventsOf,
@@ -25,7 +27,7 @@ export interface ContractDesk {
   deposit(balances: Readonly<Record<string, number>>): Promise<void>;
   /** The newest streamed quote, as old as this by Redis' clock. */
   quote(priceMicros: number, ageMs?: number): Promise<void>;
-  /** Calls of a minute on EUR/USD at 85 %, in shard 0, unless it says otherwise. */
+  /** Calls of a minute on EUR/USD at 85 %, in shard 0, unless given. */
   open(
     rows: readonly OrderRow[],
     changes?: Partial<OpenArgs> & { readonly shard?: number },
@@ -54,7 +56,7 @@ export function contractDesk(redis: ScriptRedis): ContractDesk {
     },
     async quote(priceMicros, ageMs = 0) {
       const sourceTimeMs = (await redis.nowMs()) - ageMs;
-      // Of two in one millisecond the first would stay the newest.
+      // Of two quotes in one millisecond, the first would stay the newest.
       await redis.send("HDEL", DESK.quotes, "EUR/USD");
       const quotes = [{ symbol: "EUR/USD", priceMicros, sourceTimeMs }];
       await redis.run(writeDeskQuotes, { desk: DESK, quotes });

@@ -1,6 +1,6 @@
 /**
- * A channel with followers on a desk, and the edge's part played by the very
- * scripts that the edge runs. The verdict is read from the desk's own books.
+ * A channel with followers on a desk. The scripts that the edge runs act as the edge. The verdict
+ * is read from the desk's own books.
  */
 import {
   asId,
@@ -71,7 +71,7 @@ export function followerOf(index: number, changes: Partial<Subscription> = {}): 
   };
 }
 
-/** Projects subscriptions as the roster does: seats first, then the routes that name them. */
+/** Projects subscriptions as the roster does: rows first, then the routes that name them. */
 export async function subscribe(
   redis: Redis,
   subscriptions: readonly Subscription[],
@@ -112,14 +112,14 @@ export async function openChannel(redis: Redis, deadlineMs = 1_000): Promise<voi
 
 export interface Copier {
   readonly redis: Redis;
-  /** Accepts a signal and, unless told otherwise, dispatches it. */
+  /** Accepts a signal and, by default, dispatches it. */
   send(changes?: Partial<OpenSignal>, dispatch?: boolean): Promise<SignalId>;
-  /** Accepts a close, by the provider or the house, and, unless told otherwise, dispatches it. */
+  /** Accepts a close, by the provider or the house, and, by default, dispatches it. */
   close(what: Partial<CloseSignal>, dispatch?: boolean, isHouse?: boolean): Promise<Acceptance>;
   progress(id: SignalId): Promise<Progress>;
   /** Waits until every copy has an outcome. */
   complete(id: SignalId, timeoutMs?: number): Promise<Progress>;
-  /** Waits until none of them is unknown any more, either. */
+  /** Waits until none of them is unknown any more. */
   resolve(id: SignalId, timeoutMs?: number): Promise<Progress>;
   stop(): void;
 }
@@ -211,12 +211,12 @@ export async function startCopier(
 export interface Books {
   /** Contracts of the signal on the desk's books, client order id → state. */
   readonly contracts: ReadonlyMap<string, string>;
-  /** What all accounts have, free and at stake in open contracts. */
+  /** The money of all accounts, free and at stake in open contracts. */
   readonly balanceCents: number;
   readonly atStakeCents: number;
 }
 
-/** The desk's own books, read without going through anything that is being tested. */
+/** The desk's own books, read without any tested code. */
 export async function readBooks(redis: Redis, id: SignalId): Promise<Books> {
   const contracts = new Map<string, string>();
   let balanceCents = 0;
@@ -234,7 +234,10 @@ export async function readBooks(redis: Redis, id: SignalId): Promise<Books> {
   return { contracts, balanceCents, atStakeCents };
 }
 
-/** What the region's events tell of a signal's copies, a partition after the other and each in order. */
+/**
+ * The outcomes of a signal's copies in the region's events, one partition after the other, each in
+ * order.
+ */
 export async function readEvents(redis: Redis, id: SignalId): Promise<OutcomesEvent[]> {
   const events = await readAll(redis);
   return events.flatMap((event) =>
@@ -242,7 +245,7 @@ export async function readEvents(redis: Redis, id: SignalId): Promise<OutcomesEv
   );
 }
 
-/** What they tell of a close. */
+/** The outcomes of a close in these events. */
 export async function readClosures(redis: Redis, id: SignalId): Promise<ClosuresEvent[]> {
   const events = await readAll(redis);
   return events.flatMap((event) =>
@@ -267,7 +270,7 @@ async function readAll(
     .map(([, flat]) => JSON.parse(flat[1] ?? "{}") as PackedOutcomes | PackedClosures);
 }
 
-/** Every outcome that the region's events tell, subscription → kinds in order. */
+/** Every outcome in the region's events, subscription → kinds in order. */
 export async function readOutcomes(
   redis: Redis,
   id: SignalId,
@@ -275,8 +278,8 @@ export async function readOutcomes(
   const outcomes = new Map<string, string[]>();
   for (const { copies } of await readEvents(redis, id)) {
     for (const [subscription, , outcome] of copies) {
-      const told = "reason" in outcome ? `${outcome.kind}: ${outcome.reason}` : outcome.kind;
-      outcomes.set(subscription, [...(outcomes.get(subscription) ?? []), told]);
+      const shown = "reason" in outcome ? `${outcome.kind}: ${outcome.reason}` : outcome.kind;
+      outcomes.set(subscription, [...(outcomes.get(subscription) ?? []), shown]);
     }
   }
   return outcomes;

@@ -1,9 +1,12 @@
-/** A TCP link to a local server that a test can cut and mend: both ends stay alive and hear nothing. */
+/**
+ * A TCP link to a local server that a test can cut and restore: both ends stay alive and receive
+ * nothing.
+ */
 import { connect, createServer, type Socket } from "node:net";
 
 export interface CuttableLink {
   readonly port: number;
-  /** Ends what is connected and refuses what comes. */
+  /** Closes all connections and refuses new ones. */
   cut(): void;
   /** How many connections were refused so far. */
   refused(): number;

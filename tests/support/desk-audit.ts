@@ -1,4 +1,4 @@
-/** What the audit of a desk says, read from its store and its streams. */
+/** Reads the audit of a desk from its store and its streams. */
 import type { AccountId } from "../../domain/ids.ts";
 import { type DeskBooks, readAccounts } from "../../workers/desk/stored/accounts.ts";
 import { eventsOf, parseAuditEntry, type AuditEvent } from "../../workers/desk/stored/audit.ts";
@@ -19,8 +19,8 @@ export async function auditEvents(store: AuditStore, redis: Redis): Promise<Audi
   return events;
 }
 
-/** What the account events of each user add up to. */
-export function sumsOf(events: readonly AuditEvent[]): ReadonlyMap<string, number> {
+/** The sum of each user's account events. */
+export function sumEvents(events: readonly AuditEvent[]): ReadonlyMap<string, number> {
   const sums = new Map<string, number>();
   for (const event of events) {
     for (const cents of "movedCents" in event ? event.movedCents : []) {
@@ -30,7 +30,7 @@ export function sumsOf(events: readonly AuditEvent[]): ReadonlyMap<string, numbe
   return sums;
 }
 
-export async function booksOf(
+export async function readBooks(
   redis: Redis,
   users: readonly string[],
 ): Promise<(DeskBooks | undefined)[]> {

@@ -1,6 +1,6 @@
 /**
- * The desk's rules as plainly as they can be written, over maps in memory: what
- * the real desk is compared with. It decides nothing in production.
+ * The desk's rules, written as simply as possible, with maps in memory. The real desk is compared
+ * with it. It is not used in production.
  */
 import type { DeskCommand } from "../../domain/desk/command.ts";
 import type { DeskRefusal } from "../../domain/desk/refusals.ts";
@@ -63,7 +63,7 @@ export class DeskModel {
       : { ok: true, balanceCents: account.balanceCents, ...done };
   }
 
-  /** Fires what a quote meets; answers how many shares changed hands. */
+  /** Fires the triggers that a quote meets; returns how many shares were traded. */
   fire(symbol: string, quoteCents: number): number {
     let fired = 0;
     for (const account of this.#accounts.values()) {
@@ -75,7 +75,7 @@ export class DeskModel {
   }
 
   books(): ReadonlyMap<string, DeskBooks> {
-    return new Map([...this.#accounts].map(([user, account]) => [user, booksOf(account)]));
+    return new Map([...this.#accounts].map(([user, account]) => [user, toBooks(account)]));
   }
 
   #do(account: Account, command: DeskCommand, atMs: number, quoteCents?: number): Done {
@@ -218,7 +218,7 @@ function fireSell(account: Account, position: Position, quoteCents: number): num
   return shares;
 }
 
-function booksOf({ balanceCents, positions }: Account): DeskBooks {
+function toBooks({ balanceCents, positions }: Account): DeskBooks {
   const held = (of: (position: Position) => number): Record<string, number> =>
     Object.fromEntries(
       [...positions].flatMap(([symbol, position]) =>

@@ -1,8 +1,11 @@
-/** A desk's WebSocket as a client of many users: each line gets a number of its own, and its reply by it. */
+/**
+ * A desk's WebSocket as a client of many users: each line gets its own number, by which its reply
+ * is found.
+ */
 import { parseReplies, type DeskReply, type DeskServer } from "./trading-desk.ts";
 
 export interface DeskSocket {
-  /** Rejects where the connection ends before the reply. */
+  /** Rejects if the connection ends before the reply. */
   send(line: string): Promise<DeskReply>;
   close(): void;
 }

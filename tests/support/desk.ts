@@ -1,4 +1,4 @@
-/** The desk as it runs: Redis, simulated quotes, desk server and settler, each a process of its own. */
+/** A running desk: Redis, simulated quotes, desk server and settler, each in its own process. */
 import { connectDesk } from "../../workers/copier/brokers/desk/desk.ts";
 import type { Broker } from "../../workers/copier/brokers/port.ts";
 import { startLink, type CuttableLink } from "./cut.ts";
@@ -14,7 +14,7 @@ export interface DeskProcesses {
   readonly redisUrl: string;
   readonly url: string;
   readonly token: string;
-  /** What every role that works with this desk is started with. */
+  /** The settings of every role that works with this desk. */
   readonly env: Readonly<Record<string, string>>;
   readonly broker: Broker;
   deposit(accounts: readonly string[], amountCents: number): Promise<void>;
@@ -22,7 +22,10 @@ export interface DeskProcesses {
   stop(): Promise<void>;
 }
 
-/** On a Redis of its own; one that is to be killed keeps all that it acknowledged only under `always`. */
+/**
+ * Starts it with a new Redis. A Redis that will be killed keeps everything that it acknowledged
+ * only under `always`.
+ */
 export async function startDesk(durability: "everysec" | "always" = "everysec"): Promise<TestDesk> {
   const redis = await startRedis({ appendOnly: true, durability });
   const desk = await startDeskOn(redis.url);
@@ -40,7 +43,7 @@ export interface CuttableDesk extends TestDesk {
   readonly link: CuttableLink;
 }
 
-/** The same, and who is started with its `env` reaches it through a link that can be cut. */
+/** The same; roles that are started with its `env` connect through a link that can be cut. */
 export async function startCuttableDesk(
   durability: "everysec" | "always" = "everysec",
 ): Promise<CuttableDesk> {
@@ -57,7 +60,7 @@ export async function startCuttableDesk(
   };
 }
 
-/** On a Redis, or a cluster, that is there already. */
+/** Starts it on an existing Redis or cluster. */
 export async function startDeskOn(redisUrl: string): Promise<DeskProcesses> {
   const [asked, streaming, quotes, desk] = await Promise.all([
     freePort(),

@@ -1,4 +1,7 @@
-/** The fake broker of tests/fake-broker as a process of a test's own, and the copier's adapter to it. */
+/**
+ * Starts the fake broker of tests/fake-broker as a separate process, and the copier's adapter to
+ * it.
+ */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,22 +19,25 @@ export interface FakeBroker {
   readonly port: number;
   readonly url: string;
   readonly broker: Broker;
-  /** What a `broker` worker beside it is started with; `url` leads there by a way of the test's own. */
+  /** The settings of a `broker` worker beside it; `url` may be a proxy of the test. */
   env(url?: string): Readonly<Record<string, string>>;
   deposit(accounts: readonly string[], amountCents: number): Promise<void>;
   balanceOf(account: string): Promise<number>;
   /** Replaces all faults. */
   misbehave(faults: Partial<Faults>): Promise<void>;
-  /** How many opens of one account it had before it at once, at the most, since this was last asked. */
+  /** The highest number of open calls of one account at once since the last question. */
   crowd(): Promise<number>;
-  /** Read from the file, past anything that is being tested. */
+  /** Read from the file, without any tested code. */
   book(): BookLine[];
   /** Positions that were bought back, from the same file. */
   sales(): SaleLine[];
   stop(): Promise<void>;
 }
 
-/** By what the conformance and crash tests know a broker: capabilities, with the least likely time in flight. */
+/**
+ * The capabilities of this broker for the conformance and crash tests, with the shortest possible
+ * time in flight.
+ */
 export async function startFakeBroker(
   kind: Omit<Capabilities, "inFlightMs">,
   { seed = 1, windowMs = 600_000, inFlightMs = 2_000 } = {},
@@ -79,7 +85,7 @@ export async function startFakeBroker(
       await post(controlPort, "/faults", faults);
     },
     async crowd() {
-      return ((await post(controlPort, "/crowd", {})) as { most: number }).most;
+      return ((await post(controlPort, "/open-calls", {})) as { most: number }).most;
     },
     book: () => readBook(book),
     sales: () => readSales(book),

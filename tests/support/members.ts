@@ -21,7 +21,10 @@ export function memberOf(name: string, changes: Partial<RosterMember> = {}): Ros
   };
 }
 
-/** Seats followers of the channel `demo` at the broker `desk` in partition 0; answers the shard's version. */
+/**
+ * Adds followers of the channel `demo` at the broker `desk` in partition 0; returns the shard's
+ * version.
+ */
 export async function seatFollowers(
   redis: ScriptRedis,
   ...followers: readonly (readonly [index: number, changes?: Partial<Subscription>])[]

@@ -1,4 +1,4 @@
-/** The figures of a process that serves them. */
+/** Reads the metrics of a process. */
 
 /** `name{labels}` → value, without the role; labels are in the order of their declaration. */
 export async function readMetrics(port: number): Promise<ReadonlyMap<string, number>> {

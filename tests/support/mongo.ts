@@ -1,8 +1,7 @@
 /**
- * The MongoDB that the records are tested on, the first of these that is to be
- * had: the server that MONGODB_URI names; `mongod` on the PATH, as a one-node
- * replica set; mongodb-memory-server's download; mongo-java-server, where a
- * JDK and Maven are. Says in one line which it took.
+ * The MongoDB on which the records are tested, the first available of these: the server that
+ * MONGODB_URI names; `mongod` on the PATH, as a one-node replica set; mongodb-memory-server's
+ * download; mongo-java-server, if there are a JDK and Maven. Prints in one line which one it uses.
  */
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,11 +13,11 @@ import { freePort } from "./ports.ts";
 export interface TestMongo {
   /** With a database of this test's own. */
   readonly uri: string;
-  /** Which one was taken. */
+  /** Which one is used. */
   readonly took: string;
   readonly host: string;
   readonly port: number;
-  /** Absent where the server is not a process of ours. */
+  /** Absent if the server is not our process. */
   readonly process?: MongoProcess;
   /** The same server with another database. */
   another(): TestMongo;
@@ -26,10 +25,10 @@ export interface TestMongo {
 }
 
 export interface MongoProcess {
-  /** SIGSTOP: connected, and deaf. */
+  /** SIGSTOP: connected, but without answers. */
   pause(): void;
   resume(): void;
-  /** `kill -9`, and the same port and data again; absent where the data do not outlive it. */
+  /** `kill -9`, and the same port and data again; absent if the data do not survive that. */
   readonly killAndRestart?: () => Promise<void>;
 }
 
@@ -46,18 +45,18 @@ const CANDIDATES: readonly [took: string, start: () => Promise<Server | undefine
   ["mongo-java-server", fromMaven],
 ];
 
-/** Undefined where this machine can have none; that is a failure in CI. */
+/** Undefined if this machine has none; in CI that is a failure. */
 export async function startMongo(): Promise<TestMongo | undefined> {
-  return await startFirstOf(CANDIDATES);
+  return await startFirst(CANDIDATES);
 }
 
 /** The server that AUDIT_MONGODB_URI names; otherwise as `startMongo`. */
 export async function startAuditMongo(): Promise<TestMongo | undefined> {
   const own = () => fromEnvironment("AUDIT_MONGODB_URI");
-  return await startFirstOf([["AUDIT_MONGODB_URI", own], ...CANDIDATES]);
+  return await startFirst([["AUDIT_MONGODB_URI", own], ...CANDIDATES]);
 }
 
-async function startFirstOf(candidates: typeof CANDIDATES): Promise<TestMongo | undefined> {
+async function startFirst(candidates: typeof CANDIDATES): Promise<TestMongo | undefined> {
   for (const [took, start] of candidates) {
     const server = await start();
     if (!server) continue;
@@ -69,7 +68,7 @@ async function startFirstOf(candidates: typeof CANDIDATES): Promise<TestMongo | 
   return undefined;
 }
 
-/** A server may take longer to come up on a busy machine than a worker waits for it. */
+/** On a busy machine a server may take longer to start than a worker waits for it. */
 async function answers({ uri }: Server): Promise<void> {
   const client = new MongoClient(uri, { serverSelectionTimeoutMS: 60_000 });
   await client.db("admin").command({ ping: 1 });
@@ -88,7 +87,7 @@ function inOwnDatabase(server: Server, took: string): TestMongo {
     another: () => inOwnDatabase({ ...server, stop: async () => {} }, took),
     async stop() {
       const client = new MongoClient(uri.href, { serverSelectionTimeoutMS: 2_000 });
-      // A server that the test has stopped or cut off keeps nothing worth dropping.
+      // The database of a server that the test has stopped or cut off need not be dropped.
       await client
         .db()
         .dropDatabase()
@@ -129,7 +128,7 @@ async function fromPath(): Promise<Server | undefined> {
   return { ...server, uri: `mongodb://127.0.0.1:${port}/?replicaSet=rs0` };
 }
 
-/** What was downloaded once is used again; where its host cannot be reached, nobody waits for it. */
+/** An earlier download is used again. If its host cannot be reached, the test does not wait. */
 async function fromDownload(): Promise<Server | undefined> {
   const { DryMongoBinary, MongoMemoryReplSet } = await import("mongodb-memory-server-core");
   const kept = await DryMongoBinary.locateBinary(await DryMongoBinary.generateOptions());

@@ -4,7 +4,7 @@ import { connectRedis } from "../../workers/runtime/redis-client.ts";
 import type { Redis } from "../../workers/runtime/redis.ts";
 import { startRedis, type TestRedis } from "./redis.ts";
 
-/** To be awaited at the top of the file. */
+/** Await it at the top of the file. */
 export async function openRedis(
   how?: Parameters<typeof startRedis>[0],
 ): Promise<{ readonly server: TestRedis; readonly redis: Redis }> {

@@ -2,7 +2,7 @@ import { freePorts } from "../../local/ports.ts";
 
 const given: number[] = [];
 
-/** A port that was free a moment ago; not twice the same one, as whoever was given it may not listen yet. */
+/** A port that was free a moment ago. It is never returned twice: its first user may not listen yet. */
 export async function freePort(): Promise<number> {
   const { port } = await freePorts(given, "port");
   given.push(port);

@@ -14,7 +14,7 @@ export interface Driver {
   open(): Promise<Records>;
 }
 
-/** To be called once, at the top of a test file: all of it is removed at the end of that. */
+/** Call it once, at the top of a test file: everything is removed at the end of the file. */
 export async function recordsDrivers(): Promise<readonly Driver[]> {
   const mongo = await startMongo();
   const folder = mkdtempSync(join(tmpdir(), "fanfare-records-"));

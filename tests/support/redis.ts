@@ -1,4 +1,4 @@
-/** A real Redis of a test's own, on a free port, in a folder of its own. */
+/** A real Redis for one test, on a free port, in its own folder. */
 import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,20 +15,22 @@ export interface TestRedis {
   readonly url: string;
   readonly port: number;
   /**
-   * `kill -9`: what it has written stays for `restart`. Under `everysec` that is not
-   * all it acknowledged, as a write waits while a sync is under way, for two seconds
-   * where the disk is slow.
+   * `kill -9`: what it has written is kept for `restart`. Under `everysec` that is not everything
+   * that it acknowledged, because a write waits during a sync, for two seconds if the disk is slow.
    */
   kill(): Promise<void>;
   /** The same port and data again. */
   restart(): Promise<void>;
-  /** SIGSTOP: connected, and deaf. */
+  /** SIGSTOP: connected, but without answers. */
   pause(): void;
   resume(): void;
-  /** How long the append-only file is, and, of a killed Redis, what is kept of it: the rest was never synced. */
+  /**
+   * The length of the append-only file, and for a killed Redis, the part to keep: the rest was
+   * never synced.
+   */
   appendedBytes(): number;
   cutTo(bytes: number): void;
-  /** How much of the file it has synced, where that is noted: the rest is what a power cut may take. */
+  /** How much of the file was synced, if that is noted: a power cut may lose the rest. */
   syncedBytes(): number;
   stop(): Promise<void>;
 }
@@ -40,8 +42,8 @@ export async function clear(redis: Pick<Redis, "send">): Promise<void> {
 }
 
 /**
- * Waits until a Redis that runs by now is old enough for a test: a signal from around
- * the start of its Redis is taken as one that may have been sent, and is asked about first.
+ * Waits until a running Redis is old enough for a test: a signal from around the start of its Redis
+ * counts as possibly sent, and the broker is asked about it first.
  */
 export async function untilOldEnough(): Promise<void> {
   const startedMs = Date.now();

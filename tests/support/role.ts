@@ -1,21 +1,24 @@
-/** A worker role as a process of its own, as it runs in production. */
+/** A worker role as a separate process, as in production. */
 import type { Subprocess } from "bun";
 
 export interface RoleProcess {
   readonly pid: number;
   state(): "alive" | "halted" | "dead";
-  /** SIGSTOP, and on with it. */
+  /** SIGSTOP, and SIGCONT. */
   halt(): void;
   resume(): void;
-  /** Resolves once it has ended, of itself too. */
+  /** Resolves once it has ended, also by itself. */
   readonly exited: Promise<number>;
   /** `kill -9`. */
   kill(): Promise<void>;
-  /** SIGTERM; answers the exit code. */
+  /** Sends SIGTERM; returns the exit code. */
   stop(): Promise<number>;
 }
 
-/** Resolves once the role said that it is ready. Its log goes to this process' standard error only if it does not come up. */
+/**
+ * Resolves once the role has printed that it is ready. Its log goes to this process's standard
+ * error only if it does not start.
+ */
 export async function startRole(
   name: string,
   env: Readonly<Record<string, string>>,
@@ -29,7 +32,7 @@ export async function startRole(
     if (!text.includes("ready")) continue;
     return {
       pid: child.pid,
-      state: () => stateOf(child.pid),
+      state: () => readState(child.pid),
       halt() {
         child.kill("SIGSTOP");
       },
@@ -50,7 +53,7 @@ export async function startRole(
   throw new Error(`${name} did not come up: ${await log}`);
 }
 
-/** The same role once for each name that it has in the consumer groups. */
+/** Starts the same role once for each consumer name. */
 export async function startRoles(
   name: string,
   env: Readonly<Record<string, string>>,
@@ -61,7 +64,7 @@ export async function startRoles(
   );
 }
 
-function stateOf(pid: number): "alive" | "halted" | "dead" {
+function readState(pid: number): "alive" | "halted" | "dead" {
   const { stdout } = Bun.spawnSync(["ps", "-o", "stat=", "-p", String(pid)]);
   const letter = stdout.toString().trim().slice(0, 1);
   if (letter === "T") return "halted";

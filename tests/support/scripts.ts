@@ -1,21 +1,24 @@
-/** Scripts on a real Redis, one at a time, with a look at what they leave. One Redis serves all tests of a file. */
+/**
+ * Runs scripts on a real Redis, one at a time, and reads the resulting data. One Redis serves all
+ * tests of a file.
+ */
 import type { Script } from "../../redis/script.ts";
 import { connectRedis } from "../../workers/runtime/redis-client.ts";
 import { run, type Redis } from "../../workers/runtime/redis.ts";
 import { clear, startRedis } from "./redis.ts";
 
 export interface ScriptRedis {
-  /** What a worker would hold. */
+  /** The connection that a worker would use. */
   readonly client: Redis;
   run<Args, Reply>(script: Script<Args, Reply>, args: Args): Promise<Reply>;
   send(command: string, ...args: string[]): Promise<unknown>;
   /** The time of its clock, epoch milliseconds. */
   nowMs(): Promise<number>;
   hash(key: string): Promise<Readonly<Record<string, string>>>;
-  /** A stream's entries, oldest first, as the readers of entries take them. */
+  /** A stream's entries, oldest first, in the shape for parsers. */
   entries(stream: string): Promise<ReadonlyMap<string, string>[]>;
   entryIds(stream: string): Promise<string[]>;
-  /** Everything that is stored, to be compared with itself later; not how long it is kept. */
+  /** All stored data, for a later comparison, without the times to live. */
   everything(): Promise<ReadonlyMap<string, string>>;
   clear(): Promise<void>;
   stop(): Promise<void>;
@@ -49,7 +52,7 @@ export async function startScriptRedis(): Promise<ScriptRedis> {
   };
 }
 
-/** Dumps are binary; their hashes are not. */
+/** Dumps are binary; their hashes are text. */
 const DIGESTS_LUA = `
 local digests, keys = {}, redis.call('KEYS', '*')
 table.sort(keys)

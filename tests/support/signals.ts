@@ -1,4 +1,4 @@
-/** Accepted signals and their jobs, where a test needs some and cares about few of their fields. */
+/** Accepted signals and their jobs, for tests that use few of their fields. */
 import { asId, signalIdIn, type SignalId } from "../../domain/ids.ts";
 import type { AcceptedOpen } from "../../domain/copier/signal.ts";
 import type { Job } from "../../redis/job.ts";
@@ -26,7 +26,7 @@ export function acceptedOpen(changes: Partial<AcceptedOpen> = {}): AcceptedOpen 
   };
 }
 
-/** Shard 0 of it, at the broker `desk`. */
+/** The job of shard 0, at the broker `desk`. */
 export function jobOf(signal: AcceptedOpen, changes: Partial<Job> = {}): Job {
   return {
     signal,

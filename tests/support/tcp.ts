@@ -1,8 +1,8 @@
-/** Raw TCP for protocol tests: a client that says its piece, and peers that misbehave. */
+/** Raw TCP for protocol tests: a client that sends a text, and peers that misbehave. */
 import type { Socket } from "bun";
 import { freePort } from "./ports.ts";
 
-/** Sends a text and answers all that came back until the other side closed. */
+/** Sends a text and returns everything that came back until the other side closed. */
 export async function exchange(port: number, text: string): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   let received = "";
@@ -22,12 +22,12 @@ export async function exchange(port: number, text: string): Promise<string> {
 export interface Peer {
   readonly url: string;
   readonly port: number;
-  /** What was said to it, one text a connection. */
+  /** The received texts, one for each connection. */
   readonly heard: string[];
   stop(): void;
 }
 
-/** A server that does `act` with each connection once something was said on it. */
+/** A server that calls `act` on each connection after its first data. */
 export async function startPeer(
   act: (socket: Socket<number>, heard: string) => void | Promise<void>,
 ): Promise<Peer> {

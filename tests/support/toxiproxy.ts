@@ -1,4 +1,7 @@
-/** Toxiproxy between two real parts: cuts, slows and resets what flows. Built once, where there is a Go. */
+/**
+ * Toxiproxy between two real parts: it cuts, slows and resets the traffic. Built once, if Go is
+ * installed.
+ */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { need } from "./needs.ts";
@@ -15,14 +18,14 @@ export type Toxic =
   | { readonly kind: "slow"; readonly delayMs: number };
 
 export interface Toxiproxy {
-  /** A way to a local port that can be spoilt; answers its own port. */
+  /** A proxy to a local port that can be disturbed; returns its own port. */
   link(name: string, toPort: number): Promise<number>;
   spoil(name: string, toxic: Toxic): Promise<void>;
-  mend(name: string): Promise<void>;
+  restore(name: string): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** Whether it is there, built now if it must be; not in CI's absence either. */
+/** Whether it exists; it is built now if necessary. */
 export function hasToxiproxy(): boolean {
   if (existsSync(`${FOLDER}/server`)) return true;
   if (Bun.which("go") === null) return need("toxiproxy", false, "no Go to build it with");
@@ -71,7 +74,7 @@ export async function startToxiproxy(): Promise<Toxiproxy> {
           : [toxic.kind === "reset" ? "reset_peer" : "timeout", { timeout: 0 }];
       await call("POST", `/proxies/${name}/toxics`, { name: "one", type, attributes });
     },
-    async mend(name) {
+    async restore(name) {
       await call("POST", `/proxies/${name}`, { enabled: true });
       await call("DELETE", `/proxies/${name}/toxics/one`).catch(() => undefined);
     },

@@ -1,4 +1,7 @@
-/** The day-trading desk as it runs: Redis, the simulated quote server, desk servers and the audit role, each a process of its own. */
+/**
+ * A running day-trading desk: Redis, the simulated quote server, desk servers and the audit role,
+ * each in its own process.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,9 +15,9 @@ export interface DeskServer {
   readonly url: string;
   /** `kill -9`. */
   kill(): Promise<void>;
-  /** SIGTERM, and up again. */
+  /** SIGTERM, and started again. */
   swap(): Promise<void>;
-  /** SIGSTOP: it takes connections and says nothing. */
+  /** SIGSTOP: it accepts connections and does not answer. */
   halt(): void;
   resume(): void;
   restart(): Promise<void>;
@@ -26,7 +29,7 @@ export interface TradingDesk {
   readonly token: string;
   readonly data: string;
   readonly servers: readonly DeskServer[];
-  /** What every role of this desk is started with. */
+  /** The settings of every role of this desk. */
   readonly env: Readonly<Record<string, string>>;
   /** `SYM` → price, from the next answer of the quote server on. */
   fixPrices(prices: Readonly<Record<string, string>>): void;
@@ -35,15 +38,18 @@ export interface TradingDesk {
 
 export interface TradingDeskOptions {
   readonly servers: number;
-  /** `SYM` → price; other symbols walk. */
+  /** `SYM` → price; the prices of other symbols vary. */
   readonly prices?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
   readonly audit?: boolean;
-  /** `always` where a killed Redis must not have lost anything that was answered. */
+  /** `always` if a killed Redis must not lose anything that was answered. */
   readonly durability?: "everysec" | "always";
 }
 
-/** In real runs pending orders last a minute, and a slow machine must not change the answer. */
+/**
+ * In real runs pending orders are valid for a minute, and a slow machine must not change the
+ * result.
+ */
 export async function startTradingDesk(options: TradingDeskOptions): Promise<TradingDesk> {
   const data = mkdtempSync(join(tmpdir(), "fanfare-desk-"));
   const redis = await startRedis({

@@ -1,4 +1,4 @@
-/** `xmllint` of Debian's libxml2-utils: installed where it is missing and that is possible. */
+/** `xmllint` of Debian's libxml2-utils: installed if it is missing and can be installed. */
 export function findXmllint(): string | undefined {
   const found = Bun.which("xmllint");
   if (found !== null) return found;
@@ -9,8 +9,12 @@ export function findXmllint(): string | undefined {
   return Bun.which("xmllint") ?? undefined;
 }
 
-/** What the schema has against a document; empty where nothing. */
-export async function faultsOf(xmllint: string, schema: string, document: string): Promise<string> {
+/** The schema's errors for a document; empty if there are none. */
+export async function findFaults(
+  xmllint: string,
+  schema: string,
+  document: string,
+): Promise<string> {
   const child = Bun.spawn([xmllint, "--noout", "--schema", schema, document], {
     stdout: "ignore",
     stderr: "pipe",

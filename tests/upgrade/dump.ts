@@ -1,8 +1,7 @@
 /**
- * `bun tests/upgrade/dump.ts <release>`: brings a whole system up, trades in it,
- * stops it in the middle of its work, and keeps what it stores in
- * `tests/upgrade/<release>/`, once with each driver of the records. Run it at a
- * release; later code is held to what it wrote (`upgrade.test.ts`).
+ * `bun tests/upgrade/dump.ts <release>`: starts a whole system, trades in it, stops it in the
+ * middle of its work, and stores its data in `tests/upgrade/<release>/`, once for each driver of
+ * the records. Run it at a release; later code is tested with these data (`upgrade.test.ts`).
  */
 import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -43,13 +42,13 @@ import {
 import { openSystem, type Secrets, type System } from "./system.ts";
 import { DRIVERS, saveMongo, saveRedis, saveSqlite, type Driver } from "./stored.ts";
 
-/** After a contract's end: what a quote to settle at may take, and what clocks may differ. */
+/** The time after a contract's end for a late settlement quote and different clocks. */
 const SLACK_MS = 130_000;
 const DEADLINE_MS = 4_000;
 const TEN_YEARS_MS = 10 * 365 * 24 * 60 * 60 * 1000;
 const PATIENCE_MS = 60_000;
 
-/** One of each kind; the last two are stopped and gone. */
+/** One of each kind; the last two were stopped. */
 const PLANS: readonly CopyPlan[] = [
   { sizing: { kind: "fixed", stakeCents: 111 } },
   { sizing: { kind: "fixed", stakeCents: 222 }, maxOpen: 100, maxDayStakeCents: 1_000_000 },
@@ -143,7 +142,7 @@ async function trade(system: System, secrets: Secrets): Promise<Facts> {
     },
     PATIENCE_MS,
   );
-  // A dead letter: what nobody can read.
+  // A dead letter: an unreadable entry.
   const { events } = new RegionKeys(0);
   await client.send("XADD", [events, "*", "event", "what is this"]);
   await until("it is among the dead letters", async () => {
@@ -173,12 +172,12 @@ async function trade(system: System, secrets: Secrets): Promise<Facts> {
   const sent = await send(system, edge, { durationSeconds: LONG_SECONDS });
   await broker.exited;
 
-  // What the desk took and never answered.
+  // Orders that the desk took and never answered.
   broker = await system.start("broker", { FANFARE_CONSUMER: "third" });
   desk.halt();
   const unknown = await send(system, edge, { durationSeconds: LONG_SECONDS });
   await until(
-    "nobody knows what became of it",
+    "its outcome is unknown",
     async () => {
       const { body } = await system.ask(edge, PROVIDER, `GET /v1/signals/${unknown}`);
       return (body["counts"] as { unknown: number }).unknown > 0 && body["status"] === "complete";
@@ -203,7 +202,7 @@ async function trade(system: System, secrets: Secrets): Promise<Facts> {
     `DISPLAY_SUMMARY,${TRADER}`,
   ]);
   const balances = await readBalances(system);
-  // Recorded, and the records API dies before Redis has it.
+  // Recorded, and the records API dies before it is projected to Redis.
   await records.stop();
   records = await system.start("records", { FANFARE_CRASH_AT: "before:seat:1:kill" });
   await system
@@ -359,7 +358,7 @@ async function readBalances(system: System): Promise<Facts["balances"]> {
   return balances;
 }
 
-/** Holdings, pending orders, triggers that wait, by lines of a session. */
+/** Holdings, pending orders and waiting triggers, by lines of a session. */
 async function tradeAtDesk(system: System): Promise<void> {
   const lines = [
     `[1] ADD,${TRADER},10000.00`,
@@ -376,7 +375,7 @@ async function tradeAtDesk(system: System): Promise<void> {
   await lineByLine(system, lines);
 }
 
-/** What is in no audit store yet. The last of it is sent again after the upgrade. */
+/** Commands that are in no audit store yet. The last one is sent again after the upgrade. */
 async function tradeMore(system: System): Promise<Facts["repeated"]> {
   const lines = [`[11] SET_BUY_AMOUNT,${TRADER},XYZ,60.00`, `[12] ADD,${TRADER},12.34`];
   const reply = await lineByLine(system, lines);

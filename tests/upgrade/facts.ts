@@ -1,4 +1,4 @@
-/** What a dump says of itself beside what is stored: how it is opened, and what it must become. */
+/** Facts about a dump beside its data: how to open it, and the required results. */
 import type { SignalId } from "../../domain/ids.ts";
 import type { Secrets } from "./system.ts";
 
@@ -7,48 +7,48 @@ export const HALTED_CHANNEL = "halted";
 export const DRAINED_CHANNEL = "drained";
 export const PROVIDER = "demo-provider";
 export const TRADER = "daytrader";
-/** Its changed subscription is recorded and not in Redis yet. */
+/** The subscription whose change is recorded and not in Redis yet. */
 export const CHANGED_FOLLOWER = "demo-follower-0001";
 export const CHANGED_STAKE_CENTS = 333;
-/** All are on the roster but the last, who left before the first signal. */
+/** All are on the roster except the last, who left before the first signal. */
 export const FOLLOWERS = 9;
-/** What all signals of a dump say, but for how long. */
+/** The fields that all signals of a dump share, without the duration. */
 export const SIGNAL = {
   channel: CHANNEL,
   symbol: "EUR/USD",
   contract: "CALL",
   stakeCents: 500,
 } as const;
-/** Long enough to be closed, short enough to be over when the dump is first read. */
+/** Long enough to be closed, short enough to have expired when the dump is first read. */
 export const LONG_SECONDS = 120;
 /** `unrecorded` was sent with it, and is sent again. */
 export const KEY_HEADER = { "idempotency-key": "before-the-upgrade" } as const;
 
-/** How far each signal was at the dump. */
+/** The state of each signal at the dump. */
 export interface Signals {
-  /** Done, expired, settled, recorded. */
+  /** Placed, expired, settled, recorded. */
   readonly settled: SignalId;
-  /** Done, and closed by `close` before it expired; both recorded. */
+  /** Placed, and closed by `close` before it expired; both recorded. */
   readonly closed: SignalId;
   readonly close: SignalId;
-  /** Done, and nothing of it recorded. */
+  /** Placed, and not recorded. */
   readonly unrecorded: SignalId;
-  /** Intents in one partition at the least, and the worker was killed. */
+  /** Intents written in at least one partition, and the worker was killed. */
   readonly intended: SignalId;
-  /** At the desk, and the worker was killed before it reported. */
+  /** Booked at the desk, and the worker was killed before it reported. */
   readonly sent: SignalId;
   /** The desk never answered: a question is open. */
   readonly unknown: SignalId;
-  /** Jobs that nobody took. */
+  /** Jobs that no worker took. */
   readonly enqueued: SignalId;
-  /** A close of `unrecorded`, whose jobs nobody took. */
+  /** A close of `unrecorded`, whose jobs no worker took. */
   readonly enqueuedClose: SignalId;
-  /** Accepted, and no job of it is in any region. */
+  /** Accepted, and not dispatched to any region. */
   readonly undispatched: SignalId;
 }
 
 export interface Facts {
-  /** From then on nothing of the old signals is open. */
+  /** The time from which nothing of the old signals is open. */
   readonly expiredFromMs: number;
   readonly secrets: Secrets;
   readonly signals: Signals;

@@ -1,7 +1,7 @@
 /**
- * What a system stores, as text files that outlive it: Redis as one line a key,
- * MongoDB as one line a document, SQLite as the statements that make it again.
- * Each is written by the real server and given back to a real server.
+ * The data of a system as text files: Redis as one line for each key, MongoDB as one line for each
+ * document, SQLite as the statements that create it again. A real server writes each, and a real
+ * server reads it.
  */
 import { Database } from "bun:sqlite";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -9,14 +9,17 @@ import { join } from "node:path";
 import Redis from "ioredis";
 import { BSON, MongoClient } from "mongodb";
 
-/** What has less left is gone before anybody has upgraded; an asked quote would come back older than it can be. */
+/**
+ * A key with less time left would expire before an upgrade; an asked quote would come back older
+ * than is possible.
+ */
 const LEAST_TTL_MS = 60_000;
 const SQLITE_FILES = ["records", "audit"] as const;
 
 /**
- * `key, time to live, value` with tabs between: the key in base64; milliseconds that
- * were left, or `-`; what DUMP says, in base64. An RDB file would hold moments instead
- * of what was left, and all keys that expire would be gone when it is loaded.
+ * `key, time to live, value` with tabs between: the key in base64; the milliseconds left, or `-`;
+ * the result of DUMP, in base64. An RDB file would contain times instead of the milliseconds left,
+ * and all keys with an expiry would be gone when it is loaded.
  */
 export async function saveRedis(url: string, folder: string): Promise<void> {
   const redis = new Redis(url);
@@ -48,7 +51,7 @@ export async function loadRedis(url: string, folder: string): Promise<void> {
   redis.disconnect();
 }
 
-/** `data` is the folder that holds the files while the system runs; it must not run now. */
+/** `data` is the folder of the files while the system runs; it must not run now. */
 export function saveSqlite(data: string, folder: string): void {
   for (const name of SQLITE_FILES) {
     const db = new Database(join(data, `${name}.sqlite`));
@@ -59,7 +62,7 @@ export function saveSqlite(data: string, folder: string): void {
       .all();
     const tables = made.filter(({ type }) => type === "table");
     const rows = tables.flatMap((table) =>
-      rowsOf(db, table.name).map((values) => `INSERT INTO ${table.name} VALUES (${values});`),
+      readRows(db, table.name).map((values) => `INSERT INTO ${table.name} VALUES (${values});`),
     );
     const schema = made.map(({ sql }) => `${sql.replaceAll(/\s+/g, " ")};`);
     writeFileSync(join(folder, `${name}.sql`), `${[...schema, ...rows].join("\n")}\n`);
@@ -67,8 +70,8 @@ export function saveSqlite(data: string, folder: string): void {
   }
 }
 
-/** Each row as SQLite itself would write it, one a line. */
-function rowsOf(db: Database, table: string): string[] {
+/** Each row as SQLite itself would write it, one in each line. */
+function readRows(db: Database, table: string): string[] {
   const columns = db.query<{ name: string }, []>(`PRAGMA table_info(${table})`).all();
   const quoted = columns.map(({ name }) => `quote(${name})`).join(` || ', ' || `);
   const found = db.query<{ row: string }, []>(`SELECT ${quoted} AS row FROM ${table}`).all();
@@ -115,7 +118,7 @@ export async function loadMongo(uri: string, folder: string): Promise<void> {
   await client.close();
 }
 
-/** The releases of which there is a dump, with the drivers of their records. */
+/** The releases that have a dump, with the drivers of their records. */
 export function dumpsIn(folder: string): { readonly release: string; readonly driver: Driver }[] {
   return readdirSync(folder, { withFileTypes: true })
     .filter((each) => each.isDirectory())

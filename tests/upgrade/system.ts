@@ -1,4 +1,7 @@
-/** The whole of Fanfare as real processes, each started and stopped on its own, for a dump and for what goes on from one. */
+/**
+ * All of Fanfare as real processes, each started and stopped separately, to create a dump and to
+ * continue from one.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,7 +13,7 @@ import { freePort } from "../support/ports.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { startRole, type RoleProcess } from "../support/role.ts";
 
-/** What a system is made with and must be given again. All of it is for tests alone. */
+/** The secrets of a system, which must be given again later. They are only for tests. */
 export interface Secrets {
   readonly issuerKey: JWK;
   readonly sealKey: string;
@@ -19,7 +22,7 @@ export interface Secrets {
   readonly password: string;
 }
 
-/** What pending orders of the desk live on for: longer than any dump is kept. */
+/** How long the desk's pending orders are valid: longer than any dump is kept. */
 const PENDING_MS = "900000000000";
 
 export interface Answer {
@@ -37,23 +40,23 @@ export interface System {
   readonly redis: TestRedis;
   readonly mongo: TestMongo | undefined;
   readonly data: string;
-  /** What every process of the workers is started with. */
+  /** The settings of every process of the workers. */
   readonly env: Readonly<Record<string, string>>;
-  /** Starts a role, under another name than its own where there are several. */
+  /** Starts a role, with another name than its own if there are several. */
   start(role: string, more?: Readonly<Record<string, string>>): Promise<RoleProcess>;
   /** Runs a command of the workers to its end. */
   command(words: readonly string[], more?: Readonly<Record<string, string>>): Promise<Ended>;
-  /** Starts an edge; one that reaches no region accepts and cannot dispatch. */
+  /** Starts an edge; without regions it accepts and cannot dispatch. */
   edge(how?: {
     readonly reachesRegion?: boolean;
     readonly partitions?: number;
   }): Promise<RunningEdge>;
   /** Ends every process but the stores. */
   rest(): Promise<void>;
-  /** `SYM` → price; others walk. */
+  /** `SYM` → price; other prices vary. */
   fixPrices(prices: Readonly<Record<string, string>>): void;
   token(person: string, scope: string): Promise<string>;
-  /** To an edge, as a person with all that the demo's people may do. */
+  /** Sends a request to an edge, as a person with all permissions of the demo's people. */
   ask(
     edge: RunningEdge,
     person: string,
@@ -66,7 +69,7 @@ export interface System {
 
 const SCOPES = "signals:write signals:read records:read records:write desk:trade";
 
-/** Its records are in SQLite where no MongoDB is given. Nothing runs yet but the stores. */
+/** Its records are in SQLite if no MongoDB is given. Only the stores run yet. */
 export async function openSystem(secrets: Secrets, mongo: TestMongo | undefined): Promise<System> {
   const redis = await startRedis({ appendOnly: true });
   const data = mkdtempSync(join(tmpdir(), "fanfare-upgrade-"));

@@ -1,7 +1,7 @@
 /**
- * Today's code goes on from what an earlier release left in the middle of its
- * work: each dump of `dump.ts` is given to real stores, the real processes are
- * started on it, and the verdict is read from the records and the desk's books.
+ * Today's code continues from the data that an earlier release left in the middle of its work. Each
+ * dump of `dump.ts` is loaded into real stores, the real processes are started on it, and the
+ * verdict is read from the records and the desk's books.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -50,7 +50,7 @@ const ROLES = [
   "broker",
 ];
 
-/** The followers of every signal: who left before the first is none of them. */
+/** The followers of every signal, without the one who left before the first. */
 const COPIES = Array.from({ length: 8 }, (_, n) => `demo-sub-000${n + 1}` as SubscriptionId);
 /** By subscription, as its plan has it: sized, sized, sized, sized, of another symbol, too poor, paused, halted. */
 const outcomes = (...each: readonly string[]): Record<string, string> =>
@@ -69,14 +69,18 @@ const LATE = outcomes(
 );
 const NEVER = Array.from({ length: 4 }, () => "skipped NOT_OPEN");
 
-/** What each signal of a dump ends as. Of `sent` those are placed whose orders the desk had taken. */
+/**
+ * The required outcomes of each signal of a dump. Of `sent`, the orders that the desk had taken are
+ * placed.
+ */
 const ENDS: Readonly<Record<Exclude<keyof Signals, "sent">, Readonly<Record<string, string>>>> = {
   settled: PLACED,
   closed: PLACED,
   close: outcomes("closed", "closed", "closed", "closed", ...NEVER),
   unrecorded: PLACED,
   intended: LATE,
-  // Its desk said nothing: not even the balance that the fourth's stake is a share of, in the eighth's shard.
+  // Its desk did not answer: not even the balance from which the fourth's stake is computed, in the
+  // eighth's shard.
   unknown: { ...LATE, "demo-sub-0008": "skipped TOO_LATE" },
   enqueued: LATE,
   enqueuedClose: outcomes(...NEVER, ...NEVER),
@@ -95,7 +99,7 @@ describe.each(dumps)("from $release, records in $driver", (dump) => {
   let edge: RunningEdge;
   let client: Redis;
   let records: Records;
-  /** As they were recorded at the dump. */
+  /** The orders as recorded at the dump. */
   let ordersThen: ReadonlyMap<string, readonly OrderRecord[]>;
   /** The copies of `sent` that the desk had opened by then. */
   let openedThen: readonly string[];
@@ -116,7 +120,7 @@ describe.each(dumps)("from $release, records in $driver", (dump) => {
     await records.orders.find({ where: { signal: id }, sort: { field: "_id" } });
 
   beforeAll(async () => {
-    // What is open at the dump is sold, settled or void by the clock.
+    // Open contracts of the dump are sold, settled or void, depending on the clock.
     expect(Date.now()).toBeGreaterThan(facts.expiredFromMs);
     system = await openSystem(secrets, dump.driver === "mongo" ? mongo : undefined);
     await loadRedis(system.redis.url, folder);
@@ -147,7 +151,7 @@ describe.each(dumps)("from $release, records in $driver", (dump) => {
     );
   });
 
-  test("every copy that was under way ends in exactly one outcome", async () => {
+  test("every copy in progress ends in exactly one outcome", async () => {
     for (const [name, id] of Object.entries(signals)) {
       await until(`${name} ends`, async () => await isOver(id), PATIENCE_MS);
     }
@@ -156,7 +160,7 @@ describe.each(dumps)("from $release, records in $driver", (dump) => {
     const sent = { ...LATE, ...Object.fromEntries(opened.map((copy) => [copy, "placed"])) };
     for (const [name, expected] of Object.entries({ ...ENDS, sent })) {
       const id = signals[name as keyof Signals];
-      expect([name, outcomesOf(await ended(id))]).toEqual([name, expected]);
+      expect([name, listOutcomes(await ended(id))]).toEqual([name, expected]);
     }
   });
 
@@ -171,7 +175,7 @@ describe.each(dumps)("from $release, records in $driver", (dump) => {
     }
   });
 
-  test("what was open is settled, and its money is back in the account", async () => {
+  test("open contracts are settled, and their money is back in the account", async () => {
     const stakes = new Map<string, number>();
     for (const id of [signals.unrecorded, signals.sent]) {
       const placed = await until("all is settled, and recorded", async () => {
@@ -187,14 +191,14 @@ describe.each(dumps)("from $release, records in $driver", (dump) => {
       }
     }
     for (const [account, cents] of Object.entries(facts.balances)) {
-      expect([account, await balanceOf(account)]).toEqual([
+      expect([account, await readBalance(account)]).toEqual([
         account,
         cents + (stakes.get(account) ?? 0),
       ]);
     }
   });
 
-  test("what was done before is shown and recorded as it was", async () => {
+  test("finished signals are shown and recorded as before", async () => {
     for (const [id, progress] of Object.entries(facts.progress)) {
       expect((await ask(`GET /v1/signals/${id}`)).body).toEqual(renamed(progress));
     }
@@ -236,12 +240,12 @@ describe.each(dumps)("from $release, records in $driver", (dump) => {
     }
   });
 
-  test("a new signal reaches everybody, by the plans as they were set; a close closes it", async () => {
-    const fourth = await balanceOf("demo-acct-0004");
+  test("a new signal reaches all followers, by their stored plans; a close closes it", async () => {
+    const fourth = await readBalance("demo-acct-0004");
     const opened = await ask("POST /v1/signals", { ...SIGNAL, durationSeconds: 60 });
     expect(opened).toMatchObject({ status: 202, body: { sequence: 13, followers: 8 } });
     const orders = await ended(opened.body["id"] as SignalId);
-    expect(outcomesOf(orders)).toEqual(PLACED);
+    expect(listOutcomes(orders)).toEqual(PLACED);
     expect(orders.slice(0, 4).map(({ stakeCents }) => stakeCents)).toEqual([
       CHANGED_STAKE_CENTS,
       222,
@@ -250,7 +254,7 @@ describe.each(dumps)("from $release, records in $driver", (dump) => {
     ]);
     const close = { channel: CHANNEL, action: "close", signal: opened.body["id"] };
     const closed = await ask("POST /v1/signals", close);
-    expect(outcomesOf(await ended(closed.body["id"] as SignalId))).toEqual(ENDS.close);
+    expect(listOutcomes(await ended(closed.body["id"] as SignalId))).toEqual(ENDS.close);
   });
 
   test("both hooks take a signal", async () => {
@@ -277,11 +281,11 @@ describe.each(dumps)("from $release, records in $driver", (dump) => {
     for (const answer of [byUrl, signed]) {
       expect(answer.status).toBe(202);
       const { id } = (await answer.json()) as { id: SignalId };
-      expect(outcomesOf(await ended(id))).toEqual(PLACED);
+      expect(listOutcomes(await ended(id))).toEqual(PLACED);
     }
   });
 
-  test("the halts and the drain hold, until they are lifted", async () => {
+  test("the halts and the drain apply until they are lifted", async () => {
     const to = async (channel: string) =>
       (await ask("POST /v1/signals", { ...SIGNAL, channel, durationSeconds: 1 })).body["code"];
     expect(await to(HALTED_CHANNEL)).toBe("TRADING_HALTED");
@@ -297,10 +301,10 @@ describe.each(dumps)("from $release, records in $driver", (dump) => {
     expect(await to(HALTED_CHANNEL)).toBeUndefined();
   });
 
-  test("the desk shows the account as it was, and goes on with it", async () => {
+  test("the desk shows the account as before, and continues with it", async () => {
     const { n: _, transaction: __, ...then } = facts.summary;
     expect(await desk(`DISPLAY_SUMMARY,${TRADER}`)).toMatchObject(then);
-    // Once, however often: the session is remembered.
+    // Once, however often it is sent: the session is stored.
     expect(await desk(facts.repeated.line)).toEqual(facts.repeated.reply as never);
     expect(await desk(`DISPLAY_SUMMARY,${TRADER}`)).toMatchObject(then);
 
@@ -321,7 +325,7 @@ describe.each(dumps)("from $release, records in $driver", (dump) => {
       ok: true,
       balanceCents: balanceCents + 5_000,
     });
-    // What was reserved before the upgrade buys now.
+    // The amount reserved before the upgrade buys now.
     expect(await desk(`[23] SET_BUY_TRIGGER,${TRADER},XYZ,25.00`)).toMatchObject({ ok: true });
     const after = await desk(`DISPLAY_SUMMARY,${TRADER}`);
     expect(after).toMatchObject({ buyTriggers: [], pendingBuys: [], pendingSells: [] });
@@ -339,7 +343,10 @@ describe.each(dumps)("from $release, records in $driver", (dump) => {
     return body["status"] === "complete" && (body["counts"] as { unknown: number }).unknown === 0;
   }
 
-  /** Its orders, once all of them are recorded as they ended: what was unknown first is recorded twice. */
+  /**
+   * Its orders, once all final outcomes are recorded: an order that was first unknown is recorded
+   * twice.
+   */
   async function ended(id: SignalId): Promise<OrderRecord[]> {
     await until("it ends", async () => await isOver(id), PATIENCE_MS);
     return await until("it is recorded", async () => {
@@ -349,7 +356,7 @@ describe.each(dumps)("from $release, records in $driver", (dump) => {
     });
   }
 
-  async function balanceOf(account: string): Promise<number> {
+  async function readBalance(account: string): Promise<number> {
     const headers = { authorization: `Bearer ${secrets.deskToken}` };
     const url = `${system.env["FANFARE_DESK_URL"]}/v1/accounts/${account}`;
     return ((await (await fetch(url, { headers })).json()) as { balanceCents: number })
@@ -357,7 +364,7 @@ describe.each(dumps)("from $release, records in $driver", (dump) => {
   }
 });
 
-function outcomesOf(orders: readonly OrderRecord[]): Record<string, string> {
+function listOutcomes(orders: readonly OrderRecord[]): Record<string, string> {
   return Object.fromEntries(
     orders.map(({ subscription, outcome, reason }) => [
       subscription,
@@ -370,7 +377,7 @@ function byId(a: OrderRecord, b: OrderRecord): number {
   return a._id < b._id ? -1 : 1;
 }
 
-/** `timing.acceptedAt` is called `acceptedAtMs` since. */
+/** `timing.acceptedAt` has been renamed to `acceptedAtMs`. */
 function renamed(progress: unknown): Record<string, unknown> {
   const text = JSON.stringify(progress).replace('"acceptedAt":', '"acceptedAtMs":');
   return JSON.parse(text) as Record<string, unknown>;

@@ -1,7 +1,7 @@
 /**
- * `npm run desk:workload` as a person calls it: on a desk that it brings up and
- * takes down, with books that the reference (the rules once more, in another
- * language) has too; and on a desk whose servers and Redis are killed under it.
+ * `npm run desk:workload` as a person runs it: on a desk that it starts and stops, with the same
+ * books as the reference (the rules in another language); and on a desk whose servers and Redis are
+ * killed during the run.
  */
 import { afterAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -11,7 +11,7 @@ import { runCommand } from "../support/command.ts";
 import { DAY_TRADING } from "../support/data.ts";
 import { need } from "../support/needs.ts";
 import { sendLines, startTradingDesk, type TradingDesk } from "../support/trading-desk.ts";
-import { faultsOf, findXmllint } from "../support/xmllint.ts";
+import { findFaults, findXmllint } from "../support/xmllint.ts";
 
 const there = need("the day-trading workloads", existsSync(DAY_TRADING), `no ${DAY_TRADING}`);
 const python = Bun.which("python3");
@@ -22,7 +22,7 @@ need("the log's schema", xmllint !== undefined, "no xmllint");
 const dir = mkdtempSync(join(tmpdir(), "fanfare-workload-test-"));
 afterAll(() => rmSync(dir, { recursive: true }));
 
-/** Symbols of the file of 45 users: some dear, some cheap, and all that are not here have no quote. */
+/** Symbols of the file of 45 users: some expensive, some cheap; other symbols have no quote. */
 const SOME_PRICES = join(dir, "some-prices");
 writeFileSync(
   SOME_PRICES,
@@ -33,8 +33,8 @@ const call = (script: string, words: readonly string[], env: Record<string, stri
   runCommand([script, ...words], { TMPDIR: dir, ...env });
 const workload = (words: readonly string[]) => call("local/workload.ts", words);
 
-/** What the runner has to know of a desk that runs. */
-function envOf(desk: TradingDesk): Record<string, string> {
+/** The settings that the runner needs for a running desk. */
+function createEnv(desk: TradingDesk): Record<string, string> {
   return {
     FANFARE_REDIS_URL: desk.redis.url,
     FANFARE_PARTITIONS: "4",
@@ -55,7 +55,7 @@ async function booksIn(path: string): Promise<unknown> {
 }
 
 describe.skipIf(!there)("the workload runner", () => {
-  test("a run with one price: the reference's books, a valid log, the figures, and nothing left behind", async () => {
+  test("a run with one price: the reference's books, a valid log, the figures, and nothing left running", async () => {
     const file = join(DAY_TRADING, "10User_testWorkLoad");
     const [books, log, json] = ["books", "log", "json"].map((name) => join(dir, `ten-${name}`));
     const before = readdirSync(dir);
@@ -79,7 +79,7 @@ describe.skipIf(!there)("the workload runner", () => {
     const text = await Bun.file(log!).text();
     expect(text.match(/<userCommand>/g)).toHaveLength(10_000);
     if (xmllint !== undefined) {
-      expect(await faultsOf(xmllint, join(DAY_TRADING, "logfile.xsd"), log!)).toBe("");
+      expect(await findFaults(xmllint, join(DAY_TRADING, "logfile.xsd"), log!)).toBe("");
     }
     const left = readdirSync(dir).filter((name) => !before.includes(name));
     expect(left.sort()).toEqual(["ten-books", "ten-json", "ten-log"]);
@@ -111,7 +111,8 @@ describe.skipIf(!there)("the workload runner", () => {
       durability: "always",
     });
     try {
-      // Both servers know all quotes: without Redis there are none to be had, which is an error and no loss.
+      // Both servers have cached all quotes: without Redis there are no new ones, which is an error
+      // and not a loss.
       const symbols = new Set((await Bun.file(file).text()).match(/(?<=,)[A-Z]{3}(?=[ ,])/g));
       const asking = ["ADD,warm,1.00", ...[...symbols].map((symbol) => `QUOTE,warm,${symbol}`)];
       for (const server of desk.servers) await sendLines(server, desk.token, asking);
@@ -123,7 +124,7 @@ describe.skipIf(!there)("the workload runner", () => {
         "workers/commands/main.ts",
         ["desk:workload", file, ...words, "--json", json],
         {
-          ...envOf(desk),
+          ...createEnv(desk),
         },
       );
       let over = false;
@@ -135,7 +136,7 @@ describe.skipIf(!there)("the workload runner", () => {
         return (await Promise.all(counts)).reduce((sum: number, each) => sum + Number(each), 0);
       };
       for (let kill = 0; kill < 6; kill += 1) {
-        // Spread over the run: each strikes when that much more of it is done.
+        // Spread over the run: each kill happens when that much more of it is done.
         const reached = asked + kill * 1_500 + 500;
         while (!over && (await audited().catch(() => 0)) < reached) await Bun.sleep(5);
         expect(over).toBe(false);
@@ -172,7 +173,7 @@ describe.skipIf(!there)("the workload runner", () => {
       const { code } = await call(
         "workers/commands/main.ts",
         ["desk:workload", ...words],
-        envOf(desk),
+        createEnv(desk),
       );
       expect(code).toBe(0);
       const log = await Bun.file(join(desk.data, "dumps/middle")).text();

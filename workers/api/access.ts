@@ -4,7 +4,7 @@ import type { PersonId } from "../../domain/ids.ts";
 import type { ChannelRecord, Records } from "../records/port.ts";
 import type { Caller } from "./tokens.ts";
 
-/** Whether the person may send to the channel: its provider, and whoever has a grant. */
+/** Whether the person may send to the channel: its provider and people with a grant may. */
 export function sendsTo(channel: ChannelRecord, person: PersonId): boolean {
   return channel.provider === person || Object.hasOwn(channel.grants, person);
 }
@@ -18,7 +18,10 @@ export async function sentChannels(records: Records, person: PersonId): Promise<
   return found;
 }
 
-/** The channels whose signals a person may read: those they send to, and those they follow as of now. */
+/**
+ * The channels whose signals a person may read: those to which they may send, and those that they
+ * follow now.
+ */
 export async function readChannels(
   records: Records,
   person: PersonId,
@@ -39,7 +42,7 @@ export type ScopeAccess = "unknown" | "read" | "change";
 /**
  * What a caller may do with the stop and the settings of a scope. An
  * administrator may change any, a provider those of their channels, a follower
- * their own. Anyone may read what stands above a channel's followers.
+ * their own. Anyone may read the scopes above a channel's followers.
  */
 export async function accessTo(
   { channels }: Pick<Records, "channels">,

@@ -1,4 +1,4 @@
-/** What the records API is made of; a test passes its own. */
+/** The parts of the records API; a test passes its own. */
 import type { Scope } from "../../domain/copier/scope.ts";
 import type { StopAction, StopAuthor } from "../../domain/copier/stop.ts";
 import type { PersonId } from "../../domain/ids.ts";
@@ -15,12 +15,12 @@ export interface Api {
   readonly records: Records;
   readonly tokens: Tokens;
   readonly signIn: SignIn;
-  /** Brings a recorded change to Redis. */
+  /** Projects a recorded change to Redis. */
   project(changed: SubscriptionRecord): Promise<void>;
   projectSettings(changed: SettingsRecord): Promise<void>;
   /** Halts, drains or lifts, in every Redis first. */
   changeStop(scope: Scope, action: StopAction, author: StopAuthor): Promise<Written>;
-  /** Whether a person may change something now; counts it. */
+  /** Whether a person may make a change now; counts the change. */
   mayChange(person: PersonId): boolean;
   /** The same of stops, counted by itself: who changed a lot may still stop. */
   mayStop(person: PersonId): boolean;

@@ -1,4 +1,4 @@
-/** The records API: everything about the platform that is not a signal on its way. */
+/** The records API: everything except signals in progress. */
 import { getLogger } from "@logtape/logtape";
 import type { Hono } from "hono";
 import * as v from "valibot";
@@ -25,7 +25,7 @@ export function createApp(api: Api): Hono {
         at,
       });
     },
-    // The edge says the second of every body, also where none is wanted.
+    // The edge may answer BODY_TOO_LARGE for every request, also for one without a body.
     problems: ["RECORDS_UNAVAILABLE", "BODY_TOO_LARGE"],
   });
   serveSessions(service, api);
@@ -45,7 +45,9 @@ function serveAbout(service: RecordsService): void {
     path: "/healthz",
     operationId: "readRecordsHealth",
     summary: "Whether the records API serves",
-    answers: { 200: { description: "It does.", body: v.object({ status: v.literal("ok") }) } },
+    answers: {
+      200: { description: "The records API serves.", body: v.object({ status: v.literal("ok") }) },
+    },
     problems: [],
     handle: () => reply({ status: "ok" }),
   });

@@ -1,4 +1,4 @@
-/** Channels, as anyone who looks for one to follow sees them. */
+/** Channels, as everyone may see them. */
 import * as v from "valibot";
 import { ID_PATTERN, type PersonId } from "../../domain/ids.ts";
 import { failure } from "../../domain/result.ts";

@@ -1,4 +1,7 @@
-/** A copy plan as it is sent; what each field does is said in `domain/copier/plan.ts` and `domain/copier/plan-layer.ts`. */
+/**
+ * The schema of a copy plan. The fields are explained in `domain/copier/plan.ts` and
+ * `domain/copier/plan-layer.ts`.
+ */
 import * as v from "valibot";
 import { PLAN_FIELDS } from "../../domain/copier/plan-layer.ts";
 import { MAX_DURATION_SECONDS } from "../../domain/products/binary.ts";
@@ -58,7 +61,7 @@ export const Plan = v.strictObject({
   ),
 });
 
-/** What is set for all copies below a scope. */
+/** The settings for all copies below a scope. */
 export const SettingsBody = v.strictObject({
   plan: Plan,
   paused: v.boolean("must be true or false"),

@@ -16,7 +16,7 @@ test("a name has its number of attempts within the window, and others have their
   expect(rate.take("a")).toBe(true);
 });
 
-test("a name that is forgotten begins anew, and no more names are remembered than the limit says", () => {
+test("a name that is dropped starts again at zero, and no more names are stored than the limit", () => {
   const rate = createRate({ max: 1, windowMs: 1_000, maxNames: 2 }, () => 0);
   expect([rate.take("a"), rate.take("a")]).toEqual([true, false]);
   rate.forget("a");

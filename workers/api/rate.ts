@@ -1,14 +1,17 @@
-/** How often each of many may do something within a time; each process counts its own. */
+/**
+ * Limits how often each of many names may do something within a time; each process counts for
+ * itself.
+ */
 
 export interface RateLimit {
   readonly max: number;
   readonly windowMs: number;
-  /** How many names are remembered: more than can be busy within the window. */
+  /** How many names are stored: more than can be active within the window. */
   readonly maxNames: number;
 }
 
 export interface Rate {
-  /** Counts an attempt, and answers whether it is allowed. */
+  /** Counts an attempt, and returns whether it is allowed. */
   take(name: string): boolean;
   forget(name: string): void;
 }

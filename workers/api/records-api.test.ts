@@ -1,4 +1,4 @@
-/** The records API as it serves: over HTTP, on real records and a real Redis. A test for each status. */
+/** The records API over HTTP, on real records and a real Redis. A test for each status. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -30,7 +30,7 @@ const SIGNAL = `s0_${"a".repeat(32)}` as SignalId;
 const FAR_MS = 4_000_000_000_000;
 const NO_SETTINGS = { plan: {}, paused: false };
 const PASSWORD_HASH = await hashPassword("right");
-/** Of `acct-2` and the channel, always. */
+/** The id is always that of `acct-2` and the channel. */
 const MINE = "sub_56IDxuBobWM1CCkT6wTPdg";
 const PLAN = { sizing: { kind: "fixed", stakeCents: 300 } } as const;
 
@@ -63,7 +63,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test("201: the right password signs in, with scopes by who it is", async () => {
+test("201: the right password signs in, with the person's scopes", async () => {
   const answer = await post("/v1/sessions", { email: "Provider@Example.org", password: "right" });
   expect(answer.status).toBe(201);
   const { token, expiresAtMs, person } = (await answer.json()) as {
@@ -74,7 +74,7 @@ test("201: the right password signs in, with scopes by who it is", async () => {
   expect(person).toEqual({ id: PROVIDER, name: "Provider" });
   expect(expiresAtMs - Date.now()).toBeLessThanOrEqual(12 * 60 * 60 * 1000);
   const { scope } = JSON.parse(atob(token.split(".")[1] ?? "")) as { scope: string };
-  // Letters and digits: the desk knows them too.
+  // Letters and digits: this person also has a desk user.
   expect(scope).toBe("signals:write desk:trade signals:read records:read records:write");
   const me = await get("/v1/people/me", token);
   expect(await me.json()).toEqual({
@@ -89,12 +89,12 @@ test("201: the right password signs in, with scopes by who it is", async () => {
 
 test("401: a wrong password and an unknown e-mail are refused alike", async () => {
   const wrong = await post("/v1/sessions", { email: "f@example.org", password: "wrong" });
-  const nobody = await post("/v1/sessions", { email: "nobody@example.org", password: "wrong" });
-  expect([wrong.status, nobody.status]).toEqual([401, 401]);
-  expect(await wrong.text()).toBe(await nobody.text());
+  const unknown = await post("/v1/sessions", { email: "unknown@example.org", password: "wrong" });
+  expect([wrong.status, unknown.status]).toEqual([401, 401]);
+  expect(await wrong.text()).toBe(await unknown.text());
 });
 
-test("429: attempts are bounded per e-mail, and others still get in", async () => {
+test("429: attempts are limited per e-mail, and others can still sign in", async () => {
   const statuses: number[] = [];
   for (let n = 0; n < 11; n += 1) {
     const body = { email: "guessed@example.org", password: `guess ${n}` };
@@ -112,32 +112,32 @@ test("401: tokens that are missing, foreign, unsigned, expired or too long are r
     [undefined, "TOKEN_MISSING"],
     ["nonsense", "TOKEN_INVALID"],
     [none, "TOKEN_INVALID"],
-    [await tokenOf(PROVIDER, { key: foreign }), "TOKEN_INVALID"],
-    [await tokenOf(PROVIDER, { lifetimeS: -1 }), "TOKEN_EXPIRED"],
-    [await tokenOf(PROVIDER, { lifetimeS: 13 * 60 * 60 }), "TOKEN_INVALID"],
-    [await tokenOf(PROVIDER, { audience: "another" }), "TOKEN_INVALID"],
+    [await issueToken(PROVIDER, { key: foreign }), "TOKEN_INVALID"],
+    [await issueToken(PROVIDER, { lifetimeS: -1 }), "TOKEN_EXPIRED"],
+    [await issueToken(PROVIDER, { lifetimeS: 13 * 60 * 60 }), "TOKEN_INVALID"],
+    [await issueToken(PROVIDER, { audience: "another" }), "TOKEN_INVALID"],
   ] as const) {
     await expectProblem(await get("/v1/people/me", token), 401, code);
   }
 });
 
 test("403: a token without the scope is refused", async () => {
-  const token = await tokenOf(FOLLOWER, { scope: "signals:read" });
+  const token = await issueToken(FOLLOWER, { scope: "signals:read" });
   await expectProblem(await get("/v1/channels", token), 403, "TOKEN_SCOPE");
   await expectProblem(
     await send(
       "PATCH",
       "/v1/subscriptions/sub",
       {},
-      await tokenOf(FOLLOWER, { scope: "records:read" }),
+      await issueToken(FOLLOWER, { scope: "records:read" }),
     ),
     403,
     "TOKEN_SCOPE",
   );
 });
 
-test("400, 413, 415, 422: what cannot be used is refused with the place of the fault and no value", async () => {
-  const token = await tokenOf(FOLLOWER);
+test("400, 413, 415, 422: a wrong request is refused with the place of the fault and no value", async () => {
+  const token = await issueToken(FOLLOWER);
   const posted = async (body: string, headers: Record<string, string> = {}): Promise<Response> =>
     await fetch(`${base}/v1/subscriptions`, {
       method: "POST",
@@ -187,22 +187,22 @@ test("400, 413, 415, 422: what cannot be used is refused with the place of the f
   expect(await records.subscriptions.find({})).toHaveLength(1);
 });
 
-test("404, 405: there is nothing else, and nothing is done by another method", async () => {
-  const token = await tokenOf(FOLLOWER);
+test("404, 405: other addresses do not exist, and other methods are refused", async () => {
+  const token = await issueToken(FOLLOWER);
   await expectProblem(await get("/v1/nothing", token), 404, "ROUTE_UNKNOWN");
   const deleted = await send("DELETE", "/v1/channels/demo", undefined, token);
   expect(deleted.headers.get("allow")).toBe("GET, HEAD");
   await expectProblem(deleted, 405, "METHOD_NOT_ALLOWED");
 });
 
-test("200: settings are recorded and projected, by whoever they are of, and the same again is no change", async () => {
+test("200: settings are recorded and projected for each kind of scope, and the same again is no change", async () => {
   const body = { plan: { maxStakeCents: 500, overriding: ["maxStakeCents"] }, paused: true };
   for (const [scope, person] of [
     [`provider:${PROVIDER}`, PROVIDER],
     [`channel:${CHANNEL}`, PROVIDER],
     [`follower:${FOLLOWER}`, FOLLOWER],
   ] as const) {
-    const token = await tokenOf(person);
+    const token = await issueToken(person);
     const path = `/v1/settings/${scope}`;
     const unset = { scope, plan: {}, paused: false, version: 0 };
     expect(await (await get(path, token)).json()).toEqual(unset);
@@ -223,24 +223,26 @@ test("200: settings are recorded and projected, by whoever they are of, and the 
       "version",
     ]);
   }
-  const shown = await get("/v1/subscriptions", await tokenOf(FOLLOWER));
+  const shown = await get("/v1/subscriptions", await issueToken(FOLLOWER));
   const { subscriptions } = (await shown.json()) as {
     subscriptions: { id: string; plan: object }[];
   };
-  // Their own plan stays what they wrote.
+  // Their own plan stays as they wrote it.
   expect(subscriptions.find(({ id }) => id === "sub")?.plan).toEqual(PLAN);
 });
 
 test("200: settings of the platform are set by an administrator", async () => {
-  const token = await tokenOf(asId("boss"), { scope: "records:read records:write records:admin" });
+  const token = await issueToken(asId("boss"), {
+    scope: "records:read records:write records:admin",
+  });
   const body = { plan: { maxOpen: 9 }, paused: false };
   const put = await send("PUT", "/v1/settings/platform", body, token);
   expect([put.status, await put.json()]).toEqual([200, { scope: "platform", ...body, version: 1 }]);
   expect((await send("PUT", "/v1/settings/platform", NO_SETTINGS, token)).status).toBe(200);
 });
 
-test("403, 404, 422: settings are changed by nobody else, and read only where they concern a channel", async () => {
-  const [provider, follower] = await Promise.all([tokenOf(PROVIDER), tokenOf(FOLLOWER)]);
+test("403, 404, 422: other people cannot change settings, and read them only above a channel's followers", async () => {
+  const [provider, follower] = await Promise.all([issueToken(PROVIDER), issueToken(FOLLOWER)]);
   const body = { plan: {}, paused: true };
   for (const [scope, token] of [
     ["platform", provider],
@@ -284,7 +286,8 @@ describe("stops", () => {
     const states = await Promise.all(keys.map((each) => redis.send("HGET", [each, scope])));
     return [...new Set(states)];
   };
-  const admin = () => tokenOf(asId("boss"), { scope: "records:read records:write records:admin" });
+  const admin = () =>
+    issueToken(asId("boss"), { scope: "records:read records:write records:admin" });
   const listed = async (token: string) => {
     const { stops } = (await (await get("/v1/stops", token)).json()) as {
       stops: { scope: string; state: string; by: string; why: string }[];
@@ -292,11 +295,11 @@ describe("stops", () => {
     return stops.map(({ scope, state, by, why }) => [scope, state, by, why].join(" "));
   };
 
-  test("200: are set and lifted by whoever they are of, and hold in every partition at once", async () => {
+  test("200: their owners set and lift them, and they hold in every partition at once", async () => {
     for (const [scope, token] of [
-      ["channel:demo", await tokenOf(PROVIDER)],
-      [`provider:${PROVIDER}`, await tokenOf(PROVIDER)],
-      [`follower:${FOLLOWER}`, await tokenOf(FOLLOWER)],
+      ["channel:demo", await issueToken(PROVIDER)],
+      [`provider:${PROVIDER}`, await issueToken(PROVIDER)],
+      [`follower:${FOLLOWER}`, await issueToken(FOLLOWER)],
       ["platform", await admin()],
       ["broker:desk", await admin()],
       ["channel:demo", await admin()],
@@ -318,10 +321,10 @@ describe("stops", () => {
     }
   });
 
-  test("200: are listed for all, a follower's for themselves and administrators", async () => {
+  test("200: everyone sees the list; only the follower and administrators see a follower's stop", async () => {
     const [provider, follower, boss] = [
-      await tokenOf(PROVIDER),
-      await tokenOf(FOLLOWER),
+      await issueToken(PROVIDER),
+      await issueToken(FOLLOWER),
       await admin(),
     ];
     await send("PUT", "/v1/stops/channel:demo", { state: "halt", why: "news" }, provider);
@@ -340,10 +343,10 @@ describe("stops", () => {
     expect(await listed(boss)).toEqual([]);
   });
 
-  test("403, 404, 422: are changed by nobody else; what an administrator stopped is theirs to lift", async () => {
+  test("403, 404, 422: other people cannot change them; only administrators lift an administrator's stop", async () => {
     const [provider, follower, boss] = [
-      await tokenOf(PROVIDER),
-      await tokenOf(FOLLOWER),
+      await issueToken(PROVIDER),
+      await issueToken(FOLLOWER),
       await admin(),
     ];
     for (const [scope, token, code] of [
@@ -381,7 +384,7 @@ describe("stops", () => {
     const put = await send("PUT", "/v1/stops/platform", { state: "halt" }, await admin());
     await expectProblem(put, 503, "STOP_UNCONFIRMED");
     await redis.send("RENAME", ["aside", key]);
-    await until("it is brought to the others", async () => {
+    await until("the stop is in every partition", async () => {
       const states = await everywhere("platform");
       return states.length === 1 && states[0] === "halt";
     });
@@ -389,8 +392,8 @@ describe("stops", () => {
   });
 });
 
-test("channels are shown without their grants, and with whether the caller may send", async () => {
-  const token = await tokenOf(FOLLOWER);
+test("channels are shown without their grants, and show whether the caller may send", async () => {
+  const token = await issueToken(FOLLOWER);
   const shown = {
     id: CHANNEL,
     name: "Demo",
@@ -404,15 +407,15 @@ test("channels are shown without their grants, and with whether the caller may s
     next: null,
   });
   expect(await (await get("/v1/channels/demo", token)).json()).toEqual(shown);
-  const provider = await get("/v1/channels/demo", await tokenOf(PROVIDER));
+  const provider = await get("/v1/channels/demo", await issueToken(PROVIDER));
   expect(await provider.json()).toEqual({ ...shown, maySend: true });
   await expectProblem(await get("/v1/channels/none", token), 404, "CHANNEL_UNKNOWN");
 });
 
-test("403, 404: a person whose id is the name of what every object has may do no more than any other", async () => {
+test("403, 404: a person whose id is the name of an inherited property has no extra rights", async () => {
   for (const name of ["constructor", "__proto__", "toString"]) {
     const person = asId<PersonId>(name);
-    const token = await tokenOf(person);
+    const token = await issueToken(person);
     const channel = await get("/v1/channels/demo", token);
     expect(await channel.json()).toMatchObject({ maySend: false });
     expect(await (await get("/v1/signals", token)).json()).toEqual({ signals: [], next: null });
@@ -434,7 +437,7 @@ test("403, 404: a person whose id is the name of what every object has may do no
 });
 
 test("200, 201: a subscription is recorded and routed, and the same again is no change", async () => {
-  const token = await tokenOf(FOLLOWER);
+  const token = await issueToken(FOLLOWER);
   const plan = {
     sizing: { kind: "balance", shareBp: 200 },
     maxStakeCents: 5_000,
@@ -485,10 +488,10 @@ test("200, 201: a subscription is recorded and routed, and the same again is no 
   });
 });
 
-test("429: what a person changes within a minute is bounded, asking for what is so already is not, and others go on", async () => {
+test("429: a person's changes within a minute are limited, requests without a change are not counted, and others are not affected", async () => {
   const person = asId<PersonId>("restless");
   await records.accounts.merge([{ _id: "acct-3", person, broker: "desk", region: "local" }]);
-  const token = await tokenOf(person);
+  const token = await issueToken(person);
   const body = { channel: CHANNEL, account: "acct-3", plan: PLAN, expiresAtMs: FAR_MS };
   const statuses = new Map<number, number>();
   for (let n = 0; n < 70; n += 1) {
@@ -504,19 +507,19 @@ test("429: what a person changes within a minute is bounded, asking for what is 
   const limited = await send("PUT", `/v1/settings/follower:restless`, NO_SETTINGS, token);
   await expectProblem(limited, 429, "CHANGES_LIMITED");
   expect(limited.headers.get("retry-after")).toBe("60");
-  const stands = { ...body, expiresAtMs: FAR_MS + 59 };
-  expect((await send("POST", "/v1/subscriptions", stands, token)).status).toBe(200);
+  const unchanged = { ...body, expiresAtMs: FAR_MS + 59 };
+  expect((await send("POST", "/v1/subscriptions", unchanged, token)).status).toBe(200);
   const settings = await send(
     "PUT",
     `/v1/settings/follower:${FOLLOWER}`,
     NO_SETTINGS,
-    await tokenOf(FOLLOWER),
+    await issueToken(FOLLOWER),
   );
   expect(settings.status).toBe(200);
 });
 
-test("304, 412: a version is known by its tag, and a change made for another version is refused", async () => {
-  const token = await tokenOf(FOLLOWER);
+test("304, 412: a version is recognised by its tag, and a change made for another version is refused", async () => {
+  const token = await issueToken(FOLLOWER);
   const settings = `/v1/settings/follower:${FOLLOWER}`;
   for (const [path, change, method] of [
     ["/v1/subscriptions/sub", { plan: { ...PLAN, maxOpen: 7 } }, "PATCH"],
@@ -543,14 +546,14 @@ test("304, 412: a version is known by its tag, and a change made for another ver
   const made = await send("POST", "/v1/subscriptions", again, token, none);
   await expectProblem(made, 412, "VERSION_STALE");
   await expectProblem(
-    await get("/v1/subscriptions/sub", await tokenOf(PROVIDER)),
+    await get("/v1/subscriptions/sub", await issueToken(PROVIDER)),
     404,
     "SUBSCRIPTION_UNKNOWN",
   );
 });
 
-test("many changes at once are each a version of their own", async () => {
-  const token = await tokenOf(FOLLOWER);
+test("many changes at once each get their own version", async () => {
+  const token = await issueToken(FOLLOWER);
   const before = (await records.subscriptions.get("sub"))?.version ?? 0;
   const answers = await Promise.all(
     [1, 2, 3, 4].map((n) =>
@@ -561,9 +564,9 @@ test("many changes at once are each a version of their own", async () => {
   expect((await records.subscriptions.get("sub"))?.version).toBe(before + 4);
 });
 
-test("404, 422: nobody subscribes others' accounts or touches others' subscriptions", async () => {
-  const follower = await tokenOf(FOLLOWER);
-  const provider = await tokenOf(PROVIDER);
+test("404, 422: people can neither subscribe others' accounts nor change others' subscriptions", async () => {
+  const follower = await issueToken(FOLLOWER);
+  const provider = await issueToken(PROVIDER);
   const body = { channel: CHANNEL, account: "acct-1", plan: PLAN, expiresAtMs: FAR_MS };
   const post = (changes: object, token: string) =>
     send("POST", "/v1/subscriptions", { ...body, ...changes }, token);
@@ -585,8 +588,8 @@ test("404, 422: nobody subscribes others' accounts or touches others' subscripti
   });
 });
 
-test("a change stands while Redis is away, and is brought there when it is back", async () => {
-  const token = await tokenOf(FOLLOWER);
+test("a change is kept while Redis does not answer, and projected when it is back", async () => {
+  const token = await issueToken(FOLLOWER);
   const body = { channel: CHANNEL, account: "acct-2", plan: PLAN, expiresAtMs: FAR_MS };
   const before = await followers();
   await redis.send("CLIENT", ["KILL", "TYPE", "normal", "SKIPME", "yes"]);
@@ -619,15 +622,15 @@ test("signals are shown with their counts and results to those who may read the 
     },
   };
   for (const person of [PROVIDER, FOLLOWER, asId<PersonId>("trader")]) {
-    const list = await get("/v1/signals?channel=demo&limit=5", await tokenOf(person));
+    const list = await get("/v1/signals?channel=demo&limit=5", await issueToken(person));
     expect(await list.json()).toEqual({ signals: [expected], next: null });
   }
-  const stranger = await tokenOf(asId<PersonId>("stranger"));
+  const stranger = await issueToken(asId<PersonId>("stranger"));
   expect(await (await get("/v1/signals", stranger)).json()).toEqual({ signals: [], next: null });
   await expectProblem(await get(`/v1/signals/${SIGNAL}/results`, stranger), 404, "SIGNAL_UNKNOWN");
   await expectProblem(await get(`/v1/records/signals/${SIGNAL}`, stranger), 404, "SIGNAL_UNKNOWN");
 
-  const token = await tokenOf(FOLLOWER);
+  const token = await issueToken(FOLLOWER);
   const results = await get(`/v1/signals/${SIGNAL}/results`, token);
   expect(await results.json()).toEqual({ id: SIGNAL, results: expected.results });
   const progress = await get(`/v1/records/signals/${SIGNAL}`, token);
@@ -639,8 +642,8 @@ test("signals are shown with their counts and results to those who may read the 
   });
 });
 
-test("lists are read page by page, and each thing once", async () => {
-  const token = await tokenOf(PROVIDER);
+test("lists are read page by page, and each item once", async () => {
+  const token = await issueToken(PROVIDER);
   const pages = async (path: string, name: string): Promise<string[]> => {
     const found: string[] = [];
     let after = "";
@@ -677,9 +680,9 @@ test("lists are read page by page, and each thing once", async () => {
   await records.signals.merge(others.map((_id) => ({ _id, channel: "none" })));
 });
 
-test("a follower sees their own orders, and those who send see all but not whose account it was", async () => {
+test("a follower sees their own orders; senders see all orders, but not their accounts", async () => {
   const ids = async (person: PersonId, query = ""): Promise<OrderRecord[]> => {
-    const answer = await get(`/v1/signals/${SIGNAL}/orders${query}`, await tokenOf(person));
+    const answer = await get(`/v1/signals/${SIGNAL}/orders${query}`, await issueToken(person));
     return ((await answer.json()) as { orders: OrderRecord[] }).orders;
   };
   const own = await ids(FOLLOWER);
@@ -689,16 +692,16 @@ test("a follower sees their own orders, and those who send see all but not whose
   expect(JSON.stringify(all)).not.toContain("acct");
   expect(await ids(PROVIDER, "?outcome=skipped")).toMatchObject([{ reason: "PAUSED" }]);
   expect(await ids(PROVIDER, "?limit=2")).toHaveLength(2);
-  const stranger = await tokenOf(asId<PersonId>("stranger"));
+  const stranger = await issueToken(asId<PersonId>("stranger"));
   await expectProblem(await get(`/v1/signals/${SIGNAL}/orders`, stranger), 404, "SIGNAL_UNKNOWN");
   await expectProblem(
-    await get(`/v1/signals/s0_${"b".repeat(32)}/orders`, await tokenOf(PROVIDER)),
+    await get(`/v1/signals/s0_${"b".repeat(32)}/orders`, await issueToken(PROVIDER)),
     404,
     "SIGNAL_UNKNOWN",
   );
 });
 
-test("the document names every operation, and all that each may answer", async () => {
+test("the document lists every operation and all its answers", async () => {
   expect(await (await get("/healthz")).json()).toEqual({ status: "ok" });
   const document = (await (await get("/openapi.json")).json()) as {
     paths: Record<string, Record<string, { responses: object; parameters?: object[] }>>;
@@ -820,12 +823,12 @@ async function fill(): Promise<void> {
     order("three", { answeredAtMs: 1_012 }),
     order("four", { outcome: "unknown", answeredAtMs: 1_900 }),
     { ...order("five", { outcome: "skipped", reason: "PAUSED" }), stakeCents: 0 },
-    // Settled before its outcome is recorded: it waits for that.
+    // Settled before its outcome is recorded: the settlement waits for the outcome.
     { _id: clientOrderId(SIGNAL, asId<SubscriptionId>("six")), signal: SIGNAL, settlement: "won" },
   ]);
 }
 
-async function tokenOf(
+async function issueToken(
   person: PersonId,
   {
     scope = "signals:read records:read records:write",
@@ -874,7 +877,7 @@ async function expectProblem(answer: Response, status: number, code: string): Pr
   expect([answer.status, await answer.json()]).toMatchObject([status, { status, code }]);
 }
 
-/** How many the channel's routes count. */
+/** The number of followers in the channel's routes. */
 async function followers(): Promise<number> {
   const keys = new HomeKeys(new PartitionMap(4).ofChannel(CHANNEL));
   const routes = (await redis.send("HVALS", [keys.routes(CHANNEL)])) as string[];

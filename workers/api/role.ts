@@ -1,6 +1,6 @@
 /**
- * Serves the records API, and keeps Redis in agreement with the records: all of
- * it at the start, each change as it comes.
+ * Serves the records API, and keeps Redis in agreement with the records: everything at the start,
+ * then each change.
  */
 import { MAX_BODY_BYTES } from "../../http/body.ts";
 import type { Role } from "../runtime/role.ts";
@@ -56,7 +56,7 @@ export const role: Role<typeof RecordsEnv> = {
       hostname: settings.FANFARE_HOST,
       port: settings.FANFARE_RECORDS_PORT,
       fetch: app.fetch,
-      // Above our own limit, so that what is a little too large still gets our answer.
+      // Above our own limit, so that a body that is a little too large still gets our answer.
       maxRequestBodySize: 4 * MAX_BODY_BYTES,
     });
     log.info("the records API listens on port {port}", { port: server.port });

@@ -1,4 +1,4 @@
-/** Signing in, and who one is. */
+/** Signing in, and the signed-in person. */
 import * as v from "valibot";
 import { deskUserOf } from "../../domain/desk/command.ts";
 import { asId, type PersonId } from "../../domain/ids.ts";
@@ -58,7 +58,7 @@ export function serveSessions(service: RecordsService, { records, tokens, signIn
     problems: [],
     async handle({ caller }) {
       const found = await records.people.get(caller.person);
-      // The token was signed here, for a person who is not on record any more.
+      // The token is valid, but its person is no longer in the records.
       if (!found) return failure("TOKEN_INVALID");
       const { _id, name, email } = found;
       return reply({ id: _id, name, email });

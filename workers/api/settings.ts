@@ -1,8 +1,7 @@
 /**
- * What holds for all copies below a scope, and who may say so: a provider for
- * all of their channels or for one, a follower for all of their subscriptions,
- * an administrator for all. Anyone may read what stands above a channel's
- * followers; a follower's are their own.
+ * The settings for all copies below a scope, and who may change them: a provider for all of their
+ * channels or for one, a follower for all of their subscriptions, an administrator for all. Everyone
+ * may read the settings above a channel's followers; only the follower may read their own.
  */
 import { nameOf } from "../../http/place.ts";
 import { getLogger } from "@logtape/logtape";
@@ -28,11 +27,11 @@ export function serveSettings(service: RecordsService, api: Api): void {
     method: "GET",
     path: "/v1/settings/:scope",
     operationId: "readSettings",
-    summary: "What holds for all copies below a scope",
+    summary: "The settings for all copies below a scope",
     permission: "records:read",
     params: { scope: SCOPE },
     versioned: true,
-    answers: { 200: { description: "Version 0 where nothing was ever set.", body: Settings } },
+    answers: { 200: { description: "Version 0 if nothing was ever set.", body: Settings } },
     problems: [],
     async handle({ params, caller }) {
       const access = await accessTo(records, params.scope, caller);
@@ -51,7 +50,7 @@ export function serveSettings(service: RecordsService, api: Api): void {
     params: { scope: SCOPE },
     body: json(SettingsBody),
     versioned: true,
-    answers: { 200: { description: "They are as asked.", body: Settings } },
+    answers: { 200: { description: "The settings are as requested.", body: Settings } },
     problems: ["SETTINGS_FORBIDDEN", "CHANGES_LIMITED"],
     async handle({ params, body, caller, precondition }) {
       const access = await accessTo(records, params.scope, caller);

@@ -1,7 +1,7 @@
 /**
- * Sign-in by e-mail and password. An unknown e-mail costs as much time as a
- * wrong password, and both are refused alike. Attempts are bounded per e-mail,
- * and so is how many hashes are computed at once; each process bounds its own.
+ * Sign-in by e-mail and password. An unknown e-mail costs as much time as a wrong password, and
+ * both are refused alike. Attempts are limited per e-mail, and so is the number of hashes that are
+ * computed at once. Each process has its own limits.
  */
 import type { PersonRecord, Records } from "../records/port.ts";
 import { failure, success, type Result } from "../../domain/result.ts";
@@ -14,7 +14,7 @@ export async function hashPassword(password: string): Promise<string> {
   return await Bun.password.hash(password, ARGON);
 }
 
-/** More e-mails than can be tried within the window, so that each keeps its count for its minute. */
+/** More e-mails than can be tried within the window, so that each count lasts its whole minute. */
 const ATTEMPTS = { max: 10, windowMs: 60_000, maxNames: 10_000 };
 const MAX_UNDER_WAY = 16;
 
@@ -30,7 +30,8 @@ export async function createSignIn(
 
   return async (address, password) => {
     const email = address.toLowerCase();
-    // Counted before the answer is known, so that many at once are as bounded as one after another.
+    // Counted before the answer is known, so that parallel attempts are limited like sequential
+    // ones.
     if (underWay >= MAX_UNDER_WAY || !attempts.take(email)) return failure("SIGN_IN_LIMITED");
     underWay += 1;
     try {

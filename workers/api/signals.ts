@@ -1,8 +1,8 @@
-/** Signals as they were recorded, what became of their copies, and the orders one by one. */
+/** Recorded signals, the results of their copies, and their orders. */
 import * as v from "valibot";
 import { isSignalId, SIGNAL_ID_PATTERN, type PersonId, type SignalId } from "../../domain/ids.ts";
 import { OUTCOME_KINDS } from "../../domain/copier/outcome.ts";
-import { statusOf, type Progress, type Timing } from "../../domain/copier/progress.ts";
+import { deriveStatus, type Progress, type Timing } from "../../domain/copier/progress.ts";
 import { failure } from "../../domain/result.ts";
 import { CONTRACT_TYPES } from "../../domain/products/binary.ts";
 import { count, id } from "../../http/field.ts";
@@ -14,11 +14,11 @@ import { readChannels, sendsTo } from "./access.ts";
 import type { Api, RecordsService } from "./api.ts";
 import { createTallies, type Tally } from "./tally.ts";
 
-/** How an order ended: those of a close end as closed where others are placed. */
+/** How an order ended. A close's orders end as closed instead of placed. */
 const ORDER_OUTCOMES = [...OUTCOME_KINDS, "closed"] as const;
 const NONE = { placed: 0, rejected: 0, skipped: 0, unknown: 0 };
 const SIGNAL = { pattern: SIGNAL_ID_PATTERN, unknown: "SIGNAL_UNKNOWN" } as const;
-/** When the last of a page was accepted, and its id. */
+/** The acceptance time of the last signal of a page, and its id. */
 const SIGNALS_CURSOR = /^(\d{1,15})-(s[0-9a-z]{1,3}_[0-9a-f]{32})$/;
 /** An order's id: its signal's and its subscription's. */
 const ORDERS_CURSOR = /^[\w.-]{1,200}$/;
@@ -28,9 +28,9 @@ const RecordedSignal = v.object({
   ...AcceptanceShape.entries,
   channel: v.string(),
   action: v.picklist(["open", "close"]),
-  /** Absent where the house closed all. */
+  /** Absent if the house closed everything. */
   symbol: v.optional(v.string()),
-  /** A close has none of these. */
+  /** A close has none of these fields. */
   contract: v.optional(v.picklist(CONTRACT_TYPES)),
   stakeCents: optionalCount,
   durationSeconds: optionalCount,
@@ -88,7 +88,7 @@ export function serveSignals(service: RecordsService, api: Api): void {
       const readable = await readChannels(records, caller.person, clock());
       const [first, ...others] = [...readable].filter((each) => each === (query.channel ?? each));
       if (first === undefined) return reply({ signals: [], next: null });
-      // Of one channel an index has them in this order.
+      // For one channel an index has them in this order.
       const channel = others.length === 0 ? first : [first, ...others];
       const [, value, afterSignal = ""] = SIGNALS_CURSOR.exec(query.after ?? "") ?? [];
       const { items, next } = await readPage(
@@ -111,7 +111,7 @@ export function serveSignals(service: RecordsService, api: Api): void {
     method: "GET",
     path: "/v1/signals/:id/results",
     operationId: "readResults",
-    summary: "What became of a signal's copies so far",
+    summary: "The results of a signal's copies so far",
     permission: "records:read",
     params: { id: SIGNAL },
     answers: {
@@ -132,7 +132,7 @@ export function serveSignals(service: RecordsService, api: Api): void {
     method: "GET",
     path: "/v1/signals/:id/orders",
     operationId: "listOrders",
-    summary: "A signal's orders: all for those who send to its channel, one's own for a follower",
+    summary: "A signal's orders: senders of its channel see all, a follower sees their own",
     permission: "records:read",
     params: { id: SIGNAL },
     query: v.strictObject({
@@ -176,7 +176,7 @@ export function serveSignals(service: RecordsService, api: Api): void {
     method: "GET",
     path: "/v1/records/signals/:id",
     operationId: "readRecordedProgress",
-    summary: "How far a signal's fan-out is, as recorded",
+    summary: "The recorded progress of a signal's fan-out",
     permission: "signals:read",
     params: { id: SIGNAL },
     answers: { 200: { description: "The progress.", body: ProgressShape } },
@@ -184,12 +184,12 @@ export function serveSignals(service: RecordsService, api: Api): void {
     async handle({ params, caller }) {
       const signal = await readable(api, params.id, caller.person);
       if (!signal) return failure("SIGNAL_UNKNOWN");
-      return reply(progressOf(signal, (await tally([signal])).get(signal.id)));
+      return reply(toProgress(signal, (await tally([signal])).get(signal.id)));
     },
   });
 }
 
-function progressOf({ id: signal, followers, acceptedAtMs }: Recorded, tally?: Tally): Progress {
+function toProgress({ id: signal, followers, acceptedAtMs }: Recorded, tally?: Tally): Progress {
   const { counts: outcomes = NONE, answered = null } = tally ?? {};
   const counts = { followers, ...outcomes };
   const timing: Timing = {
@@ -197,12 +197,12 @@ function progressOf({ id: signal, followers, acceptedAtMs }: Recorded, tally?: T
     firstMs: answered && answered.min - acceptedAtMs,
     lastMs: answered && answered.max - acceptedAtMs,
   };
-  return { id: signal, status: statusOf(counts), counts, timing };
+  return { id: signal, status: deriveStatus(counts), counts, timing };
 }
 
 type Recorded = SignalRecord & { readonly id: SignalId };
 
-/** A signal of which only the chain's link is recorded yet is not known yet. */
+/** A signal of which only the chain's link is recorded does not count as recorded yet. */
 async function recorded({ records }: Api, id: string): Promise<Recorded | undefined> {
   if (!isSignalId(id)) return undefined;
   const signal = await records.signals.get(id);
@@ -236,7 +236,7 @@ function shown(signal: SignalRecord, tally: Tally | undefined): object {
   };
 }
 
-/** Which account it was is its owner's business alone. */
+/** Only its owner may see the account. */
 function shownOrder({ _id, signal: _, account, ...rest }: OrderRecord, own: boolean): object {
   return { id: _id, ...rest, ...(own ? { account } : {}) };
 }

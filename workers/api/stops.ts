@@ -1,8 +1,9 @@
 /**
  * Halts and drains, and who may set and lift them: an administrator any, a
- * provider those of their channels, a follower their own. What an administrator
- * stopped, or made stricter, nobody else lifts. A stop is in every Redis first
- * and recorded then, so this serves administrators while the records are away.
+ * provider those of their channels, a follower their own. Only an administrator
+ * lifts a stop that an administrator set or made stricter. A stop is written to
+ * every Redis first and then recorded, so administrators can stop trading while
+ * the records do not answer.
  */
 import * as v from "valibot";
 import type { Scope } from "../../domain/copier/scope.ts";
@@ -28,7 +29,7 @@ const why = text(MAX_WHY_LENGTH);
 const StopShown = v.object({
   scope: v.string(),
   state: v.picklist([...STOP_STATES, "open"]),
-  /** Who changed it last, when and why; time 0 and no reason where that is not known. */
+  /** Who changed it last, when and why; time 0 and no reason if that is not known. */
   by: v.string(),
   atMs: count,
   why: v.string(),
@@ -48,7 +49,7 @@ export function serveStops(service: RecordsService, api: Api): void {
     path: "/v1/stops",
     operationId: "listStops",
     summary: "What is halted or drained",
-    description: "Of followers only the caller's own, but for an administrator.",
+    description: "Of followers' stops only the caller's own, except for an administrator.",
     permission: "records:read",
     query: v.strictObject(pageFields(1_000, SCOPE_PATTERN)),
     answers: {

@@ -1,7 +1,7 @@
 /**
- * A follower's own subscriptions, at most one live one of an account to a channel. A
- * change is recorded first, with its next version and in the outbox, and then
- * projected at once: it holds for signals accepted from a second later at the latest.
+ * A follower's own subscriptions: an account has at most one live subscription to a channel. A
+ * change is recorded first, with its next version and its outbox mark, and then projected at once.
+ * It applies to signals that are accepted at most a second later.
  */
 import { nameOf } from "../../http/place.ts";
 import { getLogger } from "@logtape/logtape";
@@ -20,15 +20,15 @@ import type { Precondition } from "../../http/etag.ts";
 import { count, id, time } from "../../http/field.ts";
 import { noContent, reply, type Reply } from "../../http/operation.ts";
 import { NEXT, pageFields, readPage } from "../../http/page.ts";
-import { liveKeyOf } from "../records/live-key.ts";
+import { deriveLiveKey } from "../records/live-key.ts";
 import { afterId, type Records, type SubscriptionRecord } from "../records/port.ts";
 import type { Api, RecordsService } from "./api.ts";
 import { Plan } from "./plan.ts";
 
-/** Of one person. */
+/** The most live subscriptions of one person. */
 export const MAX_LIVE = 100;
 const LIVE_STATES = ["active", "paused"] as const;
-/** Of two who change the same subscription at once, one reads again. */
+/** When two requests change the same subscription at once, one of them reads again. */
 const MAX_TRIES = 5;
 
 type Draft = Omit<SubscriptionRecord, "_id" | "version" | "outbox" | "liveKey">;
@@ -98,7 +98,10 @@ export function serveSubscriptions(service: RecordsService, api: Api): void {
     body: json(SubscriptionBody),
     versioned: true,
     answers: {
-      200: { description: "The account's subscription to the channel is as asked.", body: Shown },
+      200: {
+        description: "The account's subscription to the channel is as requested.",
+        body: Shown,
+      },
       201: { description: "Subscribed.", body: Shown },
     },
     problems: ["CHANNEL_UNKNOWN", "BROKER_ACCOUNT_UNKNOWN", ...OF_CHANGES],
@@ -149,13 +152,13 @@ export function serveSubscriptions(service: RecordsService, api: Api): void {
     params: { id: ID },
     body: json(SubscriptionChange),
     versioned: true,
-    answers: { 200: { description: "It is as asked.", body: Shown } },
+    answers: { 200: { description: "The subscription is as requested.", body: Shown } },
     problems: OF_CHANGES,
     handle: async ({ params, body, caller: { person }, precondition }) =>
       await change(api, person, precondition, async () => {
         const current = await own(records, params.id, person);
         if (!current.ok) return current;
-        const wanted = { ...draftOf(current.value), ...body };
+        const wanted = { ...toDraft(current.value), ...body };
         return success({ current: current.value, id: params.id, wanted });
       }),
   });
@@ -164,7 +167,7 @@ export function serveSubscriptions(service: RecordsService, api: Api): void {
     method: "DELETE",
     path: "/v1/subscriptions/:id",
     operationId: "leaveSubscription",
-    summary: "Leave: nothing is copied any more, and the record stays",
+    summary: "Leave: nothing more is copied, and the record stays",
     permission: "records:write",
     params: { id: ID },
     versioned: true,
@@ -174,7 +177,7 @@ export function serveSubscriptions(service: RecordsService, api: Api): void {
       const left = await change(api, person, precondition, async () => {
         const current = await own(records, params.id, person);
         if (!current.ok) return current;
-        const wanted = { ...draftOf(current.value), state: "left" as const };
+        const wanted = { ...toDraft(current.value), state: "left" as const };
         return success({ current: current.value, id: params.id, wanted });
       });
       return left.ok ? noContent() : left;
@@ -182,7 +185,7 @@ export function serveSubscriptions(service: RecordsService, api: Api): void {
   });
 }
 
-/** Someone else's subscription is as unknown as none. */
+/** Another person's subscription counts as unknown. */
 async function own(
   { subscriptions }: Records,
   subscription: string,
@@ -192,17 +195,23 @@ async function own(
   return found?.follower === person ? success(found) : failure("SUBSCRIPTION_UNKNOWN");
 }
 
-function draftOf({ _id, version, outbox, liveKey, ...draft }: SubscriptionRecord): Draft {
+function toDraft({ _id, version, outbox, liveKey, ...draft }: SubscriptionRecord): Draft {
   return draft;
 }
 
-/** Ours, and always the same of one account and channel: asked twice at once, one is made. */
+/**
+ * The server's id, always the same for one account and channel: two requests at once create one
+ * subscription.
+ */
 function subscriptionId({ account, channel }: Pick<Draft, "account" | "channel">): string {
   const digest = new Bun.CryptoHasher("sha256").update(`${account}/${channel}`).digest();
   return `sub_${digest.subarray(0, 16).toString("base64url")}`;
 }
 
-/** The account's live subscription to the channel, else one that it has left: those made before ids were ours have others. */
+/**
+ * The account's live subscription to the channel, else one that it has left. Old subscriptions have
+ * ids that the server did not choose.
+ */
 async function standing(
   { subscriptions }: Records,
   { account, channel }: Pick<Draft, "account" | "channel">,
@@ -217,7 +226,10 @@ interface Change {
   readonly wanted: Draft;
 }
 
-/** Reads what is and what is wanted, again where someone else changed it at the same time. */
+/**
+ * Reads the current state and makes the change, again if another request changed it at the same
+ * time.
+ */
 async function change(
   api: Api,
   person: PersonId,
@@ -237,9 +249,9 @@ async function change(
       ...wanted,
       version,
       outbox: true,
-      ...liveKeyOf(wanted),
+      ...deriveLiveKey(wanted),
     };
-    // Sent again: it is so already, and needs no version of its own.
+    // A repeated request: nothing changes, and no new version is needed.
     if (current && sameBut(current, next)) {
       return reply(shown(current), { version: current.version });
     }
@@ -248,7 +260,7 @@ async function change(
     const refused = starts ? await refusal(api.records, next, 0) : undefined;
     if (refused) return refused;
     if ((await subscriptions.putNewer([next])) === 0) continue;
-    // Looked at again, now that it counts: of several at once none gets past the bound.
+    // Counted again after the write: of several at once none exceeds the limit.
     const late = starts ? await refusal(api.records, next, 1) : undefined;
     if (late) {
       const { liveKey: _, ...left } = { ...next, state: "left" as const, version: version + 1 };
@@ -261,7 +273,7 @@ async function change(
   return failure("RECORDS_UNAVAILABLE");
 }
 
-/** Why a subscription may not become live; `counted` is 1 where it is recorded already. */
+/** Why a subscription may not become live; `counted` is 1 if it is already recorded. */
 async function refusal(
   { subscriptions }: Records,
   { _id, account, channel, follower }: SubscriptionRecord,
@@ -286,7 +298,7 @@ async function project({ project: projectNow }: Api, changed: SubscriptionRecord
 }
 
 function sameBut(current: SubscriptionRecord, next: SubscriptionRecord): boolean {
-  return Bun.deepEquals(draftOf(current), draftOf(next));
+  return Bun.deepEquals(toDraft(current), toDraft(next));
 }
 
 function shown({

@@ -1,4 +1,4 @@
-/** What became of a signal's copies, added up from their orders. */
+/** The results of a signal's copies, added up from their orders. */
 import {
   OUTCOME_KINDS,
   type OutcomeCounts,
@@ -18,7 +18,7 @@ export interface Tally {
 export type Tallies = (signals: readonly Counted[]) => Promise<Map<string, Tally>>;
 type Counted = Pick<SignalRecord, "_id" | "followers">;
 
-/** How many tallies that cannot change any more are kept. */
+/** How many final tallies are cached. */
 const MAX_KEPT = 1_000;
 
 export function createTallies({ orders }: Pick<Records, "orders">): Tallies {
@@ -34,7 +34,7 @@ export function createTallies({ orders }: Pick<Records, "orders">): Tallies {
     const bySignal = Map.groupBy(groups, ({ key }) => String(key.signal));
     const tallies = new Map<string, Tally>();
     for (const { _id, followers } of signals) {
-      const tally = kept.get(_id) ?? tallyOf(bySignal.get(_id) ?? []);
+      const tally = kept.get(_id) ?? sumOutcomes(bySignal.get(_id) ?? []);
       tallies.set(_id, tally);
       if (isFinal(tally, followers)) kept.set(_id, tally);
     }
@@ -46,7 +46,7 @@ export function createTallies({ orders }: Pick<Records, "orders">): Tallies {
   };
 }
 
-/** Everyone has a certain outcome, and all that was placed is settled. */
+/** Every copy has a certain outcome, and every placed copy is settled. */
 function isFinal({ counts, results }: Tally, followers: number): boolean {
   const certain = counts.placed + counts.rejected + counts.skipped;
   return certain === followers && counts.unknown === 0 && results.open === 0;
@@ -58,7 +58,7 @@ type Outcomes = Group<
   "answeredAtMs"
 >;
 
-function tallyOf(groups: readonly Outcomes[]): Tally {
+function sumOutcomes(groups: readonly Outcomes[]): Tally {
   const counts = { placed: 0, rejected: 0, skipped: 0, unknown: 0 };
   const results = {
     open: 0,
@@ -72,7 +72,7 @@ function tallyOf(groups: readonly Outcomes[]): Tally {
   };
   const answers: number[] = [];
   for (const { key, count, sums, bounds } of groups) {
-    // A settlement may be recorded before its order's outcome: it waits for that.
+    // A settlement may be recorded before its order's outcome; then it waits for the outcome.
     const isClosed = key.outcome === "closed";
     const outcome = (isClosed ? "placed" : key.outcome) as OutcomeKind;
     if (!OUTCOME_KINDS.includes(outcome)) continue;

@@ -1,6 +1,6 @@
 /**
- * Bearer tokens: JWT signed with EdDSA by this deployment's issuer key. Who
- * signs in gets one for half a day at most; every call shows it.
+ * Bearer tokens: JWT signed with EdDSA by this deployment's issuer key. A person who signs in gets
+ * one for at most half a day; every call carries it.
  */
 import { calculateJwkThumbprint, errors, importJWK, jwtVerify, SignJWT, type JWK } from "jose";
 import { ID_PATTERN, type PersonId } from "../../domain/ids.ts";
@@ -24,7 +24,7 @@ export interface Tokens {
   verify(token: string): Promise<Result<Caller>>;
 }
 
-/** The key is an Ed25519 private JWK; its public half verifies. Throws where it is not one. */
+/** The key is an Ed25519 private JWK; its public half verifies. Throws if it is not one. */
 export async function createTokens(key: JWK, clock: () => number): Promise<Tokens> {
   const { d: _, key_ops: __, ...publicHalf } = key;
   const kid = key.kid ?? (await calculateJwkThumbprint(publicHalf));

@@ -17,7 +17,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test("a call fails by the name of its Redis once that has been silent for the limit", async () => {
+test("a call fails with the name of its Redis once that has been silent for the limit", async () => {
   const limited = answering(redis, "the Redis of region eu", 200);
   expect(await limited.send("PING", [])).toBe("PONG");
   server.pause();
@@ -31,7 +31,7 @@ test("a call fails by the name of its Redis once that has been silent for the li
   expect(await limited.send("PING", [])).toBe("PONG");
 });
 
-test("a call that waits behind others is given the time that they take", async () => {
+test("a call that waits behind others gets the time that they take", async () => {
   const limited = answering(redis, "Redis", 700);
   const waits = Array.from({ length: 4 }, () =>
     limited.send("XREAD", ["BLOCK", "400", "STREAMS", "none", "$"]),

@@ -1,4 +1,7 @@
-/** A connection waits for its Redis for as long as it takes, which is not what a person does who gave a command. */
+/**
+ * A connection waits for its Redis without limit. A person who runs a command does not want to wait
+ * that long.
+ */
 import type { Redis } from "../runtime/redis.ts";
 import { Failure } from "./command.ts";
 
@@ -23,7 +26,7 @@ export function answering(redis: Redis, which: string, limitMs = LIMIT_MS): Redi
       answeredAtMs = performance.now();
       return reply;
     } catch (error) {
-      // The client's own limit to connect, which may be the first to run out.
+      // The client's own connection limit, which may expire first.
       const isTimeout = (error as NodeJS.ErrnoException).code === "ERR_REDIS_CONNECTION_TIMEOUT";
       throw isTimeout ? silent() : error;
     } finally {

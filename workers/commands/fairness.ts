@@ -1,6 +1,6 @@
 /**
- * `npm run fairness -- [--channel demo] [--signals 100] [--json FILE]`: how
- * evenly the newest signals of a channel were served, from the records.
+ * `npm run fairness -- [--channel demo] [--signals 100] [--json FILE]`: shows how evenly the newest
+ * signals of a channel were served, from the records.
  */
 import * as v from "valibot";
 import { openRecords } from "../records/open.ts";
@@ -9,7 +9,7 @@ import { servicesOf, type Service } from "../copier/fairness/service.ts";
 import { STORE } from "../runtime/env.ts";
 import { WordsError, type Command } from "./command.ts";
 
-/** Lines of followers; the file has all. */
+/** How many followers are printed; the file has all. */
 const SHOWN = 10;
 
 interface Asked {
@@ -21,7 +21,7 @@ interface Asked {
 const FairnessEnv = v.object({ ...STORE });
 
 export const command: Command<typeof FairnessEnv, Asked> = {
-  description: "says how evenly the newest signals of a channel were served",
+  description: "shows how evenly the newest signals of a channel were served",
   usage: "usage: npm run fairness -- [--channel demo] [--signals 100] [--json FILE]",
   exits: {
     0: "the report is printed",
@@ -31,7 +31,7 @@ export const command: Command<typeof FairnessEnv, Asked> = {
   failure: { says: "the records do not answer", exit: 2 },
   declare: (words) =>
     words
-      .option("--channel <id>", "whose signals", "demo")
+      .option("--channel <id>", "the channel of the signals", "demo")
       .option("--signals <number>", "how many of the newest", "100")
       .option("--json <file>", "where the whole report is written, too"),
   read(words) {

@@ -1,4 +1,4 @@
-/** What every command has in common, as it is called. */
+/** The common behaviour of every command. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { runCommand } from "../../tests/support/command.ts";
 
@@ -21,7 +21,7 @@ const COMMANDS = [
   "seed",
 ];
 
-test("--help lists every command, and of each its words and what its exit codes mean", async () => {
+test("--help lists every command, and for each its arguments and the meaning of its exit codes", async () => {
   const { code, out } = await command({}, "--help");
   expect(code).toBe(0);
   expect(out.match(/^ {2}\S+/gm)?.map((each) => each.trim())).toEqual(COMMANDS);
@@ -33,7 +33,7 @@ test("--help lists every command, and of each its words and what its exit codes 
   }
 });
 
-test("words that no command knows end it with 2 and the usage, before anything is read or written", async () => {
+test("unknown arguments end a command with 2 and the usage, before anything is read or written", async () => {
   expect(await command({}, "stop")).toMatchObject({ code: 2, out: "" });
   for (const name of COMMANDS) {
     const { code, out, err } = await command({}, name, "--nonsense");
@@ -59,6 +59,6 @@ test("an error ends a command with its name, and never with its message", async 
   const env = { FANFARE_ISSUER_KEY: JSON.stringify({ kty: "OKP", crv: "canary", d: "canary" }) };
   const { code, out, err } = await command(env, "token", "me", "desk:trade");
   expect([code, out]).toEqual([1, ""]);
-  expect(err).toMatch(/^token could not go on: \w+/);
+  expect(err).toMatch(/^the token could not be issued: \w+/);
   expect(err).not.toContain("canary");
 });

@@ -1,7 +1,6 @@
 /**
- * `main.ts <command> [words]`: one command, once. `--help` says what it takes
- * and what its exit codes mean. Faults go to standard error; wrong words and
- * wrong settings end it with 2.
+ * `main.ts <command> [words]`: runs one command, once. `--help` explains its arguments and exit
+ * codes. Errors go to standard error; wrong arguments and wrong settings end it with 2.
  */
 import { own } from "../../domain/own.ts";
 import { Command as Words, CommanderError } from "commander";
@@ -16,7 +15,7 @@ import { SETTING_NAMES } from "../settings.ts";
 import { answering } from "./answering.ts";
 import { Failure, WordsError, type Command } from "./command.ts";
 
-/** By the names of `npm run`. */
+/** By their names in `npm run`. */
 const COMMANDS: Record<string, () => Promise<{ command: Command<SettingsSchema, unknown> }>> = {
   control: () => import("./control/control.ts"),
   settings: () => import("./settings.ts"),
@@ -31,7 +30,7 @@ const COMMANDS: Record<string, () => Promise<{ command: Command<SettingsSchema, 
   seed: () => import("./seed/seed.ts"),
 };
 
-/** How long a command waits for each Redis to say what it is set up for. */
+/** How long a command waits for each Redis to report its format. */
 const COMPARE_MS = 1_000;
 
 async function main(name: string, words: readonly string[]): Promise<number> {
@@ -70,7 +69,7 @@ async function main(name: string, words: readonly string[]): Promise<number> {
   try {
     return await command.run(context, asked.value);
   } catch (error) {
-    // A library's message may hold an address with its password.
+    // A library's message may contain an address with its password.
     const why = error instanceof Failure ? error.message : nameOf(error);
     console.error(`${command.failure.says}: ${why}`);
     return command.failure.exit;

@@ -1,6 +1,6 @@
 /**
- * `npm run desk:prove`: whether the account events of the audit add up to the
- * balance, for every account of the desk, also while it works.
+ * `npm run desk:prove`: checks for every account of the desk, also while it works, that the account
+ * events of the audit add up to the balance.
  */
 import * as v from "valibot";
 import { openAudit } from "../desk/audit/open.ts";
@@ -15,7 +15,7 @@ export const command: Command<typeof ProveEnv, void> = {
   usage: "usage: npm run desk:prove",
   exits: {
     0: "the books hold",
-    1: "the books of the accounts that are named do not hold",
+    1: "the books of the printed accounts are wrong",
     2: "nothing could be proven, or the words or the settings cannot be read",
   },
   settings: ProveEnv,

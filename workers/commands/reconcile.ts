@@ -32,10 +32,10 @@ export const command: Command<typeof ReconcileEnv, Asked> = {
   declare: (words) =>
     words
       .option("--since <time>", "how far back, such as 1h (default: 1h; of one signal 1d)")
-      .option("--signal <id>", "this signal alone")
-      .option("--json <file>", "where everything that was found is written, too")
-      .option("--grace <time>", "what is younger is not compared yet", "10s")
-      .option("--unknown <time>", "what is unknown for longer is a difference", "1m"),
+      .option("--signal <id>", "only this signal")
+      .option("--json <file>", "also write all findings to this file")
+      .option("--grace <time>", "younger signals are not compared yet", "10s")
+      .option("--unknown <time>", "a copy that is unknown for longer is a difference", "1m"),
   read(words) {
     const { since, signal, json, grace, unknown } = words.opts<{
       since?: string;

@@ -1,6 +1,6 @@
 /**
- * `npm run desk:restore [-- --force]`: rebuilds the desk's accounts from its
- * audit where Redis has lost any of it.
+ * `npm run desk:restore [-- --force]`: rebuilds the desk's accounts from its audit after Redis lost
+ * any of them.
  */
 import * as v from "valibot";
 import { openAudit } from "../desk/audit/open.ts";
@@ -8,7 +8,7 @@ import { restorePartition, type Restored } from "../desk/restore/restore.ts";
 import { AUDIT_STORE, CONSUMER, REDIS } from "../runtime/env.ts";
 import type { Command } from "./command.ts";
 
-/** Of accounts that are named. */
+/** The most accounts that are named. */
 const NAMED = 10;
 
 interface Asked {
@@ -18,17 +18,20 @@ interface Asked {
 const RestoreEnv = v.object({ ...REDIS, ...CONSUMER, ...AUDIT_STORE });
 
 export const command: Command<typeof RestoreEnv, Asked> = {
-  description: "rebuilds the desk's accounts from its audit where Redis has lost any of it",
+  description: "rebuilds the desk's accounts from its audit after Redis lost any of them",
   usage: "usage: npm run desk:restore [-- --force]",
   exits: {
-    0: "every partition is as its audit says",
-    1: "what is named was left as it is",
+    0: "every partition agrees with its audit",
+    1: "the printed partitions were left as they are",
     2: "nothing could be restored, or the words or the settings cannot be read",
   },
   settings: RestoreEnv,
   failure: { says: "nothing could be restored", exit: 2 },
   declare: (words) =>
-    words.option("--force", "go back to the audit where Redis has more, or other, than it"),
+    words.option(
+      "--force",
+      "return to the audit's state even if Redis has more transactions or other balances",
+    ),
   read: (words) => ({ force: words.opts<Partial<Asked>>().force ?? false }),
   async run({ settings, connections: { redis, partitions }, clock }, { force }) {
     const store = await openAudit(settings);
@@ -39,7 +42,8 @@ export const command: Command<typeof RestoreEnv, Asked> = {
         const options = { redis, store, partitions, server, nowMs: clock.nowMs(), force };
         restored.push(await restorePartition(options, partition));
       }
-      for (const each of restored) console.log(`partition ${each.partition}: ${lineOf(each)}`);
+      for (const each of restored)
+        console.log(`partition ${each.partition}: ${formatRestored(each)}`);
       return restored.every(({ kind }) => kind === "intact" || kind === "restored") ? 0 : 1;
     } finally {
       await store.close();
@@ -47,22 +51,22 @@ export const command: Command<typeof RestoreEnv, Asked> = {
   },
 };
 
-function lineOf(each: Restored): string {
-  const told = (value: number): string => value.toLocaleString("en");
+function formatRestored(each: Restored): string {
+  const format = (value: number): string => value.toLocaleString("en");
   switch (each.kind) {
     case "intact":
-      return "stands as its audit says";
+      return "agrees with its audit";
     case "restored":
-      return `restored ${told(each.accounts)} accounts as of ${new Date(each.untilMs).toISOString()} (${told(each.differences)} fields were not so)`;
+      return `restored ${format(each.accounts)} accounts as of ${new Date(each.untilMs).toISOString()} (${format(each.differences)} fields differed)`;
     case "newer":
-      return `left as it is: it has done ${told(each.transactions)} transactions, of which the audit knows ${told(each.audited)}; --force goes back to those`;
+      return `left as it is: it has ${format(each.transactions)} transactions, and the audit knows only ${format(each.audited)} of them; --force restores those`;
     case "contradicted": {
       const names = each.accounts.slice(0, NAMED).join(", ");
       const more = each.accounts.length > NAMED ? ", …" : "";
-      return `left as it is: the events of ${told(each.accounts.length)} accounts do not add up to their balance (${names}${more}); --force takes their last balance`;
+      return `left as it is: the events of ${format(each.accounts.length)} accounts do not add up to their balance (${names}${more}); --force restores their last balance`;
     }
     case "moved":
       break;
   }
-  return "left as it is: the desk is at work; stop its servers, and try again";
+  return "left as it is: the desk is working; stop its servers and try again";
 }

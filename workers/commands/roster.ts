@@ -1,4 +1,4 @@
-/** `npm run roster:rebuild`: checks the roster against the records, and projects what is missing. */
+/** `npm run roster:rebuild`: compares the roster with the records, and projects what is missing. */
 import * as v from "valibot";
 import { openRecords } from "../records/open.ts";
 import { fillAll } from "../copier/roster/fill.ts";
@@ -9,11 +9,11 @@ import type { Command } from "./command.ts";
 const RosterEnv = v.object({ ...REDIS, ...REGIONS, ...STORE });
 
 export const command: Command<typeof RosterEnv, void> = {
-  description: "checks the roster in Redis against the records, and rebuilds what is missing",
+  description: "compares the roster in Redis with the records, and rebuilds what is missing",
   usage: "usage: npm run roster:rebuild",
   exits: {
-    0: "the roster is what the records say",
-    1: "that could not be reached: give the command again",
+    0: "the roster agrees with the records",
+    1: "it could not be compared: run the command again",
     2: "the words or the settings cannot be read",
   },
   settings: RosterEnv,

@@ -1,4 +1,4 @@
-/** Tokens as they are issued by the command. */
+/** Tokens that the command issues. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import type { JWK } from "jose";
 import type { PersonId } from "../../domain/ids.ts";
@@ -17,7 +17,7 @@ const token = (...words: string[]) =>
     FANFARE_ISSUER_KEY: JSON.stringify(key),
   });
 
-test("a token is the person's, with the scopes that were named, and of this issuer", async () => {
+test("a token is for the person, with the named scopes, by this issuer", async () => {
   const { code, out } = await token("an-administrator", "desk:trade", "desk:admin");
   expect([code, out]).toEqual([0, expect.stringMatching(/^\S+\n$/)]);
   const { verify } = await createTokens(key, Date.now);
@@ -30,7 +30,7 @@ test("a token is the person's, with the scopes that were named, and of this issu
   });
 });
 
-test("no token is issued for what is no person, no scope, or unknown", async () => {
+test("no token is issued for an invalid or unknown person, or an unknown scope", async () => {
   for (const words of [[], ["me"], ["no one", "desk:trade"], ["me", "desk:trade", "root"]]) {
     const { code, out, err } = await token(...words);
     expect([code, out, err]).toEqual([2, "", expect.stringContaining("usage: token")]);

@@ -1,11 +1,11 @@
 /**
- * One-shot, for whoever runs the system: prints a bearer token for a person,
- * signed as those of people who sign in are, with the permissions that nobody gets
- * by signing in too. It is good for twelve hours, and cannot be taken back.
+ * One-shot, for the operator: prints a bearer token for a person. It is signed like the token of a
+ * person who signs in, and may have permissions that signing in never gives. It is valid for twelve
+ * hours and cannot be revoked.
  *
  *     npm run token -- <person> desk:trade desk:admin
  *
- * Ends with 2 where the words cannot be read.
+ * Exits with 2 if the arguments cannot be read.
  */
 import { ID_PATTERN, type PersonId } from "../../domain/ids.ts";
 import * as v from "valibot";
@@ -25,7 +25,7 @@ interface Asked {
 const TokenEnv = v.object({ ...ISSUER });
 
 export const command: Command<typeof TokenEnv, Asked> = {
-  description: "prints a bearer token for a person, good for twelve hours",
+  description: "prints a bearer token for a person, valid for twelve hours",
   usage: USAGE,
   exits: {
     0: "the token is printed",
@@ -33,11 +33,11 @@ export const command: Command<typeof TokenEnv, Asked> = {
     2: "the words or the settings cannot be read",
   },
   settings: TokenEnv,
-  failure: { says: "token could not go on", exit: 1 },
+  failure: { says: "the token could not be issued", exit: 1 },
   declare: (words) =>
     words
       .argument("<person>", "an id")
-      .argument("<permission...>", `one or several of ${PERMISSIONS.join(", ")}`),
+      .argument("<permission...>", `one or more of ${PERMISSIONS.join(", ")}`),
   read({ args: [person = "", ...permissions] }) {
     if (!ID_PATTERN.test(person) || !permissions.every(isPermission)) throw new WordsError();
     return { person: person as PersonId, permissions };

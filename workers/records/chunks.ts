@@ -2,7 +2,7 @@ import type { Document } from "./port.ts";
 
 const CHUNK = 2_000;
 
-/** Documents as they are walked, as many at a time as one bulk write takes. */
+/** Groups documents into chunks of the size of one bulk write. */
 export async function* chunks<T extends Document>(documents: AsyncIterable<T>): AsyncIterable<T[]> {
   let chunk: T[] = [];
   for await (const each of documents) {

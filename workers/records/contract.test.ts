@@ -1,4 +1,4 @@
-/** The port's promises, kept by both drivers. */
+/** The port's promises, tested on both drivers. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { asId, type AccountId, type ChannelId, type PersonId } from "../../domain/ids.ts";
 import { recordsDrivers } from "../../tests/support/records.ts";
@@ -13,7 +13,7 @@ import type {
 
 describe.each(await recordsDrivers())("records on $name", ({ open }) => {
   let records: Records;
-  /** A second opening stands for a second process. */
+  /** A second opening acts as a second process. */
   let other: Records;
   beforeAll(async () => {
     [records, other] = await Promise.all([open(), open()]);
@@ -31,7 +31,7 @@ describe.each(await recordsDrivers())("records on $name", ({ open }) => {
     expect(await records.people.insert({ _id: "p3", name: "No e-mail" })).toBe(true);
     expect(await records.people.insert({ _id: "p4", name: "No e-mail" })).toBe(true);
     expect(await other.people.get("p1")).toEqual({ _id: "p1", name: "One", email: "a@b.example" });
-    expect(await records.people.get("nobody")).toBeUndefined();
+    expect(await records.people.get("missing")).toBeUndefined();
     expect(await records.people.find({ where: { email: "a@b.example" } })).toHaveLength(1);
   });
 
@@ -54,7 +54,7 @@ describe.each(await recordsDrivers())("records on $name", ({ open }) => {
     expect(taken.reduce((sum, each) => sum + each)).toBe(1);
   });
 
-  test("of many first versions at once the highest stays", async () => {
+  test("of many first versions at once, the highest stays", async () => {
     await Promise.all(
       Array.from({ length: 16 }, (_, version) =>
         [records, other][version % 2]!.subscriptions.putNewer([
@@ -74,7 +74,7 @@ describe.each(await recordsDrivers())("records on $name", ({ open }) => {
     expect(await other.subscriptions.get("plan")).toEqual(subscription("plan", { version: 2 }));
   });
 
-  test("settings of a scope are kept whole, found while they wait, and marked only at their version", async () => {
+  test("settings of a scope are stored whole, found while they wait, and marked only at their version", async () => {
     const at = (version: number, plan: SettingsRecord["plan"]): SettingsRecord => ({
       _id: "channel:c",
       plan,
@@ -147,7 +147,7 @@ describe.each(await recordsDrivers())("records on $name", ({ open }) => {
     expect(await records.orders.get("a.new")).toMatchObject({ outcome: "unknown" });
   });
 
-  test("a merge at a version touches only that version, and makes nothing", async () => {
+  test("a merge at a version changes only that version, and creates nothing", async () => {
     await records.subscriptions.putNewer([subscription("o1", { version: 4, outbox: true })]);
     await records.subscriptions.mergeAtVersion([
       { _id: "o1", version: 3, outbox: false },
@@ -208,7 +208,7 @@ describe.each(await recordsDrivers())("records on $name", ({ open }) => {
     ]);
   });
 
-  test("walks thousands in order of id, each once", async () => {
+  test("reads thousands in order of id, each once", async () => {
     const channel = asId<ChannelId>("walk");
     const ids = Array.from({ length: 2_500 }, (_, n) => `w${String(n).padStart(4, "0")}`);
     await records.subscriptions.putNewer(
@@ -219,7 +219,7 @@ describe.each(await recordsDrivers())("records on $name", ({ open }) => {
     expect(walked).toEqual(ids);
   });
 
-  test("groups with counts, sums and bounds", async () => {
+  test("groups with counts, sums, minimum and maximum", async () => {
     await records.orders.merge([
       order("g", "1", { outcome: "placed", stakeCents: 100, answeredAtMs: 12, settlement: "won" }),
       order("g", "2", { outcome: "placed", stakeCents: 250, answeredAtMs: 9 }),
@@ -258,7 +258,7 @@ describe.each(await recordsDrivers())("records on $name", ({ open }) => {
     expect(await records.orders.group({ where: { signal: "none" }, by: [] })).toEqual([]);
   });
 
-  test("takes ten thousand orders at once, and again without a second copy", async () => {
+  test("stores ten thousand orders at once, and again without duplicates", async () => {
     const orders = Array.from({ length: 10_000 }, (_, n) =>
       order("bulk", String(n), { outcome: "placed", stakeCents: 1_000_000_000_000 }),
     );

@@ -1,4 +1,7 @@
-/** What a driver throws where the records do not answer, or refuse. Anything else that is thrown is a bug. */
+/**
+ * Recognises the errors that a driver throws when the records do not answer, or refuse. Any other
+ * error is a bug.
+ */
 import { Unavailable } from "../runtime/outage.ts";
 
 /** By name: only the drivers know their packages. */

@@ -1,8 +1,8 @@
-/** What keeps an account from following a channel twice, on both drivers. */
+/** An account cannot follow a channel twice, on both drivers. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { asId, type AccountId, type ChannelId, type PersonId } from "../../domain/ids.ts";
 import { recordsDrivers } from "../../tests/support/records.ts";
-import { fillLiveKeys, liveKeyOf } from "./live-key.ts";
+import { fillLiveKeys, deriveLiveKey } from "./live-key.ts";
 import type { Records, SubscriptionRecord } from "./port.ts";
 
 setDefaultTimeout(30_000);
@@ -17,7 +17,7 @@ describe.each(await recordsDrivers())("subscriptions on $name", ({ open }) => {
     await Promise.all([records.close(), other.close()]);
   });
 
-  test("of many that would be an account's live one at once, one is taken", async () => {
+  test("of many subscriptions that become live at once for one account, one is stored", async () => {
     const taken = await Promise.all(
       Array.from({ length: 12 }, (_, n) =>
         [records, other][n % 2]!.subscriptions.putNewer([keyed(`race-${n}`, "race")]),
@@ -26,14 +26,14 @@ describe.each(await recordsDrivers())("subscriptions on $name", ({ open }) => {
     expect(taken.reduce((sum, each) => sum + each)).toBe(1);
     const [winner] = await records.subscriptions.find({ where: { account: "race" } });
     expect(await other.subscriptions.putNewer([keyed("race-left", "race", "left")])).toBe(1);
-    // Its place is free once it has left, for one that was refused before as well.
+    // The value is free once the subscription was left, also for one that was refused before.
     const left = { ...keyed(winner!._id, "race", "left"), version: 2 };
     expect(await records.subscriptions.putNewer([left, keyed("race-next", "race")])).toBe(2);
     expect(await records.subscriptions.putNewer([{ ...left, version: 3, ...LIVE }])).toBe(0);
     expect((await records.subscriptions.get(winner!._id))?.version).toBe(2);
   });
 
-  test("those of old records get the value, and where an account has two the first stays", async () => {
+  test("subscriptions of old records get the value, and if an account has two the first stays", async () => {
     await records.subscriptions.putNewer([
       record("old-1", "alone"),
       record("old-2", "twice", "paused"),
@@ -77,10 +77,10 @@ function keyed(
   state: SubscriptionRecord["state"] = "active",
 ): SubscriptionRecord {
   const plain = record(id, account, state);
-  return { ...plain, ...liveKeyOf(plain) };
+  return { ...plain, ...deriveLiveKey(plain) };
 }
 
-/** As it was recorded before there were live keys. */
+/** A subscription as it was recorded before live keys existed. */
 function record(
   id: string,
   account: string,

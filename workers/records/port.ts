@@ -23,14 +23,14 @@ export type Where = Readonly<Record<string, Scalar | readonly Scalar[]>>;
 
 export interface Query {
   readonly where?: Where;
-  /** An indexed field, or `_id`, which also orders what is equal in the field. */
+  /** An indexed field, or `_id`, which also orders documents with equal values. */
   readonly sort?: { readonly field: string; readonly descending?: boolean };
-  /** Only what comes after this document in that order; `value` is its field, where the sort has one. */
+  /** Only documents after this one in that order; `value` is its field, if the sort has one. */
   readonly after?: { readonly id: string; readonly value?: string | number } | undefined;
   readonly limit?: number;
 }
 
-/** Where a page by `_id` goes on; undefined at its start. */
+/** The document after which a page by `_id` begins; undefined at the start. */
 export function afterId(id: string | undefined): Query["after"] {
   return id === undefined ? undefined : { id };
 }
@@ -40,7 +40,7 @@ export interface Grouping<By extends string, Sum extends string, Bounds extends 
   readonly by: readonly By[];
   /** Numeric fields to add up; absent values count as 0. */
   readonly sum?: readonly Sum[];
-  /** Numeric fields whose least and greatest value are wanted. */
+  /** Numeric fields whose smallest and largest values are returned. */
   readonly bounds?: readonly Bounds[];
 }
 
@@ -61,22 +61,27 @@ type Field<T> = keyof T & string;
 
 export interface Collection<T extends Document> {
   /**
-   * Inserts or replaces a document only where its `version` is above the stored one's;
-   * answers how many were taken. Here as in each of the others, a document that would
-   * take another's unique value is left as it was.
+   * Inserts or replaces a document only if its `version` is above the stored one's; returns how
+   * many were written. Here and in all other writes, a document that would take another's unique
+   * value is not changed.
    */
   putNewer(documents: readonly (T & { readonly version: number })[]): Promise<number>;
-  /** Inserts only if the `_id` is new, and no unique value is taken; answers whether it was. */
+  /** Inserts only if the `_id` is new and no unique value is taken; returns whether it did. */
   insert(document: T): Promise<boolean>;
-  /** Sets the given fields of documents, which are made if absent. The order of merges of different fields does not matter. */
+  /**
+   * Sets the given fields of documents, and creates missing documents. The order of merges of
+   * different fields does not matter.
+   */
   merge(parts: readonly Part<T>[]): Promise<void>;
   /** Merges only into documents that have no `field` yet, or do not exist yet; all others stay as they are. */
   mergeWhereAbsent(field: Field<T>, parts: readonly Part<T>[]): Promise<void>;
-  /** Sets fields of documents that stand at exactly the `version` given; all others stay as they are. */
+  /**
+   * Sets fields of documents that have exactly the given `version`; all others stay as they are.
+   */
   mergeAtVersion(parts: readonly (Part<T> & { readonly version: number })[]): Promise<void>;
   get(id: string): Promise<T | undefined>;
   find(query: Query): Promise<T[]>;
-  /** Walks all that match in order of `_id`, without holding them in memory. */
+  /** Reads all matching documents in order of `_id`, without storing them in memory. */
   each(where: Where): AsyncIterable<T>;
   group<By extends Field<T> = never, Sum extends Field<T> = never, Bounds extends Field<T> = never>(
     grouping: Grouping<By, Sum, Bounds>,
@@ -85,7 +90,7 @@ export interface Collection<T extends Document> {
 
 export interface PersonRecord extends Document {
   readonly name: string;
-  /** Lower case; unique among those who sign in. Followers of the demo have none. */
+  /** Lower case; unique among people who sign in. Followers of the demo have none. */
   readonly email?: string;
   /** argon2id. */
   readonly passwordHash?: string;
@@ -103,7 +108,7 @@ export interface HookRecord extends Document {
   readonly outbox: boolean;
 }
 
-/** A broker account: who may have signals copied into it, and where its broker is reached. */
+/** A broker account: who may have signals copied into it, and where its broker is. */
 export interface AccountRecord extends Document {
   readonly person: PersonId;
   readonly broker: string;
@@ -111,12 +116,12 @@ export interface AccountRecord extends Document {
 }
 
 export interface SubscriptionRecord extends Document, Omit<Subscription, "id"> {
-  /** Account and channel while it is live, by `liveKeyOf`; unique. */
+  /** Account and channel while it is live, by `deriveLiveKey`; unique. */
   readonly liveKey?: string;
   readonly outbox: boolean;
 }
 
-/** What holds for all below a scope, which is its `_id`. */
+/** The settings for everything below a scope. The scope is the `_id`. */
 export interface SettingsRecord extends Document, ScopeSettings {
   readonly version: number;
   readonly outbox: boolean;
@@ -133,9 +138,9 @@ export interface SignalRecord extends Document {
   readonly channel: string;
   readonly sender: string;
   readonly provider: string;
-  /** `close` of one that closes, which has nothing of an order's terms. */
+  /** `close` for a close, which has none of an order's terms. */
   readonly action?: string;
-  /** Absent where the house closed all. */
+  /** Absent if the house closed everything. */
   readonly symbol?: string;
   readonly contract?: string;
   readonly stakeCents?: number;
@@ -149,7 +154,10 @@ export interface SignalRecord extends Document {
   readonly copies?: readonly object[];
   readonly sha256: string;
   readonly followers: number;
-  /** The chain: the hash of the link before, this link's, and the signature of its head where one was made here. */
+  /**
+   * The chain: the hash of the link before, this link's, and the signature of its head if one was
+   * made here.
+   */
   readonly previousHash?: string;
   readonly linkHash?: string;
   readonly signature?: string;
@@ -170,7 +178,7 @@ export interface OrderRecord extends Document {
   readonly openedAtMs?: number;
   readonly expiresAtMs?: number;
   readonly closedAtMs?: number;
-  /** P10: what happened when, epoch milliseconds. */
+  /** P10: the times of each step, in epoch milliseconds. */
   readonly acceptedAtMs: number;
   readonly dispatchedAtMs: number;
   readonly decidedAtMs: number;
@@ -199,11 +207,11 @@ export interface Records {
 export type CollectionName = Exclude<keyof Records, "close">;
 
 interface Indexes {
-  /** Each a list of fields, equalities first. */
+  /** Each index is a list of fields, those compared for equality first. */
   readonly indexed: readonly (readonly string[])[];
   /** A field whose values are unique where present. */
   readonly unique?: string;
-  /** Of earlier versions: another takes their place. */
+  /** Indexes of earlier versions, which others replace. */
   readonly replaced?: readonly (readonly string[])[];
 }
 
@@ -219,7 +227,7 @@ export const INDEXES: Readonly<Record<CollectionName, Indexes>> = {
   settings: { indexed: [["outbox"]] },
   stops: { indexed: [["state", "follower"]] },
   signals: {
-    // With the id, so that a page is read in order and not sorted.
+    // With the id, so that a page is read in order and needs no sorting.
     indexed: [["channel", "acceptedAtMs", "_id"], ["acceptedAtMs"]],
     replaced: [["channel", "acceptedAtMs"]],
   },

@@ -1,4 +1,7 @@
-/** Time as a seam: the workers' own in production, a virtual one where a test runs hours in a moment. */
+/**
+ * The clock is passed in: the real one in production, a virtual one in a test that runs hours in a
+ * moment.
+ */
 export interface Clock {
   /** Epoch milliseconds. */
   nowMs(): number;

@@ -1,7 +1,7 @@
 /**
- * The Redis connections of a process. Every Redis that a role or a command
- * works on is opened here, by its name in the settings, compared with what this
- * process is set for before anything is read or written there, and closed here.
+ * The Redis connections of a process. Every Redis that a role or a command uses is opened here by
+ * its name in the settings, checked before anything is read or written there (its format and number
+ * of partitions must match), and closed here.
  */
 import { PartitionMap } from "../../redis/keys.ts";
 import type { RedisSettings, RegionSettings } from "./env.ts";
@@ -12,31 +12,30 @@ import type { Redis } from "./redis.ts";
 export interface Connections {
   /** The Redis of FANFARE_REDIS_URL: the home's, or that of the region where the role works. */
   readonly redis: Redis;
-  /** Region → its Redis, for what reaches every region. */
+  /** Region → its Redis, for work on every region. */
   readonly regions: ReadonlyMap<string, Redis>;
-  /** How the keys of each are spread. */
+  /** How keys are spread over partitions. */
   readonly partitions: PartitionMap;
   /** One more connection to the same Redis as this one, for reads that block. Its user closes it. */
   another(redis: Redis): Redis;
 }
 
 export interface OpenConnections extends Connections {
-  /** Rejects where a Redis turns out to be set up for something else. */
+  /** Rejects if a Redis's format differs. */
   readonly differs: Promise<never>;
   close(): void;
 }
 
-/** Which Redis it is, in words for people. */
+/** A description of the Redis, for messages. */
 export type Connect = (url: string, which: string) => Redis;
 
 export interface OpenOptions {
-  /** Absent: it is waited for as long as it takes. */
+  /** Absent: no time limit. */
   readonly stop?: AbortSignal;
   readonly connect?: Connect;
   /**
-   * For commands, whose callers do not wait for as long as a role does: after
-   * this long a Redis that does not answer is left uncompared, and what is
-   * asked of it fails by itself.
+   * For commands, which do not wait as long as roles: after this time a Redis that does not answer
+   * is not checked, and calls to it fail by themselves.
    */
   readonly patienceMs?: number;
   /** For what sets the number of partitions itself: nothing is compared, and `partitions` is empty. */
@@ -45,7 +44,7 @@ export interface OpenOptions {
 
 type Settings = Partial<RedisSettings & RegionSettings>;
 
-/** Resolves once home is compared; a region that is away keeps nothing else waiting. */
+/** Resolves once home is checked; a region that does not answer delays nothing else. */
 export async function openConnections(
   settings: Settings,
   {
@@ -69,7 +68,7 @@ export async function openConnections(
   );
   const all = {
     ...(home && { home }),
-    // A command takes the number of partitions from whichever answers; a role from home.
+    // A command takes the number of partitions from any Redis that answers; a role from home.
     ...(patienceMs === undefined
       ? {}
       : Object.fromEntries(opened.map(([name, redis]) => [`region ${name}`, redis]))),
@@ -97,7 +96,7 @@ export async function openConnections(
       compared.then(() => watch(`region ${name}`, redis)).catch(reject);
     }
   });
-  // It is raced with the role, which may have ended before.
+  // It runs beside the role, which may have ended before.
   differs.catch(() => {});
   const regions = new Map(
     comparing.map(([name, redis, compared]) => {

@@ -74,7 +74,7 @@ describe("consume", () => {
     await until("all are acknowledged", async () => (await pending()) === 0);
   });
 
-  test("handles in one go what arrives while it gathers", async () => {
+  test("handles together all entries that arrive while it waits", async () => {
     const calls: string[][] = [];
     start({
       gatherMs: 300,
@@ -91,7 +91,7 @@ describe("consume", () => {
     expect(calls).toEqual([["a"], ["b", "c"]]);
   });
 
-  test("tries again what its handler could not finish", async () => {
+  test("tries an entry again that its handler could not finish", async () => {
     await add("a");
     let failures = 3;
     const seen: string[] = [];
@@ -108,7 +108,7 @@ describe("consume", () => {
     expect(await redis.send("EXISTS", [failuresKey("s")])).toBe(0);
   });
 
-  test("one entry that always fails holds up no other, and ends in the dead letters with the error's name", async () => {
+  test("one entry that always fails delays no other, and becomes a dead letter with the error's name", async () => {
     for (let index = 0; index < 120; index += 1) await add(index === 1 ? "bad" : String(index));
     const seen: string[] = [];
     const counts = new Map<string, number>();
@@ -155,7 +155,7 @@ describe("consume", () => {
     expect(tries).toBeLessThanOrEqual(MOST_FAILURES + 1);
   });
 
-  test("what one worker fails at, another can reclaim and finish", async () => {
+  test("an entry that fails in one worker can be reclaimed and finished by another", async () => {
     await add("a");
     let tries = 0;
     start({
@@ -200,7 +200,7 @@ describe("consume", () => {
     expect(tries.length - others()).toBe(before);
   });
 
-  test("an outage counts as no entry's failure, however long it lasts", async () => {
+  test("an outage does not count as a failure of an entry, however long it lasts", async () => {
     for (let index = 0; index < 3; index += 1) await add(String(index));
     let tries = 0;
     let isAway = true;
@@ -221,7 +221,7 @@ describe("consume", () => {
     expect(await redis.send("EXISTS", [failuresKey("s")])).toBe(0);
   }, 30_000);
 
-  test("an entry that must wait is no failure, and keeps no other waiting", async () => {
+  test("an entry that must wait does not count as failed, and delays no other", async () => {
     await add("early");
     let waits = 0;
     const seen: string[] = [];
@@ -244,7 +244,7 @@ describe("consume", () => {
     expect(await redis.send("EXISTS", [failuresKey("s")])).toBe(0);
   });
 
-  test("more that wait than it holds in memory come again all the same", async () => {
+  test("waiting entries come again even if there are more than it keeps in memory", async () => {
     const count = 1_300;
     for (let index = 0; index < count; index += 1) await add(String(index));
     let isOpen = false;
@@ -265,7 +265,7 @@ describe("consume", () => {
     await until("all are handled", () => seen.size === count);
   });
 
-  test("what is to be said last of an entry is said before it is a dead letter", async () => {
+  test("the last report on an entry is made before it becomes a dead letter", async () => {
     await add("bad");
     const said: string[] = [];
     start({
@@ -274,7 +274,7 @@ describe("consume", () => {
       giveUp: async (entry) => {
         said.push(...textsOf([entry]));
         expect(await lettersOf()).toEqual([]);
-        // As a script that reports acknowledges by itself.
+        // Like a reporting script, which acknowledges by itself.
         await redis.send("XACK", ["s", "g", entry.id]);
         return "acked";
       },
@@ -284,7 +284,7 @@ describe("consume", () => {
     expect(await pending()).toBe(0);
   });
 
-  test("an entry that may never be given up is tried for as long as it takes", async () => {
+  test("an entry that may never be given up is tried without limit", async () => {
     await add("bad");
     let tries = 0;
     start({
@@ -304,7 +304,7 @@ describe("consume", () => {
     expect(await lettersOf()).toEqual([]);
   }, 30_000);
 
-  test("takes up at its start what its former life left unfinished", async () => {
+  test("reads at its start the entries that its previous run left unfinished", async () => {
     await add("a");
     await redis.send("XGROUP", ["CREATE", "s", "g", "0"]);
     await redis.send("XREADGROUP", ["GROUP", "g", "one", "STREAMS", "s", ">"]);
@@ -334,7 +334,7 @@ describe("consume", () => {
     await until("it is reclaimed", () => seen.length === 1);
   });
 
-  test("moves an entry that cannot be read to the dead letters with its reason, and goes on", async () => {
+  test("moves an unreadable entry to the dead letters with its reason, and continues", async () => {
     await add("bad");
     await add("good");
     start({
@@ -355,7 +355,7 @@ describe("consume", () => {
     );
   });
 
-  test("keeps the newest of its dead letters, and no more than it may", async () => {
+  test("keeps the newest dead letters, up to the limit", async () => {
     const dead = deadLetters("s");
     await Promise.all(
       Array.from({ length: MAX_DEAD_LETTERS }, () =>
@@ -370,7 +370,7 @@ describe("consume", () => {
     expect(await redis.send("XLEN", [dead])).toBe(MAX_DEAD_LETTERS);
   });
 
-  test("runs as many handlers at once as it may, and not more", async () => {
+  test("runs as many handlers at once as allowed, and not more", async () => {
     for (let index = 0; index < 12; index += 1) await add(String(index));
     let now = 0;
     let most = 0;
@@ -411,7 +411,7 @@ describe("consume", () => {
     expect(await pending()).toBe(0);
   });
 
-  test("goes on after Redis was killed and restarted, and loses no entry", async () => {
+  test("continues after Redis was killed and restarted, and loses no entry", async () => {
     const seen = new Set<string>();
     start({
       handle: (entries) => {
@@ -437,7 +437,8 @@ describe("consume", () => {
       const groups = (await redis.send("XINFO", ["GROUPS", "s"])) as Record<string, unknown>[];
       return groups[0]?.["lag"] === 0 && groups[0]["pending"] === 0;
     });
-    // Housekeeping has run by now or runs while the second group, which is behind, holds everything.
+    // Housekeeping has run by now, or runs while the second group, which is behind, still needs
+    // everything.
     await redis.send("XGROUP", ["CREATE", "s", "chain", "0"]);
     await redis.send("XREADGROUP", ["GROUP", "chain", "c", "COUNT", "4", "STREAMS", "s", ">"]);
     await add("5");

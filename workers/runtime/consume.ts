@@ -1,17 +1,21 @@
 /**
- * The one consumer-group loop. Every entry of a stream is handled at least
- * once, so handlers are idempotent. At its start a loop takes up what its
- * consumer was delivered and never acknowledged; what another consumer left
- * idle is reclaimed.
+ * The one consumer-group loop. Every entry of a stream is handled at least once, so handlers are
+ * idempotent. At its start a loop reads the entries that its consumer was delivered and never
+ * acknowledged. It reclaims entries that another consumer left idle.
  *
- * One bad entry never holds up another. An entry that fails is tried again on
- * its own timer while the loop goes on reading. Failures are counted in Redis,
- * and after `MOST_FAILURES` the entry goes to the stream's dead letters with
- * the error's name. A failure of a store or a network is not the entry's: it is
- * not counted, and reading pauses until the store answers again.
+ * One bad entry never delays another. An entry that fails is tried again on its own timer while the
+ * loop continues reading. Failures are counted in Redis, and after `MOST_FAILURES` the entry goes
+ * to the stream's dead letters with the error's name. A failure of a store or a network is not the
+ * entry's fault: it is not counted, and reading pauses until the store answers again.
  */
 import { getLogger } from "@logtape/logtape";
-import { bury, failuresKey, noteFailure, stillPending, trim } from "../../redis/streams.ts";
+import {
+  moveToDeadLetters,
+  failuresKey,
+  noteFailure,
+  stillPending,
+  trim,
+} from "../../redis/streams.ts";
 import type { Clock } from "./clock.ts";
 import { crashPoint } from "./crash-point.ts";
 import { run, type Redis } from "./redis.ts";
@@ -22,9 +26,9 @@ import { Retries, type Retry } from "./retries.ts";
 import type { Slots } from "./slots.ts";
 
 /**
- * What became of an entry: `done` is acknowledged here, `acked` was already
- * acknowledged by the handler's own script, `later` is tried again and does not
- * count as a failure, `dead` goes to the dead letters with its reason.
+ * The result of an entry: `done` is acknowledged here, `acked` was already acknowledged by the
+ * handler's own script, `later` is tried again and does not count as a failure, `dead` goes to the
+ * dead letters with its reason.
  */
 export type Verdict = "done" | "acked" | "later" | { readonly dead: string };
 
@@ -32,39 +36,51 @@ export type Verdict = "done" | "acked" | "later" | { readonly dead: string };
 export type EntryResult = "handled" | "retried" | "dead";
 
 export interface Consumption {
-  /** Opens a connection for what blocks: a blocking read stalls its connection, so each loop has one of its own. */
+  /**
+   * Opens a connection for blocking reads: a blocking read stalls its connection, so each loop has
+   * its own.
+   */
   readonly connect: () => Redis;
-  /** For everything that does not block. */
+  /** For all calls that do not block. */
   readonly redis: Redis;
   readonly stream: string;
   readonly group: string;
-  /** The same at each start of the same worker, so that it finds at once what it left unfinished. */
+  /** The same at each start of the same worker, so that it finds its unfinished entries at once. */
   readonly consumer: string;
-  /** Entries a call of `handle`, and calls at once. With one call at once, entries that do not fail keep their order. */
+  /**
+   * Entries for each call of `handle`, and parallel calls. With one call at a time, entries that do
+   * not fail keep their order.
+   */
   readonly batch: number;
   readonly concurrency: number;
-  /** What bounds the calls of all loops of this process together; absent: nothing but each loop's own. */
+  /**
+   * Limits the calls of all loops of this process together; absent: each loop has only its own
+   * limit.
+   */
   readonly slots?: Slots;
   /** After this long without an acknowledgement another consumer's entry is taken over. */
   readonly reclaimIdleMs: number;
   /**
-   * For roles that follow behind: after a read that found all there was, this long passes before
-   * the next, so that what arrives meanwhile is handled in one go. Absent: each entry at once.
+   * For roles that may lag: after a read that found everything, the loop waits this long before the
+   * next, so that entries that arrive meanwhile are handled together. Absent: each entry at once.
    */
   readonly gatherMs?: number;
-  /** The groups that must be through with an entry before it is trimmed; absent: this loop does not trim. */
+  /**
+   * The groups that must have finished an entry before it is trimmed; absent: this loop does not
+   * trim.
+   */
   readonly trimBelow?: readonly string[];
-  /** One verdict an entry, in their order. A rejection is a failure of all of them. */
+  /** One verdict for each entry, in order. A rejection is a failure of all of them. */
   handle(entries: readonly Entry[]): Promise<readonly Verdict[]>;
   /**
-   * The last word on an entry that failed too often, before it becomes a dead
-   * letter: what must be reported of it is reported here. `acked` says that the
-   * report has acknowledged it. After a rejection it is tried again.
+   * Called for an entry that failed too often, before it becomes a dead letter, to report its
+   * outcomes. `acked` means that the report has acknowledged it. After a rejection it is tried
+   * again.
    */
   giveUp?(entry: Entry): Promise<"acked" | undefined>;
-  /** Absent: `MOST_FAILURES`. Infinite where an entry must be tried for as long as it takes. */
+  /** Absent: `MOST_FAILURES`. Infinite if an entry must be tried without limit. */
   readonly mostFailures?: number;
-  /** Is told what became of entries, as soon as that is so. */
+  /** Called with the results of entries, as soon as they are known. */
   readonly count?: (result: EntryResult, entries: number) => void;
   readonly clock: Clock;
   readonly stop: AbortSignal;
@@ -87,16 +103,20 @@ export async function consume(consumption: Consumption): Promise<void> {
   const retries = new Retries();
   let calls = 0;
   let ready = false;
-  /** From which id on this consumer's own pending entries are read; undefined once all are known. */
+  /**
+   * The id from which this consumer's own pending entries are read; undefined once all are known.
+   */
   let pendingFrom: string | undefined = "0";
   let housekeptAtMs = 0;
-  /** How long to wait for this stream's Redis, and for what the handler writes to, where either is away. */
+  /**
+   * How long to wait for this stream's Redis, or for the handler's store, if it does not answer.
+   */
   let readPauseMs = 0;
   let handlePauseMs = 0;
 
   async function sendToDeadLetters(entry: Entry, reason: string, isAcked = false): Promise<void> {
-    log.warn("entry {entry} goes to the dead letters: {reason}", { entry: entry.id, reason });
-    await run(redis, bury, { stream, group, entry: entry.id, reason, isAcked });
+    log.warn("entry {entry} becomes a dead letter: {reason}", { entry: entry.id, reason });
+    await run(redis, moveToDeadLetters, { stream, group, entry: entry.id, reason, isAcked });
     count("dead", 1);
   }
 
@@ -123,19 +143,22 @@ export async function consume(consumption: Consumption): Promise<void> {
   }
 
   function again(item: Retry): Retry {
-    return { ...item, tries: item.tries + 1, atMs: clock.nowMs() + pauseOf(item.tries) };
+    return { ...item, tries: item.tries + 1, atMs: clock.nowMs() + computePauseMs(item.tries) };
   }
 
-  /** What failed is tried again: all together if a store was away, each alone if it may be one entry's fault. */
+  /**
+   * Failed entries are tried again: together if a store did not answer, each alone if it may be one
+   * entry's fault.
+   */
   async function failed(items: readonly Retry[], error: unknown): Promise<void> {
-    // A message may hold a payload, so only the name is logged.
+    // A message may contain a payload, so only the name is logged.
     const name = nameOf(error);
     log.warn("{count} entries failed with {error}", { count: items.length, error: name });
     count("retried", items.length);
     const nowMs = clock.nowMs();
     if (isOutage(error)) {
       handlePauseMs = pauseAfter(handlePauseMs);
-      // A Redis that lost its last moments meanwhile has taken acknowledgements back, and tells no one.
+      // A Redis that lost its last moments meanwhile has undone acknowledgements without notice.
       pendingFrom = "0";
       for (const item of items) retries.add({ ...item, atMs: nowMs + handlePauseMs });
       return;
@@ -155,13 +178,13 @@ export async function consume(consumption: Consumption): Promise<void> {
     }
   }
 
-  /** Answers whether nothing is left to be done with the entry. */
+  /** Returns whether the entry is finished. */
   async function giveUp(entry: Entry, failures: number, name: string): Promise<boolean> {
     let isAcked = false;
     try {
       isAcked = (await consumption.giveUp?.(entry)) === "acked";
     } catch (error) {
-      log.error("what was to be said last of {entry} failed with {error}", {
+      log.error("the last report on {entry} failed with {error}", {
         entry: entry.id,
         error: nameOf(error),
       });
@@ -182,7 +205,7 @@ export async function consume(consumption: Consumption): Promise<void> {
         .catch((error: unknown) => failed(items, error));
     const work = (slots ? slots.hold(attempt) : attempt())
       .catch((error: unknown) => {
-        // What was to be noted of a failure could not be: its entry is pending, and comes again.
+        // The failure could not be noted: the entry is still pending, and comes again.
         log.warn("a failure could not be noted: {error}", { error: nameOf(error) });
         pendingFrom = "0";
       })
@@ -229,7 +252,10 @@ export async function consume(consumption: Consumption): Promise<void> {
     take(found.filter(({ fields }) => fields.size > 0));
   }
 
-  /** Only what Redis still has pending: an entry that it lost meanwhile must not be handled from memory. */
+  /**
+   * Only entries that Redis still has pending: an entry that it lost meanwhile must not be handled
+   * from memory.
+   */
   async function retry(due: readonly (readonly Retry[])[]): Promise<void> {
     const entries = due.flat().map(({ entry }) => entry.id);
     const ours = new Set(await run(redis, stillPending, { stream, group, consumer, entries }));
@@ -253,7 +279,7 @@ export async function consume(consumption: Consumption): Promise<void> {
       await slots.freed;
       return;
     }
-    // What did not fit is pending all the same.
+    // Entries that did not fit are still pending.
     if (retries.hasRoomAgain()) pendingFrom = "0";
     const due = retries.takeDue(clock.nowMs(), free(), batch);
     if (due.length > 0) {
@@ -264,7 +290,8 @@ export async function consume(consumption: Consumption): Promise<void> {
       await readPending(pendingFrom);
       return;
     }
-    // Read is what can be started now; what is more waits in the stream, where another worker may take it.
+    // It reads only as many entries as it can start now; the rest wait in the stream, where another
+    // worker may take them.
     const most = free() * batch;
     const blockMs = Math.max(1, retries.dueInMs(clock.nowMs(), BLOCK_MS));
     const read = ["GROUP", group, consumer, "COUNT", String(most), "BLOCK", String(blockMs)];
@@ -281,7 +308,7 @@ export async function consume(consumption: Consumption): Promise<void> {
       await step();
       readPauseMs = 0;
     } catch (error) {
-      // Redis is away, or came back without the group.
+      // Redis does not answer, or came back without the group.
       log.warn("the stream cannot be read: {error}", { error: nameOf(error) });
       ready = false;
       pendingFrom = "0";
@@ -296,7 +323,7 @@ function pauseAfter(pauseMs: number): number {
   return Math.min(Math.max(pauseMs * 2, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
 }
 
-function pauseOf(tries: number): number {
+function computePauseMs(tries: number): number {
   return Math.min(FIRST_PAUSE_MS * 2 ** tries, LONGEST_PAUSE_MS);
 }
 

@@ -1,16 +1,16 @@
 /**
- * Named moments at which crash tests kill or halt this very process, as a machine
- * would: without a word. Each script has one on both sides, `before:<script>` and
- * `after:<script>`, passed by the function that runs it (`redis.ts`). The points
- * below are on both sides of other durable steps, by the role that takes them.
- * Where none is armed, as in production, a point costs one comparison.
+ * Named points at which crash tests kill or suspend this process, without warning, as a machine
+ * failure would. Each script has one before and one after it, `before:<script>` and
+ * `after:<script>`, in the function that runs scripts (`redis.ts`). The points below are on both
+ * sides of other durable steps, grouped by role. If none is set, as always in production, a point
+ * costs one comparison.
  */
 export const CRASH_POINTS = {
   /** In the loop that every role reads its streams with. */
   consume: ["after-delivery", "after-claim", "before-acknowledge", "after-acknowledge"],
   dispatch: ["before-confirm", "after-confirm"],
   broker: ["before-send", "after-answer", "after-lease", "after-settlement", "after-cursor"],
-  /** In what takes closes from their streams. */
+  /** In the loop that reads closes from their streams. */
   closing: ["before-close-send", "after-close-answer"],
   recorder: ["before-record", "between-records", "after-record"],
   records: ["before-mark", "after-mark"],
@@ -29,7 +29,10 @@ export type CrashPoint =
 
 let armed: { readonly point: string; readonly signal: NodeJS.Signals; left: number } | undefined;
 
-/** `<point>:<n>:<kill|stop>`: the n-th time that the point is passed, SIGKILL or SIGSTOP. */
+/**
+ * `<point>:<n>:<kill|stop>`: the n-th time that the point is passed, the process gets SIGKILL or
+ * SIGSTOP.
+ */
 export function armCrashPoint(text: string | undefined): void {
   if (text === undefined) return;
   const [, point = "", times, how] = /^(.+):(\d+):(kill|stop)$/.exec(text) ?? [];

@@ -19,7 +19,7 @@ beforeEach(async () => {
 const add = (id: string, ...fields: string[]) => redis.send("XADD", STREAM, id, ...fields);
 const read = () => redis.send("XREADGROUP", "GROUP", "group", "one", "STREAMS", STREAM, ">");
 
-test("entries are read with their fields, in order, and none where there are none", async () => {
+test("entries are read with their fields, in order, and an empty stream has none", async () => {
   expect(parseRead(await read())).toEqual([]);
   await add("1-0", "a", "1", "b", "2");
   await add("2-0", "a", "");
@@ -35,7 +35,7 @@ test("entries are read with their fields, in order, and none where there are non
   ]);
 });
 
-test("entries that another had in hand are claimed, but for those that are deleted", async () => {
+test("pending entries of another consumer are claimed, except for deleted ones", async () => {
   await add("1-0", "a", "1");
   await add("2-0", "a", "2");
   await read();
@@ -48,7 +48,7 @@ test("an entry that was deleted while it was pending has no fields", () => {
   expect(parseEntries([["1-0", null]])).toEqual([{ id: "1-0", fields: new Map() }]);
 });
 
-test("a long stream is walked page by page, from its beginning or from a moment, each entry once", async () => {
+test("a long stream is read page by page, from its beginning or from a time, each entry once", async () => {
   const ids = Array.from({ length: 7 }, (_, index) => `${10 + Math.floor(index / 2)}-${index % 2}`);
   for (const id of ids) await add(id, "f", "1");
   for (const pageSize of [1, 2, 3, 7, 100]) {

@@ -1,9 +1,9 @@
-/** Stream entries as Bun's client (RESP3) replies them. */
+/** Parses stream entries in the shapes of Bun's client (RESP3). */
 import type { Redis } from "./redis.ts";
 
 export interface Entry {
   readonly id: string;
-  /** Empty where the entry was deleted but is still pending. */
+  /** Empty if the entry was deleted but is still pending. */
   readonly fields: ReadonlyMap<string, string>;
 }
 
@@ -21,12 +21,12 @@ export function parseClaimed(raw: unknown): Entry[] {
   return parseEntries(entries);
 }
 
-/** `XRANGE`: as the entries of one stream are within either of them. */
+/** `XRANGE`: like the entries of one stream in the two replies above. */
 export function parseEntries(entries: readonly RawEntry[]): Entry[] {
   return entries.map(([id, flat]) => ({ id, fields: fieldsOf(flat ?? []) }));
 }
 
-/** `field, value, field, value …` by field. */
+/** Turns `field, value, field, value …` into a map. */
 export function fieldsOf(flat: readonly string[]): ReadonlyMap<string, string> {
   const fields = new Map<string, string>();
   for (let index = 0; index + 1 < flat.length; index += 2) {
@@ -37,7 +37,10 @@ export function fieldsOf(flat: readonly string[]): ReadonlyMap<string, string> {
 
 const PAGE = 200;
 
-/** What a stream still holds from an id on, a page at a time: milliseconds, or `-` for its beginning. */
+/**
+ * Reads a stream from an id on, a page at a time. The id is in milliseconds, or `-` for its
+ * beginning.
+ */
 export async function* entriesSince(
   redis: Redis,
   stream: string,

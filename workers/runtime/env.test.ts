@@ -3,11 +3,11 @@ import * as v from "valibot";
 import { DeskEnv } from "../desk/server/env.ts";
 import { PlaceEnv } from "../copier/place/env.ts";
 import { SETTING_NAMES } from "../settings.ts";
-import { readSettings, summaryOf } from "./env.ts";
+import { readSettings, summarizeSettings } from "./env.ts";
 
 const TOKEN = "a-token-of-the-desk";
 
-test("all faults are named together: what is required, what is wrong, and what no role has", () => {
+test("all faults are reported together: missing, wrong and unknown settings", () => {
   const source = {
     FANFARE_REDIS_URL: "127.0.0.1",
     FANFARE_PARTITIONS: "0",
@@ -29,33 +29,33 @@ test("all faults are named together: what is required, what is wrong, and what n
   expect(read.ok || read.faults).toHaveLength(5);
 });
 
-test("a setting of another role is no fault, and is not handed in", () => {
+test("a setting of another role is not a fault, and is not passed on", () => {
   const source = { FANFARE_DESK_TOKEN: TOKEN, FANFARE_RECORDS_PORT: "1", PATH: "/bin" };
   const read = readSettings(DeskEnv, source, SETTING_NAMES);
   expect(read).toMatchObject({ ok: true, value: { FANFARE_DESK_PORT: 8791 } });
   expect(read.ok && Object.keys(read.value)).not.toContain("FANFARE_RECORDS_PORT");
 });
 
-test("a broker is named by its URL, or else it is the desk and needs a token", () => {
+test("a broker has a URL, or else it is the desk and needs a token", () => {
   const faults = (source: Record<string, string>): readonly string[] => {
     const read = readSettings(PlaceEnv, source, SETTING_NAMES);
     return read.ok ? [] : read.faults;
   };
   expect(faults({ FANFARE_BROKER_URL: "https://broker.example" })).toEqual([]);
   expect(faults({ FANFARE_DESK_TOKEN: TOKEN })).toEqual([]);
-  // Beside the other faults, not only without them.
+  // Together with other faults, not only alone.
   expect(faults({ FANFARE_PARTITIONS: "none" })).toEqual([
     "FANFARE_PARTITIONS must be a whole number",
     "FANFARE_DESK_TOKEN is required where FANFARE_BROKER_URL is not set",
   ]);
 });
 
-test("a MongoDB may be named by several hosts", () => {
+test("a MongoDB URI may have several hosts", () => {
   const source = { FANFARE_DESK_TOKEN: TOKEN, MONGODB_URI: "mongodb://u:p@a:1,b:2/fanfare" };
   expect(readSettings(DeskEnv, source, SETTING_NAMES)).toMatchObject({ ok: true });
 });
 
-test("a summary shows where URLs lead, and neither their passwords and keys nor any secret", () => {
+test("a summary shows the hosts of URLs, and neither their passwords and keys nor any secret", () => {
   const settings = {
     FANFARE_REDIS_URL: "redis://user:canary@10.0.0.1:6379/2?key=canary",
     FANFARE_REGION_REDIS_URLS: { eu: "rediss://:canary@eu.example:6380" },
@@ -66,7 +66,7 @@ test("a summary shows where URLs lead, and neither their passwords and keys nor 
     FANFARE_PARTITIONS: 4,
   };
   const schema = v.object({ ...PlaceEnv.entries, ...DeskEnv.entries });
-  expect(summaryOf(schema, settings)).toEqual({
+  expect(summarizeSettings(schema, settings)).toEqual({
     FANFARE_REDIS_URL: "redis://10.0.0.1:6379",
     FANFARE_REGION_REDIS_URLS: { eu: "rediss://eu.example:6380" },
     MONGODB_URI: "mongodb://a:1,b:2",

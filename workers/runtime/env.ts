@@ -1,7 +1,6 @@
 /**
- * Settings: what the schema beside each role and command is made of, and how it
- * is read from the environment, all faults together. Every name is in
- * `.env.example`.
+ * Settings: the parts of the schema beside each role and command, and the reading from the
+ * environment, which reports all faults together. Every name is in `.env.example`.
  */
 import { own } from "../../domain/own.ts";
 import { hostname } from "node:os";
@@ -45,7 +44,7 @@ export function json(what: string) {
   );
 }
 
-/** A value that no log may show. Its messages must not quote it, either. */
+/** A value that no log may show. Error messages must not quote it either. */
 export function secret<const Schema extends v.GenericSchema<string, unknown>>(schema: Schema) {
   return v.pipe(schema, v.metadata({ secret: true }));
 }
@@ -60,11 +59,11 @@ const token = v.pipe(text, v.minLength(16, "16 characters or more"));
 
 /** For every role. */
 export const PROCESS = {
-  /** The address that servers of this role listen at. */
+  /** The address at which servers of this role listen. */
   FANFARE_HOST: v.optional(text, "127.0.0.1"),
-  /** Where this process serves its metrics at `/metrics`; absent: nowhere. */
+  /** The port at which this process serves `/metrics`; absent: none. */
   FANFARE_METRICS_PORT: v.optional(port),
-  /** For crash tests alone: `<point>:<n>:<kill or stop>`, see workers/runtime/crash-point.ts. */
+  /** Only for crash tests: `<point>:<n>:<kill or stop>`, see workers/runtime/crash-point.ts. */
   FANFARE_CRASH_AT: v.optional(
     v.pipe(text, v.regex(/^(?:(?:before|after):)?[a-z-]+:\d+:(?:kill|stop)$/, "a crash point")),
   ),
@@ -73,7 +72,7 @@ export const PROCESS = {
 export const REDIS = {
   /** The Redis that this process works on. */
   FANFARE_REDIS_URL: v.optional(redisUrl, "redis://127.0.0.1:6379"),
-  /** Absent: what Redis says, and 4 in a new one. */
+  /** Absent: the number that Redis stores, or 4 in a new one. */
   FANFARE_PARTITIONS: v.optional(
     v.pipe(
       text,
@@ -89,7 +88,7 @@ export const REGION = {
   FANFARE_REGION: v.optional(v.pipe(text, v.regex(/^[a-z0-9-]{1,32}$/, "a region")), "local"),
 };
 
-/** For what reaches every region. */
+/** For roles and commands that work on every region. */
 export const REGIONS = {
   ...REGION,
   /** Region name → its Redis. Default: this region only. */
@@ -111,7 +110,7 @@ export const CONSUMER = {
 
 /** Where records are stored. */
 export const STORE = {
-  /** Where one machine keeps its data. */
+  /** The data folder of one machine. */
   FANFARE_DATA: v.optional(text, ".data"),
   /** The records' MongoDB; without it they are SQLite in FANFARE_DATA. */
   MONGODB_URI: v.optional(mongodbUri),
@@ -125,7 +124,7 @@ export const AUDIT_STORE = {
 };
 
 export const ISSUER = {
-  /** The Ed25519 private JWK that tokens and chain heads are signed with. */
+  /** The Ed25519 private JWK that signs tokens and chain heads. */
   FANFARE_ISSUER_KEY: secret(
     v.pipe(
       json("an Ed25519 private JWK"),
@@ -140,10 +139,10 @@ export const ISSUER = {
   ),
 };
 
-/** A desk, as those who trade at it know it. */
+/** A desk, as its clients use it. */
 export const DESK = {
   FANFARE_DESK_URL: v.optional(url("http:", "https:"), "http://127.0.0.1:8791"),
-  /** What the copier shows the desk to trade in its followers' accounts. */
+  /** The token with which the copier trades in its followers' accounts. */
   FANFARE_DESK_TOKEN: secret(token),
 };
 
@@ -157,7 +156,9 @@ export type SettingsResult<Settings> =
   | { readonly ok: true; readonly value: Settings }
   | { readonly ok: false; readonly faults: readonly string[] };
 
-/** `known` are the names of the whole deployable: another role's setting is ignored, any other name is a fault. */
+/**
+ * `known` are the names of all roles: another role's setting is ignored, any other name is a fault.
+ */
 export function readSettings<Schema extends SettingsSchema>(
   schema: Schema,
   source: Readonly<Record<string, string | undefined>>,
@@ -178,8 +179,11 @@ export function readSettings<Schema extends SettingsSchema>(
     : { ok: false, faults };
 }
 
-/** What a log may show of the settings: secrets only as such, and of a URL where it leads. */
-export function summaryOf(schema: SettingsSchema, settings: object): Record<string, unknown> {
+/** The settings as a log may show them: secrets are masked, and of a URL only the host is shown. */
+export function summarizeSettings(
+  schema: SettingsSchema,
+  settings: object,
+): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(settings).flatMap(([name, value]: [string, unknown]) => {
       if (value === undefined) return [];
@@ -198,7 +202,7 @@ function withoutCredentials(value: unknown): unknown {
   if (typeof value === "string") {
     const [, protocol, authority = ""] = /^([a-z+-]+:\/\/)([^/?#]*)/.exec(value) ?? [];
     if (protocol === undefined) return value;
-    // A path or a query may hold a key as well.
+    // A path or a query may also contain a key.
     return `${protocol}${authority.slice(authority.lastIndexOf("@") + 1)}`;
   }
   if (Array.isArray(value)) return value.map(withoutCredentials);

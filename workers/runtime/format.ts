@@ -1,7 +1,7 @@
 /**
- * Opening a Redis: no role works on one before its format and its number of
- * partitions are compared with what this process is configured for. A Redis
- * that is away is waited for. It is looked at again for as long as the process runs.
+ * Opens a Redis. No role uses one before its format and its number of partitions are compared with
+ * this process's settings. A Redis that does not answer is waited for. The comparison is repeated
+ * for as long as the process runs.
  */
 import { setTimeout } from "node:timers/promises";
 import { getLogger } from "@logtape/logtape";
@@ -18,30 +18,33 @@ import { formatKey, PartitionMap } from "../../redis/keys.ts";
 import { run, type Redis } from "./redis.ts";
 
 const PAUSE_MS = 200;
-/** Who starts everything at once waits for Redis a moment, and need not read of it. */
+/** When everything starts at once, a short wait for Redis is normal and is not logged. */
 const NOTE_AFTER_MS = 1_000;
 const SILENT = Symbol("silent");
 
-/** The Redis is set up for something else than this process; the message is ours and may be shown. */
+/**
+ * The format of the Redis differs from this process's settings; the message is ours and may be
+ * shown.
+ */
 export class FormatDiffers extends Error {}
 
-/** Nothing could be compared before the time was up, or the process was stopped. */
+/** No Redis answered within the time limit, or the process was stopped. */
 export class RedisSilent extends Error {}
 
-/** By the name that people know each by: `home`, `region eu`. */
+/** By the name for messages: `home`, `region eu`. */
 type NamedRedis = Readonly<Record<string, Redis>>;
 
 export interface Patience {
-  /** For commands, whose callers do not wait for as long as a role does. */
+  /** For commands, which do not wait as long as roles. */
   readonly patienceMs?: number;
-  /** What has not answered by then is left out, instead of `RedisSilent`. */
+  /** A Redis that has not answered by then is left out, instead of `RedisSilent`. */
   readonly skipSilent?: boolean;
 }
 
 /**
- * The partitions that all of these agree on: the configured number, or the one
- * that the first of them stores. Throws `FormatDiffers`, or `RedisSilent` where
- * one has not answered before the process is stopped or its patience ends.
+ * The partitions on which all of these agree: the configured number, or the one that the first of
+ * them stores. Throws `FormatDiffers`, or `RedisSilent` if one has not answered before the process
+ * is stopped or the time limit ends.
  */
 export async function openPartitions(
   configured: number | undefined,
@@ -50,7 +53,7 @@ export async function openPartitions(
   { patienceMs, skipSilent = false }: Patience = {},
 ): Promise<PartitionMap> {
   const named = Object.entries(redises);
-  /** Name → answer; silent ones are not among them. */
+  /** Name → answer, without those that did not answer. */
   async function ofEach<T>(
     some: readonly (readonly [string, Redis])[],
     ask: (runAll: RunAll, name: string) => Promise<T>,
@@ -84,7 +87,10 @@ export async function openPartitions(
   );
 }
 
-/** One region by itself, held to the home's number. Resolves once it is the same, or the process is stopped. */
+/**
+ * Checks one region alone against the home's number. Resolves once it is the same, or the process
+ * is stopped.
+ */
 export async function openRegion(
   { count }: PartitionMap,
   name: string,
@@ -115,9 +121,8 @@ function logLost(name: string, lost: readonly number[]): void {
 const LOOK_EVERY_MS = 1_000;
 
 /**
- * Looks at a Redis' headers once a second, until stopped: one that was flushed or
- * lost its disk is named in the log while the process runs. Rejects where it
- * comes back as one that is set up for something else.
+ * Reads a Redis' headers once a second, until stopped. A Redis that was flushed or lost its disk is
+ * reported in the log while the process runs. Rejects if it comes back with another format.
  */
 export async function watchFormat(
   partitions: PartitionMap,
@@ -132,7 +137,7 @@ export async function watchFormat(
     // Ends early, and by a rejection, when stopped.
     await setTimeout(LOOK_EVERY_MS, undefined, { signal: stop }).catch(() => undefined);
     const reads = keys.map((key) => redis.send("HMGET", [key, ...HEADER_FIELDS]));
-    // It is away, which whoever works on it says.
+    // It does not answer; its users report that.
     const headers = await Promise.all(reads).catch(() => undefined);
     if (headers === undefined || stop.aborted) continue;
     const found = headers.map((raw) => compareHeader(raw, count));
@@ -147,7 +152,7 @@ export async function watchFormat(
   }
 }
 
-/** Asks again until the Redis answers; `SILENT` where it has not in time. */
+/** Asks again until the Redis answers; returns `SILENT` if it has not in time. */
 async function answered<T>(
   name: string,
   until: AbortSignal,
@@ -167,7 +172,7 @@ async function answered<T>(
         return await Promise.race([ask(), aborted.promise]);
       } catch (error) {
         if (error instanceof FormatDiffers || error instanceof TypeError) throw error;
-        // It is away, or not ready yet.
+        // It does not answer, or is not ready yet.
         await Promise.race([Bun.sleep(PAUSE_MS), aborted.promise]);
       }
     }
@@ -178,7 +183,9 @@ async function answered<T>(
   }
 }
 
-/** A Redis that nothing is sent to before it is compared, for roles that must not wait for a region. */
+/**
+ * A Redis to which nothing is sent before it is checked, for roles that must not wait for a region.
+ */
 export function onceCompared(redis: Redis, compared: Promise<unknown>): Redis {
   return {
     ...(redis.primaries

@@ -1,4 +1,7 @@
-/** Structured logs as JSON lines on standard error, so that standard output stays the supervisor's. */
+/**
+ * Structured logs as JSON lines on standard error, so that standard output is free for the
+ * supervisor.
+ */
 import {
   configure,
   getConsoleSink,
@@ -7,7 +10,7 @@ import {
   type Logger,
 } from "@logtape/logtape";
 
-/** Answers the log of this role or command. */
+/** Returns the log of this role or command. */
 export async function configureLog(name: string): Promise<Logger> {
   const write = getConsoleSink({ formatter: jsonLinesFormatter });
   await configure({

@@ -3,7 +3,7 @@ import { readMetrics } from "../../tests/support/metrics.ts";
 import { freePort } from "../../tests/support/ports.ts";
 import { Metrics, serveMetrics } from "./metrics.ts";
 
-test("entries are counted by what became of them", async () => {
+test("entries are counted by their results", async () => {
   const metrics = new Metrics("recorder");
   const count = metrics.entries("events", "recorder");
   count("handled", 2);

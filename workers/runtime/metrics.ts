@@ -1,8 +1,8 @@
-/** Figures of a process for Prometheus: counters by name, and the server that shows them. */
+/** A process's metrics for Prometheus: counters by name, and the server that shows them. */
 import { Counter, Registry } from "prom-client";
 import type { EntryResult } from "./consume.ts";
 
-/** What is counted more than once in a role is one counter with labels. */
+/** A counter that is used several times in a role is one counter with labels. */
 export class Metrics {
   readonly #registry = new Registry();
   readonly #entries: Counter<"stream" | "group" | "result">;
@@ -24,7 +24,7 @@ export class Metrics {
     return new Counter({ name, help, labelNames: [...labelNames], registers: [this.#registry] });
   }
 
-  /** Counts what becomes of entries: by `kind` of stream, not by its key. */
+  /** Counts the results of entries, by `kind` of stream and not by its key. */
   entries(kind: string, group: string): (result: EntryResult, entries: number) => void {
     return (result, entries) => {
       if (entries > 0) this.#entries.inc({ stream: kind, group, result }, entries);

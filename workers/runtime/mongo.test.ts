@@ -1,4 +1,4 @@
-/** When a client is given up for another: a way that is cut, and a server that answers. */
+/** When a client is replaced by another: with a cut connection, and with a server that answers. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { startLink, type CuttableLink } from "../../tests/support/cut.ts";
 import { startMongo } from "../../tests/support/mongo.ts";
@@ -15,7 +15,7 @@ const server = await startMongo();
 let link: CuttableLink;
 let mongo: Mongo;
 
-/** `where` narrows which document of that id is meant. */
+/** `where` adds a condition to the id. */
 async function bulkWrite(_id: string, where = {}, seen: unknown = true): Promise<unknown> {
   const one = {
     updateOne: { filter: { _id, ...where }, update: { $set: { seen } }, upsert: true },
@@ -40,7 +40,7 @@ describe.skipIf(server === undefined)("a client of MongoDB", () => {
     const uri = new URL(server.uri);
     uri.hostname = "127.0.0.1";
     uri.port = String(link.port);
-    // A replica set would name its members' own addresses, past the cut.
+    // A replica set would report its members' own addresses, and bypass the proxy.
     uri.searchParams.set("directConnection", "true");
     uri.searchParams.delete("replicaSet");
     mongo = connectMongo(uri.href, LIMITS);
@@ -51,7 +51,7 @@ describe.skipIf(server === undefined)("a client of MongoDB", () => {
     await server?.stop();
   });
 
-  test("that none of its bulk writes is answered gives way to another, which writes once it can", async () => {
+  test("without answers to its bulk writes is replaced by another, which writes once it can", async () => {
     await until("it writes", () => write("before"));
     const { client } = mongo.db();
     link.cut();
@@ -63,26 +63,26 @@ describe.skipIf(server === undefined)("a client of MongoDB", () => {
     await until("it writes", () => write("after"));
   });
 
-  test("tells a bulk write that reaches no server from one that cannot be written", async () => {
+  test("distinguishes a bulk write that reaches no server from one that cannot be written", async () => {
     const failure = async (...write: Parameters<typeof bulkWrite>): Promise<unknown> =>
       await bulkWrite(...write).catch((error: unknown) => error);
-    await until("it writes", () => write("told apart"));
+    await until("it writes", () => write("distinguished"));
     link.cut();
-    // Not only the first failure, which breaks a connection, but those that find none as well.
+    // Not only the first failure, which breaks a connection, but also later ones, which find none.
     const untilMs = Date.now() + 3 * LIMITS.callMs;
-    while (Date.now() < untilMs) expect(isOutage(await failure("told apart"))).toBe(true);
+    while (Date.now() < untilMs) expect(isOutage(await failure("distinguished"))).toBe(true);
     link.mend();
-    await until("it writes", () => write("told apart"));
-    expect(isOutage(await failure("told apart", { seen: false }))).toBe(false);
+    await until("it writes", () => write("distinguished"));
+    expect(isOutage(await failure("distinguished", { seen: false }))).toBe(false);
     // The driver cannot encode it.
-    expect(isOutage(await failure("told apart", {}, { "a\0b": 1 }))).toBe(false);
+    expect(isOutage(await failure("distinguished", {}, { "a\0b": 1 }))).toBe(false);
   });
 
   test("whose bulk writes the server refuses stays", async () => {
     await until("it writes", () => write("refused"));
     const { client } = mongo.db();
     const untilMs = Date.now() + 2 * LIMITS.callMs;
-    // The document is there, and not so: making it anew would be a duplicate.
+    // The document exists but does not match: creating it again would be a duplicate.
     while (Date.now() < untilMs) expect(await write("refused", { seen: false })).toBe(false);
     expect(mongo.db().client).toBe(client);
   });

@@ -1,14 +1,16 @@
 /**
- * One MongoDB as all that is kept there is reached: a majority holds what a call
- * has resolved for, and no call takes longer than its limit.
+ * The connection to a MongoDB. When a call has resolved, a majority has its data, and no call takes
+ * longer than its limit.
  */
 import { MongoBulkWriteError, MongoClient, MongoServerError, type Db } from "mongodb";
 import { Unavailable } from "./outage.ts";
 
 export interface Limits {
-  /** For each step of a call: to find a server, to get a connection, to be answered. */
+  /**
+   * The limit for each step of a call: finding a server, getting a connection, getting the answer.
+   */
   readonly stepMs: number;
-  /** For a call as a whole, whatever the driver thinks of it. */
+  /** The limit for a call as a whole, independent of the driver. */
   readonly callMs: number;
 }
 
@@ -16,7 +18,10 @@ const LIMITS: Limits = { stepMs: 4_000, callMs: 8_000 };
 const DATABASE = "fanfare";
 
 export interface Mongo {
-  /** As of now: after trouble it is another client's. The database is that of the URI, or `fanfare`. */
+  /**
+   * The current client's database, which changes when the client is replaced. It is the one of the
+   * URI, or `fanfare`.
+   */
   db(): Db;
   /** Every call to the driver goes through here, which sets its time limit. */
   within<R>(call: () => Promise<R>): Promise<R>;
@@ -27,26 +32,25 @@ export function connectMongo(uri: string, limits: Limits = LIMITS): Mongo {
   let client = connectTo(uri, limits);
   let answeredAtMs = Date.now();
   /**
-   * The driver writes to a socket and, told that it is full, waits for it to
-   * drain, without a limit and without looking whether it was closed. A socket
-   * that its peer has ended says so for a moment before it closes, and never
-   * drains. Where that befalls the connection that the driver watches its
-   * server by, it never looks for the server again, and every call fails. So
-   * another client takes its place, and all calls under way on the old one fail,
-   * which their callers must expect anyway.
+   * The driver writes to a socket and, if the socket is full, waits for it to drain, without a
+   * limit and without checking whether it was closed. A socket that its peer has ended reports that
+   * it is full for a moment before it closes, and never drains. If this happens to the connection
+   * by which the driver watches its server, it never looks for the server again, and every call
+   * fails. So another client replaces it, and all calls in progress on the old one fail, which
+   * their callers must expect anyway.
    */
   function startAnew(wedged: MongoClient): void {
-    // Of all calls that run into their limit, the first does it.
+    // The first call that exceeds its limit does it.
     if (wedged !== client) return;
     client = connectTo(uri, limits);
-    // It has as long to be answered.
+    // The new client gets the same time for an answer.
     answeredAtMs = Date.now();
-    // It is given up; how it ends is of no interest.
+    // It is given up; its result does not matter.
     void wedged.close().catch(() => undefined);
   }
 
   return {
-    db: () => databaseOf(client, uri),
+    db: () => openDatabase(client, uri),
     async within(call) {
       const asked = client;
       const { promise: limit, reject } = Promise.withResolvers<never>();
@@ -72,9 +76,8 @@ export function connectMongo(uri: string, limits: Limits = LIMITS): Mongo {
 }
 
 /**
- * A bulk write fails with the same error whether its documents cannot be
- * written or the server cannot be reached: the driver drops what tells the two
- * apart. So the server is asked whether it is there.
+ * A bulk write fails with the same error if its documents cannot be written and if the server
+ * cannot be reached: the driver drops the difference. So we ask the server whether it answers.
  */
 function tellApart(client: MongoClient): (error: unknown) => Promise<never> {
   return async (error) => {
@@ -85,7 +88,7 @@ function tellApart(client: MongoClient): (error: unknown) => Promise<never> {
   };
 }
 
-/** Only what a server said has its code. */
+/** Only an error from a server has a server's code. */
 function isAnswer(error: unknown): boolean {
   return error instanceof MongoServerError && typeof error.code === "number";
 }
@@ -105,7 +108,7 @@ function connectTo(uri: string, { stepMs }: Limits): MongoClient {
   });
 }
 
-function databaseOf(client: MongoClient, uri: string): Db {
+function openDatabase(client: MongoClient, uri: string): Db {
   const named = /^[^:]+:\/\/[^/]+\/([^?]+)/.exec(uri)?.[1];
   return client.db(named ?? DATABASE);
 }

@@ -1,11 +1,11 @@
 /**
- * Whether an error says that a store or a network is away, so that the same
- * work may succeed later, or that it is the work's own fault. Errors are told
- * apart by their names and codes; messages are read only where Redis has
- * nothing else, and are never logged: they hold payloads.
+ * Decides whether an error means that a store or a network does not answer, so that the same work
+ * may succeed later, or that the work itself is at fault. Errors are distinguished by their names
+ * and codes. Messages are read only if Redis gives nothing else, and are never logged: they contain
+ * payloads.
  */
 
-/** The first word of a Redis error reply that passes by itself, or by `desk:restore`. */
+/** The first word of a Redis error reply for a condition that ends by itself, or by `desk:restore`. */
 const REDIS_REPLIES =
   /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|OOM|MISCONF|BUSY|NOREPLICAS|UNKILLABLE|NOSCRIPT|NOGROUP|MOVED|ASK|UNRESTORED|Connection|Command timed out)\b/;
 const SYSTEM_CODES = new Set([
@@ -28,17 +28,20 @@ const SYSTEM_CODES = new Set([
   "FailedToOpenSocket",
 ]);
 const SQLITE_CODES = /^SQLITE_(BUSY|LOCKED|FULL|IOERR|CANTOPEN|READONLY|NOMEM|PROTOCOL)/;
-/** Of MongoDB's errors, those that may be the fault of what was written; `connectMongo` keeps outages apart from them. */
+/**
+ * MongoDB's errors that may be the fault of the written data; `connectMongo` separates outages from
+ * them.
+ */
 const MONGO_REFUSALS =
   /^Mongo(BulkWrite|Server|InvalidArgument|API|Runtime|ClientBulkWriteExecution)Error$/;
-/** What a MongoDB answers because of its own state or a setting, whatever was written. */
+/** Errors of a MongoDB's own state or settings, independent of the written data. */
 const MONGO_STATE_CODES = new Set<unknown>([
   // Unauthorized, AuthenticationFailed.
   13, 18,
   // HostUnreachable, HostNotFound, NetworkTimeout, SocketException, ExceededTimeLimit, MaxTimeMSExpired.
   6,
   7, 89, 9001, 262, 50,
-  // WriteConcernTimeout, UnsatisfiableWriteConcern: no majority is there.
+  // WriteConcernTimeout, UnsatisfiableWriteConcern: there is no majority.
   64, 100,
   // Not or no longer the primary, or about to end.
   91, 133, 189, 10107, 11600, 11602, 13435, 13436,
@@ -52,7 +55,7 @@ const NAMES = new Set([
   "ClusterAllFailedError",
 ]);
 
-/** Raised by our own code where something that must answer does not. */
+/** Thrown by our own code if a required service does not answer. */
 export class Unavailable extends Error {
   override readonly name = "Unavailable";
 }

@@ -4,10 +4,9 @@ import { connectCluster } from "./redis-cluster.ts";
 import type { Redis } from "./redis.ts";
 
 /**
- * A connection to one Redis, or to a cluster of them where the URL starts with
- * `redis-cluster:`, that reconnects for as long as it takes. Commands in flight
- * when the connection drops are rejected: whether they took effect is unknown,
- * and the caller repeats only what is idempotent.
+ * A connection to one Redis, or to a cluster if the URL starts with `redis-cluster:`. It reconnects
+ * without limit. Commands in flight when the connection drops are rejected: whether they took
+ * effect is unknown, and the caller repeats only idempotent commands.
  */
 export function connectRedis(url: string): Redis {
   if (url.startsWith("redis-cluster:")) return connectCluster(url);

@@ -1,18 +1,21 @@
 /**
- * A Redis Cluster as the workers see a Redis: ioredis follows the slots, the
- * redirections and the failovers. It speaks RESP2; the replies that differ are
- * given the shapes of RESP3 here, as everything else expects them.
+ * A Redis Cluster with the interface of a Redis: ioredis follows slots, redirections and failovers.
+ * It speaks RESP2; replies that differ are converted here to the shapes of RESP3, which all other
+ * code expects.
  */
 import { Cluster } from "ioredis";
 import type { Redis } from "./redis.ts";
 
-/** A call whose node was lost hangs rather than fails: after this long its fate is unknown to the caller. */
+/**
+ * A call whose node was lost hangs instead of failing: after this time the caller treats its result
+ * as unknown.
+ */
 const CALL_TIMEOUT_MS = 3_000;
 const LONGEST_PAUSE_MS = 500;
 
 /**
- * `redis-cluster://host:port?nodes=host:port,host:port`: any of its nodes, from
- * which the others are learnt; more than one in case the first is away.
+ * `redis-cluster://host:port?nodes=host:port,host:port`: any of its nodes, which name the others;
+ * give more than one in case the first does not answer.
  */
 export function connectCluster(url: string): Redis {
   const { host, searchParams } = new URL(url);
@@ -32,7 +35,8 @@ export function connectCluster(url: string): Redis {
       autoResendUnfulfilledCommands: false,
     },
   });
-  // Without a listener the library prints errors itself, with addresses; the calls tell what matters.
+  // Without a listener the library prints errors itself, with addresses; the calls report what
+  // matters.
   cluster.on("error", () => undefined);
   return {
     async send(command, args) {

@@ -19,7 +19,7 @@ const ADD: Script<{ readonly key: string; readonly by: number }, number> = {
   reply: asInteger,
 };
 
-test("a script runs on a Redis that has never seen it, and on one that has forgotten it", async () => {
+test("a script runs on a Redis that does not have it, and on one that has dropped it", async () => {
   await redis.send("SCRIPT", "FLUSH");
   expect(await run(redis.client, ADD, { key: "a", by: 2 })).toBe(2);
   expect(await run(redis.client, ADD, { key: "a", by: 3 })).toBe(5);
@@ -27,7 +27,7 @@ test("a script runs on a Redis that has never seen it, and on one that has forgo
   expect(await run(redis.client, ADD, { key: "a", by: 1 })).toBe(6);
 });
 
-test("its text is sent to a Redis once", async () => {
+test("a script's text is sent to a Redis once", async () => {
   await redis.send("SCRIPT", "FLUSH");
   await redis.send("CONFIG", "RESETSTAT");
   for (let count = 0; count < 5; count += 1) await run(redis.client, ADD, { key: "b", by: 1 });

@@ -1,15 +1,15 @@
-/** A Redis as the workers know it, and how a script is run there. */
+/** The interface of a Redis for the workers, and how a script is run there. */
 import { createHash } from "node:crypto";
 import type { Script } from "../../redis/script.ts";
 import { crashPoint } from "./crash-point.ts";
 
 /**
- * All that a worker asks of a Redis. Replies are of the shapes of RESP3, as
- * Bun's client gives them.
+ * The calls that a worker makes to a Redis. Replies have the shapes of RESP3, as Bun's client
+ * returns them.
  */
 export interface Redis {
   send(command: string, args: string[]): Promise<unknown>;
-  /** Each primary of a cluster, for commands that no key leads to a node; absent where there is one Redis. */
+  /** Each primary of a cluster, for commands without a key; absent for a single Redis. */
   primaries?(): Promise<readonly Pick<Redis, "send">[]>;
   close(): void;
 }

@@ -3,9 +3,9 @@ import type { Entry } from "./entries.ts";
 
 export interface Retry {
   readonly entry: Entry;
-  /** It is handled by itself, so that a failure is known to be its own. */
+  /** It is handled alone, so that a failure is certainly its own. */
   readonly alone?: boolean;
-  /** A failure of it is counted in Redis. */
+  /** Whether its failure is counted in Redis. */
   readonly counted?: boolean;
   /** How often it was tried in this process. */
   readonly tries: number;
@@ -13,7 +13,9 @@ export interface Retry {
   readonly atMs: number;
 }
 
-/** More than this many are not held in memory: they are pending in Redis, and read there again later. */
+/**
+ * At most this many are kept in memory. Others are pending in Redis, and are read from there later.
+ */
 const MOST_WAITING = 1_000;
 
 export class Retries {
@@ -26,7 +28,7 @@ export class Retries {
     else this.#waiting.set(retry.entry.id, retry);
   }
 
-  /** Once after an overflow, when half of what waited is through. */
+  /** True once after an overflow, when half of the waiting entries are finished. */
   hasRoomAgain(): boolean {
     if (!this.#overflowed || this.#waiting.size > MOST_WAITING / 2) return false;
     this.#overflowed = false;
@@ -37,7 +39,7 @@ export class Retries {
     return this.#waiting.has(id);
   }
 
-  /** Takes out what is due, as at most so many calls of so many entries. */
+  /** Takes out the due entries, as at most this many calls of this many entries. */
   takeDue(nowMs: number, calls: number, batch: number): readonly (readonly Retry[])[] {
     if (this.#waiting.size === 0) return [];
     const taken: Retry[][] = [];
@@ -57,7 +59,7 @@ export class Retries {
     return taken;
   }
 
-  /** Until the next one is due, at most so long. */
+  /** The time until the next one is due, at most this long. */
   dueInMs(nowMs: number, mostMs: number): number {
     let least = mostMs;
     for (const { atMs } of this.#waiting.values()) least = Math.min(least, atMs - nowMs);

@@ -1,4 +1,4 @@
-/** What a role is, and what it is handed. */
+/** A role, and the context that it gets. */
 import type { Logger } from "@logtape/logtape";
 import type * as v from "valibot";
 import type { Clock } from "./clock.ts";
@@ -17,7 +17,7 @@ export interface Context<Settings> {
 
 export interface RoleContext<Settings> extends Context<Settings> {
   readonly metrics: Metrics;
-  /** 0 to below 1. */
+  /** A random number from 0 to below 1. */
   random(): number;
   readonly stop: AbortSignal;
   /** Called once it serves. */
@@ -26,8 +26,10 @@ export interface RoleContext<Settings> extends Context<Settings> {
 
 export interface Role<Schema extends SettingsSchema> {
   readonly settings: Schema;
-  /** A role that checks everything at its start passes crash points there that no test means. */
+  /**
+   * A role that checks everything at its start passes crash points there which tests do not intend.
+   */
   readonly crashPointsFrom?: "ready";
-  /** Runs until the signal aborts, and then resolves once nothing of it is under way. */
+  /** Runs until the signal aborts, and then resolves once none of its work is in progress. */
   run(context: RoleContext<v.InferOutput<Schema>>): Promise<void>;
 }

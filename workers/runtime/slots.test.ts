@@ -1,4 +1,4 @@
-/** Several loops of one process, on a real Redis, with a bound over all of them. */
+/** Several loops of one process, on a real Redis, with a common limit. */
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
 import { until } from "../../tests/support/wait.ts";
@@ -29,7 +29,10 @@ interface Load {
   readonly slots?: number;
 }
 
-/** Runs a loop of eight a stream until all is handled; answers the streams in the order of service, and the most at once. */
+/**
+ * Runs a loop of eight for each stream until everything is handled; returns the streams in the
+ * order of service, and the most calls at once.
+ */
 async function serve({ entries, slots: count }: Load) {
   const stop = new AbortController();
   const slots = count === undefined ? undefined : new Slots(count);
@@ -71,7 +74,7 @@ async function serve({ entries, slots: count }: Load) {
 
 const FOUR = { a: 20, b: 20, c: 20, d: 20 };
 
-test("never more is under way than there are slots, over all loops together", async () => {
+test("there are never more calls in progress than slots, over all loops together", async () => {
   expect((await serve({ entries: FOUR, slots: 5 })).most).toBe(5);
 });
 
@@ -79,12 +82,12 @@ test("without slots each loop has its own in flight", async () => {
   expect((await serve({ entries: FOUR })).most).toBe(32);
 });
 
-test("a stream that is busy alone has as many in flight as its loop allows", async () => {
+test("a single busy stream has as many in flight as its loop allows", async () => {
   expect((await serve({ entries: { a: 40, b: 0, c: 0, d: 0 }, slots: 24 })).most).toBe(8);
 });
 
 test("a long stream does not keep a short one waiting", async () => {
   const { served } = await serve({ entries: { long: 200, short: 5 }, slots: 2 });
-  // Each takes its turn: nine of the long one's are read before the first of the short one can be.
+  // They alternate: nine entries of the long one are read before the first of the short one can be.
   expect(served.lastIndexOf("short")).toBeLessThan(40);
 });

@@ -1,7 +1,7 @@
 /**
- * How much a process has in hand at once, over all its loops. Whoever waits is
- * served in the order of asking, and a loop asks for no more than its own
- * concurrency, so that a busy stream does not keep the others waiting.
+ * Limits how much a process has in progress at once, over all its loops. Waiting loops are served
+ * in the order of asking, and a loop asks for no more than its own concurrency, so that a busy
+ * stream does not delay the others.
  */
 export class Slots {
   #free: number;
@@ -17,7 +17,7 @@ export class Slots {
     return this.#free;
   }
 
-  /** Resolves at the next time that one is given back. */
+  /** Resolves when the next slot is freed. */
   get freed(): Promise<void> {
     return this.#freed.promise;
   }
@@ -25,7 +25,7 @@ export class Slots {
   async hold<T>(work: () => Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free -= 1;
     else {
-      // Handed over by whoever ends, so that nobody who comes later is faster.
+      // A finished call passes its slot on directly, so that no later caller gets it first.
       const turn = Promise.withResolvers<void>();
       this.#waiting.push(turn.resolve);
       await turn.promise;

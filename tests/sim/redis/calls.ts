@@ -1,4 +1,4 @@
-/** Random calls of every command and script, over so few keys and names that they meet. */
+/** Random calls of every command and script, with so few keys and names that they often meet. */
 import {
   clientOrderId,
   type AccountId,
@@ -37,7 +37,7 @@ import { raiseShard } from "../../../workers/copier/roster/raise-shard.ts";
 import { runSince } from "../../../workers/copier/stored/run.ts";
 import { seat } from "../../../workers/copier/roster/seat.ts";
 import type { Script } from "../../../redis/script.ts";
-import { bury, noteFailure, stillPending, trim } from "../../../redis/streams.ts";
+import { moveToDeadLetters, noteFailure, stillPending, trim } from "../../../redis/streams.ts";
 import type { Random } from "../random.ts";
 
 export type RedisCall = readonly [command: string, args: string[]];
@@ -365,7 +365,7 @@ function randomScript(random: Random): RedisCall {
     () => {
       const which = random.pick([entry, "1-0"]);
       const isAcked = random.chance(0.5);
-      return call(bury, { stream, group, entry: which, reason: "no job", isAcked });
+      return call(moveToDeadLetters, { stream, group, entry: which, reason: "no job", isAcked });
     },
     () => call(noteFailure, { stream, group, entry: random.pick([entry, "1-0"]) }),
     () => {
@@ -373,7 +373,7 @@ function randomScript(random: Random): RedisCall {
       const asked = { decidedAtMs: 1_004, copies: [] };
       return call(abandon, { partition: 0, job, skipped, asked });
     },
-    // A row that nobody can read, for the next that is seated there.
+    // A row that cannot be read, for the next subscription that joins there.
     () => ["HSET", [REGION.rosterShard(channel, BROKER, 0), `sub-${random.below(5)}`, "[1,["]],
     () => call(raiseShard, { partition: 0, broker: BROKER, channel, shard, routed: version }),
     () => {
@@ -393,7 +393,7 @@ function randomScript(random: Random): RedisCall {
     () => [
       "EVAL",
       [
-        // What a reply becomes in Lua and what Lua values become as replies.
+        // How replies are converted to Lua values, and Lua values to replies.
         "local v = redis.pcall(ARGV[1], KEYS[1], ARGV[2]) if type(v) == 'table' and v.err then return {v.err} end return {v, type(v), 1.9, -1.9, true, false, 'after'}",
         "1",
         random.pick(["hash:1", "text:1", "zset:1", "wrong:type"]),

@@ -1,8 +1,10 @@
-/** `cjson` as Redis has it: numbers of 14 digits, an empty table as `{}`, a list where keys are 1 to n. */
+/**
+ * `cjson` as in Redis: numbers of 14 digits, an empty table as `{}`, a list where keys are 1 to n.
+ */
 import { LuaType } from "wasmoon-lua5.1";
 import type { LuaStack } from "./lua-stack.ts";
 
-/** Pushes the value, or nil and what is wrong; answers how many it pushed. */
+/** Pushes the value, or nil and an error; returns how many values it pushed. */
 export function decodeJson(stack: LuaStack, text: string): number {
   let value: unknown;
   try {
@@ -53,7 +55,7 @@ function encodeTable(stack: LuaStack, at: number): string {
   stack.pushNil();
   while (stack.next(at)) {
     const top = stack.size();
-    // A number must stay one while the walk goes on.
+    // A number must stay a number during the iteration.
     const key =
       stack.type(top - 1) === LuaType.Number ? stack.number(top - 1) : stack.text(top - 1);
     pairs.push([key, encodeJson(stack, top)]);

@@ -1,4 +1,7 @@
-/** The simulated Redis against the real one: the same calls, the same replies, the same data afterwards. */
+/**
+ * Compares the simulated Redis with a real one: the same calls give the same replies and the same
+ * data.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { accept } from "../../../redis/accept.ts";
 import { intend } from "../../../workers/copier/stored/intents.ts";
@@ -19,13 +22,13 @@ type Send = (command: string, args: string[]) => Promise<unknown>;
 const { redis: client } = await openRedis();
 
 /**
- * Both keep the time of the machine, a moment apart: what is a time of now
- * becomes `T`, and an id that was made of it `#`. Ids that a call names stay.
+ * Both use the machine's time, a moment apart: a current time becomes `T`, and an id made from it
+ * `#`. Ids in a call stay.
  */
 function mask(value: unknown): unknown {
   if (typeof value === "number") return value > 1.7e12 && value < 2e12 ? "T" : value;
   if (typeof value === "string") {
-    // A server's id is its own.
+    // Each server has a different id.
     if (/^[0-9a-f]{40}$/.test(value)) return "@";
     return value.replaceAll(/\b1[789]\d{11}(-\d+)?\b/g, (_, seq?: string) => (seq ? "#" : "T"));
   }
@@ -34,14 +37,14 @@ function mask(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, mask(each)]));
 }
 
-/** An error's text; of a script's, only what Redis does not decorate with the script's name. */
+/** An error's text; for an error of a script, without the parts that contain the script's name. */
 function faultText(command: string, message: string): string {
   return command === "EVAL" ? `error ${message.split(" ")[0]}` : `error ${message}`;
 }
 
 const compareTexts = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
 
-/** The fields of a hash come in no particular order, so those inside a script's reply are sorted. */
+/** The fields of a hash have no particular order, so those inside a script's reply are sorted. */
 function sortHashes(script: string | undefined, reply: unknown): unknown {
   if (script !== intend.lua || !Array.isArray(reply)) return reply;
   return reply.map((each: unknown) =>
@@ -49,13 +52,13 @@ function sortHashes(script: string | undefined, reply: unknown): unknown {
   );
 }
 
-/** What is accepted in the same millisecond is in no particular order. */
+/** Signals accepted in the same millisecond have no particular order. */
 function passMillisecond(): void {
   const nowMs = Date.now();
   while (Date.now() === nowMs);
 }
 
-async function replyOf(send: Send, command: string, args: string[]): Promise<unknown> {
+async function readReply(send: Send, command: string, args: string[]): Promise<unknown> {
   try {
     const reply = await send(command, args);
     // Sets have no order.
@@ -79,11 +82,11 @@ async function dump(send: Send): Promise<unknown[]> {
   for (const key of ((await send("KEYS", ["*"])) as string[]).toSorted()) {
     const type = (await send("TYPE", [key])) as string;
     const expires = ((await send("PTTL", [key])) as number) > 0;
-    all.push(key, type, expires, await replyOf(send, ...READERS[type]!(key)));
+    all.push(key, type, expires, await readReply(send, ...READERS[type]!(key)));
     if (type !== "stream") continue;
     for (const group of ["workers", "chain", "g", "h"]) {
-      const pending = await replyOf(send, "XPENDING", [key, group, "-", "+", "100"]);
-      // How long an entry waits differs by the moment that the two are apart.
+      const pending = await readReply(send, "XPENDING", [key, group, "-", "+", "100"]);
+      // The idle time of an entry differs by the moment between the two.
       all.push(Array.isArray(pending) ? pending.map((each) => (each as []).toSpliced(2, 1)) : "-");
     }
   }
@@ -107,8 +110,8 @@ test(`replies and holds what the real one does, over ${SEQUENCES} random sequenc
     for (let index = 0; index < CALLS; index += 1) {
       const [command, args] = randomCall(random);
       if (args[0] === accept.lua) passMillisecond();
-      const wanted = sortHashes(args[0], mask(await replyOf(real, command, args)));
-      const got = sortHashes(args[0], mask(await replyOf(simulated, command, args)));
+      const wanted = sortHashes(args[0], mask(await readReply(real, command, args)));
+      const got = sortHashes(args[0], mask(await readReply(simulated, command, args)));
       if (!Bun.deepEquals(got, wanted)) {
         throw new Error(
           `seed ${seed}, call ${index}: ${JSON.stringify([command, args])}\n  real:      ${JSON.stringify(wanted)}\n  simulated: ${JSON.stringify(got)}`,

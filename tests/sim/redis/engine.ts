@@ -1,6 +1,9 @@
-/** One Redis' data and its commands, scripts among them. Given the same calls at the same times it holds the same. */
+/**
+ * One Redis' data and its commands, scripts included. The same calls at the same times give the
+ * same data.
+ */
 import { KEYSPACE } from "./keyspace.ts";
-import { evaluate, shaOf } from "./lua.ts";
+import { evaluate, hashScript } from "./lua.ts";
 import { SETS } from "./sets.ts";
 import { STREAMS } from "./streams.ts";
 import { integer, Pairs, RedisError, Status, Store, unsupported, type Reply } from "./values.ts";
@@ -18,7 +21,7 @@ export class Engine {
   /** Scripts by hash; gone at a restart, as in Redis. */
   readonly #scripts = new Map<string, string>();
 
-  /** Throws a RedisError where Redis would reply one. A script that fails keeps what it wrote. */
+  /** Throws a RedisError if Redis would reply one. The writes of a failed script stay. */
   execute(command: string, args: readonly string[], nowMs: number): Result {
     const call = { store: this.store, nowMs, changed: false };
     if (command === "EVAL" || command === "EVALSHA") {
@@ -50,7 +53,7 @@ export class Engine {
   }
 
   #keep(lua: string): string {
-    this.#scripts.set(shaOf(lua), lua);
+    this.#scripts.set(hashScript(lua), lua);
     return lua;
   }
 

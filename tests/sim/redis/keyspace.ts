@@ -1,6 +1,6 @@
 /** Commands on keys and on strings, hashes and lists. */
 import {
-  groupsOf,
+  groupArguments,
   integer,
   OK,
   Pairs,
@@ -103,7 +103,7 @@ export const KEYSPACE: Readonly<Record<string, Command>> = {
   HLEN: (call, [key = ""]) => fieldsOf(call, key)?.size ?? 0,
   HEXISTS: (call, [key = "", field = ""]) => (fieldsOf(call, key)?.has(field) === true ? 1 : 0),
   HSET: (call, [key = "", ...rest]) => {
-    const pairs = groupsOf("hset", rest, 2);
+    const pairs = groupArguments("hset", rest, 2);
     const fields = hashAt(call, key);
     const before = fields.size;
     for (const [field = "", text = ""] of pairs) fields.set(field, text);

@@ -1,7 +1,6 @@
 /**
- * The Lua stack with few steps between JavaScript and WebAssembly: texts are
- * written and read in its memory directly, which is what a script's time goes
- * into otherwise.
+ * The Lua stack with few steps between JavaScript and WebAssembly: texts are written and read in
+ * its memory directly, because that is where a script's time goes.
  */
 import { type LuaApi, LuaReturn, LuaType } from "wasmoon-lua5.1";
 
@@ -33,7 +32,7 @@ export class LuaStack {
   readonly #api: LuaApi;
   readonly #lua: Exports;
   #memory: Buffer;
-  /** Where a text is put on its way in; its first word takes lengths on their way out. */
+  /** Where an input text is placed; its first word receives lengths on the way out. */
   #scratch: number;
   #scratchBytes = FIRST_SCRATCH_BYTES;
 
@@ -71,7 +70,7 @@ export class LuaStack {
     const most = text.length * 3;
     if (most > this.#scratchBytes) {
       this.#scratchBytes = most * 2;
-      // The old one is left: this happens a few times in a process.
+      // The old buffer is not freed: this happens a few times in a process.
       this.#scratch = this.#lua._malloc(this.#scratchBytes);
     }
     const length = this.#bytes().write(text, this.#scratch, "utf8");
@@ -111,7 +110,10 @@ export class LuaStack {
     return this.#lua._lua_next(this.state, at) !== 0;
   }
 
-  /** Turns a number in place into its text, as Lua does: never on a key while its table is walked. */
+  /**
+   * Turns a number in place into its text, as Lua does: never on a key during the iteration of its
+   * table.
+   */
   text(at: number): string {
     const start = this.#lua._lua_tolstring(this.state, at, this.#scratch);
     const bytes = this.#bytes();
@@ -137,7 +139,7 @@ export class LuaStack {
     return String(Number(value.toPrecision(17)));
   }
 
-  /** Compiles a chunk and leaves it on the stack; a text says what is wrong with it. */
+  /** Compiles a chunk and leaves it on the stack; returns a text if there is an error. */
   load(lua: string): string | undefined {
     if (this.#api.luaL_loadstring(this.state as never, lua) === LuaReturn.Ok) return undefined;
     const fault = this.text(-1);

@@ -1,8 +1,8 @@
 /**
- * The scripts' Lua: 5.1 as in Redis, compiled to WebAssembly, with `redis`,
- * `cjson` and the conversions between replies and Lua values that Redis
- * documents. One machine serves all simulated Redis of a process: a script
- * leaves nothing behind in it, as it can create no global.
+ * The scripts' Lua: 5.1 as in Redis, compiled to WebAssembly, with `redis`, `cjson` and the
+ * conversions between replies and Lua values that Redis documents. One Lua state serves all
+ * simulated Redis servers of a process: a script leaves nothing in it, because it cannot create a
+ * global.
  */
 import { createHash } from "node:crypto";
 import { LuaApi, LUA_GLOBALSINDEX, LUA_REGISTRYINDEX, LuaType } from "wasmoon-lua5.1";
@@ -10,12 +10,12 @@ import { decodeJson, encodeJson } from "./cjson.ts";
 import { LuaStack } from "./lua-stack.ts";
 import { Pairs, RedisError, Status, type Reply } from "./values.ts";
 
-/** What `redis.call` does in the script that is running. */
+/** The implementation of `redis.call` in the running script. */
 export type CallRedis = (command: string, args: readonly string[]) => Reply;
 
 /**
- * `redis.call` raises what `redis.pcall` returns. `%d` is put right for numbers
- * beyond 32 bits, which WebAssembly's `long` cannot hold and Redis' can.
+ * `redis.call` raises what `redis.pcall` returns. `%d` is corrected for numbers beyond 32 bits,
+ * which WebAssembly's `long` cannot hold and Redis' can.
  */
 const PRELUDE = `
 local call, decode, encode, format = __call, __decode, __encode, string.format
@@ -172,8 +172,8 @@ function readField(at: number, name: string): string | undefined {
 
 const compiled = new Map<string, number>();
 
-/** The hash by which Redis would know it. */
-export function shaOf(lua: string): string {
+/** The hash by which Redis would identify it. */
+export function hashScript(lua: string): string {
   return createHash("sha1").update(lua).digest("hex");
 }
 
@@ -193,7 +193,7 @@ function setGlobalList(name: string, items: readonly string[]): void {
   stack.setRaw(LUA_GLOBALSINDEX);
 }
 
-/** Runs a script to its end. Throws a RedisError where Redis would reply one. */
+/** Runs a script to its end. Throws a RedisError if Redis would reply one. */
 export function evaluate(
   lua: string,
   keys: readonly string[],

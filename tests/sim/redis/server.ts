@@ -1,7 +1,6 @@
 /**
- * A Redis on a network: connections that keep their order and can drop with
- * commands in flight, blocking reads, and a restart that may lose the tail of
- * what was written since the last `fsync`.
+ * A Redis on a network: connections that keep their order and can drop with commands in flight,
+ * blocking reads, and a restart that may lose the tail of the data since the last `fsync`.
  */
 import type { Redis } from "../../../workers/runtime/redis.ts";
 import type { Random } from "../random.ts";
@@ -10,7 +9,7 @@ import { clientReply, Engine } from "./engine.ts";
 import { parseReadGroup } from "./streams.ts";
 import { RedisError, type Reply, type Store } from "./values.ts";
 
-/** One command on its way. */
+/** One command in flight. */
 interface Request {
   readonly command: string;
   readonly args: string[];
@@ -33,7 +32,7 @@ interface Write {
   readonly atMs: number;
   readonly command: string;
   readonly args: readonly string[];
-  /** Who the Redis was then: scripts ask for it. */
+  /** The identity of the Redis at that time: scripts ask for it. */
   readonly run: Run;
 }
 
@@ -69,7 +68,7 @@ export class RedisServer {
     this.#startRun();
   }
 
-  /** What `INFO` says of this start of the server. */
+  /** What `INFO` reports about this start of the server. */
   #startRun(): void {
     this.engine.store.run = { id: this.#random.hex(40), startedAtMs: this.#scheduler.nowMs() };
   }
@@ -96,7 +95,7 @@ export class RedisServer {
     };
   }
 
-  /** Its connections are closed by the kernel: nobody waits for an entry any more. */
+  /** The kernel closes its connections: no reader waits for an entry any more. */
   forget(process: Process): void {
     for (const connection of this.#connections) {
       if (connection.process === process) this.#connections.delete(connection);
@@ -104,14 +103,17 @@ export class RedisServer {
     this.#blocked = this.#blocked.filter(({ connection }) => connection.process !== process);
   }
 
-  /** Drops the connections of a process: what was under way may have taken effect, or may do so yet. */
+  /**
+   * Drops the connections of a process: commands in flight may have taken effect, or may still do
+   * so.
+   */
   drop(process: Process): void {
     for (const connection of this.#connections) {
       if (connection.process === process) this.#break(connection, 0.5);
     }
   }
 
-  /** `kill -9` and a start, which may lose the last of what was not synced yet. */
+  /** `kill -9` and a start, which may lose the last unsynced data. */
   restart(downMs: number, losesTail: boolean): void {
     const nowMs = this.#scheduler.nowMs();
     for (const connection of this.#connections) this.#break(connection, 0);
@@ -136,7 +138,7 @@ export class RedisServer {
     }
   }
 
-  /** What has left the process may still arrive where the server lives. */
+  /** Sent commands may still arrive if the server is alive. */
   #break(connection: Connection, mayArrive: number): void {
     for (const request of connection.inFlight) {
       if (!request.isOver && !this.#random.chance(mayArrive)) request.isOver = true;
@@ -178,7 +180,7 @@ export class RedisServer {
     } catch (error) {
       if (!(error instanceof RedisError)) throw error;
       reply = error;
-      // A script that failed half way keeps what it wrote.
+      // The writes of a script that failed half-way stay.
       changed = command.startsWith("EVAL") && !error.message.startsWith("NOSCRIPT");
     }
     if (changed) {

@@ -1,7 +1,7 @@
 /** Commands on sets and sorted sets. */
 import { range } from "./keyspace.ts";
 import {
-  groupsOf,
+  groupArguments,
   integer,
   RedisError,
   unsupported,
@@ -102,7 +102,7 @@ export const SETS: Readonly<Record<string, Command>> = {
     const known = scoresOf(call, key);
     const scores = known ?? new Map<string, number>();
     const before = scores.size;
-    for (const [text = "", member = ""] of groupsOf("zadd", only ? rest.slice(1) : rest, 2)) {
+    for (const [text = "", member = ""] of groupArguments("zadd", only ? rest.slice(1) : rest, 2)) {
       const value = score(text);
       if (only !== undefined && scores.has(member) !== (only === "XX")) continue;
       scores.set(member, value);
@@ -122,7 +122,7 @@ export const SETS: Readonly<Record<string, Command>> = {
     const scores = scoresOf(call, key);
     const [by, ...rest] = options;
     if (by?.toUpperCase() === "BYSCORE") {
-      // From the highest, the bounds come the other way round as well.
+      // In descending order, the bounds are swapped as well.
       const bounds = rest[0]?.toUpperCase() === "REV" ? [to, from] : [from, to];
       return rangeByScore(scores, [...bounds.map((each) => each ?? ""), ...rest]);
     }

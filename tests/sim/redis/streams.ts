@@ -1,4 +1,4 @@
-/** Streams and consumer groups, with ids, pending entries and deliveries as Redis 7.0 keeps them. */
+/** Streams and consumer groups, with ids, pending entries and deliveries as in Redis 7.0. */
 import {
   integer,
   OK,
@@ -41,7 +41,7 @@ const entryOf = (stream: Stream, id: StreamId): StreamEntry | undefined =>
   stream.entries.find((entry) => compare(entry.id, id) === 0);
 
 /** In the order of ids, of one consumer or of all. */
-function pendingOf(group: ConsumerGroup, consumer?: string): PendingEntry[] {
+function listPending(group: ConsumerGroup, consumer?: string): PendingEntry[] {
   return [...group.pending.values()]
     .filter((each) => consumer === undefined || each.consumer === consumer)
     .sort((a, b) => compare(a.id, b.id));
@@ -132,7 +132,7 @@ interface ReadGroup {
   readonly after: string;
 }
 
-/** Of one stream; `BLOCK` is the server's to obey. */
+/** Of one stream; the server handles `BLOCK`. */
 export function parseReadGroup(args: readonly string[]): ReadGroup {
   const [word = "", group = "", consumer = "", ...rest] = args;
   if (word.toUpperCase() !== "GROUP") unsupported("XREADGROUP without GROUP");
@@ -163,7 +163,7 @@ const xreadgroup: Command = (call, args) => {
   group.consumers.add(consumer);
   if (after !== ">") {
     const from = parseId(after);
-    const mine = pendingOf(group, consumer).filter(({ id }) => compare(id, from) > 0);
+    const mine = listPending(group, consumer).filter(({ id }) => compare(id, from) > 0);
     const entries = mine.slice(0, count).map((each): Reply => {
       const entry = entryOf(stream, each.id);
       if (!entry) return [idText(each.id), null];
@@ -187,7 +187,7 @@ const xreadgroup: Command = (call, args) => {
   return new Pairs([key, fresh.map(entryReply)]);
 };
 
-/** How many looks XAUTOCLAIM takes for each entry that it may claim. */
+/** How many entries XAUTOCLAIM examines for each entry that it may claim. */
 const LOOKS = 10;
 
 const xautoclaim: Command = (
@@ -205,7 +205,7 @@ const xautoclaim: Command = (
   }
   group.consumers.add(consumer);
   const start = parseId(from);
-  const waiting = pendingOf(group).filter(({ id }) => compare(id, start) >= 0);
+  const waiting = listPending(group).filter(({ id }) => compare(id, start) >= 0);
   const claimed: Reply[] = [];
   const deleted: string[] = [];
   let looks = count * LOOKS;
@@ -267,7 +267,7 @@ export const STREAMS: Readonly<Record<string, Command>> = {
   XPENDING: (call, [key = "", name = "", ...options]) => {
     const group = streamAt(call, key)?.groups.get(name);
     if (!group) throw new RedisError(`NOGROUP No such key '${key}' or consumer group '${name}'`);
-    const all = pendingOf(group);
+    const all = listPending(group);
     if (options.length > 0) {
       const start = rangeBound(options[0], 0);
       const end = rangeBound(options[1], Number.POSITIVE_INFINITY);
@@ -288,7 +288,7 @@ export const STREAMS: Readonly<Record<string, Command>> = {
     const consumers = [...new Set(all.map(({ consumer }) => consumer))].sort();
     const counts = consumers.map((consumer) => [
       consumer,
-      String(pendingOf(group, consumer).length),
+      String(listPending(group, consumer).length),
     ]);
     return [all.length, idText(first.id), idText(last.id), counts];
   },
@@ -299,7 +299,7 @@ export const STREAMS: Readonly<Record<string, Command>> = {
     const names = [...stream.groups.keys()].sort();
     return names.map((name): Reply => {
       const group = stream.groups.get(name);
-      // How far behind a group is (`entries-read`, `lag`) nothing here asks for.
+      // No code here asks for a group's lag (`entries-read`, `lag`).
       return new Pairs([
         "name",
         name,

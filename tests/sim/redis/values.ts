@@ -1,7 +1,6 @@
 /**
- * What a Redis holds and what it replies, in memory. Only as much of Redis as
- * the project uses: what is missing throws, so that a new command cannot be
- * simulated by accident.
+ * A Redis' data and replies, in memory. Only the part of Redis that the project uses: missing
+ * features throw, so that a new command cannot be simulated by accident.
  */
 export type Value =
   | { readonly kind: "string"; text: string }
@@ -76,7 +75,10 @@ interface Slot {
 
 export class Store {
   readonly #slots = new Map<string, Slot>();
-  /** Who `INFO` says that it is; another id after a restart. Without a start it began when it is first asked. */
+  /**
+   * The id that `INFO` reports; another id after a restart. Without a start, the run begins when it
+   * is first asked.
+   */
   run: { id: string; startedAtMs?: number } = { id: "1".repeat(40) };
 
   #slot(key: string, nowMs: number): Slot | undefined {
@@ -107,7 +109,7 @@ export class Store {
     return this.#slot(key, nowMs)?.value.kind;
   }
 
-  /** Replaces whatever is there, with its time to live. */
+  /** Replaces any old value, and its time to live. */
   put(key: string, value: Value, expiresAtMs?: number): void {
     this.#slots.set(key, expiresAtMs === undefined ? { value } : { value, expiresAtMs });
   }
@@ -140,7 +142,7 @@ export class Store {
 export interface Call {
   readonly store: Store;
   readonly nowMs: number;
-  /** Set by a command that wrote something: only such are kept in the append-only log. */
+  /** Set by a command that wrote something: only these are kept in the append-only log. */
   changed: boolean;
 }
 
@@ -154,7 +156,7 @@ export function integer(text: string | undefined): number {
 }
 
 /** Arguments in groups of `size`, as of `HSET key field value field value`. */
-export function groupsOf(
+export function groupArguments(
   command: string,
   args: readonly string[],
   size: number,
@@ -167,7 +169,7 @@ export function groupsOf(
   );
 }
 
-/** A word among the options that follow, upper case; what is not simulated throws. */
+/** An option word, in upper case; an option that is not simulated throws. */
 export function unsupported(what: string): never {
   throw new Error(`the simulated Redis does not know ${what}`);
 }

@@ -6,7 +6,8 @@ import java.util.List;
 
 /**
  * Serves MongoDB's protocol from memory on the loopback port given, announced as 5.0 so that
- * today's drivers talk to it. Ends with its standard input, and so with whoever started it.
+ * today's drivers talk to it. Ends when its standard input closes, and so with the process that
+ * started it.
  */
 public class Launcher {
   private static final MongoVersion VERSION =

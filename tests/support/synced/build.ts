@@ -1,4 +1,4 @@
-/** The note of what a Redis has synced, built once where there is a C compiler. */
+/** Notes how much a Redis has synced; built once if there is a C compiler. */
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { need } from "../needs.ts";
@@ -6,7 +6,7 @@ import { need } from "../needs.ts";
 const SOURCE = join(import.meta.dir, "synced.c");
 const LIBRARY = resolve(".cache/synced/synced.so");
 
-/** Whether it is there, built now if it must be. */
+/** Whether it exists; it is built now if necessary. */
 export function canNoteSyncs(): boolean {
   if (existsSync(LIBRARY)) return true;
   const compiler = Bun.which("cc");
@@ -19,12 +19,15 @@ export function canNoteSyncs(): boolean {
   return need("unsynced tails of a Redis", built.success, "it could not be built");
 }
 
-/** The environment that makes a redis-server note what it has synced in a file. */
+/** The environment that makes a redis-server note in a file how much it has synced. */
 export function noting(file: string): Record<string, string> {
   return { LD_PRELOAD: LIBRARY, FANFARE_SYNCED: file };
 }
 
-/** Bytes that were synced for certain; 0 where nothing was yet, also where a Redis was killed as it made its first note. */
+/**
+ * Bytes that were certainly synced; 0 if there were none yet, also if a Redis was killed while it
+ * wrote its first note.
+ */
 export function notedBytes(file: string): number {
   const note = existsSync(file) ? readFileSync(file) : Buffer.alloc(0);
   return note.length === 0 ? 0 : Number(note.readBigInt64LE());

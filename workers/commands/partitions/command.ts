@@ -1,8 +1,8 @@
 /**
  * `npm run partitions -- <count>`: raises the number of partitions of the home
- * and of every region, while nothing works on them. It may be killed at any
- * moment: every process refuses what is on its way, and the same command again
- * goes on.
+ * and of every region, while nothing uses them. It may be killed at any moment:
+ * every process refuses partitions that are being raised, and running the same
+ * command again continues.
  */
 import * as v from "valibot";
 import {

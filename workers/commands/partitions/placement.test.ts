@@ -18,7 +18,7 @@ const parts: PlacementParts = {
   map,
 };
 
-/** Every key of a partition, whatever is added to them: getters as they are, the others with these arguments. */
+/** Every key of a partition, new ones included: getters as they are, the others with these arguments. */
 function allKeys(keys: object): [string, string][] {
   const prototype = Object.getPrototypeOf(keys) as object;
   return Object.getOwnPropertyNames(prototype)
@@ -53,9 +53,9 @@ test.each([
   }
 });
 
-test("a key that nobody knows is refused, whatever it is called", () => {
+test("an unknown key is refused, whatever its name", () => {
   for (const text of ["home:{3}:new", "desk:{3}:constructor", "region:{3}:toString:a"]) {
-    expect(() => placementOf(parsed(text), parts)).toThrow("nobody has said");
+    expect(() => placementOf(parsed(text), parts)).toThrow("there is no placement");
   }
 });
 

@@ -43,7 +43,7 @@ export function parsePartitionKey(key: string): PartitionKey | undefined {
 
 const STAYS = "stays";
 
-/** Undefined for what stays where it is. Throws at a key that nobody has said it of. */
+/** Undefined for data that stays where it is. Throws at a key that has no placement. */
 export function placementOf(key: PartitionKey, parts: PlacementParts): Placement | undefined {
   const { redis, records, from, map } = parts;
   const { kind, partition, name, rest } = key;
@@ -61,7 +61,7 @@ export function placementOf(key: PartitionKey, parts: PlacementParts): Placement
   const account = (id: string): number => map.ofAccount(id as AccountId);
   const byAccount = each((field) => account(accountOfField(field)));
   const byTrigger = each((text) => account(text.split(" ").at(-1) ?? ""));
-  /** What the records do not know is nobody's any more. */
+  /** Data that the records do not know belongs to no channel any more. */
   const bySubscription =
     (subscriptionOf: (field: string) => string): Placement =>
     async (items) => {
@@ -133,7 +133,7 @@ export function placementOf(key: PartitionKey, parts: PlacementParts): Placement
   };
   const ofKind = own(placements, kind);
   const placement = ofKind && own(ofKind, name);
-  if (placement === undefined) throw new Failure(`nobody has said where ${kind} ${name} belongs`);
+  if (placement === undefined) throw new Failure(`there is no placement for ${kind} ${name}`);
   return placement === STAYS ? undefined : placement;
 }
 

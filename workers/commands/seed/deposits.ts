@@ -1,6 +1,6 @@
 /**
- * Funds the demo accounts and the day trader at the desk. Deposits have ids, and
- * the trader's ADD a number, so each is booked once however often it is sent.
+ * Funds the demo accounts and the day trader at the desk. Deposits have ids, and the trader's ADD a
+ * number, so each is booked once, however often it is sent.
  */
 import type { AccountId } from "../../../domain/ids.ts";
 
@@ -15,7 +15,7 @@ const DEPOSITS_A_CALL = 500;
 const LIMIT_MS = 5_000;
 const PAUSE_MS = 250;
 
-/** Tries until the desk has answered for all, as it may be starting too. */
+/** Tries until the desk has answered for all, because it may still be starting. */
 export async function fundAccounts(desk: Desk, accounts: readonly AccountId[]): Promise<void> {
   for (let start = 0; start < accounts.length; start += DEPOSITS_A_CALL) {
     const deposits = accounts.slice(start, start + DEPOSITS_A_CALL).map((account) => ({
@@ -29,7 +29,7 @@ export async function fundAccounts(desk: Desk, accounts: readonly AccountId[]): 
   }
 }
 
-/** Throws where the desk refuses for good: that does not pass by waiting. */
+/** Throws if the desk refuses for good: waiting does not help then. */
 async function deposit({ url, token }: Desk, deposits: readonly object[]): Promise<boolean> {
   let status: number;
   try {
@@ -42,7 +42,7 @@ async function deposit({ url, token }: Desk, deposits: readonly object[]): Promi
     await answer.body?.cancel();
     status = answer.status;
   } catch {
-    // It may be starting too: it is asked again.
+    // It may still be starting: it is asked again.
     return false;
   }
   if (status >= 400 && status < 500) throw new Error(`the desk refused the deposits: ${status}`);

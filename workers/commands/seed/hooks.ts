@@ -5,13 +5,13 @@ import { asId, type ChannelId, type HookId, type PersonId } from "../../../domai
 import type { Hook } from "../../../domain/copier/hook.ts";
 import type { HookRecord, Records } from "../../records/port.ts";
 
-/** Where the hooks lead, and in whose name. */
+/** The channel and the sender of the hooks. */
 interface Aim {
   readonly channel: ChannelId;
   readonly sender: PersonId;
 }
 
-/** Records both hooks; one that stands with another secret gets its next version. */
+/** Records both hooks; a recorded hook with another secret gets its next version. */
 export async function seedHooks(
   records: Records,
   aim: Aim,
@@ -35,7 +35,7 @@ export async function seedHooks(
   );
 }
 
-/** Standard Webhooks spells a secret `whsec_` and base64. */
+/** Standard Webhooks writes a secret as `whsec_` and base64. */
 export function standardSecret(hookSecret: string): string {
   return `whsec_${Buffer.from(hookSecret).toString("base64")}`;
 }
@@ -43,11 +43,11 @@ export function standardSecret(hookSecret: string): string {
 async function seedHook(
   { hooks }: Records,
   name: string,
-  stands: (hook: Hook) => Promise<boolean>,
+  isCurrent: (hook: Hook) => Promise<boolean>,
   make: (id: HookId) => Promise<Hook>,
 ): Promise<void> {
   const current = await hooks.get(name);
-  if (current && (await stands(current.hook))) return;
+  if (current && (await isCurrent(current.hook))) return;
   const next: HookRecord = {
     _id: name,
     hook: await make(asId<HookId>(name)),
@@ -63,12 +63,12 @@ async function sealed(secret: string, key: Uint8Array): Promise<string> {
     .encrypt(key);
 }
 
-/** Undefined where it was sealed under another key. */
+/** Undefined if it was sealed with another key. */
 async function unsealed(jwe: string, key: Uint8Array): Promise<string | undefined> {
   try {
     return new TextDecoder().decode((await compactDecrypt(jwe, key)).plaintext);
   } catch {
-    // Sealed under another key.
+    // Sealed with another key.
     return undefined;
   }
 }

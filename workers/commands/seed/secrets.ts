@@ -1,6 +1,6 @@
 /**
- * The demo's secrets: those that the settings give, else drawn once and kept in
- * the data folder, in a file that only its owner can read.
+ * The demo's secrets: from the settings, or else generated once and stored in the data folder, in a
+ * file that only its owner can read.
  */
 import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -23,7 +23,7 @@ export function openDemoSecrets(settings: SeedSettings): DemoSecrets {
     hookSecret: settings.FANFARE_DEMO_HOOK_SECRET ?? kept?.hookSecret ?? drawn(24),
   };
   writeFileSync(path, `${JSON.stringify(secrets, undefined, 2)}\n`, { mode: 0o600 });
-  // The mode above is only that of a new file.
+  // The mode above applies only to a new file.
   chmodSync(path, 0o600);
   return secrets;
 }
@@ -32,7 +32,7 @@ function readSecrets(path: string): DemoSecrets | undefined {
   try {
     return v.parse(SecretsSchema, JSON.parse(readFileSync(path, "utf8")));
   } catch {
-    // A file cut short by a crash: new secrets, as on the first run.
+    // A file that a crash truncated: new secrets, as on the first run.
     return undefined;
   }
 }

@@ -1,4 +1,4 @@
-/** The demo world as it stands after the seed: in real records, at the real desk, on a real Redis. */
+/** The demo data after the seed: in real records, at the real desk, on a real Redis. */
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -43,7 +43,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test("a thousand followers stand: recorded, funded and routed, however often it is seeded", async () => {
+test("a thousand followers are recorded, funded and routed, however often it is seeded", async () => {
   for (const _ of ["first", "again"]) {
     await seed();
     const [stakes] = await records.subscriptions.group({
@@ -63,7 +63,7 @@ test("a thousand followers stand: recorded, funded and routed, however often it 
   }
 });
 
-test("the secrets are kept for their owner alone, and the hooks go by them", async () => {
+test("only their owner can read the secrets, and the hooks use them", async () => {
   const path = join(folder, "demo.json");
   expect(statSync(path).mode & 0o777).toBe(0o600);
   const { email, password, hookSecret } = (await Bun.file(path).json()) as DemoSecrets;

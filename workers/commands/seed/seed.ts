@@ -1,4 +1,7 @@
-/** One-shot: the demo world in records, at the desk and in Redis. Running it again is harmless. */
+/**
+ * One-shot: creates the demo data in records, at the desk and in Redis. Running it again is
+ * harmless.
+ */
 import { openRecords } from "../../records/open.ts";
 import { checkRoster } from "../../copier/roster/check.ts";
 import { targetsOf } from "../../copier/roster/projector.ts";
@@ -10,20 +13,20 @@ import { openDemoSecrets } from "./secrets.ts";
 import { DEMO_CHANNEL, DEMO_FOLLOWERS, DEMO_PROVIDER, DEMO_TRADER, seedWorld } from "./world.ts";
 
 export const command: Command<typeof SeedEnv, void> = {
-  description: "makes the demo provider, channel, followers and day trader",
+  description: "creates the demo provider, channel, followers and day trader",
   usage: "usage: seed",
   exits: {
-    0: "all of them are there",
-    1: "that could not be reached: give the command again",
+    0: "all of them exist",
+    1: "they could not be created: run the command again",
     2: "the words or the settings cannot be read",
   },
   settings: SeedEnv,
-  failure: { says: "seed could not go on", exit: 1 },
+  failure: { says: "the seed failed", exit: 1 },
   declare: (words) => words,
   read: () => undefined,
   async run({ settings, connections, clock, log }) {
     const secrets = openDemoSecrets(settings);
-    // Funded before they can be routed to, so that the first signal finds them able to pay.
+    // Funded before they have routes, so that they can pay for the first signal.
     const accounts = DEMO_FOLLOWERS.map(({ account }) => account);
     const desk = { url: settings.FANFARE_DESK_URL, token: settings.FANFARE_DESK_TOKEN };
     await fundAccounts(desk, accounts);
@@ -34,7 +37,7 @@ export const command: Command<typeof SeedEnv, void> = {
       const aim = { channel: DEMO_CHANNEL, sender: DEMO_PROVIDER };
       await seedHooks(records, aim, secrets.hookSecret, settings.FANFARE_SEAL_KEY);
       await checkRoster(records, targetsOf(connections));
-      log.info("{followers} demo followers stand", { followers: accounts.length });
+      log.info("{followers} demo followers are ready", { followers: accounts.length });
       return 0;
     } finally {
       await records.close();

@@ -1,7 +1,6 @@
 /**
- * The demo world: a provider, a channel, a thousand followers with a broker
- * account and a subscription each, and a day trader. Recording it again changes nothing that was
- * changed since.
+ * The demo data: a provider, a channel, a thousand followers with a broker account and a
+ * subscription each, and a day trader. Recording them again keeps later changes.
  */
 import {
   asId,
@@ -11,13 +10,13 @@ import {
   type SubscriptionId,
 } from "../../../domain/ids.ts";
 import { DEFAULT_DEADLINE_MS } from "../../../domain/copier/channel.ts";
-import { liveKeyOf } from "../../records/live-key.ts";
+import { deriveLiveKey } from "../../records/live-key.ts";
 import type { Records, SubscriptionRecord } from "../../records/port.ts";
 import { hashPassword } from "../../api/sign-in.ts";
 import type { DemoSecrets } from "./secrets.ts";
 
 export const DEMO_PROVIDER = asId<PersonId>("demo-provider");
-/** Letters alone, so that the desk knows them by it. */
+/** Only letters, so that it is a valid desk user. */
 export const DEMO_TRADER = asId<PersonId>("daytrader");
 const TRADER_EMAIL = "trader@fanfare.local";
 export const DEMO_CHANNEL = asId<ChannelId>("demo");
@@ -30,7 +29,7 @@ interface DemoFollower {
   readonly person: PersonId;
   readonly account: AccountId;
   readonly subscription: SubscriptionId;
-  /** From $1 to $5, spread so that neighbours differ. */
+  /** From $1 to $5, so that neighbours differ. */
   readonly stakeCents: number;
 }
 
@@ -84,22 +83,22 @@ export async function seedWorld(
       plan: { sizing: { kind: "fixed", stakeCents } },
       version: 1,
       outbox: true,
-      ...liveKeyOf({ account, channel: DEMO_CHANNEL, state: "active" }),
+      ...deriveLiveKey({ account, channel: DEMO_CHANNEL, state: "active" }),
     })),
   );
 }
 
-/** Hashed anew only where another password, or none, stands. */
+/** Hashed again only if another password, or none, is stored. */
 async function seedSignIn(
   { people }: Records,
   person: { readonly _id: PersonId; readonly name: string; readonly email: string },
   password: string,
 ): Promise<void> {
   const current = await people.get(person._id);
-  const stands =
+  const isStored =
     current?.email === person.email &&
     current.passwordHash !== undefined &&
     (await Bun.password.verify(password, current.passwordHash));
-  if (stands) return;
+  if (isStored) return;
   await people.merge([{ ...person, passwordHash: await hashPassword(password) }]);
 }

@@ -1,6 +1,6 @@
 /**
- * The words of `npm run desk:workload`. `--price` and `--prices` are for what
- * brings a desk up, `local/workload.ts`, which takes them out and hands on all others.
+ * The arguments of `npm run desk:workload`. `--price` and `--prices` are for `local/workload.ts`,
+ * which starts a desk; it removes them and passes on all others.
  */
 import { statSync } from "node:fs";
 import type { Command as Words } from "commander";
@@ -9,9 +9,9 @@ import { WordsError } from "../command.ts";
 export interface WorkloadOptions {
   readonly file: string;
   readonly connections: number;
-  /** None: the desk that the settings name. */
+  /** Empty: the desk in the settings. */
   readonly urls: readonly string[];
-  /** Lines a second, at their own times, in place of each user waiting for each reply. */
+  /** Lines a second, at their own times, instead of each user waiting for each reply. */
   readonly ratePerSecond: number | undefined;
   readonly books: string | undefined;
   readonly log: string | undefined;
@@ -26,18 +26,15 @@ const MAX_RATE = 10_000_000;
 
 export function declareOptions(words: Words): Words {
   return words
-    .argument("[file]", "the workload: a command of the desk a line")
+    .argument("[file]", "the workload: one desk command in each line")
     .option("--connections <number>", "how many connections the users share", "16")
-    .option(
-      "--url <urls>",
-      "the desk's servers, with commas between; without it a desk is brought up",
-    )
-    .option("--rate <number>", "lines a second, at their own times, whatever is answered")
-    .option("--prices <file>", "SYM,price lines: fixed prices of the desk that is brought up")
+    .option("--url <urls>", "the desk's servers, separated by commas; without it a desk is started")
+    .option("--rate <number>", "lines a second, at their own times, without waiting for replies")
+    .option("--prices <file>", "SYM,price lines: fixed prices of the desk that is started")
     .option("--price <price>", "the same price for every symbol")
-    .option("--books <file>", "where the users' accounts are written at the end, as JSON")
-    .option("--log <file>", "where the desk's log is written at the end, as XML")
-    .option("--json <file>", "where the figures are written, too");
+    .option("--books <file>", "write the users' accounts to this file at the end, as JSON")
+    .option("--log <file>", "write the desk's log to this file at the end, as XML")
+    .option("--json <file>", "also write the figures to this file");
 }
 
 export function readOptions(words: Words): WorkloadOptions {
@@ -46,28 +43,26 @@ export function readOptions(words: Words): WorkloadOptions {
   if (file === undefined) throw new WordsError("one FILE is needed");
   if (!isReadable(file)) throw new WordsError(`${file} cannot be read`);
   if (values["price"] !== undefined || values["prices"] !== undefined) {
-    throw new WordsError(
-      "prices can be fixed only where a desk is brought up: npm run desk:workload",
-    );
+    throw new WordsError("prices can be fixed only if a desk is started: npm run desk:workload");
   }
-  const connections = wholeOf(values["connections"] ?? "", MAX_CONNECTIONS);
+  const connections = parseWhole(values["connections"] ?? "", MAX_CONNECTIONS);
   if (connections === undefined) {
     throw new WordsError("--connections takes a whole number above zero");
   }
   const rate = values["rate"];
-  const ratePerSecond = rate === undefined ? undefined : wholeOf(rate, MAX_RATE);
+  const ratePerSecond = rate === undefined ? undefined : parseWhole(rate, MAX_RATE);
   if (rate !== undefined && ratePerSecond === undefined) {
     throw new WordsError("--rate takes a whole number above zero");
   }
   const urls = values["url"]?.split(",") ?? [];
   if (!urls.every((url) => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol))) {
-    throw new WordsError("--url takes one or several URLs with commas between");
+    throw new WordsError("--url takes one or several URLs, separated by commas");
   }
   const { books, log, json } = values;
   return { file, connections, urls, ratePerSecond, books, log, json };
 }
 
-function wholeOf(text: string, most: number): number | undefined {
+function parseWhole(text: string, most: number): number | undefined {
   const value = Number(text);
   return /^\d+$/.test(text) && value > 0 && value <= most ? value : undefined;
 }

@@ -1,4 +1,4 @@
-/** What the users of a run end with, as `--books` writes it: zeros are left out of the maps. */
+/** The users' accounts at the end of a run, as `--books` writes them: the maps omit zeros. */
 import type { AccountId } from "../../../domain/ids.ts";
 import { readAccounts } from "../../desk/stored/accounts.ts";
 import type { PartitionMap } from "../../../redis/keys.ts";
@@ -6,7 +6,7 @@ import { run, type Redis } from "../../runtime/redis.ts";
 
 export interface WrittenBooks {
   readonly balance: number;
-  /** Money that is set aside for triggers, in cents like the balance. */
+  /** Money that is reserved for triggers, in cents like the balance. */
   readonly reserved: number;
   readonly shares: Readonly<Record<string, number>>;
   readonly reservedShares: Readonly<Record<string, number>>;
@@ -14,8 +14,8 @@ export interface WrittenBooks {
 
 const USERS_AT_ONCE = 200;
 
-/** In the order of their names; who never came to have an account is not among them. */
-export async function booksOf(
+/** In the order of their names, without users who never had an account. */
+export async function collectBooks(
   redis: Redis,
   partitions: PartitionMap,
   users: Iterable<string>,

@@ -1,9 +1,8 @@
 /**
- * `npm run desk:workload -- FILE …`: drives a desk with a workload file, waits
- * until the audit is drained, tells the figures and proves the books. Exits
- * with 0 where they hold, 1 where they do not or the desk is gone, 2 where it
- * was called wrongly. `local/workload.ts` brings up a desk for it where none
- * is named.
+ * `npm run desk:workload -- FILE …`: drives a desk with a workload file, waits until the audit is
+ * drained, prints the figures and proves the books. Exits with 0 if the books are right, 1 if they
+ * are not or the desk is gone, 2 for wrong arguments. `local/workload.ts` starts a desk for it if
+ * none is named.
  */
 import { randomBytes } from "node:crypto";
 import { statSync } from "node:fs";
@@ -14,24 +13,24 @@ import { AUDIT_STORE, DESK, REDIS } from "../../runtime/env.ts";
 import type { Context } from "../../runtime/role.ts";
 import { Failure, type Command } from "../command.ts";
 import { declareOptions, readOptions, USAGE, type WorkloadOptions } from "./arguments.ts";
-import { booksOf } from "./books.ts";
+import { collectBooks } from "./books.ts";
 import { auditDrained } from "./drained.ts";
 import { DeskDead, drive, type Driven } from "./drive.ts";
 import { Progress } from "./progress.ts";
-import { figuresOf, reportOf } from "./report.ts";
+import { computeFigures, formatReport } from "./report.ts";
 
 const WorkloadEnv = v.object({ ...REDIS, ...AUDIT_STORE, ...DESK });
 
 export const command: Command<typeof WorkloadEnv, WorkloadOptions> = {
-  description: "runs a workload file on a desk, says how fast it was, and proves the books",
+  description: "runs a workload file on a desk, measures its speed, and proves the books",
   usage: USAGE,
   exits: {
     0: "the books hold",
-    1: "the books do not hold, or the run could not be ended",
+    1: "the books are wrong, or the run could not be finished",
     2: "the words or the settings cannot be read",
   },
   settings: WorkloadEnv,
-  failure: { says: "the run could not be ended", exit: 1 },
+  failure: { says: "the run could not be finished", exit: 1 },
   declare: declareOptions,
   read: readOptions,
   run,
@@ -49,15 +48,15 @@ async function run(
   const repliedAtMs = performance.now();
   if (!(await auditDrained(redis, partitions))) throw new Failure("the audit is not drained");
   const auditDrainedS = (performance.now() - repliedAtMs) / 1_000;
-  console.log(reportOf(driven, auditDrainedS));
-  if (options.json !== undefined) await write(options.json, figuresOf(driven, auditDrainedS));
+  console.log(formatReport(driven, auditDrainedS));
+  if (options.json !== undefined) await write(options.json, computeFigures(driven, auditDrainedS));
 
   const store = await openAudit(settings);
   const proof = await proveBooks(redis, store, partitions);
   await store.close();
   console.log(`\n${linesOf(proof).join("\n")}`);
   if (options.books !== undefined) {
-    await write(options.books, await booksOf(redis, partitions, driven.users));
+    await write(options.books, await collectBooks(redis, partitions, driven.users));
   }
   if (options.log !== undefined) await writeLog(options.log, urls, token);
   return proof.differences.length === 0 ? 0 : 1;
@@ -90,11 +89,11 @@ async function write(path: string, value: unknown): Promise<void> {
   await Bun.write(path, `${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** Piece by piece: the log of a long run is larger than memory. */
+/** Piece by piece: the log of a long run may be larger than memory. */
 async function writeLog(path: string, urls: readonly string[], token: string): Promise<void> {
   for (const url of urls) {
     const headers = { authorization: `Bearer ${token}` };
-    // The next one is asked.
+    // The next server is asked.
     const response = await fetch(new URL("/v1/desk/log", url), { headers }).catch(() => undefined);
     if (response?.status !== 200 || !response.body) continue;
     const sink = Bun.file(path).writer();
@@ -105,5 +104,5 @@ async function writeLog(path: string, urls: readonly string[], token: string): P
     await sink.end();
     return;
   }
-  throw new Failure("no desk server gives the log");
+  throw new Failure("no desk server returns the log");
 }

@@ -1,9 +1,8 @@
 /**
- * One persistent connection to a desk. Lines that are given to it in one turn
- * leave as one message. When the server goes away, or says that it does not
- * know what became of a line, the next server is taken and whatever has no
- * reply is sent again, in its order and under its number, in the same session:
- * the desk does each once.
+ * One persistent connection to a desk. Lines that are added in one event-loop turn are sent as one
+ * message. When the server disconnects, or answers `OUTCOME_UNKNOWN` for a line, the next server is
+ * used. All lines without a reply are sent again, in order and with their numbers, in the same
+ * session: the desk executes each once.
  */
 import type { WorkloadLine } from "./line.ts";
 
@@ -17,23 +16,25 @@ export interface DeskAddress {
 export interface Flight<Owner> {
   readonly line: WorkloadLine;
   readonly owner: Owner;
-  /** From when its latency counts; by `performance.now()`. */
+  /** The time from which its latency counts, by `performance.now()`. */
   readonly sentAtMs: number;
 }
 
 export interface ConnectionOptions<Owner> {
   readonly address: DeskAddress;
-  /** Which of the servers comes first. */
+  /** The index of the server that is used first. */
   readonly first: number;
-  /** `code` is the refusal's, or empty. Whatever is given to the connection meanwhile leaves as one message. */
+  /**
+   * `code` is the refusal's code, or empty. Lines that are added meanwhile are sent as one message.
+   */
   onReply(flight: Flight<Owner>, code: string, atMs: number): void;
-  /** No server has answered for longer than anyone waits. */
+  /** No server has answered for too long. */
   onDead(): void;
 }
 
 const RETRY_MS = 100;
 const DEAD_AFTER_MS = 90_000;
-/** A server that is up and hangs counts as gone. A quote may take five seconds, and a log longer. */
+/** A server that runs but hangs counts as gone. A quote may take five seconds, and a log longer. */
 const SILENT_AFTER_MS = 30_000;
 const CHECK_MS = 1_000;
 /** Well below the megabyte that a message may have. */
@@ -59,7 +60,7 @@ export class Connection<Owner> {
     this.#connect();
   }
 
-  /** Takes a line; it leaves with `flush`. */
+  /** Adds a line; `flush` sends it. */
   put(line: WorkloadLine, owner: Owner, sentAtMs: number): void {
     if (this.#flights.size === 0) this.#heardAtMs = performance.now();
     this.#flights.set(line.n, { line, owner, sentAtMs });
@@ -89,7 +90,7 @@ export class Connection<Owner> {
     this.#connectedAtMs = performance.now();
     socket.addEventListener("open", () => {
       if (this.#socket !== socket) return;
-      // All that has no reply, what waited to leave included.
+      // All lines without a reply, including those that were not sent yet.
       this.#outbox = [];
       send(
         socket,
@@ -116,12 +117,15 @@ export class Connection<Owner> {
     this.flush();
   }
 
-  /** `{"n":12,"transaction":345,"ok":true…`, or with `"ok":false,"code":"…"`: the only parts that are needed. */
+  /**
+   * `{"n":12,"transaction":345,"ok":true…`, or with `"ok":false,"code":"…"`: only these parts are
+   * read.
+   */
   #take(reply: string, atMs: number): void {
     const n = Number.parseInt(reply.slice(5, 24), 10);
     const flight = this.#flights.get(n);
     if (!flight) return;
-    const code = refusalOf(reply);
+    const code = findRefusal(reply);
     if (code === UNKNOWN) {
       setTimeout(() => this.#again(flight), RETRY_MS);
       return;
@@ -168,8 +172,8 @@ function send(socket: WebSocket, lines: readonly string[]): void {
   if (message !== "") socket.send(message);
 }
 
-/** Empty for a command that was done. */
-function refusalOf(reply: string): string {
+/** Empty for a command that was executed. */
+function findRefusal(reply: string): string {
   const at = reply.indexOf('"ok":');
   if (reply.charAt(at + 5) === "t") return "";
   const from = reply.indexOf('"code":"', at) + 8;

@@ -27,7 +27,7 @@ const isDrained = defineScript<{ readonly partition: number }, boolean>({
   reply: (raw) => asText(raw) === "yes",
 });
 
-/** Answers false where the recorder does not come to an end in two minutes. */
+/** Returns false if the recorder does not finish within two minutes. */
 export async function auditDrained(redis: Redis, partitions: PartitionMap): Promise<boolean> {
   const giveUpAtMs = performance.now() + PATIENCE_MS;
   for (const partition of partitions.all()) {

@@ -1,7 +1,7 @@
 /**
- * Drives a desk with the lines of a file as their users would: each user's in
- * their order, the next when the reply to the one before is there, many users
- * at once over a few connections. No more of the file is held than a window.
+ * Drives a desk with the lines of a file as their users would: each user's lines in order, the next
+ * when the reply to the one before is there, many users at once over a few connections. Only a
+ * window of the file is in memory.
  */
 import { Connection, type DeskAddress, type Flight } from "./connection.ts";
 import { workloadLine, type WorkloadLine } from "./line.ts";
@@ -12,9 +12,12 @@ export interface DriveOptions {
   readonly file: string;
   readonly address: DeskAddress;
   readonly connections: number;
-  /** Lines leave at the times of this schedule, whatever became of those before, and latencies count from it: an open model. */
+  /**
+   * Lines are sent at the times of this schedule, without waiting for earlier replies, and
+   * latencies count from it: an open model.
+   */
   readonly ratePerSecond?: number | undefined;
-  /** About what share of the bytes that were read are answered. */
+  /** The approximate share of the file whose lines are answered. */
   readonly onProgress: (answered: number, answeredBytes: number) => void;
 }
 
@@ -25,26 +28,29 @@ export interface Driven {
   readonly users: ReadonlySet<string>;
 }
 
-/** The desk has not answered for so long that nobody would wait on. */
+/** The desk has not answered for too long. */
 export class DeskDead extends Error {}
 
 /** Lines that are read and not answered. */
 const WINDOW = 100_000;
-/** What is gone on with when this many are left, so that reading and answering do not wait for each other. */
+/**
+ * Reading continues when this many are left, so that reading and answering do not wait for each
+ * other.
+ */
 const REFILL = WINDOW / 2;
-/** Of a user who always has a next line, those that have left are forgotten now and then. */
+/** For a user who always has a next line, sent lines are removed from time to time. */
 const COMPACTED_AFTER = 64;
 const PROGRESS_MS = 200;
 
 interface User {
   readonly connection: Connection<User>;
   readonly waiting: WorkloadLine[];
-  /** How many of `waiting` have left. */
+  /** How many of `waiting` were sent. */
   taken: number;
   busy: boolean;
 }
 
-/** Rejects with `DeskDead`, and as reading the file does. */
+/** Rejects with `DeskDead`, or with an error of reading the file. */
 export async function drive(options: DriveOptions): Promise<Driven> {
   const tally = new Tally();
   const users = new Map<string, User>();
@@ -52,7 +58,7 @@ export async function drive(options: DriveOptions): Promise<Driven> {
   let readBytes = 0;
   let wakeAt = 0;
   const { promise: dead, reject } = Promise.withResolvers<never>();
-  // Whoever drives hears of it by the race below.
+  // The caller learns of it by the race below.
   dead.catch(() => {});
   let wake = (): void => {};
 
@@ -89,7 +95,7 @@ export async function drive(options: DriveOptions): Promise<Driven> {
     user.connection.put(next, user, nowMs);
   }
 
-  function userOf(line: WorkloadLine): User {
+  function findUser(line: WorkloadLine): User {
     let user = users.get(line.user);
     if (!user) {
       const connection = connections[users.size % connections.length] as Connection<User>;
@@ -100,7 +106,7 @@ export async function drive(options: DriveOptions): Promise<Driven> {
   }
 
   function add(line: WorkloadLine): void {
-    const user = userOf(line);
+    const user = findUser(line);
     open += 1;
     user.waiting.push(line);
     if (!user.busy) sendNext(user, performance.now());
@@ -111,7 +117,7 @@ export async function drive(options: DriveOptions): Promise<Driven> {
     if (performance.now() < dueAtMs) flush();
     while (performance.now() < dueAtMs) await Promise.race([Bun.sleep(1), dead]);
     open += 1;
-    const user = userOf(line);
+    const user = findUser(line);
     user.connection.put(line, user, dueAtMs);
   }
 
@@ -119,7 +125,7 @@ export async function drive(options: DriveOptions): Promise<Driven> {
     for (const each of connections) each.flush();
   }
 
-  /** Until no more than this many lines are without an answer. */
+  /** Waits until no more than this many lines are without an answer. */
   async function answered(left: number): Promise<void> {
     flush();
     if (open <= left) return;

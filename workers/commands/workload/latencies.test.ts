@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { Latencies } from "./latencies.ts";
 
-test("a quantile is at most one per cent above the latency that it stands for", () => {
+test("a quantile is at most one per cent above the real latency", () => {
   const latencies = new Latencies();
   for (let ms = 1; ms <= 1_000; ms += 1) latencies.add(ms);
   for (const [share, ms] of [
@@ -14,7 +14,7 @@ test("a quantile is at most one per cent above the latency that it stands for", 
   }
 });
 
-test("of nothing it is zero, and what takes longer than can be told counts as the longest", () => {
+test("a quantile of nothing is zero, and a latency above the largest step counts as the largest", () => {
   const latencies = new Latencies();
   expect(latencies.quantileMs(0.99)).toBe(0);
   latencies.add(1e9);

@@ -1,4 +1,7 @@
-/** Latencies counted in steps of one per cent: a million or a billion take the same small memory. */
+/**
+ * Latencies counted in steps of one per cent: a million or a billion of them use the same small
+ * memory.
+ */
 const STEP = Math.log(1.01);
 /** Up to about seven minutes. */
 const STEPS = 2_000;
@@ -7,7 +10,7 @@ export class Latencies {
   readonly #counts = new Float64Array(STEPS);
   #count = 0;
 
-  /** Those of several together. */
+  /** Combines the latencies of several. */
   static of(...several: readonly Latencies[]): Latencies {
     const all = new Latencies();
     for (const each of several) {
@@ -26,7 +29,10 @@ export class Latencies {
     this.#count += 1;
   }
 
-  /** The smallest that this share does not exceed, to one per cent above; 0 where there are none. */
+  /**
+   * The smallest latency that this share does not exceed, up to one per cent too high; 0 if there
+   * are none.
+   */
   quantileMs(share: number): number {
     let left = Math.ceil(this.#count * share);
     if (left === 0) return 0;

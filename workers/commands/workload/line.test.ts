@@ -16,13 +16,13 @@ test.each([
   expect(parseDeskLine(text).n).toBe(7);
 });
 
-test("a line that says nothing is none", () => {
+test("a blank line does not count", () => {
   expect(["", "  ", "\r", " \t\r"].map((raw) => workloadLine(raw, 1))).toEqual(
     Array.from({ length: 4 }, () => undefined),
   );
 });
 
-test("a line of a megabyte is cut to what is refused for its length all the same", () => {
+test("a line of a megabyte is cut to a length that is still refused", () => {
   const line = workloadLine(`ADD,alice,${"9".repeat(1_000_000)}.00`, 1);
   expect(line?.text.length).toBeLessThan(3 * MAX_LINE_BYTES);
   expect(parseDeskLine(line?.text ?? "")).toMatchObject({ code: "LINE_TOO_LONG" });

@@ -1,6 +1,8 @@
-/** A bar on standard error for a run of more than a second, drawn over itself where a person watches. */
+/**
+ * A progress bar on standard error for a run of more than a second, redrawn in place on a terminal.
+ */
 const SHOWN_AFTER_MS = 1_000;
-/** Where nothing can be drawn over, a line each time that this much more is done. */
+/** If it cannot be redrawn, a line is printed each time that this much more is done. */
 const LINE_EVERY = 0.1;
 const WIDTH = 30;
 

@@ -1,8 +1,11 @@
-/** The lines of a file, a piece of it at a time: files may be larger than memory. Bytes are taken as they are, one a character. */
+/**
+ * Reads the lines of a file in pieces, because files may be larger than memory. Each byte becomes
+ * one character.
+ */
 import { createReadStream } from "node:fs";
 
 const PIECE_BYTES = 256 * 1024;
-/** What is kept of a line that does not end. */
+/** The part that is kept of a line that does not end. */
 const KEPT = 1024 * 1024;
 
 /** All lines that a piece of the file completes, and how much of the file has been read with them. */
@@ -11,7 +14,7 @@ export interface Piece {
   readonly readBytes: number;
 }
 
-/** Rejects as reading the file does. */
+/** Rejects with an error of reading the file. */
 export async function* readLines(path: string): AsyncGenerator<Piece> {
   let rest = "";
   let readBytes = 0;

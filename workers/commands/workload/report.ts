@@ -1,22 +1,22 @@
-/** A run in words and in figures. */
+/** The report of a run, as text and as figures. */
 import type { Driven } from "./drive.ts";
 import { Latencies } from "./latencies.ts";
 
-/** What `--json` writes. */
+/** The figures that `--json` writes. */
 export interface Figures {
-  /** Replies, over the time until the last of them was there and the audit was drained. */
+  /** Replies, divided by the time until the last reply had come and the audit was drained. */
   readonly transactionsPerSecond: number;
   readonly replies: number;
   readonly errors: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** Of the commands that are done without a quote. */
+  /** For the commands that need no quote. */
   readonly p99UnquotedMs: number;
-  /** From the last reply until all of the audit stood in its store. */
+  /** From the last reply until all of the audit was in its store. */
   readonly auditDrainedS: number;
 }
 
-export function figuresOf({ tally, seconds }: Driven, auditDrainedS: number): Figures {
+export function computeFigures({ tally, seconds }: Driven, auditDrainedS: number): Figures {
   const latencies = Latencies.of(tally.quoted, tally.unquoted);
   return {
     transactionsPerSecond: Math.round(tally.answered / (seconds + auditDrainedS)),
@@ -29,9 +29,12 @@ export function figuresOf({ tally, seconds }: Driven, auditDrainedS: number): Fi
   };
 }
 
-export function reportOf(driven: Driven, auditDrainedS: number): string {
+export function formatReport(driven: Driven, auditDrainedS: number): string {
   const { tally, seconds, users } = driven;
-  const { transactionsPerSecond, p50Ms, p99Ms, p99UnquotedMs } = figuresOf(driven, auditDrainedS);
+  const { transactionsPerSecond, p50Ms, p99Ms, p99UnquotedMs } = computeFigures(
+    driven,
+    auditDrainedS,
+  );
   const commands = [...tally.commands].sort(([a], [b]) => (a < b ? -1 : 1));
   const refusals = [...tally.refusals].sort(([, a], [, b]) => b - a);
   const overall = Math.round(tally.answered / seconds);
@@ -39,8 +42,12 @@ export function reportOf(driven: Driven, auditDrainedS: number): string {
     table(
       ["command", "replies", "errors"],
       [
-        ...commands.map(([name, { answered, refused }]) => [name, told(answered), told(refused)]),
-        ["all", told(tally.answered), told(tally.refused)],
+        ...commands.map(([name, { answered, refused }]) => [
+          name,
+          formatCount(answered),
+          formatCount(refused),
+        ]),
+        ["all", formatCount(tally.answered), formatCount(tally.refused)],
       ],
     ),
     ...(refusals.length === 0
@@ -49,20 +56,20 @@ export function reportOf(driven: Driven, auditDrainedS: number): string {
           "",
           table(
             ["error", "times"],
-            refusals.map(([code, times]) => [code, told(times)]),
+            refusals.map(([code, times]) => [code, formatCount(times)]),
           ),
         ]),
     "",
-    `users              ${told(users.size)}`,
-    `replies            in ${seconds.toFixed(2)} s, ${told(overall)} a second`,
+    `users              ${formatCount(users.size)}`,
+    `replies            in ${seconds.toFixed(2)} s, ${formatCount(overall)} a second`,
     `audit drained      ${auditDrainedS.toFixed(2)} s after the last reply`,
-    `transactions/s     ${told(transactionsPerSecond)} (replies received and audit drained)`,
+    `transactions/s     ${formatCount(transactionsPerSecond)} (replies received and audit drained)`,
     `latency            p50 ${p50Ms} ms, p99 ${p99Ms} ms`,
     `  without a quote  p50 ${rounded(tally.unquoted.quantileMs(0.5))} ms, p99 ${p99UnquotedMs} ms`,
   ].join("\n");
 }
 
-/** The first column is of words, the others of numbers. */
+/** The first column has text, the others numbers. */
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [head, ...rows];
   const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
@@ -77,7 +84,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
     .join("\n");
 }
 
-function told(value: number): string {
+function formatCount(value: number): string {
   return value.toLocaleString("en");
 }
 

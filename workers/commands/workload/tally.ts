@@ -1,4 +1,4 @@
-/** What became of the lines: counts by command, errors by reason, latencies. */
+/** The results of the lines: counts by command, errors by reason, latencies. */
 import { DESK_COMMANDS, QUOTED_COMMANDS } from "../../../domain/desk/command.ts";
 import { Latencies } from "./latencies.ts";
 
@@ -8,11 +8,11 @@ export interface CommandCount {
   refused: number;
 }
 
-/** Whatever else a file holds in the place of a command counts together. */
+/** All unknown commands of a file are counted together. */
 const OTHER = "(other)";
 
 export class Tally {
-  /** Of the commands that are done at a quote, and of those that are done without one. */
+  /** The latencies of commands that need a quote, and of those that need none. */
   readonly quoted = new Latencies();
   readonly unquoted = new Latencies();
   readonly refusals = new Map<string, number>();
@@ -30,19 +30,19 @@ export class Tally {
     );
   }
 
-  /** Those that came at all, by name. */
+  /** The commands that occurred, by name. */
   get commands(): readonly (readonly [name: string, count: CommandCount])[] {
     return [...this.#counts, [OTHER, this.#other] as const].filter(
       ([, { answered }]) => answered > 0,
     );
   }
 
-  /** Where a command of this name is counted: looked up once for each line. */
+  /** The counter of a command; it is looked up once for each line. */
   countOf(name: string): CommandCount {
     return this.#counts.get(name) ?? this.#other;
   }
 
-  /** `code` is the refusal's, or empty. */
+  /** `code` is the refusal's code, or empty. */
   add(count: CommandCount, code: string, latencyMs: number): void {
     count.answered += 1;
     count.latencies.add(latencyMs);

@@ -59,7 +59,7 @@ export class LayerCache {
   }
 }
 
-/** What comes to the same stays the same object, so that nothing is folded anew. */
+/** Equal settings stay the same object, so that they are not combined again. */
 function sameAs(cached: Layers | undefined, read: Layers): Layers {
   return cached && Bun.deepEquals(cached.upper, read.upper)
     ? { ...read, upper: cached.upper }

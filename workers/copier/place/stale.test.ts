@@ -150,7 +150,7 @@ test("a stop holds also then (P4), and a job whose stops come and go still ends"
   change = async () => {
     times += 1;
     await edit(`channel:${CHANNEL}`);
-    // Nobody is stopped until the job is decided for good, and then the one or the other.
+    // No follower is stopped until the job's last decision, and then one or the other.
     if (times < 4) return;
     await set(times % 2 === 0 ? "halt" : "lift", one);
     await set(times % 2 === 0 ? "lift" : "halt", two);

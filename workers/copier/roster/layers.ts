@@ -64,7 +64,7 @@ async function readLayers({ regions, partitions }: Targets): Promise<StoredLayer
 }
 
 /**
- * Records that stand behind what was projected from them were restored from a
+ * Records that are older than their projection were restored from a
  * backup. What they say holds, so they go above it: otherwise neither they nor
  * the changes after them would reach Redis.
  */

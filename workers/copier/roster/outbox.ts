@@ -31,7 +31,7 @@ interface Changing extends Document {
 
 type Waiting = "channels" | "hooks" | "settings" | "subscriptions";
 
-/** Where each collection goes on: whoever fills the outbox again and again keeps nobody behind them waiting. */
+/** Where each collection continues, so that a person who keeps filling the outbox delays no other. */
 export type OutboxPlaces = Map<Waiting, string>;
 
 /** Projects what waits, of each collection at most `LIMIT`; answers how many documents that were. */

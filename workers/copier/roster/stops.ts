@@ -52,13 +52,13 @@ export function listCopies({ home, regions, partitions }: Targets): StopCopy[] {
   );
 }
 
-/** The client waits for a Redis that is away for as long as it takes; whoever gives a command does not. */
+/** The client waits without limit for a Redis that does not answer; a person who gives a command does not. */
 const CONFIRM_MS = 3_000;
 
 export interface Written {
   readonly places: number;
   readonly changed: number;
-  /** What stands after it, the strictest of all. */
+  /** The state after the change, the strictest of all. */
   readonly state: StopState | undefined;
   readonly stop: Stop | undefined;
   /** Somewhere it was not lifted, as it is not the author's to lift. */
@@ -81,7 +81,7 @@ export async function writeStop(
   return {
     places: copies.length,
     changed: replies.filter(({ changed }) => changed).length,
-    // A drain leaves a halt as it is, wherever one stands.
+    // A drain does not change a halt.
     state: replies.some(({ state }) => state === "halt") ? "halt" : replies[0]?.state,
     stop: mergeReplies(replies),
     isForeign: replies.some(({ isForeign }) => isForeign),
@@ -160,7 +160,7 @@ async function askEach<T>(
     timer.resolve(late);
   }, CONFIRM_MS);
   const answers = await Promise.all(
-    // Whatever the reason, the copy did not confirm.
+    // For any reason, the copy did not confirm.
     copies.map((copy) => Promise.race([ask(copy).catch(() => late), timer.promise])),
   );
   clearTimeout(timeout);

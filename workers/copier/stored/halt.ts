@@ -159,7 +159,7 @@ if action == 'lift' then wanted = ''
 elseif known == 'halt' then wanted = 'halt' end
 if wanted == known then return now_stands(0, 0) end
 if wanted == '' and owner ~= '${ADMINISTRATORS}' and owner ~= note.owner then return now_stands(0, 1) end
--- Whoever makes another's drain a halt does not thereby get to lift it.
+-- A person who makes another's drain a halt may still not lift it.
 if known ~= '' and wanted ~= '' and owner ~= '${ADMINISTRATORS}' then owner = note.owner end
 if wanted == '' then redis.call('HDEL', halts, scope) else redis.call('HSET', halts, scope, wanted) end
 raise_version(halts)

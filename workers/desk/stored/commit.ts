@@ -114,7 +114,7 @@ function listCommit({
   changes,
   lastTransaction,
 }: CommitArgs): string {
-  // A name that nobody has added money to leaves no version behind.
+  // A name to which no money was added leaves no version behind.
   const lasting = accounts.filter(({ balanceCents }) => balanceCents !== undefined);
   const all =
     lasting.length === accounts.length

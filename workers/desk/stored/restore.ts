@@ -60,7 +60,7 @@ for _, command in ipairs(cjson.decode(commands)) do redis.call(unpack(command)) 
 return 1
 `,
   keys: MARK_KEYS,
-  // Lua has them from the commands; a cluster wants to be told of each key. RENAME has two.
+  // Lua has them from the commands; a cluster needs each key declared. RENAME has two.
   restKeys: ({ commands }) => [
     ...new Set(
       commands.flatMap(([name, key, to]) => (name === "RENAME" ? [key, to ?? ""] : [key])),

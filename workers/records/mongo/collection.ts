@@ -1,6 +1,6 @@
 /**
- * One collection in MongoDB. Every write is a bulk of idempotent upserts that
- * a majority must hold; none needs a session or a transaction.
+ * One collection in MongoDB. Every write is a bulk of idempotent upserts that a majority must
+ * acknowledge; none needs a session or a transaction.
  */
 import {
   MongoBulkWriteError,
@@ -14,22 +14,24 @@ import { own } from "../../../domain/own.ts";
 import type { Collection, Document, Group, Part, Query, Scalar, Where } from "../port.ts";
 
 const PAGE = 1_000;
-/** After this the server itself stops a query whose asker has long given up. */
+/** After this time the server itself stops a query whose caller has given up. */
 const READ = { maxTimeMS: 10_000 };
 const DUPLICATE_KEY = 11_000;
 
 export type Stored = Record<string, unknown> & { _id: string };
 
-/** Every call to the driver goes through `within`, which sets its time limit; `driver` is that of the client of the moment. */
+/**
+ * Every call to the driver goes through `within`, which sets its time limit; `driver` belongs to
+ * the current client.
+ */
 export function mongoCollection<T extends Document>(
   driver: () => Driver<Stored>,
   within: <R>(call: () => Promise<R>) => Promise<R>,
 ): Collection<T> {
   /**
-   * Answers how many operations found or made their document. An upsert whose
-   * condition does not hold ends as a duplicate key, and so does one that lost
-   * the race to make the document; the second try, with the document there for
-   * good, tells them apart.
+   * Returns how many operations found or created their document. An upsert whose condition is false
+   * ends as a duplicate key, and so does one that lost the race to create the document. The second
+   * try, when the document certainly exists, distinguishes the two.
    */
   async function write(operations: AnyBulkWriteOperation<Stored>[], tries = 2): Promise<number> {
     if (operations.length === 0) return 0;
@@ -119,19 +121,19 @@ export function mongoCollection<T extends Document>(
     },
     async find({ where = {}, sort = { field: "_id" }, after, limit = 0 }) {
       const [direction, comparison] = sort.descending === true ? [-1, "$lt"] : [1, "$gt"];
-      const filter = filterOf(where);
+      const filter = toFilter(where);
       return await select(
-        after ? { $and: [filter, afterOf(sort.field, comparison, after)] } : filter,
+        after ? { $and: [filter, filterAfter(sort.field, comparison, after)] } : filter,
         { [sort.field]: direction, _id: direction },
         limit,
       );
     },
     async *each(where) {
-      // Page by page instead of one long cursor, which a fail-over would end.
+      // Page by page instead of one long cursor, which a failover would end.
       let after = "";
       for (;;) {
         const page = await select(
-          { $and: [filterOf(where), afterOf("_id", "$gt", { id: after })] },
+          { $and: [toFilter(where), filterAfter("_id", "$gt", { id: after })] },
           { _id: 1 },
           PAGE,
         );
@@ -145,7 +147,7 @@ export function mongoCollection<T extends Document>(
         driver()
           .aggregate<{ _id: Record<string, Scalar> } & Record<string, Scalar>>(
             [
-              { $match: filterOf(where) },
+              { $match: toFilter(where) },
               {
                 $group: {
                   _id: named(by, (field) => ({ $ifNull: [`$${field}`, null] })),
@@ -184,7 +186,7 @@ function settings(part: Document): Record<string, unknown> {
   return fields;
 }
 
-function afterOf(
+function filterAfter(
   field: string,
   comparison: string,
   { id, value }: NonNullable<Query["after"]>,
@@ -194,7 +196,7 @@ function afterOf(
   return { $or: [{ [field]: { [comparison]: value } }, { [field]: value, ...later }] };
 }
 
-function filterOf(where: Where): Filter<Stored> {
+function toFilter(where: Where): Filter<Stored> {
   return Object.fromEntries(
     Object.entries(where).map(([field, wanted]) => [
       field,

@@ -1,7 +1,6 @@
 /**
- * The records in MongoDB. What a call has resolved for, a majority holds; no
- * call takes longer than its limit, so that whoever reads a stream can put the
- * batch back and try again.
+ * The records in MongoDB. When a call has resolved, a majority has the data. No call takes longer
+ * than its limit, so that a reader of a stream can put the batch back and try again.
  */
 import type { Db } from "mongodb";
 import { COLLECTION_NAMES, INDEXES, type CollectionName, type Records } from "../port.ts";
@@ -41,7 +40,7 @@ async function createIndexes(db: Db, name: CollectionName): Promise<void> {
   }
   for (const fields of replaced) {
     const old = fields.map((field) => `${field}_1`).join("_");
-    // It is there once at most, and costs a little room where it cannot be dropped.
+    // It exists at most once, and costs a little space if it cannot be dropped.
     await collection.dropIndex(old).catch(() => undefined);
   }
   if (unique !== undefined) {

@@ -1,19 +1,19 @@
 /**
- * One collection as one SQLite table: `id`, and the document as JSON in `doc`.
- * Several processes may hold the same file open; each call is one statement or
- * one transaction, so another process sees all of a batch or nothing.
+ * One collection as one SQLite table: `id`, and the document as JSON in `doc`. Several processes
+ * may open the same file; each call is one statement or one transaction, so another process sees
+ * all of a batch or nothing.
  */
 import { SQLiteError, type Database, type SQLQueryBindings } from "bun:sqlite";
 import type { Collection, Document, Group, Part, Query, Scalar } from "../port.ts";
 
-/** How many documents `each` holds at a time: it keeps no read transaction open between pages. */
+/** How many documents `each` reads at a time: no read transaction stays open between pages. */
 const PAGE = 1_000;
 const BY_ID: NonNullable<Query["sort"]> = { field: "_id" };
 
 export function sqliteCollection<T extends Document>(db: Database, table: string): Collection<T> {
   function write(sql: (part: Part<T>) => string, parts: readonly Part<T>[]): number {
     if (parts.length === 0) return 0;
-    // Immediate, so that a busy file is waited for at the start and never refused half-way.
+    // Immediate, so that it waits for a busy file at the start and is never refused half-way.
     return db
       .transaction(() => {
         let changed = 0;
@@ -23,7 +23,7 @@ export function sqliteCollection<T extends Document>(db: Database, table: string
       .immediate();
   }
 
-  /** A refused statement takes back itself alone, and the transaction goes on. */
+  /** A refused statement undoes only itself, and the transaction continues. */
   function writeOne(sql: string, part: Part<T>): number {
     try {
       return db.query(sql).run(part._id, JSON.stringify(part)).changes;
@@ -129,7 +129,10 @@ function settings(part: Document): string {
     .join("");
 }
 
-/** The spelling is that of the indexes: SQLite uses an index on an expression only for the same expression. */
+/**
+ * The expression is the same as in the indexes: SQLite uses an index on an expression only for the
+ * same expression.
+ */
 export function column(field: string): string {
   return field === "_id" ? "id" : `json_extract(doc, '$.${plain(field)}')`;
 }

@@ -1,6 +1,6 @@
 /**
- * The records of one machine, in one SQLite file. What a call has resolved for
- * is on the disk; several processes may open the same file.
+ * The records of one machine, in one SQLite file. When a call has resolved, its data are on the
+ * disk; several processes may open the same file.
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { column, sqliteCollection } from "./collection.ts";
 export function openSqliteRecords(folder: string): Records {
   mkdirSync(folder, { recursive: true });
   const db = new Database(join(folder, "records.sqlite"), { create: true, strict: true });
-  // The time limit first: turning a fresh file into WAL already needs the lock.
+  // The time limit first: switching a new file to WAL already needs the lock.
   db.run("PRAGMA busy_timeout = 10000");
   db.run("PRAGMA journal_mode = WAL");
   db.run("PRAGMA synchronous = FULL");

@@ -1,6 +1,6 @@
 /**
- * What the desk's HTTP interface for contracts takes and answers: all that the
- * desk and those who trade there share.
+ * The requests and answers of the desk's HTTP interface for contracts: everything that the desk and
+ * its clients share.
  */
 import * as v from "valibot";
 import {
@@ -24,23 +24,23 @@ const REFUSALS = ["ACCOUNT_UNKNOWN", "BALANCE_TOO_LOW", "QUOTE_STALE", "PAST_VAL
 export type RefusalReason = (typeof REFUSALS)[number];
 
 /**
- * The part of a client order id before its last dot: orders of one signal share
- * it, so it is sent once a call, and the desk keeps one hash of contracts for it.
+ * The part of a client order id before its last dot: orders of one signal share it. So it is sent
+ * once for each call, and the desk stores one hash of contracts for it.
  */
 export function bucketOf(id: ClientOrderId): string {
   const dot = id.lastIndexOf(".");
   return dot < 0 ? id : id.slice(0, dot);
 }
 
-/** The part of a client order id that tells it apart within its bucket. */
+/** The part of a client order id that is unique within its bucket. */
 export function nameOf(id: ClientOrderId, bucket: string): string {
   return id.slice(bucket.length + 1);
 }
 
-/** Orders of one call: a shard, with room to spare. */
+/** The most orders of one call: more than a shard. */
 export const MAX_ORDERS = 1_000;
 
-/** A text that is checked by its pattern, under the type that it then has. */
+/** A text that is checked by its pattern, with the type that it then has. */
 const textOf = <T extends string>(pattern: RegExp, message: string) =>
   v.pipe(
     v.custom<T>((value) => typeof value === "string" && pattern.test(value), message),
@@ -49,12 +49,12 @@ const textOf = <T extends string>(pattern: RegExp, message: string) =>
 const ID_MESSAGE = "must be 1 to 64 of A-Z a-z 0-9 _ -";
 const account = textOf<AccountId>(ID_PATTERN, ID_MESSAGE);
 const signalId = textOf<SignalId>(SIGNAL_ID_PATTERN, "must be the id of a signal");
-/** Empty where the bucket is all of the client order id. */
+/** Empty if the bucket is the whole client order id. */
 const NAME = /^[A-Za-z0-9_-]{0,64}$/;
 
 /**
- * A list that is looked at as a whole: a schema for each of a thousand items costs more than all
- * the rest of a call. `items` describes one in the document.
+ * A list that is checked as a whole: a schema for each of a thousand items costs more than the rest
+ * of a call. `items` describes an item in the document.
  */
 const column = <T>(items: object, message: string, holds: (item: unknown) => boolean) =>
   v.pipe(
@@ -108,7 +108,7 @@ export const OrderBatchSchema = v.strictObject({
 });
 export type OrderBatchBody = v.InferOutput<typeof OrderBatchSchema>;
 
-/** Stakes are what the sender knows of, which may be nothing: what is sold is what stands on the books. */
+/** Stakes are those that the sender knows, perhaps none: the desk sells what is on its books. */
 export const CloseBatchSchema = v.strictObject({
   close: signalId,
   orders: columns(0),
@@ -131,7 +131,10 @@ export const PayoutsSchema = v.strictObject({ symbols: several(symbol) });
 
 const list = <Item extends v.GenericSchema>(item: Item) => v.pipe(v.array(item), v.readonly());
 
-/** What all contracts have in common that were opened in one call. Times are epoch milliseconds of the desk's clock. */
+/**
+ * The fields that all contracts of one call share. Times are epoch milliseconds of the desk's
+ * clock.
+ */
 const terms = { openPriceMicros: count, openedAtMs: count, expiresAtMs: count };
 const OpenedTermsSchema = v.object(terms);
 export type OpenedTerms = Readonly<v.InferOutput<typeof OpenedTermsSchema>>;
@@ -167,7 +170,7 @@ export type SaleAnswer = Readonly<v.InferOutput<typeof SaleAnswerSchema>>;
 export type SaleLookUp = Readonly<v.InferOutput<typeof SaleLookUpSchema>>;
 
 export const OpenAnswerSchema = v.union([
-  /** Each order was opened by this call, at these terms and for the stake it asked for. */
+  /** Each order was opened by this call, with these terms and the requested stake. */
   v.object({ opened: OpenedTermsSchema }),
   v.object({ answers: list(OrderAnswerSchema) }),
 ]);
@@ -182,7 +185,7 @@ export type CloseBatchAnswer = Readonly<v.InferOutput<typeof CloseBatchAnswerSch
 export const ClosedAnswerSchema = v.object({ answers: list(SaleLookUpSchema) });
 export type ClosedAnswer = Readonly<v.InferOutput<typeof ClosedAnswerSchema>>;
 
-/** Of balances and payouts alike: one for each that was asked, in their order. */
+/** For balances and payouts: one answer for each item asked, in their order. */
 export const ValuesAnswerSchema = v.object({ answers: list(v.nullable(count)) });
 export type ValuesAnswer = Readonly<v.InferOutput<typeof ValuesAnswerSchema>>;
 
@@ -190,7 +193,7 @@ const clientOrderId = textOf<ClientOrderId>(/^[A-Za-z0-9_.-]{1,129}$/, "must be 
 
 /** One page of the contracts whose client order ids start alike. */
 export const ContractsAnswerSchema = v.object({
-  /** Where the next page begins; null after the last. */
+  /** The cursor of the next page; null after the last. */
   next: v.nullable(v.string()),
   contracts: list(
     v.object({
@@ -199,7 +202,7 @@ export const ContractsAnswerSchema = v.object({
       stakeCents: count,
       openedAtMs: count,
       state: v.picklist(["open", ...SETTLEMENT_KINDS]),
-      /** What sold it back. */
+      /** The close that sold it back. */
       soldBy: v.exactOptional(signalId),
     }),
   ),
@@ -207,7 +210,7 @@ export const ContractsAnswerSchema = v.object({
 export type ContractsAnswer = Readonly<v.InferOutput<typeof ContractsAnswerSchema>>;
 
 export const SettlementsAnswerSchema = v.object({
-  /** The cursor after them. */
+  /** The cursor after these settlements. */
   next: v.string(),
   settlements: list(
     v.object({

@@ -1,6 +1,6 @@
 /**
- * Calls to the desk's HTTP interface for contracts. An answer other than a 200
- * may have been booked all the same, so it counts as none: `unanswered`.
+ * Calls to the desk's HTTP interface for contracts. After an answer other than 200 the order may
+ * still have been booked, so it counts as no answer: `unanswered`.
  */
 import type { AccountId, SignalId } from "../../../domain/ids.ts";
 import type {
@@ -15,9 +15,9 @@ import type {
   ValuesAnswer,
 } from "./api.ts";
 
-/** Of a bulk open or look-up, which the desk does in milliseconds. */
+/** The limit of a bulk open or look-up, which the desk does in milliseconds. */
 export const CALL_TIMEOUT_MS = 2_000;
-/** Longer than the desk holds an empty answer back. */
+/** Longer than the desk delays an empty answer. */
 const SETTLEMENTS_TIMEOUT_MS = 10_000;
 
 export type Reply<T> =
@@ -32,7 +32,9 @@ export interface DeskClient {
   payouts(symbols: readonly string[]): Promise<Reply<ValuesAnswer>>;
   /** A page of a signal's contracts; the first page is `"0"`. */
   contracts(signal: SignalId, after: string): Promise<Reply<ContractsAnswer>>;
-  /** Settlements after a cursor; `""` is the beginning. Waits some seconds for the first. */
+  /**
+   * Settlements after a cursor; `""` is the beginning. The desk waits some seconds for the first.
+   */
   settlements(after: string, stop: AbortSignal): Promise<Reply<SettlementsAnswer>>;
 }
 
@@ -55,7 +57,7 @@ export function deskClient(url: string, token: string): DeskClient {
       }
       return { kind: "answered", answers: (await response.json()) as T };
     } catch {
-      // A call that failed or ran out of time may have been booked, whatever its error says.
+      // A call that failed or timed out may have been booked; its error does not tell.
       return { kind: "unanswered" };
     }
   }

@@ -1,5 +1,5 @@
-/** How many opens of one account the broker had before it at once, at the most. */
-export class Crowd {
+/** The highest number of open calls of one account that the broker had at once. */
+export class OpenCalls {
   readonly #open = new Map<string, number>();
   most = 0;
 
