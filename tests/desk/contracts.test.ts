@@ -15,7 +15,7 @@ import { startDesk, type TestDesk } from "../support/desk.ts";
 import { sendLines } from "../support/trading-desk.ts";
 import { until } from "../support/wait.ts";
 
-/** Without a recorder, entries stay in the streams. */
+/** Without a recorder, entries remain in the streams. */
 const NOTHING_STORED: AuditStore = {
   append: async () => {},
   first: async () => undefined,
@@ -45,7 +45,7 @@ async function audited(): Promise<AuditEvent[]> {
   return events;
 }
 
-test("deposits, stakes, returns and sales are audited with the change, beside what their users do by lines", async () => {
+test("deposits, stakes, returns and sales are audited with the change, like the commands of their users", async () => {
   const accounts = Array.from({ length: 30 }, (_, index) => `trader${index}` as AccountId);
   await desk.deposit(accounts, 10_000);
   const batch = {
@@ -73,7 +73,8 @@ test("deposits, stakes, returns and sales are audited with the change, beside wh
   const closing = { close, symbol: "EUR/USD", shard: 1, orders: ids };
   const sold = await desk.broker.close(closing);
   expect(sold).toMatchObject({ answers: ids.map(() => ({ kind: "closed" })) });
-  // Selling again gives the same sale, and sending again opens nothing: neither adds an event.
+  // A second sale returns the first one, and a second opening opens nothing: neither adds an
+  // event.
   await desk.broker.close(closing);
   await desk.broker.open(batch);
   const replies = await sendLines(
