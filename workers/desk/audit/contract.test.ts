@@ -1,4 +1,4 @@
-/** The audit store's promises, kept by both drivers. */
+/** The guarantees of the audit store, the same for both drivers. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -34,7 +34,7 @@ async function idsOf(store: AuditStore, range: AuditRange): Promise<string[]> {
 
 describe.each(DRIVERS.map(([name, open]) => ({ name, open })))("audit in $name", ({ open }) => {
   let store: AuditStore;
-  /** A second opening stands for a second process. */
+  /** A second opening acts as a second process. */
   let other: AuditStore;
   beforeAll(async () => {
     [store, other] = await Promise.all([open(), open()]);
@@ -43,7 +43,7 @@ describe.each(DRIVERS.map(([name, open]) => ({ name, open })))("audit in $name",
     await Promise.all([store.close(), other.close()]);
   });
 
-  test("entries are read whole, in the order of their ids, whatever order they came in", async () => {
+  test("entries are read whole and in the order of their ids, in any order of writing", async () => {
     const entries = ["5-0", "5-12", "5-2", "40-0", "7-0"].map((id) => entry(0, id, "a"));
     await store.append(entries);
     expect(await idsOf(other, { partition: 0 })).toEqual(["5-0", "5-2", "5-12", "7-0", "40-0"]);
@@ -51,7 +51,7 @@ describe.each(DRIVERS.map(([name, open]) => ({ name, open })))("audit in $name",
     expect(first).toEqual(entries[0]!);
   });
 
-  test("an entry written again, by whomever, changes nothing", async () => {
+  test("an entry written again, by any process, changes nothing", async () => {
     const entries = ["1-0", "2-0", "3-0"].map((id) => entry(1, id, "a"));
     await Promise.all([store.append(entries), other.append(entries.slice(1))]);
     await store.append([...entries, entry(1, "4-0", "b")]);
@@ -59,7 +59,7 @@ describe.each(DRIVERS.map(([name, open]) => ({ name, open })))("audit in $name",
     await store.append([]);
   });
 
-  test("the first entry of a partition is found, whatever others have", async () => {
+  test("the first entry of a partition is found, independent of other partitions", async () => {
     await store.append([entry(6, "30-0", "a"), entry(6, "4-0", "b"), entry(8, "1-0", "c")]);
     expect(await other.first(6)).toEqual(entry(6, "4-0", "b"));
     expect(await other.first(7)).toBeUndefined();
@@ -75,7 +75,7 @@ describe.each(DRIVERS.map(([name, open]) => ({ name, open })))("audit in $name",
     expect(await idsOf(store, { partition: 9 })).toEqual([]);
   });
 
-  test("of a user only the minutes are read in which they did something", async () => {
+  test("for one user only the minutes are read in which that user did something", async () => {
     const at = (minute: number) => `${minute * 60_000 + 1_000}-0`;
     await store.append([
       entry(3, at(100), "a"),
@@ -88,7 +88,7 @@ describe.each(DRIVERS.map(([name, open]) => ({ name, open })))("audit in $name",
       [at(102)],
     );
     expect(await idsOf(store, { partition: 3, user: "nobody" })).toEqual([]);
-    // A whole shard's entry is everybody's.
+    // An entry of a whole shard concerns every user.
     await store.append([entry(3, at(106), "*"), entry(3, at(105), "*")]);
     expect(await idsOf(other, { partition: 3, user: "nobody" })).toEqual([105, 106].map(at));
   });

@@ -1,6 +1,7 @@
 /**
- * A partition's audit together with what it was split from: where the number
- * of partitions was raised, what its accounts did before is in another's.
+ * A partition's audit together with that of the partition it was split from. When the
+ * number of partitions was raised, the earlier events of its accounts stayed in the other
+ * partition's audit.
  */
 import { raisedFrom } from "../stored/audit.ts";
 import { isAfter } from "./merged.ts";
@@ -8,7 +9,7 @@ import type { AuditStore, StoredEntry } from "./port.ts";
 
 type Read = (partition: number) => AsyncIterable<StoredEntry>;
 
-/** In order. What was read before it was split off includes others' accounts. */
+/** In order. Entries from before the split also contain other accounts. */
 export async function* historyOf(
   store: AuditStore,
   partition: number,
@@ -24,7 +25,7 @@ export async function* historyOf(
   yield* read(partition);
 }
 
-/** The first entry says it; it is in the store before the partition is used. */
+/** The first entry records the split. It is in the store before the partition is used. */
 async function originOf(
   store: AuditStore,
   partition: number,

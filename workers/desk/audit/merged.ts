@@ -1,7 +1,7 @@
 /**
- * The audit as it stands at this moment: what is stored, and after it what the
- * stream still holds. An entry leaves the stream only once it is stored, so
- * everything below the stream's first entry is in the store.
+ * The audit at this moment: first what is stored, then what remains in the stream. An
+ * entry leaves the stream only once it is stored, so everything below the stream's first
+ * entry is in the store.
  */
 import { MANY_USERS } from "../stored/audit.ts";
 import { DeskKeys } from "../stored/keys.ts";
@@ -13,7 +13,10 @@ const COUNT = "200";
 
 type RawEntry = [id: string, flat: string[]];
 
-/** In order; of one user only what may concern them, which includes others' entries. */
+/**
+ * In order. For one user only entries that may concern them; these also contain other
+ * users' events.
+ */
 export async function* auditOf(
   store: AuditStore,
   redis: Redis,
@@ -36,7 +39,7 @@ export async function* auditOf(
     }
     const range = [stream, from, last?.[0] ?? "+", "COUNT", COUNT];
     const found = (await redis.send("XRANGE", range)) as RawEntry[];
-    // Trimmed in between: what is missing here is stored by now.
+    // The stream was trimmed in between: the missing entries are in the store by now.
     if ((await firstOf(redis, stream)) !== first) continue;
     for (const [id, flat] of found) {
       const fields = fieldsOf(flat);
@@ -56,7 +59,7 @@ async function firstOf(redis: Redis, stream: string): Promise<string | undefined
   return first?.[0];
 }
 
-/** Whether an id of an entry comes after another. */
+/** Whether one entry id comes after another. */
 export function isAfter(id: string, other: string): boolean {
   const [ms = 0, sequence = 0] = id.split("-").map(Number);
   const [otherMs = 0, otherSequence = 0] = other.split("-").map(Number);

@@ -1,4 +1,7 @@
-/** The audit of one machine, in a SQLite file of its own. What a call has resolved for is on the disk. */
+/**
+ * The audit of one machine, in its own SQLite file. Once a call resolves, the data is on
+ * the disk.
+ */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Database } from "bun:sqlite";
@@ -47,7 +50,7 @@ export function openSqliteAudit(folder: string): AuditStore {
     }
   });
 
-  /** Page by page: no read transaction stays open while a log is written out. */
+  /** Page by page: no read transaction stays open while a log is written. */
   async function* pages(partition: number, from: string, before: string) {
     for (let next = from; ;) {
       const rows = select.all(next, before, PAGE);

@@ -21,7 +21,7 @@ async function ask(act: Parameters<typeof startPeer>[0], timeoutMs = 2_000): Pro
   return await legacySource({ url: peer.url, user: "me", timeoutMs }).ask("ABC");
 }
 
-test("a question is one line, and its answer a quote", async () => {
+test("a question is one line, and its answer becomes a quote", async () => {
   expect(await ask((socket) => void socket.end(`${LINE}\n`))).toEqual(QUOTED);
   expect(peer?.heard).toEqual(["ABC,me\n"]);
 });
@@ -60,7 +60,7 @@ test("silence ends at the time-out, and so does an answer that stops halfway", a
   expect(await ask((socket) => void socket.write("12.34,ABC"), 50)).toEqual({ kind: "silent" });
 });
 
-test("a connection that was given up is closed", async () => {
+test("a connection is closed once its question has timed out", async () => {
   let closed = false;
   const port = await freePort();
   const server = Bun.listen({
@@ -74,7 +74,7 @@ test("a connection that was given up is closed", async () => {
   server.stop(true);
 });
 
-test("a server that is not there is refused", async () => {
+test("a missing server counts as refused", async () => {
   const url = `tcp://127.0.0.1:${await freePort()}`;
   const source = legacySource({ url, user: "me", timeoutMs: 2_000 });
   expect(await source.ask("ABC")).toEqual({ kind: "refused" });

@@ -34,7 +34,7 @@ beforeEach(async () => {
   await redis.clear();
 });
 
-/** Lines of users, each done at a quote of 5.00. */
+/** Lines of users, each executed at a quote of 5.00. */
 async function lines(...texts: string[]): Promise<void> {
   const accounts = new AccountBook(redis.client, DESK_CALL);
   for (const text of texts) {
@@ -51,7 +51,7 @@ async function lines(...texts: string[]): Promise<void> {
   }
 }
 
-/** Something of everything that a desk does. */
+/** One example of everything that a desk does. */
 async function trade(): Promise<void> {
   await lines(
     "[1] ADD,ann,1000.00",
@@ -91,7 +91,7 @@ const replayed = async (entries: AsyncIterable<StoredEntry> = audit(), laterMs =
 const kept = async () => keptOf(DESK_CALL.partition, await replayed(), await redis.nowMs());
 
 describe("the audit of a partition", () => {
-  test("tells every account as Redis has it, all that waits, and every contract", async () => {
+  test("contains every account as Redis has it, every waiting trigger, and every contract", async () => {
     await trade();
     const told = await replayed();
     for (const name of AUDITED_HASHES) {
@@ -129,7 +129,7 @@ describe("the audit of a partition", () => {
     );
   });
 
-  test("counts the transactions of its partition up to the highest that was given", async () => {
+  test("gives the number of the partition's transactions up to the highest one", async () => {
     await trade();
     const { transactions } = await replayed();
     expect(transactions).toBe(Number(await redis.send("GET", DESK.audited)));
@@ -145,7 +145,7 @@ describe("the audit of a partition", () => {
     expect((await replayed(withoutOne())).contradicted).toEqual(["ann"]);
   });
 
-  test("leaves out contracts that are older than the books are kept, and no money", async () => {
+  test("omits contracts that are older than the books retain them, but no money", async () => {
     await trade();
     const told = await replayed(audit(), 2 * BOOKS_KEPT_MS);
     expect(told.contracts.size).toBe(0);
@@ -153,7 +153,7 @@ describe("the audit of a partition", () => {
   });
 });
 
-describe("what differs from the audit is counted", () => {
+describe("fields that differ from the audit are counted", () => {
   test.each([
     ["a field of another value", () => redis.send("HSET", DESK.balances, "ann", "1")],
     ["a field that is missing", () => redis.send("HDEL", DESK.positions, "ann ABC")],

@@ -1,4 +1,7 @@
-/** Opening and finding contracts: a call's orders go to their accounts' partitions, each in one script. */
+/**
+ * Opening and finding contracts: the orders of a call go to their accounts' partitions,
+ * each in one script.
+ */
 import { findContracts, type Contract } from "../stored/books.ts";
 import { openContracts, type OpenReply, type OrderColumns } from "../stored/open.ts";
 import type { PartitionMap } from "../../../redis/keys.ts";
@@ -6,7 +9,7 @@ import type { OpenAnswer, OrderBatchBody } from "../../venues/desk/api.ts";
 import type { OrderAnswer, OrderLookUp } from "../../venues/desk/api.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 
-/** What a winning contract pays on top of its stake: 85 %. */
+/** The payout of a contract that wins: 85 %. */
 export const PAYOUT_BP = 8_500;
 
 export async function open(
@@ -44,7 +47,7 @@ export async function open(
   return { answers };
 }
 
-/** The same id more than once in a call is one order, the first. */
+/** If an id occurs more than once in a call, it is one order, the first. */
 async function openDistinct(
   redis: Redis,
   partitions: PartitionMap,
@@ -90,7 +93,10 @@ function placed({ stakeCents, terms }: Pick<Contract, "stakeCents" | "terms">): 
   return { kind: "placed", stakeCents, ...terms };
 }
 
-/** A shard's accounts are of one partition wherever copier and desk are cut alike. */
+/**
+ * A shard's accounts are in one partition if copier and desk have the same number of
+ * partitions.
+ */
 function onlyPartitionOf(
   { accounts: [first, ...others] }: OrderColumns,
   partitions: PartitionMap,
@@ -102,7 +108,10 @@ function onlyPartitionOf(
     : undefined;
 }
 
-/** Does each partition's orders in one go and puts the answers back into the order of the batch. */
+/**
+ * Executes each partition's orders in one call, and returns the answers in the order of
+ * the batch.
+ */
 export async function spread<T>(
   orders: OrderColumns,
   partitions: PartitionMap,

@@ -1,7 +1,7 @@
 /**
- * The audit as XML, after the schema that day-trading systems exchange. What it
- * cannot say is left out: commands that are none, symbols of more than three
- * letters, servers that came and went.
+ * The audit as XML, in the schema that day-trading systems exchange. What the schema
+ * cannot express is omitted: names that are no commands, symbols of more than three
+ * letters, servers that started and stopped.
  */
 import { DESK_COMMANDS } from "../../../domain/desk/command.ts";
 import { DESK_REFUSALS } from "../../../domain/desk/refusals.ts";
@@ -17,7 +17,7 @@ const MAX_SYMBOL = 3;
 
 type Pairs = readonly (readonly [name: string, value: string | number])[];
 
-/** All of an entry that belongs in the log: of one user, or of everybody. */
+/** The log lines of an entry: for one user, or for all users. */
 export function logOf({ fields }: StoredEntry, user?: string): string {
   const entry = parseAuditEntry(fields);
   if (!entry) return "";

@@ -1,4 +1,4 @@
-/** Selling contracts back, and finding what was sold. */
+/** Selling contracts back, and finding sold ones. */
 import { findContracts, type Contract } from "../stored/books.ts";
 import { sellContracts } from "../stored/sell.ts";
 import type { SignalId } from "../../../domain/ids.ts";
@@ -39,7 +39,7 @@ export async function findSold(
   });
 }
 
-/** What another close sold, and what has expired, is not open. */
+/** A contract that another close sold, or that has expired, is not open. */
 function foundOf(contract: Contract | undefined, close: SignalId, nowMs: number): SaleLookUp {
   if (contract?.sale && contract.sale.close === close) {
     const { returnCents, closePriceMicros, closedAtMs } = contract.sale;

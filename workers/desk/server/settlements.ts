@@ -1,4 +1,4 @@
-/** Settlements in the order they happened, for whoever follows them with a cursor. */
+/** Settlements in the order in which they happened, for clients that follow them with a cursor. */
 import * as v from "valibot";
 import { reply } from "../../../http/operation.ts";
 import type { SettledContract } from "../stored/settle.ts";
@@ -8,14 +8,20 @@ import { SettlementsAnswerSchema, type SettlementsAnswer } from "../../venues/de
 import type { Redis } from "../../runtime/redis.ts";
 import type { Desk, DeskService } from "./service.ts";
 
-/** Entries a partition and answer; an entry holds as many contracts as were opened together. */
+/**
+ * Entries of each partition in one answer. An entry contains all contracts that settled
+ * together.
+ */
 const ENTRIES = 20;
 
-/** How long an empty answer is held back. */
+/** How long an empty answer is delayed. */
 const WAIT_MS = 3_000;
 const PAUSE_MS = 100;
 
-/** A cursor is the last entry id of each partition, joined by commas; of those that were added since it has none. */
+/**
+ * A cursor is the last entry id of each partition, joined by commas. Partitions that were
+ * added since it was made have none in it.
+ */
 const CURSOR = /^\d+-\d+(?:,\d+-\d+)*$/;
 
 export function serveSettlements(service: DeskService, { redis, partitions, stop }: Desk): void {

@@ -26,7 +26,7 @@ async function hold(user: string, positions: Readonly<Record<string, Partial<Pos
 
 const read = (...users: string[]) => redis.run(readAccounts, { partition: 1, users });
 
-test("a user has a balance, what is reserved of it, and shares, free and reserved; zeros are left out", async () => {
+test("a user has a balance, its reserved part, and shares, free and reserved; zeros are omitted", async () => {
   await redis.send("HSET", DESK.balances, "alice", "1000");
   await hold("alice", {
     ABC: { shares: 3, buyCents: 200, buyPriceCents: 5, buyTransaction: 9 },
@@ -44,7 +44,7 @@ test("a user has a balance, what is reserved of it, and shares, free and reserve
   ]);
 });
 
-test("users are read in the order in which they are asked for; one that is not known is none", async () => {
+test("users are read in the order of the call; an unknown user is undefined", async () => {
   await redis.send("HSET", DESK.balances, "alice", "1", "bob", "0");
   expect(await read("bob", "nobody", "alice")).toMatchObject([
     { balanceCents: 0, shares: {} },
@@ -53,7 +53,7 @@ test("users are read in the order in which they are asked for; one that is not k
   ] as never);
 });
 
-test("a position is its own user's alone, also where a name begins like another's", async () => {
+test("a position belongs to its own user, also if another user's name begins the same", async () => {
   await redis.send("HSET", DESK.balances, "al", "1", "alice", "1");
   await hold("alice", { ABC: { shares: 3 } });
   expect((await read("al"))[0]?.shares).toEqual({});

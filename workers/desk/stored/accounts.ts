@@ -1,8 +1,8 @@
-/** What users have at the desk, read straight from the books of a partition. */
+/** The balances and shares of users, read straight from the books of a partition. */
 import { deskKeys } from "./keys.ts";
 import { asList, asText, defineScript } from "../../../redis/script.ts";
 
-/** What a user ends with. Zeros are left out of the maps. */
+/** The balances and shares of a user. The maps omit zeros. */
 export interface DeskBooks {
   readonly balanceCents: number;
   readonly reservedCents: number;
@@ -29,7 +29,7 @@ end
 return replies
 `;
 
-/** A few hundred users a call, in their order; undefined for one that is not known. */
+/** A few hundred users in one call, in their order; undefined for an unknown user. */
 export const readAccounts = defineScript<AccountsArgs, readonly (DeskBooks | undefined)[]>({
   name: "read-accounts",
   lua,

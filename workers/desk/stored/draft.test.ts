@@ -17,7 +17,7 @@ const FIELDS: AccountFields = {
 const draftOf = (changes: Partial<AccountFields> = {}) =>
   new AccountDraft("alice", { ...FIELDS, ...changes });
 
-/** What a commit would write, without what would not be. */
+/** What a commit would write, without its empty parts. */
 function changesOf(draft: AccountDraft): Partial<Changes> {
   const changes = noChanges();
   draft.addTo(changes);
@@ -25,7 +25,7 @@ function changesOf(draft: AccountDraft): Partial<Changes> {
 }
 
 describe("an account that was read", () => {
-  test("has what its fields say", () => {
+  test("has the values of its fields", () => {
     const draft = draftOf();
     expect(draft.balanceCents).toBe(500);
     expect(draft.buys).toMatchObject([{ symbol: "ABC", shares: 3, priceCents: 100, atMs: 9 }]);
@@ -34,12 +34,12 @@ describe("an account that was read", () => {
     expect(draft.position("Z")).toMatchObject({ shares: 0 });
   });
 
-  test("is of nobody who ever added money where it has no balance, and not where that is zero", () => {
+  test("belongs to no known user if it has no balance; a balance of zero is one", () => {
     expect(draftOf({ balance: "" }).balanceCents).toBeUndefined();
     expect(draftOf({ balance: "0" }).balanceCents).toBe(0);
   });
 
-  test("is not written where nothing of it was changed, looked at or not", () => {
+  test("is not written if it did not change, even if it was read", () => {
     const draft = draftOf();
     draft.position("Z");
     draft.position("ABC").shares = 99;
@@ -47,7 +47,7 @@ describe("an account that was read", () => {
   });
 });
 
-describe("only what changed is written", () => {
+describe("only changes are written", () => {
   test("a balance", () => {
     const draft = draftOf();
     draft.balanceCents = 501;
@@ -56,7 +56,7 @@ describe("only what changed is written", () => {
     expect(changesOf(draft)).toEqual({});
   });
 
-  test("a position that is kept, and a new one with its symbol", () => {
+  test("a position that is stored, and a new one with its symbol", () => {
     const draft = draftOf();
     draft.position("XY").shares = 2;
     draft.keep("XY");
@@ -70,7 +70,7 @@ describe("only what changed is written", () => {
     });
   });
 
-  test("a trigger whose price is another, or none any more", () => {
+  test("a trigger with a new price, and one that was removed", () => {
     const draft = draftOf();
     draft.position("ABC").buyPriceCents = 60;
     draft.keep("ABC");
@@ -89,7 +89,7 @@ describe("only what changed is written", () => {
     expect(changesOf(draft)).toEqual({ buys: ["alice", ""] });
   });
 
-  test("and what was committed is not written again, but what changes after it", () => {
+  test("and what was committed is not written again, but later changes are", () => {
     const draft = draftOf();
     draft.balanceCents = 501;
     draft.position("ABC").buyPriceCents = 60;
@@ -107,13 +107,13 @@ describe("only what changed is written", () => {
   });
 });
 
-test("a name that nobody has added money to is of no version, committed or not", () => {
+test("an unknown user has no version, committed or not", () => {
   const draft = draftOf({ version: "", balance: "" });
   draft.committed("v2");
   expect([draft.version, draft.balance, draft.balanceCents]).toEqual(["", "", undefined]);
 });
 
-test("the latest changes are remembered, newest first, and no more than are shown", () => {
+test("the latest changes are stored, newest first, and no more than are shown", () => {
   const draft = draftOf();
   for (let transaction = 1; transaction <= SHOWN_HISTORY + 2; transaction += 1) {
     draft.remember(transaction, "ADD", { symbol: "", cents: 5, shares: 0 }, 9);
@@ -124,7 +124,7 @@ test("the latest changes are remembered, newest first, and no more than are show
   expect(read.summary({ atMs: 9, pendingValidMs: 60_000 }).history).toEqual(history);
 });
 
-test("the summary shows what is held in the order in which it came to be", () => {
+test("the summary shows the holdings in the order in which they began", () => {
   const draft = draftOf();
   draft.position("Z").shares = 5;
   draft.position("A").shares = 5;
