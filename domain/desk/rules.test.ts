@@ -100,14 +100,17 @@ describe("every command but ADD and DUMPLOG", () => {
 });
 
 describe("a command that is executed at a quote", () => {
-  test.each([...QUOTED_COMMANDS])("%s is refused without a quote, and with one that is too old", (name) => {
-    const account = new StoredAccount(10_000, { ABC: { shares: 100, buyCents: 1_000 } });
-    const before = account.state();
-    expect(execute(account, name, { cents: 500, priceCents: 0 })).toBe("QUOTE_UNAVAILABLE");
-    const old = { cents: 500, quoteTimeMs: NOW_MS - ASKED_QUOTE_VALID_MS - 1 };
-    expect(execute(account, name, old)).toBe("QUOTE_UNAVAILABLE");
-    expect(account.state()).toEqual(before);
-  });
+  test.each([...QUOTED_COMMANDS])(
+    "%s is refused without a quote, and with one that is too old",
+    (name) => {
+      const account = new StoredAccount(10_000, { ABC: { shares: 100, buyCents: 1_000 } });
+      const before = account.state();
+      expect(execute(account, name, { cents: 500, priceCents: 0 })).toBe("QUOTE_UNAVAILABLE");
+      const old = { cents: 500, quoteTimeMs: NOW_MS - ASKED_QUOTE_VALID_MS - 1 };
+      expect(execute(account, name, old)).toBe("QUOTE_UNAVAILABLE");
+      expect(account.state()).toEqual(before);
+    },
+  );
 
   test("accepts a quote that is exactly a minute old", () => {
     const quoteTimeMs = NOW_MS - ASKED_QUOTE_VALID_MS;

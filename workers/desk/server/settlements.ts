@@ -9,8 +9,8 @@ import type { Redis } from "../../runtime/redis.ts";
 import type { Desk, DeskService } from "./service.ts";
 
 /**
- * Entries of each partition in one answer. An entry contains all contracts that settled
- * together.
+ * Entries of each partition in one answer. An entry may contain as many contracts as were
+ * opened together.
  */
 const ENTRIES = 20;
 

@@ -84,11 +84,14 @@ if (realMs.length === 0) {
   console.log("not run: the latencies of a real quote server are not on this machine");
 }
 
-test.skipIf(realMs.length === 0)("in legacy mode answers are slow as often as those of the real server", () => {
-  const simulated = Array.from({ length: 5_000 }, (_, answer) => legacyLatencyMs(1, answer));
-  const shareBelow = (list: readonly number[], ms: number): number =>
-    list.filter((each) => each < ms).length / list.length;
-  for (const ms of [7, 100, 1_500, 2_500, 3_500, 4_100]) {
-    expect(Math.abs(shareBelow(simulated, ms) - shareBelow(realMs, ms))).toBeLessThan(0.03);
-  }
-});
+test.skipIf(realMs.length === 0)(
+  "in legacy mode answers are slow as often as those of the real server",
+  () => {
+    const simulated = Array.from({ length: 5_000 }, (_, answer) => legacyLatencyMs(1, answer));
+    const shareBelow = (list: readonly number[], ms: number): number =>
+      list.filter((each) => each < ms).length / list.length;
+    for (const ms of [7, 100, 1_500, 2_500, 3_500, 4_100]) {
+      expect(Math.abs(shareBelow(simulated, ms) - shareBelow(realMs, ms))).toBeLessThan(0.03);
+    }
+  },
+);

@@ -34,7 +34,7 @@ describe("an account that was read", () => {
     expect(draft.position("Z")).toMatchObject({ shares: 0 });
   });
 
-  test("belongs to no known user if it has no balance; a balance of zero is one", () => {
+  test("has no user if it has no balance field; a balance of zero is a balance", () => {
     expect(draftOf({ balance: "" }).balanceCents).toBeUndefined();
     expect(draftOf({ balance: "0" }).balanceCents).toBe(0);
   });

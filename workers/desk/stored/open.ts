@@ -1,6 +1,6 @@
 /**
- * Opening binary contracts: at most once per client order id, at the newest
- * streamed quote, with the stake taken in the same step.
+ * Opening binary contracts: at most once for each client order id, at the newest streamed
+ * quote. The stake is taken in the same step.
  */
 import type { AccountId } from "../../../domain/ids.ts";
 import type { RefusalReason } from "../../venues/desk/api.ts";
@@ -13,13 +13,13 @@ import { headerKey, LUA_REFUSE_LOST } from "./whole.ts";
 import { asInteger, asList, asText, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 /**
- * Orders of one shard of a bucket as columns of one length: an order's client
- * order id is `bucket.name`. A shard travels like this from the worker into the
- * script, and nothing of it is taken apart on the way.
+ * Orders of one shard of a bucket, as columns of one length: an order's client order id is
+ * `bucket.name`. A shard passes in this form from the worker into the script, and is not
+ * taken apart on the way.
  */
 export interface OrderColumns {
   readonly bucket: string;
-  /** The same for an order whenever it is sent: it is never opened twice within one shard. */
+  /** The same for an order in every call: an order is never opened twice within one shard. */
   readonly shard: number;
   readonly names: readonly string[];
   readonly accounts: readonly AccountId[];
@@ -36,7 +36,7 @@ export interface OpenArgs extends DeskCall {
 }
 
 export type OpenReply =
-  /** Each order was opened by this very call. */
+  /** Each order was opened by this call. */
   | { readonly kind: "all-opened"; readonly terms: OpenedTerms }
   | { readonly kind: "each"; readonly opened: readonly Opened[] };
 
@@ -124,7 +124,7 @@ end
 return {price or '', now, expires, refused, batches}
 `;
 
-/** At most a few hundred orders a call, no name twice. Replies in their order. */
+/** At most a few hundred orders in a call, and no name twice. Replies are in their order. */
 export const openContracts = defineScript<OpenArgs, OpenReply>({
   name: "open-contracts",
   lua: openLua,
@@ -175,7 +175,7 @@ export const openContracts = defineScript<OpenArgs, OpenReply>({
   },
 });
 
-/** As a batch's field holds them (`books.ts`). */
+/** In the form of a batch's field (`books.ts`). */
 function packOrders({ names, accounts, stakesCents }: OrderColumns): string {
   let packed = "";
   for (const [index, name] of names.entries()) {

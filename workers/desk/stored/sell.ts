@@ -1,12 +1,11 @@
 /**
- * Selling contracts back before they expire: at the newest streamed quote, each
- * once, with the money paid in the same step. What one call sells of another's
- * batch leaves it for a batch of its own, so that settling never meets it.
+ * Selling contracts back before they expire: at the newest streamed quote, each once. The
+ * money is paid in the same step. Contracts that one call sells are moved from their batch
+ * to a batch of their own, so that they are never settled as well.
  *
- * The house's rule is this script (ADR 24): at the start a contract is worth half
- * of what a win returns, as if a coin were to decide. From there its worth goes to
- * the whole where it is in the money, and to nothing where it is not, in step
- * with the time.
+ * The house's rule is this script (ADR 24). At the start a contract is worth half of what
+ * a win returns, as if a coin decided. From there its worth moves in step with time: to
+ * the whole if it is in the money, and to zero if it is not.
  */
 import type { SignalId } from "../../../domain/ids.ts";
 import { BATCHES_LUA, BOOKS_KEPT_MS, QUOTE_VALID_MS, standingIn, type Contract } from "./books.ts";
@@ -16,7 +15,7 @@ import { DeskKeys, deskKeys } from "./keys.ts";
 import { asInteger, asList, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 export interface SellArgs extends DeskCall {
-  /** What closes them: what it sold before, it has sold. */
+  /** The close. A contract that it sold before is already sold. */
   readonly close: SignalId;
   readonly orders: Pick<OrderColumns, "bucket" | "shard" | "names">;
 }
@@ -81,11 +80,11 @@ return {now, batches}
 
 export interface SellReply {
   readonly nowMs: number;
-  /** Each as it stands after the call, in the order of the names. */
+  /** The contracts after the call, in the order of the names. */
   readonly contracts: readonly (Contract | undefined)[];
 }
 
-/** What stands open after it had no quote to be sold at. */
+/** A contract that is still open had no quote at which it could be sold. */
 export const sellContracts = defineScript<SellArgs, SellReply>({
   name: "sell-contracts",
   lua,
