@@ -54,7 +54,7 @@ class Desk {
   }
 
   /** What followers of settlements read: how each contract ended, and what was returned. */
-  async told(): Promise<[name: string, state: string, returnCents: number][]> {
+  async settlements(): Promise<[name: string, state: string, returnCents: number][]> {
     const entries = (await this.redis.send("XRANGE", [DESK.settlements, "-", "+"])) as [
       string,
       string[],
@@ -199,7 +199,7 @@ test("opening, selling and settling give the books of a plain model, to the cent
           [...model.contracts.values()].map(stored).toSorted(byName),
         );
         const over = [...model.contracts.values()].filter(({ state }) => state !== "open");
-        expect((await desk.told()).map(String).toSorted()).toEqual(
+        expect((await desk.settlements()).map(String).toSorted()).toEqual(
           over.map(({ name, state, returnCents }) => String([name, state, returnCents])).toSorted(),
         );
         for (const { state } of over) ended.add(state);

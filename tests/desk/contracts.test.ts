@@ -63,12 +63,12 @@ test("deposits, stakes, returns and sales are audited with the change, like the 
     })),
   };
   await desk.broker.open(batch);
-  const kept = { ...batch, shard: 1, durationSeconds: 3_600, orders: batch.orders.slice(0, 5) };
-  const ids = kept.orders.map((order) => ({
+  const reused = { ...batch, shard: 1, durationSeconds: 3_600, orders: batch.orders.slice(0, 5) };
+  const ids = reused.orders.map((order) => ({
     ...order,
     clientOrderId: `s0_${"0".repeat(32)}.${order.subscription}s` as never,
   }));
-  await desk.broker.open({ ...kept, orders: ids });
+  await desk.broker.open({ ...reused, orders: ids });
   const close = `s0_${"1".repeat(32)}` as SignalId;
   const closing = { close, symbol: "EUR/USD", shard: 1, orders: ids };
   const sold = await desk.broker.close(closing);

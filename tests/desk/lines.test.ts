@@ -203,7 +203,7 @@ describe("lines by WebSocket", () => {
     // A binary message, masked with zeros.
     const head = Buffer.from([0x82, 0xfe, text.length >> 8, text.length & 0xff, 0, 0, 0, 0]);
     await until(
-      "it is hung up on",
+      "the connection is closed",
       async () => {
         socket.write(Buffer.concat([head, text]));
         expect(await send(["ADD,other,1.00"])).toMatchObject([{ ok: true }]);
@@ -288,7 +288,7 @@ describe("lines of one user", () => {
     expect((await as(adds, {})).every(({ ok }) => ok)).toBe(true);
     const done = replies.findLastIndex(({ ok }) => ok);
     await until(
-      "what was refused is done once it is sent again",
+      "a refused line is executed when it is sent again",
       async () => (await as([adds[done + 1]!], eager))[0]?.ok === true,
       10_000,
     );

@@ -49,7 +49,7 @@ async function lines(
   );
 }
 
-const told = (members: string) =>
+const executed = (members: string) =>
   expect.objectContaining({ members: expect.stringContaining(members) });
 const refused = (refusal: DeskRefusal) => expect.objectContaining({ refusal });
 
@@ -57,9 +57,9 @@ const books = async () => (await run(redis, readAccounts, { partition: 1, users:
 
 test("each server sees a change of the other that moved no money, before it replies", async () => {
   await lines(other, ["QUOTE", "ABC"]);
-  expect(await lines(one, ["BUY", "ABC", 500])).toEqual([told(`,"symbol":"ABC","shares":5,`)]);
+  expect(await lines(one, ["BUY", "ABC", 500])).toEqual([executed(`,"symbol":"ABC","shares":5,`)]);
   expect(await lines(other, ["COMMIT_BUY"])).toEqual([
-    told(`,"symbol":"ABC","shares":5,"totalCents":500,`),
+    executed(`,"symbol":"ABC","shares":5,"totalCents":500,`),
   ]);
   expect(await lines(one, ["COMMIT_BUY"])).toEqual([refused("BUY_NOT_PENDING")]);
 });
@@ -77,7 +77,7 @@ test("transaction numbers increase from command to command, at both servers", as
 test("a server sees money from elsewhere, and overwrites none of it", async () => {
   const deposits = [{ id: "d1", account: "u" as AccountId, amountCents: 7 }];
   await run(redis, deposit, { ...CALL, deposits });
-  expect(await lines(one, ["ADD", "", 1])).toEqual([told(`,"balanceCents":100008`)]);
+  expect(await lines(one, ["ADD", "", 1])).toEqual([executed(`,"balanceCents":100008`)]);
   expect((await books())?.balanceCents).toBe(100_008);
 });
 

@@ -11,7 +11,7 @@ import { run, type Redis } from "../../runtime/redis.ts";
 import { readDrafts } from "./read.ts";
 
 /** Accounts in the cache: at least this many of the last used, at most twice as many. */
-const MAX_KEPT = 2_000;
+const MAX_RECENT = 2_000;
 /** Numbers that were reserved longer ago are not used: higher ones have been given out since. */
 const RESERVED_VALID_MS = 1_000;
 /** Another server is faster now and then, not always. */
@@ -45,7 +45,7 @@ let commits = 0;
 export class AccountBook {
   readonly #redis: Redis;
   readonly #call: DeskCall;
-  #kept = new Map<string, AccountDraft>();
+  #recent = new Map<string, AccountDraft>();
   /** Accounts that were used before as many others were. */
   #older = new Map<string, AccountDraft>();
   #next = 0;
@@ -85,22 +85,22 @@ export class AccountBook {
   }
 
   async #prepare(users: readonly string[], transactions: number): Promise<void> {
-    if (this.#kept.size > MAX_KEPT) {
-      this.#older = this.#kept;
-      this.#kept = new Map();
+    if (this.#recent.size > MAX_RECENT) {
+      this.#older = this.#recent;
+      this.#recent = new Map();
     }
     const unknown: string[] = [];
     for (const user of users) {
-      if (this.#kept.has(user)) continue;
+      if (this.#recent.has(user)) continue;
       const older = this.#older.get(user);
-      if (older) this.#kept.set(user, older);
+      if (older) this.#recent.set(user, older);
       else unknown.push(user);
     }
     const isReserved =
       this.#left >= transactions && performance.now() - this.#reservedAtMs < RESERVED_VALID_MS;
     if (unknown.length === 0 && isReserved) return;
     const read = await readDrafts(this.#redis, this.#call, [...new Set(unknown)], transactions);
-    for (const draft of read.drafts) this.#kept.set(draft.user, draft);
+    for (const draft of read.drafts) this.#recent.set(draft.user, draft);
     this.#heard(read, transactions);
   }
 
@@ -108,7 +108,7 @@ export class AccountBook {
     return {
       atMs: Date.now() + this.#aheadMs,
       account: (user) => {
-        const account = this.#kept.get(user);
+        const account = this.#recent.get(user);
         if (!account) throw new Error("an account that was not read");
         return account;
       },
@@ -159,7 +159,7 @@ export class AccountBook {
 
   #forget(users: readonly string[]): void {
     for (const user of users) {
-      this.#kept.delete(user);
+      this.#recent.delete(user);
       this.#older.delete(user);
     }
   }

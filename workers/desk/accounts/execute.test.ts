@@ -67,24 +67,24 @@ function at(
   return { priceCents, quoteTimeMs: priceCents === 0 ? 0 : Date.now() - ageMs, session: "", n: 0 };
 }
 
-type Told = { transaction: number; code?: string } & Record<string, unknown>;
+type Parsed = { transaction: number; code?: string } & Record<string, unknown>;
 
 async function execute(
   commands: readonly ReadyCommand[],
   pendingValidMs = 60_000,
-): Promise<Told[]> {
+): Promise<Parsed[]> {
   const replies = await executeCommands(accounts, commands, pendingValidMs);
   return replies.map(told);
 }
 
-function told({ transaction, refusal, members }: Reply): Told {
+function told({ transaction, refusal, members }: Reply): Parsed {
   if (refusal) return { transaction, code: refusal };
-  return JSON.parse(`{"transaction":${transaction}${members}}`) as Told;
+  return JSON.parse(`{"transaction":${transaction}${members}}`) as Parsed;
 }
 
 async function lines(
   ...texts: readonly (readonly [line: string, quoteCents?: number])[]
-): Promise<Told[]> {
+): Promise<Parsed[]> {
   return await execute(texts.map(([line, quote]) => ready(line, quote)));
 }
 

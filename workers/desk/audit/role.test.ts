@@ -73,6 +73,9 @@ test("every acknowledged command is in the audit at any moment, also during a dr
 test("an invalid entry is set aside as a dead letter, and the next one is stored", async () => {
   await redis.send("XADD", [STREAM, "*", "nothing", "of ours"]);
   const audit = await startAudit();
-  await until("it is buried", async () => (await redis.send("XLEN", [deadLetters(STREAM)])) === 1);
+  await until(
+    "it is a dead letter",
+    async () => (await redis.send("XLEN", [deadLetters(STREAM)])) === 1,
+  );
   await audit.stop();
 });

@@ -101,7 +101,7 @@ class Sums {
   readonly #partition: number;
   readonly #partitions: PartitionMap;
   readonly #moved = new Map<string, { cents: number; events: number }>();
-  #reached = "0-0";
+  #position = "0-0";
 
   constructor(redis: Redis, store: AuditStore, partition: number, partitions: PartitionMap) {
     this.#redis = redis;
@@ -123,17 +123,17 @@ class Sums {
   }
 
   async addUpTo(mark: string): Promise<void> {
-    if (!isAfter(mark, this.#reached)) return;
-    const from = nextOf(this.#reached);
+    if (!isAfter(mark, this.#position)) return;
+    const from = nextOf(this.#position);
     const entries = historyOf(this.#store, this.#partition, (each) =>
       auditOf(this.#store, this.#redis, each, undefined, from),
     );
     for await (const { id, fields } of entries) {
       if (isAfter(id, mark)) break;
       this.#add(fields.get("events") ?? "");
-      this.#reached = id;
+      this.#position = id;
     }
-    this.#reached = mark;
+    this.#position = mark;
   }
 
   #add(events: string): void {
@@ -160,14 +160,14 @@ class Sums {
 
 /** One line for each difference, and one line with the total. */
 export function linesOf({ accounts, events, differences }: Proof): string[] {
-  const told = (value: number): string => value.toLocaleString("en");
+  const formatted = (value: number): string => value.toLocaleString("en");
   return [
     ...differences.map(
       ({ account, balanceCents, auditedCents }) =>
         `${account}: the audit adds up to ${auditedCents} cents, the balance is ${balanceCents ?? "none"}`,
     ),
     differences.length === 0
-      ? `books proven: ${told(events)} account events add up to the balances of ${told(accounts)} accounts`
-      : `books NOT proven: ${told(differences.length)} of ${told(accounts)} accounts differ`,
+      ? `books proven: ${formatted(events)} account events add up to the balances of ${formatted(accounts)} accounts`
+      : `books NOT proven: ${formatted(differences.length)} of ${formatted(accounts)} accounts differ`,
   ];
 }

@@ -12,48 +12,48 @@ function quoted(priceMicros: number): Answer {
 /** Questions that the test answers itself. */
 function byHand(afterMs: number, most = 2) {
   const questions: PromiseWithResolvers<Answer>[] = [];
-  const told: [Answer, wanted: boolean][] = [];
+  const reported: [Answer, wanted: boolean][] = [];
   const answer = askHedged(
     () => {
       const question = Promise.withResolvers<Answer>();
       questions.push(question);
       return question.promise;
     },
-    { afterMs, most, onAnswer: (each, wanted) => void told.push([each, wanted]) },
+    { afterMs, most, onAnswer: (each, wanted) => void reported.push([each, wanted]) },
   );
-  return { questions, told, answer };
+  return { questions, reported, answer };
 }
 
 test("a question with a quick answer is sent once", async () => {
-  const { questions, told, answer } = byHand(10_000);
+  const { questions, reported, answer } = byHand(10_000);
   questions[0]!.resolve(quoted(1));
   expect(await answer).toEqual(quoted(1));
   expect(questions).toHaveLength(1);
-  expect(told).toEqual([[quoted(1), true]]);
+  expect(reported).toEqual([[quoted(1), true]]);
 });
 
 test("a slow question is sent again, the first quote counts, and the other is reported when it comes", async () => {
-  const { questions, told, answer } = byHand(5);
+  const { questions, reported, answer } = byHand(5);
   await until("it is asked again", () => questions.length === 2);
   questions[1]!.resolve(quoted(2));
   expect(await answer).toEqual(quoted(2));
   questions[0]!.resolve(quoted(1));
-  await until("the late one is told", () => told.length === 2);
-  expect(told).toEqual([
+  await until("the late one is reported", () => reported.length === 2);
+  expect(reported).toEqual([
     [quoted(2), true],
     [quoted(1), false],
   ]);
 });
 
 test("at most four questions are sent, and the first quote of all counts", async () => {
-  const { questions, told, answer } = byHand(2, 4);
+  const { questions, reported, answer } = byHand(2, 4);
   await until("it is asked four times", () => questions.length === 4);
   questions[3]!.resolve(quoted(4));
   expect(await answer).toEqual(quoted(4));
   const nowMs = performance.now();
   await until("it could have been asked again", () => performance.now() - nowMs > 20);
   expect(questions).toHaveLength(4);
-  expect(told).toEqual([[quoted(4), true]]);
+  expect(reported).toEqual([[quoted(4), true]]);
 });
 
 test("a failure is not final while another question may still be answered", async () => {

@@ -43,12 +43,12 @@ test("the newline may be missing at the end of the stream", async () => {
 
 test.each([
   ["an answer to another question", "12.34,ABD,me,1583452412110,c2VjcmV0\n"],
-  ["an answer to somebody else", "12.34,ABC,you,1583452412110,c2VjcmV0\n"],
+  ["an answer to another user", "12.34,ABC,you,1583452412110,c2VjcmV0\n"],
   ["a price of zero", "0.00,ABC,me,1583452412110,c2VjcmV0\n"],
   ["a negative price", "-12.34,ABC,me,1583452412110,c2VjcmV0\n"],
   ["another protocol", "HTTP/1.1 400 Bad Request\r\n\r\n"],
   ["half a line and the end", "12.34,ABC,me,15834"],
-  ["the end without a word", ""],
+  ["an end without an answer", ""],
   ["a line without end", "1".repeat(4_096)],
 ])("%s is garbage, and no price", async (_what, text) => {
   expect(await ask((socket) => void socket.end(text))).toEqual({ kind: "garbage" });

@@ -17,17 +17,17 @@ export interface Kept {
 
 const PAGE = "500";
 
-export function keptOf(partition: number, told: Replay, nowMs: number): Kept[] {
+export function keptOf(partition: number, replayed: Replay, nowMs: number): Kept[] {
   const desk = new DeskKeys(partition);
-  const { buys, sells } = triggersOf(told.hashes.positions);
-  const { buckets, expiries } = contractsOf(desk, told, nowMs);
+  const { buys, sells } = triggersOf(replayed.hashes.positions);
+  const { buckets, expiries } = contractsOf(desk, replayed, nowMs);
   return [
     ...AUDITED_HASHES.map((name): Kept => ({
       key: desk[name],
       kind: "hash",
-      fields: told.hashes[name],
+      fields: replayed.hashes[name],
     })),
-    { key: desk.deposits, kind: "hash", fields: told.deposits },
+    { key: desk.deposits, kind: "hash", fields: replayed.deposits },
     { key: desk.buyTriggers, kind: "zset", fields: buys },
     { key: desk.sellTriggers, kind: "zset", fields: sells },
     { key: desk.expiries, kind: "zset", fields: expiries },

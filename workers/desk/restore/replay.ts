@@ -96,7 +96,7 @@ export async function replay(
       if (event.kind === "account" && event.name === "DEPOSIT") deposits.set(event.id, event.user);
     }
     if (entry.atMs > nowMs - BOOKS_KEPT_MS) {
-      const settled = keepContracts(entry, events, contracts);
+      const settled = noteContracts(entry, events, contracts);
       if (settled) settlements.push({ id, ...settled });
     }
   }
@@ -143,16 +143,16 @@ interface Narrowed {
  * Notes what an entry opened, settled or sold. Returns the part that followers of
  * settlements read.
  */
-function keepContracts(
+function noteContracts(
   entry: AuditEntry,
   events: readonly AuditEvent[],
   contracts: Map<string, OpenedTogether>,
 ): Omit<SettlementsEntry, "id"> | undefined {
   let settled: SettledContract[] | undefined;
   for (const [name, text] of changesOf(entry.contracts)) {
-    const [head = "", told] = text.split("|");
+    const [head = "", listed] = text.split("|");
     const isOpen = head.startsWith("open,");
-    const rows = told ?? (isOpen ? stakesOf(entry) : contracts.get(name)?.rows);
+    const rows = listed ?? (isOpen ? stakesOf(entry) : contracts.get(name)?.rows);
     // If the opening of a contract is not in the audit, its accounts are unknown.
     if (rows === undefined) continue;
     contracts.set(name, { head, rows });

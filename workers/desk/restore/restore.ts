@@ -74,32 +74,32 @@ export async function restorePartition(
 async function restoreAccounts(options: RestoreOptions, partition: number): Promise<Restored> {
   const { redis, store, partitions, nowMs, force } = options;
   const mark = await run(redis, deskMark, { partition });
-  const told = await replay(allEntries(store, redis, partition), {
+  const replayed = await replay(allEntries(store, redis, partition), {
     partition,
     partitions: partitions.count,
     nowMs,
   });
-  if (mark.transactions > told.transactions && !force) {
+  if (mark.transactions > replayed.transactions && !force) {
     const { transactions } = mark;
-    return { partition, kind: "newer", transactions, audited: told.transactions };
+    return { partition, kind: "newer", transactions, audited: replayed.transactions };
   }
-  const kept = keptOf(partition, told, nowMs);
-  const differences = await differencesOf(redis, kept);
-  if (differences === 0 && mark.transactions >= told.transactions) {
+  const expected = keptOf(partition, replayed, nowMs);
+  const differences = await differencesOf(redis, expected);
+  if (differences === 0 && mark.transactions >= replayed.transactions) {
     return { partition, kind: "intact" };
   }
-  if (told.contradicted.length > 0 && !force) {
-    return { partition, kind: "contradicted", accounts: told.contradicted };
+  if (replayed.contradicted.length > 0 && !force) {
+    return { partition, kind: "contradicted", accounts: replayed.contradicted };
   }
   await storeStream(options, partition);
-  const done = await write(options, partition, mark, told, kept);
+  const done = await write(options, partition, mark, replayed, expected);
   if (!done) return { partition, kind: "moved" };
   return {
     partition,
     kind: "restored",
     differences,
-    accounts: told.hashes.balances.size,
-    untilMs: Number(told.lastId.split("-")[0]),
+    accounts: replayed.hashes.balances.size,
+    untilMs: Number(replayed.lastId.split("-")[0]),
   };
 }
 
@@ -122,13 +122,13 @@ async function write(
   { redis, partitions, server, nowMs }: RestoreOptions,
   partition: number,
   mark: DeskMark,
-  told: Replay,
-  kept: readonly Kept[],
+  replayed: Replay,
+  expected: readonly Kept[],
 ): Promise<boolean> {
   const desk = new DeskKeys(partition);
   const swaps: RedisCommand[] = [];
   const restorer = crypto.randomUUID();
-  for (const { key, kind, fields, untilMs } of kept) {
+  for (const { key, kind, fields, untilMs } of expected) {
     if (fields.size === 0) {
       swaps.push(["DEL", key]);
       continue;
@@ -142,22 +142,22 @@ async function write(
       await redis.send(kind === "zset" ? "ZADD" : "HSET", [prepared, ...some]);
       if (start === 0) await redis.send("PEXPIRE", [prepared, String(PREPARED_MS)]);
     }
-    const keep: RedisCommand =
+    const expire: RedisCommand =
       untilMs === undefined ? ["PERSIST", key] : ["PEXPIREAT", key, String(untilMs)];
-    swaps.push(["RENAME", prepared, key], keep);
+    swaps.push(["RENAME", prepared, key], expire);
   }
 
-  const counted = Math.max(mark.transactions, told.transactions) + NUMBERS_SKIPPED;
+  const counted = Math.max(mark.transactions, replayed.transactions) + NUMBERS_SKIPPED;
   const number = (counted - 1) * partitions.count + partition + 1;
   const at = ["at", String(nowMs), "server", server, "users", ""];
   // The stream continues after the last stored id, whatever the clock shows.
-  const id = nextOf(isAfter(told.lastId, mark.audit) ? told.lastId : mark.audit);
+  const id = nextOf(isAfter(replayed.lastId, mark.audit) ? replayed.lastId : mark.audit);
   return await run(redis, whileUnmoved, {
     partition,
     mark,
     commands: [
       ...swaps,
-      ...(await followable(redis, desk, told.settlements)),
+      ...(await followable(redis, desk, replayed.settlements)),
       ["SET", desk.transactions, String(counted)],
       ["SET", desk.audited, String(counted)],
       // A server that has an older version of the account in memory must read it again.

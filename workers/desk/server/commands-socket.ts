@@ -15,7 +15,7 @@ import { serverOf, type CommandSocket, type DeskService } from "./service.ts";
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 /** Bytes that were sent and not read. A socket with more is closed. */
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
-/** Up to this many lines at once, a sender need not wait for any reply. */
+/** A sender with more open lines than this does not wait for any reply; its socket is closed. */
 const MAX_OPEN = 16_384;
 
 export function serveCommandSocket(service: DeskService): void {

@@ -160,8 +160,8 @@ test("a request that does not fit an operation is refused with the field's name,
     ["/v1/nothing", { headers: KNOWN }, 404, "ROUTE_UNKNOWN"],
   ] as const) {
     const response = await start().request(path, init);
-    const { code: told } = (await response.json()) as { readonly code: unknown };
-    expect([path, response.status, told]).toEqual([path, status, code]);
+    const { code: answered } = (await response.json()) as { readonly code: unknown };
+    expect([path, response.status, answered]).toEqual([path, status, code]);
     expect(response.headers.get("content-type")).toBe("application/problem+json");
   }
 });

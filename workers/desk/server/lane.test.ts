@@ -30,35 +30,37 @@ const add = (user: string, cents = 100): ReadyCommand => ({
 
 /** Adds all at once. Returns each result, in the order in which they came. */
 async function send(commands: readonly ReadyCommand[]) {
-  const told: { readonly index: number; readonly reply: Reply | undefined }[] = [];
+  const results: { readonly index: number; readonly reply: Reply | undefined }[] = [];
   await Promise.all(
     commands.map(
       (command, index) =>
         new Promise<void>((resolve) => {
           way.add(command, (reply) => {
-            told.push({ index, reply });
+            results.push({ index, reply });
             resolve();
           });
         }),
     ),
   );
-  return told;
+  return results;
 }
 
 test("commands that are ready together are one commit, with results in their order", async () => {
-  const told = await send(Array.from({ length: 50 }, (_, index) => add(`u${index % 5}`)));
-  expect(told.map(({ index }) => index)).toEqual(Array.from({ length: 50 }, (_, index) => index));
-  const transactions = told.map(({ reply }) => reply?.transaction ?? 0);
+  const results = await send(Array.from({ length: 50 }, (_, index) => add(`u${index % 5}`)));
+  expect(results.map(({ index }) => index)).toEqual(
+    Array.from({ length: 50 }, (_, index) => index),
+  );
+  const transactions = results.map(({ reply }) => reply?.transaction ?? 0);
   expect(transactions).toEqual(transactions.toSorted((a, b) => a - b));
   expect(await redis.send("XLEN", DESK.audit)).toBe(1);
   expect(await redis.send("HGET", DESK.balances, "u0")).toBe("1000");
 });
 
 test("more commands than one commit contains become several, in order, each command once", async () => {
-  const told = await send(Array.from({ length: 2 * MAX_COMMANDS + 1 }, () => add("u")));
+  const results = await send(Array.from({ length: 2 * MAX_COMMANDS + 1 }, () => add("u")));
   expect(await redis.send("XLEN", DESK.audit)).toBe(3);
-  expect(told).toHaveLength(2 * MAX_COMMANDS + 1);
-  expect(told.at(-1)?.reply?.members).toContain(`"balanceCents":${100 * told.length}`);
+  expect(results).toHaveLength(2 * MAX_COMMANDS + 1);
+  expect(results.at(-1)?.reply?.members).toContain(`"balanceCents":${100 * results.length}`);
 });
 
 test("commands that arrive during a commit are in the next one", async () => {
@@ -70,8 +72,8 @@ test("commands that arrive during a commit are in the next one", async () => {
 
 test("if Redis fails, all results of the commit are unknown, and the next commands are executed", async () => {
   await redis.send("SET", DESK.balances, "no hash");
-  const told = await send([add("u"), add("v")]);
-  expect(told.map(({ reply }) => reply)).toEqual([undefined, undefined]);
+  const results = await send([add("u"), add("v")]);
+  expect(results.map(({ reply }) => reply)).toEqual([undefined, undefined]);
   await redis.clear();
   expect((await send([add("u")]))[0]?.reply?.members).toContain('"balanceCents":100');
 });

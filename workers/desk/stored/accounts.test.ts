@@ -16,10 +16,13 @@ beforeEach(async () => {
   await redis.clear();
 });
 
-async function hold(user: string, positions: Readonly<Record<string, Partial<Position>>>) {
+async function storePositions(
+  user: string,
+  positions: Readonly<Record<string, Partial<Position>>>,
+) {
   await redis.send("HSET", DESK.symbols, user, Object.keys(positions).join(" "));
-  for (const [symbol, held] of Object.entries(positions)) {
-    const text = packPosition({ ...noPosition(), ...held });
+  for (const [symbol, position] of Object.entries(positions)) {
+    const text = packPosition({ ...noPosition(), ...position });
     await redis.send("HSET", DESK.positions, `${user} ${symbol}`, text);
   }
 }
@@ -28,7 +31,7 @@ const read = (...users: string[]) => redis.run(readAccounts, { partition: 1, use
 
 test("a user has a balance, its reserved part, and shares, free and reserved; zeros are omitted", async () => {
   await redis.send("HSET", DESK.balances, "alice", "1000");
-  await hold("alice", {
+  await storePositions("alice", {
     ABC: { shares: 3, buyCents: 200, buyPriceCents: 5, buyTransaction: 9 },
     XY: { reservedShares: 4, sellCents: 300, sellPriceCents: 50, sellTransaction: 9 },
     Z: {},
@@ -55,6 +58,6 @@ test("users are read in the order of the call; an unknown user is undefined", as
 
 test("a position belongs to its own user, also if another user's name begins the same", async () => {
   await redis.send("HSET", DESK.balances, "al", "1", "alice", "1");
-  await hold("alice", { ABC: { shares: 3 } });
+  await storePositions("alice", { ABC: { shares: 3 } });
   expect((await read("al"))[0]?.shares).toEqual({});
 });

@@ -43,7 +43,7 @@ export interface AccountFields {
   readonly replies: readonly string[];
 }
 
-interface Held {
+interface DraftPosition {
   readonly symbol: string;
   readonly position: Position;
   /** Whether the field exists. */
@@ -115,8 +115,8 @@ export class AccountDraft implements Account {
   #symbols: string;
   /** The latest changes, newest first. */
   #history: readonly Remembered[];
-  readonly #positions = new Map<string, Held>();
-  readonly #changedPositions: Held[] = [];
+  readonly #positions = new Map<string, DraftPosition>();
+  readonly #changedPositions: DraftPosition[] = [];
   #sessions: Session[];
   readonly #forgotten: string[] = [];
   #buysChanged = false;
@@ -135,7 +135,7 @@ export class AccountDraft implements Account {
     this.#history = parseHistory(fields.history).map(remembered);
     this.#symbols = fields.symbols;
     for (const [index, symbol] of wordsOf(fields.symbols).entries()) {
-      this.#hold(symbol, parsePosition(fields.positions[index] ?? ""), true);
+      this.#addPosition(symbol, parsePosition(fields.positions[index] ?? ""), true);
     }
     this.#sessions = wordsOf(fields.sessions).map((name, index) => {
       const text = fields.replies[index] ?? "";
@@ -158,27 +158,27 @@ export class AccountDraft implements Account {
     this.#sellsChanged = true;
   }
 
-  #hold(symbol: string, position: Position, isKnown: boolean): Held {
+  #addPosition(symbol: string, position: Position, isKnown: boolean): DraftPosition {
     const { buyPriceCents, sellPriceCents } = position;
-    const held = { symbol, position, isKnown, isChanged: false, buyPriceCents, sellPriceCents };
-    this.#positions.set(symbol, held);
-    return held;
+    const drafted = { symbol, position, isKnown, isChanged: false, buyPriceCents, sellPriceCents };
+    this.#positions.set(symbol, drafted);
+    return drafted;
   }
 
   position(symbol: string): Position {
-    const held = this.#positions.get(symbol) ?? this.#hold(symbol, noPosition(), false);
-    return held.position;
+    const drafted = this.#positions.get(symbol) ?? this.#addPosition(symbol, noPosition(), false);
+    return drafted.position;
   }
 
   keep(symbol: string): void {
-    const held = this.#positions.get(symbol);
-    if (!held || held.isChanged) return;
-    held.isChanged = true;
-    this.#changedPositions.push(held);
-    if (held.isKnown) return;
+    const drafted = this.#positions.get(symbol);
+    if (!drafted || drafted.isChanged) return;
+    drafted.isChanged = true;
+    this.#changedPositions.push(drafted);
+    if (drafted.isKnown) return;
     // The last of the symbols that are owned.
     this.#positions.delete(symbol);
-    this.#positions.set(symbol, held);
+    this.#positions.set(symbol, drafted);
     this.#symbols = this.#symbols === "" ? symbol : `${this.#symbols} ${symbol}`;
     this.#symbolsChanged = true;
   }
@@ -252,19 +252,19 @@ export class AccountDraft implements Account {
       if (isChanged && last) changes.sessions.push(`${user} ${name}`, packLastCommand(last));
     }
     for (const name of this.#forgotten) changes.forgotten.push(`${user} ${name}`);
-    for (const held of this.#changedPositions) {
-      const { symbol, position } = held;
+    for (const drafted of this.#changedPositions) {
+      const { symbol, position } = drafted;
       changes.positions.push(`${user} ${symbol}`, packPosition(position));
       const { buyPriceCents: buy, sellPriceCents: sell } = position;
-      if (held.buyPriceCents !== buy) {
-        if (held.buyPriceCents > 0) {
-          changes.unsetBuys.push(packTrigger(symbol, held.buyPriceCents, user));
+      if (drafted.buyPriceCents !== buy) {
+        if (drafted.buyPriceCents > 0) {
+          changes.unsetBuys.push(packTrigger(symbol, drafted.buyPriceCents, user));
         }
         if (buy > 0) changes.setBuys.push("0", packTrigger(symbol, buy, user));
       }
-      if (held.sellPriceCents !== sell) {
-        if (held.sellPriceCents > 0) {
-          changes.unsetSells.push(packTrigger(symbol, held.sellPriceCents, user));
+      if (drafted.sellPriceCents !== sell) {
+        if (drafted.sellPriceCents > 0) {
+          changes.unsetSells.push(packTrigger(symbol, drafted.sellPriceCents, user));
         }
         if (sell > 0) changes.setSells.push("0", packTrigger(symbol, sell, user));
       }
@@ -285,11 +285,11 @@ export class AccountDraft implements Account {
     this.#sessionsChanged = false;
     this.#forgotten.length = 0;
     for (const each of this.#sessions) each.isChanged = false;
-    for (const held of this.#changedPositions) {
-      held.isKnown = true;
-      held.isChanged = false;
-      held.buyPriceCents = held.position.buyPriceCents;
-      held.sellPriceCents = held.position.sellPriceCents;
+    for (const drafted of this.#changedPositions) {
+      drafted.isKnown = true;
+      drafted.isChanged = false;
+      drafted.buyPriceCents = drafted.position.buyPriceCents;
+      drafted.sellPriceCents = drafted.position.sellPriceCents;
     }
     this.#changedPositions.length = 0;
   }

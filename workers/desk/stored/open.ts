@@ -49,7 +49,7 @@ ${LUA_NOW}
 ${LUA_REFUSE_LOST}
 ${BATCHES_LUA}
 ${AUDIT_MANY_LUA}
--- Lists in JSON are read in C: an argument each costs Redis and its client several times as much.
+-- C code parses the JSON lists: separate arguments cost Redis and its client several times as much.
 local accounts, stakes = cjson.decode(accounts), cjson.decode(stakes)
 local now = now_ms()
 local expires = now + duration
@@ -58,7 +58,7 @@ local refusal
 if now > tonumber(valid_until) then refusal = 'PAST_VALID_UNTIL'
 elseif not price or now - tonumber(source_time) > ${QUOTE_VALID_MS} then refusal = 'QUOTE_STALE' end
 
--- Mostly there are none: then every order is new, and nobody needs to know its name.
+-- Mostly there are none: then every order is new, and its name need not be read.
 local batches = batches_of(contracts, shard)
 local standing, is_standing = {}, {}
 if #batches > 0 then
@@ -74,11 +74,11 @@ end
 
 local format = string.format
 local found = redis.call('HMGET', balances, unpack(accounts))
-local refused, kept = {}, 0
--- What is written to the balances, and where each account stands in it.
+local refused, repeated = {}, 0
+-- The new balances to write, and the place of each account in that list.
 local changed, places, size = {}, {}, 0
 for i, account in ipairs(accounts) do
-  if standing[i] then kept = kept + 1
+  if standing[i] then repeated = repeated + 1
   else
     local reason = refusal
     if not reason then
@@ -99,7 +99,7 @@ for i, account in ipairs(accounts) do
     if reason then refused[#refused + 1] = {i, reason} end
   end
 end
-local opened = #accounts - kept - #refused
+local opened = #accounts - repeated - #refused
 if opened > 0 then
   if opened < #accounts then
     for _, each in ipairs(refused) do standing[each[1]] = true end

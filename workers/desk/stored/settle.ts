@@ -38,7 +38,7 @@ ${AUDIT_MANY_LUA}
 local now = now_ms()
 local expires = tonumber(redis.call('ZSCORE', expiries, name))
 if not expires or now < expires then return 0 end
--- The newest at one instant is no better known than the oldest: ties go by their text, on every server alike.
+-- Of several quotes at one time, none is more correct. Every server takes the first by its text.
 local tick = redis.call('ZRANGEBYSCORE', ticks, string.format('%d', expires), string.format('%d', expires + ${VOID_AFTER_MS}), 'LIMIT', 0, 1)[1]
 if not tick and now < expires + ${VOID_AFTER_MS} then return -1 end
 local close = tick and tonumber(string.match(tick, ',(%d+)$'))
@@ -57,7 +57,7 @@ if contract then
     local stake, returned = tonumber(cents), 0
     if kind == 'void' then returned = stake
     elseif kind == 'won' then
-      -- In two parts, so that the product stays exact for every amount.
+      -- The product is computed in two parts, so that it is exact for every amount.
       returned = stake + math.floor(stake / 10000) * payout + math.floor((stake % 10000) * payout / 10000)
     end
     if returned > 0 then
