@@ -495,8 +495,8 @@ describe("a trigger that would raise its account above the bound", () => {
     full.balanceCents = MAX_HELD - 1;
     expect(fireBuy(full, "ABC", 500)).toMatchObject({ transaction: 9, shares: 2 });
 
-    const crowded = new StoredAccount(0, { ABC: { ...buying, shares: MAX_HELD - 1 } });
-    expect(fireBuy(crowded, "ABC", 500)).toBeUndefined();
+    const atCapacity = new StoredAccount(0, { ABC: { ...buying, shares: MAX_HELD - 1 } });
+    expect(fireBuy(atCapacity, "ABC", 500)).toBeUndefined();
 
     const selling = { reservedShares: 2, sellCents: 1_000, sellPriceCents: 500 };
     const rich = new StoredAccount(MAX_HELD - 999, { ABC: selling });

@@ -61,8 +61,9 @@ export class AccountBook {
   }
 
   /**
-   * Does one piece of work at a time. `work` may be called again, with accounts that were
-   * read again. If Redis fails, this rejects, and the commit may or may not have happened.
+   * Call it for one piece of work at a time. `work` may be called again, with accounts that
+   * were read again. If Redis fails, this rejects, and the commit may or may not have
+   * happened.
    */
   async work<Result>(
     users: readonly string[],
@@ -81,7 +82,7 @@ export class AccountBook {
       this.#forget(users);
       throw error;
     }
-    throw new Error("others are always quicker");
+    throw new Error("other servers were faster at every try");
   }
 
   async #prepare(users: readonly string[], transactions: number): Promise<void> {

@@ -149,7 +149,10 @@ class Sums {
     }
   }
 
-  /** The partition was split: the other partition adds up the accounts that it now has. */
+  /**
+   * The partition was split: accounts of another partition are added up there, and removed
+   * here.
+   */
   #narrow(): void {
     for (const account of this.#moved.keys()) {
       const isOwn = this.#partitions.ofAccount(account as AccountId) === this.#partition;

@@ -18,7 +18,7 @@ export function breaker(source: AskedSource, options: BreakerOptions): AskedSour
     async ask(symbol, user) {
       if (failed >= options.failures) {
         if (options.now() < closedUntilMs) return { kind: "refused" };
-        // This question is the trial; any other is refused until it ends.
+        // This question is the trial; any other in the meantime is refused.
         closedUntilMs = options.now() + options.pauseMs;
       }
       const answer: Answer = await source.ask(symbol, user);

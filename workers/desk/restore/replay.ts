@@ -116,8 +116,8 @@ export async function replay(
 }
 
 /**
- * The partition was split: accounts that now belong to the other partition are removed
- * here, with all their data.
+ * The partition was split: accounts that are not its own continue in another partition.
+ * They are removed here, with all their data.
  */
 function narrow(
   { hashes, deposits, contracts, sums }: Narrowed,

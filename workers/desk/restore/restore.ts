@@ -104,8 +104,8 @@ async function restoreAccounts(options: RestoreOptions, partition: number): Prom
 }
 
 /**
- * Then the stream can start anew: everything below its first entry must be in the store,
- * and it is.
+ * Stores the whole stream, so that it can start anew: readers expect everything below its
+ * first entry in the store.
  */
 async function storeStream({ redis, store }: RestoreOptions, partition: number): Promise<void> {
   let page: StoredEntry[] = [];
@@ -142,15 +142,15 @@ async function write(
       await redis.send(kind === "zset" ? "ZADD" : "HSET", [prepared, ...some]);
       if (start === 0) await redis.send("PEXPIRE", [prepared, String(PREPARED_MS)]);
     }
-    const expire: RedisCommand =
+    const expiry: RedisCommand =
       untilMs === undefined ? ["PERSIST", key] : ["PEXPIREAT", key, String(untilMs)];
-    swaps.push(["RENAME", prepared, key], expire);
+    swaps.push(["RENAME", prepared, key], expiry);
   }
 
   const counted = Math.max(mark.transactions, replayed.transactions) + NUMBERS_SKIPPED;
   const number = (counted - 1) * partitions.count + partition + 1;
   const at = ["at", String(nowMs), "server", server, "users", ""];
-  // The stream continues after the last stored id, whatever the clock shows.
+  // The stream continues after the last stored id, even if the clock is behind it.
   const id = nextOf(isAfter(replayed.lastId, mark.audit) ? replayed.lastId : mark.audit);
   return await run(redis, whileUnmoved, {
     partition,

@@ -60,7 +60,7 @@ export function deskCommands({
   limits,
 }: DeskCommandsOptions): DeskCommands {
   /** Users whose next command waits for a quote, and their later lines. */
-  const held = new Map<string, (() => void)[]>();
+  const delayed = new Map<string, (() => void)[]>();
 
   function submit(text: string, sender: LineSender, answer: Answer): void {
     const line = parseDeskLine(text);
@@ -84,7 +84,7 @@ export function deskCommands({
 
   function take(line: DeskLine, sender: LineSender, answer: Answer): void {
     const user = line.kind === "command" ? line.command.user : line.read.user;
-    const waiting = user === "" ? undefined : held.get(user);
+    const waiting = user === "" ? undefined : delayed.get(user);
     if (waiting) waiting.push(() => take(line, sender, answer));
     else if (line.kind === "refused") audit(line, sender, answer);
     else start(line, sender, answer);
@@ -101,15 +101,15 @@ export function deskCommands({
       execute(line, sender, answer, known);
       return;
     }
-    held.set(user, []);
+    delayed.set(user, []);
     void quotes
       .fetch(symbol, user)
       // There is no quote, and the reply says so. The quotes log the cause.
       .catch(() => undefined)
       .then((quote) => {
         execute(line, sender, answer, quote);
-        const waiting = held.get(user) ?? [];
-        held.delete(user);
+        const waiting = delayed.get(user) ?? [];
+        delayed.delete(user);
         for (const goOn of waiting) goOn();
       });
   }

@@ -166,7 +166,7 @@ test("a request that does not fit an operation is refused with the field's name,
   }
 });
 
-test("a body is JSON whatever its content type, and may have 512 KiB, announced or not", async () => {
+test("a body is JSON with any content type, and may have 512 KiB, announced or not", async () => {
   const send = async (padding: number, headers: Record<string, string>) => {
     const text = JSON.stringify({ symbols: ["R_100"] }) + " ".repeat(padding);
     const body = new Blob([text]).stream();

@@ -34,7 +34,7 @@ describe("a quote that is not cached", () => {
     });
   });
 
-  test("after the lease is returned, exactly one other server requests it", async () => {
+  test("is requested by another server once the lease is returned, which only its holder can do", async () => {
     await take("one");
     expect(await redis.run(releaseAsking, { symbol: "ABC", token: "two" })).toBe(false);
     expect(await take("two")).toEqual({ kind: "wait" });

@@ -95,7 +95,7 @@ test("a history is read as it was written, as far as it is shown", () => {
   );
 });
 
-test("triggers are ordered by symbol, and then by price, whatever its length", () => {
+test("triggers are ordered by symbol, and then by price, for prices of any length", () => {
   const trigger = fc.tuple(symbol, fc.integer({ min: 1, max: 1_000_000_000_000 }));
   fc.assert(
     fc.property(trigger, trigger, ([oneSymbol, onePrice], [otherSymbol, otherPrice]) => {

@@ -1,4 +1,4 @@
-/** How the last command of a session is stored, and how two commands are told apart. */
+/** How the last command of a session is stored, and how two commands are distinguished. */
 import { expect, test } from "bun:test";
 import {
   digestOf,

@@ -85,7 +85,7 @@ describe("contracts that were opened together", () => {
     expect(await redis.send("ZCARD", DESK.expiries)).toBe(0);
   });
 
-  test("do not settle before their expiry, whatever quotes there are", async () => {
+  test("do not settle before their expiry, with any quotes", async () => {
     const { name, expiredAtMs } = await expired([["a", "x", 100]], { agoMs: -60_000 });
     await tick(expiredAtMs, OPEN_PRICE + 1);
     expect(await settleOne(name)).toBe(0);
