@@ -27,16 +27,16 @@ export function parseAnswer(line: string, symbol: string, user: string): Quote |
   if (answered !== symbol || answeredUser !== user || key === "" || rest.length > 0) {
     return undefined;
   }
-  return quoteOf(symbol, price, time);
+  return buildQuote(symbol, price, time);
 }
 
 /** Reads a stream's line `SYM,price,timestampMs`. */
 export function parseTick(line: string): Quote | undefined {
   const [symbol = "", price = "", time = "", ...rest] = line.split(",");
-  return rest.length > 0 ? undefined : quoteOf(symbol, price, time);
+  return rest.length > 0 ? undefined : buildQuote(symbol, price, time);
 }
 
-function quoteOf(symbol: string, price: string, time: string): Quote | undefined {
+function buildQuote(symbol: string, price: string, time: string): Quote | undefined {
   const priceMicros = parseMicros(price);
   if (priceMicros === undefined || !/^[1-9]\d{0,14}$/.test(time)) return undefined;
   return { symbol, priceMicros, sourceTimeMs: Number(time) };

@@ -531,7 +531,7 @@ describe("random commands", () => {
     },
   );
 
-  function booksOf(account: StoredAccount): object {
+  function listBooks(account: StoredAccount): object {
     const held = (field: "shares" | "reservedShares") =>
       Object.fromEntries(
         [...account.stored].flatMap(([symbol, { [field]: count }]) =>
@@ -606,7 +606,7 @@ describe("random commands", () => {
           }
         }
         for (const [user, books] of model.books()) {
-          expect(booksOf(accounts.get(user) ?? new StoredAccount())).toEqual(books);
+          expect(listBooks(accounts.get(user) ?? new StoredAccount())).toEqual(books);
         }
       }),
       { numRuns: 150 },

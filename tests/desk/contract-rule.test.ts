@@ -119,7 +119,7 @@ const step = fc.oneof(
 
 const nameIn = (shard: number) => (number: number) => `${shard}-${number}`;
 
-function answersOf(reply: OpenReply, count: number): string[] {
+function listAnswers(reply: OpenReply, count: number): string[] {
   if (reply.kind === "all-opened") return new Array<string>(count).fill("opened");
   return reply.opened.map((each) => (each.kind === "opened" ? each.kind : each.reason));
 }
@@ -173,7 +173,7 @@ test("opening, selling and settling give the books of a plain model, to the cent
               orders.map((order, index) => ({ ...order, name: names[index]! })),
               terms,
             );
-            expect(answersOf(reply, names.length)).toEqual(wanted);
+            expect(listAnswers(reply, names.length)).toEqual(wanted);
           }
           if (each.kind === "sell") {
             const names = each.numbers.map(nameIn(each.shard));

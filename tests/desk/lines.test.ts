@@ -233,7 +233,7 @@ describe("lines of one user", () => {
     const response = await fetch(commandsUrl(), { method: "POST", headers, body });
     return parseReplies(await response.text());
   };
-  const eventsOf = async (user: string): Promise<{ refusal?: string }[]> => {
+  const readEvents = async (user: string): Promise<{ refusal?: string }[]> => {
     const events: { refusal?: string }[] = [];
     for (let next: string | null = ""; next !== null;) {
       const url = `${desk.servers[0]!.url}/v1/desk/events?user=${user}&after=${next}`;
@@ -313,7 +313,7 @@ describe("lines of one user", () => {
     const replies = await post([...bad, "[301] ADD,clumsy,1.00"], "clumsy");
     expect(replies.slice(0, -1).every(({ code }) => code === "AMOUNT_INVALID")).toBe(true);
     expect(replies.at(-1)).toMatchObject({ ok: true, balanceCents: 200 });
-    const events = await eventsOf("clumsy");
+    const events = await readEvents("clumsy");
     expect(events.filter(({ refusal }) => refusal === "AMOUNT_INVALID")).toHaveLength(100);
   });
 });

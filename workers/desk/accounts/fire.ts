@@ -49,7 +49,7 @@ interface Met {
 export async function fireTriggers(redis: Redis, args: FireArgs): Promise<FireReply> {
   if (args.priceCents <= 0) return { kind: "stale" };
   const met = await metBy(redis, args);
-  const users = [...met.buys, ...met.sells].map(userOf);
+  const users = [...met.buys, ...met.sells].map(parseUser);
   if (users.length === 0) return { kind: "fired", count: 0 };
   return await new AccountBook(redis, args).work(users, 0, (desk) => fireAll(met, desk, args));
 }
@@ -87,7 +87,7 @@ function fireAll(
   const events: DeskEvent[] = [];
   for (const side of ["buy", "sell"] as const) {
     for (const trigger of side === "buy" ? met.buys : met.sells) {
-      const user = userOf(trigger);
+      const user = parseUser(trigger);
       const of = account(user);
       if (!waits(of, side, symbol, trigger)) continue;
       // A trigger whose account would exceed its bound is skipped, so it does not block those
@@ -98,7 +98,7 @@ function fireAll(
       of.rememberFired(side, symbol, fired, atMs);
     }
   }
-  const next = { buys: cursorOf(met.buys), sells: cursorOf(met.sells) };
+  const next = { buys: nextCursor(met.buys), sells: nextCursor(met.sells) };
   const isLast = next.buys === "-" && next.sells === "-";
   return { result: { kind: "fired", count: events.length, ...(isLast ? {} : { next }) }, events };
 }
@@ -115,10 +115,10 @@ function waits(
   return priceCents > 0 && packTrigger(symbol, priceCents, account.user) === trigger;
 }
 
-function userOf(trigger: string): string {
+function parseUser(trigger: string): string {
   return trigger.slice(trigger.lastIndexOf(" ") + 1);
 }
 
-function cursorOf(triggers: readonly string[]): string {
+function nextCursor(triggers: readonly string[]): string {
   return triggers.length === FIRED_AT_ONCE ? (triggers.at(-1) ?? "-") : "-";
 }

@@ -15,7 +15,7 @@ export async function* historyOf(
   partition: number,
   read: Read,
 ): AsyncGenerator<StoredEntry> {
-  const origin = await originOf(store, partition);
+  const origin = await findOrigin(store, partition);
   if (origin) {
     for await (const entry of historyOf(store, origin.partition, read)) {
       if (!isAfter(origin.before, entry.id)) break;
@@ -26,7 +26,7 @@ export async function* historyOf(
 }
 
 /** The first entry records the split. It is in the store before the partition is used. */
-async function originOf(
+async function findOrigin(
   store: AuditStore,
   partition: number,
 ): Promise<{ readonly partition: number; readonly before: string } | undefined> {

@@ -28,7 +28,7 @@ export async function* auditOf(
   const only = user === undefined ? {} : { user };
   const [last] = (await redis.send("XREVRANGE", [stream, "+", "-", "COUNT", "1"])) as RawEntry[];
   for (;;) {
-    const first = await firstOf(redis, stream);
+    const first = await readFirstId(redis, stream);
     if (first === undefined) {
       yield* store.read({ partition, from, ...only });
       return;
@@ -40,7 +40,7 @@ export async function* auditOf(
     const range = [stream, from, last?.[0] ?? "+", "COUNT", COUNT];
     const found = (await redis.send("XRANGE", range)) as RawEntry[];
     // The stream was trimmed in between: the missing entries are in the store by now.
-    if ((await firstOf(redis, stream)) !== first) continue;
+    if ((await readFirstId(redis, stream)) !== first) continue;
     for (const [id, flat] of found) {
       const fields = fieldsOf(flat);
       const users = (fields.get("users") ?? "").split(" ");
@@ -54,7 +54,7 @@ export async function* auditOf(
   }
 }
 
-async function firstOf(redis: Redis, stream: string): Promise<string | undefined> {
+async function readFirstId(redis: Redis, stream: string): Promise<string | undefined> {
   const [first] = (await redis.send("XRANGE", [stream, "-", "+", "COUNT", "1"])) as RawEntry[];
   return first?.[0];
 }

@@ -54,7 +54,7 @@ export function openSqliteAudit(folder: string): AuditStore {
   async function* pages(partition: number, from: string, before: string) {
     for (let next = from; ;) {
       const rows = select.all(next, before, PAGE);
-      for (const row of rows) yield entryOf(partition, row);
+      for (const row of rows) yield parseEntry(partition, row);
       if (rows.length < PAGE) return;
       next = `${rows.at(-1)?.key ?? ""}~`;
     }
@@ -71,7 +71,7 @@ export function openSqliteAudit(folder: string): AuditStore {
     },
     async first(partition) {
       const [row] = select.all(...boundsOf({ partition }), 1);
-      return row && entryOf(partition, row);
+      return row && parseEntry(partition, row);
     },
     async *read(range) {
       const { partition, user } = range;
@@ -96,6 +96,6 @@ export function openSqliteAudit(folder: string): AuditStore {
   };
 }
 
-function entryOf(partition: number, { key, body }: Row): StoredEntry {
+function parseEntry(partition: number, { key, body }: Row): StoredEntry {
   return { partition, id: idOf(key), fields: unpack(body) };
 }

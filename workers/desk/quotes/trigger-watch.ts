@@ -108,7 +108,7 @@ export function triggerWatch(options: TriggerWatchOptions): TriggerWatch {
   }
 
   async function look(): Promise<void> {
-    const waits = await waitsOf(redis, partitions);
+    const waits = await findWaits(redis, partitions);
     for (const symbol of quotes.keys()) if (!waits.has(symbol)) quotes.delete(symbol);
     for (const symbol of askAgainAtMs.keys()) if (!waits.has(symbol)) askAgainAtMs.delete(symbol);
     for (const [symbol, where] of waits) {
@@ -172,7 +172,7 @@ export function triggerWatch(options: TriggerWatchOptions): TriggerWatch {
 }
 
 /** By symbol. Rejects if Redis fails. */
-async function waitsOf(
+async function findWaits(
   redis: Redis,
   partitions: PartitionMap,
 ): Promise<ReadonlyMap<string, readonly Wait[]>> {

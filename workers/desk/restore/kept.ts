@@ -19,8 +19,8 @@ const PAGE = "500";
 
 export function keptOf(partition: number, replayed: Replay, nowMs: number): Kept[] {
   const desk = new DeskKeys(partition);
-  const { buys, sells } = triggersOf(replayed.hashes.positions);
-  const { buckets, expiries } = contractsOf(desk, replayed, nowMs);
+  const { buys, sells } = selectTriggers(replayed.hashes.positions);
+  const { buckets, expiries } = selectContracts(desk, replayed, nowMs);
   return [
     ...AUDITED_HASHES.map((name): Kept => ({
       key: desk[name],
@@ -36,7 +36,7 @@ export function keptOf(partition: number, replayed: Replay, nowMs: number): Kept
 }
 
 /** A position says what is reserved for triggers, see `stored/fields.ts`. */
-function triggersOf(positions: ReadonlyMap<string, string>): {
+function selectTriggers(positions: ReadonlyMap<string, string>): {
   readonly buys: ReadonlyMap<string, string>;
   readonly sells: ReadonlyMap<string, string>;
 } {
@@ -52,7 +52,7 @@ function triggersOf(positions: ReadonlyMap<string, string>): {
   return { buys, sells };
 }
 
-function contractsOf(
+function selectContracts(
   desk: DeskKeys,
   { contracts }: Replay,
   nowMs: number,

@@ -152,22 +152,22 @@ function noteContracts(
   for (const [name, text] of changesOf(entry.contracts)) {
     const [head = "", listed] = text.split("|");
     const isOpen = head.startsWith("open,");
-    const rows = listed ?? (isOpen ? stakesOf(entry) : contracts.get(name)?.rows);
+    const rows = listed ?? (isOpen ? readStakes(entry) : contracts.get(name)?.rows);
     // If the opening of a contract is not in the audit, its accounts are unknown.
     if (rows === undefined) continue;
     contracts.set(name, { head, rows });
-    if (!isOpen) settled = settledOf(name, head, rows, events);
+    if (!isOpen) settled = listSettled(name, head, rows, events);
   }
   const { closePriceMicros, atMs } = entry;
   return settled && { settled, closePriceMicros, settledAtMs: atMs };
 }
 
 /** The rows of the event that opened them. */
-function stakesOf({ events }: AuditEntry): string {
+function readStakes({ events }: AuditEntry): string {
   return /\|(.*)$/m.exec(events)?.[1] ?? "";
 }
 
-function settledOf(
+function listSettled(
   name: string,
   head: string,
   rows: string,

@@ -133,7 +133,7 @@ export function deskCommands({
     if (name === "DUMPLOG") put(ready, (reply) => dumping(user, file, n, reply, answer));
     else {
       const shown = SHOWS_PRICES.has(name) ? `,"prices":"${prices}"` : "";
-      put(ready, (reply) => answer(lineOf(n, reply, shown)));
+      put(ready, (reply) => answer(writeReply(n, reply, shown)));
     }
   }
 
@@ -141,7 +141,9 @@ export function deskCommands({
     const { name, user, symbol, cents, file } = read;
     const ready = { name, user, symbol, cents, priceCents: 0, quoteTimeMs: 0 };
     const once = { session: n === null ? "" : sessionAt(sender, user), n: n ?? 0 };
-    put({ ...ready, ...once, more: { refusal: code, file } }, (reply) => answer(lineOf(n, reply)));
+    put({ ...ready, ...once, more: { refusal: code, file } }, (reply) =>
+      answer(writeReply(n, reply)),
+    );
   }
 
   function put(ready: ReadyCommand, done: Done): void {
@@ -156,7 +158,7 @@ export function deskCommands({
     answer: Answer,
   ): void {
     if (!reply || reply.refusal) {
-      answer(lineOf(n, reply));
+      answer(writeReply(n, reply));
       return;
     }
     void dump(user, file)
@@ -164,7 +166,7 @@ export function deskCommands({
         log.error("a log was not written", { error: nameOf(error), at: placeOf(error) });
         return "DUMP_FAILED";
       })
-      .then((why) => answer(why ? refusal(n, why) : lineOf(n, reply, `,"file":"${file}"`)));
+      .then((why) => answer(why ? refusal(n, why) : writeReply(n, reply, `,"file":"${file}"`)));
   }
 
   return { submit };
@@ -190,7 +192,7 @@ function refused(line: DeskLine, code: DeskRefusal): Refused {
 }
 
 /** A reply, as the sender reads it. `shown` is the rest of the reply to an executed command. */
-function lineOf(n: number | null, reply: Reply | undefined, shown = ""): string {
+function writeReply(n: number | null, reply: Reply | undefined, shown = ""): string {
   if (reply === undefined) return refusal(n, "OUTCOME_UNKNOWN");
   const { transaction, members } = reply;
   if (reply.refusal) return refusal(n, reply.refusal, transaction);

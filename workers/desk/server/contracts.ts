@@ -34,15 +34,15 @@ export async function open(
       payoutBp: PAYOUT_BP,
       orders,
     });
-  const only = onlyPartitionOf(batch.orders, partitions);
+  const only = findOnlyPartition(batch.orders, partitions);
   if (only !== undefined) {
     const reply = await act(only, batch.orders);
     return reply.kind === "all-opened"
       ? { opened: reply.terms }
-      : { answers: answersOf(reply, batch.orders) };
+      : { answers: listAnswers(reply, batch.orders) };
   }
   const answers = await spread(batch.orders, partitions, async (partition, orders) =>
-    answersOf(await act(partition, orders), orders),
+    listAnswers(await act(partition, orders), orders),
   );
   return { answers };
 }
@@ -60,7 +60,7 @@ async function openDistinct(
   const reply = await open(redis, partitions, server, { ...batch, orders });
   const answers =
     "opened" in reply
-      ? answersOf({ kind: "all-opened", terms: reply.opened }, orders)
+      ? listAnswers({ kind: "all-opened", terms: reply.opened }, orders)
       : reply.answers;
   return names.flatMap((name) => answers[orders.names.indexOf(name)] ?? []);
 }
@@ -78,7 +78,7 @@ export async function lookUp(
   });
 }
 
-function answersOf(reply: OpenReply, { stakesCents }: OrderColumns): OrderAnswer[] {
+function listAnswers(reply: OpenReply, { stakesCents }: OrderColumns): OrderAnswer[] {
   if (reply.kind === "all-opened") {
     return stakesCents.map((stakeCents) => placed({ stakeCents, terms: reply.terms }));
   }
@@ -97,7 +97,7 @@ function placed({ stakeCents, terms }: Pick<Contract, "stakeCents" | "terms">): 
  * A shard's accounts are in one partition if copier and desk have the same number of
  * partitions.
  */
-function onlyPartitionOf(
+function findOnlyPartition(
   { accounts: [first, ...others] }: OrderColumns,
   partitions: PartitionMap,
 ): number | undefined {

@@ -72,10 +72,10 @@ export function dumpFiles(data: string, bounds: DumpBounds = BOUNDS): DumpFiles 
    * many files.
    */
   function roomIn(user: string, folder: string, file: string): number | undefined {
-    const others = filesOf(folder).filter(({ name }) => name !== file);
+    const others = listFiles(folder).filter(({ name }) => name !== file);
     if (others.length >= bounds.files) return undefined;
     const known = others.length > 0 || statSync(folder, { throwIfNoEntry: false }) !== undefined;
-    if (user !== "" && !known && foldersOf(dumps) >= bounds.folders) return undefined;
+    if (user !== "" && !known && countFolders(dumps) >= bounds.folders) return undefined;
     const most = user === "" ? bounds.bytesOfAll : bounds.bytesOfUser;
     return most - others.reduce((sum, { bytes }) => sum + bytes, 0);
   }
@@ -90,9 +90,9 @@ export function dumpFiles(data: string, bounds: DumpBounds = BOUNDS): DumpFiles 
   };
 }
 
-function filesOf(folder: string): { readonly name: string; readonly bytes: number }[] {
+function listFiles(folder: string): { readonly name: string; readonly bytes: number }[] {
   const files: { readonly name: string; readonly bytes: number }[] = [];
-  for (const name of entriesOf(folder)) {
+  for (const name of listEntries(folder)) {
     const path = join(folder, name);
     const found = statSync(path, { throwIfNoEntry: false });
     if (!found?.isFile()) continue;
@@ -102,10 +102,10 @@ function filesOf(folder: string): { readonly name: string; readonly bytes: numbe
   return files;
 }
 
-function foldersOf(dumps: string): number {
-  return entriesOf(dumps).filter((name) => name.startsWith("@")).length;
+function countFolders(dumps: string): number {
+  return listEntries(dumps).filter((name) => name.startsWith("@")).length;
 }
 
-function entriesOf(folder: string): string[] {
+function listEntries(folder: string): string[] {
   return statSync(folder, { throwIfNoEntry: false }) ? readdirSync(folder) : [];
 }

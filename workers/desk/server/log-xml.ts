@@ -23,12 +23,12 @@ export function logOf({ fields }: StoredEntry, user?: string): string {
   if (!entry) return "";
   let text = "";
   for (const event of eventsOf(entry)) {
-    if (user === undefined || event.user === user) text += elementsOf(event, entry);
+    if (user === undefined || event.user === user) text += listElements(event, entry);
   }
   return text;
 }
 
-function elementsOf(
+function listElements(
   event: AuditEvent,
   at: { readonly atMs: number; readonly server: string },
 ): string {
@@ -42,7 +42,7 @@ function elementsOf(
     case "command": {
       if (!NAMES.has(event.name)) return "";
       const said = [...head, ...commandPairs(event)];
-      const error = event.refusal === "" ? "" : errorOf(said, DESK_REFUSALS[event.refusal]);
+      const error = event.refusal === "" ? "" : writeError(said, DESK_REFUSALS[event.refusal]);
       return element("userCommand", said) + moved + error;
     }
     case "quote":
@@ -84,7 +84,7 @@ function commandPairs(event: Extract<AuditEvent, { kind: "command" }>): Pairs {
   ];
 }
 
-function errorOf(said: Pairs, message: string): string {
+function writeError(said: Pairs, message: string): string {
   return element("errorEvent", [...said, ["errorMessage", message]]);
 }
 

@@ -37,7 +37,7 @@ async function serve(context: RoleContext<DeskSettings>): Promise<void> {
     );
   }
   const log: LogSource = { store, redis, partitions };
-  const commands = commandsOf(context, log);
+  const commands = buildCommands(context, log);
   const app = deskApp({
     server: settings.FANFARE_CONSUMER,
     redis,
@@ -82,7 +82,7 @@ async function note(
   await Promise.race([noted, clock.sleep(NOTE_PATIENCE_MS)]);
 }
 
-function commandsOf(
+function buildCommands(
   { settings, connections, clock, metrics }: RoleContext<DeskSettings>,
   log: LogSource,
 ): DeskCommands {

@@ -86,11 +86,11 @@ async function settlementsAfter(
     next: parts
       .map((entries, partition) => entries.at(-1)?.[0] ?? cursor[partition] ?? "0-0")
       .join(","),
-    settlements: parts.flat().flatMap(([, flat]) => contractsOf(flat)),
+    settlements: parts.flat().flatMap(([, flat]) => parseSettlements(flat)),
   };
 }
 
-function contractsOf(flat: readonly string[]): SettlementsAnswer["settlements"] {
+function parseSettlements(flat: readonly string[]): SettlementsAnswer["settlements"] {
   const field = (name: string): string => flat[flat.indexOf(name) + 1] ?? "";
   const close = field("closePriceMicros");
   return (JSON.parse(field("settled")) as SettledContract[]).map(

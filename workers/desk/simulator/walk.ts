@@ -37,7 +37,7 @@ export function walkOf(seed: number, symbol: string): Walk {
   return (
     own(STREAMED_WALKS, symbol) ?? {
       startMicros:
-        5_000_000 + Math.floor(noise(seed, nameOf(symbol), OCTAVES, 0) * 50_000) * 10_000,
+        5_000_000 + Math.floor(noise(seed, hashName(symbol), OCTAVES, 0) * 50_000) * 10_000,
       tickMicros: 10_000,
       stepShare: 1e-3,
     }
@@ -46,7 +46,7 @@ export function walkOf(seed: number, symbol: string): Walk {
 
 export function priceMicrosAt(seed: number, symbol: string, step: number): number {
   const { startMicros, tickMicros, stepShare } = walkOf(seed, symbol);
-  const name = nameOf(symbol);
+  const name = hashName(symbol);
   let distance = 0;
   let width = 1;
   let period = 1;
@@ -61,7 +61,7 @@ export function priceMicrosAt(seed: number, symbol: string, step: number): numbe
   return Math.round((startMicros * (1 + stepShare * distance)) / tickMicros) * tickMicros;
 }
 
-function nameOf(symbol: string): number {
+function hashName(symbol: string): number {
   return noise(...Array.from(symbol, (letter) => letter.charCodeAt(0))) * 2 ** 32;
 }
 

@@ -41,11 +41,11 @@ export const readAccounts = defineScript<AccountsArgs, readonly (DeskBooks | und
       const [balance, flat] = asList(each);
       return asText(balance) === ""
         ? undefined
-        : booksOf(Number(balance), asList(flat).map(asText));
+        : parseBooks(Number(balance), asList(flat).map(asText));
     }),
 });
 
-function booksOf(balanceCents: number, flat: readonly string[]): DeskBooks {
+function parseBooks(balanceCents: number, flat: readonly string[]): DeskBooks {
   const shares: [symbol: string, shares: number][] = [];
   const reservedShares: [symbol: string, shares: number][] = [];
   let reservedCents = 0;

@@ -14,7 +14,7 @@ export const QUOTE_VALID_MS = 1_000;
 /** How long a contract remains on the books, and its settlement can be followed. */
 export const BOOKS_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
 
-function idOf(name: string, bucket: string): ClientOrderId {
+function joinId(name: string, bucket: string): ClientOrderId {
   return (name === "" ? bucket : `${bucket}.${name}`) as ClientOrderId;
 }
 
@@ -65,7 +65,7 @@ function parseBatch(text: string, bucket: string): Map<string, Contract> {
   for (const order of orders.split(";").slice(0, -1)) {
     const [name = "", account = "", stakeCents, returnCents] = order.split(",");
     contracts.set(name, {
-      clientOrderId: idOf(name, bucket),
+      clientOrderId: joinId(name, bucket),
       account: account as AccountId,
       stakeCents: Number(stakeCents),
       state: state as Contract["state"],

@@ -103,7 +103,7 @@ export const commitAccounts = defineScript<CommitArgs, CommitReply>({
   },
   reply(raw, args) {
     const [done, ...reserved] = asList(raw);
-    return { done: done === 1, ...reservedOf(reserved, args) };
+    return { done: done === 1, ...parseReserved(reserved, args) };
   },
 });
 
@@ -154,10 +154,10 @@ export const reserveTransactions = defineScript<ReserveArgs, Reserved>({
   lua: `${LUA_NOW}return {now_ms(), redis.call('INCRBY', transactions, reserve)}`,
   keys: deskKeys("transactions"),
   args: { reserve: ({ reserve }) => reserve },
-  reply: (raw, args) => reservedOf(asList(raw), args),
+  reply: (raw, args) => parseReserved(asList(raw), args),
 });
 
-function reservedOf(
+function parseReserved(
   [nowMs, counted]: readonly unknown[],
   { partition, partitions, reserve }: ReserveArgs,
 ): Reserved {

@@ -18,7 +18,7 @@ const draftOf = (changes: Partial<AccountFields> = {}) =>
   new AccountDraft("alice", { ...FIELDS, ...changes });
 
 /** What a commit would write, without its empty parts. */
-function changesOf(draft: AccountDraft): Partial<Changes> {
+function listChanges(draft: AccountDraft): Partial<Changes> {
   const changes = noChanges();
   draft.addTo(changes);
   return Object.fromEntries(Object.entries(changes).filter(([, list]) => list.length > 0));
@@ -43,7 +43,7 @@ describe("an account that was read", () => {
     const draft = draftOf();
     draft.position("Z");
     draft.position("ABC").shares = 99;
-    expect(changesOf(draft)).toEqual({});
+    expect(listChanges(draft)).toEqual({});
   });
 });
 
@@ -51,20 +51,20 @@ describe("only changes are written", () => {
   test("a balance", () => {
     const draft = draftOf();
     draft.balanceCents = 501;
-    expect(changesOf(draft)).toEqual({ balances: ["alice", "501"] });
+    expect(listChanges(draft)).toEqual({ balances: ["alice", "501"] });
     draft.balanceCents = 500;
-    expect(changesOf(draft)).toEqual({});
+    expect(listChanges(draft)).toEqual({});
   });
 
   test("a position that is stored, and a new one with its symbol", () => {
     const draft = draftOf();
     draft.position("XY").shares = 2;
     draft.keep("XY");
-    expect(changesOf(draft)).toEqual({ positions: ["alice XY", "2"] });
+    expect(listChanges(draft)).toEqual({ positions: ["alice XY", "2"] });
     draft.position("Z").shares = 5;
     draft.keep("Z");
     draft.keep("Z");
-    expect(changesOf(draft)).toEqual({
+    expect(listChanges(draft)).toEqual({
       positions: ["alice XY", "2", "alice Z", "5"],
       symbols: ["alice", "ABC XY Z"],
     });
@@ -74,19 +74,19 @@ describe("only changes are written", () => {
     const draft = draftOf();
     draft.position("ABC").buyPriceCents = 60;
     draft.keep("ABC");
-    expect(changesOf(draft)).toMatchObject({
+    expect(listChanges(draft)).toMatchObject({
       unsetBuys: ["ABC 0000000000050 alice"],
       setBuys: ["0", "ABC 0000000000060 alice"],
     });
     Object.assign(draft.position("ABC"), { buyCents: 0, buyPriceCents: 0 });
-    expect(changesOf(draft)).toMatchObject({ unsetBuys: ["ABC 0000000000050 alice"] });
-    expect(changesOf(draft)).not.toHaveProperty("setBuys");
+    expect(listChanges(draft)).toMatchObject({ unsetBuys: ["ABC 0000000000050 alice"] });
+    expect(listChanges(draft)).not.toHaveProperty("setBuys");
   });
 
   test("pending orders of one side", () => {
     const draft = draftOf();
     draft.buys = [];
-    expect(changesOf(draft)).toEqual({ buys: ["alice", ""] });
+    expect(listChanges(draft)).toEqual({ buys: ["alice", ""] });
   });
 
   test("and what was committed is not written again, but later changes are", () => {
@@ -99,11 +99,11 @@ describe("only changes are written", () => {
     draft.buys = [];
     draft.committed("v2");
     expect([draft.version, draft.balance]).toEqual(["v2", "501"]);
-    expect(changesOf(draft)).toEqual({});
+    expect(listChanges(draft)).toEqual({});
     draft.position("ABC").buyPriceCents = 70;
     draft.keep("ABC");
-    expect(changesOf(draft)).toMatchObject({ unsetBuys: ["ABC 0000000000060 alice"] });
-    expect(changesOf(draft)).not.toHaveProperty("symbols");
+    expect(listChanges(draft)).toMatchObject({ unsetBuys: ["ABC 0000000000060 alice"] });
+    expect(listChanges(draft)).not.toHaveProperty("symbols");
   });
 });
 
@@ -120,7 +120,7 @@ test("the latest changes are stored, newest first, and no more than are shown", 
   }
   const { history } = draft.summary({ atMs: 9, pendingValidMs: 60_000 });
   expect(history.map(({ transaction }) => transaction)).toEqual([7, 6, 5, 4, 3]);
-  const read = draftOf({ history: changesOf(draft).history?.[1] ?? "" });
+  const read = draftOf({ history: listChanges(draft).history?.[1] ?? "" });
   expect(read.summary({ atMs: 9, pendingValidMs: 60_000 }).history).toEqual(history);
 });
 
