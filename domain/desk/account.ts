@@ -1,15 +1,21 @@
 /** An account of the desk in memory, as its rules read and change it. */
 
-/** No account holds more than this in cents, and no position in shares: all arithmetic stays exact in doubles. */
+/**
+ * The most cents in an account and the most shares in a position. Below it all arithmetic
+ * is exact in doubles.
+ */
 export const MAX_HELD = 1_000_000_000_000_000;
 
-/** What is held of a symbol, and what is set for its triggers; an amount, price or transaction of zero is none. */
+/**
+ * The shares of a symbol and what is reserved for its triggers. An amount, price or
+ * transaction of zero means that there is none.
+ */
 export interface Position {
-  /** Free ones. */
+  /** Free shares. */
   shares: number;
-  /** Those that wait for a sell trigger. */
+  /** Shares reserved for a sell trigger. */
   reservedShares: number;
-  /** Taken from the balance for a buy trigger. */
+  /** Cents taken from the balance for a buy trigger. */
   buyCents: number;
   buyPriceCents: number;
   /** The transaction that set the price. */
@@ -25,17 +31,17 @@ export interface Order {
   readonly shares: number;
   readonly priceCents: number;
   readonly atMs: number;
-  /** As it is stored, once it has been. */
+  /** The stored text of the order, once it was stored. */
   row?: string;
 }
 
 export interface Account {
-  /** Undefined of a user who has never added money. */
+  /** Undefined if the user has never added money. */
   balanceCents: number | undefined;
   /** Newest first, as `sells`. */
   buys: readonly Order[];
   sells: readonly Order[];
-  /** The account's own: to be changed, and then kept. */
+  /** The account's own position. The caller may change it and must then store it. */
   position(symbol: string): Position;
   keep(symbol: string): void;
 }

@@ -68,7 +68,7 @@ describe("a line of the desk", () => {
     expect(parseDeskLine(line)).toMatchObject({ kind: "refused", code });
   });
 
-  test("what could be read of a refused line tells who sent it", () => {
+  test("a refused line names its sender, as far as it could be read", () => {
     expect(parseDeskLine("[9962] ADD,umhaEY4lil,-73280.58 ")).toEqual({
       n: 9962,
       kind: "refused",
@@ -80,14 +80,14 @@ describe("a line of the desk", () => {
     });
   });
 
-  test("nothing but blanks is no line", () => {
+  test("a line of blanks alone is no line", () => {
     expect(["", " ", "\r", "\t \r"].every(isBlank)).toBe(true);
     expect(isBlank("x")).toBe(false);
   });
 });
 
-describe("who speaks for one user alone", () => {
-  test("is heard for that user, and for no other, nor for all", () => {
+describe("a sender for one user", () => {
+  test("may send commands of that user, but of no other user and not of all users", () => {
     const own = parseDeskLine("[1] ADD,alice,1.00");
     expect(spokenBy("alice", own)).toBe(own);
     for (const line of ["[2] ADD,bob,1.00", "[2] ADD,bob,0.00", "[2] DUMPLOG,all.xml"]) {
@@ -100,20 +100,20 @@ describe("who speaks for one user alone", () => {
     }
   });
 
-  test("is told what is wrong with a line that names nobody", () => {
+  test("gets the error of a line that names no user", () => {
     const said = spokenBy("alice", parseDeskLine("HELLO"));
     expect(said).toMatchObject({ code: "COMMAND_UNKNOWN", read: { user: "alice" } });
   });
 });
 
-test("a person is a desk user under their own id, or none: no two persons share one", () => {
+test("a person's desk user is their own id, or there is none: no two persons share one", () => {
   expect(deskUserOf("alice1")).toBe("alice1");
   for (const person of ["alice-1", "alice_1", "", "a".repeat(65), "alice\n"]) {
     expect(deskUserOf(person)).toBeUndefined();
   }
 });
 
-test("only what has a number in a session, or changes nothing, can be sent twice", () => {
+test("only a line that is numbered in a session, or changes nothing, can be sent twice", () => {
   expect(isRepeatable(parseDeskLine("[1] ADD,alice,1.00"), "s")).toBe(true);
   expect(isRepeatable(parseDeskLine("[1] ADD,alice,1.00"), "")).toBe(false);
   expect(isRepeatable(parseDeskLine("ADD,alice,1.00"), "s")).toBe(false);
@@ -121,7 +121,7 @@ test("only what has a number in a session, or changes nothing, can be sent twice
   expect(isRepeatable(parseDeskLine("ADD,alice,x"), "")).toBe(true);
 });
 
-test("a command that is written as a line is read as the same command", () => {
+test("a command written as a line parses to the same command", () => {
   const fields = { user: "alice", symbol: "ABC", cents: 12_345, file: "log.xml" };
   for (const name of DESK_COMMANDS) {
     const read = parseDeskLine(formatDeskLine(7, { ...fields, name }));

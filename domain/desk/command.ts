@@ -1,13 +1,13 @@
 /**
- * The desk's commands and how a line becomes one. A line is
- * `[n] COMMAND,argument,…`; `[n]` may be missing, a `$ ` before or after it,
- * blanks at the end. Anything else is refused by a code, together with what of
- * it could be read, so that the audit can tell who sent what.
+ * The desk's commands, and how a line becomes one. A line is `[n] COMMAND,argument,…`. The
+ * `[n]` may be missing; a `$ ` before or after it and blanks at the end are allowed. Any
+ * other line is refused with a code. The refusal includes what could be read, so that the
+ * audit can show who sent what.
  */
 import { formatCents, MAX_AMOUNT_CENTS } from "../money.ts";
 import type { DeskRefusal } from "./refusals.ts";
 
-/** What each command takes, in this order. */
+/** The arguments of each command, in this order. */
 const ARGUMENTS = {
   ADD: ["user", "cents"],
   QUOTE: ["user", "symbol"],
@@ -23,7 +23,7 @@ const ARGUMENTS = {
   SET_SELL_AMOUNT: ["user", "symbol", "cents"],
   SET_SELL_TRIGGER: ["user", "symbol", "cents"],
   CANCEL_SET_SELL: ["user", "symbol"],
-  /** Or the file alone: the log of all users. */
+  /** Or the file alone: then the log is of all users. */
   DUMPLOG: ["user", "file"],
   DISPLAY_SUMMARY: ["user"],
 } as const satisfies Record<string, readonly ("user" | "symbol" | "cents" | "file")[]>;
@@ -31,7 +31,7 @@ const ARGUMENTS = {
 export type DeskCommandName = keyof typeof ARGUMENTS;
 export const DESK_COMMANDS = Object.keys(ARGUMENTS) as readonly DeskCommandName[];
 
-/** The commands that are done at a quote. */
+/** The commands that are executed at a quote. */
 export const QUOTED_COMMANDS: ReadonlySet<DeskCommandName> = new Set([
   "QUOTE",
   "BUY",
@@ -47,7 +47,7 @@ const CHANGES_NOTHING: ReadonlySet<DeskCommandName> = new Set([
   "DISPLAY_SUMMARY",
 ]);
 
-/** One shape for all commands: what one does not take is empty, or zero. */
+/** All commands have one shape: a field that a command does not use is empty, or zero. */
 export interface DeskCommand {
   readonly name: DeskCommandName;
   /** Empty for the log of all users. */
@@ -63,7 +63,10 @@ export type DeskLine = { readonly n: number | null } & (
   | { readonly kind: "refused"; readonly code: DeskRefusal; readonly read: RefusedRead }
 );
 
-/** What of a refused line could be read; the name, whatever it was, in so far as it looks like one. */
+/**
+ * What could be read of a refused line. The name may be unknown, but it looks like a
+ * command's name.
+ */
 export type RefusedRead = Omit<DeskCommand, "name"> & { readonly name: string };
 
 export const MAX_LINE_BYTES = 1_024;
@@ -75,7 +78,7 @@ const LINE = /^(?:\$ )?(?:\[(\d{1,15})\] *)?(?:\$ )?(.*)$/s;
 const LOOKS_LIKE_A_NAME = /^[A-Za-z_]{1,32}$/;
 const NOT_TEXT = /[^\x20-\x7e]/;
 
-/** Whether a line says nothing, which is no error. */
+/** Whether a line is blank, which is no error. */
 export function isBlank(line: string): boolean {
   return /^[ \t\r]*$/.test(line);
 }
@@ -99,7 +102,7 @@ export function parseDeskLine(line: string): DeskLine {
   if (!Object.hasOwn(ARGUMENTS, first)) return refused("COMMAND_UNKNOWN");
   const name = first as DeskCommandName;
   const wanted = name === "DUMPLOG" && parts.length === 2 ? (["file"] as const) : ARGUMENTS[name];
-  // As much as can be read is, so that an error is found under its user.
+  // As much as possible is read, so that the audit lists the error under its user.
   let code: DeskRefusal | undefined;
   for (const [index, kind] of wanted.entries()) {
     code ??= read(kind, parts[index + 1] ?? "", fields);
@@ -109,9 +112,9 @@ export function parseDeskLine(line: string): DeskLine {
 }
 
 /**
- * What a sender may say who speaks for one user alone. Whatever names another,
- * or all, is refused, and kept under the sender's own name: nobody writes into
- * another's audit.
+ * Checks a line of a sender for one user. A line that names another user, or all users, is
+ * refused and audited under the sender's own name: no sender can write into another user's
+ * audit.
  */
 export function spokenBy(user: string, line: DeskLine): DeskLine {
   const said = line.kind === "command" ? line.command : line.read;
@@ -120,12 +123,15 @@ export function spokenBy(user: string, line: DeskLine): DeskLine {
   return { n: line.n, kind: "refused", code, read: { ...said, user } };
 }
 
-/** A person is known to the desk by their own id, if it is one that the desk takes: no two persons share a desk user. */
+/**
+ * A person's desk user is their own id, if the desk accepts it as a name. So no two
+ * persons share a desk user.
+ */
 export function deskUserOf(person: string): string | undefined {
   return DESK_USER_PATTERN.test(person) ? person : undefined;
 }
 
-/** Whether a line can be sent a second time without being done twice. */
+/** Whether a line can be sent a second time without being executed twice. */
 export function isRepeatable(line: DeskLine, session: string): boolean {
   return (
     line.kind === "refused" ||
@@ -134,7 +140,7 @@ export function isRepeatable(line: DeskLine, session: string): boolean {
   );
 }
 
-/** The line of a command; what it needs and is not given is left empty, and refused by the desk. */
+/** Writes a command as a line. A missing argument is left empty, and the desk refuses the line. */
 export function formatDeskLine(n: number | null, command: DeskCommand): string {
   const words = ARGUMENTS[command.name].map((kind) =>
     kind === "cents" ? formatCents(command.cents) : command[kind],
@@ -142,7 +148,7 @@ export function formatDeskLine(n: number | null, command: DeskCommand): string {
   return `${n === null ? "" : `[${n}] `}${[command.name, ...words].join(",")}`;
 }
 
-/** Puts an argument where it belongs, or says what is wrong with it. */
+/** Stores an argument in its field, or returns the error in it. */
 function read(
   kind: "user" | "symbol" | "cents" | "file",
   text: string,
@@ -161,7 +167,7 @@ function read(
     fields.cents = cents;
   } else {
     const file = FILE.exec(text)?.[1];
-    // Names of dots alone are folders.
+    // Names that consist of dots are folders.
     if (file === undefined || /^\.+$/.test(file)) return "FILE_INVALID";
     fields.file = file;
   }

@@ -6,7 +6,7 @@ import { centsOf, parseAnswer, parseTick } from "./quote.ts";
 
 const KEY = "4ezh2VUVde+ZVUcMj+L7f7r9bKnjeNkjzPdaZx1m4Vf+zEF/t4pPTA==";
 
-test("an answer to the question is a quote in millionths, at the source's time", () => {
+test("an answer to the question becomes a quote in millionths, at the source's time", () => {
   expect(parseAnswer(`383.82,QDU,kHMjwfSx2P,1583452412110,${KEY}`, "QDU", "kHMjwfSx2P")).toEqual({
     symbol: "QDU",
     priceMicros: 383_820_000,
@@ -32,7 +32,7 @@ test.each([
   expect(parseAnswer(line, "QDU", "me")).toBeUndefined();
 });
 
-test("a tick is a quote only if it is whole", () => {
+test("a tick becomes a quote only if it is complete", () => {
   expect(parseTick("EUR/USD,1.08423,1583452412110")).toEqual({
     symbol: "EUR/USD",
     priceMicros: 1_084_230,
@@ -43,7 +43,7 @@ test("a tick is a quote only if it is whole", () => {
   }
 });
 
-test("a price is in cents only where it is whole cents: it is never rounded", () => {
+test("only a price of whole cents is converted to cents: it is never rounded", () => {
   const quote = { symbol: "ABC", sourceTimeMs: 1 };
   expect(centsOf({ ...quote, priceMicros: 383_820_000 })).toBe(38_382);
   expect(centsOf({ ...quote, priceMicros: 383_820_001 })).toBeUndefined();
@@ -58,7 +58,7 @@ if (realAnswers.length === 0) {
   console.log("not run: the real answers of a quote server are not on this machine");
 }
 
-test.skipIf(realAnswers.length === 0)("every real answer of a quote server is understood", () => {
+test.skipIf(realAnswers.length === 0)("every real answer of a quote server can be parsed", () => {
   for (const line of realAnswers) {
     const [price = "", symbol = "", user = "", time] = line.split(",");
     expect(parseAnswer(line, symbol, user)).toEqual({

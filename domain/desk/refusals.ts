@@ -1,7 +1,7 @@
 /**
- * Why the desk says no to a command: a stable code and the public sentence that
- * goes with it. A refused command is in the audit as an errorEvent and has
- * changed nothing but what DESK says it consumes.
+ * Why the desk refuses a command: a stable code and its public sentence. A refused command
+ * is an errorEvent in the audit. It changes nothing except what `docs/DESK.md` says it
+ * consumes.
  */
 export const DESK_REFUSALS = {
   LINE_TOO_LONG: "The line is longer than 1,024 bytes.",

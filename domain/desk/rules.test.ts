@@ -17,7 +17,10 @@ import {
 const NOW_MS = 1_800_000_000_000;
 const VALID_MS = 60_000;
 
-/** An account that stores a position only where a rule keeps it: a change that is not kept is lost. */
+/**
+ * An account that stores a position only when a rule stores it, so a change without that
+ * is lost.
+ */
 class StoredAccount implements Account {
   balanceCents: number | undefined;
   buys: readonly Order[] = [];
@@ -42,7 +45,7 @@ class StoredAccount implements Account {
     this.stored.set(symbol, { ...this.position(symbol) });
   }
 
-  /** Between two commands: the next one reads what was stored. */
+  /** The step between two commands: the next command reads what was stored. */
   settle(): void {
     this.#drafts.clear();
   }
@@ -51,7 +54,7 @@ class StoredAccount implements Account {
     return this.stored.get(symbol) ?? noPosition();
   }
 
-  /** All that a command can change, to compare. */
+  /** Everything that a command can change, for comparison. */
   state(): object {
     const { balanceCents, buys, sells, stored } = this;
     return structuredClone({ balanceCents, buys, sells, stored });
@@ -63,7 +66,7 @@ interface Asked extends Partial<PricedCommand> {
   readonly atMs?: number;
 }
 
-/** Does a command on ABC at a fresh quote of 500 cents, unless it says otherwise. */
+/** Executes a command on ABC. The default is a fresh quote of 500 cents. */
 function execute(
   account: StoredAccount,
   name: DeskCommandName,
@@ -89,24 +92,27 @@ const pending = (changes: Partial<Order> = {}): Order => ({
 
 describe("every command but ADD and DUMPLOG", () => {
   test.each(DESK_COMMANDS.filter((name) => name !== "ADD" && name !== "DUMPLOG"))(
-    "%s is refused where the user has never added money",
+    "%s is refused if the user has never added money",
     (name) => {
       expect(execute(new StoredAccount(), name, { cents: 100 })).toBe("USER_UNKNOWN");
     },
   );
 });
 
-describe("a command that is done at a quote", () => {
-  test.each([...QUOTED_COMMANDS])("%s is refused without one, and with one too old", (name) => {
-    const account = new StoredAccount(10_000, { ABC: { shares: 100, buyCents: 1_000 } });
-    const before = account.state();
-    expect(execute(account, name, { cents: 500, priceCents: 0 })).toBe("QUOTE_UNAVAILABLE");
-    const old = { cents: 500, quoteTimeMs: NOW_MS - ASKED_QUOTE_VALID_MS - 1 };
-    expect(execute(account, name, old)).toBe("QUOTE_UNAVAILABLE");
-    expect(account.state()).toEqual(before);
-  });
+describe("a command that is executed at a quote", () => {
+  test.each([...QUOTED_COMMANDS])(
+    "%s is refused without a quote, and with one that is too old",
+    (name) => {
+      const account = new StoredAccount(10_000, { ABC: { shares: 100, buyCents: 1_000 } });
+      const before = account.state();
+      expect(execute(account, name, { cents: 500, priceCents: 0 })).toBe("QUOTE_UNAVAILABLE");
+      const old = { cents: 500, quoteTimeMs: NOW_MS - ASKED_QUOTE_VALID_MS - 1 };
+      expect(execute(account, name, old)).toBe("QUOTE_UNAVAILABLE");
+      expect(account.state()).toEqual(before);
+    },
+  );
 
-  test("takes a quote that is exactly a minute old", () => {
+  test("accepts a quote that is exactly a minute old", () => {
     const quoteTimeMs = NOW_MS - ASKED_QUOTE_VALID_MS;
     expect(execute(new StoredAccount(0), "QUOTE", { quoteTimeMs })).toEqual({
       told: { symbol: "ABC", priceCents: 500, quoteTimeMs },
@@ -114,7 +120,7 @@ describe("a command that is done at a quote", () => {
   });
 
   test.each(DESK_COMMANDS.filter((name) => !QUOTED_COMMANDS.has(name)))(
-    "%s is none, and needs no quote",
+    "%s needs no quote",
     (name) => {
       const unquoted = { cents: 100, priceCents: 0, quoteTimeMs: 0 };
       expect(execute(new StoredAccount(1_000), name, unquoted)).not.toBe("QUOTE_UNAVAILABLE");
@@ -123,7 +129,7 @@ describe("a command that is done at a quote", () => {
 });
 
 describe("ADD", () => {
-  test("makes the user if new, and adds to the balance", () => {
+  test("creates a new user, and adds to the balance", () => {
     const account = new StoredAccount();
     expect(execute(account, "ADD", { symbol: "", cents: 10_000 })).toEqual({
       told: {},
@@ -134,7 +140,7 @@ describe("ADD", () => {
     expect(account.balanceCents).toBe(10_001);
   });
 
-  test("is refused where the account could not hold it, and then makes nobody", () => {
+  test("is refused if the balance would exceed its bound, and then creates no user", () => {
     const account = new StoredAccount(MAX_HELD - 1);
     expect(execute(account, "ADD", { cents: 2 })).toBe("BALANCE_TOO_HIGH");
     expect(execute(account, "ADD", { cents: 1 })).not.toBeString();
@@ -147,7 +153,7 @@ describe("ADD", () => {
 });
 
 describe("BUY", () => {
-  test("makes a pending order of whole shares at the quote, and takes no money", () => {
+  test("creates a pending order for whole shares at the quote, and takes no money", () => {
     const account = new StoredAccount(5_999);
     expect(execute(account, "BUY", { cents: 5_999, priceCents: 1_000 })).toEqual({
       told: { symbol: "ABC", shares: 5, priceCents: 1_000, totalCents: 5_000 },
@@ -156,7 +162,7 @@ describe("BUY", () => {
     expect(account).toMatchObject({ balanceCents: 5_999, sells: [] });
   });
 
-  test("is refused where the balance does not cover the amount, or the amount not one share", () => {
+  test("is refused if the balance does not cover the amount, or the amount does not pay for one share", () => {
     const account = new StoredAccount(499);
     expect(execute(account, "BUY", { cents: 500 })).toBe("BALANCE_TOO_LOW");
     expect(execute(account, "BUY", { cents: 499 })).toBe("QUOTE_ABOVE_AMOUNT");
@@ -168,7 +174,7 @@ describe("BUY", () => {
 });
 
 describe("SELL", () => {
-  test("makes a pending order of whole shares at the quote, and takes no shares", () => {
+  test("creates a pending order for whole shares at the quote, and takes no shares", () => {
     const account = new StoredAccount(0, { ABC: { shares: 10 } });
     expect(execute(account, "SELL", { cents: 4_999 })).toEqual({
       told: { symbol: "ABC", shares: 9, priceCents: 500, totalCents: 4_500 },
@@ -177,7 +183,7 @@ describe("SELL", () => {
     expect(account.held("ABC").shares).toBe(10);
   });
 
-  test("is refused where the free shares are not worth the amount: reserved ones do not count", () => {
+  test("is refused if the free shares are worth less than the amount: reserved shares do not count", () => {
     const account = new StoredAccount(0, { ABC: { shares: 9, reservedShares: 5 } });
     expect(execute(account, "SELL", { cents: 4_501 })).toBe("SHARES_TOO_FEW");
     expect(execute(account, "SELL", { cents: 4_500 })).not.toBeString();
@@ -195,7 +201,7 @@ describe.each([
 ] as const)("a pending %s", (name, pile, cancel, commit, notPending) => {
   const rich = () => new StoredAccount(1_000_000, { ABC: { shares: 1_000 } });
 
-  test("is one of a hundred; those whose minute is over do not count", () => {
+  test("is one of at most a hundred; expired ones do not count", () => {
     const account = rich();
     for (let count = 0; count < MAX_PENDING; count += 1) {
       expect(execute(account, name, { cents: 500 })).not.toBeString();
@@ -218,7 +224,7 @@ describe.each([
     }
   });
 
-  test("can be committed and cancelled until its minute is over", () => {
+  test("can be committed and cancelled until its minute has passed", () => {
     for (const command of [commit, cancel]) {
       const account = rich();
       execute(account, name, { cents: 500 });
@@ -241,7 +247,7 @@ describe.each([
 });
 
 describe("COMMIT_BUY", () => {
-  test("moves money and shares by the price of the order, whatever the quote is now", () => {
+  test("moves money and shares at the price of the order, not at today's quote", () => {
     const account = new StoredAccount(5_000);
     account.buys = [pending()];
     expect(execute(account, "COMMIT_BUY", { symbol: "", priceCents: 9_999 })).toEqual({
@@ -253,7 +259,7 @@ describe("COMMIT_BUY", () => {
     expect(account.held("ABC").shares).toBe(10);
   });
 
-  test("consumes the order even where it fails, and moves nothing then", () => {
+  test("consumes the order even if it fails, and then moves nothing", () => {
     const poor = new StoredAccount(4_999);
     poor.buys = [pending()];
     expect(execute(poor, "COMMIT_BUY")).toBe("BALANCE_TOO_LOW");
@@ -268,7 +274,7 @@ describe("COMMIT_BUY", () => {
 });
 
 describe("COMMIT_SELL", () => {
-  test("moves shares and money by the price of the order", () => {
+  test("moves shares and money at the price of the order", () => {
     const account = new StoredAccount(1, { ABC: { shares: 12 } });
     account.sells = [pending()];
     expect(execute(account, "COMMIT_SELL", { symbol: "", priceCents: 1 })).toEqual({
@@ -280,7 +286,7 @@ describe("COMMIT_SELL", () => {
     expect(account.held("ABC").shares).toBe(2);
   });
 
-  test("consumes the order even where it fails, and moves nothing then", () => {
+  test("consumes the order even if it fails, and then moves nothing", () => {
     const held = { shares: 9, reservedShares: 10 };
     const few = new StoredAccount(0, { ABC: held });
     few.sells = [pending()];
@@ -296,14 +302,14 @@ describe("COMMIT_SELL", () => {
 });
 
 describe("SET_BUY_AMOUNT", () => {
-  test("reserves the amount, and an earlier one comes back first", () => {
+  test("reserves the amount, after it returns an earlier one", () => {
     const account = new StoredAccount(1_000);
     expect(execute(account, "SET_BUY_AMOUNT", { cents: 700 })).toEqual({
       told: {},
       change: { symbol: "ABC", cents: 700, shares: 0 },
       movedCents: [-700],
     });
-    // 300 are free: only with the earlier 700 is there enough.
+    // 300 are free: only the earlier 700 make it enough.
     expect(execute(account, "SET_BUY_AMOUNT", { cents: 900 })).toMatchObject({
       movedCents: [700, -900],
     });
@@ -311,20 +317,20 @@ describe("SET_BUY_AMOUNT", () => {
     expect(account.held("ABC").buyCents).toBe(900);
   });
 
-  test("is refused above balance and earlier amount, and the earlier one stays set", () => {
+  test("is refused above balance plus earlier amount, and the earlier one remains set", () => {
     const account = new StoredAccount(300, { ABC: { buyCents: 700, buyPriceCents: 5 } });
     const before = account.state();
     expect(execute(account, "SET_BUY_AMOUNT", { cents: 1_001 })).toBe("BALANCE_TOO_LOW");
     expect(account.state()).toEqual(before);
   });
 
-  test("is refused where what comes back would burst the balance", () => {
+  test("is refused if the returned amount would raise the balance above its bound", () => {
     const account = new StoredAccount(MAX_HELD, { ABC: { buyCents: 700 } });
     expect(execute(account, "SET_BUY_AMOUNT", { cents: 699 })).toBe("BALANCE_TOO_HIGH");
     expect(execute(account, "SET_BUY_AMOUNT", { cents: 700 })).not.toBeString();
   });
 
-  test("takes the trigger of the earlier amount away", () => {
+  test("removes the trigger of the earlier amount", () => {
     const account = new StoredAccount(1_000, { ABC: { buyCents: 700, buyPriceCents: 5 } });
     execute(account, "SET_BUY_AMOUNT", { cents: 600 });
     expect(account.held("ABC")).toMatchObject({ buyCents: 600, buyPriceCents: 0 });
@@ -346,7 +352,7 @@ describe("SET_BUY_TRIGGER", () => {
     });
   });
 
-  test("fires at once where the quote meets it, at the quote, and what is left comes back", () => {
+  test("fires at once at the quote if the quote meets it, and returns the rest", () => {
     const account = new StoredAccount(5, { ABC: { buyCents: 1_000, shares: 1 } });
     const asked = { cents: 400, priceCents: 400, transaction: 42 };
     expect(execute(account, "SET_BUY_TRIGGER", asked)).toMatchObject({
@@ -369,7 +375,7 @@ describe("SET_BUY_TRIGGER", () => {
 });
 
 describe("CANCEL_SET_BUY", () => {
-  test("undoes amount and trigger", () => {
+  test("removes amount and trigger", () => {
     const held = { shares: 3, buyCents: 700, buyPriceCents: 5, buyTransaction: 9 };
     const account = new StoredAccount(1, { ABC: held });
     expect(execute(account, "CANCEL_SET_BUY")).toEqual({
@@ -381,7 +387,7 @@ describe("CANCEL_SET_BUY", () => {
     expect(account.held("ABC")).toEqual({ ...noPosition(), shares: 3 });
   });
 
-  test("is refused where nothing is set, and where the balance could not hold it", () => {
+  test("is refused if nothing is set, and if the balance would exceed its bound", () => {
     expect(execute(new StoredAccount(1), "CANCEL_SET_BUY")).toBe("BUY_AMOUNT_NOT_SET");
     const account = new StoredAccount(MAX_HELD, { ABC: { buyCents: 1 } });
     expect(execute(account, "CANCEL_SET_BUY")).toBe("BALANCE_TOO_HIGH");
@@ -390,7 +396,7 @@ describe("CANCEL_SET_BUY", () => {
 });
 
 describe("SET_SELL_AMOUNT", () => {
-  test("undoes an earlier one first: its reserved shares count, and are free again", () => {
+  test("removes an earlier one first: its reserved shares count, and are free again", () => {
     const held = { shares: 1, reservedShares: 9, sellCents: 4_500, sellPriceCents: 500 };
     const account = new StoredAccount(0, { ABC: held });
     expect(execute(account, "SET_SELL_AMOUNT", { cents: 5_000 })).toEqual({
@@ -400,7 +406,7 @@ describe("SET_SELL_AMOUNT", () => {
     expect(account.held("ABC")).toEqual({ ...noPosition(), shares: 10, sellCents: 5_000 });
   });
 
-  test("is refused where all shares are not worth the amount at the quote", () => {
+  test("is refused if all shares together are worth less than the amount at the quote", () => {
     const held = { shares: 1, reservedShares: 9, sellCents: 4_500, sellPriceCents: 500 };
     const account = new StoredAccount(0, { ABC: held });
     const before = account.state();
@@ -410,7 +416,7 @@ describe("SET_SELL_AMOUNT", () => {
 });
 
 describe("SET_SELL_TRIGGER", () => {
-  test("reserves the shares that the amount is at its price, rounded down, and waits", () => {
+  test("reserves as many shares as the amount buys at its price, rounded down, and waits", () => {
     const account = new StoredAccount(0, { ABC: { shares: 10, sellCents: 4_999 } });
     const asked = { cents: 1_000, priceCents: 999, transaction: 42 };
     expect(execute(account, "SET_SELL_TRIGGER", asked)).toEqual({
@@ -425,14 +431,14 @@ describe("SET_SELL_TRIGGER", () => {
     });
   });
 
-  test("reserves anew where it is set again", () => {
+  test("reserves again when it is set again", () => {
     const account = new StoredAccount(0, { ABC: { shares: 10, sellCents: 5_000 } });
     execute(account, "SET_SELL_TRIGGER", { cents: 1_000 });
     execute(account, "SET_SELL_TRIGGER", { cents: 600 });
     expect(account.held("ABC")).toMatchObject({ shares: 2, reservedShares: 8 });
   });
 
-  test("fires at once where the quote meets it, at the quote", () => {
+  test("fires at once at the quote if the quote meets it", () => {
     const account = new StoredAccount(5, { ABC: { shares: 10, sellCents: 4_000 } });
     const asked = { cents: 1_000, priceCents: 1_000, transaction: 42 };
     expect(execute(account, "SET_SELL_TRIGGER", asked)).toMatchObject({
@@ -443,7 +449,7 @@ describe("SET_SELL_TRIGGER", () => {
     expect(account.held("ABC")).toEqual({ ...noPosition(), shares: 6 });
   });
 
-  test("is refused without an amount, above it, and where fewer shares are owned", () => {
+  test("is refused without an amount, above it, and if fewer shares are owned", () => {
     expect(execute(new StoredAccount(0), "SET_SELL_TRIGGER", { cents: 1 })).toBe(
       "SELL_AMOUNT_NOT_SET",
     );
@@ -456,7 +462,7 @@ describe("SET_SELL_TRIGGER", () => {
 });
 
 describe("CANCEL_SET_SELL", () => {
-  test("undoes amount and trigger, and the reserved shares are free again", () => {
+  test("removes amount and trigger, and the reserved shares are free again", () => {
     const held = { shares: 6, reservedShares: 4, sellCents: 4_000, sellPriceCents: 1_000 };
     const account = new StoredAccount(1, { ABC: held });
     expect(execute(account, "CANCEL_SET_SELL")).toMatchObject({
@@ -479,8 +485,8 @@ test("DISPLAY_SUMMARY and DUMPLOG change nothing", () => {
   expect(account.state()).toEqual(before);
 });
 
-describe("a trigger whose account could not hold what it brings", () => {
-  test("goes on waiting, and fires once it can", () => {
+describe("a trigger that would raise its account above the bound", () => {
+  test("continues to wait, and fires once it can", () => {
     const buying = { buyCents: 1_001, buyPriceCents: 500, buyTransaction: 9 };
     const full = new StoredAccount(MAX_HELD, { ABC: buying });
     expect(fireBuy(full, "ABC", 500)).toBeUndefined();
@@ -489,8 +495,8 @@ describe("a trigger whose account could not hold what it brings", () => {
     full.balanceCents = MAX_HELD - 1;
     expect(fireBuy(full, "ABC", 500)).toMatchObject({ transaction: 9, shares: 2 });
 
-    const crowded = new StoredAccount(0, { ABC: { ...buying, shares: MAX_HELD - 1 } });
-    expect(fireBuy(crowded, "ABC", 500)).toBeUndefined();
+    const atCapacity = new StoredAccount(0, { ABC: { ...buying, shares: MAX_HELD - 1 } });
+    expect(fireBuy(atCapacity, "ABC", 500)).toBeUndefined();
 
     const selling = { reservedShares: 2, sellCents: 1_000, sellPriceCents: 500 };
     const rich = new StoredAccount(MAX_HELD - 999, { ABC: selling });
@@ -525,7 +531,7 @@ describe("random commands", () => {
     },
   );
 
-  function booksOf(account: StoredAccount): object {
+  function listBooks(account: StoredAccount): object {
     const held = (field: "shares" | "reservedShares") =>
       Object.fromEntries(
         [...account.stored].flatMap(([symbol, { [field]: count }]) =>
@@ -540,7 +546,7 @@ describe("random commands", () => {
     };
   }
 
-  /** Fires what is set in an account, as the desk does when a quote arrives. */
+  /** Fires the triggers of an account, as the desk does when a quote arrives. */
   function fire(account: StoredAccount, symbol: string, priceCents: number): number {
     const { buyPriceCents, sellPriceCents } = account.held(symbol);
     const buys = buyPriceCents > 0 && priceCents <= buyPriceCents;
@@ -551,7 +557,7 @@ describe("random commands", () => {
     return (bought?.shares ?? 0) + (sold?.shares ?? 0);
   }
 
-  test("are answered as the plain model answers them, and leave the same books", () => {
+  test("get the replies of the plain model, and end with the same books", () => {
     let executed = 0;
     fc.assert(
       fc.property(fc.array(step, { maxLength: 120, size: "max" }), (steps) => {
@@ -592,7 +598,7 @@ describe("random commands", () => {
               balanceCents: account.balanceCents ?? 0,
               ...(done.told.fired === undefined ? {} : { fired: done.told.fired }),
             });
-            // The audit adds up what moved: it must be the balance's change, to the cent.
+            // The movements in the audit must add up to the change of the balance, to the cent.
             const moved = [...(done.movedCents ?? []), ...(done.fired?.movedCents ?? [])];
             expect(moved.reduce((sum, each) => sum + each, balanceBefore)).toBe(
               account.balanceCents ?? 0,
@@ -600,7 +606,7 @@ describe("random commands", () => {
           }
         }
         for (const [user, books] of model.books()) {
-          expect(booksOf(accounts.get(user) ?? new StoredAccount())).toEqual(books);
+          expect(listBooks(accounts.get(user) ?? new StoredAccount())).toEqual(books);
         }
       }),
       { numRuns: 150 },

@@ -1,30 +1,33 @@
-/** What each of the desk's commands needs and does, see `docs/DESK.md`: the table of commands, in code. */
+/**
+ * What each of the desk's commands requires and does: the table of commands in
+ * `docs/DESK.md`, as code.
+ */
 import { MAX_HELD, type Account, type Order, type Position } from "./account.ts";
 import { QUOTED_COMMANDS, type DeskCommandName } from "./command.ts";
 import type { DeskRefusal } from "./refusals.ts";
 import { ASKED_QUOTE_VALID_MS } from "./quote.ts";
 
-/** Orders of a side that wait for their commit. */
+/** Pending orders of a side. */
 export const MAX_PENDING = 100;
 
-/** A command with the quote that it is done at. */
+/** A command with the quote at which it is executed. */
 export interface PricedCommand {
   readonly symbol: string;
   readonly cents: number;
-  /** Zeros where there is none. */
+  /** Zeros if there is no quote. */
   readonly priceCents: number;
   readonly quoteTimeMs: number;
 }
 
-/** When a command is done, and under what number. */
+/** When a command is executed, and its transaction number. */
 export interface Moment {
   readonly transaction: number;
   readonly atMs: number;
-  /** How long an order waits for its commit. */
+  /** How long a pending order can be committed. */
   readonly pendingValidMs: number;
 }
 
-/** What a sender is told beside the balance. */
+/** What the sender learns beside the balance. */
 export interface Told {
   readonly symbol?: string;
   readonly shares?: number;
@@ -34,14 +37,14 @@ export interface Told {
   readonly fired?: number;
 }
 
-/** A change of the account that its history shows. */
+/** A change of the account, as its history shows it. */
 export interface Change {
   readonly symbol: string;
   readonly cents: number;
   readonly shares: number;
 }
 
-/** A trigger that was met. */
+/** A trigger whose price was met. */
 export interface Fired {
   readonly transaction: number;
   readonly shares: number;
@@ -52,7 +55,7 @@ export interface Fired {
 export interface Done {
   readonly told: Told;
   readonly change?: Change;
-  /** What went into the free balance, or, below zero, out of it. */
+  /** Cents added to the free balance; negative if they were taken from it. */
   readonly movedCents?: readonly number[];
   readonly fired?: Fired;
 }
@@ -61,7 +64,10 @@ type Rule = (account: Account, command: PricedCommand, moment: Moment) => DeskRe
 
 const NOTHING: Done = { told: {} };
 
-/** Does a command, or says why not; what a refused one changes is what it consumes. */
+/**
+ * Executes a command, or returns why it is refused. A refused command changes only what it
+ * consumes.
+ */
 export function executeCommand(
   account: Account,
   name: DeskCommandName,
@@ -201,7 +207,10 @@ const RULES: Readonly<Record<DeskCommandName, Rule>> = {
   DISPLAY_SUMMARY: () => NOTHING,
 };
 
-/** Buys for a trigger whose price was met; undefined where that would burst the account, so that it goes on waiting. */
+/**
+ * Executes a buy trigger whose price was met. Returns undefined if the account would
+ * exceed its bound; then the trigger continues to wait.
+ */
 export function fireBuy(account: Account, symbol: string, priceCents: number): Fired | undefined {
   const position = account.position(symbol);
   const shares = Math.floor(position.buyCents / priceCents);
@@ -216,7 +225,7 @@ export function fireBuy(account: Account, symbol: string, priceCents: number): F
   return { transaction, shares, totalCents, movedCents };
 }
 
-/** Sells, as `fireBuy` buys. */
+/** Executes a sell trigger, as `fireBuy` does a buy trigger. */
 export function fireSell(account: Account, symbol: string, priceCents: number): Fired | undefined {
   const position = account.position(symbol);
   const { reservedShares: shares, sellTransaction: transaction } = position;
@@ -261,7 +270,10 @@ function order(
   return { told: { symbol, shares, priceCents, totalCents: shares * priceCents } };
 }
 
-/** Takes the newest off its pile, whatever then becomes of it; undefined where its time is over. */
+/**
+ * Removes the newest order of a side, even if the command then fails. Undefined if the
+ * order has expired.
+ */
 function take(account: Account, pile: Pile, { atMs, pendingValidMs }: Moment): Order | undefined {
   const [newest, ...rest] = account[pile];
   if (!newest || atMs - newest.atMs >= pendingValidMs) return undefined;
@@ -288,7 +300,7 @@ function clearBuy(position: Position): void {
   position.buyTransaction = 0;
 }
 
-/** What was reserved is free again. */
+/** Makes what was reserved free again. */
 function clearSell(position: Position): void {
   position.shares = owned(position);
   position.reservedShares = 0;

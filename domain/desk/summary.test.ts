@@ -22,7 +22,7 @@ const summary = (
     NOW,
   );
 
-test("holdings are what is owned, free or reserved, in the order of their first trade", () => {
+test("holdings are the free and reserved shares, in the order of their first trade", () => {
   const { holdings } = summary({
     S: { shares: 1 },
     ABC: { reservedShares: 2 },
@@ -36,7 +36,7 @@ test("holdings are what is owned, free or reserved, in the order of their first 
   ]);
 });
 
-test("what is reserved is the sum of all buy amounts, with or without a trigger", () => {
+test("the reserved money is the sum of all buy amounts, with or without a trigger", () => {
   const { reservedCents, buyTriggers } = summary({
     S: { buyCents: 300 },
     ABC: { buyCents: 200, buyPriceCents: 5 },
@@ -48,7 +48,7 @@ test("what is reserved is the sum of all buy amounts, with or without a trigger"
   ]);
 });
 
-test("a sell trigger names the shares that are reserved for it; its amount reserves no money", () => {
+test("a sell trigger shows the shares reserved for it; a sell amount reserves no money", () => {
   const shown = summary({
     S: { sellCents: 300, shares: 9 },
     ABC: { sellCents: 200, sellPriceCents: 50, reservedShares: 4 },
@@ -60,7 +60,7 @@ test("a sell trigger names the shares that are reserved for it; its amount reser
   expect(shown).toMatchObject({ reservedCents: 0, buyTriggers: [] });
 });
 
-test("pending orders are shown newest first, until the moment at which they run out", () => {
+test("pending orders are shown newest first, until they expire", () => {
   const order = (symbol: string, ageMs: number): Order => ({
     symbol,
     shares: 2,
@@ -76,7 +76,7 @@ test("pending orders are shown newest first, until the moment at which they run 
   expect(pendingSells.map(({ symbol }) => symbol)).toEqual(["B"]);
 });
 
-test("an account without anything has a summary without anything", () => {
+test("an empty account has an empty summary", () => {
   expect(summary({})).toEqual({
     reservedCents: 0,
     holdings: [],

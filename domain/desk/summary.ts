@@ -1,4 +1,4 @@
-/** What DISPLAY_SUMMARY shows of an account beside its free balance. */
+/** What DISPLAY_SUMMARY shows of an account, beside its free balance. */
 import type { Account, Order, Position } from "./account.ts";
 
 export interface PendingOrder {
@@ -14,7 +14,7 @@ export interface WaitingTrigger {
   readonly amountCents: number;
   /** Null while only the amount is set. */
   readonly priceCents: number | null;
-  /** Of a sell: the shares that are reserved for it. */
+  /** For a sell: the shares that are reserved for it. */
   readonly shares?: number;
 }
 
@@ -34,7 +34,7 @@ export interface DeskSummary {
     readonly shares: number;
     readonly reservedShares: number;
   }[];
-  /** Newest first: the first is what a commit or a cancel is about. */
+  /** Newest first: a commit or a cancel applies to the first. */
   readonly pendingBuys: readonly PendingOrder[];
   readonly pendingSells: readonly PendingOrder[];
   readonly buyTriggers: readonly WaitingTrigger[];
@@ -43,7 +43,10 @@ export interface DeskSummary {
   readonly history: readonly AccountChange[];
 }
 
-/** What is summed up: the account, its positions in the order of their first trade, and its latest changes. */
+/**
+ * The input of a summary: the account, its positions in the order of their first trade,
+ * and its latest changes.
+ */
 export interface Summed extends Pick<Account, "buys" | "sells"> {
   readonly positions: Iterable<{ readonly symbol: string; readonly position: Position }>;
   readonly history: readonly AccountChange[];
@@ -86,7 +89,7 @@ export function summaryOf(
   };
 }
 
-/** A price of zero is none. */
+/** A price of zero means that there is none. */
 function priced(cents: number): number | null {
   return cents > 0 ? cents : null;
 }

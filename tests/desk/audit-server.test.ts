@@ -1,6 +1,6 @@
 /**
- * Data on one MongoDB and audit on another: each is written to its own server, and neither waits
- * for the other.
+ * Data on one MongoDB and audit on another: each is written to its own server, and neither
+ * waits for the other.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { MongoClient } from "mongodb";
@@ -116,7 +116,7 @@ describe.skipIf(!mongo || !audit)("data and audit on servers of their own", () =
     expect(Object.keys(await holdings(1)).toSorted()).toEqual(["audit", "auditMinutes"]);
   });
 
-  test("while the audit's server does not answer, trade and records continue; then it has everything, and the log too", async () => {
+  test("while the audit's server does not answer, trade and records continue; then it gets everything, and so does the log", async () => {
     link.cut();
     expect((await trade()).every(({ ok }) => ok)).toBe(true);
     await accept(2);
@@ -149,7 +149,7 @@ describe.skipIf(!mongo || !audit)("data and audit on servers of their own", () =
   });
 });
 
-/** A Redis with empty streams: everything that is read then comes from the store. */
+/** A Redis with empty streams: then everything is read from the store. */
 async function nothingStreamed(): Promise<unknown> {
   return [];
 }

@@ -1,6 +1,6 @@
 /**
- * The rule of binary contracts is in the desk's scripts. Random sequences are done
- * by them and by a plain model, at the same times, and leave the same books.
+ * The rule of binary contracts is in the desk's scripts. The scripts and a plain model
+ * execute the same random sequences at the same times, and must end with the same books.
  */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
@@ -24,7 +24,7 @@ const START_MS = 1_700_000_000_000;
 const SYMBOL = "EUR/USD";
 const DEPOSITS = { poor: 500, rich: 900 * MAX_AMOUNT_CENTS };
 
-/** The simulation's Redis, as it runs the real scripts and its clock can be set. */
+/** The Redis of the simulation: it runs the real scripts, and its clock can be set. */
 class Desk {
   nowMs = START_MS;
   readonly #engine = new Engine();
@@ -53,8 +53,8 @@ class Desk {
     }));
   }
 
-  /** What was told to followers of settlements: how each contract ended, and what came back. */
-  async told(): Promise<[name: string, state: string, returnCents: number][]> {
+  /** What followers of settlements read: how each contract ended, and what was returned. */
+  async settlements(): Promise<[name: string, state: string, returnCents: number][]> {
     const entries = (await this.redis.send("XRANGE", [DESK.settlements, "-", "+"])) as [
       string,
       string[],
@@ -119,15 +119,15 @@ const step = fc.oneof(
 
 const nameIn = (shard: number) => (number: number) => `${shard}-${number}`;
 
-function answersOf(reply: OpenReply, count: number): string[] {
+function listAnswers(reply: OpenReply, count: number): string[] {
   if (reply.kind === "all-opened") return new Array<string>(count).fill("opened");
   return reply.opened.map((each) => (each.kind === "opened" ? each.kind : each.reason));
 }
 
-/** Without what the books do not hold of a contract. */
+/** The outcomes, without the fields that the books do not store. */
 const stored = ({ returnCents: _, ...contract }: ModelContract) => contract;
 
-test("opening, selling and settling leave the books of a plain model, to the cent, in any sequence", async () => {
+test("opening, selling and settling give the books of a plain model, to the cent, in any sequence", async () => {
   const ended = new Set<string>();
   await fc.assert(
     fc.asyncProperty(
@@ -173,7 +173,7 @@ test("opening, selling and settling leave the books of a plain model, to the cen
               orders.map((order, index) => ({ ...order, name: names[index]! })),
               terms,
             );
-            expect(answersOf(reply, names.length)).toEqual(wanted);
+            expect(listAnswers(reply, names.length)).toEqual(wanted);
           }
           if (each.kind === "sell") {
             const names = each.numbers.map(nameIn(each.shard));
@@ -199,7 +199,7 @@ test("opening, selling and settling leave the books of a plain model, to the cen
           [...model.contracts.values()].map(stored).toSorted(byName),
         );
         const over = [...model.contracts.values()].filter(({ state }) => state !== "open");
-        expect((await desk.told()).map(String).toSorted()).toEqual(
+        expect((await desk.settlements()).map(String).toSorted()).toEqual(
           over.map(({ name, state, returnCents }) => String([name, state, returnCents])).toSorted(),
         );
         for (const { state } of over) ended.add(state);

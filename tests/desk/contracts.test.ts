@@ -15,7 +15,7 @@ import { startDesk, type TestDesk } from "../support/desk.ts";
 import { sendLines } from "../support/trading-desk.ts";
 import { until } from "../support/wait.ts";
 
-/** Without a recorder, entries stay in the streams. */
+/** Without a recorder, entries remain in the streams. */
 const NOTHING_STORED: AuditStore = {
   append: async () => {},
   first: async () => undefined,
@@ -45,7 +45,7 @@ async function audited(): Promise<AuditEvent[]> {
   return events;
 }
 
-test("deposits, stakes, returns and sales are audited with the change, beside what their users do by lines", async () => {
+test("deposits, stakes, returns and sales are audited with the change, like the commands of their users", async () => {
   const accounts = Array.from({ length: 30 }, (_, index) => `trader${index}` as AccountId);
   await desk.deposit(accounts, 10_000);
   const batch = {
@@ -63,17 +63,18 @@ test("deposits, stakes, returns and sales are audited with the change, beside wh
     })),
   };
   await desk.broker.open(batch);
-  const kept = { ...batch, shard: 1, durationSeconds: 3_600, orders: batch.orders.slice(0, 5) };
-  const ids = kept.orders.map((order) => ({
+  const reused = { ...batch, shard: 1, durationSeconds: 3_600, orders: batch.orders.slice(0, 5) };
+  const ids = reused.orders.map((order) => ({
     ...order,
     clientOrderId: `s0_${"0".repeat(32)}.${order.subscription}s` as never,
   }));
-  await desk.broker.open({ ...kept, orders: ids });
+  await desk.broker.open({ ...reused, orders: ids });
   const close = `s0_${"1".repeat(32)}` as SignalId;
   const closing = { close, symbol: "EUR/USD", shard: 1, orders: ids };
   const sold = await desk.broker.close(closing);
   expect(sold).toMatchObject({ answers: ids.map(() => ({ kind: "closed" })) });
-  // Selling again gives the same sale, and sending again opens nothing: neither adds an event.
+  // A second sale returns the first one, and a second opening opens nothing: neither adds an
+  // event.
   await desk.broker.close(closing);
   await desk.broker.open(batch);
   const replies = await sendLines(

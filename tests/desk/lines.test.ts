@@ -42,14 +42,14 @@ const BAD: readonly (readonly [line: string | Uint8Array<ArrayBuffer>, code: str
 ];
 
 describe("lines by HTTP", () => {
-  test("are answered one by one in their order, for any users", async () => {
+  test("get replies one by one in their order, for any users", async () => {
     const lines = Array.from({ length: 3_000 }, (_, n) => `[${n + 1}] ADD,order${n % 50},1.00`);
     const replies = await send(lines);
     expect(replies.map(({ n }) => n)).toEqual(lines.map((_, index) => index + 1));
     expect(replies.at(-1)).toMatchObject({ ok: true, balanceCents: 6_000 });
   });
 
-  test("are answered while more are still to come", async () => {
+  test("get replies while more lines arrive", async () => {
     const heard: string[] = [];
     const socket = connect(Number(new URL(commandsUrl()).port), "127.0.0.1");
     socket.on("data", (bytes) => void heard.push(bytes.toString()));
@@ -67,7 +67,7 @@ describe("lines by HTTP", () => {
     socket.destroy();
   });
 
-  test("that are wrong each get a clear error, are audited, change nothing, and the run continues", async () => {
+  test("that are wrong each get a clear error, are audited, change nothing, and later lines are executed", async () => {
     const parts = [
       "ADD,bad,1.00\r\n",
       "\r\n",
@@ -92,11 +92,11 @@ describe("lines by HTTP", () => {
     const log = await (
       await fetch(`${desk.servers[0]!.url}/v1/desk/log?user=bad`, { headers: bearer() })
     ).text();
-    // Those whose user and command could be read; the others are in no user's audit.
+    // Those whose user and command could be read. The others are in no user's audit.
     expect(log.match(/<errorEvent>/g)).toHaveLength(7);
   });
 
-  test("of a sender that does not read are held back, and other senders never wait for it", async () => {
+  test("of a sender that does not read are no longer accepted, and other senders never wait for it", async () => {
     const socket = connect(Number(new URL(commandsUrl()).port), "127.0.0.1");
     socket.pause();
     socket.write(
@@ -106,7 +106,7 @@ describe("lines by HTTP", () => {
     const text = "DISPLAY_SUMMARY,order1\n".repeat(3_000);
     const chunk = `${text.length.toString(16)}\r\n${text}\r\n`;
     let stuck = false;
-    // The buffers on the way took from 111 to more than 200 chunks in earlier runs.
+    // The buffers in between took from 111 to more than 200 chunks in earlier runs.
     for (let count = 0; count < 1_000 && !stuck; count += 1) {
       stuck = await new Promise<boolean>((resolve) => {
         const timer = setTimeout(() => resolve(true), 1_000);
@@ -123,7 +123,7 @@ describe("lines by HTTP", () => {
     socket.destroy();
   }, 30_000);
 
-  test("with a session are done once", async () => {
+  test("with a session are executed once", async () => {
     const first = await send(["[1] ADD,once,1.00", "[2] ADD,once,1.00"], "s1");
     expect(await send(["[2] ADD,once,1.00"], "s1")).toEqual(first.slice(1));
     expect(await send(["[1] ADD,once,1.00"], "s1")).toMatchObject([{ code: "COMMAND_OVERTAKEN" }]);
@@ -142,7 +142,7 @@ describe("lines by HTTP", () => {
 });
 
 describe("lines by WebSocket", () => {
-  test("are answered by their numbers, several in a message", async () => {
+  test("get replies with their numbers, several in a message", async () => {
     const socket = await openDeskSocket(desk.servers[0]!, desk.token);
     const replies = await Promise.all(
       Array.from({ length: 500 }, (_, index) => socket.send(`ADD,ws${index % 10},1.00`)),
@@ -153,7 +153,7 @@ describe("lines by WebSocket", () => {
   });
 
   test.each(["a message each", "one message"])(
-    "that are bad get a clear error each, are audited, change nothing, and the rest is done (%s)",
+    "that are wrong get a clear error each, are audited, change nothing, and the rest is executed (%s)",
     async (how) => {
       const user = how === "one message" ? "wsbad1" : "wsbad2";
       const named = (line: string | Uint8Array<ArrayBuffer>) =>
@@ -184,7 +184,7 @@ describe("lines by WebSocket", () => {
     },
   );
 
-  test("of a sender that does not read are hung up on, and other senders never wait for it", async () => {
+  test("of a sender that does not read end its connection, and other senders never wait for it", async () => {
     const { port } = new URL(commandsUrl());
     const socket = connect(Number(port), "127.0.0.1");
     let over = false;
@@ -203,7 +203,7 @@ describe("lines by WebSocket", () => {
     // A binary message, masked with zeros.
     const head = Buffer.from([0x82, 0xfe, text.length >> 8, text.length & 0xff, 0, 0, 0, 0]);
     await until(
-      "it is hung up on",
+      "the connection is closed",
       async () => {
         socket.write(Buffer.concat([head, text]));
         expect(await send(["ADD,other,1.00"])).toMatchObject([{ ok: true }]);
@@ -213,7 +213,7 @@ describe("lines by WebSocket", () => {
     );
   }, 30_000);
 
-  test("a log of all users contains what was sent before it on the same socket", async () => {
+  test("a log of all users contains every command sent before it on the same socket", async () => {
     const socket = await openDeskSocket(desk.servers[0]!, desk.token);
     const adds = Array.from({ length: 40 }, (_, index) => socket.send(`ADD,before${index},1.00`));
     const dump = socket.send("DUMPLOG,./ws.xml");
@@ -233,7 +233,7 @@ describe("lines of one user", () => {
     const response = await fetch(commandsUrl(), { method: "POST", headers, body });
     return parseReplies(await response.text());
   };
-  const eventsOf = async (user: string): Promise<{ refusal?: string }[]> => {
+  const readEvents = async (user: string): Promise<{ refusal?: string }[]> => {
     const events: { refusal?: string }[] = [];
     for (let next: string | null = ""; next !== null;) {
       const url = `${desk.servers[0]!.url}/v1/desk/events?user=${user}&after=${next}`;
@@ -247,7 +247,7 @@ describe("lines of one user", () => {
     return events;
   };
 
-  test("write no log to a file: only the holder of the desk's token may write files", async () => {
+  test("write no log to a file: only the sender with the desk's token may write files", async () => {
     await send(["ADD,dumper,1.00"]);
     const headers = { ...bearer(), "desk-sender": "an-administrator" };
     const body = "DUMPLOG,dumper,x.xml\nDUMPLOG,x.xml";
@@ -288,7 +288,7 @@ describe("lines of one user", () => {
     expect((await as(adds, {})).every(({ ok }) => ok)).toBe(true);
     const done = replies.findLastIndex(({ ok }) => ok);
     await until(
-      "what was refused is done once it is sent again",
+      "a refused line is executed when it is sent again",
       async () => (await as([adds[done + 1]!], eager))[0]?.ok === true,
       10_000,
     );
@@ -307,13 +307,13 @@ describe("lines of one user", () => {
     await own.stop();
   }, 30_000);
 
-  test("that are refused are answered each, and a hundred a minute are audited", async () => {
+  test("that are refused each get a reply, and a hundred a minute are audited", async () => {
     await send(["ADD,clumsy,1.00"]);
     const bad = Array.from({ length: 300 }, (_, index) => `[${index + 1}] ADD,clumsy,-1.00`);
     const replies = await post([...bad, "[301] ADD,clumsy,1.00"], "clumsy");
     expect(replies.slice(0, -1).every(({ code }) => code === "AMOUNT_INVALID")).toBe(true);
     expect(replies.at(-1)).toMatchObject({ ok: true, balanceCents: 200 });
-    const events = await eventsOf("clumsy");
+    const events = await readEvents("clumsy");
     expect(events.filter(({ refusal }) => refusal === "AMOUNT_INVALID")).toHaveLength(100);
   });
 });
@@ -354,7 +354,7 @@ test("a command that waits for a quote delays its user and no other", async () =
   source.stop();
 }, 20_000);
 
-test("a stopping desk answers what it took, and hangs up", async () => {
+test("a stopping desk replies to what it accepted, and closes the connection", async () => {
   const own = await startTradingDesk({ servers: 1, prices: { ABC: "5.00" } });
   const socket = await openDeskSocket(own.servers[0]!, own.token);
   expect(await socket.send("ADD,u,1.00")).toMatchObject({ ok: true });
@@ -371,7 +371,7 @@ test("a stopping desk answers what it took, and hangs up", async () => {
   const before = performance.now();
   await own.stop();
   expect(performance.now() - before).toBeLessThan(8_000);
-  // Taken or not: if it was answered, the answer is right.
+  // Some lines are accepted and some are not. Every reply that came is right.
   const reply = await last;
   expect(reply instanceof Error || (reply as { balanceCents: number }).balanceCents === 300).toBe(
     true,

@@ -1,6 +1,6 @@
 /**
- * Two desk servers with the same books: the commands of many users at both give the same result as
- * the plain model.
+ * Two desk servers with the same books: the commands of many users at both give the same
+ * result as the plain model.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import fc from "fast-check";
@@ -85,7 +85,7 @@ test("random commands of many users at two servers give the result of the plain 
       runs += 1;
       const model = new DeskModel(FOREVER_MS);
       const name = (user: number) => `run${runs}u${user}`;
-      // Each user waits for each reply, at either server; all users at once.
+      // Each user waits for each reply, at either server; all users run at once.
       const byUser = Map.groupBy(steps, ({ user }) => user);
       await Promise.all(
         [...byUser].map(async ([user, own]) => {
@@ -110,7 +110,7 @@ test("random commands of many users at two servers give the result of the plain 
   );
 }, 120_000);
 
-test("commands sent again after a server was killed are done once, and none is lost", async () => {
+test("commands sent again after a server was killed are executed once, and none is lost", async () => {
   const model = new DeskModel(FOREVER_MS);
   const users = Array.from({ length: 20 }, (_, index) => `kill${index}`);
   const lines = (user: string) =>
@@ -144,8 +144,8 @@ test("commands sent again after a server was killed are done once, and none is l
             expect(reply).toMatchObject({ n: number + 1, ...expected });
             break;
           } catch (error) {
-            // Lost on the way there or back, which is not known: it is sent again, to the other
-            // server.
+            // It was lost on the way there or back, which the sender cannot know. It is sent again
+            // to the other server.
             if (error instanceof Error && error.message.includes("expect(")) throw error;
             at += 1;
             again += 1;

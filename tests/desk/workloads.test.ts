@@ -1,7 +1,7 @@
 /**
- * The workloads of real users, run through a desk: each user in order, waiting for each reply, all
- * users at once at two servers; the books equal those of the plain model, and the log is valid and
- * complete.
+ * The workloads of real users, run through a desk with two servers. Each user sends in
+ * order and waits for each reply; all users run at once. The books equal those of the
+ * plain model, and the log is valid and complete.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -28,7 +28,7 @@ const partitions = new PartitionMap(4);
 
 describe.skipIf(!there)("the workload", () => {
   test.each(FILES)(
-    "%s ends with the books of the plain model and a log that is valid and whole",
+    "%s ends with the books of the plain model and a log that is valid and complete",
     async (file) => {
       const lines = (await Bun.file(join(DAY_TRADING, file)).text())
         .split("\n")

@@ -1,10 +1,10 @@
-"""The desk's rules once more, from DESK.md alone, in another language and with
-nothing of the project's: what the real desk is compared with.
+"""A second implementation of the desk's rules, with which the real desk is compared.
+It follows DESK.md alone, in another language, and uses no code of the project.
 
-    python3 reference.py FILE PRICES        lines SYM,price; `*` is every other symbol
+    python3 reference.py FILE PRICES        lines SYM,price; `*` means every other symbol
 
-Prices stand still and pending orders do not run out, so a file has one right
-answer, which is printed as `--books` writes it.
+Prices do not change and pending orders do not expire, so a file has one right
+result. It is printed in the form that `--books` writes.
 """
 
 import json
@@ -40,18 +40,18 @@ class User:
         self.buys = []  # (symbol, shares, price), newest last
         self.sells = []
         self.buy_amounts = {}  # symbol -> reserved cents
-        self.sell_amounts = {}  # symbol -> cents that are to be sold
-        self.held = {}  # symbol -> shares that a trigger holds back
+        self.sell_amounts = {}  # symbol -> cents to sell
+        self.reserved = {}  # symbol -> shares reserved for a trigger
 
     def owns(self, symbol):
         return self.shares.get(symbol, 0)
 
     def with_reserve(self, symbol):
-        return self.owns(symbol) + self.held.get(symbol, 0)
+        return self.owns(symbol) + self.reserved.get(symbol, 0)
 
     def release(self, symbol):
         self.shares[symbol] = self.with_reserve(symbol)
-        self.held.pop(symbol, None)
+        self.reserved.pop(symbol, None)
 
 
 class Desk:
@@ -169,9 +169,9 @@ class Desk:
         need(user.with_reserve(symbol) >= shares)
         user.release(symbol)
         user.shares[symbol] -= shares
-        user.held[symbol] = shares
+        user.reserved[symbol] = shares
         if quote >= price:
-            user.balance += user.held.pop(symbol) * quote
+            user.balance += user.reserved.pop(symbol) * quote
             user.sell_amounts.pop(symbol)
 
     def do_CANCEL_SET_SELL(self, user, symbol):
@@ -185,7 +185,7 @@ class Desk:
                 "balance": user.balance,
                 "reserved": sum(user.buy_amounts.values()),
                 "shares": {symbol: n for symbol, n in user.shares.items() if n > 0},
-                "reservedShares": {symbol: n for symbol, n in user.held.items() if n > 0},
+                "reservedShares": {symbol: n for symbol, n in user.reserved.items() if n > 0},
             }
             for name, user in self.users.items()
         }

@@ -1,7 +1,7 @@
 /**
- * `npm run desk:workload` as a person runs it: on a desk that it starts and stops, with the same
- * books as the reference (the rules in another language); and on a desk whose servers and Redis are
- * killed during the run.
+ * `npm run desk:workload`, as a person runs it. First on a desk that it starts and stops:
+ * the books equal the reference (the rules in another language). Then on a desk whose
+ * servers and Redis are killed during the run.
  */
 import { afterAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -22,7 +22,7 @@ need("the log's schema", xmllint !== undefined, "no xmllint");
 const dir = mkdtempSync(join(tmpdir(), "fanfare-workload-test-"));
 afterAll(() => rmSync(dir, { recursive: true }));
 
-/** Symbols of the file of 45 users: some expensive, some cheap; other symbols have no quote. */
+/** Symbols of the file of 45 users: some expensive, some cheap. Other symbols have no quote. */
 const SOME_PRICES = join(dir, "some-prices");
 writeFileSync(
   SOME_PRICES,
@@ -33,7 +33,7 @@ const call = (script: string, words: readonly string[], env: Record<string, stri
   runCommand([script, ...words], { TMPDIR: dir, ...env });
 const workload = (words: readonly string[]) => call("local/workload.ts", words);
 
-/** The settings that the runner needs for a running desk. */
+/** The settings of the runner for a running desk. */
 function createEnv(desk: TradingDesk): Record<string, string> {
   return {
     FANFARE_REDIS_URL: desk.redis.url,
@@ -55,7 +55,7 @@ async function booksIn(path: string): Promise<unknown> {
 }
 
 describe.skipIf(!there)("the workload runner", () => {
-  test("a run with one price: the reference's books, a valid log, the figures, and nothing left running", async () => {
+  test("a run with one price: the reference's books, a valid log, the figures, and no process left", async () => {
     const file = join(DAY_TRADING, "10User_testWorkLoad");
     const [books, log, json] = ["books", "log", "json"].map((name) => join(dir, `ten-${name}`));
     const before = readdirSync(dir);
@@ -89,7 +89,7 @@ describe.skipIf(!there)("the workload runner", () => {
     expect(await booksIn(books!)).toEqual(await referenceBooks(file, prices));
   }, 120_000);
 
-  test("three runs with the prices of a file give the same books, those of the reference", async () => {
+  test("three runs with the prices of a file give the same books as the reference", async () => {
     const file = join(DAY_TRADING, "45User_testWorkLoad");
     const found: unknown[] = [];
     for (const run of ["1", "16", "45"]) {
@@ -103,7 +103,7 @@ describe.skipIf(!there)("the workload runner", () => {
     if (python !== null) expect(found[0]).toEqual(await referenceBooks(file, SOME_PRICES));
   }, 240_000);
 
-  test("servers killed five times and Redis once: nothing is lost, nothing is doubled", async () => {
+  test("servers killed five times and Redis once: nothing is lost, and nothing is executed twice", async () => {
     const file = join(DAY_TRADING, "45User_testWorkLoad");
     const desk = await startTradingDesk({
       servers: 2,
@@ -111,8 +111,8 @@ describe.skipIf(!there)("the workload runner", () => {
       durability: "always",
     });
     try {
-      // Both servers have cached all quotes: without Redis there are no new ones, which is an error
-      // and not a loss.
+      // Both servers have cached all quotes. Without Redis there are no new ones, which is an
+      // error and not a loss.
       const symbols = new Set((await Bun.file(file).text()).match(/(?<=,)[A-Z]{3}(?=[ ,])/g));
       const asking = ["ADD,warm,1.00", ...[...symbols].map((symbol) => `QUOTE,warm,${symbol}`)];
       for (const server of desk.servers) await sendLines(server, desk.token, asking);
@@ -136,7 +136,7 @@ describe.skipIf(!there)("the workload runner", () => {
         return (await Promise.all(counts)).reduce((sum: number, each) => sum + Number(each), 0);
       };
       for (let kill = 0; kill < 6; kill += 1) {
-        // Spread over the run: each kill happens when that much more of it is done.
+        // The kills are spread over the run: each comes after a further part of the commands.
         const reached = asked + kill * 1_500 + 500;
         while (!over && (await audited().catch(() => 0)) < reached) await Bun.sleep(5);
         expect(over).toBe(false);
@@ -162,7 +162,7 @@ describe.skipIf(!there)("the workload runner", () => {
     }
   }, 180_000);
 
-  test("a line without a user comes after all lines before it are answered, and before those after", async () => {
+  test("a line without a user is sent after all earlier lines have their replies, and before any later line", async () => {
     const desk = await startTradingDesk({ servers: 2, prices: { "*": "5.00" } });
     try {
       const users = Array.from({ length: 40 }, (_, index) => `user${index}`);

@@ -1,4 +1,4 @@
-/** Two desk servers that both know the same accounts. */
+/** Two desk servers that both have the same accounts in memory. */
 import { clear } from "../../../tests/support/redis.ts";
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { commitAccounts } from "../stored/commit.ts";
@@ -23,14 +23,14 @@ const { redis } = await openRedis();
 beforeEach(async () => {
   one = new AccountBook(redis, CALL);
   other = new AccountBook(redis, CALL);
-  // Both know the account as it is now.
+  // Both have read the account as it is now.
   await lines(one, ["ADD", "", 100_000]);
   await lines(other, ["DISPLAY_SUMMARY"]);
   await lines(one, ["DISPLAY_SUMMARY"]);
 });
 afterEach(async () => void (await clear(redis)));
 
-/** What each command of the one user is answered, at a quote of 1.00. */
+/** The replies to commands of the one user, at a quote of 1.00. */
 async function lines(
   at: AccountBook,
   ...commands: readonly (readonly [name: string, symbol?: string, cents?: number])[]
@@ -49,22 +49,22 @@ async function lines(
   );
 }
 
-const told = (members: string) =>
+const executed = (members: string) =>
   expect.objectContaining({ members: expect.stringContaining(members) });
 const refused = (refusal: DeskRefusal) => expect.objectContaining({ refusal });
 
 const books = async () => (await run(redis, readAccounts, { partition: 1, users: ["u"] }))[0];
 
-test("what one did without moving money is known to the other before it answers", async () => {
+test("each server sees a change of the other that moved no money, before it replies", async () => {
   await lines(other, ["QUOTE", "ABC"]);
-  expect(await lines(one, ["BUY", "ABC", 500])).toEqual([told(`,"symbol":"ABC","shares":5,`)]);
+  expect(await lines(one, ["BUY", "ABC", 500])).toEqual([executed(`,"symbol":"ABC","shares":5,`)]);
   expect(await lines(other, ["COMMIT_BUY"])).toEqual([
-    told(`,"symbol":"ABC","shares":5,"totalCents":500,`),
+    executed(`,"symbol":"ABC","shares":5,"totalCents":500,`),
   ]);
   expect(await lines(one, ["COMMIT_BUY"])).toEqual([refused("BUY_NOT_PENDING")]);
 });
 
-test("numbers increase from command to command, at whichever server", async () => {
+test("transaction numbers increase from command to command, at both servers", async () => {
   const numbers: number[] = [];
   for (let count = 0; count < 20; count += 1) {
     const replies = await lines(count % 3 === 0 ? one : other, ["ADD", "", 1], ["QUOTE", "ABC"]);
@@ -74,14 +74,14 @@ test("numbers increase from command to command, at whichever server", async () =
   expect(new Set(numbers).size).toBe(40);
 });
 
-test("money that comes from elsewhere is seen, and nothing of it overwritten", async () => {
+test("a server sees money from elsewhere, and overwrites none of it", async () => {
   const deposits = [{ id: "d1", account: "u" as AccountId, amountCents: 7 }];
   await run(redis, deposit, { ...CALL, deposits });
-  expect(await lines(one, ["ADD", "", 1])).toEqual([told(`,"balanceCents":100008`)]);
+  expect(await lines(one, ["ADD", "", 1])).toEqual([executed(`,"balanceCents":100008`)]);
   expect((await books())?.balanceCents).toBe(100_008);
 });
 
-test("what a server that was halted in between had decided is decided again", async () => {
+test("a decision of a server that paused before its commit is made again", async () => {
   const { drafts, nowMs } = await readDrafts(redis, CALL, ["u"], 1);
   const [account] = drafts;
   if (!account) throw new Error("nothing was read");
@@ -105,7 +105,7 @@ test("what a server that was halted in between had decided is decided again", as
   expect((await books())?.balanceCents).toBe(1);
 });
 
-test("a trigger that fired elsewhere is gone for whoever knew it waiting", async () => {
+test("a trigger that fired elsewhere is gone at a server that saw it waiting", async () => {
   await lines(one, ["SET_BUY_AMOUNT", "ABC", 500], ["SET_BUY_TRIGGER", "ABC", 50]);
   const terms = { symbol: "ABC", priceCents: 50, sourceTimeMs: Date.now(), validMs: 60_000 };
   expect(await fireTriggers(redis, { ...CALL, ...terms })).toEqual({ kind: "fired", count: 1 });
@@ -113,7 +113,7 @@ test("a trigger that fired elsewhere is gone for whoever knew it waiting", async
   expect(await books()).toMatchObject({ shares: { ABC: 10 }, reservedCents: 0 });
 });
 
-test("both at once, for long: all is done, each once", async () => {
+test("two servers at once, for long: every command is executed once", async () => {
   await Promise.all(
     [one, other].map(async (at) => {
       for (let count = 0; count < 200; count += 1) {

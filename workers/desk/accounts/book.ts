@@ -1,8 +1,8 @@
 /**
- * The accounts of a desk partition as this server knows them. It works on them
- * in memory and commits what became of them, which is done only if they stood as
- * it knew them: where somebody else was quicker it reads them, and works again.
- * So what is kept here is a copy that may be thrown away at any moment.
+ * The accounts of a desk partition, as this server last read them. The server executes
+ * commands in memory and then commits the changes. The commit succeeds only if the
+ * accounts are unchanged in Redis. If another server was faster, this server reads them
+ * and executes the commands again. So this is a cache, which may be dropped at any moment.
  */
 import { commitAccounts } from "../stored/commit.ts";
 import { noChanges, type AccountDraft } from "../stored/draft.ts";
@@ -10,23 +10,23 @@ import type { DeskCall, Reserved } from "../stored/transaction.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 import { readDrafts } from "./read.ts";
 
-/** Accounts that are kept: at least so many that were wanted last, and at most twice as many. */
-const MAX_KEPT = 2_000;
-/** Numbers that were reserved so long ago are not used: others have been given since. */
+/** Accounts in the cache: at least this many of the last used, at most twice as many. */
+const MAX_RECENT = 2_000;
+/** Numbers that were reserved longer ago are not used: higher ones have been given out since. */
 const RESERVED_VALID_MS = 1_000;
-/** Somebody else gets ahead of an account now and then, not always. */
+/** Another server is faster now and then, not always. */
 const MAX_TRIES = 1_000;
 
-/** What work on accounts goes by. */
+/** What work on accounts starts from. */
 export interface Desk {
-  /** By the Redis' clock. */
+  /** By Redis' clock. */
   readonly atMs: number;
   account(user: string): AccountDraft;
-  /** A number that is higher than those of all that happened to these accounts. */
+  /** A number higher than those of all earlier transactions of these accounts. */
   nextTransaction(): number;
 }
 
-/** What was done to accounts, by the events that say so, in their order. */
+/** What was done to accounts: the events that record it, in their order. */
 export interface Work<Result> {
   readonly result: Result;
   readonly events: readonly DeskEvent[];
@@ -34,25 +34,25 @@ export interface Work<Result> {
 
 export interface DeskEvent {
   readonly account: AccountDraft;
-  /** A line, see `stored/audit.ts`. */
+  /** A line of the audit, see `stored/audit.ts`. */
   readonly text: string;
 }
 
-/** Versions of one server differ from those of every other. */
+/** The versions of one server differ from those of every other. */
 const server = crypto.randomUUID().slice(0, 8);
 let commits = 0;
 
 export class AccountBook {
   readonly #redis: Redis;
   readonly #call: DeskCall;
-  #kept = new Map<string, AccountDraft>();
-  /** Those that were wanted before as many others. */
+  #recent = new Map<string, AccountDraft>();
+  /** Accounts that were used before as many others were. */
   #older = new Map<string, AccountDraft>();
   #next = 0;
   #left = 0;
   #lastGiven = 0;
   #reservedAtMs = 0;
-  /** How far the Redis' clock is ahead of this one. */
+  /** How far Redis' clock is ahead of this one. */
   #aheadMs = 0;
 
   constructor(redis: Redis, call: DeskCall) {
@@ -61,8 +61,9 @@ export class AccountBook {
   }
 
   /**
-   * One piece of work at a time; `work` may be called again, on accounts that were
-   * read again. Rejects as Redis does: then it may have been done or not.
+   * Call it for one piece of work at a time. `work` may be called again, with accounts that
+   * were read again. If Redis fails, this rejects, and the commit may or may not have
+   * happened.
    */
   async work<Result>(
     users: readonly string[],
@@ -81,26 +82,26 @@ export class AccountBook {
       this.#forget(users);
       throw error;
     }
-    throw new Error("others are always quicker");
+    throw new Error("other servers were faster at every try");
   }
 
   async #prepare(users: readonly string[], transactions: number): Promise<void> {
-    if (this.#kept.size > MAX_KEPT) {
-      this.#older = this.#kept;
-      this.#kept = new Map();
+    if (this.#recent.size > MAX_RECENT) {
+      this.#older = this.#recent;
+      this.#recent = new Map();
     }
     const unknown: string[] = [];
     for (const user of users) {
-      if (this.#kept.has(user)) continue;
+      if (this.#recent.has(user)) continue;
       const older = this.#older.get(user);
-      if (older) this.#kept.set(user, older);
+      if (older) this.#recent.set(user, older);
       else unknown.push(user);
     }
     const isReserved =
       this.#left >= transactions && performance.now() - this.#reservedAtMs < RESERVED_VALID_MS;
     if (unknown.length === 0 && isReserved) return;
     const read = await readDrafts(this.#redis, this.#call, [...new Set(unknown)], transactions);
-    for (const draft of read.drafts) this.#kept.set(draft.user, draft);
+    for (const draft of read.drafts) this.#recent.set(draft.user, draft);
     this.#heard(read, transactions);
   }
 
@@ -108,7 +109,7 @@ export class AccountBook {
     return {
       atMs: Date.now() + this.#aheadMs,
       account: (user) => {
-        const account = this.#kept.get(user);
+        const account = this.#recent.get(user);
         if (!account) throw new Error("an account that was not read");
         return account;
       },
@@ -129,7 +130,7 @@ export class AccountBook {
     for (const account of accounts) account.addTo(changes);
     commits += 1;
     const version = `${server}${commits.toString(36)}`;
-    // The next piece of work is likely to be of the same size.
+    // The next piece of work is likely to have the same size.
     const reserve = 2 * events.length;
     const reply = await run(this.#redis, commitAccounts, {
       ...this.#call,
@@ -159,7 +160,7 @@ export class AccountBook {
 
   #forget(users: readonly string[]): void {
     for (const user of users) {
-      this.#kept.delete(user);
+      this.#recent.delete(user);
       this.#older.delete(user);
     }
   }

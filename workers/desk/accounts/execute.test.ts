@@ -1,4 +1,7 @@
-/** The desk's scripts on a real Redis, held against the plain model and the table of DESK. */
+/**
+ * The desk's scripts on a real Redis, compared with the plain model and the table in
+ * `docs/DESK.md`.
+ */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { parseDeskLine, QUOTED_COMMANDS, type DeskCommand } from "../../../domain/desk/command.ts";
@@ -64,24 +67,24 @@ function at(
   return { priceCents, quoteTimeMs: priceCents === 0 ? 0 : Date.now() - ageMs, session: "", n: 0 };
 }
 
-type Told = { transaction: number; code?: string } & Record<string, unknown>;
+type Parsed = { transaction: number; code?: string } & Record<string, unknown>;
 
 async function execute(
   commands: readonly ReadyCommand[],
   pendingValidMs = 60_000,
-): Promise<Told[]> {
+): Promise<Parsed[]> {
   const replies = await executeCommands(accounts, commands, pendingValidMs);
   return replies.map(told);
 }
 
-function told({ transaction, refusal, members }: Reply): Told {
+function told({ transaction, refusal, members }: Reply): Parsed {
   if (refusal) return { transaction, code: refusal };
-  return JSON.parse(`{"transaction":${transaction}${members}}`) as Told;
+  return JSON.parse(`{"transaction":${transaction}${members}}`) as Parsed;
 }
 
 async function lines(
   ...texts: readonly (readonly [line: string, quoteCents?: number])[]
-): Promise<Told[]> {
+): Promise<Parsed[]> {
   return await execute(texts.map(([line, quote]) => ready(line, quote)));
 }
 
@@ -99,7 +102,7 @@ async function audited(): Promise<AuditEvent[]> {
   return (await entries()).flatMap((entry) => [...eventsOf(entry)]);
 }
 
-/** The partition's hashes as the entries alone tell them. */
+/** The partition's hashes, rebuilt from the audit entries alone. */
 async function replayed(): Promise<Record<AuditedHash, Record<string, string>>> {
   const hashes = Object.fromEntries(
     AUDITED_HASHES.map((name) => [name, {} as Record<string, string>]),
@@ -125,7 +128,7 @@ const fire = (symbol: string, priceCents: number, sourceTimeMs = Date.now(), aft
     ...(after ? { after } : {}),
   });
 
-/** How many each call fired, until there is nothing more to look at. */
+/** How many triggers each call fired, until none remains. */
 async function fireAll(symbol: string, priceCents: number): Promise<number[]> {
   const counts: number[] = [];
   for (let after: FireCursor | undefined, more = true; more;) {
@@ -182,7 +185,7 @@ describe("the desk's commands", () => {
     expect(await books("u")).toMatchObject([{ balanceCents: 0, shares: { ABC: 2 } }]);
   });
 
-  test("a pending order is gone when its time is over", async () => {
+  test("a pending order is gone after its time", async () => {
     const buy = [ready("ADD,u,10.00"), ready("BUY,u,ABC,10.00", 500)];
     await execute(buy, 1);
     const [late] = await until("it is too old", async () => {
@@ -192,7 +195,7 @@ describe("the desk's commands", () => {
     expect(late).toMatchObject({ code: "BUY_NOT_PENDING" });
   });
 
-  test("a quote older than sixty seconds, or none, is refused", async () => {
+  test("without a quote, or with one older than sixty seconds, a command is refused", async () => {
     await lines(["ADD,u,10.00"]);
     const [old, fresh, none] = await execute([
       ready("BUY,u,ABC,10.00", 500, 60_500),
@@ -204,7 +207,7 @@ describe("the desk's commands", () => {
     expect(none).toMatchObject({ code: "QUOTE_UNAVAILABLE" });
   });
 
-  test("amounts stay exact up to the largest, and an account holds no more than it can", async () => {
+  test("amounts are exact up to the largest, and an account never exceeds its bound", async () => {
     const most = "10000000000.00";
     const adds = await lines(
       ...Array.from({ length: 1_001 }, () => [`ADD,u,${most}`] as const).slice(0, 500),
@@ -229,7 +232,7 @@ describe("the desk's commands", () => {
     expect([...numbers, next?.transaction]).toEqual([2, 6, 10, 14]);
   });
 
-  test("a command with a number is done once in its session, and answered the same again", async () => {
+  test("a numbered command is executed once in its session, and gets the same reply again", async () => {
     const add = (n: number, session = "s"): ReadyCommand => ({
       ...ready("ADD,u,1.00"),
       session,
@@ -246,12 +249,12 @@ describe("the desk's commands", () => {
     const refused = { ...ready("ADD,u,-1.00"), session: "s", n: 7 };
     const [no] = await execute([refused]);
     expect(await execute([refused])).toEqual([no!]);
-    // Of a user's sessions the newest are remembered.
+    // The newest sessions of a user are stored.
     await execute(["a", "b", "c"].map((session) => add(1, session)));
     expect(await execute([add(7)])).toMatchObject([{ balanceCents: 700 }]);
   });
 
-  test("a number that was used for another command is refused, audited, and does nothing", async () => {
+  test("a number that was used for another command is refused, audited, and executes nothing", async () => {
     const numbered = (line: string, n: number, session = "s") => ({ ...ready(line), session, n });
     const [added] = await execute([numbered("ADD,u,10.00", 1)]);
     for (const other of [
@@ -272,7 +275,7 @@ describe("the desk's commands", () => {
         expect.objectContaining({ refusal: "COMMAND_NUMBER_REUSED", movedCents: [] }),
       ),
     );
-    // Refused or not, the number is that command's.
+    // The number belongs to that command, refused or not.
     const [no] = await execute([numbered("COMMIT_BUY,u", 2)]);
     expect(await execute([numbered("COMMIT_SELL,u", 2)])).toMatchObject([
       { code: "COMMAND_NUMBER_REUSED" },
@@ -285,7 +288,7 @@ describe("the desk's commands", () => {
     expect(await execute([{ ...asked, ...at(700), session: "s", n: 3 }])).toEqual([quoted!]);
   });
 
-  test("two senders of one account share no numbers, and neither pushes out the other's sessions", async () => {
+  test("two senders of one account share no numbers, and neither displaces the other's sessions", async () => {
     const add = (session: string, n = 1) => ({ ...ready("ADD,u,1.00"), session, n });
     const others = ["1", "2", "3", "4", "5"].map((name) => sessionOfOther("boss", name));
     const [own] = await execute([add("1")]);
@@ -294,12 +297,12 @@ describe("the desk's commands", () => {
     await execute(others.slice(1).map((name) => add(name)));
     accounts = new AccountBook(redis, CALL);
     expect(await execute([add("1")])).toEqual([own!]);
-    // Of the other the oldest had to go.
+    // The oldest session of the other sender is displaced.
     expect(await execute([add(others[1]!)])).toMatchObject([{ balanceCents: 300 }]);
     expect(await execute([add(others[0]!)])).toMatchObject([{ balanceCents: 700 }]);
   });
 
-  test("what an earlier version stored of a session is found by its sender, by any of the three kinds", async () => {
+  test("a sender finds a session that an earlier version stored, for all three kinds of sender", async () => {
     const keys = new DeskKeys(1);
     await lines(["ADD,u,7.00"]);
     await redis.send("HSET", [keys.sessions, "u", "s", "u s", "5 2 =b700,"]);
@@ -309,7 +312,7 @@ describe("the desk's commands", () => {
       expect(await execute([add(session, 5)])).toEqual([{ transaction: 2, balanceCents: 700 }]);
       expect(await execute([add(session, 4)])).toMatchObject([{ code: "COMMAND_OVERTAKEN" }]);
     }
-    // Going on, each has a session of their own.
+    // From here on, each has its own session.
     expect(await execute([add(sessionOfOther("", "s"), 6)])).toMatchObject([
       { balanceCents: 1400 },
     ]);
@@ -319,7 +322,7 @@ describe("the desk's commands", () => {
     ]);
   });
 
-  test("what a command was answered is answered again, also by a server that reads it", async () => {
+  test("a repeated command gets the first reply, also from a server that first reads the account", async () => {
     const sent: readonly (readonly [line: string, quoteCents?: number])[] = [
       ["ADD,u,100.00"],
       ["QUOTE,u,ABC", 500],
@@ -343,7 +346,7 @@ describe("the desk's commands", () => {
     expect(await audited()).toHaveLength(sent.length + 1);
   });
 
-  test("a summary that is asked for again is the same transaction, and shows how the account stands then", async () => {
+  test("a repeated summary is the same transaction, and shows the account as it is now", async () => {
     const summary = { ...ready("DISPLAY_SUMMARY,u"), session: "s", n: 1 };
     await lines(["ADD,u,5.00"]);
     const [first] = await execute([summary]);
@@ -365,7 +368,7 @@ describe("the desk's commands", () => {
     ]);
   });
 
-  test("what was refused before it came here is audited under its user and changes nothing", async () => {
+  test("a line refused before this step is audited under its user and changes nothing", async () => {
     await lines(["ADD,u,5.00"], ["ADD,u,-1.00"], ["FLY,u"]);
     expect(await audited()).toMatchObject([
       { kind: "command", name: "ADD", user: "u", refusal: "", movedCents: [500] },
@@ -392,7 +395,7 @@ describe("the desk's commands", () => {
     ]);
   });
 
-  test("the summary shows all that an account has", async () => {
+  test("the summary shows the whole account", async () => {
     const replies = await lines(
       ["ADD,u,100.00"],
       ["BUY,u,ABC,20.00", 500],
@@ -422,7 +425,7 @@ describe("the desk's commands", () => {
     });
   });
 
-  test("the history tells each change by its name, the newest five in order, and stays short", async () => {
+  test("the history names each change, has the newest five in order, and has a bounded length", async () => {
     const changes: readonly (readonly [line: string, quoteCents?: number])[] = [
       ["ADD,u,9000.00"],
       ["COMMIT_BUY,u"],
@@ -455,7 +458,7 @@ describe("the desk's commands", () => {
 });
 
 describe("triggers", () => {
-  test("fire once, under the transaction that set them, and give back what is left", async () => {
+  test("fire once, under the transaction that set them, and return the rest", async () => {
     const replies = await lines(
       ["ADD,u,100.00"],
       ["SET_BUY_AMOUNT,u,ABC,10.00"],
@@ -494,7 +497,7 @@ describe("triggers", () => {
     expect(set).toMatchObject({ fired: 2, balanceCents: 9_200 });
   });
 
-  test("a quote fires all that it meets and nothing that it does not, of both sides", async () => {
+  test("a quote fires all triggers of both sides that it meets, and no other", async () => {
     const setUp = Array.from({ length: 50 }, (_, index) => [
       ready(`ADD,b${index},100.00`),
       ready(`SET_BUY_AMOUNT,b${index},ABC,50.00`),
@@ -514,7 +517,7 @@ describe("triggers", () => {
     expect(await fire("ABC", 1, Date.now() - 61_000)).toEqual({ kind: "stale" });
   });
 
-  test("many more than one call takes are fired by calling again", async () => {
+  test("more than one call fires are fired by further calls", async () => {
     const setUp = Array.from({ length: 500 }, (_, index) => [
       ready(`ADD,u${index},10.00`),
       ready(`SET_BUY_AMOUNT,u${index},ABC,10.00`),
@@ -527,7 +530,7 @@ describe("triggers", () => {
     expect(Math.max(...counts)).toBeLessThanOrEqual(200);
   });
 
-  test("that cannot fire, as they would burst their accounts, keep nobody behind them waiting", async () => {
+  test("that cannot fire, because their accounts would exceed the bound, do not block those behind them", async () => {
     const key = new DeskKeys(1).balances;
     const setUp = Array.from({ length: 450 }, (_, index) => [
       ready(`ADD,u${index},10.00`),
@@ -539,7 +542,7 @@ describe("triggers", () => {
       await execute(setUp.slice(start, start + 90).flat());
     for (let index = 0; index < 400; index += 1)
       await redis.send("HSET", [key, `u${index}`, String(MAX_HELD)]);
-    // Three shares, and a rest that a full account cannot take back.
+    // Three shares, and a rest that would raise a full account above its bound.
     const counts = await fireAll("ABC", 300);
     expect(counts).toEqual([0, 0, 50]);
     expect(await fireAll("ABC", 300)).toEqual([0, 0, 0]);
@@ -547,8 +550,8 @@ describe("triggers", () => {
     expect((await fireAll("ABC", 300)).reduce((sum, each) => sum + each)).toBe(1);
   });
 
-  test("that wait cost a quote nothing: it looks once a side, however many there are", async () => {
-    /** How often each command ran for this quote, those of its script included. */
+  test("that wait cost a quote nothing: it looks once a side, for any number of them", async () => {
+    /** How often each Redis command ran for this quote, including those of its script. */
     const calls = async (priceCents: number): Promise<Record<string, number>> => {
       await redis.send("CONFIG", ["RESETSTAT"]);
       await fire("ABC", priceCents);
@@ -579,7 +582,7 @@ describe("triggers", () => {
     expect(await calls(800)).toEqual(few.one);
   });
 
-  test("are known by symbol and nearest price, however many symbols there are", async () => {
+  test("are listed by symbol and nearest price, for any number of symbols", async () => {
     const names = Array.from({ length: 700 }, (_, index) =>
       [26 * 26, 26, 1]
         .map((of) => String.fromCharCode(65 + (Math.floor(index / of) % 26)))
@@ -643,7 +646,7 @@ describe("any commands in any mixture", () => {
     fires: fc.boolean(),
   });
 
-  test("end as the plain model says, with books that equal the sum of their events, and an audit that tells them again", async () => {
+  test("end as the plain model says; the books equal the sum of their events, and the audit rebuilds them", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 8 }), async (steps) => {
         await clear(redis);

@@ -1,6 +1,6 @@
 /**
- * The desk's commands, many at once: each is checked, done, numbered and
- * audited in the order given, all in one atomic step.
+ * Executes many desk commands at once: each is checked, executed, numbered and audited in
+ * the given order, all in one atomic step.
  */
 import { executeCommand } from "../../../domain/desk/rules.ts";
 import type { DeskCommandName } from "../../../domain/desk/command.ts";
@@ -11,41 +11,44 @@ import { DONE, membersOf, packReply, SUMMARY, unpackReply } from "../stored/repl
 import { digestOf, nameWithoutSender, type LastCommand } from "../stored/session.ts";
 import type { AccountBook, Desk, DeskEvent } from "./book.ts";
 
-/** So many keep Redis from others for a few milliseconds at most. */
+/** This many block Redis for a few milliseconds at most. */
 export const MAX_COMMANDS = 512;
 
-/** One command, ready to be done, or to be audited as what was refused before it came here. */
+/** One command, ready to be executed; or a line that was already refused, to be audited. */
 export interface ReadyCommand {
-  /** Of a refused line what looked like a name, or nothing. */
+  /** For a refused line: what looked like a name, or nothing. */
   readonly name: DeskCommandName | (string & {});
   readonly user: string;
   readonly symbol: string;
   readonly cents: number;
-  /** The quote it is to be done at; zeros for none. */
+  /** The quote at which it is executed; zeros if there is none. */
   readonly priceCents: number;
   readonly quoteTimeMs: number;
-  /** The sender's session as the account names it (`stored/session.ts`), and the number in it, if it is to be done once; otherwise empty and 0. */
+  /**
+   * The name of the sender's session in the account (`stored/session.ts`), and the command's
+   * number in it, if it must be executed once; otherwise empty and 0.
+   */
   readonly session: string;
   readonly n: number;
   readonly more?: {
     readonly file?: string;
     readonly refusal?: DeskRefusal;
-    /** What the quote server answered, if this command is why it was asked. */
+    /** The quote server's paid answer, if this command caused the question. */
     readonly paid?: PaidAnswer;
   };
 }
 
 const NOTHING: readonly number[] = [];
 
-/** What became of a command. */
+/** The result of a command. */
 export interface Reply {
   readonly transaction: number;
   readonly refusal?: DeskRefusal;
-  /** What is told, as members of a JSON object, each after a comma. */
+  /** The members of the JSON reply, each after a comma. */
   readonly members: string;
 }
 
-/** A reply each, in their order. Rejects as Redis does. */
+/** Returns one reply for each command, in their order. Rejects if Redis fails. */
 export async function executeCommands(
   accounts: AccountBook,
   commands: readonly ReadyCommand[],
@@ -64,7 +67,7 @@ interface Call {
   readonly events: DeskEvent[];
 }
 
-/** Does a command, unless its session has come to it already. */
+/** Executes a command, unless its session already has its number. */
 function once(call: Call, command: ReadyCommand): Reply {
   const account = call.desk.account(command.user);
   const { session, n, more } = command;
@@ -82,14 +85,17 @@ function once(call: Call, command: ReadyCommand): Reply {
   return reply;
 }
 
-/** What an earlier version stored, which did not tell senders apart: it had no digests either. */
+/** The session as an earlier version stored it: it did not separate senders, and had no digests. */
 function lastWithoutSender(account: AccountDraft, session: string): LastCommand | undefined {
   const name = nameWithoutSender(session);
   const last = name === undefined ? undefined : account.lastCommand(name);
   return last?.digest === undefined ? last : undefined;
 }
 
-/** The reply to a command that was done, or refused, before; another one with its number is refused. */
+/**
+ * The reply to a command that was executed or refused before. Another command with the
+ * same number is refused.
+ */
 function again(
   call: Call,
   account: AccountDraft,
@@ -114,7 +120,7 @@ function again(
 
 interface Executed {
   readonly reply: Reply;
-  /** The reply without its number, as it is remembered. */
+  /** The reply without its number, as it is stored. */
   readonly packed: string;
 }
 
@@ -127,7 +133,7 @@ function execute(
   const { desk, pendingValidMs, events } = call;
   const { atMs } = desk;
   const { user, symbol, priceCents, more } = command;
-  // What no command is named like was refused before it came here.
+  // A name that is no command's: the line was refused before this step.
   const name = command.name as DeskCommandName;
   const transaction = desk.nextTransaction();
   const done =

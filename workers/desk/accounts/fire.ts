@@ -1,7 +1,7 @@
 /**
- * Fires the triggers of one symbol that a quote meets, each once and under the
- * transaction that set it. Waiting triggers stand ordered by symbol and price,
- * so a quote looks at those that it meets and at no other.
+ * Fires the triggers of one symbol that a quote meets, each once and under the transaction
+ * that set it. Waiting triggers are sorted by symbol and price, so a call reads only the
+ * triggers that the quote meets.
  */
 import { fireBuy, fireSell } from "../../../domain/desk/rules.ts";
 import type { Quote } from "../../../domain/desk/quote.ts";
@@ -13,10 +13,13 @@ import { DeskKeys } from "../stored/keys.ts";
 import type { Redis } from "../../runtime/redis.ts";
 import { AccountBook, type Desk, type DeskEvent, type Work } from "./book.ts";
 
-/** Triggers of each side a call. */
+/** Triggers of each side in one call. */
 const FIRED_AT_ONCE = 200;
 
-/** The last trigger of each side that a call looked at: empty before the first, `-` when there are no more. */
+/**
+ * The last trigger of each side that a call read: empty before the first, `-` if there are
+ * no more.
+ */
 export interface FireCursor {
   readonly buys: string;
   readonly sells: string;
@@ -26,32 +29,32 @@ export interface FireArgs extends DeskCall {
   readonly symbol: string;
   readonly priceCents: number;
   readonly sourceTimeMs: Quote["sourceTimeMs"];
-  /** How old the quote may be. */
+  /** The highest age of the quote. */
   readonly validMs: number;
   readonly after?: FireCursor;
 }
 
 export type FireReply =
-  /** `next`: more may be met; call again from there. */
+  /** `next`: the quote may meet more triggers; call again with this position. */
   | { readonly kind: "fired"; readonly count: number; readonly next?: FireCursor }
   | { readonly kind: "stale" };
 
-/** Triggers as their sorted sets hold them: first what is met first. */
+/** Triggers as their sorted sets store them, in the order in which they are met. */
 interface Met {
   readonly buys: readonly string[];
   readonly sells: readonly string[];
 }
 
-/** Rejects as Redis does: what was fired then is seen at the next look. */
+/** Rejects if Redis fails. If triggers fired all the same, the next call sees that. */
 export async function fireTriggers(redis: Redis, args: FireArgs): Promise<FireReply> {
   if (args.priceCents <= 0) return { kind: "stale" };
   const met = await metBy(redis, args);
-  const users = [...met.buys, ...met.sells].map(userOf);
+  const users = [...met.buys, ...met.sells].map(parseUser);
   if (users.length === 0) return { kind: "fired", count: 0 };
   return await new AccountBook(redis, args).work(users, 0, (desk) => fireAll(met, desk, args));
 }
 
-/** A buy waits for the quote to come down to its price, a sell for it to rise to it. */
+/** A buy waits until the quote falls to its price, a sell until it rises to it. */
 async function metBy(
   redis: Redis,
   { partition, symbol, priceCents, after = { buys: "", sells: "" } }: FireArgs,
@@ -84,22 +87,23 @@ function fireAll(
   const events: DeskEvent[] = [];
   for (const side of ["buy", "sell"] as const) {
     for (const trigger of side === "buy" ? met.buys : met.sells) {
-      const user = userOf(trigger);
+      const user = parseUser(trigger);
       const of = account(user);
       if (!waits(of, side, symbol, trigger)) continue;
-      // One that cannot fire now, as it would burst its account, is passed by: those behind it are not kept waiting.
+      // A trigger whose account would exceed its bound is skipped, so it does not block those
+      // behind it.
       const fired = (side === "buy" ? fireBuy : fireSell)(of, symbol, priceCents);
       if (!fired) continue;
       events.push({ account: of, text: firedEvent(side, { user, symbol, priceCents }, fired) });
       of.rememberFired(side, symbol, fired, atMs);
     }
   }
-  const next = { buys: cursorOf(met.buys), sells: cursorOf(met.sells) };
+  const next = { buys: nextCursor(met.buys), sells: nextCursor(met.sells) };
   const isLast = next.buys === "-" && next.sells === "-";
   return { result: { kind: "fired", count: events.length, ...(isLast ? {} : { next }) }, events };
 }
 
-/** Whether it is still as it was when it was found: it may have fired since, or been set anew. */
+/** Whether the trigger is unchanged since it was found: it may have fired, or been set again. */
 function waits(
   account: AccountDraft,
   side: "buy" | "sell",
@@ -111,10 +115,10 @@ function waits(
   return priceCents > 0 && packTrigger(symbol, priceCents, account.user) === trigger;
 }
 
-function userOf(trigger: string): string {
+function parseUser(trigger: string): string {
   return trigger.slice(trigger.lastIndexOf(" ") + 1);
 }
 
-function cursorOf(triggers: readonly string[]): string {
+function nextCursor(triggers: readonly string[]): string {
   return triggers.length === FIRED_AT_ONCE ? (triggers.at(-1) ?? "-") : "-";
 }

@@ -1,8 +1,8 @@
 /**
- * Reads accounts of a desk partition to work on. Their versions are read before
- * everything else and compared when they are committed, so that what was read
- * in between belongs together; transaction numbers are reserved after it, so
- * that they are higher than those of all that had happened to the accounts.
+ * Reads accounts of a desk partition to work on. Their versions are read first and
+ * compared at the commit, so a change in between is noticed. Transaction numbers are
+ * reserved last, so they are higher than those of all earlier transactions of the
+ * accounts.
  */
 import { AccountDraft, wordsOf } from "../stored/draft.ts";
 import { reserveTransactions } from "../stored/commit.ts";
@@ -14,7 +14,7 @@ export interface Reading extends Reserved {
   readonly drafts: readonly AccountDraft[];
 }
 
-/** Rejects as Redis does. */
+/** Rejects if Redis fails. */
 export async function readDrafts(
   redis: Redis,
   call: DeskCall,
@@ -31,7 +31,8 @@ export async function readDrafts(
     fields(keys.versions, users),
     fields(keys.balances, users),
   ]);
-  // Not in the same breath: a cluster that redirects one call may answer it after the others.
+  // Two round trips on purpose: a cluster that redirects one call may answer it after the
+  // others.
   const [buys, sells, history, symbols, sessions, reserved] = await Promise.all([
     fields(keys.buys, users),
     fields(keys.sells, users),

@@ -1,6 +1,7 @@
 /**
- * A partition's audit together with what it was split from: where the number
- * of partitions was raised, what its accounts did before is in another's.
+ * A partition's audit together with that of the partition it was split from. When the
+ * number of partitions was raised, the earlier events of its accounts stayed in the other
+ * partition's audit.
  */
 import { raisedFrom } from "../stored/audit.ts";
 import { isAfter } from "./merged.ts";
@@ -8,13 +9,13 @@ import type { AuditStore, StoredEntry } from "./port.ts";
 
 type Read = (partition: number) => AsyncIterable<StoredEntry>;
 
-/** In order. What was read before it was split off includes others' accounts. */
+/** In order. Entries from before the split also contain other accounts. */
 export async function* historyOf(
   store: AuditStore,
   partition: number,
   read: Read,
 ): AsyncGenerator<StoredEntry> {
-  const origin = await originOf(store, partition);
+  const origin = await findOrigin(store, partition);
   if (origin) {
     for await (const entry of historyOf(store, origin.partition, read)) {
       if (!isAfter(origin.before, entry.id)) break;
@@ -24,8 +25,8 @@ export async function* historyOf(
   yield* read(partition);
 }
 
-/** The first entry says it; it is in the store before the partition is used. */
-async function originOf(
+/** The first entry records the split. It is in the store before the partition is used. */
+async function findOrigin(
   store: AuditStore,
   partition: number,
 ): Promise<{ readonly partition: number; readonly before: string } | undefined> {

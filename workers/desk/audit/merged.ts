@@ -1,7 +1,7 @@
 /**
- * The audit as it stands at this moment: what is stored, and after it what the
- * stream still holds. An entry leaves the stream only once it is stored, so
- * everything below the stream's first entry is in the store.
+ * The audit at this moment: first what is stored, then what remains in the stream. An
+ * entry leaves the stream only once it is stored, so everything below the stream's first
+ * entry is in the store.
  */
 import { MANY_USERS } from "../stored/audit.ts";
 import { DeskKeys } from "../stored/keys.ts";
@@ -13,7 +13,10 @@ const COUNT = "200";
 
 type RawEntry = [id: string, flat: string[]];
 
-/** In order; of one user only what may concern them, which includes others' entries. */
+/**
+ * In order. For one user only entries that may concern them; these also contain other
+ * users' events.
+ */
 export async function* auditOf(
   store: AuditStore,
   redis: Redis,
@@ -25,7 +28,7 @@ export async function* auditOf(
   const only = user === undefined ? {} : { user };
   const [last] = (await redis.send("XREVRANGE", [stream, "+", "-", "COUNT", "1"])) as RawEntry[];
   for (;;) {
-    const first = await firstOf(redis, stream);
+    const first = await readFirstId(redis, stream);
     if (first === undefined) {
       yield* store.read({ partition, from, ...only });
       return;
@@ -36,8 +39,8 @@ export async function* auditOf(
     }
     const range = [stream, from, last?.[0] ?? "+", "COUNT", COUNT];
     const found = (await redis.send("XRANGE", range)) as RawEntry[];
-    // Trimmed in between: what is missing here is stored by now.
-    if ((await firstOf(redis, stream)) !== first) continue;
+    // The stream was trimmed in between: the missing entries are in the store by now.
+    if ((await readFirstId(redis, stream)) !== first) continue;
     for (const [id, flat] of found) {
       const fields = fieldsOf(flat);
       const users = (fields.get("users") ?? "").split(" ");
@@ -51,12 +54,12 @@ export async function* auditOf(
   }
 }
 
-async function firstOf(redis: Redis, stream: string): Promise<string | undefined> {
+async function readFirstId(redis: Redis, stream: string): Promise<string | undefined> {
   const [first] = (await redis.send("XRANGE", [stream, "-", "+", "COUNT", "1"])) as RawEntry[];
   return first?.[0];
 }
 
-/** Whether an id of an entry comes after another. */
+/** Whether one entry id comes after another. */
 export function isAfter(id: string, other: string): boolean {
   const [ms = 0, sequence = 0] = id.split("-").map(Number);
   const [otherMs = 0, otherSequence = 0] = other.split("-").map(Number);

@@ -1,4 +1,7 @@
-/** The audit in MongoDB, which may be a server of its own. What a call has resolved for, a majority holds. */
+/**
+ * The audit in MongoDB, possibly on a server of its own. Once a call resolves, a majority
+ * has stored the data.
+ */
 import { Binary, MongoBulkWriteError } from "mongodb";
 import { MANY_USERS } from "../stored/audit.ts";
 import { connectMongo } from "../../runtime/mongo.ts";
@@ -59,7 +62,7 @@ export async function openMongoAudit(uri: string): Promise<AuditStore> {
     async append(entries) {
       if (entries.length === 0) return;
       try {
-        // The notes first: an entry that stands is found under its users.
+        // The notes are written first: every stored entry is found under its users.
         const minutes = lately.newIn(entries).map(([user, minute, partition]) => ({
           _id: `${user} ${partition} ${minute}`,
           user,
@@ -110,7 +113,7 @@ export async function openMongoAudit(uri: string): Promise<AuditStore> {
   };
 }
 
-/** What is there already was written before, and is the same. */
+/** An entry that exists was written before, and is the same. */
 async function onceEach(insert: () => Promise<unknown>): Promise<void> {
   try {
     await insert();

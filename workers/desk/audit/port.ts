@@ -1,8 +1,8 @@
 /**
- * Where the desk's audit lasts: the entries of its streams, each kept whole
- * under its own id, so that writing one again changes nothing. One port, two
- * drivers. Of a user is noted in which minutes they did something, so that one
- * user's log is read without going through everybody's.
+ * The durable store of the desk's audit. Each entry of the streams is stored whole under
+ * its own id, so writing one again changes nothing. There is one port with two drivers.
+ * The store notes in which minutes each user did something, so that one user's log is read
+ * without reading all entries.
  */
 import { fieldsOf } from "../../runtime/entries.ts";
 
@@ -16,11 +16,14 @@ export interface StoredEntry {
 
 export interface AuditRange {
   readonly partition: number;
-  /** The first id that is wanted; absent: from the beginning. */
+  /** The first id to read; absent: from the beginning. */
   readonly from?: string;
-  /** The first id that is no longer wanted; absent: to the end. */
+  /** The first id not to read; absent: to the end. */
   readonly before?: string;
-  /** Only entries of minutes in which this user did something, or `MANY_USERS` did: there are others' in them. */
+  /**
+   * Only entries of minutes in which this user, or `MANY_USERS`, did something. They also
+   * contain other users' events.
+   */
   readonly user?: string;
 }
 
@@ -36,7 +39,7 @@ export interface AuditStore {
 export const PAGE = 200;
 const MINUTE_MS = 60_000;
 
-/** Sorts as partition, time and sequence do. */
+/** A key that sorts by partition, time and sequence. */
 export function keyOf(partition: number, id: string): string {
   const [ms = "0", sequence = "0"] = id.split("-");
   return `${String(partition).padStart(4, "0")}-${ms.padStart(15, "0")}-${sequence.padStart(9, "0")}`;
@@ -51,7 +54,7 @@ export function minuteOf(id: string): number {
   return Math.floor(Number(id.split("-")[0]) / MINUTE_MS);
 }
 
-/** The keys that a range means: from the first, up to but without the second. */
+/** The keys of a range: from the first, up to but without the second. */
 export function boundsOf({ partition, from = "0-0", before }: AuditRange): [string, string] {
   return [
     keyOf(partition, from),
@@ -59,7 +62,7 @@ export function boundsOf({ partition, from = "0-0", before }: AuditRange): [stri
   ];
 }
 
-/** What of a range lies in one minute; nothing where they do not meet. */
+/** The part of a range inside one minute; undefined if there is none. */
 export function withinMinute(range: AuditRange, minute: number): [string, string] | undefined {
   const [from, before] = boundsOf(range);
   const first = keyOf(range.partition, `${minute * MINUTE_MS}-0`);
@@ -68,7 +71,7 @@ export function withinMinute(range: AuditRange, minute: number): [string, string
   return bounds[0] < bounds[1] ? bounds : undefined;
 }
 
-/** An entry is text that repeats itself: names, symbols, numbers that grow. */
+/** An entry is text with many repetitions: names, symbols, increasing numbers. */
 export function pack(fields: ReadonlyMap<string, string>): Uint8Array<ArrayBuffer> {
   return new Uint8Array(Bun.zstdCompressSync(JSON.stringify([...fields].flat()), { level: 1 }));
 }
@@ -77,12 +80,12 @@ export function unpack(body: Uint8Array): ReadonlyMap<string, string> {
   return fieldsOf(JSON.parse(Bun.zstdDecompressSync(body).toString()) as string[]);
 }
 
-/** Which minutes of which users have been noted lately, so that each is written about once. */
+/** The minutes of users that were noted lately, so that each is written only once. */
 export class NotedMinutes {
   #minute = 0;
   readonly #noted = new Set<string>();
 
-  /** `user minute` of all that were not noted yet. */
+  /** `user minute` for each one that is not noted yet. */
   newIn(entries: readonly StoredEntry[]): [user: string, minute: number, partition: number][] {
     const found: [string, number, number][] = [];
     for (const { partition, id, fields } of entries) {
@@ -101,7 +104,7 @@ export class NotedMinutes {
     return found;
   }
 
-  /** What was noted may not have been written. */
+  /** Forgets all notes, because what was noted may not have been written. */
   forget(): void {
     this.#noted.clear();
   }

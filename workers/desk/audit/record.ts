@@ -1,4 +1,4 @@
-/** Writes the entries of one partition's audit stream to the audit's store, each as it is. */
+/** Writes the entries of one partition's audit stream to the audit's store, unchanged. */
 import { parseAuditEntry } from "../stored/audit.ts";
 import type { AuditStore } from "./port.ts";
 import type { Consumption } from "../../runtime/consume.ts";

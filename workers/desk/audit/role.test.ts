@@ -1,4 +1,4 @@
-/** The desk's audit on its way from the streams into its store. */
+/** The desk's audit, on its way from the streams into its store. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -29,7 +29,7 @@ const startAudit = () =>
     FANFARE_PARTITIONS: "1",
   });
 
-test("whatever was acknowledged is in the audit at any moment, while it is drained and trimmed", async () => {
+test("every acknowledged command is in the audit at any moment, also during a drain and a trim", async () => {
   const store = await openAudit({ FANFARE_DATA: folder });
   const add = {
     name: "ADD",
@@ -70,9 +70,12 @@ test("whatever was acknowledged is in the audit at any moment, while it is drain
   await store.close();
 }, 30_000);
 
-test("an entry that is none is buried, and the next one stored", async () => {
+test("an invalid entry is set aside as a dead letter, and the next one is stored", async () => {
   await redis.send("XADD", [STREAM, "*", "nothing", "of ours"]);
   const audit = await startAudit();
-  await until("it is buried", async () => (await redis.send("XLEN", [deadLetters(STREAM)])) === 1);
+  await until(
+    "it is a dead letter",
+    async () => (await redis.send("XLEN", [deadLetters(STREAM)])) === 1,
+  );
   await audit.stop();
 });

@@ -1,7 +1,7 @@
 /**
- * Drains the desk's audit streams into the audit's store. Nothing is
- * acknowledged or trimmed before it is written, so while the store is away the
- * streams keep what it is to get.
+ * Drains the desk's audit streams into the audit's store. An entry is acknowledged and
+ * trimmed only after it is written. So while the store is away, the streams retain the
+ * entries.
  */
 import { constants, setPriority } from "node:os";
 import { DeskKeys } from "../stored/keys.ts";
@@ -13,7 +13,10 @@ import { openAudit } from "./open.ts";
 import { recordAudit } from "./record.ts";
 
 const BATCH = 200;
-/** Each write waits for the disk, or for a majority: one of many entries costs hardly more than one of one. */
+/**
+ * Each write waits for the disk, or for a majority: a write of many entries costs hardly
+ * more than a write of one.
+ */
 const GATHER_MS = 50;
 /** Longer than a write that runs into the store's time limit. */
 const RECLAIM_IDLE_MS = 60_000;
@@ -21,7 +24,7 @@ const RECLAIM_IDLE_MS = 60_000;
 export const role: Role<typeof AuditEnv> = {
   settings: AuditEnv,
   async run({ settings, connections, clock, metrics, stop, ready }) {
-    // On one machine it leaves the cores to those who trade.
+    // On a single machine this leaves the cores to trading.
     setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
     const store = await openAudit(settings);
     const { redis, partitions } = connections;

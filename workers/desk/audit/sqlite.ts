@@ -1,4 +1,7 @@
-/** The audit of one machine, in a SQLite file of its own. What a call has resolved for is on the disk. */
+/**
+ * The audit of one machine, in its own SQLite file. Once a call resolves, the data is on
+ * the disk.
+ */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Database } from "bun:sqlite";
@@ -47,11 +50,11 @@ export function openSqliteAudit(folder: string): AuditStore {
     }
   });
 
-  /** Page by page: no read transaction stays open while a log is written out. */
+  /** Page by page: no read transaction stays open while a log is written. */
   async function* pages(partition: number, from: string, before: string) {
     for (let next = from; ;) {
       const rows = select.all(next, before, PAGE);
-      for (const row of rows) yield entryOf(partition, row);
+      for (const row of rows) yield parseEntry(partition, row);
       if (rows.length < PAGE) return;
       next = `${rows.at(-1)?.key ?? ""}~`;
     }
@@ -68,7 +71,7 @@ export function openSqliteAudit(folder: string): AuditStore {
     },
     async first(partition) {
       const [row] = select.all(...boundsOf({ partition }), 1);
-      return row && entryOf(partition, row);
+      return row && parseEntry(partition, row);
     },
     async *read(range) {
       const { partition, user } = range;
@@ -93,6 +96,6 @@ export function openSqliteAudit(folder: string): AuditStore {
   };
 }
 
-function entryOf(partition: number, { key, body }: Row): StoredEntry {
+function parseEntry(partition: number, { key, body }: Row): StoredEntry {
   return { partition, id: idOf(key), fields: unpack(body) };
 }

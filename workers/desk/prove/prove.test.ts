@@ -43,10 +43,13 @@ const trade = (): Promise<unknown> =>
     ]),
   );
 
-/** One that reads balances and audit at different moments is found out within a few of these. */
+/**
+ * A version that reads balances and audit at different moments fails within a few of these
+ * rounds.
+ */
 const PROOFS_WHILE_TRADING = 25;
 
-test("the audit adds up to every balance, whether it is drained or not, and while trading goes on", async () => {
+test("the audit adds up to every balance, drained or not, also during trading", async () => {
   await trade();
   let trades = 1;
   let proving = true;
@@ -66,7 +69,7 @@ test("the audit adds up to every balance, whether it is drained or not, and whil
   expect(proof.events).toBe(USERS.length * trades * 3);
 }, 30_000);
 
-test("an account whose balance is not what its events say is named, with both", async () => {
+test("an account whose balance differs from its events is named, with both figures", async () => {
   const key = new DeskKeys(partitions.ofAccount("user7" as AccountId)).balances;
   const before = Number(await desk.client.send("HGET", [key, "user7"]));
   await desk.client.send("HINCRBY", [key, "user7", "1"]);

@@ -1,8 +1,7 @@
 /**
- * Proves the desk's books from its audit: of every account the audit's account
- * events must add up to the balance. It may run beside a desk at work: balances
- * are read together with the place that the audit had reached, and the events
- * are added up to that place exactly.
+ * Proves the desk's books from its audit: the account events of every account must add up
+ * to its balance. It may run while the desk works. Each page of balances is read together
+ * with the position of the audit, and the events are added up to exactly that position.
  */
 import type { AccountId } from "../../../domain/ids.ts";
 import { eventsOf, raisedFrom } from "../stored/audit.ts";
@@ -16,7 +15,7 @@ import { run, type Redis } from "../../runtime/redis.ts";
 
 export interface Difference {
   readonly account: string;
-  /** Undefined where there is no such account. */
+  /** Undefined if there is no such account. */
   readonly balanceCents: number | undefined;
   readonly auditedCents: number;
 }
@@ -31,12 +30,12 @@ const ACCOUNTS_AT_ONCE = 500;
 
 interface Marked {
   readonly cursor: string;
-  /** The newest entry of the audit when the balances were these. */
+  /** The newest entry of the audit at the moment of these balances. */
   readonly mark: string;
   readonly balances: readonly (readonly [account: string, cents: number])[];
 }
 
-/** A page of accounts with their balances, and where the audit stood, at one moment. */
+/** A page of accounts with their balances, and the position of the audit, at one moment. */
 const balancesAt = defineScript<{ readonly partition: number; readonly cursor: string }, Marked>({
   name: "balances-at",
   lua: `
@@ -95,14 +94,14 @@ export async function proveBooks(
   return { accounts, events, differences };
 }
 
-/** What a partition's audit says has moved, up to a place that only goes forward. */
+/** The sums of a partition's audit, up to a position that only moves forward. */
 class Sums {
   readonly #redis: Redis;
   readonly #store: AuditStore;
   readonly #partition: number;
   readonly #partitions: PartitionMap;
   readonly #moved = new Map<string, { cents: number; events: number }>();
-  #reached = "0-0";
+  #position = "0-0";
 
   constructor(redis: Redis, store: AuditStore, partition: number, partitions: PartitionMap) {
     this.#redis = redis;
@@ -124,17 +123,17 @@ class Sums {
   }
 
   async addUpTo(mark: string): Promise<void> {
-    if (!isAfter(mark, this.#reached)) return;
-    const from = nextOf(this.#reached);
+    if (!isAfter(mark, this.#position)) return;
+    const from = nextOf(this.#position);
     const entries = historyOf(this.#store, this.#partition, (each) =>
       auditOf(this.#store, this.#redis, each, undefined, from),
     );
     for await (const { id, fields } of entries) {
       if (isAfter(id, mark)) break;
       this.#add(fields.get("events") ?? "");
-      this.#reached = id;
+      this.#position = id;
     }
-    this.#reached = mark;
+    this.#position = mark;
   }
 
   #add(events: string): void {
@@ -150,7 +149,10 @@ class Sums {
     }
   }
 
-  /** The partition was split: accounts of others are added up there. */
+  /**
+   * The partition was split: accounts of another partition are added up there, and removed
+   * here.
+   */
   #narrow(): void {
     for (const account of this.#moved.keys()) {
       const isOwn = this.#partitions.ofAccount(account as AccountId) === this.#partition;
@@ -159,16 +161,16 @@ class Sums {
   }
 }
 
-/** A line each that differs, and one that sums up. */
+/** One line for each difference, and one line with the total. */
 export function linesOf({ accounts, events, differences }: Proof): string[] {
-  const told = (value: number): string => value.toLocaleString("en");
+  const formatted = (value: number): string => value.toLocaleString("en");
   return [
     ...differences.map(
       ({ account, balanceCents, auditedCents }) =>
         `${account}: the audit adds up to ${auditedCents} cents, the balance is ${balanceCents ?? "none"}`,
     ),
     differences.length === 0
-      ? `books proven: ${told(events)} account events add up to the balances of ${told(accounts)} accounts`
-      : `books NOT proven: ${told(differences.length)} of ${told(accounts)} accounts differ`,
+      ? `books proven: ${formatted(events)} account events add up to the balances of ${formatted(accounts)} accounts`
+      : `books NOT proven: ${formatted(differences.length)} of ${formatted(accounts)} accounts differ`,
   ];
 }

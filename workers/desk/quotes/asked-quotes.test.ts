@@ -21,7 +21,7 @@ afterEach(() => {
   clients = [];
 });
 
-/** One server of the quotes role, with a connection of its own. */
+/** One server of the quotes role, with its own connection. */
 function quotesServer(url: string, timeoutMs = 500) {
   const client = connectRedis(server.url);
   clients.push(client);
@@ -35,7 +35,7 @@ function quotesServer(url: string, timeoutMs = 500) {
   });
 }
 
-/** A source whose answers carry a time this far from now, after a while. */
+/** A source that answers after a delay, with a time at this distance from now. */
 async function startSource(offsetMs = 0, price = "12.34"): Promise<Peer> {
   peer = await startPeer(async (socket, question) => {
     const symbol = question.split(",")[0] ?? "";
@@ -45,7 +45,7 @@ async function startSource(offsetMs = 0, price = "12.34"): Promise<Peer> {
   return peer;
 }
 
-test("a hundred askers at four servers pay for one quote and get the same", async () => {
+test("a hundred callers at four servers pay for one quote, and all get it", async () => {
   const { url, heard } = await startSource();
   const servers = [quotesServer(url), quotesServer(url), quotesServer(url), quotesServer(url)];
   const results = await Promise.all(
@@ -57,7 +57,7 @@ test("a hundred askers at four servers pay for one quote and get the same", asyn
   expect(await redis.send("GET", [PAID_QUOTES_KEY])).toBe("1");
 });
 
-test("a quote is asked again when sixty seconds have passed since the source's time, and not before", async () => {
+test("a quote is requested again when sixty seconds have passed since the source's time, and not before", async () => {
   const { url, heard } = await startSource(-59_600);
   const quotes = quotesServer(url);
   const first = await quotes.quoteOf("ABC");
@@ -72,7 +72,7 @@ test("a quote is asked again when sixty seconds have passed since the source's t
   expect(await redis.send("GET", [PAID_QUOTES_KEY])).toBe("2");
 });
 
-test("an answer that is older than sixty seconds is stale, and is not kept", async () => {
+test("an answer older than sixty seconds is stale, and is not stored", async () => {
   const { url } = await startSource(-60_500);
   expect(await quotesServer(url).quoteOf("ABC")).toEqual({ kind: "unavailable", reason: "stale" });
   expect(await redis.send("KEYS", ["quotes:{*"])).toEqual([]);
@@ -106,13 +106,13 @@ test.each([
   },
 );
 
-test("a server that died while asking is waited for no longer than its lease lasts", async () => {
+test("other servers wait for a server that died while asking no longer than its lease lasts", async () => {
   const { url } = await startSource();
   await redis.send("SET", [askingKey("ABC"), "the dead one", "PX", "200"]);
   expect(await quotesServer(url).quoteOf("ABC")).toMatchObject({ kind: "quoted" });
 });
 
-test("who waits in vain for another server's answer gets a reason", async () => {
+test("a caller that waits in vain for another server's answer gets a reason", async () => {
   const { url, heard } = await startSource();
   await redis.send("SET", [askingKey("ABC"), "one that never answers", "PX", "60000"]);
   const result = await quotesServer(url, 50).quoteOf("ABC");

@@ -1,9 +1,8 @@
 /**
- * Asked quotes, paid for once: a valid quote in the shared cache is taken;
- * otherwise one server asks, once however many of its callers want it, and the
- * others wait for its answer. A slow answer is asked for a second time, and
- * every answer is counted and told. Whatever goes wrong is a reason, never a
- * price.
+ * Asked quotes, each paid for once. A valid quote in the shared cache is used. Otherwise
+ * one server asks the source, once for all of its callers, and the other servers wait for
+ * its answer. If an answer is slow, the source is asked again; every answer is counted and
+ * reported. Every error gives a reason, never a price.
  */
 import { getLogger } from "@logtape/logtape";
 import type { Quote } from "../../../domain/desk/quote.ts";
@@ -20,34 +19,40 @@ export type AskedQuote =
   | { readonly kind: "quoted"; readonly quote: Quote }
   | {
       readonly kind: "unavailable";
-      /** What the source did, or: its answer was too old; another server asked in vain; the cache does not answer. */
+      /**
+       * What the source answered, or: its answer was too old; another server asked in vain; the
+       * cache does not answer.
+       */
       readonly reason: Exclude<Answer["kind"], "quoted"> | "stale" | "waited" | "cache";
     };
 
 export interface AskedQuotesOptions {
   readonly redis: Redis;
   readonly source: AskedSource;
-  /** How long a question to the source may take; its lease, and those who wait for it, last a second longer. */
+  /**
+   * How long a question to the source may take. Its lease, and the wait of other servers,
+   * last a second longer.
+   */
   readonly timeoutMs: number;
   readonly now: () => number;
-  /** A new name for each lease. */
+  /** Makes a new name for each lease. */
   readonly token: () => string;
-  /** After how long an answer that has not come is asked for again. */
+  /** If no answer has come after this time, the source is asked again. */
   readonly hedgeAfterMs: number;
-  /** Every quote that was paid for; `wanted` is the one that those who wait for it get. */
+  /** Called for every paid quote. `wanted` is the one that the waiting callers get. */
   readonly onPaid?: (answer: QuotedAnswer, wanted: boolean) => void;
-  /** Every answer that is billed, whether or not it was of use. */
+  /** Every answer that is billed, used or not. */
   readonly onBilled?: () => void;
 }
 
-/** How often those who wait look whether the answer is there. */
+/** How often a waiting server checks for the answer. */
 const POLL_MS = 20;
 const MOST_QUESTIONS = 4;
 
 const log = getLogger(["fanfare", "quotes", "asked"]);
 
 export function askedQuotes(options: AskedQuotesOptions): {
-  /** Asked, if need be, in this user's name. */
+  /** If the source must be asked, it is asked in this user's name. */
   quoteOf(symbol: string, user?: string): Promise<AskedQuote>;
 } {
   const flights = new Map<string, Promise<AskedQuote>>();
@@ -73,7 +78,7 @@ export function askedQuotes(options: AskedQuotesOptions): {
   };
 }
 
-/** Rejects only where Redis does. */
+/** Rejects only if Redis fails. */
 async function fetchQuote(
   options: AskedQuotesOptions,
   symbol: string,
@@ -96,10 +101,10 @@ async function fetchQuote(
     afterMs: options.hedgeAfterMs,
     most: MOST_QUESTIONS,
     onAnswer(each, wanted) {
-      // The source bills what reached it, whether or not its answer was of use.
+      // The source bills each question that it received, whether its answer is used or not.
       if (each.kind !== "refused") {
         options.onBilled?.();
-        // A count that Redis does not take is missing, and costs no quote.
+        // If Redis does not store a count, the count is missing, but the quote is delivered.
         counting.push(redis.send("INCR", [PAID_QUOTES_KEY]).catch(() => {}));
       }
       if (each.kind === "quoted") options.onPaid?.(each, wanted);

@@ -1,12 +1,12 @@
 /**
- * Keeps a dead source from being waited for: after some failures in a row it
- * counts as refused at once, until a single question has been answered again.
+ * Prevents waiting for a dead source: after several failures in a row, questions count as
+ * refused at once, until a single trial question is answered.
  */
 import type { Answer, AskedSource } from "./port.ts";
 
 export interface BreakerOptions {
   readonly failures: number;
-  /** How long nobody asks; then one question is tried. */
+  /** How long no question is sent. Then one question is tried. */
   readonly pauseMs: number;
   readonly now: () => number;
 }
@@ -18,11 +18,11 @@ export function breaker(source: AskedSource, options: BreakerOptions): AskedSour
     async ask(symbol, user) {
       if (failed >= options.failures) {
         if (options.now() < closedUntilMs) return { kind: "refused" };
-        // This one tries; whoever comes while it does is refused.
+        // This question is the trial; any other in the meantime is refused.
         closedUntilMs = options.now() + options.pauseMs;
       }
       const answer: Answer = await source.ask(symbol, user);
-      // Whoever answers, be it nonsense about one symbol, is not dead.
+      // Any answer, even an invalid one for one symbol, shows that the source is alive.
       if (answer.kind === "quoted" || answer.kind === "garbage") failed = 0;
       else {
         failed += 1;

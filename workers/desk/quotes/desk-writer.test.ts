@@ -36,25 +36,25 @@ test("an older quote becomes a tick but never the newest quote", async () => {
   expect(await ticks()).toEqual([`${NOW - 1},1000000`, `${NOW},2000000`, `${NOW},3000000`]);
 });
 
-test("the same quotes written again, by whomever, change nothing", async () => {
+test("the same quotes written again, by any server, change nothing", async () => {
   const batch = [quote(NOW, 1), quote(NOW, 2, "EUR/USD"), quote(NOW + 200, 3)];
   await Promise.all([write(batch), write(batch)]);
   expect(await ticks()).toEqual([`${NOW},1`, `${NOW + 200},3`]);
   expect(await ticks("EUR/USD")).toEqual([`${NOW},2`]);
 });
 
-test("ticks are kept for ten minutes before the newest of their symbol", async () => {
+test("ticks remain for ten minutes before the newest of their symbol", async () => {
   await write([quote(NOW - TICKS_KEPT_MS - 1, 1), quote(NOW - TICKS_KEPT_MS, 2), quote(NOW, 3)]);
   expect(await ticks()).toEqual([`${NOW - TICKS_KEPT_MS},2`, `${NOW},3`]);
 });
 
-test("a crowd of quotes is written whole, in several steps", async () => {
+test("very many quotes are all written, in several steps", async () => {
   await write(Array.from({ length: 1_000 }, (_, index) => quote(NOW + index, index + 1)));
   expect(await ticks()).toHaveLength(1_000);
   expect(await redis.send("HGET", [desk.quotes, "R_100"])).toBe(`1000,${NOW + 999}`);
 });
 
-test("quotes that were on their way when Redis died are written when it is back", async () => {
+test("quotes that were not yet written when Redis died are written when it is back", async () => {
   const observer = connectRedis(server.url);
   await observer.send("CLIENT", ["PAUSE", "60000", "WRITE"]);
   const writer = deskWriter(redis, new PartitionMap(2), () => {});

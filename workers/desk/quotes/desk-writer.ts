@@ -1,7 +1,7 @@
 /**
- * Writes streamed quotes to every desk partition, in order. While Redis does
- * not answer they wait, up to a bound, and are written when it is back: a
- * contract may have to settle on one of them.
+ * Writes streamed quotes to every desk partition, in order. While Redis does not answer,
+ * they wait, up to a bound, and are written when it is back: a contract may have to settle
+ * on one of them.
  */
 import { getLogger } from "@logtape/logtape";
 import type { Quote } from "../../../domain/desk/quote.ts";
@@ -10,9 +10,9 @@ import type { PartitionMap } from "../../../redis/keys.ts";
 import { DeskKeys } from "../stored/keys.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 
-/** At five symbols and five quotes a second of each, over six minutes. */
+/** Over six minutes, for five symbols with five quotes a second each. */
 const MAX_WAITING = 10_000;
-/** Bounds the time that one script keeps Redis from others. */
+/** Bounds the time for which one script blocks Redis. */
 const MAX_BATCH = 200;
 const RETRY_MS = 200;
 
@@ -20,7 +20,7 @@ const log = getLogger(["fanfare", "quotes", "desk-writer"]);
 
 export interface DeskWriter {
   add(quotes: readonly Quote[]): void;
-  /** Resolves when nothing waits any more. */
+  /** Resolves when no quote waits any more. */
   drained(): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-/** The settings of the quotes role, and those that every user of quotes has. */
+/** The settings of the quotes role, and those of every role that uses quotes. */
 import * as v from "valibot";
 import { SYMBOL_PATTERN } from "../../../domain/instrument.ts";
 import { CONSUMER, port, PROCESS, REDIS, text, url } from "../../runtime/env.ts";
@@ -6,7 +6,7 @@ import { CONSUMER, port, PROCESS, REDIS, text, url } from "../../runtime/env.ts"
 export const QUOTES = {
   /** The quote source that is asked. */
   FANFARE_QUOTES_ASKED: v.optional(url("tcp:"), "tcp://127.0.0.1:8792"),
-  /** The symbols that are streamed, with commas between; any other is asked for. */
+  /** The streamed symbols, separated by commas. For any other symbol the source is asked. */
   FANFARE_QUOTES_SYMBOLS: v.optional(
     v.pipe(
       text,
@@ -15,7 +15,7 @@ export const QUOTES = {
     ),
     "EUR/USD,GBP/USD,USD/JPY,BTC/USD,R_100",
   ),
-  /** `simulated` or `real`: whether a price may be shown without that label. */
+  /** `simulated` or `real`: every price is shown with this label. */
   FANFARE_QUOTES_KIND: v.optional(
     v.picklist(["simulated", "real"], "simulated or real"),
     "simulated",

@@ -9,54 +9,54 @@ function quoted(priceMicros: number): Answer {
   return { kind: "quoted", quote, cryptokey: "k", user: "me" };
 }
 
-/** Questions that are answered by hand. */
+/** Questions that the test answers itself. */
 function byHand(afterMs: number, most = 2) {
   const questions: PromiseWithResolvers<Answer>[] = [];
-  const told: [Answer, wanted: boolean][] = [];
+  const reported: [Answer, wanted: boolean][] = [];
   const answer = askHedged(
     () => {
       const question = Promise.withResolvers<Answer>();
       questions.push(question);
       return question.promise;
     },
-    { afterMs, most, onAnswer: (each, wanted) => void told.push([each, wanted]) },
+    { afterMs, most, onAnswer: (each, wanted) => void reported.push([each, wanted]) },
   );
-  return { questions, told, answer };
+  return { questions, reported, answer };
 }
 
-test("a quick answer is asked for once", async () => {
-  const { questions, told, answer } = byHand(10_000);
+test("a question with a quick answer is sent once", async () => {
+  const { questions, reported, answer } = byHand(10_000);
   questions[0]!.resolve(quoted(1));
   expect(await answer).toEqual(quoted(1));
   expect(questions).toHaveLength(1);
-  expect(told).toEqual([[quoted(1), true]]);
+  expect(reported).toEqual([[quoted(1), true]]);
 });
 
-test("a slow one is asked for again, the first quote counts, and the other is told of when it comes", async () => {
-  const { questions, told, answer } = byHand(5);
+test("a slow question is sent again, the first quote counts, and the other is reported when it comes", async () => {
+  const { questions, reported, answer } = byHand(5);
   await until("it is asked again", () => questions.length === 2);
   questions[1]!.resolve(quoted(2));
   expect(await answer).toEqual(quoted(2));
   questions[0]!.resolve(quoted(1));
-  await until("the late one is told", () => told.length === 2);
-  expect(told).toEqual([
+  await until("the late one is reported", () => reported.length === 2);
+  expect(reported).toEqual([
     [quoted(2), true],
     [quoted(1), false],
   ]);
 });
 
-test("it is asked four times at most, and the first quote of all counts", async () => {
-  const { questions, told, answer } = byHand(2, 4);
+test("at most four questions are sent, and the first quote of all counts", async () => {
+  const { questions, reported, answer } = byHand(2, 4);
   await until("it is asked four times", () => questions.length === 4);
   questions[3]!.resolve(quoted(4));
   expect(await answer).toEqual(quoted(4));
   const nowMs = performance.now();
   await until("it could have been asked again", () => performance.now() - nowMs > 20);
   expect(questions).toHaveLength(4);
-  expect(told).toEqual([[quoted(4), true]]);
+  expect(reported).toEqual([[quoted(4), true]]);
 });
 
-test("a failure is none while the other question may still be answered", async () => {
+test("a failure is not final while another question may still be answered", async () => {
   const { questions, answer } = byHand(5);
   await until("it is asked again", () => questions.length === 2);
   questions[0]!.resolve({ kind: "garbage" });
@@ -64,14 +64,14 @@ test("a failure is none while the other question may still be answered", async (
   expect(await answer).toEqual(quoted(2));
 });
 
-test("a failure before the second question is asked is the answer", async () => {
+test("a failure before the second question is sent is the answer", async () => {
   const { questions, answer } = byHand(10_000);
   questions[0]!.resolve({ kind: "refused" });
   expect(await answer).toEqual({ kind: "refused" });
   expect(questions).toHaveLength(1);
 });
 
-test("a dead source is asked no more after five failures, tried once after the pause, and asked again when it answers", async () => {
+test("a dead source gets no questions after five failures, one trial after the pause, and all again once it answers", async () => {
   let nowMs = 0;
   let dead = true;
   let asked = 0;
@@ -88,7 +88,7 @@ test("a dead source is asked no more after five failures, tried once after the p
   expect(asked).toBe(5);
   expect(await source.ask("ABC")).toEqual({ kind: "refused" });
   nowMs = 1_000;
-  // Of many at once one tries.
+  // Of many at once, one is the trial.
   await Promise.all([source.ask("ABC"), source.ask("ABC"), source.ask("ABC")]);
   expect(asked).toBe(6);
   nowMs = 2_000;

@@ -1,21 +1,23 @@
 /**
- * Another question when those before have no answer yet: the legacy server
- * answers in milliseconds or in seconds, and which it will be is drawn anew each
- * time. One in three is slow, so the fourth leaves one in eighty, for half a
- * question more on average.
+ * Sends another question if the earlier ones have no answer yet. The legacy server answers
+ * in milliseconds or in seconds, and each question is a new draw. One in three is slow, so
+ * after four only one in eighty is slow, for half a question more on average.
  */
 import type { Answer } from "./port.ts";
 
 export interface HedgeOptions {
-  /** After how long without a quote the next question is asked. */
+  /** If no quote has come after this time, the next question is sent. */
   readonly afterMs: number;
-  /** Questions in all. */
+  /** All questions together. */
   readonly most: number;
-  /** Told of each answer as it comes, the one that is no longer wanted, too: it is paid as well. */
+  /**
+   * Called for each answer as it comes, also for one that is no longer needed: it is paid
+   * for as well.
+   */
   readonly onAnswer: (answer: Answer, wanted: boolean) => void;
 }
 
-/** The first quote that comes; what went wrong first where none does. */
+/** Returns the first quote that comes, or the first error if none comes. */
 export async function askHedged(
   ask: () => Promise<Answer>,
   { afterMs, most, onAnswer }: HedgeOptions,
@@ -32,7 +34,7 @@ export async function askHedged(
     asked += 1;
     if (asked < most) timer = setTimeout(put, afterMs);
     void ask()
-      // A source answers with a kind; one that throws did not take the question.
+      // A source returns a kind. One that throws did not accept the question.
       .catch((): Answer => ({ kind: "refused" }))
       .then((answer) => {
         open -= 1;

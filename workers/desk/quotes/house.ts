@@ -1,11 +1,14 @@
-/** The asked quotes as the house asks for them: one source, hedged and guarded, for every role that needs a quote. */
+/**
+ * The house's asked quotes: one source with hedged questions and a circuit breaker, for
+ * every role that needs a quote.
+ */
 import type { Redis } from "../../runtime/redis.ts";
 import { askedQuotes, type AskedQuotesOptions } from "./asked-quotes.ts";
 import { breaker } from "./breaker.ts";
 import type { QuotesSettings } from "./env.ts";
 import { legacySource } from "./legacy.ts";
 
-/** Quotes that no user asked for are asked for in the house's name. */
+/** If no user asked for a quote, the source is asked in the house's name. */
 export const HOUSE_USER = "fanfare";
 /** The legacy server answers within about four seconds, or not at all. */
 export const ASK_TIMEOUT_MS = 5_000;
@@ -29,7 +32,8 @@ export function houseQuotes(
   return askedQuotes({
     redis,
     source: {
-      // What is streamed is in the cache while the stream lives, and else not to be had.
+      // A streamed symbol is in the cache while the stream lives. Otherwise there is no quote of
+      // it.
       ask: async (symbol, user) =>
         streamed.has(symbol) ? { kind: "refused" } : await guarded.ask(symbol, user),
     },

@@ -1,7 +1,7 @@
 /**
- * `GET /v1/quotes/:symbol`: a streamed symbol from the stream, any other from
- * the shared cache or its source. A price is never shown without saying whether
- * it is simulated; without a fresh quote there is an error and no price.
+ * `GET /v1/quotes/:symbol`: a streamed symbol comes from the stream, any other from the
+ * shared cache or its source. Every price says whether it is simulated. Without a fresh
+ * quote the answer is an error without a price.
  */
 import { getLogger } from "@logtape/logtape";
 import type { Hono } from "hono";
@@ -27,7 +27,7 @@ export interface QuotesApi {
   /** The newest quotes of the stream. */
   readonly newest: ReadonlyMap<string, Quote>;
   readonly asked: { quoteOf(symbol: string): Promise<AskedQuote> };
-  /** No request waits longer than this, also while Redis does not answer. */
+  /** No request waits longer than this, even while Redis does not answer. */
   readonly timeoutMs: number;
   readonly simulated: boolean;
   readonly now: () => number;
@@ -45,7 +45,7 @@ export function serveQuotes(
 export function quotesApp(api: QuotesApi): Hono {
   const service = new Service<Bearer>({
     info: { title: "Fanfare quotes", version: "1" },
-    // No operation asks for a token.
+    // No operation requires a token.
     verify: () => failure("TOKEN_INVALID"),
     onFailure(code, { name, at }) {
       logger.error("a request failed as {code}: {error} at {at}", { code, error: name, at });

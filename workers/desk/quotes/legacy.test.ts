@@ -21,7 +21,7 @@ async function ask(act: Parameters<typeof startPeer>[0], timeoutMs = 2_000): Pro
   return await legacySource({ url: peer.url, user: "me", timeoutMs }).ask("ABC");
 }
 
-test("a question is one line, and its answer a quote", async () => {
+test("a question is one line, and its answer becomes a quote", async () => {
   expect(await ask((socket) => void socket.end(`${LINE}\n`))).toEqual(QUOTED);
   expect(peer?.heard).toEqual(["ABC,me\n"]);
 });
@@ -43,12 +43,12 @@ test("the newline may be missing at the end of the stream", async () => {
 
 test.each([
   ["an answer to another question", "12.34,ABD,me,1583452412110,c2VjcmV0\n"],
-  ["an answer to somebody else", "12.34,ABC,you,1583452412110,c2VjcmV0\n"],
+  ["an answer to another user", "12.34,ABC,you,1583452412110,c2VjcmV0\n"],
   ["a price of zero", "0.00,ABC,me,1583452412110,c2VjcmV0\n"],
   ["a negative price", "-12.34,ABC,me,1583452412110,c2VjcmV0\n"],
   ["another protocol", "HTTP/1.1 400 Bad Request\r\n\r\n"],
   ["half a line and the end", "12.34,ABC,me,15834"],
-  ["the end without a word", ""],
+  ["an end without an answer", ""],
   ["a line without end", "1".repeat(4_096)],
 ])("%s is garbage, and no price", async (_what, text) => {
   expect(await ask((socket) => void socket.end(text))).toEqual({ kind: "garbage" });
@@ -60,7 +60,7 @@ test("silence ends at the time-out, and so does an answer that stops halfway", a
   expect(await ask((socket) => void socket.write("12.34,ABC"), 50)).toEqual({ kind: "silent" });
 });
 
-test("a connection that was given up is closed", async () => {
+test("a connection is closed once its question has timed out", async () => {
   let closed = false;
   const port = await freePort();
   const server = Bun.listen({
@@ -74,7 +74,7 @@ test("a connection that was given up is closed", async () => {
   server.stop(true);
 });
 
-test("a server that is not there is refused", async () => {
+test("a missing server counts as refused", async () => {
   const url = `tcp://127.0.0.1:${await freePort()}`;
   const source = legacySource({ url, user: "me", timeoutMs: 2_000 });
   expect(await source.ask("ABC")).toEqual({ kind: "refused" });

@@ -1,24 +1,24 @@
 /**
- * The asked source: the legacy line protocol, one question a TCP connection.
- * Send `SYM,userid\n`, read `price,SYM,userid,timestampMs,cryptokey\n`. Answers
- * come in pieces, without their newline, as garbage or not at all; each of
- * these is an answer of its own here, and none is ever a price.
+ * The asked source: the legacy line protocol, one question for each TCP connection. Send
+ * `SYM,userid\n`, read `price,SYM,userid,timestampMs,cryptokey\n`. An answer may come in
+ * pieces, without its newline, as garbage or not at all. Each of these has its own result
+ * here, and none of them becomes a price.
  */
 import { parseAnswer } from "../../../domain/desk/quote.ts";
 import { addressOf, discard, type Answer, type AskedSource } from "./port.ts";
 
-/** Longer than any answer; whoever sends more is not a quote server. */
+/** Longer than any answer: a server that sends more is not a quote server. */
 const MAX_ANSWER_BYTES = 512;
 
 export interface LegacyOptions {
   readonly url: string;
-  /** In whose name the source is asked where no user is why. */
+  /** The name in which the source is asked if no user caused the question. */
   readonly user: string;
   /** The real server takes up to 4 s. */
   readonly timeoutMs: number;
 }
 
-/** What may stand in the audit as a key: printable, and no comma. */
+/** The keys that the audit accepts: printable, and without a comma. */
 const CRYPTOKEY = /^[!-+\--~]{1,128}$/;
 
 export function legacySource({ url, user: house, timeoutMs }: LegacyOptions): AskedSource {

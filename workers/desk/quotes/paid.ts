@@ -1,4 +1,4 @@
-/** Answers that were paid for, as the desk's audit knows them. */
+/** Answers that were paid for, as the desk's audit records them. */
 import { getLogger } from "@logtape/logtape";
 import type { AccountId } from "../../../domain/ids.ts";
 import { centsOf } from "../../../domain/desk/quote.ts";
@@ -27,7 +27,10 @@ export function paidQuotes(metrics: Metrics) {
   );
 }
 
-/** Audits an answer that is no command's, in a transaction of its own. Nobody waits for it. */
+/**
+ * Audits an answer that belongs to no command, in a transaction of its own. The caller
+ * does not wait for it.
+ */
 export function auditPaid(
   redis: Redis,
   { partitions, server }: { readonly partitions: PartitionMap; readonly server: string },

@@ -83,7 +83,7 @@ test("two servers write each tick once, and the same to every partition", async 
   }
 });
 
-test("a streamed and an asked quote are told with their time and their label, the same by both servers", async () => {
+test("a streamed and an asked quote are shown with time and label, the same by both servers", async () => {
   const streamed = await get("/v1/quotes/EUR%2FUSD");
   expect(streamed.status).toBe(200);
   const quote = (await streamed.json()) as Record<string, unknown>;
@@ -99,7 +99,7 @@ test("a streamed and an asked quote are told with their time and their label, th
   expect(await (await get("/v1/quotes/ABC", 1)).json()).toEqual(asked as never);
 });
 
-test("the servers' figures count the answers that were paid for, as Redis does", async () => {
+test("the servers' metrics count the paid answers, as Redis does", async () => {
   const counts = await Promise.all(
     metricsPorts.map(async (port) => (await readMetrics(port)).get("fanfare_paid_quotes_total")),
   );
@@ -121,12 +121,12 @@ test.each([
   expect(await response.json()).toMatchObject({ status, code });
 });
 
-test("another method is a problem too", async () => {
+test("a wrong method is answered with a problem too", async () => {
   const response = await fetch(`http://127.0.0.1:${ports[0]}/v1/quotes/ABC`, { method: "POST" });
   expect(response.status).toBe(405);
 });
 
-test("without its source a quote is unavailable, not old; with the source it is back", async () => {
+test("without its source a quote is unavailable, not old; when the source is back, so is the quote", async () => {
   expect((await get("/healthz")).status).toBe(200);
   await simulator.kill();
   await until("it is unavailable", async () => (await get("/v1/quotes/R_100")).status === 503);
@@ -137,7 +137,7 @@ test("without its source a quote is unavailable, not old; with the source it is 
   expect((await get("/v1/quotes/XYZ")).status).toBe(200);
 });
 
-test("ticks that came while Redis was gone are written when it is back", async () => {
+test("ticks that came while Redis was away are written when it is back", async () => {
   const key = new DeskKeys(2).ticks("R_100");
   await server.kill();
   const goneAtMs = Date.now();

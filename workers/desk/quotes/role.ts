@@ -1,8 +1,8 @@
 /**
- * The quotes role: follows the stream into every desk partition, serves quotes
- * over HTTP, streamed or asked, and fires the triggers that they meet. Several
- * may run at once: each writes the same ticks, only one of them asks for a
- * symbol at a time, and a trigger fires once.
+ * The quotes role: it follows the stream into every desk partition, serves streamed and
+ * asked quotes over HTTP, and fires the triggers that they meet. Several may run at once:
+ * each writes the same ticks, only one at a time asks for a symbol, and a trigger fires
+ * once.
  */
 import type { Quote } from "../../../domain/desk/quote.ts";
 import type { Role } from "../../runtime/role.ts";

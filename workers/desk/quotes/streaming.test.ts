@@ -29,7 +29,7 @@ function follow(url: string, { silenceMs = 2_000, now = (): number => NOW } = {}
   return quotes;
 }
 
-test("quotes are read across any cut of the stream; what is no quote of a wanted symbol is dropped", async () => {
+test("quotes are read wherever the stream is cut; lines that are no quote of a wanted symbol are dropped", async () => {
   peer = await startPeer(async (socket) => {
     for (const piece of [
       `EUR/USD,1.08423,${NOW - 9}\nR_1`,

@@ -1,9 +1,9 @@
 /**
  * The streaming source: TCP lines. Send `SUBSCRIBE EUR/USD,GBP/USD\n`, read
- * `SYM,price,timestampMs\n` for as long as it lasts. A connection that ends,
- * falls silent or sends endless lines is given up and made anew, with a growing
- * pause; a line that is not a quote of a wanted symbol is dropped. A source
- * time in the future counts as now: taken as it is, it would freeze its symbol.
+ * `SYM,price,timestampMs\n` until the connection ends. A connection that ends, is silent
+ * or sends endless lines is closed and opened again, after a growing pause. A line that is
+ * not a quote of a wanted symbol is dropped. A source time in the future counts as now;
+ * otherwise no later quote would replace it.
  */
 import { getLogger } from "@logtape/logtape";
 import { parseTick, type Quote } from "../../../domain/desk/quote.ts";
@@ -19,7 +19,7 @@ export interface StreamingOptions {
   /** A connection without a quote for this long counts as dead. */
   readonly silenceMs: number;
   readonly now: () => number;
-  /** 0 to 1: spreads the reconnecting of many servers. */
+  /** 0 to 1: spreads the reconnections of many servers. */
   readonly random: () => number;
 }
 

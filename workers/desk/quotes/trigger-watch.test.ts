@@ -1,4 +1,4 @@
-/** Watches on a real Redis, with a quote server of the test's own behind the asked quotes. */
+/** Watches on a real Redis. The asked quotes come from the test's own quote server. */
 import { clear } from "../../../tests/support/redis.ts";
 import { afterEach, expect, test } from "bun:test";
 import type { Quote } from "../../../domain/desk/quote.ts";
@@ -26,7 +26,7 @@ afterEach(async () => {
   await clear(redis);
 });
 
-/** Answers with this price; with none it hangs up. */
+/** Answers with this price; without one it closes the connection. */
 async function startSource(price: () => string | undefined): Promise<Peer> {
   const peer = await startPeer((socket, question) => {
     const [symbol = "", user = ""] = question.trimEnd().split(",");
@@ -37,7 +37,7 @@ async function startSource(price: () => string | undefined): Promise<Peer> {
   return peer;
 }
 
-/** One more watch, with a connection of its own, and how often it has looked. */
+/** One more watch with its own connection, and how often it has looked. */
 function startWatch(url: string, streamed: string[] = []): TriggerWatch & { looks(): number } {
   const client = connectRedis(server.url);
   let looks = 0;
@@ -70,7 +70,7 @@ function startWatch(url: string, streamed: string[] = []): TriggerWatch & { look
   return { ...watch, looks: () => looks };
 }
 
-/** Users with 10.00 set aside, who buy ABC at 3.00 or below. */
+/** Users with 10.00 reserved, who buy ABC at 3.00 or below. */
 async function wait(users: readonly string[]): Promise<void> {
   const plain = { priceCents: 0, quoteTimeMs: 0, session: "", n: 0 };
   const quoted = { ...plain, priceCents: 900, quoteTimeMs: Date.now() };
@@ -106,7 +106,7 @@ const firedUsers = async (): Promise<string[]> =>
 
 const USERS = Array.from({ length: 12 }, (_, index) => `u${index}`);
 
-test("a symbol that somebody waits for is asked when its quote runs out, once whoever asks, in the house's name", async () => {
+test("a symbol with a waiting trigger is requested when its quote expires, once for all watches, in the house's name", async () => {
   const source = await startSource(() => "2.50");
   const lastMs = Date.now() - 59_000;
   await redis.send("SET", [
@@ -131,7 +131,7 @@ test("a symbol that somebody waits for is asked when its quote runs out, once wh
   expect(paid).toMatchObject([{ user: HOUSE_USER, symbol: "ABC", priceCents: 250 }]);
 });
 
-test("what nobody waits for is not asked for, and what has no quote not at each look", async () => {
+test("a symbol without a trigger is not requested, and one without a quote not at each look", async () => {
   const source = await startSource(() => undefined);
   const watch = startWatch(source.url);
   await until("it has looked", () => watch.looks() > 1);
@@ -144,7 +144,7 @@ test("what nobody waits for is not asked for, and what has no quote not at each 
   expect(source.heard).toHaveLength(length);
 });
 
-test("a quote that meets nothing fires nothing, and the next one is not asked for before it runs out", async () => {
+test("a quote that meets no trigger fires nothing, and the next is not requested before it expires", async () => {
   const source = await startSource(() => "3.01");
   await wait(USERS);
   const watch = startWatch(source.url);
@@ -155,7 +155,7 @@ test("a quote that meets nothing fires nothing, and the next one is not asked fo
   expect(await firedUsers()).toEqual([]);
 });
 
-test("a streamed quote fires at once, is the desk's quote too, and its symbol is asked of nobody", async () => {
+test("a streamed quote fires at once, is the desk's quote too, and its symbol is never requested", async () => {
   const source = await startSource(() => "1.00");
   const quote = (priceMicros: number, ageMs: number): Quote => ({
     symbol: "ABC",

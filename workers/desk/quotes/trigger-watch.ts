@@ -1,9 +1,9 @@
 /**
- * Fires the desk's waiting triggers as quotes arrive: from the stream at once;
- * of a symbol that must be asked for, when somebody waits for it and the quote
- * that there was has run out. Each trigger is fired in one step, once, so any
- * number of watches may look at the same desk. Each look compares what waits
- * with what quotes there are; nothing depends on having seen a trigger before.
+ * Fires the desk's waiting triggers as quotes arrive. A streamed quote fires at once. For
+ * any other symbol the source is asked when a trigger waits and the last quote has
+ * expired. Each trigger fires in one step, once, so any number of watches may look at the
+ * same desk. Each look compares the waiting triggers with the present quotes; nothing
+ * depends on an earlier look.
  */
 import { getLogger } from "@logtape/logtape";
 import {
@@ -24,7 +24,7 @@ import type { AskedQuote } from "./asked-quotes.ts";
 export interface TriggerWatchOptions {
   readonly redis: Redis;
   readonly partitions: PartitionMap;
-  /** What the audit calls this server. */
+  /** The server name in the audit. */
   readonly server: string;
   readonly streamed: readonly string[];
   readonly asked: { quoteOf(symbol: string): Promise<AskedQuote> };
@@ -32,21 +32,24 @@ export interface TriggerWatchOptions {
 }
 
 export interface TriggerWatch {
-  /** Quotes of the stream, in their order. */
+  /** Takes quotes of the stream, in their order. */
   add(quotes: readonly Quote[]): void;
-  /** Looks at what waits, now and then, until stopped. */
+  /** Looks at the waiting triggers at intervals, until stopped. */
   follow(stop: AbortSignal): Promise<void>;
 }
 
 const LOOK_MS = 500;
-/** A symbol of which no quote is to be had is not asked for, nor paid for, at each look. */
+/** A symbol without a quote is not requested, and not paid for, at each look. */
 const ASK_AGAIN_MS = 10_000;
-/** Questions under way; the others are asked at the next look. */
+/** Open questions; the other symbols are requested at the next look. */
 const MAX_ASKING = 64;
-/** Streamed quotes that wait to be fired: by then they are old, and the next ones have come. */
+/**
+ * Streamed quotes that wait to fire triggers. Beyond this they are old, and newer ones
+ * have come.
+ */
 const MAX_QUEUED = 1_000;
 
-/** Where a symbol is waited for. */
+/** A partition and side in which triggers of a symbol wait. */
 interface Wait {
   readonly partition: number;
   readonly side: TriggerSide;
@@ -93,7 +96,7 @@ export function triggerWatch(options: TriggerWatchOptions): TriggerWatch {
     for (let quote = queued.shift(); quote; quote = queued.shift()) {
       if (!isValid(quote)) continue;
       try {
-        // For the desk servers, which buy and sell at it too.
+        // For the desk servers, which also buy and sell at it.
         await run(redis, storeQuote, { quote, token: "" });
         await fire(quote, partitions.all());
       } catch (error) {
@@ -105,7 +108,7 @@ export function triggerWatch(options: TriggerWatchOptions): TriggerWatch {
   }
 
   async function look(): Promise<void> {
-    const waits = await waitsOf(redis, partitions);
+    const waits = await findWaits(redis, partitions);
     for (const symbol of quotes.keys()) if (!waits.has(symbol)) quotes.delete(symbol);
     for (const symbol of askAgainAtMs.keys()) if (!waits.has(symbol)) askAgainAtMs.delete(symbol);
     for (const [symbol, where] of waits) {
@@ -145,7 +148,7 @@ export function triggerWatch(options: TriggerWatchOptions): TriggerWatch {
   return {
     add(ticks) {
       for (const quote of ticks) {
-        // Stocks alone have triggers.
+        // Only stocks have triggers.
         if (!ASKED_SYMBOL_PATTERN.test(quote.symbol)) continue;
         quotes.set(quote.symbol, quote);
         queued.push(quote);
@@ -168,8 +171,8 @@ export function triggerWatch(options: TriggerWatchOptions): TriggerWatch {
   };
 }
 
-/** By symbol. Rejects as Redis does. */
-async function waitsOf(
+/** By symbol. Rejects if Redis fails. */
+async function findWaits(
   redis: Redis,
   partitions: PartitionMap,
 ): Promise<ReadonlyMap<string, readonly Wait[]>> {

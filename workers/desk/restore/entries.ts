@@ -1,6 +1,6 @@
 /**
- * A partition's audit from both its places: all that is stored, and all that its
- * stream holds, each entry once, after what it was split from.
+ * A partition's audit from both places, the store and its stream, each entry once, after
+ * the audit of the partition that it was split from.
  */
 import { DeskKeys } from "../stored/keys.ts";
 import { historyOf } from "../audit/history.ts";
@@ -17,8 +17,8 @@ export function allEntries(
 }
 
 /**
- * In order. Unlike the audit as it is read beside a whole Redis, nothing is taken
- * for granted of what the stream holds: it may end before the store does.
+ * In order. The audit beside a complete Redis can rely on the stream; this one cannot: the
+ * stream may end before the store does.
  */
 async function* ownEntries(
   store: AuditStore,

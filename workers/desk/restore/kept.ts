@@ -1,4 +1,4 @@
-/** What Redis should hold of a partition, key by key, and in how much it does not. */
+/** What Redis should contain of a partition, key by key, and how many fields differ. */
 import { BOOKS_KEPT_MS } from "../stored/books.ts";
 import { AUDITED_HASHES } from "../stored/audit.ts";
 import { packTrigger } from "../stored/fields.ts";
@@ -9,25 +9,25 @@ import type { Replay } from "./replay.ts";
 export interface Kept {
   readonly key: string;
   readonly kind: "hash" | "zset";
-  /** Of a sorted set the members with their scores. */
+  /** For a sorted set: the members with their scores. */
   readonly fields: ReadonlyMap<string, string>;
-  /** When Redis may forget it. */
+  /** When the key may expire in Redis. */
   readonly untilMs?: number;
 }
 
 const PAGE = "500";
 
-export function keptOf(partition: number, told: Replay, nowMs: number): Kept[] {
+export function keptOf(partition: number, replayed: Replay, nowMs: number): Kept[] {
   const desk = new DeskKeys(partition);
-  const { buys, sells } = triggersOf(told.hashes.positions);
-  const { buckets, expiries } = contractsOf(desk, told, nowMs);
+  const { buys, sells } = selectTriggers(replayed.hashes.positions);
+  const { buckets, expiries } = selectContracts(desk, replayed, nowMs);
   return [
     ...AUDITED_HASHES.map((name): Kept => ({
       key: desk[name],
       kind: "hash",
-      fields: told.hashes[name],
+      fields: replayed.hashes[name],
     })),
-    { key: desk.deposits, kind: "hash", fields: told.deposits },
+    { key: desk.deposits, kind: "hash", fields: replayed.deposits },
     { key: desk.buyTriggers, kind: "zset", fields: buys },
     { key: desk.sellTriggers, kind: "zset", fields: sells },
     { key: desk.expiries, kind: "zset", fields: expiries },
@@ -35,8 +35,8 @@ export function keptOf(partition: number, told: Replay, nowMs: number): Kept[] {
   ];
 }
 
-/** A position says what is set for a trigger, see `stored/fields.ts`. */
-function triggersOf(positions: ReadonlyMap<string, string>): {
+/** A position says what is reserved for triggers, see `stored/fields.ts`. */
+function selectTriggers(positions: ReadonlyMap<string, string>): {
   readonly buys: ReadonlyMap<string, string>;
   readonly sells: ReadonlyMap<string, string>;
 } {
@@ -52,7 +52,7 @@ function triggersOf(positions: ReadonlyMap<string, string>): {
   return { buys, sells };
 }
 
-function contractsOf(
+function selectContracts(
   desk: DeskKeys,
   { contracts }: Replay,
   nowMs: number,
@@ -68,7 +68,7 @@ function contractsOf(
     known.fields.set(field, `${head}|${rows}`);
     known.untilMs = Math.max(known.untilMs, untilMs);
     buckets.set(bucket, known);
-    // What was sold out of it to the last is not due.
+    // A batch of which everything was sold is not due.
     if (state === "open" && rows !== "") expiries.set(name, expiresAtMs);
   }
   return {
@@ -82,7 +82,7 @@ function contractsOf(
   };
 }
 
-/** Fields that are missing, have another value, or should not be there. */
+/** Counts fields that are missing, have another value, or should not exist. */
 export async function differencesOf(redis: Redis, kept: readonly Kept[]): Promise<number> {
   let differences = 0;
   for (const each of kept) differences += await differencesAt(redis, each);

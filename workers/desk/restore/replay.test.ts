@@ -34,7 +34,7 @@ beforeEach(async () => {
   await redis.clear();
 });
 
-/** Lines of users, each done at a quote of 5.00. */
+/** Lines of users, each executed at a quote of 5.00. */
 async function lines(...texts: string[]): Promise<void> {
   const accounts = new AccountBook(redis.client, DESK_CALL);
   for (const text of texts) {
@@ -51,7 +51,7 @@ async function lines(...texts: string[]): Promise<void> {
   }
 }
 
-/** Something of everything that a desk does. */
+/** One example of everything that a desk does. */
 async function trade(): Promise<void> {
   await lines(
     "[1] ADD,ann,1000.00",
@@ -88,26 +88,26 @@ async function* audit(): AsyncGenerator<StoredEntry> {
 const replayed = async (entries: AsyncIterable<StoredEntry> = audit(), laterMs = 0) =>
   await replay(entries, { ...DESK_CALL, nowMs: (await redis.nowMs()) + laterMs });
 
-const kept = async () => keptOf(DESK_CALL.partition, await replayed(), await redis.nowMs());
+const expected = async () => keptOf(DESK_CALL.partition, await replayed(), await redis.nowMs());
 
 describe("the audit of a partition", () => {
-  test("tells every account as Redis has it, all that waits, and every contract", async () => {
+  test("contains every account as Redis has it, every waiting trigger, and every contract", async () => {
     await trade();
-    const told = await replayed();
+    const result = await replayed();
     for (const name of AUDITED_HASHES) {
-      expect([name, Object.fromEntries(told.hashes[name])]).toEqual([
+      expect([name, Object.fromEntries(result.hashes[name])]).toEqual([
         name,
         await redis.hash(DESK[name]),
       ]);
     }
-    expect(told.contradicted).toEqual([]);
-    expect(await differencesOf(redis.client, await kept())).toBe(0);
+    expect(result.contradicted).toEqual([]);
+    expect(await differencesOf(redis.client, await expected())).toBe(0);
   });
 
   test.each([
     ["won", PRICE + 1],
     ["lost", PRICE - 1],
-  ])("goes on telling it once contracts have settled, %s", async (_, closePrice) => {
+  ])("contains the same after contracts have settled, %s", async (_, closePrice) => {
     await trade();
     for (const name of (await redis.send("ZRANGE", DESK.expiries, "0", "-1")) as string[]) {
       const expiredAtMs = (await redis.nowMs()) - 60_000;
@@ -120,7 +120,7 @@ describe("the audit of a partition", () => {
       );
       await redis.run(settleBatch, { ...DESK_CALL, name });
     }
-    expect(await differencesOf(redis.client, await kept())).toBe(0);
+    expect(await differencesOf(redis.client, await expected())).toBe(0);
     const { settlements, transactions } = await replayed();
     expect(transactions).toBe(Number(await redis.send("GET", DESK.audited)));
     const entries = await redis.entries(DESK.settlements);
@@ -129,7 +129,7 @@ describe("the audit of a partition", () => {
     );
   });
 
-  test("counts the transactions of its partition up to the highest that was given", async () => {
+  test("gives the number of the partition's transactions up to the highest one", async () => {
     await trade();
     const { transactions } = await replayed();
     expect(transactions).toBe(Number(await redis.send("GET", DESK.audited)));
@@ -145,31 +145,31 @@ describe("the audit of a partition", () => {
     expect((await replayed(withoutOne())).contradicted).toEqual(["ann"]);
   });
 
-  test("leaves out contracts that are older than the books are kept, and no money", async () => {
+  test("omits contracts that are older than the books retain them, but no money", async () => {
     await trade();
-    const told = await replayed(audit(), 2 * BOOKS_KEPT_MS);
-    expect(told.contracts.size).toBe(0);
-    expect(told.contradicted).toEqual([]);
+    const result = await replayed(audit(), 2 * BOOKS_KEPT_MS);
+    expect(result.contracts.size).toBe(0);
+    expect(result.contradicted).toEqual([]);
   });
 });
 
-describe("what differs from the audit is counted", () => {
+describe("fields that differ from the audit are counted", () => {
   test.each([
     ["a field of another value", () => redis.send("HSET", DESK.balances, "ann", "1")],
     ["a field that is missing", () => redis.send("HDEL", DESK.positions, "ann ABC")],
-    ["a field that nothing tells of", () => redis.send("HSET", DESK.buys, "zoe", "x")],
+    ["a field that no entry contains", () => redis.send("HSET", DESK.buys, "zoe", "x")],
     ["a trigger that is missing", () => redis.send("DEL", DESK.buyTriggers)],
     [
-      "a deposit that is forgotten",
+      "a deposit that is missing",
       async () => {
         const [id = ""] = Object.keys(await redis.hash(DESK.deposits));
         return await redis.send("HDEL", DESK.deposits, id);
       },
     ],
-    ["a contract that is gone", () => redis.send("HDEL", DESK.contracts(BUCKET), "0#1")],
-  ])("%s is one", async (_what, change) => {
+    ["a contract that is missing", () => redis.send("HDEL", DESK.contracts(BUCKET), "0#1")],
+  ])("%s counts as one", async (_what, change) => {
     await trade();
     await change();
-    expect(await differencesOf(redis.client, await kept())).toBe(1);
+    expect(await differencesOf(redis.client, await expected())).toBe(1);
   });
 });

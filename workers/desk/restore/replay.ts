@@ -1,7 +1,7 @@
 /**
- * What a partition's audit says of it: how every account stood after the last
- * entry, what waits, what contracts there are. Entries repeat all that they
- * changed, so replaying is remembering the last of each.
+ * What a partition's audit says about it: the state of every account after the last entry,
+ * waiting triggers and contracts. Entries repeat all that they changed, so a replay stores
+ * the last value of each field.
  */
 import type { AccountId } from "../../../domain/ids.ts";
 import { PartitionMap } from "../../../redis/keys.ts";
@@ -20,7 +20,7 @@ import {
 import type { SettledContract } from "../stored/settle.ts";
 import type { StoredEntry } from "../audit/port.ts";
 
-/** Contracts that were opened in one call: their field in the bucket is `head|rows`. */
+/** Contracts that were opened in one call. Their field in the bucket is `head|rows`. */
 interface OpenedTogether {
   readonly head: string;
   readonly rows: string;
@@ -35,7 +35,10 @@ export interface SettlementsEntry {
 }
 
 export interface Replay {
-  /** How many transactions the partition must have counted to have given the highest of these numbers. */
+  /**
+   * How many transactions the partition must have counted, if the highest of these numbers
+   * was used.
+   */
   readonly transactions: number;
   readonly lastId: string;
   readonly hashes: Readonly<Record<AuditedHash, Map<string, string>>>;
@@ -44,14 +47,14 @@ export interface Replay {
   /** By `field bucket symbol`. */
   readonly contracts: ReadonlyMap<string, OpenedTogether>;
   readonly settlements: readonly SettlementsEntry[];
-  /** Accounts whose events do not add up to their balance: parts of the audit contradict each other. */
+  /** Accounts whose events do not add up to their balance: the audit contradicts itself. */
   readonly contradicted: readonly string[];
 }
 
 export interface ReplayOptions {
   readonly partition: number;
   readonly partitions: number;
-  /** What is older than the books are kept is left out of contracts and settlements. */
+  /** Contracts and settlements that are older than the books retain them are omitted. */
   readonly nowMs: number;
 }
 
@@ -78,7 +81,7 @@ export async function replay(
     for (const [name, text] of entry.changed) {
       for (const [field, value] of changesOf(text)) hashes[name].set(field, value);
     }
-    // A transaction of many accounts may move none of them: contracts that are lost return nothing.
+    // A transaction of many accounts may move no money: lost contracts return nothing.
     for (const [, number] of entry.events.matchAll(/^[a-z],(\d+)/gm)) {
       highest = Math.max(highest, Number(number));
     }
@@ -93,7 +96,7 @@ export async function replay(
       if (event.kind === "account" && event.name === "DEPOSIT") deposits.set(event.id, event.user);
     }
     if (entry.atMs > nowMs - BOOKS_KEPT_MS) {
-      const settled = keepContracts(entry, events, contracts);
+      const settled = noteContracts(entry, events, contracts);
       if (settled) settlements.push({ id, ...settled });
     }
   }
@@ -112,7 +115,10 @@ export async function replay(
   };
 }
 
-/** The partition was split: accounts that are no longer its own go on elsewhere, with all that is theirs. */
+/**
+ * The partition was split: accounts that are not its own continue in another partition.
+ * They are removed here, with all their data.
+ */
 function narrow(
   { hashes, deposits, contracts, sums }: Narrowed,
   isOwn: (user: string) => boolean,
@@ -133,32 +139,35 @@ interface Narrowed {
   readonly sums: Map<string, number>;
 }
 
-/** Notes what an entry opened, settled or sold; answers what of it went to those who follow settlements. */
-function keepContracts(
+/**
+ * Notes what an entry opened, settled or sold. Returns the part that followers of
+ * settlements read.
+ */
+function noteContracts(
   entry: AuditEntry,
   events: readonly AuditEvent[],
   contracts: Map<string, OpenedTogether>,
 ): Omit<SettlementsEntry, "id"> | undefined {
   let settled: SettledContract[] | undefined;
   for (const [name, text] of changesOf(entry.contracts)) {
-    const [head = "", told] = text.split("|");
+    const [head = "", listed] = text.split("|");
     const isOpen = head.startsWith("open,");
-    const rows = told ?? (isOpen ? stakesOf(entry) : contracts.get(name)?.rows);
-    // Of contracts whose opening is not in the audit nobody knows whose they are.
+    const rows = listed ?? (isOpen ? readStakes(entry) : contracts.get(name)?.rows);
+    // If the opening of a contract is not in the audit, its accounts are unknown.
     if (rows === undefined) continue;
     contracts.set(name, { head, rows });
-    if (!isOpen) settled = settledOf(name, head, rows, events);
+    if (!isOpen) settled = listSettled(name, head, rows, events);
   }
   const { closePriceMicros, atMs } = entry;
   return settled && { settled, closePriceMicros, settledAtMs: atMs };
 }
 
 /** The rows of the event that opened them. */
-function stakesOf({ events }: AuditEntry): string {
+function readStakes({ events }: AuditEntry): string {
   return /\|(.*)$/m.exec(events)?.[1] ?? "";
 }
 
-function settledOf(
+function listSettled(
   name: string,
   head: string,
   rows: string,
@@ -182,7 +191,7 @@ function settledOf(
     });
 }
 
-/** A session that its user's newer ones have pushed out is not brought back. */
+/** A session that newer ones of its user have displaced is not restored. */
 function forgetSessions(sessions: Map<string, string>): void {
   for (const field of sessions.keys()) {
     const [user = "", session] = field.split(" ");

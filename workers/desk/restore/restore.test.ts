@@ -1,4 +1,7 @@
-/** What must not happen while a partition is restored: that what the desk did meanwhile is undone. */
+/**
+ * What must not happen while a partition is restored: a change that the desk makes
+ * meanwhile is undone.
+ */
 import { clear } from "../../../tests/support/redis.ts";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -51,7 +54,7 @@ const restore = (from: AuditStore, force = false): Promise<Restored> =>
 const balances = async (): Promise<unknown> => redis.send("HGETALL", [desk.balances]);
 
 test.each([false, true])(
-  "what the desk does while its audit is read is kept, forced or not (%p)",
+  "what the desk does while its audit is read is preserved, forced or not (%p)",
   async (force) => {
     await add("before");
     await redis.send("HSET", [desk.balances, "before", "7"]);
@@ -71,7 +74,7 @@ test.each([false, true])(
   },
 );
 
-test("of several who restore at once one does, and what it puts back does not expire", async () => {
+test("of several restores at once, one succeeds, and its keys do not expire", async () => {
   for (let count = 0; count < 50; count += 1) await add(`user${count}`);
   const before = await balances();
   await redis.send("DEL", [desk.balances]);
@@ -82,7 +85,7 @@ test("of several who restore at once one does, and what it puts back does not ex
   expect(await restore(store)).toMatchObject({ kind: "intact" });
 });
 
-test("an entry that is stored and still in the stream counts once, in its place", async () => {
+test("an entry that is both stored and in the stream counts once, in its place", async () => {
   await store.append(
     ["9-0", "5-1", "5-0"].map((id) => ({ partition: 3, id, fields: new Map([["at", "1"]]) })),
   );
@@ -93,7 +96,7 @@ test("an entry that is stored and still in the stream counts once, in its place"
   expect(found).toEqual(["5-0", "5-1", "7-0", "9-0", "12-0"]);
 });
 
-test("after a restore a command that is sent again is done once, and its number takes no other", async () => {
+test("after a restore a repeated command is executed once, and its number fits no other command", async () => {
   const call = { partition: 1, partitions: 2, server: "d" };
   const once = { symbol: "", priceCents: 0, quoteTimeMs: 0, session: "/s", n: 1 };
   const send = async (cents: number) =>

@@ -1,9 +1,9 @@
 /**
- * Rebuilds the desk's partitions from its audit: balances, positions, pending
- * orders, triggers, sessions, deposits, contracts with what is due, settlements
- * that may not have been followed, and the number of transactions. A partition
- * that stands as its audit says is left alone, so it may be run again at any
- * time. What the audit does not know of is never overwritten unasked.
+ * Rebuilds the desk's partitions from its audit: balances, positions, pending orders,
+ * triggers, sessions, deposits, contracts with what is due, settlements that may not have
+ * been followed, and the number of transactions. A partition that equals its audit is not
+ * changed, so the command may run again at any time. Data that the audit does not contain
+ * is never overwritten without `force`.
  */
 import type { PartitionMap } from "../../../redis/keys.ts";
 import { DeskKeys } from "../stored/keys.ts";
@@ -16,21 +16,27 @@ import { allEntries, streamed } from "./entries.ts";
 import { differencesOf, keptOf, type Kept } from "./kept.ts";
 import { replay, type Replay, type SettlementsEntry } from "./replay.ts";
 
-/** Numbers that were given and lost with Redis are never given again: more than it can do while nothing is drained. */
+/**
+ * Numbers that were used and then lost with Redis are never used again. This is more than
+ * a partition uses while nothing is drained.
+ */
 const NUMBERS_SKIPPED = 100_000_000;
-/** Fields a command. */
+/** Fields in one Redis command. */
 const AT_ONCE = 500;
-/** What was prepared and then left is forgotten after this. */
+/** Prepared keys of an abandoned restore expire after this. */
 const PREPARED_MS = 3_600_000;
 
 export interface RestoreOptions {
   readonly redis: Redis;
   readonly store: AuditStore;
   readonly partitions: PartitionMap;
-  /** What the audit calls whoever restored. */
+  /** The server name in the audit for a restore. */
   readonly server: string;
   readonly nowMs: number;
-  /** Overwrites also what the audit does not know of, and takes the last word where it contradicts itself. */
+  /**
+   * Also overwrites data that the audit does not contain, and uses the last entry if the
+   * audit contradicts itself.
+   */
   readonly force: boolean;
 }
 
@@ -39,14 +45,17 @@ export type Restored = { readonly partition: number } & (
   | {
       readonly kind: "restored";
       readonly accounts: number;
-      /** Fields that were missing, other, or too many. */
+      /** Fields that were missing, different, or superfluous. */
       readonly differences: number;
-      /** The newest moment that the audit has. */
+      /** The newest time in the audit. */
       readonly untilMs: number;
     }
-  /** Redis has counted further than the audit. */
+  /** Redis has counted more transactions than the audit. */
   | { readonly kind: "newer"; readonly transactions: number; readonly audited: number }
-  /** Events and balances of the audit do not fit: after a loss the desk went on before it was restored. */
+  /**
+   * Events and balances of the audit do not fit: after a loss the desk continued before it
+   * was restored.
+   */
   | { readonly kind: "contradicted"; readonly accounts: readonly string[] }
   /** The desk has worked meanwhile. */
   | { readonly kind: "moved" }
@@ -65,36 +74,39 @@ export async function restorePartition(
 async function restoreAccounts(options: RestoreOptions, partition: number): Promise<Restored> {
   const { redis, store, partitions, nowMs, force } = options;
   const mark = await run(redis, deskMark, { partition });
-  const told = await replay(allEntries(store, redis, partition), {
+  const replayed = await replay(allEntries(store, redis, partition), {
     partition,
     partitions: partitions.count,
     nowMs,
   });
-  if (mark.transactions > told.transactions && !force) {
+  if (mark.transactions > replayed.transactions && !force) {
     const { transactions } = mark;
-    return { partition, kind: "newer", transactions, audited: told.transactions };
+    return { partition, kind: "newer", transactions, audited: replayed.transactions };
   }
-  const kept = keptOf(partition, told, nowMs);
-  const differences = await differencesOf(redis, kept);
-  if (differences === 0 && mark.transactions >= told.transactions) {
+  const expected = keptOf(partition, replayed, nowMs);
+  const differences = await differencesOf(redis, expected);
+  if (differences === 0 && mark.transactions >= replayed.transactions) {
     return { partition, kind: "intact" };
   }
-  if (told.contradicted.length > 0 && !force) {
-    return { partition, kind: "contradicted", accounts: told.contradicted };
+  if (replayed.contradicted.length > 0 && !force) {
+    return { partition, kind: "contradicted", accounts: replayed.contradicted };
   }
   await storeStream(options, partition);
-  const done = await write(options, partition, mark, told, kept);
+  const done = await write(options, partition, mark, replayed, expected);
   if (!done) return { partition, kind: "moved" };
   return {
     partition,
     kind: "restored",
     differences,
-    accounts: told.hashes.balances.size,
-    untilMs: Number(told.lastId.split("-")[0]),
+    accounts: replayed.hashes.balances.size,
+    untilMs: Number(replayed.lastId.split("-")[0]),
   };
 }
 
-/** Then the stream can begin anew: what a reader finds below its first entry is in the store, as it must be. */
+/**
+ * Stores the whole stream, so that it can start anew: readers expect everything below its
+ * first entry in the store.
+ */
 async function storeStream({ redis, store }: RestoreOptions, partition: number): Promise<void> {
   let page: StoredEntry[] = [];
   for await (const entry of streamed(redis, partition)) {
@@ -105,18 +117,18 @@ async function storeStream({ redis, store }: RestoreOptions, partition: number):
   await store.append(page);
 }
 
-/** Everything is prepared under other names, and takes the place of what is there in one step. */
+/** Everything is prepared under other names, and replaces the live keys in one step. */
 async function write(
   { redis, partitions, server, nowMs }: RestoreOptions,
   partition: number,
   mark: DeskMark,
-  told: Replay,
-  kept: readonly Kept[],
+  replayed: Replay,
+  expected: readonly Kept[],
 ): Promise<boolean> {
   const desk = new DeskKeys(partition);
   const swaps: RedisCommand[] = [];
   const restorer = crypto.randomUUID();
-  for (const { key, kind, fields, untilMs } of kept) {
+  for (const { key, kind, fields, untilMs } of expected) {
     if (fields.size === 0) {
       swaps.push(["DEL", key]);
       continue;
@@ -130,25 +142,25 @@ async function write(
       await redis.send(kind === "zset" ? "ZADD" : "HSET", [prepared, ...some]);
       if (start === 0) await redis.send("PEXPIRE", [prepared, String(PREPARED_MS)]);
     }
-    const keep: RedisCommand =
+    const expiry: RedisCommand =
       untilMs === undefined ? ["PERSIST", key] : ["PEXPIREAT", key, String(untilMs)];
-    swaps.push(["RENAME", prepared, key], keep);
+    swaps.push(["RENAME", prepared, key], expiry);
   }
 
-  const counted = Math.max(mark.transactions, told.transactions) + NUMBERS_SKIPPED;
+  const counted = Math.max(mark.transactions, replayed.transactions) + NUMBERS_SKIPPED;
   const number = (counted - 1) * partitions.count + partition + 1;
   const at = ["at", String(nowMs), "server", server, "users", ""];
-  // The stream goes on behind what is stored, whatever the clock says.
-  const id = nextOf(isAfter(told.lastId, mark.audit) ? told.lastId : mark.audit);
+  // The stream continues after the last stored id, even if the clock is behind it.
+  const id = nextOf(isAfter(replayed.lastId, mark.audit) ? replayed.lastId : mark.audit);
   return await run(redis, whileUnmoved, {
     partition,
     mark,
     commands: [
       ...swaps,
-      ...(await followable(redis, desk, told.settlements)),
+      ...(await followable(redis, desk, replayed.settlements)),
       ["SET", desk.transactions, String(counted)],
       ["SET", desk.audited, String(counted)],
-      // Whoever knows an account as it was is to read it.
+      // A server that has an older version of the account in memory must read it again.
       ["DEL", desk.versions],
       ["XADD", desk.audit, id, ...at, "events", `s,${number},restored`],
       ["XTRIM", desk.audit, "MINID", id],
@@ -156,7 +168,7 @@ async function write(
   });
 }
 
-/** Settlements that are newer than what the stream of them still has. */
+/** Settlements that are newer than those still in their stream. */
 async function followable(
   redis: Redis,
   { settlements }: DeskKeys,

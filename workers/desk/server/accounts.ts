@@ -1,4 +1,4 @@
-/** What is free in the accounts, and money that is paid into them. */
+/** The free balances of accounts, and deposits into them. */
 import * as v from "valibot";
 import { ID_PATTERN, type AccountId } from "../../../domain/ids.ts";
 import { failure } from "../../../domain/result.ts";
@@ -71,7 +71,7 @@ export function serveAccounts(service: DeskService, { redis, partitions, server 
   });
 }
 
-/** What is free in each account, in their order; null for an account that is not known. */
+/** The free balance of each account, in their order; null for an unknown account. */
 async function balancesOf(
   redis: Redis,
   partitions: PartitionMap,

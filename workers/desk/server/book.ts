@@ -1,4 +1,4 @@
-/** The desk's own books, shown: every contract of a bucket, a page a partition. */
+/** The desk's own books as a list: every contract of a bucket, a page for each partition. */
 import { parseBucket } from "../stored/books.ts";
 import type { PartitionMap } from "../../../redis/keys.ts";
 import { DeskKeys } from "../stored/keys.ts";
@@ -13,7 +13,7 @@ export async function listContracts(
 ): Promise<ContractsAnswer> {
   const key = new DeskKeys(partition).contracts(bucket);
   const rows = new Map<string, string>();
-  // In steps, so that whoever trades meanwhile does not wait for a whole bucket.
+  // In steps, so that trading does not wait until a whole bucket is read.
   for (let cursor = "0"; ;) {
     const scan = [key, cursor, "COUNT", "100"];
     const [next, flat] = (await redis.send("HSCAN", scan)) as [string, string[]];

@@ -1,4 +1,7 @@
-/** `POST /v1/desk/commands`: a reply line for each line, in their order, while lines still come. */
+/**
+ * `POST /v1/desk/commands`: one reply line for each line, in their order, while more lines
+ * arrive.
+ */
 import * as v from "valibot";
 import { DESK_USER_PATTERN } from "../../../domain/desk/command.ts";
 import { ID_PATTERN } from "../../../domain/ids.ts";
@@ -9,7 +12,7 @@ import { lineWork } from "./commands.ts";
 import { lineSender, SESSION } from "./sender.ts";
 import { serverOf, type Desk, type DeskService } from "./service.ts";
 
-/** Lines of one request that are taken but whose replies have not been read. */
+/** Lines of one request that were accepted, but whose replies have not been read. */
 const MAX_OPEN = 4_096;
 const READER_PATIENCE_MS = 30_000;
 
@@ -48,7 +51,7 @@ export function serveCommands(service: DeskService, { commands, stop }: Desk): v
     handle({ headers, request, context }) {
       const { "Desk-User": user, "Command-Session": session } = headers;
       const sender = lineSender(headers["Desk-Sender"] ?? user, user, session);
-      // A stream of lines may pause for as long as its sender likes.
+      // A stream of lines may pause for any time.
       serverOf(context).timeout(request, 0);
       const work = lineWork(commands, sender, { maxOpen: MAX_OPEN, order: "sent" });
       const options = { stop, patienceMs: READER_PATIENCE_MS };

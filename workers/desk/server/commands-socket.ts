@@ -1,6 +1,6 @@
 /**
- * The same lines by WebSocket. Replies come as they are ready, of each user in
- * order; `n` tells which is which.
+ * The same lines by WebSocket. Replies come when they are ready, in order for each user;
+ * `n` says which line each belongs to.
  */
 import type { ServerWebSocket, WebSocketHandler } from "bun";
 import * as v from "valibot";
@@ -11,11 +11,11 @@ import { lineWork, type DeskCommands } from "./commands.ts";
 import { lineSender, SESSION } from "./sender.ts";
 import { serverOf, type CommandSocket, type DeskService } from "./service.ts";
 
-/** A line of a megabyte is answered with what is wrong with it; more than this in a message is hung up on. */
+/** A line of a megabyte gets an error. A larger message closes the connection. */
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
-/** What is sent and not read; a socket with more than that is closed. */
+/** Bytes that were sent and not read. A socket with more is closed. */
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
-/** A sender with more lines under way than that does not wait for any reply. */
+/** A sender with more open lines than this does not wait for any reply; its socket is closed. */
 const MAX_OPEN = 16_384;
 
 export function serveCommandSocket(service: DeskService): void {
@@ -33,7 +33,7 @@ export function serveCommandSocket(service: DeskService): void {
     handle({ query, request, context }) {
       const data: CommandSocket = { sender: lineSender("", "", query.session) };
       if (serverOf(context).upgrade(request, { data })) {
-        // Bun has taken the connection over: this is never sent.
+        // Bun has taken over the connection: this response is never sent.
         return new Response(null);
       }
       return problemResponse(failure("UPGRADE_REQUIRED"), { upgrade: "websocket" });

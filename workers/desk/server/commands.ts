@@ -1,7 +1,7 @@
 /**
- * Takes lines to the books and their replies back. Of one user commands are
- * done in the order they came; a user whose command waits for a quote holds up
- * nobody else. Nothing is kept here that another server would miss.
+ * Passes lines to the books, and replies to the senders. The commands of one user are
+ * executed in the order in which they came. A user whose command waits for a quote delays
+ * no other user. There is no state here that another server would need.
  */
 import {
   type DeskLine,
@@ -27,13 +27,16 @@ const log = getLogger(["fanfare", "desk"]);
 export type Answer = (reply: string) => void;
 
 export interface DeskCommandsOptions {
-  /** One a partition. */
+  /** One for each partition. */
   readonly lanes: readonly Lane[];
   readonly partitions: PartitionMap;
   readonly quotes: StockQuotes;
-  /** Said with every price that is asked for. */
+  /** The label of every shown price. */
   readonly prices: "simulated" | "real";
-  /** Writes the log of a user, or of all where it is empty, once the command is on the books; replies why not, if not. */
+  /**
+   * Writes the log of a user, or of all users if it is empty, after the command is
+   * committed. Returns the reason if it was not written.
+   */
   readonly dump: (user: string, file: string) => Promise<DeskRefusal | undefined>;
   readonly limits: UserLimits;
 }
@@ -56,8 +59,8 @@ export function deskCommands({
   dump,
   limits,
 }: DeskCommandsOptions): DeskCommands {
-  /** Users whose next command waits for a quote, and what came after it. */
-  const held = new Map<string, (() => void)[]>();
+  /** Users whose next command waits for a quote, and their later lines. */
+  const delayed = new Map<string, (() => void)[]>();
 
   function submit(text: string, sender: LineSender, answer: Answer): void {
     const line = parseDeskLine(text);
@@ -66,7 +69,7 @@ export function deskCommands({
     else takeOfUser(withoutFile(spokenBy(sender.user, line)), sender, answer);
   }
 
-  /** What a user sends is limited, and so is what of it is audited to no end. */
+  /** A user's lines are limited, and so are the refused lines that are audited. */
   function takeOfUser(line: DeskLine, sender: LineSender, answer: Answer): void {
     const { user } = sender;
     const isTaken = limits.allowsLine(user);
@@ -75,13 +78,13 @@ export function deskCommands({
       answer(refusal(taken.n, taken.code));
       return;
     }
-    // What was not taken may be sent again with its number.
+    // A line that was not accepted may be sent again with its number.
     take(taken, isTaken ? sender : { ...sender, session: "", sessionOfOther: "" }, answer);
   }
 
   function take(line: DeskLine, sender: LineSender, answer: Answer): void {
     const user = line.kind === "command" ? line.command.user : line.read.user;
-    const waiting = user === "" ? undefined : held.get(user);
+    const waiting = user === "" ? undefined : delayed.get(user);
     if (waiting) waiting.push(() => take(line, sender, answer));
     else if (line.kind === "refused") audit(line, sender, answer);
     else start(line, sender, answer);
@@ -98,15 +101,15 @@ export function deskCommands({
       execute(line, sender, answer, known);
       return;
     }
-    held.set(user, []);
+    delayed.set(user, []);
     void quotes
       .fetch(symbol, user)
-      // No quote is to be had, which the command is told; the quotes log why.
+      // There is no quote, and the reply says so. The quotes log the cause.
       .catch(() => undefined)
       .then((quote) => {
         execute(line, sender, answer, quote);
-        const waiting = held.get(user) ?? [];
-        held.delete(user);
+        const waiting = delayed.get(user) ?? [];
+        delayed.delete(user);
         for (const goOn of waiting) goOn();
       });
   }
@@ -130,7 +133,7 @@ export function deskCommands({
     if (name === "DUMPLOG") put(ready, (reply) => dumping(user, file, n, reply, answer));
     else {
       const shown = SHOWS_PRICES.has(name) ? `,"prices":"${prices}"` : "";
-      put(ready, (reply) => answer(lineOf(n, reply, shown)));
+      put(ready, (reply) => answer(writeReply(n, reply, shown)));
     }
   }
 
@@ -138,7 +141,9 @@ export function deskCommands({
     const { name, user, symbol, cents, file } = read;
     const ready = { name, user, symbol, cents, priceCents: 0, quoteTimeMs: 0 };
     const once = { session: n === null ? "" : sessionAt(sender, user), n: n ?? 0 };
-    put({ ...ready, ...once, more: { refusal: code, file } }, (reply) => answer(lineOf(n, reply)));
+    put({ ...ready, ...once, more: { refusal: code, file } }, (reply) =>
+      answer(writeReply(n, reply)),
+    );
   }
 
   function put(ready: ReadyCommand, done: Done): void {
@@ -153,7 +158,7 @@ export function deskCommands({
     answer: Answer,
   ): void {
     if (!reply || reply.refusal) {
-      answer(lineOf(n, reply));
+      answer(writeReply(n, reply));
       return;
     }
     void dump(user, file)
@@ -161,13 +166,16 @@ export function deskCommands({
         log.error("a log was not written", { error: nameOf(error), at: placeOf(error) });
         return "DUMP_FAILED";
       })
-      .then((why) => answer(why ? refusal(n, why) : lineOf(n, reply, `,"file":"${file}"`)));
+      .then((why) => answer(why ? refusal(n, why) : writeReply(n, reply, `,"file":"${file}"`)));
   }
 
   return { submit };
 }
 
-/** Files are written for the holder of the desk's token alone: everybody else gets the log as a stream. */
+/**
+ * Files are written only for a sender with the desk's token. All others get the log as a
+ * stream.
+ */
 function withoutFile(line: DeskLine): DeskLine {
   return line.kind === "command" && line.command.name === "DUMPLOG"
     ? refused(line, "DUMP_FORBIDDEN")
@@ -183,8 +191,8 @@ function refused(line: DeskLine, code: DeskRefusal): Refused {
   };
 }
 
-/** A reply as the sender reads it; `shown` is what is told beside it of a command that was done. */
-function lineOf(n: number | null, reply: Reply | undefined, shown = ""): string {
+/** A reply, as the sender reads it. `shown` is the rest of the reply to an executed command. */
+function writeReply(n: number | null, reply: Reply | undefined, shown = ""): string {
   if (reply === undefined) return refusal(n, "OUTCOME_UNKNOWN");
   const { transaction, members } = reply;
   if (reply.refusal) return refusal(n, reply.refusal, transaction);
@@ -195,7 +203,10 @@ function refusal(n: number | null, code: DeskRefusal, transaction: number | null
   return `{"n":${n},"transaction":${transaction},"ok":false,"code":"${code}","message":"${DESK_REFUSALS[code]}"}`;
 }
 
-/** The commands of one connection as lines; a log of all holds what was answered on it before. */
+/**
+ * The commands of one connection as lines. A log of all users contains every command that
+ * got its reply on it before.
+ */
 export function lineWork(
   commands: DeskCommands,
   sender: LineSender,

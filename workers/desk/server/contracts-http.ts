@@ -1,4 +1,7 @@
-/** Contracts over HTTP, as brokers' copiers open, find, close and list them: a shard a call. */
+/**
+ * Contracts over HTTP: brokers' copiers open, find, close and list them, one shard in each
+ * call.
+ */
 import * as v from "valibot";
 import { id, matching } from "../../../http/field.ts";
 import { reply } from "../../../http/operation.ts";

@@ -1,4 +1,7 @@
-/** Opening and finding contracts: a call's orders go to their accounts' partitions, each in one script. */
+/**
+ * Opening and finding contracts: the orders of a call go to their accounts' partitions,
+ * each in one script.
+ */
 import { findContracts, type Contract } from "../stored/books.ts";
 import { openContracts, type OpenReply, type OrderColumns } from "../stored/open.ts";
 import type { PartitionMap } from "../../../redis/keys.ts";
@@ -6,7 +9,7 @@ import type { OpenAnswer, OrderBatchBody } from "../../venues/desk/api.ts";
 import type { OrderAnswer, OrderLookUp } from "../../venues/desk/api.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 
-/** What a winning contract pays on top of its stake: 85 %. */
+/** The payout of a contract that wins: 85 %. */
 export const PAYOUT_BP = 8_500;
 
 export async function open(
@@ -31,20 +34,20 @@ export async function open(
       payoutBp: PAYOUT_BP,
       orders,
     });
-  const only = onlyPartitionOf(batch.orders, partitions);
+  const only = findOnlyPartition(batch.orders, partitions);
   if (only !== undefined) {
     const reply = await act(only, batch.orders);
     return reply.kind === "all-opened"
       ? { opened: reply.terms }
-      : { answers: answersOf(reply, batch.orders) };
+      : { answers: listAnswers(reply, batch.orders) };
   }
   const answers = await spread(batch.orders, partitions, async (partition, orders) =>
-    answersOf(await act(partition, orders), orders),
+    listAnswers(await act(partition, orders), orders),
   );
   return { answers };
 }
 
-/** The same id more than once in a call is one order, the first. */
+/** If an id occurs more than once in a call, it is one order, the first. */
 async function openDistinct(
   redis: Redis,
   partitions: PartitionMap,
@@ -57,7 +60,7 @@ async function openDistinct(
   const reply = await open(redis, partitions, server, { ...batch, orders });
   const answers =
     "opened" in reply
-      ? answersOf({ kind: "all-opened", terms: reply.opened }, orders)
+      ? listAnswers({ kind: "all-opened", terms: reply.opened }, orders)
       : reply.answers;
   return names.flatMap((name) => answers[orders.names.indexOf(name)] ?? []);
 }
@@ -75,7 +78,7 @@ export async function lookUp(
   });
 }
 
-function answersOf(reply: OpenReply, { stakesCents }: OrderColumns): OrderAnswer[] {
+function listAnswers(reply: OpenReply, { stakesCents }: OrderColumns): OrderAnswer[] {
   if (reply.kind === "all-opened") {
     return stakesCents.map((stakeCents) => placed({ stakeCents, terms: reply.terms }));
   }
@@ -90,8 +93,11 @@ function placed({ stakeCents, terms }: Pick<Contract, "stakeCents" | "terms">): 
   return { kind: "placed", stakeCents, ...terms };
 }
 
-/** A shard's accounts are of one partition wherever copier and desk are cut alike. */
-function onlyPartitionOf(
+/**
+ * A shard's accounts are in one partition if copier and desk have the same number of
+ * partitions.
+ */
+function findOnlyPartition(
   { accounts: [first, ...others] }: OrderColumns,
   partitions: PartitionMap,
 ): number | undefined {
@@ -102,7 +108,10 @@ function onlyPartitionOf(
     : undefined;
 }
 
-/** Does each partition's orders in one go and puts the answers back into the order of the batch. */
+/**
+ * Executes each partition's orders in one call, and returns the answers in the order of
+ * the batch.
+ */
 export async function spread<T>(
   orders: OrderColumns,
   partitions: PartitionMap,

@@ -28,7 +28,7 @@ async function* log(...pieces: readonly string[]): AsyncGenerator<string> {
 const open = () => dumpFiles(data, BOUNDS);
 const read = (path: string): string => readFileSync(join(data, "dumps", path), "utf8");
 
-test("a user's files are in the user's own folder, so that none overwrites another's", async () => {
+test("a user's files are in the user's own folder, so no user overwrites another's", async () => {
   const files = open();
   for (const user of ["", "alice", "bob"]) {
     expect(await files.write(user, "log.xml", log(`of ${user}`))).toBeUndefined();
@@ -40,7 +40,7 @@ test("a user's files are in the user's own folder, so that none overwrites anoth
   ]);
 });
 
-test("a folder takes so many files, and one that is there may be written again", async () => {
+test("a folder has a limited number of files, and an existing one may be written again", async () => {
   const files = open();
   for (const user of ["", "alice"]) {
     for (const name of ["a", "b", "c"]) await files.write(user, name, log("1"));
@@ -51,7 +51,7 @@ test("a folder takes so many files, and one that is there may be written again",
   expect(readdirSync(join(data, "dumps/@alice")).toSorted()).toEqual(["a", "b", "c"]);
 });
 
-test("a folder takes so many bytes, and what does not fit leaves nothing behind", async () => {
+test("a folder has a limited number of bytes, and a file that does not fit leaves nothing behind", async () => {
   const files = open();
   await files.write("alice", "a", log("x".repeat(60)));
   expect(await files.write("alice", "b", log("x".repeat(40), "y"))).toBe("DUMP_FULL");
@@ -61,7 +61,7 @@ test("a folder takes so many bytes, and what does not fit leaves nothing behind"
   expect(await files.write("alice", "b", log("x".repeat(40)))).toBeUndefined();
 });
 
-test("there are so many folders, and those that are there are served", async () => {
+test("the number of folders is limited, and existing folders still get files", async () => {
   const files = open();
   expect(await files.write("alice", "a", log("1"))).toBeUndefined();
   expect(await files.write("bob", "a", log("1"))).toBeUndefined();
@@ -70,7 +70,7 @@ test("there are so many folders, and those that are there are served", async () 
   expect(existsSync(join(data, "dumps/@carol"))).toBe(false);
 });
 
-test("however many ask at once, the bounds hold", async () => {
+test("the limits apply to any number of simultaneous requests", async () => {
   const files = open();
   const text = "x".repeat(40);
   const asked = Array.from({ length: 9 }, (_, n) => files.write("alice", `f${n}`, log(text)));
@@ -78,7 +78,7 @@ test("however many ask at once, the bounds hold", async () => {
   expect(readdirSync(join(data, "dumps/@alice"))).toHaveLength(2);
 });
 
-test("what a killed server left unfinished counts, and is gone after an hour", async () => {
+test("an unfinished file of a killed server counts, and is removed after an hour", async () => {
   const folder = join(data, "dumps/@alice");
   mkdirSync(folder, { recursive: true });
   for (const name of ["~a.1", "~a.2", "~a.3"]) writeFileSync(join(folder, name), "half");
@@ -89,7 +89,7 @@ test("what a killed server left unfinished counts, and is gone after an hour", a
   expect(readdirSync(folder).toSorted()).toEqual(["a", "~a.3"]);
 });
 
-test("a log that breaks off is no file, and the next is written", async () => {
+test("an incomplete log leaves no file, and the next log is written", async () => {
   const files = open();
   const broken = (async function* () {
     yield "half";

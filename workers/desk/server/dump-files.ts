@@ -1,19 +1,19 @@
 /**
- * The files that DUMPLOG writes, in `dumps` of the data folder: those of all
- * users' logs there, those of one user's in a folder of the user. Each folder is
- * bounded in number and size, so the disk is never filled by asking for logs, and
- * no file is overwritten by another user's. One file is written at a time.
+ * The files that DUMPLOG writes, in `dumps` of the data folder. Logs of all users are in
+ * that folder, logs of one user in a subfolder of that user. The number and size of the
+ * files in each folder are limited, so logs never fill the disk, and no user overwrites
+ * another's file. One file is written at a time.
  */
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { DeskRefusal } from "../../../domain/desk/refusals.ts";
 
 export interface DumpBounds {
-  /** Of one folder. */
+  /** In one folder. */
   readonly files: number;
   readonly bytesOfUser: number;
   readonly bytesOfAll: number;
-  /** Folders of users. */
+  /** Subfolders of users. */
   readonly folders: number;
 }
 
@@ -23,11 +23,14 @@ const BOUNDS: DumpBounds = {
   bytesOfAll: 8 * 1024 ** 3,
   folders: 1_000,
 };
-/** What a server that was killed left unfinished is removed after this. */
+/** An unfinished file of a killed server is removed after this. */
 const UNFINISHED_MS = 3_600_000;
 
 export interface DumpFiles {
-  /** Replies why it was not written, if it was not; an empty user means all. Rejects as the log or the disk does. */
+  /**
+   * Returns the reason if the log was not written. An empty user means all users. Rejects if
+   * the log or the disk fails.
+   */
   write(user: string, file: string, log: AsyncIterable<string>): Promise<DeskRefusal | undefined>;
 }
 
@@ -40,7 +43,7 @@ export function dumpFiles(data: string, bounds: DumpBounds = BOUNDS): DumpFiles 
     file: string,
     log: AsyncIterable<string>,
   ): Promise<DeskRefusal | undefined> {
-    // No file is called so, and no user.
+    // No file and no user has this name.
     const folder = user === "" ? dumps : join(dumps, `@${user}`);
     const room = roomIn(user, folder, file);
     if (room === undefined) return "DUMP_FULL";
@@ -64,12 +67,15 @@ export function dumpFiles(data: string, bounds: DumpBounds = BOUNDS): DumpFiles 
     }
   }
 
-  /** How many bytes a file may have, beside the others that are there; undefined where there are too many. */
+  /**
+   * How many bytes the file may have, beside the existing files. Undefined if there are too
+   * many files.
+   */
   function roomIn(user: string, folder: string, file: string): number | undefined {
-    const others = filesOf(folder).filter(({ name }) => name !== file);
+    const others = listFiles(folder).filter(({ name }) => name !== file);
     if (others.length >= bounds.files) return undefined;
     const known = others.length > 0 || statSync(folder, { throwIfNoEntry: false }) !== undefined;
-    if (user !== "" && !known && foldersOf(dumps) >= bounds.folders) return undefined;
+    if (user !== "" && !known && countFolders(dumps) >= bounds.folders) return undefined;
     const most = user === "" ? bounds.bytesOfAll : bounds.bytesOfUser;
     return most - others.reduce((sum, { bytes }) => sum + bytes, 0);
   }
@@ -77,16 +83,16 @@ export function dumpFiles(data: string, bounds: DumpBounds = BOUNDS): DumpFiles 
   return {
     async write(user, file, log) {
       const written = last.then(() => writeNow(user, file, log));
-      // The writer is told; the next one only waits for the end.
+      // The caller gets the error; the next write only waits for the end.
       last = written.catch(() => {});
       return await written;
     },
   };
 }
 
-function filesOf(folder: string): { readonly name: string; readonly bytes: number }[] {
+function listFiles(folder: string): { readonly name: string; readonly bytes: number }[] {
   const files: { readonly name: string; readonly bytes: number }[] = [];
-  for (const name of entriesOf(folder)) {
+  for (const name of listEntries(folder)) {
     const path = join(folder, name);
     const found = statSync(path, { throwIfNoEntry: false });
     if (!found?.isFile()) continue;
@@ -96,10 +102,10 @@ function filesOf(folder: string): { readonly name: string; readonly bytes: numbe
   return files;
 }
 
-function foldersOf(dumps: string): number {
-  return entriesOf(dumps).filter((name) => name.startsWith("@")).length;
+function countFolders(dumps: string): number {
+  return listEntries(dumps).filter((name) => name.startsWith("@")).length;
 }
 
-function entriesOf(folder: string): string[] {
+function listEntries(folder: string): string[] {
   return statSync(folder, { throwIfNoEntry: false }) ? readdirSync(folder) : [];
 }

@@ -12,11 +12,11 @@ import type { Desk, DeskService, LogSource } from "./service.ts";
 
 interface EventsPage {
   readonly events: readonly (AuditEvent & { readonly atMs: number; readonly server: string })[];
-  /** Where the next page goes on; null where all has been read. */
+  /** The cursor of the next page; null after the last. */
   readonly next: string | null;
 }
 
-/** An entry is never divided, so a page may hold a batch more. */
+/** An entry is never divided, so a page may contain one batch more. */
 const PAGE = 100;
 
 const Event = v.looseObject({

@@ -1,4 +1,4 @@
-/** What a desk server answers when it cannot do what it is asked, on a real Redis. */
+/** What a desk server answers when it cannot do what is requested, on a real Redis. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -71,7 +71,7 @@ async function ask(path: string, body?: unknown): Promise<[status: number, code:
 const deposits = { deposits: [{ id: "d1", account: "a", amountCents: 1 }] };
 const errors = () => logged.map(({ properties }) => properties);
 
-test("a bug is answered as INTERNAL, and logged by its name and place alone", async () => {
+test("a bug is answered as INTERNAL, and logged only by its name and place", async () => {
   const entry = ["at", "1", "server", "d", "users", "u", "events", "secret,1,2"];
   await redis.send("XADD", [keys.audit, "*", ...entry]);
   expect(await ask("/v1/desk/events?user=u")).toEqual([500, "INTERNAL"]);
@@ -81,13 +81,13 @@ test("a bug is answered as INTERNAL, and logged by its name and place alone", as
   expect(JSON.stringify(logged)).not.toInclude("secret");
 });
 
-test("a Redis that refuses what a bug sends it is no Redis that is away", async () => {
+test("an error of Redis that a bug causes does not count as a Redis that is away", async () => {
   await redis.send("SET", [keys.balances, "no hash"]);
   expect(await ask("/v1/accounts/a")).toEqual([500, "INTERNAL"]);
   expect(errors()).toMatchObject([{ error: "RedisError ERR_REDIS_SERVER_ERROR" }]);
 });
 
-test("a store that takes nothing for now is STORE_UNAVAILABLE, and no bug", async () => {
+test("a store that accepts no writes at the moment is STORE_UNAVAILABLE, and no bug", async () => {
   await redis.send("CONFIG", ["SET", "maxmemory", "1"]);
   try {
     expect(await ask("/v1/deposits", deposits)).toEqual([503, "STORE_UNAVAILABLE"]);
@@ -105,7 +105,7 @@ test("a Redis that dies under a request is STORE_UNAVAILABLE, and no bug", async
   const shared = redis;
   redis = client;
   try {
-    // Redis says nothing from here on, so the request is under way when it dies.
+    // Redis does not answer from here on, so the request is still open when it dies.
     own.pause();
     const asked = ask("/v1/accounts/a");
     await own.kill();
@@ -118,7 +118,7 @@ test("a Redis that dies under a request is STORE_UNAVAILABLE, and no bug", async
   }
 });
 
-test("commands that fail for a bug are answered as not known, and the bug is logged", async () => {
+test("commands that fail through a bug get an answer that their result is unknown, and the bug is logged", async () => {
   await redis.send("SET", [keys.versions, "no hash"]);
   const own = lane({ redis, partition: 0, partitions: 1, server: "d", pendingValidMs: 1_000 });
   const add = { name: "ADD", user: "u", symbol: "", cents: 1, priceCents: 0, quoteTimeMs: 0 };
@@ -129,7 +129,7 @@ test("commands that fail for a bug are answered as not known, and the bug is log
 
 const KNOWN = { authorization: "Bearer t" };
 
-test("whatever does not fit an operation is refused by name, the token first", async () => {
+test("a request that does not fit an operation is refused with the field's name, the token first", async () => {
   const post = { method: "POST", body: "{}" };
   for (const [path, init, status, code] of [
     ["/v1/deposits", post, 401, "TOKEN_MISSING"],
@@ -160,13 +160,13 @@ test("whatever does not fit an operation is refused by name, the token first", a
     ["/v1/nothing", { headers: KNOWN }, 404, "ROUTE_UNKNOWN"],
   ] as const) {
     const response = await start().request(path, init);
-    const { code: told } = (await response.json()) as { readonly code: unknown };
-    expect([path, response.status, told]).toEqual([path, status, code]);
+    const { code: answered } = (await response.json()) as { readonly code: unknown };
+    expect([path, response.status, answered]).toEqual([path, status, code]);
     expect(response.headers.get("content-type")).toBe("application/problem+json");
   }
 });
 
-test("a body is JSON whatever its type says, and may have 512 KiB, announced or not", async () => {
+test("a body is JSON with any content type, and may have 512 KiB, announced or not", async () => {
   const send = async (padding: number, headers: Record<string, string>) => {
     const text = JSON.stringify({ symbols: ["R_100"] }) + " ".repeat(padding);
     const body = new Blob([text]).stream();
@@ -183,7 +183,7 @@ test("a body is JSON whatever its type says, and may have 512 KiB, announced or 
   expect(await send(room + 1, announced(room + 1))).toBe(413);
 });
 
-test("queries and headers that other versions send, empty or unknown, are taken", async () => {
+test("queries and headers of other versions, empty or unknown, are accepted", async () => {
   for (const path of [
     "/v1/desk/events?user=u&after=",
     "/v1/settlements?after=&later=1",
@@ -196,7 +196,7 @@ test("queries and headers that other versions send, empty or unknown, are taken"
   }
 });
 
-test("what is wrong with a batch is named without what was sent", async () => {
+test("a fault in a batch is named without the values that were sent", async () => {
   const orders = {
     bucket: "b",
     shard: 0,

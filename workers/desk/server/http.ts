@@ -1,7 +1,7 @@
 /**
- * The desk's HTTP interface. It keeps no state: any desk server answers any
- * call. A 503, or the 500 of a bug, means that a call may or may not have taken
- * effect; sending it again under the same ids is always safe.
+ * The desk's HTTP interface. It has no state: any desk server answers any call. After a
+ * 503, or the 500 of a bug, the call may have taken effect or not. Sending it again with
+ * the same ids is always safe.
  */
 import { getLogger } from "@logtape/logtape";
 import type { Hono } from "hono";
@@ -31,7 +31,7 @@ export function deskApp(desk: Desk): Hono {
     },
     codeOf: (error) => (isOutage(error) ? "STORE_UNAVAILABLE" : undefined),
     onFailure(code, { name, at }) {
-      // A store that is away is no bug, and each request under way would say so.
+      // A store that is away is no bug, and every open request would log it.
       if (code === "INTERNAL") logger.error("a request failed", { error: name, at });
     },
     problems: ["STORE_UNAVAILABLE"],

@@ -28,50 +28,52 @@ const add = (user: string, cents = 100): ReadyCommand => ({
   n: 0,
 });
 
-/** Adds all at once; answers what each became, in the order in which they were told. */
+/** Adds all at once. Returns each result, in the order in which they came. */
 async function send(commands: readonly ReadyCommand[]) {
-  const told: { readonly index: number; readonly reply: Reply | undefined }[] = [];
+  const results: { readonly index: number; readonly reply: Reply | undefined }[] = [];
   await Promise.all(
     commands.map(
       (command, index) =>
         new Promise<void>((resolve) => {
           way.add(command, (reply) => {
-            told.push({ index, reply });
+            results.push({ index, reply });
             resolve();
           });
         }),
     ),
   );
-  return told;
+  return results;
 }
 
-test("what is ready at once is one commit, and told in its order", async () => {
-  const told = await send(Array.from({ length: 50 }, (_, index) => add(`u${index % 5}`)));
-  expect(told.map(({ index }) => index)).toEqual(Array.from({ length: 50 }, (_, index) => index));
-  const transactions = told.map(({ reply }) => reply?.transaction ?? 0);
+test("commands that are ready together are one commit, with results in their order", async () => {
+  const results = await send(Array.from({ length: 50 }, (_, index) => add(`u${index % 5}`)));
+  expect(results.map(({ index }) => index)).toEqual(
+    Array.from({ length: 50 }, (_, index) => index),
+  );
+  const transactions = results.map(({ reply }) => reply?.transaction ?? 0);
   expect(transactions).toEqual(transactions.toSorted((a, b) => a - b));
   expect(await redis.send("XLEN", DESK.audit)).toBe(1);
   expect(await redis.send("HGET", DESK.balances, "u0")).toBe("1000");
 });
 
-test("more than one commit holds are several, in order, each command once", async () => {
-  const told = await send(Array.from({ length: 2 * MAX_COMMANDS + 1 }, () => add("u")));
+test("more commands than one commit contains become several, in order, each command once", async () => {
+  const results = await send(Array.from({ length: 2 * MAX_COMMANDS + 1 }, () => add("u")));
   expect(await redis.send("XLEN", DESK.audit)).toBe(3);
-  expect(told).toHaveLength(2 * MAX_COMMANDS + 1);
-  expect(told.at(-1)?.reply?.members).toContain(`"balanceCents":${100 * told.length}`);
+  expect(results).toHaveLength(2 * MAX_COMMANDS + 1);
+  expect(results.at(-1)?.reply?.members).toContain(`"balanceCents":${100 * results.length}`);
 });
 
-test("what comes while a commit is under way goes with the next", async () => {
+test("commands that arrive during a commit are in the next one", async () => {
   const first = send([add("u", 1)]);
   const second = first.then(() => send([add("u", 2)]));
   await Promise.all([first, second, send([add("u", 4)])]);
   expect(await redis.send("HGET", DESK.balances, "u")).toBe("7");
 });
 
-test("where Redis does not do it, nobody knows what became of any of it, and the next are done", async () => {
+test("if Redis fails, all results of the commit are unknown, and the next commands are executed", async () => {
   await redis.send("SET", DESK.balances, "no hash");
-  const told = await send([add("u"), add("v")]);
-  expect(told.map(({ reply }) => reply)).toEqual([undefined, undefined]);
+  const results = await send([add("u"), add("v")]);
+  expect(results.map(({ reply }) => reply)).toEqual([undefined, undefined]);
   await redis.clear();
   expect((await send([add("u")]))[0]?.reply?.members).toContain('"balanceCents":100');
 });

@@ -1,7 +1,7 @@
 /**
- * A partition's way into Redis: whatever is ready is done and committed together,
- * in order, and while that is under way the next batch gathers. So a commit holds
- * the more commands the busier the desk is, and none waits for a timer.
+ * Groups the commands of a partition. All commands that are ready are executed and
+ * committed together, in order; during that time the next batch forms. So batches become
+ * larger the busier the desk is, and no command waits for a timer.
  */
 import { nameOf, placeOf } from "../../../http/place.ts";
 import { getLogger } from "@logtape/logtape";
@@ -16,7 +16,7 @@ import {
 import type { Redis } from "../../runtime/redis.ts";
 import { isOutage } from "../../runtime/outage.ts";
 
-/** What became of a command; undefined where Redis did not answer, so that nobody knows. */
+/** The result of a command; undefined if Redis did not answer and the result is unknown. */
 export type Done = (reply: Reply | undefined) => void;
 
 export interface LaneOptions extends DeskCall {
@@ -46,7 +46,7 @@ export function lane({ redis, pendingValidMs, ...call }: LaneOptions): Lane {
       try {
         replies = await executeCommands(accounts, batch, pendingValidMs);
       } catch (error) {
-        // Done or not: each sender is told that it is not known.
+        // It may have been executed or not: each sender learns that the result is unknown.
         if (!isOutage(error)) {
           log.error("commands failed", { error: nameOf(error), at: placeOf(error) });
         }
@@ -62,7 +62,7 @@ export function lane({ redis, pendingValidMs, ...call }: LaneOptions): Lane {
       dones.push(done);
       if (busy) return;
       busy = true;
-      // After what else this turn of the event loop brings.
+      // After all other events of this round of the event loop.
       setImmediate(() => void work());
     },
   };

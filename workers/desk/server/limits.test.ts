@@ -7,7 +7,7 @@ const limits = () => new UserLimits({ linesPerSecond: 10, now: () => nowMs });
 const count = (times: number, allows: () => boolean): number =>
   Array.from({ length: times }, allows).filter(Boolean).length;
 
-test("a user's lines are taken up to the rate, in bursts of some seconds, and others' beside them", () => {
+test("a user's lines are accepted up to the rate, in bursts of some seconds, and other users' independently", () => {
   const own = limits();
   expect(count(1_000, () => own.allowsLine("alice"))).toBe(40);
   expect(count(1_000, () => own.allowsLine("bob"))).toBe(40);
@@ -17,7 +17,7 @@ test("a user's lines are taken up to the rate, in bursts of some seconds, and ot
   expect(count(1_000, () => own.allowsLine("alice"))).toBe(40);
 });
 
-test("of a user's refused lines a hundred a minute are audited", () => {
+test("a hundred refused lines of a user in a minute are audited", () => {
   const own = limits();
   expect(count(1_000, () => own.auditsRefusal("alice"))).toBe(100);
   expect(own.auditsRefusal("bob")).toBe(true);

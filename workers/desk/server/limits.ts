@@ -1,8 +1,8 @@
 /**
- * What one user may cost this server: lines in a time, and audit entries of
- * lines that are refused. Only those are counted who speak for one user, as all
- * day traders do. Administrators and the holder of the desk's token speak for
- * any number of users at once, and are trusted with the money of all of them.
+ * What one user may cost this server: lines per time, and audit entries of refused lines.
+ * Only senders for one user are counted, which all day traders are. Administrators and the
+ * holder of the desk's token send for any number of users at once, and are trusted with
+ * the money of all of them.
  */
 export interface UserLimitsOptions {
   readonly linesPerSecond: number;
@@ -12,7 +12,7 @@ export interface UserLimitsOptions {
 
 /** Lines come in bursts, so they are counted over some seconds. */
 const LINES_WINDOW_MS = 4_000;
-/** More than a person mistypes, and enough to see from the audit what went wrong. */
+/** More than a person mistypes, and enough to see the error in the audit. */
 const MAX_AUDITED_REFUSALS = 100;
 const REFUSALS_WINDOW_MS = 60_000;
 
@@ -25,12 +25,12 @@ export class UserLimits {
     this.#refusals = new Counts(MAX_AUDITED_REFUSALS, REFUSALS_WINDOW_MS, now);
   }
 
-  /** Counts a line; false where it is one too many. */
+  /** Counts a line; false if it is one too many. */
   allowsLine(user: string): boolean {
     return this.#lines.add(user);
   }
 
-  /** Counts a line that is refused; false where its user has enough of them in the audit. */
+  /** Counts a refused line; false if enough of its user are in the audit. */
   auditsRefusal(user: string): boolean {
     return this.#refusals.add(user);
   }
@@ -50,7 +50,7 @@ class Counts {
     this.#now = now;
   }
 
-  /** False where there have been as many as may be. */
+  /** False if the limit is already used up. */
   add(user: string): boolean {
     const nowMs = this.#now();
     if (nowMs >= this.#endsAtMs) {

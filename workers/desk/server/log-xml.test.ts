@@ -15,7 +15,7 @@ const entry = (...events: string[]): StoredEntry => ({
 
 const BUY = { name: "BUY", user: "ann", symbol: "ABC", cents: 5_000 };
 
-/** The elements of a log by name, and what is in each. */
+/** The elements of a log by name, and the content of each. */
 function elements(text: string): [name: string, children: Record<string, string>][] {
   return [...text.matchAll(/ {2}<(\w+)>\n(.*?) {2}<\/\1>\n/gs)].map(([, name = "", body = ""]) => [
     name,
@@ -27,8 +27,8 @@ function elements(text: string): [name: string, children: Record<string, string>
 
 const HEAD = { timestamp: "1800000000000", server: "d1", transactionNum: "7" };
 
-describe("the log tells", () => {
-  test("a command with what it was given, and nothing of what it was not", () => {
+describe("the log contains", () => {
+  test("a command with the fields that it has, and no others", () => {
     expect(elements(logOf(entry(commandEvent(7, BUY, "", []))))).toEqual([
       [
         "userCommand",
@@ -48,7 +48,7 @@ describe("the log tells", () => {
     ]);
   });
 
-  test("a refused command once more as an error, with its public sentence", () => {
+  test("a refused command again as an error, with its public sentence", () => {
     const [, [name, children] = ["", {}]] = elements(
       logOf(entry(commandEvent(7, BUY, "BALANCE_TOO_LOW", []))),
     );
@@ -68,7 +68,7 @@ describe("the log tells", () => {
     ]);
   });
 
-  test("a quote that was paid for, and a trigger that fired", () => {
+  test("a paid quote, and a trigger that fired", () => {
     const answer = {
       symbol: "ABC",
       priceCents: 250,
@@ -104,7 +104,7 @@ describe("the log tells", () => {
   });
 });
 
-test("what the schema cannot say is left out, and none of the money with it", () => {
+test("what the schema cannot express is omitted, but no money", () => {
   const unknown = { ...BUY, name: "FLY" };
   const answer = { symbol: "R_100", priceCents: 250, quoteTimeMs: 9, cryptokey: "k", user: "ann" };
   const text = logOf(
@@ -120,7 +120,7 @@ test("what the schema cannot say is left out, and none of the money with it", ()
   ]);
 });
 
-test("a user's log holds what is theirs, and of nobody else", () => {
+test("a user's log contains that user's events, and no other user's", () => {
   const both = entry(
     commandEvent(7, BUY, "", []),
     commandEvent(11, { ...BUY, user: "bob" }, "", []),
@@ -130,11 +130,11 @@ test("a user's log holds what is theirs, and of nobody else", () => {
   expect(logOf(both, "zoe")).toBe("");
 });
 
-test("text that looks like markup stays text", () => {
+test("text that looks like markup remains text", () => {
   const answer = { symbol: "ABC", priceCents: 1, quoteTimeMs: 9, cryptokey: "<a>&b", user: "ann" };
   expect(logOf(entry(paidEvent(7, answer)))).toContain("<cryptokey>&lt;a&gt;&amp;b</cryptokey>");
 });
 
-test("what is not an entry of the audit is nothing in the log", () => {
+test("an invalid audit entry adds nothing to the log", () => {
   expect(logOf({ partition: 0, id: "1-0", fields: new Map([["x", "y"]]) })).toBe("");
 });

@@ -1,7 +1,7 @@
 /**
- * The audit as XML, after the schema that day-trading systems exchange. What it
- * cannot say is left out: commands that are none, symbols of more than three
- * letters, servers that came and went.
+ * The audit as XML, in the schema that day-trading systems exchange. What the schema
+ * cannot express is omitted: names that are no commands, symbols of more than three
+ * letters, servers that started and stopped.
  */
 import { DESK_COMMANDS } from "../../../domain/desk/command.ts";
 import { DESK_REFUSALS } from "../../../domain/desk/refusals.ts";
@@ -17,18 +17,18 @@ const MAX_SYMBOL = 3;
 
 type Pairs = readonly (readonly [name: string, value: string | number])[];
 
-/** All of an entry that belongs in the log: of one user, or of everybody. */
+/** The log lines of an entry: for one user, or for all users. */
 export function logOf({ fields }: StoredEntry, user?: string): string {
   const entry = parseAuditEntry(fields);
   if (!entry) return "";
   let text = "";
   for (const event of eventsOf(entry)) {
-    if (user === undefined || event.user === user) text += elementsOf(event, entry);
+    if (user === undefined || event.user === user) text += listElements(event, entry);
   }
   return text;
 }
 
-function elementsOf(
+function listElements(
   event: AuditEvent,
   at: { readonly atMs: number; readonly server: string },
 ): string {
@@ -42,7 +42,7 @@ function elementsOf(
     case "command": {
       if (!NAMES.has(event.name)) return "";
       const said = [...head, ...commandPairs(event)];
-      const error = event.refusal === "" ? "" : errorOf(said, DESK_REFUSALS[event.refusal]);
+      const error = event.refusal === "" ? "" : writeError(said, DESK_REFUSALS[event.refusal]);
       return element("userCommand", said) + moved + error;
     }
     case "quote":
@@ -84,7 +84,7 @@ function commandPairs(event: Extract<AuditEvent, { kind: "command" }>): Pairs {
   ];
 }
 
-function errorOf(said: Pairs, message: string): string {
+function writeError(said: Pairs, message: string): string {
   return element("errorEvent", [...said, ["errorMessage", message]]);
 }
 

@@ -1,4 +1,4 @@
-/** The audit log of one user or of all, read piece by piece, so that a log of any length fits. */
+/** The audit log of one user or of all, read in pieces, so that a log may have any length. */
 import * as v from "valibot";
 import { DESK_USER_PATTERN } from "../../../domain/desk/command.ts";
 import { orEmpty } from "../../../http/field.ts";
@@ -26,14 +26,14 @@ export function serveLog(service: DeskService, { log }: Desk): void {
     },
     problems: [],
     handle({ query: { user }, request, context }) {
-      // It is read as slowly as its reader likes.
+      // The log is read only as fast as its reader accepts it.
       serverOf(context).timeout(request, 0);
       return streamLog(log, user);
     },
   });
 }
 
-/** All that was acknowledged when it began is in it. An empty user means all. */
+/** Contains everything that was acknowledged before it began. An empty user means all users. */
 export async function* logPieces(
   { store, redis, partitions }: LogSource,
   user: string,

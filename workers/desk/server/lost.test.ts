@@ -51,7 +51,7 @@ const put = (partition: number) =>
     () => "refused",
   );
 
-test("a new desk is opened, and one from before there was a mark is taken as it is", async () => {
+test("a new desk is opened, and one from before the mark existed is accepted as it is", async () => {
   expect(await put(0)).toBe("refused");
   expect(await findLost(redis, store, partitions)).toEqual([]);
   expect(await put(0)).toBe("done");

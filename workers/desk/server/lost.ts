@@ -1,10 +1,16 @@
-/** A desk server at its start: a partition without accounts is new, or it lost them and waits for `desk:restore`. */
+/**
+ * The check at the start of a desk server: a partition without accounts is new, or it lost
+ * them and waits for `desk:restore`.
+ */
 import type { PartitionMap } from "../../../redis/keys.ts";
 import type { AuditStore } from "../audit/port.ts";
 import { isWhole, noteWhole } from "../stored/whole.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 
-/** Marks new partitions; answers those whose audit knows of accounts that Redis has not. They refuse. */
+/**
+ * Marks new partitions. Returns those whose audit contains accounts and whose Redis
+ * contains none; these refuse.
+ */
 export async function findLost(
   redis: Redis,
   store: AuditStore,
@@ -21,7 +27,7 @@ export async function findLost(
 
 async function hadAccounts(store: AuditStore, partition: number): Promise<boolean> {
   for await (const { fields } of store.read({ partition })) {
-    // Servers that come and go are in the audit as well.
+    // The audit also contains servers that started and stopped.
     if (fields.has("balances")) return true;
   }
   return false;

@@ -1,4 +1,4 @@
-/** A desk server: stateless in front of the desk's books, as many side by side as are wanted. */
+/** A desk server: stateless, in front of the desk's books. Any number may run side by side. */
 import { noteInAudit } from "../stored/note.ts";
 import { openAudit } from "../audit/open.ts";
 import { nameOf } from "../../../http/place.ts";
@@ -19,7 +19,7 @@ import type { CommandSocket, LogSource } from "./service.ts";
 import { stockQuotes } from "./stock-quotes.ts";
 
 const NOTE_PATIENCE_MS = 500;
-/** The stream of one request may be as long as a day. */
+/** The stream of one request may last a day. */
 const ANY_LENGTH = Number.MAX_SAFE_INTEGER;
 
 export const role: Role<typeof DeskEnv> = { settings: DeskEnv, run: serve };
@@ -37,7 +37,7 @@ async function serve(context: RoleContext<DeskSettings>): Promise<void> {
     );
   }
   const log: LogSource = { store, redis, partitions };
-  const commands = commandsOf(context, log);
+  const commands = buildCommands(context, log);
   const app = deskApp({
     server: settings.FANFARE_CONSUMER,
     redis,
@@ -67,7 +67,7 @@ async function serve(context: RoleContext<DeskSettings>): Promise<void> {
   await store.close();
 }
 
-/** In the audit of the first partition; a server that cannot say so serves all the same. */
+/** Writes into the audit of the first partition. If that fails, the server serves all the same. */
 async function note(
   { settings, connections, clock, log }: RoleContext<DeskSettings>,
   what: "up" | "down",
@@ -82,7 +82,7 @@ async function note(
   await Promise.race([noted, clock.sleep(NOTE_PATIENCE_MS)]);
 }
 
-function commandsOf(
+function buildCommands(
   { settings, connections, clock, metrics }: RoleContext<DeskSettings>,
   log: LogSource,
 ): DeskCommands {

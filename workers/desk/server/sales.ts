@@ -1,4 +1,4 @@
-/** Selling contracts back, and finding what was sold. */
+/** Selling contracts back, and finding sold ones. */
 import { findContracts, type Contract } from "../stored/books.ts";
 import { sellContracts } from "../stored/sell.ts";
 import type { SignalId } from "../../../domain/ids.ts";
@@ -18,7 +18,7 @@ export async function sell(
     const call = { partition, partitions: partitions.count, server };
     const reply = await run(redis, sellContracts, { ...call, close, orders: some });
     return reply.contracts.map((each, index): SaleAnswer => {
-      const found = foundOf(each, close, reply.nowMs);
+      const found = describeSale(each, close, reply.nowMs);
       const stakeCents = some.stakesCents[index] ?? 0;
       return found.kind === "open"
         ? { kind: "rejected", stakeCents, reason: "QUOTE_STALE" }
@@ -35,12 +35,12 @@ export async function findSold(
   return await spread(orders, partitions, async (partition, { bucket, shard, names }) => {
     const args = { partition, bucket, shard, names };
     const { nowMs, found } = await run(redis, findContracts, args);
-    return found.map((each) => foundOf(each, close, nowMs));
+    return found.map((each) => describeSale(each, close, nowMs));
   });
 }
 
-/** What another close sold, and what has expired, is not open. */
-function foundOf(contract: Contract | undefined, close: SignalId, nowMs: number): SaleLookUp {
+/** A contract that another close sold, or that has expired, is not open. */
+function describeSale(contract: Contract | undefined, close: SignalId, nowMs: number): SaleLookUp {
   if (contract?.sale && contract.sale.close === close) {
     const { returnCents, closePriceMicros, closedAtMs } = contract.sale;
     const { stakeCents } = contract;

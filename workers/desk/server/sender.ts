@@ -1,20 +1,26 @@
-/** Who sends lines to this server, and the session that they named. */
+/** The sender of lines to this server, and the session that the sender named. */
 import * as v from "valibot";
 import { ID_PATTERN } from "../../../domain/ids.ts";
 import { orEmpty } from "../../../http/field.ts";
 import { sessionOfOther } from "../stored/session.ts";
 
 export interface LineSender {
-  /** The one desk user that is spoken for; empty: any. */
+  /** The only desk user whose commands the sender may send; empty: any user. */
   readonly user: string;
-  /** The person whose token the edge saw, or else that user; empty for the holder of the desk's token. */
+  /**
+   * The person whose token the edge verified, or else that user; empty for the holder of the
+   * desk's token.
+   */
   readonly name: string;
-  /** What the session is called at the sender's own account, and at any other; empty where none was named. */
+  /**
+   * The session's name at the sender's own account, and at any other; empty if the sender
+   * named none.
+   */
   readonly session: string;
   readonly sessionOfOther: string;
 }
 
-/** By header or in the query. */
+/** Read from the header or the query. */
 export const SESSION = v.optional(
   v.pipe(
     orEmpty(ID_PATTERN, "must be 1 to 64 of A-Z a-z 0-9 _ -"),
@@ -26,7 +32,7 @@ export function lineSender(name: string, user: string, session: string): LineSen
   return { user, name, session, sessionOfOther: sessionOfOther(name, session) };
 }
 
-/** What a sender's session is called at the account of a user. */
+/** The name of a sender's session at a user's account. */
 export function sessionAt(sender: LineSender, user: string): string {
   return sender.name === user ? sender.session : sender.sessionOfOther;
 }

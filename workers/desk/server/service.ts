@@ -1,4 +1,4 @@
-/** What the operations of a desk server share: what they are served by, and what they work on. */
+/** What the operations of a desk server share: their settings and their stores. */
 import type { Server } from "bun";
 import type { Context } from "hono";
 import type * as v from "valibot";
@@ -14,7 +14,7 @@ import type { LineSender } from "./sender.ts";
 
 export type DeskService = Service<Bearer>;
 
-/** What the audit is read from. */
+/** The store from which the audit is read. */
 export interface LogSource {
   readonly store: AuditStore;
   readonly redis: Redis;
@@ -22,7 +22,7 @@ export interface LogSource {
 }
 
 export interface Desk {
-  /** What the audit calls this server. */
+  /** The server name in the audit. */
   readonly server: string;
   readonly commands: DeskCommands;
   readonly log: LogSource;
@@ -39,14 +39,14 @@ export function batch<Schema extends v.GenericSchema>(schema: Schema): Body<v.In
   return json(schema, { maxBytes: MAX_BODY_BYTES, lenient: true });
 }
 
-/** What a socket of commands carries with it. */
+/** What the server stores with each socket of commands. */
 export interface CommandSocket {
   readonly sender: LineSender;
-  /** Once it is open. */
+  /** Set once the socket is open. */
   lines?: SocketLines;
 }
 
-/** What Bun hands to each request. */
+/** What Bun passes to each request. */
 export function serverOf({ env }: Context): Server<CommandSocket> {
   return env as Server<CommandSocket>;
 }

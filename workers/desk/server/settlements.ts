@@ -1,4 +1,4 @@
-/** Settlements in the order they happened, for whoever follows them with a cursor. */
+/** Settlements in the order in which they happened, for clients that follow them with a cursor. */
 import * as v from "valibot";
 import { reply } from "../../../http/operation.ts";
 import type { SettledContract } from "../stored/settle.ts";
@@ -8,14 +8,20 @@ import { SettlementsAnswerSchema, type SettlementsAnswer } from "../../venues/de
 import type { Redis } from "../../runtime/redis.ts";
 import type { Desk, DeskService } from "./service.ts";
 
-/** Entries a partition and answer; an entry holds as many contracts as were opened together. */
+/**
+ * Entries of each partition in one answer. An entry may contain as many contracts as were
+ * opened together.
+ */
 const ENTRIES = 20;
 
-/** How long an empty answer is held back. */
+/** How long an empty answer is delayed. */
 const WAIT_MS = 3_000;
 const PAUSE_MS = 100;
 
-/** A cursor is the last entry id of each partition, joined by commas; of those that were added since it has none. */
+/**
+ * A cursor is the last entry id of each partition, joined by commas. Partitions that were
+ * added since it was made have none in it.
+ */
 const CURSOR = /^\d+-\d+(?:,\d+-\d+)*$/;
 
 export function serveSettlements(service: DeskService, { redis, partitions, stop }: Desk): void {
@@ -80,11 +86,11 @@ async function settlementsAfter(
     next: parts
       .map((entries, partition) => entries.at(-1)?.[0] ?? cursor[partition] ?? "0-0")
       .join(","),
-    settlements: parts.flat().flatMap(([, flat]) => contractsOf(flat)),
+    settlements: parts.flat().flatMap(([, flat]) => parseSettlements(flat)),
   };
 }
 
-function contractsOf(flat: readonly string[]): SettlementsAnswer["settlements"] {
+function parseSettlements(flat: readonly string[]): SettlementsAnswer["settlements"] {
   const field = (name: string): string => flat[flat.indexOf(name) + 1] ?? "";
   const close = field("closePriceMicros");
   return (JSON.parse(field("settled")) as SettledContract[]).map(

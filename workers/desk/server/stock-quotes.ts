@@ -1,4 +1,7 @@
-/** The quotes that a desk server trades stocks at: its own copy of the shared cache, and the way to get what is not in it. */
+/**
+ * The quotes at which a desk server trades stocks: its own copy of the shared cache, and
+ * the access to quotes that are not in it.
+ */
 import {
   ASKED_QUOTE_VALID_MS,
   centsOf,
@@ -11,37 +14,40 @@ import { paidAnswer } from "../quotes/paid.ts";
 export interface StockQuote {
   readonly priceCents: number;
   readonly quoteTimeMs: number;
-  /** The answer that was paid for to get this, for the one command that was why. */
+  /** The paid answer that brought this quote, for the one command that caused the question. */
   readonly paid?: PaidAnswer;
 }
 
 export interface StockQuotes {
-  /** Undefined where there is none that will still be valid when a command has reached Redis. */
+  /** Undefined if no quote will still be valid when a command arrives at Redis. */
   known(symbol: string): StockQuote | undefined;
-  /** Undefined where none is to be had. */
+  /** Undefined if there is no quote. */
   fetch(symbol: string, user: string): Promise<StockQuote | undefined>;
 }
 
 export interface StockQuotesOptions {
-  /** Makes the source, told who wants to hear of paid answers. */
+  /** Makes the source, with the function that it calls for paid answers. */
   readonly source: (onPaid: (answer: QuotedAnswer, wanted: boolean) => void) => {
     quoteOf(symbol: string, user?: string): Promise<AskedQuote>;
   };
-  /** Audits an answer that no command is going to. */
+  /** Audits an answer that will belong to no command. */
   readonly onUnclaimed: (answer: QuotedAnswer) => void;
   readonly now: () => number;
-  /** Symbols whose quotes come anew all the time: a copy of one is soon old. */
+  /** Symbols with a steady stream of quotes: a copy of one is soon old. */
   readonly streamed: readonly string[];
 }
 
-/** Time for a command to reach Redis, whose clock decides. */
+/** Time for a command to arrive at Redis, whose clock decides. */
 const MARGIN_MS = 250;
 
 export function stockQuotes(options: StockQuotesOptions): StockQuotes {
   const { source, onUnclaimed, now } = options;
   const streamed = new Set(options.streamed);
   const copies = new Map<string, StockQuote>();
-  /** By symbol and user: who asks waits for the answer, and takes it along. */
+  /**
+   * By symbol and user: the caller that asks waits for the answer, and takes it for its
+   * command.
+   */
   const claims = new Map<string, QuotedAnswer | undefined>();
   const asked = source((answer, wanted) => {
     const claim = `${answer.quote.symbol} ${answer.user}`;

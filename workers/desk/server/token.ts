@@ -11,7 +11,7 @@ export function tokenVerifier(token: string): (shown: string) => Result<Bearer> 
     timingSafeEqual(digestOf(shown), wanted) ? success(HOLDER) : failure("TOKEN_INVALID");
 }
 
-/** Digests are of one length, so comparing them takes the same time whatever was sent. */
+/** All digests have one length, so a comparison takes the same time for any input. */
 function digestOf(text: string): Uint8Array {
   return new Bun.CryptoHasher("sha256").update(text).digest();
 }

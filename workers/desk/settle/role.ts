@@ -1,6 +1,6 @@
 /**
- * Settles the desk's contracts when they are due. A batch settles in one
- * script that takes it off the list, so any number of these may run.
+ * Settles the desk's contracts when they are due. One script settles a batch and removes
+ * it from the list, so any number of these roles may run.
  */
 import { settleBatch } from "../stored/settle.ts";
 import type { DeskCall } from "../stored/transaction.ts";
@@ -11,7 +11,7 @@ import { run, type Redis } from "../../runtime/redis.ts";
 import { SettleEnv } from "./env.ts";
 
 const PAUSE_MS = 100;
-/** Batches looked at together; the next ones follow at once. */
+/** Batches in one look; the next ones follow at once. */
 const BATCHES = 50;
 
 export const role: Role<typeof SettleEnv> = {
@@ -48,7 +48,10 @@ async function settlePartition(
   }
 }
 
-/** Replies how many due batches settled. The time only decides when to look: the script goes by the clock of Redis. */
+/**
+ * Returns how many due batches settled. The time here only decides when to look: the
+ * script uses the clock of Redis.
+ */
 async function settleDue(redis: Redis, call: DeskCall, nowMs: number): Promise<number> {
   const due = (await redis.send("ZRANGE", [
     new DeskKeys(call.partition).expiries,

@@ -52,7 +52,7 @@ test.each([
   expect(await exchange(port, "ABC,me\n")).toContain(",ABC,me,");
 });
 
-test("a file fixes prices, and a half-written one changes nothing", async () => {
+test("a file fixes prices, and a half-written file changes nothing", async () => {
   fixPrices("ABC,12.34\nXYZ,0.01\n");
   expect(await exchange(port, "ABC,me\n")).toStartWith("12.34,ABC,");
   expect(await exchange(port, "XYZ,me\n")).toStartWith("0.01,XYZ,");
@@ -69,7 +69,7 @@ test("all other symbols can be fixed at once, and a symbol without a price gets 
   expect(await exchange(port, "NON,me\n")).toBe("");
   fixPrices("ABC,12.34\n*,-\n");
   expect(await exchange(port, "XYZ,me\n")).toBe("");
-  // What is streamed goes on walking, for those who live on the stream.
+  // A streamed symbol continues its walk, for clients of the stream.
   expect(await exchange(port, "EUR/USD,me\n")).toContain(",EUR/USD,me,");
 });
 
@@ -84,11 +84,14 @@ if (realMs.length === 0) {
   console.log("not run: the latencies of a real quote server are not on this machine");
 }
 
-test.skipIf(realMs.length === 0)("legacy latency is as slow as often as the real server", () => {
-  const simulated = Array.from({ length: 5_000 }, (_, answer) => legacyLatencyMs(1, answer));
-  const shareBelow = (list: readonly number[], ms: number): number =>
-    list.filter((each) => each < ms).length / list.length;
-  for (const ms of [7, 100, 1_500, 2_500, 3_500, 4_100]) {
-    expect(Math.abs(shareBelow(simulated, ms) - shareBelow(realMs, ms))).toBeLessThan(0.03);
-  }
-});
+test.skipIf(realMs.length === 0)(
+  "in legacy mode answers are slow as often as those of the real server",
+  () => {
+    const simulated = Array.from({ length: 5_000 }, (_, answer) => legacyLatencyMs(1, answer));
+    const shareBelow = (list: readonly number[], ms: number): number =>
+      list.filter((each) => each < ms).length / list.length;
+    for (const ms of [7, 100, 1_500, 2_500, 3_500, 4_100]) {
+      expect(Math.abs(shareBelow(simulated, ms) - shareBelow(realMs, ms))).toBeLessThan(0.03);
+    }
+  },
+);

@@ -1,7 +1,8 @@
 /**
- * The asked side of the simulator, in the legacy line protocol: one question a
+ * The asked side of the simulator, in the legacy line protocol: one question for each
  * connection, `SYM,userid\n`, answered with `price,SYM,userid,timestampMs,cryptokey\n`.
- * Anything else, and a symbol without a price, gets its connection closed and no answer.
+ * After any other line, and for a symbol without a price, the simulator closes the
+ * connection without an answer.
  */
 import { createHash } from "node:crypto";
 import { ID_PATTERN } from "../../../domain/ids.ts";
@@ -17,7 +18,7 @@ export interface AskedServerOptions {
   readonly hostname: string;
   readonly port: number;
   readonly prices: Prices;
-  /** How long each answer is held back. */
+  /** How long each answer is delayed. */
   readonly latencyMs: () => number;
   readonly now: () => number;
 }
@@ -69,8 +70,8 @@ export function listenAsked({ hostname, port, prices, latencyMs, now }: AskedSer
 }
 
 /**
- * As slow as the real server was over 1,200 answers: about 9 ms two times in
- * three, and one to four whole seconds more otherwise.
+ * As slow as the real server was over 1,200 answers: about 9 ms two times in three, and
+ * one to four whole seconds more otherwise.
  */
 export function legacyLatencyMs(seed: number, answer: number): number {
   const share = noise(seed, answer, 0);

@@ -10,8 +10,11 @@ export const SimulatorEnv = v.object({
     v.pipe(text, v.regex(/^\d+$/, "a whole number"), v.transform(Number)),
     "1",
   ),
-  /** `legacy` answers as slowly as the real server does; `none` at once. */
+  /** `legacy` answers as slowly as the real server does; `none` answers at once. */
   FANFARE_SIMULATOR_LATENCY: v.optional(v.picklist(["none", "legacy"], "none or legacy"), "none"),
-  /** A file of `SYM,price` lines, read again at each step: fixed prices in place of the walk. `*` is every other symbol, and `-` no price. */
+  /**
+   * A file of `SYM,price` lines, read again at each step: fixed prices instead of the walk.
+   * `*` means every other symbol, and `-` means no price.
+   */
   FANFARE_SIMULATOR_PRICES: v.optional(text),
 });

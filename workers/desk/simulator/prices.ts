@@ -1,20 +1,23 @@
 /**
- * What the simulator says a symbol costs: the walk at this moment, or the price
- * that a file fixes. The file is read again whenever a price is wanted; one
- * that is not whole and well-formed leaves the last good one in force.
+ * The simulator's price of a symbol: the walk at this moment, or the price that a file
+ * fixes. The file is read again for every price. If it is incomplete or malformed, the
+ * last good version remains valid.
  */
 import { readFileSync } from "node:fs";
 import { formatMicros, parseMicros } from "../../../domain/money.ts";
 import { SYMBOL_PATTERN } from "../../../domain/instrument.ts";
 import { priceMicrosAt, STREAMED_SYMBOLS, walkOf } from "./walk.ts";
 
-/** The walk takes five steps a second. */
+/** The walk makes five steps a second. */
 export const STEP_MS = 200;
 
 const OTHERS = "*";
 const NONE = "-";
 
-/** A decimal price, with as many decimals as are usual for the symbol; undefined where it has none. */
+/**
+ * A decimal price with the usual number of decimals of the symbol; undefined if it has no
+ * price.
+ */
 export type Prices = (symbol: string, nowMs: number) => string | undefined;
 
 export function walkingPrices(seed: number): Prices {
@@ -34,13 +37,16 @@ export function fixedPrices(file: string, otherwise: Prices): Prices {
   };
 }
 
-/** Lines `SYM,price`, each with its newline; `*` for all other symbols that are asked for, and `-` for no price. */
+/**
+ * Lines `SYM,price`, each with its newline; `*` for all other asked symbols, and `-` for
+ * no price.
+ */
 function readPrices(file: string): Map<string, string> | undefined {
   let text: string;
   try {
     text = readFileSync(file, "utf8");
   } catch {
-    // Being written anew: the prices from before hold until it is there.
+    // The file is being rewritten: the earlier prices remain valid until it is complete.
     return undefined;
   }
   const lines = text.split("\n");

@@ -1,4 +1,7 @@
-/** The simulated quote server: a process of its own that is asked and streams, in the protocols of the real ones. */
+/**
+ * The simulated quote server: a process of its own that answers questions and streams
+ * quotes, in the protocols of the real servers.
+ */
 import type { Role } from "../../runtime/role.ts";
 import { SimulatorEnv } from "./env.ts";
 import { legacyLatencyMs, listenAsked } from "./asked.ts";
@@ -27,7 +30,7 @@ export const role: Role<typeof SimulatorEnv> = {
       prices,
       clock.nowMs,
     );
-    // Right after each step, so that a quote is as old as its time says and no older.
+    // Right after each step, so that a quote is exactly as old as its time says.
     const untilNextStepMs = (): number => STEP_MS - (clock.nowMs() % STEP_MS);
     let nextStep = setTimeout(function step() {
       streaming.publish(clock.nowMs());

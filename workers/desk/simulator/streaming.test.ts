@@ -29,7 +29,7 @@ async function subscribe(port: number, request: string) {
   return { socket, lines };
 }
 
-test("a subscriber gets a quote of each symbol at once and at each step, and of no other", async () => {
+test("a subscriber gets a quote of each of its symbols at once and at each step, and of no other", async () => {
   const { server, port } = await listen();
   const { lines } = await subscribe(port, "SUBSCRIBE EUR/USD,USD/JPY\n");
   await until("the first quotes are there", () => lines.length === 2);
@@ -51,7 +51,7 @@ test.each([
   expect(await exchange(port, request)).toBe("");
 });
 
-test("a client that does not read is dropped while the others go on", async () => {
+test("a client that does not read is disconnected, and the others still get quotes", async () => {
   const { server, port } = await listen();
   const all = "SUBSCRIBE EUR/USD,GBP/USD,USD/JPY,BTC/USD,R_100\n";
   const slow = await subscribe(port, all);

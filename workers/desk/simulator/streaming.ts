@@ -1,8 +1,8 @@
 /**
- * The streaming side of the simulator. A client sends `SUBSCRIBE EUR/USD,R_100\n`
- * and gets `SYM,price,timestampMs\n` of each at once and at every step; another
- * SUBSCRIBE replaces the first. Who asks for what is not streamed, or does not
- * read as fast as prices come, loses the connection: nothing is kept for it.
+ * The streaming side of the simulator. A client sends `SUBSCRIBE EUR/USD,R_100\n` and gets
+ * `SYM,price,timestampMs\n` of each symbol at once and at every step. Another SUBSCRIBE
+ * replaces the first. A client that asks for other symbols, or does not read as fast as
+ * prices come, is disconnected: nothing is stored for it.
  */
 import type { Socket } from "bun";
 import { STEP_MS, type Prices } from "./prices.ts";
@@ -10,7 +10,7 @@ import { STREAMED_SYMBOLS } from "./walk.ts";
 
 const MAX_REQUEST_BYTES = 1_024;
 const MAX_CLIENTS = 256;
-/** How long a connection may take to say what it wants. */
+/** How long a new connection may take to subscribe. */
 const SUBSCRIBE_SECONDS = 10;
 
 interface Client {
@@ -41,7 +41,7 @@ export function listenStreaming(
       .map(({ each, price }) => (price === undefined ? "" : `${each},${price},${time}\n`))
       .join("");
     if (text === "") return;
-    // Symbols and prices are ASCII: as many bytes as characters.
+    // Symbols and prices are ASCII: they have as many bytes as characters.
     if (socket.write(text) < text.length) socket.terminate();
   }
 

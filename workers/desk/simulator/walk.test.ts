@@ -4,13 +4,13 @@ import { priceMicrosAt, STREAMED_SYMBOLS, walkOf } from "./walk.ts";
 const START = 8_900_000_000;
 const steps = Array.from({ length: 2_000 }, (_, index) => START + index);
 
-test("the same seed walks the same way, on every machine", () => {
+test("the same seed gives the same walk on every machine", () => {
   const prices = [0, 1, START].map((step) => priceMicrosAt(1, "EUR/USD", step));
   expect(prices).toEqual([1_074_930, 1_074_950, 1_087_200]);
   expect(priceMicrosAt(1, "ABC", START)).toBe(14_520_000);
 });
 
-test("another seed or another symbol walks another way", () => {
+test("another seed or another symbol gives another walk", () => {
   const walk = (seed: number, symbol: string): number[] =>
     steps.map((step) => priceMicrosAt(seed, symbol, step));
   expect(walk(1, "ABC")).not.toEqual(walk(2, "ABC"));
@@ -30,7 +30,7 @@ test.each([...STREAMED_SYMBOLS, "A", "ZZZ"])(
   },
 );
 
-test("no price reaches zero, however far it walks", () => {
+test("no price falls to zero, however long the walk", () => {
   for (let step = 0; step < 20_000; step += 1) {
     expect(priceMicrosAt(3, "ABC", step * 65_521)).toBeGreaterThan(0);
   }

@@ -1,9 +1,9 @@
 /**
- * A seeded random walk whose price at any step is a pure function of seed,
- * symbol and step: a restarted server goes on where it would have been, and two
- * servers agree. The walk is a sum of random lines with corners every 1, 2, 4 …
- * steps, each wider than the one before by √2, which is how a random walk looks
- * at each scale. Only sums and products of numbers: the same on every machine.
+ * A seeded random walk. Its price at any step is a pure function of seed, symbol and step,
+ * so a restarted server continues as if it had never stopped, and two servers agree. The
+ * walk is a sum of random lines with corners every 1, 2, 4 … steps, each wider than the
+ * one before by √2, as in a random walk at each scale. It uses only sums and products of
+ * numbers, so every machine computes the same.
  */
 import { own } from "../../../domain/own.ts";
 
@@ -11,11 +11,14 @@ export interface Walk {
   readonly startMicros: number;
   /** The price is a multiple of this. */
   readonly tickMicros: number;
-  /** About how far one step leads, as a share of the price. At most 1/1000, so that no price reaches zero. */
+  /**
+   * The approximate size of one step, as a share of the price. At most 1/1000, so that no
+   * price falls to zero.
+   */
   readonly stepShare: number;
 }
 
-/** Sixteen octaves bound the walk to 616 steps' width from its start. */
+/** Sixteen octaves bound the walk: it stays within the width of 616 steps around its start. */
 const OCTAVES = 16;
 
 const STREAMED_WALKS: Readonly<Record<string, Walk>> = {
@@ -29,12 +32,12 @@ const STREAMED_WALKS: Readonly<Record<string, Walk>> = {
 /** The contract symbols that the simulator streams. */
 export const STREAMED_SYMBOLS: readonly string[] = Object.keys(STREAMED_WALKS);
 
-/** Any other symbol starts somewhere between 5.00 and 505.00, in cents. */
+/** Any other symbol starts between 5.00 and 505.00, in cents. */
 export function walkOf(seed: number, symbol: string): Walk {
   return (
     own(STREAMED_WALKS, symbol) ?? {
       startMicros:
-        5_000_000 + Math.floor(noise(seed, nameOf(symbol), OCTAVES, 0) * 50_000) * 10_000,
+        5_000_000 + Math.floor(noise(seed, hashName(symbol), OCTAVES, 0) * 50_000) * 10_000,
       tickMicros: 10_000,
       stepShare: 1e-3,
     }
@@ -43,7 +46,7 @@ export function walkOf(seed: number, symbol: string): Walk {
 
 export function priceMicrosAt(seed: number, symbol: string, step: number): number {
   const { startMicros, tickMicros, stepShare } = walkOf(seed, symbol);
-  const name = nameOf(symbol);
+  const name = hashName(symbol);
   let distance = 0;
   let width = 1;
   let period = 1;
@@ -58,11 +61,11 @@ export function priceMicrosAt(seed: number, symbol: string, step: number): numbe
   return Math.round((startMicros * (1 + stepShare * distance)) / tickMicros) * tickMicros;
 }
 
-function nameOf(symbol: string): number {
+function hashName(symbol: string): number {
   return noise(...Array.from(symbol, (letter) => letter.charCodeAt(0))) * 2 ** 32;
 }
 
-/** 0 to below 1, the same for the same numbers and unlike for others. */
+/** A number from 0 to below 1: the same for the same inputs, and unrelated for others. */
 export function noise(...numbers: readonly number[]): number {
   let value = 0x9e3779b9;
   for (const number of numbers) {

@@ -16,19 +16,22 @@ beforeEach(async () => {
   await redis.clear();
 });
 
-async function hold(user: string, positions: Readonly<Record<string, Partial<Position>>>) {
+async function storePositions(
+  user: string,
+  positions: Readonly<Record<string, Partial<Position>>>,
+) {
   await redis.send("HSET", DESK.symbols, user, Object.keys(positions).join(" "));
-  for (const [symbol, held] of Object.entries(positions)) {
-    const text = packPosition({ ...noPosition(), ...held });
+  for (const [symbol, position] of Object.entries(positions)) {
+    const text = packPosition({ ...noPosition(), ...position });
     await redis.send("HSET", DESK.positions, `${user} ${symbol}`, text);
   }
 }
 
 const read = (...users: string[]) => redis.run(readAccounts, { partition: 1, users });
 
-test("a user has a balance, what is reserved of it, and shares, free and reserved; zeros are left out", async () => {
+test("a user has a balance, its reserved part, and shares, free and reserved; zeros are omitted", async () => {
   await redis.send("HSET", DESK.balances, "alice", "1000");
-  await hold("alice", {
+  await storePositions("alice", {
     ABC: { shares: 3, buyCents: 200, buyPriceCents: 5, buyTransaction: 9 },
     XY: { reservedShares: 4, sellCents: 300, sellPriceCents: 50, sellTransaction: 9 },
     Z: {},
@@ -44,7 +47,7 @@ test("a user has a balance, what is reserved of it, and shares, free and reserve
   ]);
 });
 
-test("users are read in the order in which they are asked for; one that is not known is none", async () => {
+test("users are read in the order of the call; an unknown user is undefined", async () => {
   await redis.send("HSET", DESK.balances, "alice", "1", "bob", "0");
   expect(await read("bob", "nobody", "alice")).toMatchObject([
     { balanceCents: 0, shares: {} },
@@ -53,8 +56,8 @@ test("users are read in the order in which they are asked for; one that is not k
   ] as never);
 });
 
-test("a position is its own user's alone, also where a name begins like another's", async () => {
+test("a position belongs to its own user, also if another user's name begins the same", async () => {
   await redis.send("HSET", DESK.balances, "al", "1", "alice", "1");
-  await hold("alice", { ABC: { shares: 3 } });
+  await storePositions("alice", { ABC: { shares: 3 } });
   expect((await read("al"))[0]?.shares).toEqual({});
 });

@@ -1,8 +1,8 @@
-/** What users have at the desk, read straight from the books of a partition. */
+/** The balances and shares of users, read straight from the books of a partition. */
 import { deskKeys } from "./keys.ts";
 import { asList, asText, defineScript } from "../../../redis/script.ts";
 
-/** What a user ends with. Zeros are left out of the maps. */
+/** The balances and shares of a user. The maps omit zeros. */
 export interface DeskBooks {
   readonly balanceCents: number;
   readonly reservedCents: number;
@@ -29,7 +29,7 @@ end
 return replies
 `;
 
-/** A few hundred users a call, in their order; undefined for one that is not known. */
+/** A few hundred users in one call, in their order; undefined for an unknown user. */
 export const readAccounts = defineScript<AccountsArgs, readonly (DeskBooks | undefined)[]>({
   name: "read-accounts",
   lua,
@@ -41,11 +41,11 @@ export const readAccounts = defineScript<AccountsArgs, readonly (DeskBooks | und
       const [balance, flat] = asList(each);
       return asText(balance) === ""
         ? undefined
-        : booksOf(Number(balance), asList(flat).map(asText));
+        : parseBooks(Number(balance), asList(flat).map(asText));
     }),
 });
 
-function booksOf(balanceCents: number, flat: readonly string[]): DeskBooks {
+function parseBooks(balanceCents: number, flat: readonly string[]): DeskBooks {
   const shares: [symbol: string, shares: number][] = [];
   const reservedShares: [symbol: string, shares: number][] = [];
   let reservedCents = 0;

@@ -26,7 +26,7 @@ async function store(token: string, ageMs: number, priceMicros = 5_000_000) {
 }
 
 describe("a quote that is not cached", () => {
-  test("is asked for by one, and waited for by all others", async () => {
+  test("is requested by one server, and the others wait for it", async () => {
     expect(await take("one")).toEqual({ kind: "ask" });
     expect(await take("two")).toEqual({ kind: "wait" });
     expect(await redis.run(takeQuote, { symbol: "XY", token: "two", leaseMs: 60_000 })).toEqual({
@@ -34,7 +34,7 @@ describe("a quote that is not cached", () => {
     });
   });
 
-  test("is asked for by another where the lease was given back, by who has it alone", async () => {
+  test("is requested by another server once the lease is returned, which only its holder can do", async () => {
     await take("one");
     expect(await redis.run(releaseAsking, { symbol: "ABC", token: "two" })).toBe(false);
     expect(await take("two")).toEqual({ kind: "wait" });
@@ -42,7 +42,7 @@ describe("a quote that is not cached", () => {
     expect(await take("two")).toEqual({ kind: "ask" });
   });
 
-  test("is leased no longer than was said, should its holder die", async () => {
+  test("is leased no longer than the lease time, if its holder dies", async () => {
     await take("one", 60_000);
     const leftMs = Number(await redis.send("PTTL", askingKey("ABC")));
     expect(leftMs).toBeGreaterThan(50_000);
@@ -51,7 +51,7 @@ describe("a quote that is not cached", () => {
 });
 
 describe("an answer", () => {
-  test("ends the lease and is what everyone gets, as long as it is valid by its source", async () => {
+  test("ends the lease and is given to all, as long as it is valid by its source's time", async () => {
     await take("one");
     const { quote, stored } = await store("one", 20_000);
     expect(stored).toEqual(quote);
@@ -62,19 +62,19 @@ describe("an answer", () => {
     expect(leftMs).toBeLessThanOrEqual(ASKED_QUOTE_VALID_MS - 20_000);
   });
 
-  test("that is too old is not kept, and ends the lease all the same", async () => {
+  test("that is too old is not stored, and still ends the lease", async () => {
     await take("one");
     expect((await store("one", ASKED_QUOTE_VALID_MS)).stored).toBeUndefined();
     expect(await take("two")).toEqual({ kind: "ask" });
   });
 
-  test("never takes a newer one's place: the newer is what its asker gets", async () => {
+  test("never replaces a newer one: its server gets the newer one", async () => {
     const { quote: newer } = await store("one", 1_000, 7_000_000);
     expect((await store("two", 20_000)).stored).toEqual(newer);
     expect(await take("three")).toEqual({ kind: "cached", quote: newer });
   });
 
-  test("that comes too late ends no other's lease", async () => {
+  test("that comes too late does not end another server's lease", async () => {
     await take("two");
     await store("one", 0);
     expect(await redis.send("GET", askingKey("ABC"))).toBe("two");

@@ -1,7 +1,7 @@
 /**
- * The shared cache of asked quotes: a quote stands in Redis for exactly as
- * long as it is valid, by the clock of that Redis, and whoever asks the source
- * holds a lease, so that a quote is paid for once.
+ * The shared cache of asked quotes. A quote is in Redis exactly as long as it is valid, by
+ * the clock of that Redis. The server that asks the source has a lease, so a quote is paid
+ * for once.
  */
 import { ASKED_QUOTE_VALID_MS, type Quote } from "../../../domain/desk/quote.ts";
 import { parseStoredQuote } from "./quotes.ts";
@@ -11,15 +11,15 @@ import { asInteger, asList, asText, defineScript, LUA_NOW } from "../../../redis
 export interface TakeQuoteArgs {
   readonly symbol: string;
   readonly token: string;
-  /** The lease ends by itself after this, should its holder die. */
+  /** The lease expires after this, if its holder dies. */
   readonly leaseMs: number;
 }
 
 export type TakeQuoteReply =
   | { readonly kind: "cached"; readonly quote: Quote }
-  /** The caller holds the lease: it asks the source, then stores the answer or gives the lease back. */
+  /** The caller has the lease: it asks the source, then stores the answer or returns the lease. */
   | { readonly kind: "ask" }
-  /** Somebody else is asking. */
+  /** Another server is asking. */
   | { readonly kind: "wait" };
 
 const takeLua = `
@@ -29,7 +29,7 @@ if redis.call('SET', asking, token, 'NX', 'PX', lease_ms) then return {'ask'} en
 return {'wait'}
 `;
 
-/** Of one symbol: the quote, and who is asking for it. */
+/** For one symbol: the quote, and the server that is asking for it. */
 const QUOTE_KEYS = {
   asked: ({ symbol }: Pick<Quote, "symbol">) => askedQuoteKey(symbol),
   asking: ({ symbol }: Pick<Quote, "symbol">) => askingKey(symbol),
@@ -70,9 +70,9 @@ return stored
 `;
 
 /**
- * Keeps an answer for as long as it is valid, a time in the future counting as
- * now, and ends the lease. Replies the quote that now stands, which is a newer
- * one if there was one, or nothing if the answer was stale already.
+ * Stores an answer for as long as it is valid, and ends the lease. A time in the future
+ * counts as now. Returns the quote that is now stored (a newer one if there was one), or
+ * nothing if the answer was already stale.
  */
 export const storeQuote = defineScript<StoreQuoteArgs, Quote | undefined>({
   name: "store-quote",
@@ -89,7 +89,7 @@ export const storeQuote = defineScript<StoreQuoteArgs, Quote | undefined>({
   reply: (raw, { quote }) => (raw === "" ? undefined : storedQuote(quote.symbol, raw)),
 });
 
-/** Gives the lease back without an answer, if it is still the caller's. */
+/** Returns the lease without an answer, if the caller still has it. */
 export const releaseAsking = defineScript<Omit<TakeQuoteArgs, "leaseMs">, boolean>({
   name: "release-asking",
   lua: `

@@ -12,7 +12,7 @@ import {
 const read = (...lines: string[]): AuditEvent[] => [...eventsOf({ events: lines.join("\n") })];
 
 describe("an event is read as it was written", () => {
-  test("a command that was done, with what it moved", () => {
+  test("a command that was executed, with what it moved", () => {
     const line = { name: "SET_BUY_AMOUNT", user: "alice", symbol: "ABC", cents: 500 };
     expect(read(commandEvent(7, line, "", [300, -500]))).toEqual([
       { kind: "command", transaction: 7, ...line, file: "", refusal: "", movedCents: [300, -500] },
@@ -61,7 +61,7 @@ describe("an event is read as it was written", () => {
     ]);
   });
 
-  test("many accounts in one transaction: a stake leaves an account, the others come into it", () => {
+  test("many accounts in one transaction: a stake is taken from one account, and the others receive money", () => {
     expect(
       read("m,7,STAKE,s0_a|1,x,100;,y,50;", "m,8,RETURN,s0_a|1,x,0;", "m,9,DEPOSIT,|d1,x,5;"),
     ).toEqual([
@@ -79,12 +79,12 @@ describe("an event is read as it was written", () => {
     ]);
   });
 
-  test("a server that came", () => {
+  test("a server that started", () => {
     expect(read("s,7,up")).toEqual([{ kind: "system", transaction: 7, user: "", what: "up" }]);
   });
 });
 
-test("an event of no known kind is an error, never passed over: sums would be wrong", () => {
+test("an event of an unknown kind is an error, never skipped: sums would be wrong", () => {
   expect(() => read("s,7,up", "x,8,y")).toThrow(TypeError);
   expect(() => read("")).toThrow(TypeError);
 });
@@ -94,7 +94,7 @@ describe("an entry", () => {
   const parse = (changes: Readonly<Record<string, string>>) =>
     parseAuditEntry(new Map(Object.entries({ ...fields, ...changes })));
 
-  test("tells who, when, what, and what changed", () => {
+  test("has user, time, event and changes", () => {
     const entry = parse({ balances: "a\n5\nb\n7", contracts: "0#0 s0_a ABC", later: "x" });
     expect(entry).toMatchObject({
       atMs: 1_800_000_000_000,
@@ -111,7 +111,7 @@ describe("an entry", () => {
     ]);
   });
 
-  test("is none without a time, or without events", () => {
+  test("is invalid without a time, or without events", () => {
     for (const at of ["", "0", "-1", "x", "1.5"]) expect(parse({ at })).toBeUndefined();
     const { events: _, ...rest } = fields;
     expect(parseAuditEntry(new Map(Object.entries(rest)))).toBeUndefined();

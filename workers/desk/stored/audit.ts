@@ -1,12 +1,12 @@
 /**
- * The desk's audit as its stream carries it: one entry an atomic step, which
- * holds what happened, a line an event, and how everything that changed stands
- * afterwards. The first makes the log, the second the accounts again.
+ * The desk's audit, as its stream carries it: one entry for each atomic step. An entry
+ * contains the events, one on each line, and the new values of all that changed. The log
+ * is made from the events, and the accounts are rebuilt from the values.
  */
 import type { DeskRefusal } from "../../../domain/desk/refusals.ts";
 import type { Fired } from "../../../domain/desk/rules.ts";
 
-/** The consumer groups of the audit streams. The name is from when the recorder drained them. */
+/** The consumer groups of the audit streams. The name dates from when the recorder drained them. */
 export const AUDIT_GROUPS = ["recorder"] as const;
 
 /** The hashes of a partition whose changes an entry repeats, as `field\nvalue\nfield\nvalue …`. */
@@ -20,44 +20,50 @@ export const AUDITED_HASHES = [
 ] as const;
 export type AuditedHash = (typeof AUDITED_HASHES)[number];
 
-/** In place of the users of an entry: those of a whole shard are not listed again. */
+/** Replaces the users of an entry: those of a whole shard are not listed again. */
 export const MANY_USERS = "*";
 
-/** An entry's fields; `users` with blanks between, `events` with newlines. */
+/** An entry's fields. `users` are separated by blanks, `events` by newlines. */
 export interface AuditEntry {
   readonly atMs: number;
   readonly server: string;
   readonly users: readonly string[];
   readonly events: string;
-  /** What changed, as it stood at the end of the call. */
+  /** The changed values, as they were at the end of the call. */
   readonly changed: ReadonlyMap<AuditedHash, string>;
   /**
-   * Contracts that were opened, settled or sold together, as `changed`: their name
-   * in `DeskKeys.expiries`, and their field as it now stands (`stored/books.ts`), of
-   * which the rows are left out where they are those that were opened.
+   * Contracts that were opened, settled or sold together, in the same form as `changed`:
+   * their name in `DeskKeys.expiries`, and the new value of their field (`stored/books.ts`).
+   * The value omits the rows if they are the ones that were opened.
    */
   readonly contracts: string;
-  /** What they were settled or sold at, if they were. */
+  /** The price at which they were settled or sold, if they were. */
   readonly closePriceMicros: string;
 }
 
-/** What moves an account without a command of its user's: a stake leaves it. */
+/** What moves an account without a command of its user. A stake is taken from the account. */
 export type AccountEventName = "DEPOSIT" | "STAKE" | "RETURN";
 
 export type AuditEvent = { readonly transaction: number; readonly user: string } & (
   | {
-      /** `c,transaction,name,user,symbol,cents,file,refusal,moved…`, where absent is empty or 0. */
+      /**
+       * `c,transaction,name,user,symbol,cents,file,refusal,moved…`. A missing field is empty or
+       * 0.
+       */
       readonly kind: "command";
       readonly name: string;
       readonly symbol: string;
       readonly cents: number;
       readonly file: string;
       readonly refusal: DeskRefusal | "";
-      /** What went into the free balance, or, below zero, out of it. */
+      /** Cents added to the free balance; negative if they were taken from it. */
       readonly movedCents: readonly number[];
     }
   | {
-      /** `q,transaction,user,symbol,priceCents,sourceTimeMs,cryptokey`: an answer that was paid for. */
+      /**
+       * `q,transaction,user,symbol,priceCents,sourceTimeMs,cryptokey`: an answer that was paid
+       * for.
+       */
       readonly kind: "quote";
       readonly symbol: string;
       readonly priceCents: number;
@@ -65,7 +71,10 @@ export type AuditEvent = { readonly transaction: number; readonly user: string }
       readonly cryptokey: string;
     }
   | {
-      /** `f,transaction,name,user,symbol,priceCents,shares,moved…`: a trigger, under the transaction that set it. */
+      /**
+       * `f,transaction,name,user,symbol,priceCents,shares,moved…`: a trigger that fired, under
+       * the transaction that set it.
+       */
       readonly kind: "fired";
       readonly name: string;
       readonly symbol: string;
@@ -74,26 +83,32 @@ export type AuditEvent = { readonly transaction: number; readonly user: string }
       readonly movedCents: readonly number[];
     }
   | {
-      /** Of `m,transaction,name,of|id,account,cents;…`: a deposit, or a contract's stake or return, by its id. */
+      /**
+       * One part of `m,transaction,name,of|id,account,cents;…`: a deposit, or a contract's stake
+       * or return, by its id.
+       */
       readonly kind: "account";
       readonly name: AccountEventName;
       readonly id: string;
       readonly movedCents: readonly number[];
     }
   | {
-      /** `s,transaction,what`: a server came up or went down, or the partition was split, see `raisedEvent`. */
+      /**
+       * `s,transaction,what`: a server started or stopped, or the partition was split, see
+       * `raisedEvent`.
+       */
       readonly kind: "system";
       readonly what: string;
     }
 );
 
-/** What the quote server answered, and what it is paid for. */
+/** The quote server's answer, which is paid for. */
 export interface PaidAnswer {
   readonly symbol: string;
   readonly priceCents: number;
   readonly quoteTimeMs: number;
   readonly cryptokey: string;
-  /** In whose name it was asked. */
+  /** The name in which the source was asked. */
   readonly user: string;
 }
 
@@ -105,7 +120,7 @@ export interface CommandLine {
   readonly more?: { readonly file?: string };
 }
 
-/** The lines of `events`, as `AuditEvent` says. */
+/** The lines of `events`, as `AuditEvent` describes them. */
 export function commandEvent(
   transaction: number,
   { name, user, symbol, cents, more }: CommandLine,
@@ -132,21 +147,21 @@ export function paidEvent(transaction: number, answer: PaidAnswer): string {
 }
 
 /**
- * The number of partitions was raised. From here on the partition has its own
- * accounts alone; one that was not there before begins with it, and the history
- * of its accounts is before this entry's id in the partition that it was split from.
+ * The number of partitions was raised. From here on the partition has only its own
+ * accounts. The audit of a new partition begins with this event; the earlier history of
+ * its accounts is before this entry's id in the partition that it was split from.
  */
 export function raisedEvent(transaction: number, from: number, to: number): string {
   return `s,${transaction},raised ${from} ${to}`;
 }
 
-/** The number before, if an entry with these events says that it was raised. */
+/** The number of partitions before, if an entry with these events records a raise. */
 export function raisedFrom(events: string): number | undefined {
   const [, from] = /^s,\d+,raised (\d+) \d+$/m.exec(events) ?? [];
   return from === undefined ? undefined : Number(from);
 }
 
-/** Undefined for what is not an audit entry. */
+/** Undefined for anything that is not an audit entry. */
 export function parseAuditEntry(fields: ReadonlyMap<string, string>): AuditEntry | undefined {
   const atMs = Number(fields.get("at"));
   const events = fields.get("events");
@@ -167,7 +182,7 @@ export function parseAuditEntry(fields: ReadonlyMap<string, string>): AuditEntry
   };
 }
 
-/** The events of an entry, one after the other. */
+/** The events of an entry, in their order. */
 export function* eventsOf({ events }: Pick<AuditEntry, "events">): Generator<AuditEvent> {
   for (const line of events.split("\n")) {
     if (line.startsWith("m,")) yield* accountEvents(line);
@@ -195,7 +210,7 @@ function* accountEvents(line: string): Generator<AuditEvent> {
   }
 }
 
-/** One line of `events`; one that is of no known kind is a bug. */
+/** One line of `events`. An unknown kind is a bug. */
 function parseAuditEvent(line: string): AuditEvent {
   const [kind = "", number, ...rest] = line.split(",");
   const transaction = Number(number);

@@ -1,6 +1,6 @@
 /**
- * The desk's books of binary contracts: how a contract stands on them and is
- * found again by its client order id.
+ * The desk's books of binary contracts: how a contract is stored, and how it is found by
+ * its client order id.
  */
 import type { SettlementKind, ContractType } from "../../../domain/products/binary.ts";
 import type { OpenedTerms } from "../../venues/desk/api.ts";
@@ -8,28 +8,28 @@ import type { AccountId, ClientOrderId, SignalId } from "../../../domain/ids.ts"
 import { DeskKeys } from "./keys.ts";
 import { asInteger, asList, asText, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
-/** DESK: a quote that is bought or sold at is at most this old. */
+/** From `docs/DESK.md`: the highest age of a quote at which something is bought or sold. */
 export const QUOTE_VALID_MS = 1_000;
 
-/** How long a contract is kept on the books and its settlement can be followed. */
+/** How long a contract remains on the books, and its settlement can be followed. */
 export const BOOKS_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
 
-function idOf(name: string, bucket: string): ClientOrderId {
+function joinId(name: string, bucket: string): ClientOrderId {
   return (name === "" ? bucket : `${bucket}.${name}`) as ClientOrderId;
 }
 
 /*
  * The hash of a bucket has one field for each call that opened something:
- * `<shard>#<number>` → `state,contract,payoutBp,openPrice,openedAt,expiresAt,symbol|`
- * and then `name,account,stake;` for each contract. What is sold back leaves it
- * for a field of its own, with `,close,price,soldAt` after the symbol and the
- * return after each stake. What is the same for a whole
- * shard is thus written once, and a shard that nobody has sent yet is known to
- * hold none of its orders by one look. Who sends says which shard an order is
- * of, and always the same: it is looked for there alone.
+ * `<shard>#<number>` → `state,contract,payoutBp,openPrice,openedAt,expiresAt,symbol|` and
+ * then `name,account,stake;` for each contract. What is sold back is moved to a field of
+ * its own, with `,close,price,soldAt` after the symbol and the return after each stake.
+ *
+ * So the values that a whole shard shares are written once, and one look shows that a new
+ * shard has no orders yet. The sender says which shard an order belongs to, always the
+ * same one, and the order is searched only there.
  */
 
-/** A contract as it stands on the books. */
+/** A contract as it is on the books. */
 export interface Contract {
   readonly clientOrderId: ClientOrderId;
   readonly account: AccountId;
@@ -38,12 +38,12 @@ export interface Contract {
   readonly contract: ContractType;
   readonly payoutBp: number;
   readonly terms: OpenedTerms;
-  /** Only of one that was sold back. */
+  /** Only for a contract that was sold back. */
   readonly sale?: Sale;
 }
 
 export interface Sale {
-  /** What closed it. */
+  /** The close that sold it. */
   readonly close: SignalId;
   readonly returnCents: number;
   readonly closePriceMicros: number;
@@ -65,7 +65,7 @@ function parseBatch(text: string, bucket: string): Map<string, Contract> {
   for (const order of orders.split(";").slice(0, -1)) {
     const [name = "", account = "", stakeCents, returnCents] = order.split(",");
     contracts.set(name, {
-      clientOrderId: idOf(name, bucket),
+      clientOrderId: joinId(name, bucket),
       account: account as AccountId,
       stakeCents: Number(stakeCents),
       state: state as Contract["state"],
@@ -87,7 +87,7 @@ function parseBatch(text: string, bucket: string): Map<string, Contract> {
   return contracts;
 }
 
-/** Of the rows after a head, those of some accounts. */
+/** The rows of some accounts, among the rows after a head. */
 export function rowsOf(rows: string, isWanted: (account: string) => boolean): string {
   return rows
     .split(";")
@@ -105,7 +105,7 @@ export function parseBucket(bucket: string, raw: unknown): Contract[] {
   return batches.flatMap((text) => [...parseBatch(text, bucket).values()]);
 }
 
-/** Gives what the calls for one shard of a bucket opened, a text each, from number 0. */
+/** Returns what the calls for one shard of a bucket opened, one text for each, from number 0. */
 export const BATCHES_LUA = `
 local function batches_of(key, shard)
   local batches = {}
@@ -117,7 +117,7 @@ local function batches_of(key, shard)
 end
 `;
 
-/** Finds each name's contract among what a shard's calls opened. */
+/** Finds each name's contract among those that a shard's calls opened. */
 export function standingIn(
   bucket: string,
   batches: readonly unknown[],
@@ -132,7 +132,7 @@ export interface FindArgs {
   readonly names: readonly string[];
 }
 
-/** Asks the books, with the time at which they answer: after an order's valid-until, absent is for good. */
+/** Asks the books. The answer has its time: after an order's valid-until, absent is final. */
 export const findContracts = defineScript<
   FindArgs,
   { readonly nowMs: number; readonly found: (Contract | undefined)[] }

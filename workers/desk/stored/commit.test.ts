@@ -25,7 +25,7 @@ beforeEach(async () => {
   await redis.clear();
 });
 
-/** An account as it was read, where nothing but its version and its balance matters. */
+/** An account as it was read, if only its version and its balance matter. */
 const draftOf = (user: string, version = "", balance = ""): AccountDraft =>
   new AccountDraft(user, {
     version,
@@ -66,7 +66,7 @@ function withBalance(draft: AccountDraft, cents: number): AccountDraft {
 }
 
 describe("a commit", () => {
-  test("writes what changed of each account, its version, and the audit of it, in one step", async () => {
+  test("writes the changes of each account, its version, and the audit entry, in one step", async () => {
     const alice = withBalance(draftOf("alice"), 500);
     alice.position("ABC").shares = 3;
     alice.keep("ABC");
@@ -87,7 +87,7 @@ describe("a commit", () => {
     expect(await desk.events()).toMatchObject([{ user: "alice" }, { user: "bob" }]);
   });
 
-  test("sets and unsets waiting triggers with the positions that they are of", async () => {
+  test("sets and removes waiting triggers together with their positions", async () => {
     const alice = withBalance(draftOf("alice"), 500);
     Object.assign(alice.position("ABC"), { buyCents: 100, buyPriceCents: 5, buyTransaction: 2 });
     alice.keep("ABC");
@@ -102,7 +102,7 @@ describe("a commit", () => {
     expect(await redis.send("EXISTS", DESK.buyTriggers)).toBe(0);
   });
 
-  test("of a name that nobody has added money to leaves an entry of the audit, and no account", async () => {
+  test("for an unknown user leaves an audit entry, and no account", async () => {
     expect(await commit([draftOf("nobody"), withBalance(draftOf("alice"), 1)])).toMatchObject({
       done: true,
     });
@@ -112,7 +112,7 @@ describe("a commit", () => {
   });
 });
 
-describe("nothing of a commit is done, and nothing reserved, where", () => {
+describe("a commit changes nothing, and reserves nothing, if", () => {
   const refused = async (accounts: readonly AccountDraft[], args: Partial<CommitArgs> = {}) => {
     const before = await redis.everything();
     const reply = await commit(accounts, args);
@@ -128,14 +128,14 @@ describe("nothing of a commit is done, and nothing reserved, where", () => {
     expect((await commit([bob, withBalance(draftOf("alice", "v1", "500"), 9)])).done).toBe(true);
   });
 
-  test("money came into an account since it was read", async () => {
+  test("money was added to an account since it was read", async () => {
     await commit([withBalance(draftOf("alice"), 500)]);
     const deposits = [{ id: "d1", account: "alice" as AccountId, amountCents: 7 }];
     await redis.run(deposit, { ...DESK_CALL, deposits });
     expect(await refused([withBalance(draftOf("alice", "v1", "500"), 9)])).toBe(false);
   });
 
-  test("it was decided too long ago, or at a time that is yet to come", async () => {
+  test("it was decided too long ago, or at a time in the future", async () => {
     const alice = withBalance(draftOf("alice"), 500);
     for (const offMs of [-5_000, 5_000]) {
       const atMs = (await redis.nowMs()) + offMs;
@@ -145,7 +145,7 @@ describe("nothing of a commit is done, and nothing reserved, where", () => {
 });
 
 describe("transactions", () => {
-  test("are reserved for one server each, without an overlap, in steps of the partitions", async () => {
+  test("are reserved for one server each, without an overlap, in steps of the number of partitions", async () => {
     const reserve = (count: number, partition = 1) =>
       redis.run(reserveTransactions, { ...DESK_CALL, partition, reserve: count });
     expect((await reserve(3)).first).toBe(2);
@@ -156,7 +156,7 @@ describe("transactions", () => {
     expect((await reserve(1)).first).toBe(2 + 9 * 4);
   });
 
-  test("are audited up to the highest, which never goes back", async () => {
+  test("are audited up to the highest, which never decreases", async () => {
     const alice = withBalance(draftOf("alice"), 1);
     await commit([alice], { lastTransaction: 2 + 9 * 4 });
     expect(await redis.send("GET", DESK.audited)).toBe("10");

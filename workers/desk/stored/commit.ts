@@ -1,7 +1,8 @@
 /**
- * Commits what a desk server did to accounts, with the audit of it, in one
- * atomic step: only where each stands as it was read, so that whoever was
- * quicker is not undone. Of whoever was slower nothing is done: it reads again.
+ * Commits a desk server's changes of accounts, with their audit entry, in one atomic step.
+ * It succeeds only if every account is as the server read it, so it never overwrites the
+ * change of a faster server. The slower server's commit changes nothing: that server reads
+ * the accounts again.
  */
 import type { Changes, AccountDraft } from "./draft.ts";
 import { AUDITED_HASHES } from "./audit.ts";
@@ -10,13 +11,13 @@ import { deskKeys } from "./keys.ts";
 import { headerKey, LUA_REFUSE_LOST } from "./whole.ts";
 import { asInteger, asList, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
-/** What was decided by a time that is longer ago than this is decided again. */
+/** A decision that is older than this is made again. */
 const DECISION_VALID_MS = 1_000;
 
 export interface CommitArgs extends DeskCall {
-  /** By the Redis' clock, when it was decided. */
+  /** When it was decided, by Redis' clock. */
   readonly atMs: number;
-  /** The accounts' next version: given to no other commit. */
+  /** The accounts' next version: no other commit has the same. */
   readonly version: string;
   readonly accounts: readonly AccountDraft[];
   readonly changes: Changes;
@@ -24,12 +25,12 @@ export interface CommitArgs extends DeskCall {
   readonly events: readonly string[];
   /** The highest number among the events', or 0. */
   readonly lastTransaction: number;
-  /** How many transactions are reserved for what comes next. */
+  /** How many transactions to reserve for the next commands. */
   readonly reserve: number;
 }
 
 export interface CommitReply extends Reserved {
-  /** Otherwise nothing was, and nothing is reserved. */
+  /** False: nothing was committed, and nothing is reserved. */
   readonly done: boolean;
 }
 
@@ -37,9 +38,9 @@ export interface CommitReply extends Reserved {
 const WRITTEN = [...AUDITED_HASHES, "history"] as const;
 
 /*
- * Redis' thread is what a desk waits for, so it only compares, passes on what it
- * is given, and puts no text together but the entry's. All is one list, read here
- * for less than what it costs a server to send each text of it by itself.
+ * The desk waits for Redis' one thread. So this script only compares and passes on its
+ * input, and builds no text but the entry's. The input is one list, because each separate
+ * argument costs a server more to send than it costs to read here.
  */
 const lua = `
 ${LUA_NOW}
@@ -102,11 +103,11 @@ export const commitAccounts = defineScript<CommitArgs, CommitReply>({
   },
   reply(raw, args) {
     const [done, ...reserved] = asList(raw);
-    return { done: done === 1, ...reservedOf(reserved, args) };
+    return { done: done === 1, ...parseReserved(reserved, args) };
   },
 });
 
-/** What is compared and what is written, as one list. */
+/** What to compare and what to write, as one list. */
 function listCommit({
   partition,
   partitions,
@@ -114,7 +115,7 @@ function listCommit({
   changes,
   lastTransaction,
 }: CommitArgs): string {
-  // A name to which no money was added leaves no version behind.
+  // A name without a balance gets no version.
   const lasting = accounts.filter(({ balanceCents }) => balanceCents !== undefined);
   const all =
     lasting.length === accounts.length
@@ -138,7 +139,8 @@ function listCommit({
     given.push(section.length);
     for (const text of section) given.push(text);
   }
-  // Names, symbols, sessions and numbers: there is nothing to escape, and looking for it costs more than the rest.
+  // Names, symbols, sessions and numbers need no escaping, and a search for it costs more
+  // than the rest.
   return `["${given.join('","')}"]`;
 }
 
@@ -152,10 +154,10 @@ export const reserveTransactions = defineScript<ReserveArgs, Reserved>({
   lua: `${LUA_NOW}return {now_ms(), redis.call('INCRBY', transactions, reserve)}`,
   keys: deskKeys("transactions"),
   args: { reserve: ({ reserve }) => reserve },
-  reply: (raw, args) => reservedOf(asList(raw), args),
+  reply: (raw, args) => parseReserved(asList(raw), args),
 });
 
-function reservedOf(
+function parseReserved(
   [nowMs, counted]: readonly unknown[],
   { partition, partitions, reserve }: ReserveArgs,
 ): Reserved {

@@ -32,13 +32,13 @@ const send = (...rows: (readonly [id: string, account: string, amountCents: numb
     })),
   });
 
-test("a deposit opens the account if it is new, and adds to it", async () => {
+test("a deposit opens a new account, and adds to it", async () => {
   expect(await send(["1", "x", 100], ["2", "y", 50], ["3", "x", 7])).toBe(3);
   expect(await send(["4", "x", 1_000_000_000_000])).toBe(1);
   expect(await desk.balances()).toEqual({ x: 1_000_000_000_107, y: 50 });
 });
 
-test("a deposit is applied once, by its id, whatever else it says the second time", async () => {
+test("a deposit is applied once by its id, even if the second one differs", async () => {
   await send(["1", "x", 100]);
   const before = await redis.everything();
   expect(await send(["1", "x", 100])).toBe(0);
@@ -48,7 +48,7 @@ test("a deposit is applied once, by its id, whatever else it says the second tim
   expect(await desk.balances()).toEqual({ x: 105 });
 });
 
-test("what was applied is one transaction of the audit, with the balances as they are now", async () => {
+test("what was applied is one transaction of the audit, with the new balances", async () => {
   await send(["1", "x", 100]);
   await send(["1", "x", 100], ["2", "y", 5], ["3", "x", 1]);
   const [, entry] = await desk.audit();

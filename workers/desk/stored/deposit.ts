@@ -1,4 +1,4 @@
-/** Money into the desk's accounts. */
+/** Deposits into the desk's accounts. */
 import type { AccountId } from "../../../domain/ids.ts";
 import { AUDIT_ARGS, AUDIT_KEYS, AUDIT_MANY_LUA, type DeskCall } from "./transaction.ts";
 import { deskKeys } from "./keys.ts";
@@ -35,7 +35,10 @@ end
 return applied
 `;
 
-/** Opens accounts and adds money to them, once per deposit id. Replies how many were new. */
+/**
+ * Opens accounts and adds money to them, once for each deposit id. Returns how many
+ * deposits were new.
+ */
 export const deposit = defineScript<DepositArgs, number>({
   name: "deposit",
   lua: depositLua,

@@ -1,7 +1,7 @@
 /**
- * An account as a desk server read it, and what becomes of it there until it is
- * committed: `domain/desk/rules.ts` changes it, `stored/commit.ts` writes what
- * changed, and the events that say why, if nobody has changed it meanwhile.
+ * An account as a desk server read it, with its changes until they are committed.
+ * `domain/desk/rules.ts` changes it. `stored/commit.ts` writes the changes and their
+ * events, if the account is unchanged in Redis.
  */
 import {
   noPosition,
@@ -23,12 +23,12 @@ import {
   SHOWN_HISTORY,
 } from "./fields.ts";
 
-/** Sessions of one sender at an account whose last command is remembered. */
+/** Sessions of one sender at an account of which the last command is stored. */
 const MAX_SESSIONS = 4;
-/** Of all its senders together. */
+/** The same for all its senders together. */
 const MAX_ALL_SESSIONS = 16;
 
-/** An account's fields in the hashes of its partition; empty where there are none. */
+/** An account's fields in the hashes of its partition; empty if there are none. */
 export interface AccountFields {
   readonly version: string;
   readonly balance: string;
@@ -43,31 +43,34 @@ export interface AccountFields {
   readonly replies: readonly string[];
 }
 
-interface Held {
+interface DraftPosition {
   readonly symbol: string;
   readonly position: Position;
-  /** Whether there is a field of it. */
+  /** Whether the field exists. */
   isKnown: boolean;
   isChanged: boolean;
-  /** What waits in the sorted sets. */
+  /** The members of the sorted sets of waiting triggers. */
   buyPriceCents: number;
   sellPriceCents: number;
 }
 
 interface Remembered {
   readonly change: AccountChange;
-  /** As it is stored. */
+  /** The stored text. */
   readonly row: string;
 }
 
 interface Session {
   readonly name: string;
-  /** Undefined where its field is lost. */
+  /** Undefined if its field is lost. */
   last: LastCommand | undefined;
   isChanged: boolean;
 }
 
-/** What a commit writes: of each hash field, value, field, value …; of the waiting triggers their texts, each that is set after a score. */
+/**
+ * What a commit writes. For each hash: field, value, field, value …. For the waiting
+ * triggers: their texts, and a score before each one that is set.
+ */
 export interface Changes {
   readonly balances: string[];
   readonly positions: string[];
@@ -104,7 +107,7 @@ export function noChanges(): Changes {
 export class AccountDraft implements Account {
   readonly user: string;
   balanceCents: number | undefined;
-  /** As they stand in Redis, as far as this server knows. */
+  /** The values in Redis, as this server last read or wrote them. */
   version: string;
   balance: string;
   #buys: readonly Order[];
@@ -112,8 +115,8 @@ export class AccountDraft implements Account {
   #symbols: string;
   /** The latest changes, newest first. */
   #history: readonly Remembered[];
-  readonly #positions = new Map<string, Held>();
-  readonly #changedPositions: Held[] = [];
+  readonly #positions = new Map<string, DraftPosition>();
+  readonly #changedPositions: DraftPosition[] = [];
   #sessions: Session[];
   readonly #forgotten: string[] = [];
   #buysChanged = false;
@@ -132,7 +135,7 @@ export class AccountDraft implements Account {
     this.#history = parseHistory(fields.history).map(remembered);
     this.#symbols = fields.symbols;
     for (const [index, symbol] of wordsOf(fields.symbols).entries()) {
-      this.#hold(symbol, parsePosition(fields.positions[index] ?? ""), true);
+      this.#addPosition(symbol, parsePosition(fields.positions[index] ?? ""), true);
     }
     this.#sessions = wordsOf(fields.sessions).map((name, index) => {
       const text = fields.replies[index] ?? "";
@@ -155,32 +158,32 @@ export class AccountDraft implements Account {
     this.#sellsChanged = true;
   }
 
-  #hold(symbol: string, position: Position, isKnown: boolean): Held {
+  #addPosition(symbol: string, position: Position, isKnown: boolean): DraftPosition {
     const { buyPriceCents, sellPriceCents } = position;
-    const held = { symbol, position, isKnown, isChanged: false, buyPriceCents, sellPriceCents };
-    this.#positions.set(symbol, held);
-    return held;
+    const drafted = { symbol, position, isKnown, isChanged: false, buyPriceCents, sellPriceCents };
+    this.#positions.set(symbol, drafted);
+    return drafted;
   }
 
   position(symbol: string): Position {
-    const held = this.#positions.get(symbol) ?? this.#hold(symbol, noPosition(), false);
-    return held.position;
+    const drafted = this.#positions.get(symbol) ?? this.#addPosition(symbol, noPosition(), false);
+    return drafted.position;
   }
 
   keep(symbol: string): void {
-    const held = this.#positions.get(symbol);
-    if (!held || held.isChanged) return;
-    held.isChanged = true;
-    this.#changedPositions.push(held);
-    if (held.isKnown) return;
-    // The last of those that are held.
+    const drafted = this.#positions.get(symbol);
+    if (!drafted || drafted.isChanged) return;
+    drafted.isChanged = true;
+    this.#changedPositions.push(drafted);
+    if (drafted.isKnown) return;
+    // The last of the symbols that are owned.
     this.#positions.delete(symbol);
-    this.#positions.set(symbol, held);
+    this.#positions.set(symbol, drafted);
     this.#symbols = this.#symbols === "" ? symbol : `${this.#symbols} ${symbol}`;
     this.#symbolsChanged = true;
   }
 
-  /** `command` is what the history calls it. */
+  /** `command` is its name in the history. */
   remember(transaction: number, command: string, change: Change, atMs: number): void {
     const { symbol, cents, shares } = change;
     const of = symbol === "" ? null : symbol;
@@ -200,7 +203,10 @@ export class AccountDraft implements Account {
     return undefined;
   }
 
-  /** Of each sender the newest sessions are remembered. One sender pushes out another's only where there are very many. */
+  /**
+   * The newest sessions of each sender are stored. A sender displaces another's sessions
+   * only if there are very many.
+   */
   answer(name: string, last: LastCommand): void {
     for (const each of this.#sessions) {
       if (each.name !== name) continue;
@@ -224,12 +230,12 @@ export class AccountDraft implements Account {
 
   summary(moment: { readonly atMs: number; readonly pendingValidMs: number }): DeskSummary {
     const history = this.#history.map(({ change }) => change);
-    // Those that only were looked at are empty, and add nothing.
+    // Positions that were only read are empty, and add nothing.
     const positions = this.#positions.values();
     return summaryOf({ positions, buys: this.#buys, sells: this.#sells, history }, moment);
   }
 
-  /** Adds to a commit whatever is not as it stands in Redis. */
+  /** Adds to a commit everything that differs from Redis. */
   addTo(changes: Changes): void {
     const { user } = this;
     const balance = this.balanceCents === undefined ? "" : String(this.balanceCents);
@@ -246,28 +252,28 @@ export class AccountDraft implements Account {
       if (isChanged && last) changes.sessions.push(`${user} ${name}`, packLastCommand(last));
     }
     for (const name of this.#forgotten) changes.forgotten.push(`${user} ${name}`);
-    for (const held of this.#changedPositions) {
-      const { symbol, position } = held;
+    for (const drafted of this.#changedPositions) {
+      const { symbol, position } = drafted;
       changes.positions.push(`${user} ${symbol}`, packPosition(position));
       const { buyPriceCents: buy, sellPriceCents: sell } = position;
-      if (held.buyPriceCents !== buy) {
-        if (held.buyPriceCents > 0) {
-          changes.unsetBuys.push(packTrigger(symbol, held.buyPriceCents, user));
+      if (drafted.buyPriceCents !== buy) {
+        if (drafted.buyPriceCents > 0) {
+          changes.unsetBuys.push(packTrigger(symbol, drafted.buyPriceCents, user));
         }
         if (buy > 0) changes.setBuys.push("0", packTrigger(symbol, buy, user));
       }
-      if (held.sellPriceCents !== sell) {
-        if (held.sellPriceCents > 0) {
-          changes.unsetSells.push(packTrigger(symbol, held.sellPriceCents, user));
+      if (drafted.sellPriceCents !== sell) {
+        if (drafted.sellPriceCents > 0) {
+          changes.unsetSells.push(packTrigger(symbol, drafted.sellPriceCents, user));
         }
         if (sell > 0) changes.setSells.push("0", packTrigger(symbol, sell, user));
       }
     }
   }
 
-  /** What was changed stands in Redis now. */
+  /** The changes are in Redis now. */
   committed(version: string): void {
-    // A name that nobody has added money to leaves no version behind.
+    // A name without a balance gets no version.
     if (this.balanceCents !== undefined) {
       this.version = version;
       this.balance = String(this.balanceCents);
@@ -279,11 +285,11 @@ export class AccountDraft implements Account {
     this.#sessionsChanged = false;
     this.#forgotten.length = 0;
     for (const each of this.#sessions) each.isChanged = false;
-    for (const held of this.#changedPositions) {
-      held.isKnown = true;
-      held.isChanged = false;
-      held.buyPriceCents = held.position.buyPriceCents;
-      held.sellPriceCents = held.position.sellPriceCents;
+    for (const drafted of this.#changedPositions) {
+      drafted.isKnown = true;
+      drafted.isChanged = false;
+      drafted.buyPriceCents = drafted.position.buyPriceCents;
+      drafted.sellPriceCents = drafted.position.sellPriceCents;
     }
     this.#changedPositions.length = 0;
   }
@@ -293,7 +299,7 @@ function remembered(change: AccountChange): Remembered {
   return { change, row: packChange(change) };
 }
 
-/** The parts of a text with blanks between. */
+/** The parts of a text that blanks separate. */
 export function wordsOf(text: string): string[] {
   return text === "" ? [] : text.split(" ");
 }

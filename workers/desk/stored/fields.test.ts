@@ -19,7 +19,7 @@ const positive = fc.integer({ min: 1, max: MAX_HELD });
 const time = fc.integer({ min: 1, max: 2_000_000_000_000 });
 
 describe("a position", () => {
-  test("is read as it was written, free shares alone and with all that can be set", () => {
+  test("is read as it was written, with free shares alone and with everything set", () => {
     const none = fc.constant(0);
     const side = fc.oneof(
       fc.tuple(none, none, none),
@@ -45,7 +45,7 @@ describe("a position", () => {
     );
   });
 
-  test("that is not there is none", () => {
+  test("that has no field is empty", () => {
     expect(parsePosition("")).toEqual(noPosition());
   });
 });
@@ -65,7 +65,7 @@ test("pending orders are read as they were written, in their order", () => {
   );
 });
 
-test("a history is read as it was written, as much of it as is shown", () => {
+test("a history is read as it was written, as far as it is shown", () => {
   const names = [
     "ADD",
     "COMMIT_BUY",
@@ -95,7 +95,7 @@ test("a history is read as it was written, as much of it as is shown", () => {
   );
 });
 
-test("triggers are ordered by symbol, and of a symbol by price, whatever its length", () => {
+test("triggers are ordered by symbol, and then by price, for prices of any length", () => {
   const trigger = fc.tuple(symbol, fc.integer({ min: 1, max: 1_000_000_000_000 }));
   fc.assert(
     fc.property(trigger, trigger, ([oneSymbol, onePrice], [otherSymbol, otherPrice]) => {

@@ -1,11 +1,14 @@
-/** How the desk's hashes hold an account: each field as text, and back. */
+/** How the desk's hashes store an account: each field as text, and back. */
 import type { Order, Position } from "../../../domain/desk/account.ts";
 import type { AccountChange } from "../../../domain/desk/summary.ts";
 
-/** Of the latest changes of an account. */
+/** The number of latest changes of an account. */
 export const SHOWN_HISTORY = 5;
 
-/** What a history calls the changes of an account: all of it is written again with the next one. */
+/**
+ * Short names for the changes of an account in its history, because every change writes
+ * the whole history again.
+ */
 const HISTORY_CODES: ReadonlyMap<string, string> = new Map(
   Object.entries({
     ADD: "A",
@@ -23,12 +26,18 @@ const HISTORY_CODES: ReadonlyMap<string, string> = new Map(
 );
 const HISTORY_NAMES = new Map([...HISTORY_CODES].map(([name, code]) => [code, name]));
 
-/** Whose a field of a hash is: an account's alone, or one with a symbol or a session after its name. */
+/**
+ * The account that a hash field belongs to. The field is the account's name alone, or is
+ * followed by a symbol or a session.
+ */
 export function accountOfField(field: string): string {
   return field.split(" ", 1)[0] ?? "";
 }
 
-/** `shares`, or, with something set for a trigger, all eight numbers in the order of `Position`. */
+/**
+ * `shares`, or, if something is set for a trigger, all eight numbers in the order of
+ * `Position`.
+ */
 export function packPosition(position: Position): string {
   const { shares, reservedShares, buyCents, buyPriceCents, buyTransaction } = position;
   const { sellCents, sellPriceCents, sellTransaction } = position;
@@ -53,7 +62,7 @@ export function parsePosition(text: string): Position {
   };
 }
 
-/** `symbol,shares,priceCents,atMs;` each, newest first. */
+/** `symbol,shares,priceCents,atMs;` for each order, newest first. */
 export function packOrders(orders: readonly Order[]): string {
   let text = "";
   for (const order of orders) {
@@ -71,7 +80,7 @@ export function parseOrders(text: string): Order[] {
   });
 }
 
-/** `transaction,code,symbol,cents,shares,atMs;` of a change. */
+/** `transaction,code,symbol,cents,shares,atMs;` for a change. */
 export function packChange({
   transaction,
   command,
@@ -83,7 +92,7 @@ export function packChange({
   return `${transaction},${HISTORY_CODES.get(command) ?? ""},${symbol ?? ""},${cents},${shares},${atMs};`;
 }
 
-/** Of a history, which may hold more than is shown, as many as that. */
+/** The changes of a history that are shown. The stored text may contain more. */
 export function parseHistory(text: string): AccountChange[] {
   const rows = text.split(";", SHOWN_HISTORY).filter((row) => row !== "");
   return rows.map((row) => {
@@ -95,7 +104,7 @@ export function parseHistory(text: string): AccountChange[] {
   });
 }
 
-/** A waiting trigger as the sorted set of its side holds it: ordered by symbol, then by price. */
+/** A waiting trigger as the sorted set of its side stores it: ordered by symbol, then by price. */
 export function packTrigger(symbol: string, priceCents: number, user: string): string {
   return `${symbol} ${String(priceCents).padStart(13, "0")} ${user}`;
 }

@@ -2,10 +2,10 @@ import { expect, test } from "bun:test";
 import { deskKeysInUse } from "../../../redis/format.ts";
 import { askedQuoteKey, askingKey, DeskKeys } from "./keys.ts";
 
-/** What a cluster finds a key's slot by. */
+/** The slot that a cluster computes for a key. */
 const hashTag = (key: string): string | undefined => /\{([^}]+)\}/.exec(key)?.[1];
 
-/** Every key of a partition, whatever is added to them. */
+/** Every key of a partition, including keys that are added later. */
 function allKeys(keys: DeskKeys): [string, string][] {
   return Object.getOwnPropertyNames(DeskKeys.prototype)
     .filter((name) => name !== "constructor")
@@ -17,7 +17,7 @@ function allKeys(keys: DeskKeys): [string, string][] {
     });
 }
 
-test("all keys of a partition have it as their hash tag, so that a script touches one slot", () => {
+test("all keys of a partition have its number as their hash tag, so that a script touches one slot", () => {
   const found = allKeys(new DeskKeys(12));
   expect(found.length).toBeGreaterThan(15);
   for (const [name, key] of found) {
@@ -27,7 +27,7 @@ test("all keys of a partition have it as their hash tag, so that a script touche
   expect(new Set(found.map(([, key]) => key)).size).toBe(found.length);
 });
 
-test("what is prepared for a key is in its slot, and each restorer's own", () => {
+test("a prepared key is in the slot of its key, and differs for each restore", () => {
   const desk = new DeskKeys(12);
   const [mine, yours] = ["me", "you"].map((each) => desk.prepared(desk.balances, each));
   expect(hashTag(mine ?? "")).toBe("12");
@@ -41,7 +41,7 @@ test("a quote and the lease to ask for it are in one slot", () => {
   expect(askedQuoteKey("ABC")).not.toBe(askingKey("ABC"));
 });
 
-test("a Redis is known to be in use by keys that the desk has", () => {
+test("a Redis that is in use is recognized by the desk's keys", () => {
   const desk = new DeskKeys(3);
   expect(deskKeysInUse(3)).toEqual([desk.balances, desk.audit]);
 });

@@ -1,7 +1,7 @@
 /**
- * Every key of the desk. All keys of a partition carry its number as their hash
- * tag, so a script that stays inside one partition touches one slot of a Redis
- * Cluster. Desk partitions go by account.
+ * Every key of the desk. All keys of a partition have its number as their hash tag, so a
+ * script that stays inside one partition touches one slot of a Redis Cluster. The account
+ * decides the desk partition.
  */
 
 /** Keys of one desk partition: the house broker's own books. */
@@ -16,11 +16,14 @@ export class DeskKeys {
   get balances(): string {
     return `${this.#prefix}:balances`;
   }
-  /** HASH account → a text that every commit of commands or triggers renews: what is read before it and the same after it stands. */
+  /**
+   * HASH account → a version, which every commit of commands or triggers renews. If it is
+   * the same before and after a read, the account did not change in between.
+   */
   get versions(): string {
     return `${this.#prefix}:versions`;
   }
-  /** HASH of deposit ids that were applied. */
+  /** HASH of the deposit ids that were applied. */
   get deposits(): string {
     return `${this.#prefix}:deposits`;
   }
@@ -32,7 +35,10 @@ export class DeskKeys {
   ticks(symbol: string): string {
     return `${this.#prefix}:ticks:${symbol}`;
   }
-  /** HASH of contracts, packed by the call that opened them; one hash per prefix of the client order ids. */
+  /**
+   * HASH of contracts, packed by the call that opened them; one hash for each prefix of the
+   * client order ids.
+   */
   contracts(bucket: string): string {
     return `${this.#prefix}:contracts:${bucket}`;
   }
@@ -44,7 +50,7 @@ export class DeskKeys {
   get settlements(): string {
     return `${this.#prefix}:settlements`;
   }
-  /** HASH user → pending buys, newest first: `symbol,shares,priceCents,atMs;` each. */
+  /** HASH user → pending buys, newest first: `symbol,shares,priceCents,atMs;` for each. */
   get buys(): string {
     return `${this.#prefix}:buys`;
   }
@@ -52,11 +58,11 @@ export class DeskKeys {
   get sells(): string {
     return `${this.#prefix}:sells`;
   }
-  /** HASH `user symbol` → shares and what is set for triggers, see `stored/fields.ts`. */
+  /** HASH `user symbol` → shares, and what is set for triggers, see `stored/fields.ts`. */
   get positions(): string {
     return `${this.#prefix}:positions`;
   }
-  /** HASH user → the symbols of which a position was ever held, with blanks between. */
+  /** HASH user → the symbols of which the user ever had a position, separated by blanks. */
   get symbols(): string {
     return `${this.#prefix}:symbols`;
   }
@@ -68,7 +74,10 @@ export class DeskKeys {
   get sessions(): string {
     return `${this.#prefix}:sessions`;
   }
-  /** ZSET, all scores 0, of waiting buy triggers: `symbol priceCents user`, ordered by their text. */
+  /**
+   * ZSET of waiting buy triggers, all scores 0: `symbol priceCents user`, ordered by their
+   * text.
+   */
   get buyTriggers(): string {
     return `${this.#prefix}:buy-triggers`;
   }
@@ -76,19 +85,19 @@ export class DeskKeys {
   get sellTriggers(): string {
     return `${this.#prefix}:sell-triggers`;
   }
-  /** STRING (a number): how many of the transactions the audit tells of, by its highest number. */
+  /** STRING (a number): how many transactions are in the audit, by the highest number. */
   get audited(): string {
     return `${this.#prefix}:audited`;
   }
-  /** STRING (a number): how many transactions there have been, or are reserved. */
+  /** STRING (a number): how many transactions have been used or reserved. */
   get transactions(): string {
     return `${this.#prefix}:transactions`;
   }
-  /** STREAM of audit entries, one an atomic step; group `recorder`. */
+  /** STREAM of audit entries, one for each atomic step; group `recorder`. */
   get audit(): string {
     return `${this.#prefix}:audit`;
   }
-  /** What is to take a key's place, while one of those who restore it writes it. */
+  /** The name under which one restore prepares a key's replacement. */
   prepared(key: string, restorer: string): string {
     return `${this.#prefix}:prepared:${restorer}:${key.slice(this.#prefix.length + 1)}`;
   }
@@ -99,7 +108,7 @@ type PlainKey = {
   [Name in keyof DeskKeys]: DeskKeys[Name] extends string ? Name : never;
 }[keyof DeskKeys];
 
-/** These keys of the partition that a call names, as a script declares them. */
+/** The partition's keys that a call names, as a script declares them. */
 export function deskKeys(
   ...names: readonly PlainKey[]
 ): Readonly<Record<string, (call: { readonly partition: number }) => string>> {
@@ -113,7 +122,7 @@ export function askedQuoteKey(symbol: string): string {
   return `quotes:{${symbol}}:asked`;
 }
 
-/** STRING (a token): which server is asking for this symbol right now. */
+/** STRING (a token): the server that is asking for this symbol at the moment. */
 export function askingKey(symbol: string): string {
   return `quotes:{${symbol}}:asking`;
 }

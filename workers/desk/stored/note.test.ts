@@ -21,7 +21,7 @@ beforeEach(async () => {
   await redis.clear();
 });
 
-// The key holds what patterns and formats of Lua would take for their own.
+// The key contains characters that patterns and formats of Lua would interpret.
 const PAID = {
   symbol: "ABC",
   priceCents: 250,
@@ -41,7 +41,7 @@ test("a note is a transaction of its own, under the next number of its partition
   ]);
 });
 
-test("a paid answer is noted under the user in whose name it was asked, key and all", async () => {
+test("a paid answer is noted under the user in whose name the source was asked, with its key", async () => {
   await redis.run(noteInAudit, { ...DESK_CALL, note: { kind: "paid", answer: PAID } });
   const [entry] = await desk.audit();
   expect(entry?.users).toEqual(["alice"]);

@@ -1,4 +1,7 @@
-/** Puts into the audit what no command does: answers of the quote server that came unasked or late, servers that come and go. */
+/**
+ * Writes to the audit what belongs to no command: answers of the quote server that came
+ * unrequested or late, and servers that start and stop.
+ */
 import { paidEvent, type PaidAnswer } from "./audit.ts";
 import { AUDIT_ARGS, AUDIT_KEYS, type DeskCall } from "./transaction.ts";
 import { asInteger, defineScript, LUA_NOW } from "../../../redis/script.ts";
@@ -9,7 +12,7 @@ export interface NoteArgs extends DeskCall {
     | { readonly kind: "system"; readonly what: "up" | "down" };
 }
 
-/** Replies the number of the transaction that the note has become. */
+/** Returns the transaction number of the note. */
 export const noteInAudit = defineScript<NoteArgs, number>({
   name: "note-in-audit",
   lua: `

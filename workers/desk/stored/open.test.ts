@@ -44,7 +44,7 @@ async function unchanged(call: () => Promise<OpenReply>): Promise<OpenReply> {
 }
 
 describe("a batch of orders", () => {
-  test("opens at the newest quote, by Redis' clock, with the stakes taken in the same step", async () => {
+  test("opens at the newest quote, by Redis' clock, and takes the stakes in the same step", async () => {
     const beforeMs = await redis.nowMs();
     const reply = await desk.open([
       ["a", "x", 100],
@@ -68,7 +68,7 @@ describe("a batch of orders", () => {
     ]);
   });
 
-  test("waits for its expiry, and is on the books for a week after it", async () => {
+  test("waits for its expiry, and remains on the books for a week after it", async () => {
     const reply = await desk.open([["a", "x", 100]]);
     if (reply.kind !== "all-opened") throw new Error("not all were opened");
     const [[name, at] = []] = (await redis.send(
@@ -79,7 +79,7 @@ describe("a batch of orders", () => {
     expect(Number(await redis.send("PTTL", DESK.contracts(BUCKET)))).toBeGreaterThan(BOOKS_KEPT_MS);
   });
 
-  test("is one transaction of the audit, which names each stake and how the balances are now", async () => {
+  test("is one transaction of the audit, which contains each stake and the new balances", async () => {
     await desk.open([
       ["a", "x", 100],
       ["b", "x", 50],
@@ -101,7 +101,7 @@ describe("a batch of orders", () => {
 });
 
 describe("an order that is sent again", () => {
-  test("is answered with what it opened, at its terms of then, and opens nothing (P2)", async () => {
+  test("is answered with what it opened, at its first terms, and opens nothing (P2)", async () => {
     const rows: readonly OrderRow[] = [
       ["a", "x", 100],
       ["b", "y", 50],
@@ -116,7 +116,7 @@ describe("an order that is sent again", () => {
     ]);
   });
 
-  test("among new ones is found, and they are opened: each once", async () => {
+  test("among new ones is found, and the new ones are opened: each once", async () => {
     const first = await desk.open([["a", "x", 100]]);
     await desk.quote(PRICE + 1);
     const second = each(
@@ -133,7 +133,7 @@ describe("an order that is sent again", () => {
     expect(await desk.contracts()).toHaveLength(2);
   });
 
-  test("is found whatever would refuse it now: it is open", async () => {
+  test("is found even if it would be refused now: it is open", async () => {
     await desk.open([["a", "y", 500]]);
     const validUntilMs = (await redis.nowMs()) - 1;
     expect(kinds(await unchanged(() => desk.open([["a", "y", 500]], { validUntilMs })))).toEqual([
@@ -141,7 +141,7 @@ describe("an order that is sent again", () => {
     ]);
   });
 
-  test("can be asked about, and what was never opened is known to be none", async () => {
+  test("can be looked up, and an order that was never opened is reported as absent", async () => {
     await desk.open([["a", "x", 100]]);
     const ask = { partition: 1, bucket: BUCKET, shard: 0, names: ["a", "b"] };
     const { nowMs, found } = await redis.run(findContracts, ask);
@@ -151,11 +151,11 @@ describe("an order that is sent again", () => {
   });
 });
 
-describe("an order is refused, and leaves no trace, where", () => {
+describe("an order is refused, and nothing is stored of it, if", () => {
   const refused = async (rows: readonly OrderRow[], changes = {}) =>
     kinds(await unchanged(() => desk.open(rows, changes)));
 
-  test("its account is not known", async () => {
+  test("its account is unknown", async () => {
     expect(await refused([["a", "nobody", 1]])).toEqual(["ACCOUNT_UNKNOWN"]);
   });
 
@@ -176,7 +176,7 @@ describe("an order is refused, and leaves no trace, where", () => {
     expect(await desk.open([["a", "x", 1]])).toMatchObject({ kind: "all-opened" });
   });
 
-  test("the orders before it in its batch took what its account had", async () => {
+  test("the orders before it in its batch took its account's money", async () => {
     const reply = await desk.open([
       ["a", "x", 600],
       ["b", "nobody", 1],
@@ -192,7 +192,7 @@ describe("an order is refused, and leaves no trace, where", () => {
   });
 });
 
-test("no cent is lost or made, no account is overdrawn and no order opened twice, however they are sent", async () => {
+test("no cent is lost or created, no account is overdrawn and no order opened twice, in any sequence", async () => {
   const row = fc.tuple(
     fc.constantFrom("a", "b", "c", "d", "e"),
     fc.constantFrom("x", "y", "z"),

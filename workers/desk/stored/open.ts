@@ -1,6 +1,6 @@
 /**
- * Opening binary contracts: at most once per client order id, at the newest
- * streamed quote, with the stake taken in the same step.
+ * Opening binary contracts: at most once for each client order id, at the newest streamed
+ * quote. The stake is taken in the same step.
  */
 import type { AccountId } from "../../../domain/ids.ts";
 import type { RefusalReason } from "../../venues/desk/api.ts";
@@ -13,13 +13,13 @@ import { headerKey, LUA_REFUSE_LOST } from "./whole.ts";
 import { asInteger, asList, asText, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 /**
- * Orders of one shard of a bucket as columns of one length: an order's client
- * order id is `bucket.name`. A shard travels like this from the worker into the
- * script, and nothing of it is taken apart on the way.
+ * Orders of one shard of a bucket, as columns of one length: an order's client order id is
+ * `bucket.name`. A shard passes in this form from the worker into the script, and is not
+ * taken apart on the way.
  */
 export interface OrderColumns {
   readonly bucket: string;
-  /** The same for an order whenever it is sent: it is never opened twice within one shard. */
+  /** The same for an order in every call: an order is never opened twice within one shard. */
   readonly shard: number;
   readonly names: readonly string[];
   readonly accounts: readonly AccountId[];
@@ -36,7 +36,7 @@ export interface OpenArgs extends DeskCall {
 }
 
 export type OpenReply =
-  /** Each order was opened by this very call. */
+  /** Each order was opened by this call. */
   | { readonly kind: "all-opened"; readonly terms: OpenedTerms }
   | { readonly kind: "each"; readonly opened: readonly Opened[] };
 
@@ -49,7 +49,7 @@ ${LUA_NOW}
 ${LUA_REFUSE_LOST}
 ${BATCHES_LUA}
 ${AUDIT_MANY_LUA}
--- Lists in JSON are read in C: an argument each costs Redis and its client several times as much.
+-- C code parses the JSON lists: separate arguments cost Redis and its client several times as much.
 local accounts, stakes = cjson.decode(accounts), cjson.decode(stakes)
 local now = now_ms()
 local expires = now + duration
@@ -58,7 +58,7 @@ local refusal
 if now > tonumber(valid_until) then refusal = 'PAST_VALID_UNTIL'
 elseif not price or now - tonumber(source_time) > ${QUOTE_VALID_MS} then refusal = 'QUOTE_STALE' end
 
--- Mostly there are none: then every order is new, and nobody needs to know its name.
+-- Mostly there are none: then every order is new, and its name need not be read.
 local batches = batches_of(contracts, shard)
 local standing, is_standing = {}, {}
 if #batches > 0 then
@@ -74,11 +74,11 @@ end
 
 local format = string.format
 local found = redis.call('HMGET', balances, unpack(accounts))
-local refused, kept = {}, 0
--- What is written to the balances, and where each account stands in it.
+local refused, repeated = {}, 0
+-- The new balances to write, and the place of each account in that list.
 local changed, places, size = {}, {}, 0
 for i, account in ipairs(accounts) do
-  if standing[i] then kept = kept + 1
+  if standing[i] then repeated = repeated + 1
   else
     local reason = refusal
     if not reason then
@@ -99,7 +99,7 @@ for i, account in ipairs(accounts) do
     if reason then refused[#refused + 1] = {i, reason} end
   end
 end
-local opened = #accounts - kept - #refused
+local opened = #accounts - repeated - #refused
 if opened > 0 then
   if opened < #accounts then
     for _, each in ipairs(refused) do standing[each[1]] = true end
@@ -124,7 +124,7 @@ end
 return {price or '', now, expires, refused, batches}
 `;
 
-/** At most a few hundred orders a call, no name twice. Replies in their order. */
+/** At most a few hundred orders in a call, and no name twice. Replies are in their order. */
 export const openContracts = defineScript<OpenArgs, OpenReply>({
   name: "open-contracts",
   lua: openLua,
@@ -175,7 +175,7 @@ export const openContracts = defineScript<OpenArgs, OpenReply>({
   },
 });
 
-/** As a batch's field holds them (`books.ts`). */
+/** In the form of a batch's field (`books.ts`). */
 function packOrders({ names, accounts, stakesCents }: OrderColumns): string {
   let packed = "";
   for (const [index, name] of names.entries()) {

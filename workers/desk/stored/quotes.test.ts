@@ -30,7 +30,7 @@ const newest = async (symbol = "R_100") =>
 
 const ticks = (symbol = "R_100") => redis.send("ZRANGE", DESK.ticks(symbol), "0", "-1");
 
-test("the newest quote of each symbol stands, and each quote is a tick of its own symbol", async () => {
+test("the newest quote of each symbol is stored, and each quote is a tick of its own symbol", async () => {
   expect(await write(quote(0, 5), quote(1, 6, "EUR/USD"), quote(2, 7))).toBe(3);
   expect(await newest()).toEqual(quote(2, 7));
   expect(await newest("EUR/USD")).toEqual(quote(1, 6, "EUR/USD"));
@@ -38,7 +38,7 @@ test("the newest quote of each symbol stands, and each quote is a tick of its ow
   expect(await ticks("EUR/USD")).toEqual([`${NOW_MS + 1},6`]);
 });
 
-test("an older quote is a tick and never the newest, and neither is another of the same moment", async () => {
+test("an older quote is a tick but never the newest, and the same is true of another quote of the same moment", async () => {
   await write(quote(0, 5));
   expect(await write(quote(-1, 6), quote(0, 7))).toBe(0);
   expect(await newest()).toEqual(quote(0, 5));
@@ -52,7 +52,7 @@ test("the same quotes written again, by another server, change nothing", async (
   expect(await redis.everything()).toEqual(before);
 });
 
-test("ticks are kept for ten minutes before the newest of their symbol, by the source's time", async () => {
+test("ticks remain for ten minutes before the newest of their symbol, by the source's time", async () => {
   await write(quote(-TICKS_KEPT_MS - 1, 1), quote(-TICKS_KEPT_MS, 2), quote(0, 3));
   expect(await ticks()).toEqual([`${NOW_MS - TICKS_KEPT_MS},2`, `${NOW_MS},3`]);
 });

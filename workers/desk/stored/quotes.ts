@@ -1,14 +1,13 @@
 /**
- * Quotes as Redis keeps them. A desk partition has the newest quote of each
- * streamed symbol and the ticks of the last minutes, which contracts settle
- * on. Writing the same quotes again changes nothing, so several servers may
- * follow the same stream.
+ * Quotes, as Redis stores them. A desk partition has the newest quote of each streamed
+ * symbol, and the ticks of the last minutes, at which contracts settle. Writing the same
+ * quotes again changes nothing, so several servers may follow the same stream.
  */
 import type { Quote } from "../../../domain/desk/quote.ts";
 import type { DeskKeys } from "./keys.ts";
 import { asInteger, defineScript } from "../../../redis/script.ts";
 
-/** Ticks are kept this much longer than the newest one of their symbol. */
+/** How much older a tick may be than the newest one of its symbol before it is removed. */
 export const TICKS_KEPT_MS = 10 * 60 * 1000;
 
 /** Reads `priceMicros,sourceTimeMs`. */
@@ -42,7 +41,7 @@ end
 return newer
 `;
 
-/** Adds every tick; an older one never overwrites the newest. Replies how many were newer. */
+/** Adds every tick. An older one never overwrites the newest. Returns how many were newer. */
 export const writeDeskQuotes = defineScript<WriteDeskQuotesArgs, number>({
   name: "write-desk-quotes",
   lua,

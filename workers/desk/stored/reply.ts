@@ -1,21 +1,24 @@
 /**
- * What a command is answered, as it is remembered until the next one, and as the
+ * The reply to a command, in the form that is stored until the next one, and as the
  * members of a JSON object. Redis' one thread writes and audits it, so it is short.
  */
 import type { Told } from "../../../domain/desk/rules.ts";
 
-/** Stands before what was told of a command that was done; a refusal's code stands there without it. */
+/**
+ * The first character of the reply to an executed command. A refusal's code is stored
+ * without it.
+ */
 export const DONE = "=";
-/** A summary is not remembered: whoever asks for it again is told how the account stands then. */
+/** A summary is not stored: a repeated command shows the account as it is then. */
 export const SUMMARY = "|";
 
-/** What is told of a command that was done, and the balance of whoever has an account. */
+/** The reply to an executed command, with the balance if the user has an account. */
 export interface Answered {
   readonly told: Told;
   readonly balanceCents: number | undefined;
 }
 
-/** A letter and a value of each, and a comma. */
+/** For each member a letter and a value, and a comma. */
 export function packReply({ told, balanceCents }: Answered): string {
   const { symbol, shares, priceCents, quoteTimeMs, totalCents, fired } = told;
   let text = "";
@@ -28,7 +31,7 @@ export function packReply({ told, balanceCents }: Answered): string {
   return balanceCents === undefined ? text : `${text}b${balanceCents},`;
 }
 
-/** As they go into the text of an object: each after a comma. */
+/** As they are put into the text of an object: each after a comma. */
 export function membersOf({ told, balanceCents }: Answered): string {
   const { symbol, shares, priceCents, quoteTimeMs, totalCents, fired } = told;
   let text = "";

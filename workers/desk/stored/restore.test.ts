@@ -28,11 +28,11 @@ const restore = (at: DeskMark, ...commands: RedisCommand[]) =>
   redis.run(whileUnmoved, { partition: 1, mark: at, commands });
 
 describe("the mark of a partition", () => {
-  test("is that of nothing where there is nothing", async () => {
+  test("is zero for an empty partition", async () => {
     expect(await mark()).toEqual({ transactions: 0, audit: "0-0" });
   });
 
-  test("moves with everything that is audited", async () => {
+  test("changes with everything that is audited", async () => {
     await desk.deposit({ x: 1 });
     const first = await mark();
     expect(first).toEqual({ transactions: 1, audit: (await redis.entryIds(DESK.audit))[0] ?? "" });
@@ -40,7 +40,7 @@ describe("the mark of a partition", () => {
     expect((await mark()).transactions).toBe(2);
   });
 
-  test("is not moved by transactions that a server only reserved, nor by a trim", async () => {
+  test("is not changed by transactions that a server only reserved, nor by a trim", async () => {
     await desk.deposit({ x: 1 });
     const before = await mark();
     await redis.run(reserveTransactions, { ...DESK_CALL, reserve: 100 });
@@ -49,10 +49,10 @@ describe("the mark of a partition", () => {
   });
 });
 
-describe("what is to be put back", () => {
+describe("what a restore prepared", () => {
   const prepared = DESK.prepared(DESK.balances, "me");
 
-  test("takes the place of what is live, all in one step", async () => {
+  test("replaces the live keys, all in one step", async () => {
     await desk.deposit({ x: 1 });
     await redis.send("HSET", prepared, "x", "5");
     const done = await restore(
@@ -66,7 +66,7 @@ describe("what is to be put back", () => {
     expect(await redis.send("EXISTS", prepared)).toBe(0);
   });
 
-  test("is not, where the partition has moved on since its mark: nothing of it is done", async () => {
+  test("does nothing if the partition has changed since its mark", async () => {
     await desk.deposit({ x: 1 });
     const at = await mark();
     await desk.deposit({ x: 1 });

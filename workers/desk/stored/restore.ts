@@ -1,14 +1,14 @@
 /**
- * Puts back what a desk partition lost. Everything is prepared beside the live
- * keys; what touches those is done only while the partition stands where it
- * stood when its audit was read, so that nothing that happened since is undone.
+ * Restores what a desk partition lost. Everything is prepared beside the live keys. The
+ * step that replaces those runs only if the partition is unchanged since its audit was
+ * read, so no later change is undone.
  */
 import { deskKeys } from "./keys.ts";
 import { asInteger, asList, asText, defineScript } from "../../../redis/script.ts";
 
-/** How far a partition has come; both grow with whatever it does. */
+/** The position of a partition; both parts grow with every change. */
 export interface DeskMark {
-  /** Of those that are audited. */
+  /** Of the transactions that are audited. */
   readonly transactions: number;
   /** The newest entry of its audit's stream, or `0-0`. */
   readonly audit: string;
@@ -41,7 +41,7 @@ export const deskMark = defineScript<PartitionArgs, DeskMark>({
   },
 });
 
-/** A command of Redis and its key; the words after it. */
+/** A command of Redis and its key, then the other arguments. */
 export type RedisCommand = readonly [name: string, key: string, ...words: string[]];
 
 export interface WhileUnmovedArgs extends PartitionArgs {
@@ -49,7 +49,7 @@ export interface WhileUnmovedArgs extends PartitionArgs {
   readonly commands: readonly RedisCommand[];
 }
 
-/** Does all of it, or nothing if the partition has moved on since its mark; replies which. */
+/** Does everything, or nothing if the partition has changed since its mark. Returns which. */
 export const whileUnmoved = defineScript<WhileUnmovedArgs, boolean>({
   name: "while-unmoved",
   lua: `
@@ -60,7 +60,8 @@ for _, command in ipairs(cjson.decode(commands)) do redis.call(unpack(command)) 
 return 1
 `,
   keys: MARK_KEYS,
-  // Lua has them from the commands; a cluster needs each key declared. RENAME has two.
+  // Lua takes the keys from the commands, but a cluster needs each key declared. RENAME has
+  // two.
   restKeys: ({ commands }) => [
     ...new Set(
       commands.flatMap(([name, key, to]) => (name === "RENAME" ? [key, to ?? ""] : [key])),

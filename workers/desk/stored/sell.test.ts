@@ -42,7 +42,7 @@ const sell = async (...names: string[]) => {
 const states = (contracts: readonly (Contract | undefined)[]) =>
   contracts.map((contract) => contract?.state);
 
-/** What the house's rule says of a contract that was sold. */
+/** The price of a sold contract by the house's rule. */
 function wanted({ terms, sale, contract, ...rest }: Contract): number {
   if (!sale) throw new Error("not sold");
   const { openPriceMicros, openedAtMs, expiresAtMs } = terms;
@@ -53,7 +53,7 @@ function wanted({ terms, sale, contract, ...rest }: Contract): number {
   return saleCents(rest, isInTheMoney, expiresAtMs - sale.closedAtMs, expiresAtMs - openedAtMs);
 }
 
-/** Puts the times of what was opened this far into the past. */
+/** Moves the times of what was opened this far into the past. */
 async function age(byMs: number): Promise<void> {
   const key = DESK.contracts(BUCKET);
   for (const [field, text] of Object.entries(await redis.hash(key))) {
@@ -65,14 +65,14 @@ async function age(byMs: number): Promise<void> {
 }
 
 describe("a contract that is sold back", () => {
-  test("brings what the house's rule says, to the cent, for every amount, payout and time", async () => {
+  test("returns what the house's rule says, to the cent, for every amount, payout and time", async () => {
     const order = fc.record({
       stakeCents: fc.oneof(fc.integer({ min: 1, max: 10_000 }), fc.constant(MAX_AMOUNT_CENTS - 1)),
       payoutBp: fc.integer({ min: 1, max: 20_000 }),
       contract: fc.constantFrom(...CONTRACT_TYPES),
       movesBy: fc.constantFrom(-1, 0, 1),
       durationMs: fc.constantFrom(7_919_000, 86_400_000),
-      /** What is over of it, roughly. */
+      /** The elapsed share of its duration, roughly. */
       share: fc.double({ min: 0, max: 0.99, noNaN: true }),
     });
     await fc.assert(
@@ -92,7 +92,7 @@ describe("a contract that is sold back", () => {
     );
   });
 
-  test("is sold once: asked again it is the same sale, and pays nothing", async () => {
+  test("is sold once: a repeated close returns the same sale, and pays nothing", async () => {
     await desk.open([["a", "x", 100]]);
     const first = await sell("a");
     expect(first[0]?.sale).toMatchObject({ close: CLOSE, closePriceMicros: PRICE });
@@ -101,7 +101,7 @@ describe("a contract that is sold back", () => {
     expect(await redis.everything()).toEqual(before);
   });
 
-  test("leaves the others of its batch open, and nothing to settle where it was the last", async () => {
+  test("leaves the others of its batch open, and nothing to settle if it was the last", async () => {
     await desk.open([
       ["a", "x", 100],
       ["b", "y", 200],
@@ -132,7 +132,7 @@ describe("a contract that is sold back", () => {
     expect(x).toBe(9_700 + sales.reduce((sum, cents) => sum + cents, 0));
   });
 
-  test("is audited with its return and told to who follows settlements, in the same step", async () => {
+  test("is audited with its return and reported to those who follow settlements, in the same step", async () => {
     await desk.open([["a", "x", 100]]);
     const [sold] = await sell("a");
     expect((await desk.events()).at(-1)).toMatchObject({
@@ -151,7 +151,7 @@ describe("a contract that is sold back", () => {
   });
 });
 
-describe("a contract stays open, and nothing changes, where", () => {
+describe("a contract remains open, and nothing changes, if", () => {
   const stays = async () => {
     const before = await redis.everything();
     const found = states(await sell("a"));

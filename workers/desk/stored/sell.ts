@@ -1,12 +1,11 @@
 /**
- * Selling contracts back before they expire: at the newest streamed quote, each
- * once, with the money paid in the same step. What one call sells of another's
- * batch leaves it for a batch of its own, so that settling never meets it.
+ * Selling contracts back before they expire: at the newest streamed quote, each once. The
+ * money is paid in the same step. Contracts that one call sells are moved from their batch
+ * to a batch of their own, so that they are never settled as well.
  *
- * The house's rule is this script (ADR 24): at the start a contract is worth half
- * of what a win returns, as if a coin were to decide. From there its worth goes to
- * the whole where it is in the money, and to nothing where it is not, in step
- * with the time.
+ * The house's rule is this script (ADR 24). At the start a contract is worth half of what
+ * a win returns, as if a coin decided. From there its worth moves in step with time: to
+ * the whole if it is in the money, and to zero if it is not.
  */
 import type { SignalId } from "../../../domain/ids.ts";
 import { BATCHES_LUA, BOOKS_KEPT_MS, QUOTE_VALID_MS, standingIn, type Contract } from "./books.ts";
@@ -16,7 +15,7 @@ import { DeskKeys, deskKeys } from "./keys.ts";
 import { asInteger, asList, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 export interface SellArgs extends DeskCall {
-  /** What closes them: what it sold before, it has sold. */
+  /** The close. A contract that it sold before is already sold. */
   readonly close: SignalId;
   readonly orders: Pick<OrderColumns, "bucket" | "shard" | "names">;
 }
@@ -34,18 +33,18 @@ for number = 1, #batches do
   local contract, payout, open, opened_at, expires_at, symbol = string.match(head, '^open,(%a+),(%d+),(%d+),(%d+),(%d+),(%S+)$')
   local expires = tonumber(expires_at)
   local price, source_time = string.match(contract and redis.call('HGET', quotes, symbol) or '', '^(%d+),(%d+)')
-  -- What has expired settles.
+  -- An expired contract is settled, not sold.
   if price and now < expires and now - tonumber(source_time) <= ${QUOTE_VALID_MS} then
     local in_the_money
     if contract == 'CALL' then in_the_money = tonumber(price) > tonumber(open)
     else in_the_money = tonumber(price) < tonumber(open) end
     local share = math.floor((expires - now) * 10000 / (2 * (expires - tonumber(opened_at))))
     if in_the_money then share = 10000 - share end
-    local kept, sold, settled, returns, rows = {}, {}, {}, {}, {}
+    local remaining, sold, settled, returns, rows = {}, {}, {}, {}, {}
     for order in string.gmatch(orders, '[^;]*;') do
       local name, account, cents = string.match(order, '^([^,]*),([^,]*),(%d+);$')
       if wanted[name] then
-        -- Each product in two parts, so that it stays exact for every amount.
+        -- Each product is computed in two parts, so that it is exact for every amount.
         local stake = tonumber(cents)
         local won = stake + math.floor(stake / 10000) * payout + math.floor((stake % 10000) * payout / 10000)
         local returned = math.floor(won / 10000) * share + math.floor((won % 10000) * share / 10000)
@@ -54,16 +53,16 @@ for number = 1, #batches do
         rows[#rows + 1] = string.format('%s,%s,%d;', name, account, returned)
         settled[#settled + 1] = {name == '' and bucket or bucket .. '.' .. name, account, 'sold', returned}
       else
-        kept[#kept + 1] = order
+        remaining[#remaining + 1] = order
       end
     end
     if #sold > 0 then
       local field, next_field = shard .. '#' .. (number - 1), shard .. '#' .. #batches
-      batches[number] = head .. '|' .. table.concat(kept)
+      batches[number] = head .. '|' .. table.concat(remaining)
       batches[#batches + 1] = string.format('sold,%s,%s,%s,%s,%s,%s,%s,%s,%d|', contract, payout, open, opened_at, expires_at, symbol, close, price, now) .. table.concat(sold)
       redis.call('HSET', contracts, field, batches[number], next_field, batches[#batches])
       local of = ' ' .. bucket .. ' ' .. symbol
-      if #kept == 0 then redis.call('ZREM', expiries, field .. of) end
+      if #remaining == 0 then redis.call('ZREM', expiries, field .. of) end
       local changed = {}
       for account, cents in pairs(returns) do
         local balance = redis.call('HINCRBY', balances, account, string.format('%d', cents))
@@ -81,11 +80,11 @@ return {now, batches}
 
 export interface SellReply {
   readonly nowMs: number;
-  /** Each as it stands after the call, in the order of the names. */
+  /** The contracts after the call, in the order of the names. */
   readonly contracts: readonly (Contract | undefined)[];
 }
 
-/** What stands open after it had no quote to be sold at. */
+/** A contract that is still open had no quote at which it could be sold. */
 export const sellContracts = defineScript<SellArgs, SellReply>({
   name: "sell-contracts",
   lua,

@@ -1,4 +1,4 @@
-/** How the last command of a session is stored, and what tells two commands apart. */
+/** How the last command of a session is stored, and how two commands are distinguished. */
 import { expect, test } from "bun:test";
 import {
   digestOf,
@@ -31,7 +31,7 @@ test("a digest is short, and the same in every version: it is stored", () => {
   expect(digestOf(BUY)).toBe("0qhh");
 });
 
-test("a last command is stored with its digest, and read without one where it was stored before", () => {
+test("a last command is stored with its digest, and read without one if it was stored before digests", () => {
   const last = { n: 12, transaction: 345, digest: digestOf(BUY), packed: "=sABC,n10,b5000," };
   const text = packLastCommand(last);
   expect(text).toBe("12 345 =sABC,n10,b5000, 0qhh");
@@ -45,7 +45,7 @@ test("a last command is stored with its digest, and read without one where it wa
   });
 });
 
-test("a session of another sender names them, and its name alone is found again", () => {
+test("the session of another sender includes the sender's name, and its old name is derived from it", () => {
   expect(["s", "/s", "boss/s"].map(senderOfSession)).toEqual([undefined, "", "boss"]);
   expect(sessionOfOther("boss", "s")).toBe("boss/s");
   expect(sessionOfOther("boss", "")).toBe("");

@@ -1,7 +1,7 @@
 /**
- * A sender's session at an account: its name among the account's sessions, and
- * its last command, as both are stored. A line with the number of that command
- * is either the same line, sent again, or a mistake: a digest tells which.
+ * A sender's session at an account: its name among the account's sessions, and its last
+ * command, as both are stored. A line with the number of that command is either a
+ * repetition or a mistake. The digest shows which.
  */
 import type { DeskRefusal } from "../../../domain/desk/refusals.ts";
 
@@ -9,16 +9,16 @@ import type { DeskRefusal } from "../../../domain/desk/refusals.ts";
 export interface LastCommand {
   readonly n: number;
   readonly transaction: number;
-  /** Undefined where it was stored by a server that knew no digests: then any command counts as the same. */
+  /** Undefined if a server without digests stored it: then any command counts as the same. */
   readonly digest: string | undefined;
-  /** What it was answered, see `stored/reply.ts`. */
+  /** Its reply, see `stored/reply.ts`. */
   readonly packed: string;
 }
 
 /**
- * What a session is called at accounts other than the sender's own, where its
- * name alone will do. The holder of the desk's token has no name. So two senders
- * never share a session.
+ * The name of a session at an account. At the sender's own account the session's name
+ * alone is enough; at any other account the sender's name is added. The holder of the
+ * desk's token has no name. So two senders never share a session.
  */
 export function sessionOfOther(sender: string, session: string): string {
   return session === "" ? "" : `${sender}/${session}`;
@@ -31,15 +31,19 @@ export function senderOfSession(name: string): string | undefined {
 }
 
 /**
- * Sessions that were stored before they were separated by sender have the name
- * alone. Another sender than the account's own user finds theirs under it.
+ * The session's name alone. Sessions that were stored before they were separated by sender
+ * have this name. A sender other than the account's own user finds its old session under
+ * it.
  */
 export function nameWithoutSender(name: string): string | undefined {
   const slash = name.indexOf("/");
   return slash < 0 ? undefined : name.slice(slash + 1);
 }
 
-/** `n transaction packed digest`, with blanks between. The first servers left the digest out, and ignore it in what was done. */
+/**
+ * `n transaction packed digest`, separated by blanks. The first servers left the digest
+ * out, and ignore it in a stored reply.
+ */
 export function packLastCommand({ n, transaction, digest, packed }: LastCommand): string {
   return `${n} ${transaction} ${packed} ${digest ?? ""}`;
 }
@@ -54,7 +58,7 @@ export function parseLastCommand(text: string): LastCommand {
   };
 }
 
-/** What a digest is made of, which is all that a line says to an account. */
+/** The input of a digest: all parts of a line that matter to an account. */
 export interface DigestedCommand {
   readonly name: string;
   readonly symbol: string;
@@ -70,8 +74,8 @@ const COMMA = 44;
 const PAIRS = Array.from({ length: 36 ** 2 }, (_, number) => number.toString(36).padStart(2, "0"));
 
 /**
- * FNV-1a, folded into four characters, as it is stored with each command: it finds
- * mistakes. A sender who looks for two commands of one digest deceives only themselves.
+ * FNV-1a, folded into four characters, which are stored with each command. It finds
+ * mistakes: a sender who constructs two commands with one digest deceives only itself.
  */
 export function digestOf({ name, symbol, cents, more }: DigestedCommand): string {
   let hash = mixText(mixText(FNV_OFFSET, name), symbol);
@@ -83,7 +87,7 @@ export function digestOf({ name, symbol, cents, more }: DigestedCommand): string
   return `${PAIRS[Math.floor(folded / PAIRS.length)]}${PAIRS[folded % PAIRS.length]}`;
 }
 
-/** Each text ends with a comma, so that two of them are never another two. */
+/** Each text ends with a comma, so two different pairs of texts never read the same. */
 function mixText(hash: number, text: string): number {
   let mixed = hash;
   for (let index = 0; index < text.length; index += 1) {

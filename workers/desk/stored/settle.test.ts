@@ -39,7 +39,10 @@ interface How {
   readonly agoMs?: number;
 }
 
-/** Opens orders that expired this long ago; answers their name among the expiries, and when they expired. */
+/**
+ * Opens orders that expired this long ago. Returns their name among the expiries, and when
+ * they expired.
+ */
 async function expired(rows: readonly OrderRow[], { agoMs = 1_000, ...terms }: How = {}) {
   await desk.quote(OPEN_PRICE);
   await desk.open(rows, terms);
@@ -58,7 +61,7 @@ const settleOne = (name: string) => redis.run(settleBatch, { ...DESK_CALL, name 
 const states = async () => (await desk.contracts()).map(({ state }) => state);
 
 describe("contracts that were opened together", () => {
-  test("settle together, at the first quote at or after their expiry, each as its account has it", async () => {
+  test("settle together, at the first quote at or after their expiry, each into its own account", async () => {
     const { name, expiredAtMs } = await expired([
       ["a", "x", 100],
       ["b", "y", 200],
@@ -82,7 +85,7 @@ describe("contracts that were opened together", () => {
     expect(await redis.send("ZCARD", DESK.expiries)).toBe(0);
   });
 
-  test("do not settle before their expiry, whatever quotes there are", async () => {
+  test("do not settle before their expiry, with any quotes", async () => {
     const { name, expiredAtMs } = await expired([["a", "x", 100]], { agoMs: -60_000 });
     await tick(expiredAtMs, OPEN_PRICE + 1);
     expect(await settleOne(name)).toBe(0);
@@ -98,7 +101,7 @@ describe("contracts that were opened together", () => {
     expect(await redis.everything()).toEqual(before);
   });
 
-  test("are void, and their stakes come back, where no quote came in a minute", async () => {
+  test("are void, and their stakes are returned, if no quote came in a minute", async () => {
     const { name, expiredAtMs } = await expired([["a", "x", 100]], { agoMs: VOID_AFTER_MS });
     await tick(expiredAtMs + VOID_AFTER_MS + 1, OPEN_PRICE + 1);
     expect(await settleOne(name)).toBe(1);
@@ -106,14 +109,14 @@ describe("contracts that were opened together", () => {
     expect(await desk.balances()).toMatchObject({ x: 10_000 });
   });
 
-  test("settle at a quote of that minute also when it is over", async () => {
+  test("settle at a quote of that minute even after the minute", async () => {
     const { name, expiredAtMs } = await expired([["a", "x", 100]], { agoMs: 2 * VOID_AFTER_MS });
     await tick(expiredAtMs + VOID_AFTER_MS, OPEN_PRICE + 1);
     await settleOne(name);
     expect(await states()).toEqual(["won"]);
   });
 
-  test("settle alike on every server where two quotes have one time", async () => {
+  test("settle alike on every server if two quotes have one time", async () => {
     const outcomes = new Set<string>();
     for (const prices of [
       [999_999, 1_000_001],
@@ -129,7 +132,7 @@ describe("contracts that were opened together", () => {
     expect(outcomes.size).toBe(1);
   });
 
-  test("are audited with what came back, and told to who follows settlements, losses too", async () => {
+  test("are audited with their returns, and reported to those who follow settlements, losses too", async () => {
     const { name, expiredAtMs } = await expired([["a", "x", 100]]);
     await tick(expiredAtMs, OPEN_PRICE);
     await settleOne(name);
@@ -142,7 +145,7 @@ describe("contracts that were opened together", () => {
   });
 });
 
-test("each ends as the rule says and brings what it says, to the cent", async () => {
+test("each ends and returns as the rule says, to the cent", async () => {
   const order = fc.record({
     stakeCents: fc.oneof(fc.integer({ min: 1, max: 10_000 }), fc.constant(MAX_AMOUNT_CENTS - 1)),
     payoutBp: fc.integer({ min: 1, max: 20_000 }),
@@ -164,7 +167,7 @@ test("each ends as the rule says and brings what it says, to the cent", async ()
   );
 });
 
-test("what was sold back is not settled as well, and its batch is", async () => {
+test("a contract that was sold back is not settled as well, and the rest of its batch is", async () => {
   await desk.quote(OPEN_PRICE);
   await desk.open([
     ["a", "x", 100],

@@ -1,8 +1,8 @@
 /**
- * Settling: contracts opened together settle together, at the first quote
- * whose source time is at or after their expiry. A call wins by a strict rise, a
- * put by a strict fall, and a standstill loses both. A win returns the stake and
- * the payout, rounded down. The rule is this script (ADR 24).
+ * Settling: contracts that were opened together settle together, at the first quote whose
+ * source time is at or after their expiry. A call wins if the price has risen, a put if it
+ * has fallen; if it is equal, both lose. A win returns the stake and the payout, rounded
+ * down. The rule is this script (ADR 24).
  */
 import type { SettlementKind } from "../../../domain/products/binary.ts";
 import type { AccountId, ClientOrderId } from "../../../domain/ids.ts";
@@ -11,7 +11,7 @@ import { AUDIT_ARGS, AUDIT_KEYS, AUDIT_MANY_LUA, type DeskCall } from "./transac
 import { DeskKeys, deskKeys } from "./keys.ts";
 import { asInteger, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
-/** DESK: without a quote within this long after the expiry, a contract is void. */
+/** From `docs/DESK.md`: without a quote within this time after the expiry, a contract is void. */
 export const VOID_AFTER_MS = 60_000;
 
 /** A member of `DeskKeys.expiries`: what one call opened. */
@@ -38,7 +38,7 @@ ${AUDIT_MANY_LUA}
 local now = now_ms()
 local expires = tonumber(redis.call('ZSCORE', expiries, name))
 if not expires or now < expires then return 0 end
--- The newest at one instant is no better known than the oldest: ties go by their text, on every server alike.
+-- Of several quotes at one time, none is more correct. Every server takes the first by its text.
 local tick = redis.call('ZRANGEBYSCORE', ticks, string.format('%d', expires), string.format('%d', expires + ${VOID_AFTER_MS}), 'LIMIT', 0, 1)[1]
 if not tick and now < expires + ${VOID_AFTER_MS} then return -1 end
 local close = tick and tonumber(string.match(tick, ',(%d+)$'))
@@ -57,7 +57,7 @@ if contract then
     local stake, returned = tonumber(cents), 0
     if kind == 'void' then returned = stake
     elseif kind == 'won' then
-      -- In two parts, so that the product stays exact for every amount.
+      -- The product is computed in two parts, so that it is exact for every amount.
       returned = stake + math.floor(stake / 10000) * payout + math.floor((stake % 10000) * payout / 10000)
     end
     if returned > 0 then
@@ -82,7 +82,10 @@ redis.call('ZREM', expiries, name)
 return #settled
 `;
 
-/** Settles what one call opened, once it is due. Replies how many contracts; `waiting` while the quote to settle at is not there yet. */
+/**
+ * Settles what one call opened, once it is due. Returns how many contracts settled, or
+ * `waiting` if the quote for it has not come yet.
+ */
 export const settleBatch = defineScript<SettleArgs, number | "waiting">({
   name: "settle-batch",
   lua: settleLua,
@@ -105,7 +108,7 @@ export const settleBatch = defineScript<SettleArgs, number | "waiting">({
   },
 });
 
-/** An entry of the desk's `settlements` stream: its field `settled` holds these as JSON. */
+/** An entry of the desk's `settlements` stream: its field `settled` contains these as JSON. */
 export type SettledContract = readonly [
   ClientOrderId,
   AccountId,

@@ -1,6 +1,6 @@
 /**
- * A transaction that moves many accounts at once, such as a shard's stakes: its
- * number, and its audit entry of one packed line, written with the change.
+ * A transaction that moves many accounts at once, such as a shard's stakes: its number,
+ * and its audit entry of one packed line, written with the change.
  */
 import { MANY_USERS } from "./audit.ts";
 import { deskKeys } from "./keys.ts";
@@ -8,15 +8,15 @@ import { deskKeys } from "./keys.ts";
 /** Partition, partition count and server name, recorded in each audit entry. */
 export interface DeskCall {
   readonly partition: number;
-  /** How many partitions there are: transaction numbers are interleaved by it. */
+  /** The number of partitions: transaction numbers are interleaved by it. */
   readonly partitions: number;
-  /** What the audit calls the server. */
+  /** The server name in the audit. */
   readonly server: string;
 }
 
-/** Transactions that are given to one server for what comes next. */
+/** Transactions that are reserved for one server's next commands. */
 export interface Reserved {
-  /** By the Redis' clock. */
+  /** By Redis' clock. */
   readonly nowMs: number;
   /** The first of them; the others follow in steps of `partitions`. */
   readonly first: number;
@@ -32,9 +32,9 @@ export const AUDIT_ARGS = {
 };
 
 /**
- * `audit_many(name, of, rows, changed, now, …)`: `rows` is `id,account,cents;` of
- * each, `of` what their ids begin with, or nothing; `changed` the balances as they
- * now stand, account and cents by turns; more fields of the entry may follow.
+ * `audit_many(name, of, rows, changed, now, …)`: `rows` is `id,account,cents;` for each;
+ * `of` is the common prefix of their ids, or empty; `changed` is the new balances, account
+ * and cents alternating; more fields of the entry may follow.
  */
 export const AUDIT_MANY_LUA = `
 local function audit_many(name, of, rows, changed, now, ...)

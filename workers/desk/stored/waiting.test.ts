@@ -28,8 +28,8 @@ const waiting = (side: TriggerSide, after?: string) =>
 
 const sorted = (all: readonly Waiting[]) => all.toSorted((a, b) => (a.symbol < b.symbol ? -1 : 1));
 
-test("of each symbol the trigger that is met first is told: the highest buy, the lowest sell", async () => {
-  // By number, not by text: 1000 is above 999. And `A` is not the beginning of `AB`.
+test("of each symbol the trigger that is met first is returned: the highest buy, the lowest sell", async () => {
+  // By number, not by text: 1000 is above 999. And `A` is not a prefix of `AB` here.
   const triggers = [
     ["A", 999],
     ["A", 1_000],
@@ -55,12 +55,12 @@ test("of each symbol the trigger that is met first is told: the highest buy, the
   expect((await waiting("buy")).more).toBe(false);
 });
 
-test("one side does not see the other's, and nothing waits where there is nothing", async () => {
+test("each side has its own triggers, and an empty side has none", async () => {
   await set("buy", ["A", 1]);
   expect(await waiting("sell")).toEqual({ waiting: [], more: false });
 });
 
-test("more symbols than one call takes are told one call after the other, each once", async () => {
+test("more symbols than one call returns come in further calls, each once", async () => {
   const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ".split("");
   const symbols = letters.flatMap((first) => letters.map((second) => `${first}${second}`));
   for (const side of ["buy", "sell"] as const) {

@@ -1,11 +1,11 @@
 /**
- * What waits at the desk: of each symbol the trigger that is met first. A symbol
- * is looked up by itself; what else waits for it is not gone through.
+ * The waiting triggers of the desk: for each symbol the one that is met first. The search
+ * jumps from symbol to symbol, and does not read the other triggers of a symbol.
  */
 import { DeskKeys } from "./keys.ts";
 import { asInteger, asList, asText, defineScript } from "../../../redis/script.ts";
 
-/** Symbols a call. */
+/** Symbols in one call. */
 const AT_ONCE = 500;
 
 export type TriggerSide = "buy" | "sell";
@@ -29,7 +29,7 @@ export interface WaitingReply {
   readonly more: boolean;
 }
 
-/** From end to start for buys, so that the first of a symbol that is come upon is the highest. */
+/** Buys are searched from end to start, so that the first one found of a symbol is the highest. */
 const lua = `
 local found = {}
 while #found < ${AT_ONCE} do

@@ -1,9 +1,9 @@
 /**
- * Whether a desk partition has its accounts. One that was flushed, or lost its
- * disk, has none, and must not look like one where nobody ever had money. Its
- * mark is in the partition's header and goes with the data; what opens accounts
- * or moves money by commands compares it first. A desk is not filled by itself:
- * `desk:restore` rebuilds it from its audit, and marks it.
+ * Whether a desk partition has its accounts. A partition that was flushed, or lost its
+ * disk, has none. It must not look like one that never had money. Its mark is in the
+ * partition's header and is lost with the data. Every script that opens accounts or moves
+ * money by commands checks it first. A desk is not filled automatically: `desk:restore`
+ * rebuilds it from its audit, and marks it.
  */
 import { formatKey } from "../../../redis/keys.ts";
 import { asInteger, defineScript, LUA_NOW } from "../../../redis/script.ts";
@@ -16,12 +16,15 @@ interface PartitionArgs {
   readonly partition: number;
 }
 
-/** The key that `LUA_REFUSE_LOST` looks into. */
+/** The key that `LUA_REFUSE_LOST` reads. */
 export const headerKey = {
   header: ({ partition }: PartitionArgs) => formatKey(partition),
 };
 
-/** Replies with an error where the partition has lost its accounts. `workers/runtime/outage.ts` knows its first word. */
+/**
+ * Replies with an error if the partition has lost its accounts.
+ * `workers/runtime/outage.ts` recognizes its first word.
+ */
 export const LUA_REFUSE_LOST = `
 if redis.call('HEXISTS', header, '${WHOLE_FIELD}') == 0 then
   return redis.error_reply('UNRESTORED the accounts of this partition are lost: run desk:restore')
@@ -39,7 +42,7 @@ return 1
   reply: () => null,
 });
 
-/** Whether a partition has its mark, or accounts, as one from before there was a mark. */
+/** Whether a partition has its mark, or has accounts from before the mark existed. */
 export const isWhole = defineScript<PartitionArgs, boolean>({
   name: "is-whole",
   lua: `

@@ -108,7 +108,7 @@ export const OrderBatchSchema = v.strictObject({
 });
 export type OrderBatchBody = v.InferOutput<typeof OrderBatchSchema>;
 
-/** Stakes are those that the sender knows, perhaps none: the desk sells what is on its books. */
+/** The stakes that the sender knows, perhaps none: the desk sells what is on its books. */
 export const CloseBatchSchema = v.strictObject({
   close: signalId,
   orders: columns(0),
@@ -185,7 +185,7 @@ export type CloseBatchAnswer = Readonly<v.InferOutput<typeof CloseBatchAnswerSch
 export const ClosedAnswerSchema = v.object({ answers: list(SaleLookUpSchema) });
 export type ClosedAnswer = Readonly<v.InferOutput<typeof ClosedAnswerSchema>>;
 
-/** For balances and payouts: one answer for each item asked, in their order. */
+/** For balances and payouts: one answer for each requested item, in their order. */
 export const ValuesAnswerSchema = v.object({ answers: list(v.nullable(count)) });
 export type ValuesAnswer = Readonly<v.InferOutput<typeof ValuesAnswerSchema>>;
 

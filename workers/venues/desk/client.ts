@@ -57,7 +57,7 @@ export function deskClient(url: string, token: string): DeskClient {
       }
       return { kind: "answered", answers: (await response.json()) as T };
     } catch {
-      // A call that failed or timed out may have been booked; its error does not tell.
+      // A call that failed or timed out may have been booked; its error does not say.
       return { kind: "unanswered" };
     }
   }
