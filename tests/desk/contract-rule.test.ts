@@ -17,6 +17,7 @@ import { settleBatch, type SettledContract } from "../../workers/desk/stored/set
 import { clientReply, Engine } from "../sim/redis/engine.ts";
 import { RedisError } from "../sim/redis/values.ts";
 import { ContractModel, type ModelContract } from "../support/contract-model.ts";
+import { noteWhole } from "../../workers/desk/stored/whole.ts";
 import { BUCKET, DESK, DESK_CALL } from "../support/contracts.ts";
 import { signalIdOf } from "../support/signals.ts";
 
@@ -136,6 +137,7 @@ test("opening, selling and settling give the books of a plain model, to the cent
         const desk = new Desk();
         const model = new ContractModel();
         const { redis } = desk;
+        await run(redis, noteWhole, { partition: DESK_CALL.partition });
         for (const [account, amountCents] of Object.entries(DEPOSITS)) {
           model.balances.set(account, amountCents);
           const deposits = [{ id: account, account: account as AccountId, amountCents }];
