@@ -1,4 +1,7 @@
-/** Seats: joining, changing and leaving a roster, in one step on its region partition. */
+/**
+ * Membership: subscriptions join, change and leave a roster, in one step on its
+ * region partition.
+ */
 import type { ChannelId } from "../../../domain/ids.ts";
 import type { Subscription } from "../../../domain/copier/subscription.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
@@ -6,16 +9,19 @@ import { SHARD_SIZE, type RowPayload } from "../stored/roster.ts";
 import type { Route } from "../../../redis/route.ts";
 import { asInteger, asList, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
-/** A row remembers its last comings and goings: more than anybody has in the life of a job. */
+/**
+ * How many of its last joins and leaves a row stores: more than one subscription
+ * has during the life of a job.
+ */
 const MAX_TURNS = 64;
 
 export interface SeatArgs {
   readonly partition: number;
   readonly broker: string;
   readonly channel: ChannelId;
-  /** All of this channel, broker and partition. At most a few hundred at once. */
+  /** All are of this channel, broker and partition. At most a few hundred at once. */
   readonly subscriptions: readonly Subscription[];
-  /** Other than `SHARD_SIZE` where a test wants many shards of a few. */
+  /** A test may set a smaller size than `SHARD_SIZE` to get many small shards. */
   readonly shardSize?: number;
 }
 
@@ -23,9 +29,9 @@ export interface SeatReply {
   /** How many rows were new or newer. */
   readonly changed: number;
   /**
-   * Every shard that one of these sits in, with the version and count that its
-   * route must name: also where nothing changed, as an earlier change may have
-   * been cut off before its route was written.
+   * Every shard that one of these subscriptions belongs to, with the version and
+   * count that its route must name. This includes shards without a change, because
+   * an earlier change may have been cut off before its route was written.
    */
   readonly shards: readonly Pick<Route, "shard" | "version" | "count">[];
 }
@@ -136,7 +142,7 @@ end
 return reply
 `;
 
-/** Joins, changes and leaves, in one step; an older version of a subscription changes nothing. */
+/** Joins, changes and leaves in one step. An older version of a subscription changes nothing. */
 export const seat = defineScript<SeatArgs, SeatReply>({
   name: "seat",
   lua: seatLua,
