@@ -1,6 +1,6 @@
 /**
- * What every broker must do, run against each of them. The verdicts are read
- * from the broker's own books where a test can see them.
+ * What every broker must do, run against each of them. The verdicts are read from
+ * the broker's own books if a test can see them.
  */
 import { describe, expect, test } from "bun:test";
 import {
@@ -23,7 +23,7 @@ import type {
 
 export interface Venue {
   readonly broker: Broker;
-  /** An account of its own for each call, with this much on it. */
+  /** Makes a new account at each call, with this balance. */
   account(balanceCents: number): Promise<AccountId>;
   balanceOf(account: AccountId): Promise<number>;
 }
@@ -157,7 +157,7 @@ export function conformance(name: string, start: () => Venue): void {
       expect(await broker.lookUp(late)).toMatchObject({ answers: [{ kind: "absent" }] });
     });
 
-    test("tells what is free in each account, in the order asked, and knows no stranger", async () => {
+    test("answers the free balance of each account in the order asked, and null for one that it does not know", async () => {
       const { account, broker } = start();
       const [rich, poor] = [await account(2_000), await account(10)];
       await open(batchOf(rich, 500, { durationSeconds: 60 }));
@@ -167,7 +167,7 @@ export function conformance(name: string, start: () => Venue): void {
       });
     });
 
-    test("tells what a win pays, symbol by symbol", async () => {
+    test("answers what a win pays, symbol by symbol", async () => {
       const reply = await start().broker.payoutsBp(["EUR/USD", "GBP/USD"]);
       if (reply.kind === "unanswered") throw new Error("unanswered");
       expect(reply.answers).toHaveLength(2);
@@ -216,7 +216,7 @@ export function conformance(name: string, start: () => Venue): void {
       expect(await balanceOf(mine)).toBe(10_000 - 20 * 100 + returned);
       const answered: unknown = await broker.findClosed(closing);
       expect(answered).toEqual({ kind: "answered", answers: answers[0] });
-      // To another close it is not open.
+      // For another close it is not open.
       const again = closeOf(batch);
       expect(new Set((await close(again)).map(({ kind }) => kind))).toEqual(new Set(["not-open"]));
       const sold = await broker.findClosed(again);
@@ -225,7 +225,7 @@ export function conformance(name: string, start: () => Venue): void {
       expect(await balanceOf(mine)).toBe(10_000 - 20 * 100 + returned);
     });
 
-    test("buys back what of a batch it is told to, and leaves the rest open", async () => {
+    test("buys back the named positions of a batch, and leaves the rest open", async () => {
       const { account, broker } = start();
       const mine = await account(10_000);
       const batch = batchOf(mine, 100, { count: 6, durationSeconds: 60 });
@@ -237,7 +237,7 @@ export function conformance(name: string, start: () => Venue): void {
       if (found.kind !== "answered") throw new Error(found.kind);
       const kinds = found.answers.map(({ kind }): string => kind);
       expect(kinds).toEqual(["open", "open", "not-open", "not-open", "open", "open"]);
-      // All of them stand on its books, and none can be opened again.
+      // All of them are on its books, and none can be opened again.
       const listed = await broker.list(signal);
       expect(listed.kind === "answered" && listed.answers).toHaveLength(6);
       expect((await open(batch)).map(({ kind }) => kind)).toEqual(batch.orders.map(() => "placed"));
@@ -258,7 +258,7 @@ export function conformance(name: string, start: () => Venue): void {
       );
     });
 
-    test("tells every settlement and every sale to whoever follows the cursor, and pays out what it tells", async () => {
+    test("lists every settlement and every sale after the cursor, and pays out what it lists", async () => {
       const { account, balanceOf, broker } = start();
       const mine = await account(10_000);
       const batch = batchOf(mine, 100, { count: 5, durationSeconds: 1 });

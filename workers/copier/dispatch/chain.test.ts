@@ -31,7 +31,7 @@ async function linksOf(channel: ChannelId): Promise<ChainLink[]> {
     .filter((link) => link.channel === channel);
 }
 
-test("two workers that each hold what the other waits for link everything, in order", async () => {
+test("two workers that each have the signals that the other waits for link everything, in order", async () => {
   const channel = asId<ChannelId>("shared");
   const entries = [1, 2, 3, 4].map((sequence) => entryOf(channel, sequence));
   const [one, two] = [entries.filter((_, n) => n % 2 === 0), entries.filter((_, n) => n % 2 === 1)];
@@ -59,7 +59,7 @@ test("a batch of several channels is linked with one signature for each, on its 
   }
 });
 
-test("what is no signal is told apart, and holds nothing up", async () => {
+test("an entry that is not a signal is a dead letter, and delays nothing", async () => {
   const channel = asId<ChannelId>("mixed");
   const broken: Entry = { id: "9-9", fields: new Map([["signal", "{"]]) };
   expect(await chain(redis, 0, sign, [broken, entryOf(channel, 1)])).toEqual([
@@ -68,7 +68,7 @@ test("what is no signal is told apart, and holds nothing up", async () => {
   ]);
 });
 
-test("a number that is missing, or a head that cannot be read, keeps its own channel waiting and no other", async () => {
+test("a missing number, or a head that cannot be read, delays its own channel and no other", async () => {
   const [gap, spoilt, whole] = ["gap", "spoilt", "whole"].map((each) => asId<ChannelId>(each)) as [
     ...[ChannelId, ChannelId, ChannelId],
   ];

@@ -1,6 +1,6 @@
 /**
- * One close's copies, compared both ways: those that it may have to close with
- * their outcomes, and the outcomes with what each broker's own list says of the
+ * Compares one close's copies both ways: the copies that it may have to close with
+ * their outcomes, and the outcomes with what each broker's list says of the
  * positions.
  */
 import type { SignalId } from "../../../domain/ids.ts";
@@ -14,7 +14,10 @@ import type { Sources } from "./sources.ts";
 type KnownClose = Known & { readonly closes: readonly SignalId[] };
 type Name = (kind: DifferenceKind, detail: string, subscription?: string) => void;
 
-/** `told` are the kinds of outcomes in the events that are still kept, by the order that was to be closed. */
+/**
+ * `told` has the kinds of outcomes in the events that Redis still has, by the
+ * order to be closed.
+ */
 export async function compareClose(
   sources: Sources,
   close: KnownClose,
@@ -43,7 +46,7 @@ export async function compareClose(
   return differences;
 }
 
-/** The jobs that the accepted close stands for; nothing once Redis has forgotten it. */
+/** Compares the jobs of an accepted close. Finds nothing once Redis has forgotten the close. */
 async function compareJobs(
   sources: Sources,
   { id, closes }: KnownClose,
@@ -66,7 +69,10 @@ async function compareJobs(
   }
 }
 
-/** One outcome an order, a final one before an unknown; names those that have more than one final. */
+/**
+ * Takes one outcome for each order, a final one before an unknown one, and names
+ * the orders with more than one final outcome.
+ */
 async function outcomesOf(
   { records }: Sources,
   { id }: KnownClose,

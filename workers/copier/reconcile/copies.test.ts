@@ -32,7 +32,7 @@ const SHARD: ShardPicture = {
   members: ids("ann", "bob", "carl"),
 };
 
-/** Two copies that were placed and one that was skipped, as everybody has them. */
+/** Two placed copies and one skipped copy, on which all sources agree. */
 const GOOD: SignalPicture = {
   id: SIGNAL,
   channel: "demo",
@@ -61,7 +61,7 @@ const events = (changes: Readonly<Record<string, readonly Told[]>>) => ({
 });
 const books = (...orders: BookedOrder[]) => ({ booked: new Map([["desk", orders]]) });
 
-describe("nothing differs where", () => {
+describe("there is no difference if", () => {
   test("everybody tells the same", () => {
     expect(compare({})).toEqual([]);
   });

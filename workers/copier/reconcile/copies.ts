@@ -1,7 +1,7 @@
 /**
- * One signal's copies, compared both ways (P2, P3, P5): the snapshot with the
- * outcomes, the outcomes with what was intended, and the outcomes with the
- * broker's own list.
+ * Compares one signal's copies both ways (P2, P3, P5): the snapshot with the
+ * outcomes, the outcomes with the intents, and the outcomes with the broker's own
+ * list.
  */
 import type { SignalId, SubscriptionId } from "../../../domain/ids.ts";
 import type { Outcome } from "../../../domain/copier/outcome.ts";
@@ -14,13 +14,13 @@ export interface ShardPicture {
   readonly enqueued: boolean;
   /** Whether its job's outcomes were written. */
   readonly reported: boolean;
-  /** Undefined where nothing was intended, or where it is forgotten. */
+  /** Undefined if there are no intents, or they are forgotten. */
   readonly intended: readonly SubscriptionId[] | undefined;
-  /** Undefined where the roster no longer tells. */
+  /** Undefined if the roster no longer shows the members. */
   readonly members: readonly SubscriptionId[] | undefined;
 }
 
-/** What an outcome says, and where it stands. */
+/** What an outcome says. */
 export interface Told {
   readonly kind: Outcome["kind"];
   readonly account?: string;
@@ -35,13 +35,13 @@ export interface SignalPicture {
   readonly followers: number;
   /** Undefined once Redis has forgotten the signal's routes. */
   readonly shards: readonly ShardPicture[] | undefined;
-  /** Outcomes as the region's counters have them; undefined once forgotten. */
+  /** How many outcomes the region's counters have; undefined once forgotten. */
   readonly counted: number | undefined;
-  /** Final and unknown outcomes in the events that are still kept. */
+  /** Final and unknown outcomes in the events that Redis still has. */
   readonly events: ReadonlyMap<string, readonly Told[]>;
   /** The outcome in the records. */
   readonly records: ReadonlyMap<string, Told>;
-  /** Each broker's own list; undefined where it did not answer. */
+  /** Each broker's own list; undefined if the broker did not answer. */
   readonly booked: ReadonlyMap<string, readonly BookedOrder[] | undefined>;
 }
 
@@ -68,7 +68,10 @@ export function compareCopies(picture: SignalPicture, unknownBeforeMs: number): 
 
 type Name = (kind: DifferenceKind, detail: string, subscription?: string) => void;
 
-/** One outcome a follower, a final one before an unknown; names those who have more than one final. */
+/**
+ * Takes one outcome for each follower, a final one before an unknown one, and
+ * names the followers with more than one final outcome.
+ */
 function outcomesOf(
   { events, records, counted, followers }: SignalPicture,
   name: Name,
@@ -165,7 +168,7 @@ function compareBooks(
       }
     }
   }
-  // Where any list is missing, nobody can say that an order stands on none.
+  // If any list is missing, it cannot be said that an order is on none of them.
   if ([...booked.values()].includes(undefined)) return seen;
   for (const [subscription, { kind }] of outcomes) {
     if (kind !== "placed" || seen.has(subscription)) continue;

@@ -1,4 +1,4 @@
-/** A channel's log with one thing wrong at a time: that one is named, and nothing else. */
+/** A channel's log with one fault at a time: only that fault is named. */
 import { expect, test } from "bun:test";
 import { asId, signalIdIn, type ChannelId } from "../../../domain/ids.ts";
 import { FIRST_HASH, linkHash } from "../dispatch/chain.ts";
@@ -31,13 +31,13 @@ function changed(log: ChannelLog, at: number, change: (entry: LogEntry) => LogEn
   };
 }
 
-test("a whole log, from its beginning or from a window's, has no difference", () => {
+test("an intact log, from its beginning or from a window's, has no difference", () => {
   expect(compareLog(logOf(5))).toEqual([]);
   expect(compareLog(logOf(5, 17))).toEqual([]);
   expect(compareLog({ ...logOf(0), entries: [], sequence: 9, head: null })).toEqual([]);
 });
 
-test("a number that is missing within or at the end is a gap", () => {
+test("a missing number, in the middle or at the end, is a gap", () => {
   const log = logOf(5);
   const without = { ...log, entries: log.entries.filter((_, index) => index !== 2) };
   expect(compareLog(without)).toMatchObject([
@@ -49,7 +49,7 @@ test("a number that is missing within or at the end is a gap", () => {
   ]);
 });
 
-test("a chain that was mended over a gap is whole but for the gap", () => {
+test("a chain that was repaired over a gap differs only by the gap", () => {
   const log = logOf(2);
   const [, second] = log.entries;
   const previousHash = second?.link?.linkHash ?? "";
@@ -71,7 +71,7 @@ test("a number given twice is named with both signals", () => {
   expect(rest).toEqual([]);
 });
 
-test("a body, a time or a link that was changed afterwards is found by the hashes", () => {
+test("the hashes show a body, a time or a link that was changed afterwards", () => {
   expect(kindsOf(changed(logOf(3), 1, (each) => ({ ...each, sha256: "0" })))).toEqual([
     "LINK_WRONG",
   ]);
@@ -91,14 +91,14 @@ test("a body, a time or a link that was changed afterwards is found by the hashe
   expect(kindsOf(changed(logOf(1), 0, relinked))).toContain("LINK_BROKEN");
 });
 
-test("a signal that nobody linked is named once it had the time", () => {
+test("a signal that is not linked is named after some time", () => {
   const unlinked = changed(logOf(3), 2, ({ signal, sha256 }) => ({ signal, sha256 }));
   const log = { ...unlinked, head: { sequence: 2, hash: logOf(2).head?.hash ?? "" } };
   expect(kindsOf(log)).toEqual(["LINK_MISSING"]);
   expect(kindsOf({ ...log, linkedUntilMs: 2_500 })).toEqual([]);
 });
 
-test("a Redis that stands behind the records is named before it numbers signals again", () => {
+test("a Redis behind the records is named before it gives numbers twice", () => {
   expect(kindsOf({ ...logOf(5), sequence: 3 })).toEqual(["SEQUENCE_BEHIND"]);
   expect(kindsOf({ ...logOf(5), head: null })).toEqual(["SEQUENCE_BEHIND"]);
   const head = { sequence: 5, hash: "0".repeat(64) };

@@ -1,8 +1,11 @@
-/** A reconciliation as a table for people: the most of each kind, with its sentence. */
+/**
+ * A reconciliation as a table for people: the most frequent kinds first, each with
+ * its sentence.
+ */
 import { DIFFERENCES, type Difference, type DifferenceKind } from "./differences.ts";
 import type { Reconciliation } from "./reconcile.ts";
 
-/** Lines of one kind; a lost shard alone would fill the screen. */
+/** At most this many lines of one kind, because one lost shard would fill the screen. */
 const SHOWN = 10;
 
 export function tableOf({ signals, followers, differences }: Reconciliation): string {

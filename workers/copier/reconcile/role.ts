@@ -1,4 +1,4 @@
-/** Compares the last minutes each minute, and logs each difference once. It mends nothing. */
+/** Compares the last minutes each minute, and logs each difference once. It repairs nothing. */
 import { nameOf } from "../../../http/place.ts";
 import type { Role } from "../../runtime/role.ts";
 import { openSources } from "./connect.ts";
@@ -8,11 +8,11 @@ import { reconcile } from "./reconcile.ts";
 import { byKind } from "./report.ts";
 
 const EVERY_MS = 60_000;
-/** Each signal is in several windows, so that what comes late or stays unknown is seen too. */
+/** Each signal is in several windows, so that late outcomes and lasting unknowns are seen too. */
 const WINDOW_MS = 5 * EVERY_MS;
 const GRACE_MS = 10_000;
 const UNKNOWN_AFTER_MS = 60_000;
-/** Differences of one kind that a line each is written of. */
+/** How many differences of one kind get a log line each. */
 const LOGGED = 20;
 
 export const role: Role<typeof ReconcileEnv> = {
@@ -21,7 +21,7 @@ export const role: Role<typeof ReconcileEnv> = {
     const { clock, log, stop, ready } = context;
     const sources = await openSources(context);
     let named = new Set<string>();
-    // A Redis that is away is waited for as long as it takes, but not past the end.
+    // Waits for a Redis that is away as long as needed, but not after a stop.
     const stopped = new Promise<undefined>((resolve) => {
       stop.addEventListener("abort", () => {
         resolve(undefined);

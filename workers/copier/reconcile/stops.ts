@@ -1,14 +1,14 @@
-/** The stops of every partition of every Redis against the recorded ones. */
+/** Compares the stops of every partition of every Redis with the recorded ones. */
 import type { Scope } from "../../../domain/copier/scope.ts";
 import { STOP_STATES, type Stop } from "../../../domain/copier/stop.ts";
 import { listCopies, readCopy } from "../roster/stops.ts";
 import type { Difference } from "./differences.ts";
 import type { Sources } from "./sources.ts";
 
-/** A change reaches the records within a second: what is younger than `graceMs` is not compared yet. */
+/** A change is recorded within a second. One that is younger than `graceMs` is not compared yet. */
 export async function compareStops(sources: Sources, graceMs: number): Promise<Difference[]> {
   const copies = listCopies(sources);
-  // The records last: they follow Redis.
+  // The records are read last, because they follow Redis.
   const stops = await Promise.all(copies.map(readCopy));
   const recorded = new Map<string, Stop>();
   for await (const { _id, ...stop } of sources.records.stops.each({})) recorded.set(_id, stop);

@@ -85,7 +85,7 @@ async function order(id: string = ORDER): Promise<OrderRecord> {
 }
 
 describe("a copy", () => {
-  test("is an order under its client order id, with what became of it and when (P10)", async () => {
+  test("is an order under its client order id, with its outcome and times (P10)", async () => {
     expect(await record(eventOf(PLACED))).toEqual(["done"]);
     expect(await order()).toEqual({
       _id: ORDER,
@@ -107,14 +107,14 @@ describe("a copy", () => {
     });
   });
 
-  test("that was skipped was never sent, whatever became of the others of its shard", async () => {
+  test("that was skipped was never sent, even if others of its shard were", async () => {
     await record(eventOf({ kind: "skipped", reason: "PAUSED" }));
     expect(await order()).toMatchObject({ outcome: "skipped", reason: "PAUSED" });
     expect(await order()).not.toHaveProperty("sentAtMs");
     expect(await order()).not.toHaveProperty("answeredAtMs");
   });
 
-  test("that was unknown is what it turned out to be, and never unknown again", async () => {
+  test("that was unknown gets its later outcome, and is never unknown again", async () => {
     await record(eventOf(UNKNOWN));
     expect(await order()).toMatchObject({ outcome: "unknown" });
     await record(eventOf(PLACED));
@@ -124,7 +124,7 @@ describe("a copy", () => {
     expect(await order()).toMatchObject({ outcome: "placed" });
   });
 
-  test("and its settlement are one order, whichever comes first", async () => {
+  test("and its settlement are one order, in either order of arrival", async () => {
     await record(settledOf());
     expect(await order()).toMatchObject({ signal: SIGNAL.id, subscription: "ann" });
     await record(eventOf(PLACED));
@@ -136,7 +136,7 @@ describe("a copy", () => {
     });
   });
 
-  test("that was closed is an order of its own beside the one that it closes", async () => {
+  test("that was closed has its own order beside the one that it closes", async () => {
     const closures: ClosuresEvent = {
       kind: "closures",
       signal: signalIdOf(9),
@@ -172,7 +172,7 @@ describe("a copy", () => {
   });
 });
 
-test("events end the same in any order, cut into any calls, and each any number of times", async () => {
+test("events give the same records in any order, in any batches, and with any repetitions", async () => {
   const all = (name: SubscriptionId) => [
     eventOf(UNKNOWN, name),
     eventOf(PLACED, name),
@@ -215,12 +215,12 @@ describe("a signal", () => {
   };
   const linkEntry = entry({ link: JSON.stringify(link) });
 
-  test("and its link are one record, whichever comes first", async () => {
+  test("and its link are one record, in either order of arrival", async () => {
     const { id, ...rest } = SIGNAL;
     for (const first of ["signal", "link"]) {
       if (first === "link") {
         await recordLinks(records)([linkEntry]);
-        // A reconciler that finds no more of the signal knows by this when it was.
+        // If the reconciler finds nothing else of the signal, this gives its time.
         expect(await records.signals.get(id)).toMatchObject({ linkedAtMs: 1 });
       }
       await recordSignals(records)([entry(fields)]);
@@ -238,7 +238,7 @@ describe("a signal", () => {
   });
 });
 
-test("an entry that cannot be read is told apart, in its place, and keeps no other from its record", async () => {
+test("an entry that cannot be read is reported in its place, and the others are recorded", async () => {
   const verdicts = await recordEvents(
     records,
     () => 1_000,

@@ -1,7 +1,7 @@
 /**
- * The house broker as the copier sees it: over HTTP, like any other. It opens
- * each client order id once, enforces `validUntilMs` itself and answers for
- * certain what it never opened.
+ * The house broker as the copier sees it: over HTTP, like any other. It opens each
+ * client order id once, enforces `validUntilMs` itself, and is certain about
+ * orders that it never opened.
  */
 import {
   bucketOf,
@@ -97,7 +97,7 @@ function closeBodyOf({ close, orders, shard }: CloseBatch): CloseBatchBody {
   return { close, orders: columnsOf(orders, shard) };
 }
 
-/** A batch is of one signal, so its client order ids begin alike: that part is said once. */
+/** A batch is of one signal, so its client order ids begin alike. That part is sent once. */
 function columnsOf(
   orders: OrderBatch["orders"] | CloseBatch["orders"],
   shard: number,

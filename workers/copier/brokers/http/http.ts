@@ -1,7 +1,7 @@
 /**
- * A broker over plain HTTP and JSON, whose capabilities are told by whoever
- * configures it. Anything but a whole answer counts as none: the orders may be
- * booked. Only a 429 is certain to have taken nothing.
+ * A broker over plain HTTP and JSON. Its capabilities come from the configuration.
+ * Anything but a complete answer counts as no answer: the orders may be booked.
+ * Only a 429 proves that nothing was taken.
  */
 import * as v from "valibot";
 import type {
@@ -24,9 +24,9 @@ import {
 } from "./api.ts";
 
 const CALL_TIMEOUT_MS = 2_000;
-/** Longer than a broker holds an empty answer back. */
+/** Longer than a broker delays an empty answer. */
 const SETTLEMENTS_TIMEOUT_MS = 10_000;
-/** Where a 429 does not say when to come again. */
+/** Used if a 429 does not say when to retry. */
 const BUSY_MS = 100;
 
 export interface HttpBroker {
@@ -58,12 +58,12 @@ export function connectHttp({ name, url, token, capabilities }: HttpBroker): Bro
       const parsed = v.safeParse(schema, await response.json());
       return parsed.success ? { kind: "answered", answers: parsed.output } : UNANSWERED;
     } catch {
-      // Whatever the reason, it may have reached the broker.
+      // For any of these reasons, the request may still have arrived at the broker.
       return UNANSWERED;
     }
   }
 
-  /** An answer that does not speak of everything that was asked is none. */
+  /** A reply with the wrong number of answers counts as no reply. */
   async function list<T>(
     schema: v.GenericSchema<unknown, { readonly answers: readonly T[] }>,
     path: string,
@@ -119,7 +119,7 @@ export function connectHttp({ name, url, token, capabilities }: HttpBroker): Bro
 
 const UNANSWERED = { kind: "unanswered" } as const;
 
-/** The broker has no such address: it did nothing, for certain, and never will. */
+/** The broker has no such address: it certainly did nothing, and never will. */
 interface Missing {
   readonly kind: "missing";
 }
@@ -129,7 +129,10 @@ function unsupported({ stakeCents }: CloseBatch["orders"][number]): CloseAnswer 
   return { kind: "rejected", stakeCents, reason: "CLOSE_UNSUPPORTED" };
 }
 
-/** Asking changes nothing: a question that was turned away is asked again like one that got lost. */
+/**
+ * A question changes nothing, so one that was turned away is asked again like one
+ * that was lost.
+ */
 function question<T>(reply: Answered<T> | Busy | Missing): Answered<T> {
   return reply.kind === "answered" ? reply : UNANSWERED;
 }
