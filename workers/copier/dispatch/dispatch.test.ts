@@ -97,7 +97,7 @@ describe("redispatch", () => {
 });
 
 describe("redispatch where the job streams have no room", () => {
-  test("a signal stays undispatched until there is room, and none of its jobs is lost", async () => {
+  test("leaves a signal undispatched until there is room, and loses none of its jobs", async () => {
     const full = new RegionKeys(0).jobs("desk");
     const fill = `for i = 1, ${MAX_JOBS_WAITING} do redis.call('XADD', KEYS[1], '*', 'filled', i) end`;
     await copier.redis.send("EVAL", [fill, "1", full]);

@@ -13,8 +13,8 @@ import {
   type OutcomesEvent,
 } from "./events.ts";
 
-test("packed outcomes tell of each copy what they were packed of, whatever is among them", () => {
-  // Few values each, so that equal terms meet.
+test("packed outcomes give back the same outcome for each copy, in any mixture", () => {
+  // Few values each, so that equal terms occur.
   const few = fc.integer({ min: 0, max: 2 });
   const stakeCents = fc.integer({ min: 1, max: 1_000_000_000_000 });
   const outcome: fc.Arbitrary<Outcome> = fc.oneof(
@@ -61,7 +61,7 @@ test("packed outcomes tell of each copy what they were packed of, whatever is am
   );
 });
 
-test("packed closures tell of each copy what they were packed of, whatever is among them", () => {
+test("packed closures give back the same outcome for each copy, in any mixture", () => {
   const few = fc.integer({ min: 0, max: 2 });
   const cents = fc.integer({ min: 0, max: 1_000_000_000_000 });
   const outcome: fc.Arbitrary<CloseOutcome> = fc.oneof(
@@ -103,7 +103,7 @@ test("packed closures tell of each copy what they were packed of, whatever is am
   );
 });
 
-test("copies that were placed at the same terms have them once, as a shard's nearly all have", () => {
+test("copies that were placed on the same terms, as nearly all of a shard are, have them once", () => {
   const placed: Outcome = {
     kind: "placed",
     stakeCents: 100,

@@ -25,7 +25,7 @@ const set = (action: StopAction, scope: Scope = "platform", author: Partial<Stop
 const halts = async () => parseHalts(await redis.hash(KEY));
 
 describe("a partition's halts", () => {
-  test("hold what was halted or drained until it is lifted", async () => {
+  test("contain each halt and drain until it is lifted", async () => {
     expect(await set("halt", "channel:demo")).toMatchObject({ changed: true, state: "halt" });
     expect(await set("drain")).toMatchObject({ changed: true, state: "drain" });
     expect((await halts()).scopes).toEqual(
@@ -38,7 +38,7 @@ describe("a partition's halts", () => {
     expect((await halts()).scopes).toEqual(new Map([["platform", "drain"]]));
   });
 
-  test("stay halted where they are drained: the halt is the stronger", async () => {
+  test("stay halted after a drain: the halt is stronger", async () => {
     await set("halt");
     expect(await set("drain")).toMatchObject({ changed: false, state: "halt" });
     expect(standing(await halts(), ["platform"])).toBe("halt");
@@ -57,7 +57,7 @@ describe("a partition's halts", () => {
     expect(versions).toEqual(versions.toSorted((a, b) => a - b));
   });
 
-  test("that come back from nothing have a higher version than before: it is at least Redis' time", async () => {
+  test("that return after a loss have a higher version than before: it is at least Redis' time", async () => {
     const beforeMs = await redis.nowMs();
     await set("halt");
     expect(Number((await halts()).version)).toBeGreaterThanOrEqual(beforeMs);
@@ -66,7 +66,7 @@ describe("a partition's halts", () => {
     expect(Number((await halts()).version)).toBe(beforeMs + 1_000_001);
   });
 
-  test("and their version do not move by a repetition", async () => {
+  test("and their version do not change by a repetition", async () => {
     await set("halt");
     const before = await redis.everything();
     expect(await set("halt")).toMatchObject({ changed: false, state: "halt" });
@@ -91,12 +91,12 @@ describe("what stops an order", () => {
     expect(of({ "follower:bob": "halt", "channel:other": "halt" })).toBeUndefined();
   });
 
-  test("is a halt where one stands beside a drain, in whatever order", () => {
+  test("is a halt if there are a halt and a drain, in any order", () => {
     expect(of({ platform: "drain", "broker:desk": "halt" })).toBe("halt");
     expect(of({ platform: "halt", "broker:desk": "drain" })).toBe("halt");
   });
 
-  test("is no broker's halt where none is named", () => {
+  test("is not a broker's halt if no broker is named", () => {
     expect(haltScopes(asId("demo"), asId("provider"))).toHaveLength(3);
   });
 });
@@ -127,7 +127,7 @@ describe("a stop says", () => {
     expect(again.stop).toMatchObject({ state: "drain", liftedAtMs: lift.stop!.atMs });
   });
 
-  test("nothing where an earlier release set it, but for that it holds", async () => {
+  test("only its state if an earlier release set it", async () => {
     await redis.send("HSET", KEY, "platform", "halt", "version", "1700000000000");
     const unexplained = { state: "halt", by: "operator", why: "", atMs: 0, liftedAtMs: 0 };
     expect(await stopOf()).toMatchObject(unexplained);
