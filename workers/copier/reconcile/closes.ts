@@ -15,13 +15,13 @@ type KnownClose = Known & { readonly closes: readonly SignalId[] };
 type Name = (kind: DifferenceKind, detail: string, subscription?: string) => void;
 
 /**
- * `told` has the kinds of outcomes in the events that Redis still has, by the
+ * `reported` has the kinds of outcomes in the events that Redis still has, by the
  * order to be closed.
  */
 export async function compareClose(
   sources: Sources,
   close: KnownClose,
-  told: ReadonlyMap<string, readonly string[]>,
+  reported: ReadonlyMap<string, readonly string[]>,
   unknownBeforeMs: number,
 ): Promise<Difference[]> {
   const differences: Difference[] = [];
@@ -31,7 +31,7 @@ export async function compareClose(
     differences.push({ kind, channel, signal, ...whose, detail });
   };
   await compareJobs(sources, close, name);
-  const outcomes = await outcomesOf(sources, close, told, name);
+  const outcomes = await outcomesOf(sources, close, reported, name);
   if (outcomes.size < followers) {
     name("CLOSE_WAITING", `${outcomes.size} outcomes of ${followers} copies`);
   } else if (outcomes.size > followers) {
@@ -76,7 +76,7 @@ async function compareJobs(
 async function outcomesOf(
   { records }: Sources,
   { id }: KnownClose,
-  told: ReadonlyMap<string, readonly string[]>,
+  reported: ReadonlyMap<string, readonly string[]>,
   name: Name,
 ): Promise<Map<string, string>> {
   const outcomes = new Map<string, string>();
@@ -84,7 +84,7 @@ async function outcomesOf(
     const { closes, outcome } = order as Partial<OrderRecord>;
     if (closes !== undefined && outcome !== undefined) outcomes.set(closes, outcome);
   }
-  for (const [order, kinds] of told) {
+  for (const [order, kinds] of reported) {
     const recorded = outcomes.get(order);
     const finals = new Set(kinds.filter((kind) => kind !== "unknown"));
     if (recorded !== undefined && recorded !== "unknown") finals.add(recorded);

@@ -78,8 +78,8 @@ function outcomesOf(
 ): Map<string, Told> {
   const outcomes = new Map<string, Told>(records);
   let doubled = false;
-  for (const [subscription, told] of events) {
-    const finals = told.filter(({ kind }) => kind !== "unknown");
+  for (const [subscription, reported] of events) {
+    const finals = reported.filter(({ kind }) => kind !== "unknown");
     const recorded = records.get(subscription);
     const [final] = finals;
     if (finals.length > 1) {
@@ -87,9 +87,9 @@ function outcomesOf(
       name("OUTCOME_TWICE", finals.map(({ kind }) => kind).join(", then "), subscription);
     } else if (final && recorded && recorded.kind !== "unknown" && recorded.kind !== final.kind) {
       doubled = true;
-      name("OUTCOME_TWICE", `told as ${final.kind}, recorded as ${recorded.kind}`, subscription);
+      name("OUTCOME_TWICE", `reported as ${final.kind}, recorded as ${recorded.kind}`, subscription);
     }
-    const last = final ?? told.at(-1);
+    const last = final ?? reported.at(-1);
     if (last && (!recorded || recorded.kind === "unknown")) outcomes.set(subscription, last);
   }
   if (!doubled && counted !== undefined && counted > followers) {
@@ -139,8 +139,8 @@ function compareIntents(
     if (!intended || !members) continue;
     const known = new Set<string>(intended);
     for (const member of members) {
-      const told = outcomes.get(member);
-      if (told && !known.has(member)) name("OUTCOME_NOT_INTENDED", told.kind, member);
+      const outcome = outcomes.get(member);
+      if (outcome && !known.has(member)) name("OUTCOME_NOT_INTENDED", outcome.kind, member);
     }
   }
 }
@@ -155,15 +155,15 @@ function compareBooks(
     if (!orders) name("BROKER_SILENT", broker);
     for (const order of orders ?? []) {
       const subscription = order.clientOrderId.slice(id.length + 1);
-      const told = outcomes.get(subscription);
+      const outcome = outcomes.get(subscription);
       if (seen.has(subscription)) name("ORDER_TWICE", broker, subscription);
       seen.add(subscription);
       if (order.openedAtMs > deadlineMs) {
         name("ORDER_LATE", `${broker}: ${order.openedAtMs - deadlineMs} ms late`, subscription);
       }
-      if (told === undefined || told.kind === "rejected" || told.kind === "skipped") {
-        name("AT_BROKER_NOT_PLACED", `${broker}: ${told?.kind ?? "no outcome"}`, subscription);
-      } else if (told.kind === "placed" && differs(told, order)) {
+      if (outcome === undefined || outcome.kind === "rejected" || outcome.kind === "skipped") {
+        name("AT_BROKER_NOT_PLACED", `${broker}: ${outcome?.kind ?? "no outcome"}`, subscription);
+      } else if (outcome.kind === "placed" && differs(outcome, order)) {
         name("ORDER_DIFFERS", `${broker}: another account or stake`, subscription);
       }
     }

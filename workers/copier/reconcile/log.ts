@@ -39,7 +39,7 @@ export function compareLog(log: ChannelLog): Difference[] {
   if (log.sequence < last) {
     name("SEQUENCE_BEHIND", `Redis is at ${log.sequence}, the last known signal is ${last}`);
   } else if (entries.length > 0 && log.sequence > last) {
-    name("SEQUENCE_GAP", told(last + 1, log.sequence));
+    name("SEQUENCE_GAP", formatRange(last + 1, log.sequence));
   }
   compareHead(log, entries, name);
   return differences;
@@ -67,7 +67,7 @@ function compareNeighbours(before: LogEntry, entry: LogEntry, name: Name): void 
   const previous = before.signal.sequence;
   if (sequence === previous)
     name("SEQUENCE_TWICE", `number ${sequence}, also ${before.signal.id}`, id);
-  else if (sequence > previous + 1) name("SEQUENCE_GAP", told(previous + 1, sequence - 1));
+  else if (sequence > previous + 1) name("SEQUENCE_GAP", formatRange(previous + 1, sequence - 1));
   // Also over a gap: the next link continues from the last existing one.
   if (!before.link || !entry.link || sequence === previous) return;
   if (entry.link.previousHash !== before.link.linkHash) {
@@ -88,6 +88,6 @@ function compareHead({ head }: ChannelLog, entries: readonly LogEntry[], name: N
   }
 }
 
-function told(from: number, to: number): string {
+function formatRange(from: number, to: number): string {
   return from === to ? `number ${from}` : `numbers ${from} to ${to}`;
 }

@@ -55,7 +55,7 @@ export async function pictureOf(
   for (const order of orders) {
     // A settlement that arrived before its order has no outcome yet.
     if ((order as Partial<OrderRecord>).outcome !== undefined) {
-      records.set(order.subscription, toldOf(order));
+      records.set(order.subscription, readOutcome(order));
     }
   }
   const names = new Set([
@@ -71,7 +71,7 @@ export async function pictureOf(
   return { ...known, shards, counted, events, records, booked };
 }
 
-function toldOf({ outcome, account, stakeCents }: OrderRecord): Told {
+function readOutcome({ outcome, account, stakeCents }: OrderRecord): Told {
   const kind = outcome as Told["kind"];
   return { kind, account, ...(stakeCents === undefined ? {} : { stakeCents }) };
 }

@@ -324,10 +324,10 @@ describe("jobs and outcomes", () => {
   test("an outcome that is reported twice, or of no follower, is named", async () => {
     await halt("recorder");
     const id = await fanOut();
-    const [told] = await eventsOf(id);
-    const [first] = told?.event.copies ?? [];
-    if (!told || !first) throw new Error("no outcome");
-    const { stream, event } = told;
+    const [entry] = await eventsOf(id);
+    const [first] = entry?.event.copies ?? [];
+    if (!entry || !first) throw new Error("no outcome");
+    const { stream, event } = entry;
     const [subscription, account] = first;
     const again = {
       ...event,

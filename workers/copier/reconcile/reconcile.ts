@@ -110,9 +110,9 @@ async function compareOne(
   { events, closures }: Traces,
 ): Promise<Difference[]> {
   if (known.closes) {
-    const told = closures.get(known.id) ?? new Map<string, readonly string[]>();
+    const reported = closures.get(known.id) ?? new Map<string, readonly string[]>();
     const unknownBeforeMs = sources.clock.nowMs() - unknownAfterMs;
-    return await compareClose(sources, { ...known, closes: known.closes }, told, unknownBeforeMs);
+    return await compareClose(sources, { ...known, closes: known.closes }, reported, unknownBeforeMs);
   }
   const picture = await pictureOf(sources, known, events.get(known.id) ?? new Map());
   return compareCopies(picture, sources.clock.nowMs() - unknownAfterMs);

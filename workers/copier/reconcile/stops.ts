@@ -32,11 +32,11 @@ function differenceOf(
   inCopies: readonly (Stop | undefined)[],
   record: Stop | undefined,
 ): Difference {
-  const told = ([...STOP_STATES, "open"] as const).flatMap((state) => {
+  const counts = ([...STOP_STATES, "open"] as const).flatMap((state) => {
     const count = inCopies.filter((each) => stateOf(each) === state).length;
     return count === 0 ? [] : [`${state} in ${count} of ${inCopies.length}`];
   });
-  const detail = `${scope}: ${told.join(", ")} partitions; recorded as ${stateOf(record)}`;
+  const detail = `${scope}: ${counts.join(", ")} partitions; recorded as ${stateOf(record)}`;
   const [kind, id = ""] = scope.split(":");
   return { kind: "STOP_DIFFERS", ...(kind === "channel" ? { channel: id } : {}), detail };
 }

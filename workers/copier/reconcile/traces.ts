@@ -64,20 +64,20 @@ export async function readTraces(sources: Sources, sinceMs: number): Promise<Tra
         }
         if (!named.has(event.signal)) named.set(event.signal, undefined);
         if (event.kind === "closures") {
-          const told = closures.get(event.signal) ?? new Map<string, string[]>();
-          closures.set(event.signal, told);
+          const reported = closures.get(event.signal) ?? new Map<string, string[]>();
+          closures.set(event.signal, reported);
           for (const [subscription, , { kind }] of event.copies) {
             const order = clientOrderId(event.of, subscription);
-            told.set(order, [...(told.get(order) ?? []), kind]);
+            reported.set(order, [...(reported.get(order) ?? []), kind]);
           }
           continue;
         }
         const copies = events.get(event.signal) ?? new Map<string, Told[]>();
         events.set(event.signal, copies);
         for (const [subscription, account, outcome] of event.copies) {
-          const told = copies.get(subscription) ?? [];
-          told.push({ account, ...outcome });
-          copies.set(subscription, told);
+          const reported = copies.get(subscription) ?? [];
+          reported.push({ account, ...outcome });
+          copies.set(subscription, reported);
         }
       }
     }

@@ -63,7 +63,7 @@ async function waiting(): Promise<CloseJob[]> {
 const stateText = (job = jobOf()) =>
   redis.send("HGET", REGION.closing(job.close.id, OF.id, "desk", 0), "state");
 
-function toldOf(...copies: (readonly [SubscriptionId, CloseOutcome])[]) {
+function makeEnded(...copies: (readonly [SubscriptionId, CloseOutcome])[]) {
   const event: ClosuresEvent = {
     kind: "closures",
     signal: jobOf().close.id,
@@ -101,8 +101,8 @@ async function move(changes: Partial<MoveClosingArgs> & { readonly after: Closin
 
 describe("a close that moves", () => {
   test("stores its state, reports what ended, and acknowledges its entry, in one step", async () => {
-    const told = toldOf([ANN, CLOSED], [BOB, { kind: "skipped", reason: "NOT_OPEN" }]);
-    expect(await move({ after: stateOf(1), told })).toBe(true);
+    const ended = makeEnded([ANN, CLOSED], [BOB, { kind: "skipped", reason: "NOT_OPEN" }]);
+    expect(await move({ after: stateOf(1), ended })).toBe(true);
     expect(JSON.parse(String(await stateText()))).toEqual(stateOf(1));
     const [entry, ...more] = await redis.entries(REGION.events);
     expect(more).toEqual([]);
@@ -119,7 +119,7 @@ describe("a close that moves", () => {
   });
 
   test("returns at the end of its stream at the given time, as long as something is left", async () => {
-    await move({ after: stateOf(1, BOB), told: toldOf([ANN, CLOSED]), againAtMs: 5_000 });
+    await move({ after: stateOf(1, BOB), ended: makeEnded([ANN, CLOSED]), againAtMs: 5_000 });
     const [, again] = await waiting();
     expect(again).toEqual({ ...jobOf(), notBeforeMs: 5_000, tries: 3 });
   });
@@ -136,10 +136,10 @@ describe("a close that moves", () => {
   });
 
   test("from an outdated state changes nothing: another worker has handled the entry", async () => {
-    await move({ after: stateOf(1, BOB), told: toldOf([ANN, CLOSED]), againAtMs: 5_000 });
+    await move({ after: stateOf(1, BOB), ended: makeEnded([ANN, CLOSED]), againAtMs: 5_000 });
     const entry = await deliver();
     const before = await redis.everything();
-    const late = { after: stateOf(1), told: toldOf([ANN, CLOSED], [BOB, CLOSED]), entry };
+    const late = { after: stateOf(1), ended: makeEnded([ANN, CLOSED], [BOB, CLOSED]), entry };
     expect(await move(late)).toBe(false);
     expect(await redis.everything()).toEqual(before);
     expect(await move({ ...late, after: stateOf(2), before: String(await stateText()) })).toBe(
@@ -151,7 +151,7 @@ describe("a close that moves", () => {
     const entry = await deliver();
     await redis.send("XACK", CLOSES, "workers", entry);
     const before = await redis.everything();
-    const gone = { after: stateOf(1, BOB), told: toldOf([ANN, CLOSED]), againAtMs: 5_000, entry };
+    const gone = { after: stateOf(1, BOB), ended: makeEnded([ANN, CLOSED]), againAtMs: 5_000, entry };
     expect(await move(gone)).toBe(false);
     expect(await redis.everything()).toEqual(before);
   });

@@ -92,7 +92,7 @@ export interface MoveClosingArgs {
   /** The stream entry to acknowledge. */
   readonly entry: string;
   /** The copies that have ended, with what they add to each count. */
-  readonly told?: { readonly event: ClosuresEvent; readonly counts: OutcomeCounts };
+  readonly ended?: { readonly event: ClosuresEvent; readonly counts: OutcomeCounts };
   /** When the job is tried again; absent if it is over. */
   readonly againAtMs?: number;
 }
@@ -131,13 +131,13 @@ export const moveClosing = defineScript<MoveClosingArgs, boolean>({
     entry: ({ entry }) => entry,
     before: ({ before }) => before,
     after: ({ after }) => JSON.stringify(after),
-    event: ({ told }) => (told ? JSON.stringify(packClosures(told.event)) : ""),
+    event: ({ ended }) => (ended ? JSON.stringify(packClosures(ended.event)) : ""),
     live: ({ job }) => liveChannel(job.close.id),
-    placed: ({ told }) => told?.counts.placed ?? 0,
-    rejected: ({ told }) => told?.counts.rejected ?? 0,
-    skipped: ({ told }) => told?.counts.skipped ?? 0,
-    unknown: ({ told }) => told?.counts.unknown ?? 0,
-    elapsed: ({ told }) => (told ? elapsedMs(told.event) : ""),
+    placed: ({ ended }) => ended?.counts.placed ?? 0,
+    rejected: ({ ended }) => ended?.counts.rejected ?? 0,
+    skipped: ({ ended }) => ended?.counts.skipped ?? 0,
+    unknown: ({ ended }) => ended?.counts.unknown ?? 0,
+    elapsed: ({ ended }) => (ended ? elapsedMs(ended.event) : ""),
     kept_ms: ({ job }) => keptMs(job.of),
   },
   rest: ({ job, againAtMs }) =>

@@ -52,11 +52,11 @@ test("packed outcomes give back the same outcome for each copy, in any mixture",
         answeredAtMs: null,
         copies,
       };
-      const told = unpackOutcomes(JSON.parse(JSON.stringify(packEvent(event))));
+      const unpacked = unpackOutcomes(JSON.parse(JSON.stringify(packEvent(event))));
       const bySubscription = (all: readonly CopyOutcome[]) =>
         all.toSorted(([a], [b]) => (a < b ? -1 : 1));
-      expect(bySubscription(told.copies)).toEqual(bySubscription(copies));
-      expect<OutcomesEvent>({ ...told, copies }).toEqual(event);
+      expect(bySubscription(unpacked.copies)).toEqual(bySubscription(copies));
+      expect<OutcomesEvent>({ ...unpacked, copies }).toEqual(event);
     }),
   );
 });
@@ -94,11 +94,11 @@ test("packed closures give back the same outcome for each copy, in any mixture",
           each,
         ]),
       };
-      const told = unpackClosures(JSON.parse(JSON.stringify(packClosures(event))));
+      const unpacked = unpackClosures(JSON.parse(JSON.stringify(packClosures(event))));
       const bySubscription = (all: readonly CopyClosure[]) =>
         all.toSorted(([a], [b]) => (a < b ? -1 : 1));
-      expect(bySubscription(told.copies)).toEqual(bySubscription(event.copies));
-      expect<ClosuresEvent>({ ...told, copies: event.copies }).toEqual(event);
+      expect(bySubscription(unpacked.copies)).toEqual(bySubscription(event.copies));
+      expect<ClosuresEvent>({ ...unpacked, copies: event.copies }).toEqual(event);
     }),
   );
 });

@@ -144,7 +144,7 @@ describe("who may lift", () => {
   const alice = { by: "alice", owner: "alice" };
   const bob = { by: "bob", owner: "bob" };
 
-  test("is who set it, or an administrator", async () => {
+  test("a stop: the person who set it, or an administrator", async () => {
     await set("halt", "channel:demo", alice);
     expect(await set("lift", "channel:demo", bob)).toMatchObject({
       changed: false,
@@ -156,9 +156,9 @@ describe("who may lift", () => {
     expect(await set("lift", "channel:demo")).toMatchObject({ changed: true, isForeign: false });
   });
 
-  test("is nobody but an administrator where one set it, or nobody is known to have", async () => {
+  test("only an administrator, if one set it or its author is not known", async () => {
     await set("drain", "channel:demo");
-    // Made stricter, it is no more theirs than before.
+    // Making it stricter does not make it theirs.
     expect(await set("halt", "channel:demo", alice)).toMatchObject({ state: "halt" });
     expect(await set("lift", "channel:demo", alice)).toMatchObject({ isForeign: true });
     await redis.send("HSET", KEY, "channel:old", "halt", "version", "5");

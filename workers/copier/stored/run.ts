@@ -18,8 +18,8 @@ import { asInteger, defineScript, LUA_NOW } from "../../../redis/script.ts";
 export const LUA_RUN_SINCE = `
 ${LUA_REGION_FILLED_SINCE}
 local function info(section)
-  local told = redis.pcall('INFO', section)
-  return type(told) == 'string' and told or ''
+  local reply = redis.pcall('INFO', section)
+  return type(reply) == 'string' and reply or ''
 end
 local function run_since(key, header)
   local filled = filled_since(header)
