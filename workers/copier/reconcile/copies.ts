@@ -87,7 +87,11 @@ function outcomesOf(
       name("OUTCOME_TWICE", finals.map(({ kind }) => kind).join(", then "), subscription);
     } else if (final && recorded && recorded.kind !== "unknown" && recorded.kind !== final.kind) {
       doubled = true;
-      name("OUTCOME_TWICE", `reported as ${final.kind}, recorded as ${recorded.kind}`, subscription);
+      name(
+        "OUTCOME_TWICE",
+        `reported as ${final.kind}, recorded as ${recorded.kind}`,
+        subscription,
+      );
     }
     const last = final ?? reported.at(-1);
     if (last && (!recorded || recorded.kind === "unknown")) outcomes.set(subscription, last);

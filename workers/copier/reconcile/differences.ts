@@ -10,7 +10,8 @@ export const DIFFERENCES = {
   OUTCOME_MISSING: "A follower of the snapshot has no outcome.",
   OUTCOME_TWICE: "A follower has more than one final outcome.",
   OUTCOME_OF_NOBODY: "An outcome names a follower who is not in the snapshot.",
-  OUTCOME_NOT_INTENDED: "An outcome names an order or a skip that is not in the intents of its job.",
+  OUTCOME_NOT_INTENDED:
+    "An outcome names an order or a skip that is not in the intents of its job.",
   SNAPSHOT_DIFFERS: "The roster no longer shows the followers of the snapshot.",
   UNKNOWN_TOO_LONG: "An outcome has been unknown for too long.",
   PLACED_NOT_AT_BROKER: "An outcome says placed, and the broker's list does not have the order.",
@@ -20,7 +21,8 @@ export const DIFFERENCES = {
   ORDER_DIFFERS: "The broker's order differs from the one in the outcome.",
   CLOSE_WAITING:
     "A close has copies without an outcome: a halt stops them, or their broker does not answer.",
-  CLOSED_NOT_SOLD: "An outcome says closed, but by the broker's list that close did not sell the position.",
+  CLOSED_NOT_SOLD:
+    "An outcome says closed, but by the broker's list that close did not sell the position.",
   SOLD_NOT_CLOSED:
     "By the broker's list a close sold a position that no outcome of it calls closed.",
   STOP_DIFFERS:

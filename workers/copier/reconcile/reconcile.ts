@@ -112,7 +112,12 @@ async function compareOne(
   if (known.closes) {
     const reported = closures.get(known.id) ?? new Map<string, readonly string[]>();
     const unknownBeforeMs = sources.clock.nowMs() - unknownAfterMs;
-    return await compareClose(sources, { ...known, closes: known.closes }, reported, unknownBeforeMs);
+    return await compareClose(
+      sources,
+      { ...known, closes: known.closes },
+      reported,
+      unknownBeforeMs,
+    );
   }
   const picture = await pictureOf(sources, known, events.get(known.id) ?? new Map());
   return compareCopies(picture, sources.clock.nowMs() - unknownAfterMs);

@@ -151,7 +151,12 @@ describe("a close that moves", () => {
     const entry = await deliver();
     await redis.send("XACK", CLOSES, "workers", entry);
     const before = await redis.everything();
-    const gone = { after: stateOf(1, BOB), ended: makeEnded([ANN, CLOSED]), againAtMs: 5_000, entry };
+    const gone = {
+      after: stateOf(1, BOB),
+      ended: makeEnded([ANN, CLOSED]),
+      againAtMs: 5_000,
+      entry,
+    };
     expect(await move(gone)).toBe(false);
     expect(await redis.everything()).toEqual(before);
   });
