@@ -160,7 +160,7 @@ export async function startWorld(home: Store, region: Store): Promise<World> {
       const refused: string[] = [];
       const accepted: string[] = [];
       await until(
-        "a signal reaches every follower",
+        "a signal is booked for every follower",
         async () => {
           const sent = await send();
           if (sent.kind === "refused") {

@@ -362,7 +362,7 @@ describe.each(DRIVERS)("from 4 to 16 partitions, records in %s", (driver) => {
     expect(new Set([...contracts.values()].map((each) => each.join()))).toEqual(new Set(["sold"]));
   });
 
-  test("a new signal reaches every follower once; the halt, the cap and the platform's settings hold", async () => {
+  test("a new signal is copied once for every follower; the halt, the cap and the platform's settings apply", async () => {
     const id = await send(1);
     const orders = await settledOf(id);
     expect(tally(orders)).toEqual({

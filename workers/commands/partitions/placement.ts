@@ -90,7 +90,7 @@ export function placementOf(key: PartitionKey, parts: PlacementParts): Placement
       answer: whole(channel(rest.split(":", 1)[0] ?? "")),
       hook: whole(map.ofHook(rest as HookId)),
       signal: (items) =>
-        new Map([partition, channel(channelOf(items))].map((where) => [where, items])),
+        new Map([partition, channel(readChannel(items))].map((where) => [where, items])),
     },
     region: {
       events: STAYS,
@@ -126,8 +126,10 @@ export function placementOf(key: PartitionKey, parts: PlacementParts): Placement
       quotes: everywhere,
       ticks: everywhere,
       contracts: (items) =>
-        new Map(family.map((own) => [own, items.map((item) => contractsOf(item, own, account))])),
-      expiries: async (items) => await expiriesOf(redis, partition, items, account),
+        new Map(
+          family.map((own) => [own, items.map((item) => splitContracts(item, own, account))]),
+        ),
+      expiries: async (items) => await splitExpiries(redis, partition, items, account),
       audit: STAYS,
       audited: STAYS,
       transactions: STAYS,
@@ -141,7 +143,7 @@ export function placementOf(key: PartitionKey, parts: PlacementParts): Placement
   return placement === STAYS ? undefined : placement;
 }
 
-function channelOf(items: readonly Item[]): string {
+function readChannel(items: readonly Item[]): string {
   const [, signal = "{}"] = items.find(([field]) => field === "signal") ?? [];
   return String((JSON.parse(signal) as { readonly channel?: string }).channel);
 }
@@ -152,13 +154,13 @@ type PartitionOf = (account: string) => number;
  * Each partition has every field, some only with its head, because a shard's
  * contracts are found by counting its fields.
  */
-function contractsOf([field, text]: Item, own: number, partitionOf: PartitionOf): Item {
+function splitContracts([field, text]: Item, own: number, partitionOf: PartitionOf): Item {
   const [head = "", rows = ""] = text.split("|");
   return [field, `${head}|${rowsOf(rows, (account) => partitionOf(account) === own)}`];
 }
 
 /** Contracts that were opened together expire in each partition that has some of them. */
-async function expiriesOf(
+async function splitExpiries(
   redis: Redis,
   partition: number,
   items: readonly Item[],

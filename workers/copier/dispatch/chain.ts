@@ -62,7 +62,7 @@ export async function chain(
   entries: readonly Entry[],
 ): Promise<Verdict[]> {
   const home = new HomeKeys(partition);
-  const accepted = entries.map(acceptedOf);
+  const accepted = entries.map(parseAccepted);
   const byChannel = Map.groupBy(
     accepted.filter((each) => each !== undefined),
     ({ signal }) => signal.channel,
@@ -83,7 +83,10 @@ export async function chain(
     } catch (error) {
       // If the store is away, it is away for every channel.
       if (isOutage(error)) throw error;
-      log.error("the chain of {channel} cannot go on: {error}", { channel, error: nameOf(error) });
+      log.error("the chain of {channel} cannot continue: {error}", {
+        channel,
+        error: nameOf(error),
+      });
       for (const { entry } of each) waiting.add(entry.id);
     }
   }
@@ -138,7 +141,7 @@ async function linksOn(head: Head, accepted: readonly Accepted[], sign: Sign): P
   return { links, newHead: JSON.stringify({ sequence, hash }), behindGap };
 }
 
-function acceptedOf(entry: Entry): Accepted | undefined {
+function parseAccepted(entry: Entry): Accepted | undefined {
   const signal = parseSignal(entry);
   const bodySha256 = entry.fields.get("sha256");
   const isSignal = typeof signal?.channel === "string" && Number.isSafeInteger(signal.sequence);

@@ -92,7 +92,7 @@ async function complete(id: SignalId): Promise<ReadonlyMap<string, string[]>> {
   return await readOutcomes(copier.redis, id);
 }
 
-async function outcomeOf(
+async function awaitOutcome(
   { subscription }: Follower,
   changes: Partial<OpenSignal> = {},
 ): Promise<string> {
@@ -100,7 +100,7 @@ async function outcomeOf(
   return outcomes.get(subscription)?.join() ?? "none";
 }
 
-async function usageOf({ subscription, account }: Follower) {
+async function readUsage({ subscription, account }: Follower) {
   const key = new RegionKeys(PARTITIONS.ofAccount(account as never)).usage("desk");
   return parseUsage(((await copier.redis.send("HGET", [key, subscription])) as string) ?? "");
 }
@@ -114,7 +114,7 @@ test("signals at once never exceed a follower's caps, and fill them", async () =
     Array.from({ length: 12 }, () => copier.send({ durationSeconds: 3_600 })),
   );
   const completed = await Promise.all(ids.map(complete));
-  const countOf = ({ subscription }: Follower): Record<string, number> => {
+  const countOutcomes = ({ subscription }: Follower): Record<string, number> => {
     const counts: Record<string, number> = {};
     for (const outcomes of completed) {
       const [kind = "none"] = outcomes.get(subscription) ?? [];
@@ -122,22 +122,22 @@ test("signals at once never exceed a follower's caps, and fill them", async () =
     }
     return counts;
   };
-  expect(countOf(day)).toEqual({ placed: 3, "skipped: DAY_CAP": 9 });
-  expect(countOf(open)).toEqual({ placed: 2, "skipped: OPEN_CAP": 10 });
-  expect(countOf(free)).toEqual({ placed: 12 });
+  expect(countOutcomes(day)).toEqual({ placed: 3, "skipped: DAY_CAP": 9 });
+  expect(countOutcomes(open)).toEqual({ placed: 2, "skipped: OPEN_CAP": 10 });
+  expect(countOutcomes(free)).toEqual({ placed: 12 });
   expect(await desk.balanceOf(day.account)).toBe(BALANCE_CENTS - 300);
   expect(await desk.balanceOf(open.account)).toBe(BALANCE_CENTS - 200);
-  expect(await usageOf(day)).toMatchObject({ stakedCents: 300, open: 3 });
+  expect(await readUsage(day)).toMatchObject({ stakedCents: 300, open: 3 });
 });
 
 test("a rejected order gives its part of the caps back", async () => {
   const mine = await follow({ sizing: FIXED, maxDayStakeCents: 100, maxOpen: 1 }, 50);
   await startWorkers(1);
-  expect(await outcomeOf(mine)).toBe("rejected: BALANCE_TOO_LOW");
-  expect(await usageOf(mine)).toMatchObject({ stakedCents: 0, open: 0 });
+  expect(await awaitOutcome(mine)).toBe("rejected: BALANCE_TOO_LOW");
+  expect(await readUsage(mine)).toMatchObject({ stakedCents: 0, open: 0 });
   await desk.deposit([mine.account], 1_000);
-  expect(await outcomeOf(mine)).toBe("placed");
-  expect(await outcomeOf(mine)).toBe("skipped: OPEN_CAP");
+  expect(await awaitOutcome(mine)).toBe("placed");
+  expect(await awaitOutcome(mine)).toBe("skipped: OPEN_CAP");
 });
 
 test("an unknown order keeps its part until the broker says that it was never opened", async () => {
@@ -146,11 +146,11 @@ test("an unknown order keeps its part until the broker says that it was never op
   desk.link.cut();
   const id = await copier.send({ durationSeconds: 3_600 });
   await until("it is unknown", async () => (await copier.progress(id)).counts.unknown === 1);
-  expect(await usageOf(mine)).toMatchObject({ open: 1 });
+  expect(await readUsage(mine)).toMatchObject({ open: 1 });
   desk.link.mend();
   expect((await complete(id)).get(mine.subscription)).toEqual(["unknown", "skipped: TOO_LATE"]);
-  expect(await usageOf(mine)).toMatchObject({ open: 0, stakedCents: 0 });
-  expect(await outcomeOf(mine)).toBe("placed");
+  expect(await readUsage(mine)).toMatchObject({ open: 0, stakedCents: 0 });
+  expect(await awaitOutcome(mine)).toBe("placed");
 });
 
 test("a settlement frees a position and adds the loss to the day, where the loss limit counts it", async () => {
@@ -160,7 +160,7 @@ test("a settlement frees a position and adds the loss to the day, where the loss
   await complete(await copier.send({ durationSeconds: 1 }));
   const next = (each: Follower) =>
     until("it is settled", async () => {
-      const usage = await usageOf(each);
+      const usage = await readUsage(each);
       return usage.open === 0 && usage;
     });
   // An unchanged price is a loss for both.

@@ -67,7 +67,7 @@ export async function closeShard(parts: FanOut, entry: Entry): Promise<Verdict> 
   const { sale, sentBeforeMs = decidedAtMs } = step;
   for (const { subscription, stakeCents } of asked) {
     const isMaybeOpen = found.unknown.has(subscription) && !isPast;
-    const outcome = outcomeOf(sale.answers.get(subscription), isMaybeOpen);
+    const outcome = readOutcome(sale.answers.get(subscription), isMaybeOpen);
     if (outcome) outcomes.set(subscription, outcome);
     else if (
       !isCloseRepeatable(parts.broker) &&
@@ -173,7 +173,7 @@ async function sellOrAsk(
 }
 
 /** Undefined if nothing is certain yet: the position is open, or may still be opened. */
-function outcomeOf(
+function readOutcome(
   answer: CloseAnswer | CloseLookUp | undefined,
   isMaybeOpen: boolean,
 ): CloseOutcome | undefined {

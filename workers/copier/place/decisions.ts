@@ -42,12 +42,12 @@ export function decideAll(job: Job, members: readonly RosterMember[], facts: Fac
   const copies: Copy[] = [];
   for (const member of members) {
     if (member.isUnreadable) {
-      logOf(job, member).error("the roster row of {subscription} cannot be read");
+      makeLogger(job, member).error("the roster row of {subscription} cannot be read");
     }
     try {
       copies.push(decide(job.signal, member, facts));
     } catch (error) {
-      logOf(job, member).error("nothing could be decided for {subscription}: {error}", {
+      makeLogger(job, member).error("nothing could be decided for {subscription}: {error}", {
         error: nameOf(error),
       });
       copies.push(decide(job.signal, member, { ...facts, faulty: "all" }));
@@ -57,6 +57,6 @@ export function decideAll(job: Job, members: readonly RosterMember[], facts: Fac
 }
 
 /** Made only when something is logged, because a shard has hundreds of members. */
-function logOf({ signal }: Job, { subscription }: RosterMember): Logger {
+function makeLogger({ signal }: Job, { subscription }: RosterMember): Logger {
   return getLogger(["fanfare", "broker"]).with({ signal: signal.id, subscription });
 }

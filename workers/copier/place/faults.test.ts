@@ -75,7 +75,7 @@ afterAll(async () => {
 });
 
 /** Waits until each of the three has a final outcome. */
-async function outcomesOf(id: SignalId): Promise<Record<string, string[]>> {
+async function collectOutcomes(id: SignalId): Promise<Record<string, string[]>> {
   await until(
     "all have ended",
     async () => {
@@ -94,7 +94,7 @@ test("a roster row that does not parse affects only its own follower's copy", as
   await worker?.stop();
   worker = await startRole("broker", { ...desk.env, FANFARE_CONSUMER: "worker" });
   const id = await copier.send();
-  expect(await outcomesOf(id)).toEqual({
+  expect(await collectOutcomes(id)).toEqual({
     [ONE.id]: ["placed"],
     [TWO.id]: ["skipped: FAULT"],
     [THREE.id]: ["placed"],
@@ -110,7 +110,7 @@ test("a job whose roster version was lost waits for the roster, asks for it, and
     Boolean(await copier.redis.send("SISMEMBER", [REGION.rostersBehind, CHANNEL])),
   );
   await copier.redis.send("HSET", [HEAD, "version:0", version]);
-  expect(await outcomesOf(id)).toEqual({
+  expect(await collectOutcomes(id)).toEqual({
     [ONE.id]: ["placed"],
     [TWO.id]: ["placed"],
     [THREE.id]: ["placed"],
@@ -123,7 +123,7 @@ test("a row of which nothing can be read ends as skipped by the job's count, and
   await worker?.stop();
   worker = await startRole("broker", { ...desk.env, FANFARE_CONSUMER: "worker" });
   const id = await copier.send();
-  expect(await outcomesOf(id)).toEqual({
+  expect(await collectOutcomes(id)).toEqual({
     [ONE.id]: ["placed"],
     [TWO.id]: ["skipped: FAULT"],
     [THREE.id]: ["placed"],
@@ -165,12 +165,12 @@ test("a follower lost with the tail of its roster ends as skipped once it is reb
   const id = await copier.send();
   await check();
   const placed = ["placed"];
-  expect(await outcomesOf(id)).toEqual({
+  expect(await collectOutcomes(id)).toEqual({
     [ONE.id]: placed,
     [TWO.id]: ["skipped: FAULT"],
     [THREE.id]: placed,
   });
-  expect(await outcomesOf(await copier.send())).toEqual({
+  expect(await collectOutcomes(await copier.send())).toEqual({
     [ONE.id]: placed,
     [TWO.id]: placed,
     [THREE.id]: placed,
@@ -184,7 +184,7 @@ test("a lost follower is named even if the roster is rebuilt after the deadline"
   await until("the deadline has passed", () => Promise.resolve(Date.now() > sentAtMs + 4_500));
   await check();
   const late = ["skipped: TOO_LATE"];
-  expect(await outcomesOf(id)).toEqual({
+  expect(await collectOutcomes(id)).toEqual({
     [ONE.id]: late,
     [TWO.id]: ["skipped: FAULT"],
     [THREE.id]: late,
@@ -196,7 +196,7 @@ test("if the roster is not rebuilt in time, all end as too late", async () => {
   await copier.redis.send("HSET", [HEAD, "version:0", String(Number(version) - 1)]);
   const id = await copier.send();
   const late = ["skipped: TOO_LATE"];
-  expect(await outcomesOf(id)).toEqual({ [ONE.id]: late, [TWO.id]: late, [THREE.id]: late });
+  expect(await collectOutcomes(id)).toEqual({ [ONE.id]: late, [TWO.id]: late, [THREE.id]: late });
   expect((await readBooks(copier.redis, id)).contracts.size).toBe(0);
   await copier.redis.send("HSET", [HEAD, "version:0", version]);
 });
@@ -215,7 +215,11 @@ test("a job that fails every time ends as a dead letter, each copy as skipped, a
   );
   await copier.redis.send("HSET", [REGION.layers, "version", "2"]);
   const faults = ["skipped: FAULT"];
-  expect(await outcomesOf(bad)).toEqual({ [ONE.id]: faults, [TWO.id]: faults, [THREE.id]: faults });
+  expect(await collectOutcomes(bad)).toEqual({
+    [ONE.id]: faults,
+    [TWO.id]: faults,
+    [THREE.id]: faults,
+  });
   const dead = deadLetters(REGION.jobs("desk"));
   await until("it is a dead letter", async () => (await copier.redis.send("XLEN", [dead])) === 1);
   const [[, fields] = ["", []]] = (await copier.redis.send("XRANGE", [dead, "-", "+"])) as [
@@ -225,7 +229,7 @@ test("a job that fails every time ends as a dead letter, each copy as skipped, a
   expect(fields.join(" ")).toContain("the last time with SyntaxError");
   await copier.redis.send("DEL", [REGION.layers]);
   const good = await copier.send();
-  expect(await outcomesOf(good)).toEqual({
+  expect(await collectOutcomes(good)).toEqual({
     [ONE.id]: ["placed"],
     [TWO.id]: ["placed"],
     [THREE.id]: ["placed"],
@@ -254,6 +258,10 @@ test("a job that fails after its orders were sent is reported as unknown, and th
   ]);
   worker = await startRole("broker", { ...desk.env, FANFARE_CONSUMER: "worker" });
   const kinds = ["unknown", "placed"];
-  expect(await outcomesOf(id)).toEqual({ [ONE.id]: kinds, [TWO.id]: kinds, [THREE.id]: kinds });
+  expect(await collectOutcomes(id)).toEqual({
+    [ONE.id]: kinds,
+    [TWO.id]: kinds,
+    [THREE.id]: kinds,
+  });
   await copier.redis.send("DEL", [REGION.layers]);
 });

@@ -68,7 +68,7 @@ export async function sell(
       if (leave.length === 0) continue;
       sentAtMs ??= clock.nowMs();
       crashPoint("before-close-send");
-      const reply = await broker.close(batchOf(job, leave));
+      const reply = await broker.close(makeBatch(job, leave));
       crashPoint("after-close-answer");
       if (reply.kind === "busy") retryAfterMs = Math.max(retryAfterMs, reply.retryAfterMs);
       if (reply.kind === "unanswered") for (const each of leave) inDoubt.add(each.subscription);
@@ -130,7 +130,7 @@ export async function findSold(
   const inDoubt = new Set(positions.map(({ subscription }) => subscription));
   let answeredAtMs: number | null = null;
   for (const group of Map.groupBy(positions, ({ symbol }) => symbol).values()) {
-    const reply = await broker.findClosed(batchOf(job, group));
+    const reply = await broker.findClosed(makeBatch(job, group));
     if (reply.kind !== "answered") continue;
     answeredAtMs = clock.nowMs();
     for (const [index, answer] of reply.answers.entries()) {
@@ -143,7 +143,7 @@ export async function findSold(
   return { answers, inDoubt, sentAtMs: null, answeredAtMs, retryAfterMs: 0 };
 }
 
-function batchOf({ close, shard }: CloseJob, positions: readonly Position[]): CloseBatch {
+function makeBatch({ close, shard }: CloseJob, positions: readonly Position[]): CloseBatch {
   return {
     close: close.id,
     symbol: positions[0]?.symbol ?? "",

@@ -73,7 +73,7 @@ interface Retreat {
 }
 
 /** Where to continue, and what to store when that is done. */
-async function startOf({ redis, broker, partitions }: SettlementFollower): Promise<{
+async function readStart({ redis, broker, partitions }: SettlementFollower): Promise<{
   readonly after: string;
   readonly retreat: Retreat;
   readonly isMoved: boolean;
@@ -98,7 +98,7 @@ async function startOf({ redis, broker, partitions }: SettlementFollower): Promi
 async function takeOver(parts: SettlementFollower): Promise<boolean> {
   const { redis, broker, partitions, stop } = parts;
   const region = new RegionKeys(0);
-  const { after, retreat, isMoved } = await startOf(parts);
+  const { after, retreat, isMoved } = await readStart(parts);
   const reply = await broker.settlements(after, stop);
   if (reply.kind === "unanswered") return false;
   const { next, settlements } = reply.answers;
@@ -108,7 +108,7 @@ async function takeOver(parts: SettlementFollower): Promise<boolean> {
     await run(redis, settleUsage, {
       partition,
       broker: broker.name,
-      settled: group.map(settledOf),
+      settled: group.map(packSettlement),
     });
     const event: SettlementsEvent = {
       kind: "settlements",
@@ -134,7 +134,7 @@ async function takeOver(parts: SettlementFollower): Promise<boolean> {
   return true;
 }
 
-function settledOf({ clientOrderId, returnCents, settledAtMs }: Settlement) {
+function packSettlement({ clientOrderId, returnCents, settledAtMs }: Settlement) {
   return { clientOrderId, returnCents, day: dayOf(settledAtMs) };
 }
 

@@ -31,7 +31,7 @@ export async function compareClose(
     differences.push({ kind, channel, signal, ...whose, detail });
   };
   await compareJobs(sources, close, name);
-  const outcomes = await outcomesOf(sources, close, reported, name);
+  const outcomes = await mergeOutcomes(sources, close, reported, name);
   if (outcomes.size < followers) {
     name("CLOSE_WAITING", `${outcomes.size} outcomes of ${followers} copies`);
   } else if (outcomes.size > followers) {
@@ -39,7 +39,7 @@ export async function compareClose(
   }
   if (acceptedAtMs <= unknownBeforeMs) {
     for (const [order, kind] of outcomes) {
-      if (kind === "unknown") name("UNKNOWN_TOO_LONG", order, subscriptionOf(order));
+      if (kind === "unknown") name("UNKNOWN_TOO_LONG", order, parseSubscription(order));
     }
   }
   await compareBooks(sources, close, outcomes, name);
@@ -73,7 +73,7 @@ async function compareJobs(
  * Takes one outcome for each order, a final one before an unknown one, and names
  * the orders with more than one final outcome.
  */
-async function outcomesOf(
+async function mergeOutcomes(
   { records }: Sources,
   { id }: KnownClose,
   reported: ReadonlyMap<string, readonly string[]>,
@@ -89,7 +89,7 @@ async function outcomesOf(
     const finals = new Set(kinds.filter((kind) => kind !== "unknown"));
     if (recorded !== undefined && recorded !== "unknown") finals.add(recorded);
     const isTwice = finals.size > 1 || kinds.filter((kind) => kind !== "unknown").length > 1;
-    if (isTwice) name("OUTCOME_TWICE", kinds.join(", then "), subscriptionOf(order));
+    if (isTwice) name("OUTCOME_TWICE", kinds.join(", then "), parseSubscription(order));
     const [final = "unknown"] = finals;
     outcomes.set(order, final);
   }
@@ -114,16 +114,16 @@ async function compareBooks(
         const isOpen = state === "open" || (state !== undefined && state !== "sold");
         const isOthers = soldBy !== undefined && soldBy !== id;
         if (isClosed && (isOpen || isOthers)) {
-          name("CLOSED_NOT_SOLD", `${broker}: ${soldBy ?? state}`, subscriptionOf(order));
+          name("CLOSED_NOT_SOLD", `${broker}: ${soldBy ?? state}`, parseSubscription(order));
         } else if (!isClosed && soldBy === id) {
           const said = outcomes.get(order) ?? "no outcome";
-          name("SOLD_NOT_CLOSED", `${broker}: ${said}`, subscriptionOf(order));
+          name("SOLD_NOT_CLOSED", `${broker}: ${said}`, parseSubscription(order));
         }
       }
     }
   }
 }
 
-function subscriptionOf(order: string): string {
+function parseSubscription(order: string): string {
   return order.slice(order.indexOf(".") + 1);
 }

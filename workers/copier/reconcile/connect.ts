@@ -14,12 +14,12 @@ export async function openSources({
   clock,
 }: Pick<Context<ReconcileSettings>, "settings" | "connections" | "clock">): Promise<Sources> {
   const { redis: home, regions, partitions } = connections;
-  const brokers = new Map(brokersOf(settings).map((each) => [each.name, each]));
+  const brokers = new Map(connectBrokers(settings).map((each) => [each.name, each]));
   return { home, regions, partitions, brokers, clock, records: await openRecords(settings) };
 }
 
 /** The broker of the workers, and the house's own desk if there is one. */
-function brokersOf(settings: ReconcileSettings): Broker[] {
+function connectBrokers(settings: ReconcileSettings): Broker[] {
   const { FANFARE_BROKER_URL: url, FANFARE_DESK_TOKEN: token } = settings;
   const hasDesk = url !== undefined && token !== undefined;
   return [

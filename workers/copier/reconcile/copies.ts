@@ -52,7 +52,7 @@ export function compareCopies(picture: SignalPicture, unknownBeforeMs: number): 
     const whose = subscription === undefined ? {} : { subscription };
     differences.push({ kind, channel, signal, ...whose, detail });
   };
-  const outcomes = outcomesOf(picture, name);
+  const outcomes = mergeOutcomes(picture, name);
   compareSnapshot(picture, outcomes, name);
   compareIntents(picture, outcomes, name);
   const listed = compareBooks(picture, outcomes, name);
@@ -72,7 +72,7 @@ type Name = (kind: DifferenceKind, detail: string, subscription?: string) => voi
  * Takes one outcome for each follower, a final one before an unknown one, and
  * names the followers with more than one final outcome.
  */
-function outcomesOf(
+function mergeOutcomes(
   { events, records, counted, followers }: SignalPicture,
   name: Name,
 ): Map<string, Told> {

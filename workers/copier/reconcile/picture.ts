@@ -105,12 +105,12 @@ async function readShard(
     readMembers(redis, keys.rosterShard(signal.channel as ChannelId, broker, shard), route),
   ]);
   const [intents = null, outcomes = null] = job;
-  const intended = intents === null ? undefined : intendedOf(JSON.parse(intents) as Intents);
+  const intended = intents === null ? undefined : listIntended(JSON.parse(intents) as Intents);
   const reported = outcomes !== null;
   return { broker, shard, enqueued: Boolean(enqueued), reported, intended, members };
 }
 
-function intendedOf({ orders, skips }: Intents): ShardPicture["intended"] {
+function listIntended({ orders, skips }: Intents): ShardPicture["intended"] {
   return [...orders, ...skips].map(([subscription]) => subscription);
 }
 

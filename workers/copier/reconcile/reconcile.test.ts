@@ -155,7 +155,7 @@ async function rewriteBooks(
 }
 
 /** The events of a signal, with their streams and ids. */
-async function eventsOf(
+async function readEvents(
   id: SignalId,
 ): Promise<{ readonly stream: string; readonly entry: string; readonly event: OutcomesEvent }[]> {
   const found = [];
@@ -309,7 +309,7 @@ describe("jobs and outcomes", () => {
   test("followers whose outcomes' event was dropped are named", async () => {
     await halt("recorder");
     const id = await fanOut();
-    const [dropped] = await eventsOf(id);
+    const [dropped] = await readEvents(id);
     await copier.redis.send("XDEL", [dropped?.stream ?? "", dropped?.entry ?? ""]);
     await start("recorder");
     const copies = dropped?.event.copies.length ?? 0;
@@ -324,7 +324,7 @@ describe("jobs and outcomes", () => {
   test("an outcome that is reported twice, or of no follower, is named", async () => {
     await halt("recorder");
     const id = await fanOut();
-    const [entry] = await eventsOf(id);
+    const [entry] = await readEvents(id);
     const [first] = entry?.event.copies ?? [];
     if (!entry || !first) throw new Error("no outcome");
     const { stream, event } = entry;
@@ -363,7 +363,7 @@ describe("jobs and outcomes", () => {
     const id = await fanOut();
     await copier.redis.send("DEL", [HOME.signal(id)]);
     expect(await named(id)).toEqual({});
-    for (const { stream, entry } of await eventsOf(id)) {
+    for (const { stream, entry } of await readEvents(id)) {
       await copier.redis.send("XDEL", [stream, entry]);
     }
     deleteRecord("orders", clientOrderId(id, followerOf(0).id));

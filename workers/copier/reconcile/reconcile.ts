@@ -136,10 +136,10 @@ async function findOne(
   const acceptance = accepted.get(id) ?? (await readStored(sources, id));
   if (acceptance) return knownSignal(acceptance.signal, acceptance.followers);
   const record = await sources.records.signals.get(id);
-  return record?.acceptedAtMs === undefined ? undefined : knownOf(record);
+  return record?.acceptedAtMs === undefined ? undefined : toKnown(record);
 }
 
-function knownOf({
+function toKnown({
   _id,
   channel,
   acceptedAtMs,
@@ -184,7 +184,7 @@ async function readLog(
     entries.set(id, {
       signal: { id, channel, sequence, acceptedAtMs },
       sha256,
-      known: knownOf(record),
+      known: toKnown(record),
       ...(link ? { link } : {}),
     });
   }

@@ -14,7 +14,7 @@ export function tableOf({ signals, followers, differences }: Reconciliation): st
   const lines = [`${over}: ${count(differences.length, "difference")}`];
   for (const [kind, some] of byKind(differences)) {
     lines.push("", `${kind} (${some.length}): ${DIFFERENCES[kind]}`);
-    lines.push(...columns(some.slice(0, SHOWN).map(cellsOf)));
+    lines.push(...columns(some.slice(0, SHOWN).map(formatCells)));
     if (some.length > SHOWN) lines.push(`  … and ${some.length - SHOWN} more`);
   }
   return lines.join("\n");
@@ -26,7 +26,7 @@ export function byKind(
   return Map.groupBy(differences, ({ kind }) => kind);
 }
 
-function cellsOf({ channel, signal, subscription, detail }: Difference): string[] {
+function formatCells({ channel, signal, subscription, detail }: Difference): string[] {
   return [channel ?? "-", signal ?? "-", subscription ?? "-", detail];
 }
 

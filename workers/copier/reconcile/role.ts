@@ -41,15 +41,15 @@ export const role: Role<typeof ReconcileEnv> = {
           differences: differences.length,
         });
         for (const [kind, some] of byKind(differences)) {
-          const fresh = some.filter((each) => !named.has(textOf(each)));
+          const fresh = some.filter((each) => !named.has(formatDifference(each)));
           for (const each of fresh.slice(0, LOGGED)) log.error("{kind}: {detail}", { ...each });
           if (fresh.length > LOGGED) {
             log.error("{kind}: {more} more", { kind, more: fresh.length - LOGGED });
           }
         }
-        named = new Set(differences.map(textOf));
+        named = new Set(differences.map(formatDifference));
       } catch (error) {
-        log.warn("what is to be compared cannot be read, trying again: {error}", {
+        log.warn("the data to compare cannot be read, trying again: {error}", {
           error: nameOf(error),
         });
       }
@@ -59,7 +59,7 @@ export const role: Role<typeof ReconcileEnv> = {
   },
 };
 
-function textOf({ kind, channel, signal, subscription, detail }: Difference): string {
+function formatDifference({ kind, channel, signal, subscription, detail }: Difference): string {
   return [kind, channel, signal, subscription, detail].join(" ");
 }
 

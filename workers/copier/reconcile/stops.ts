@@ -21,26 +21,26 @@ export async function compareStops(sources: Sources, graceMs: number): Promise<D
     const inCopies = stops.map((each) => each.get(scope as Scope));
     const record = recorded.get(scope);
     const all = [...inCopies, record];
-    const isAlike = new Set(all.map(stateOf)).size === 1;
+    const isAlike = new Set(all.map(readState)).size === 1;
     if (isAlike || all.some((each) => (each?.atMs ?? 0) > beforeMs)) return [];
-    return [differenceOf(scope, inCopies, record)];
+    return [findDifference(scope, inCopies, record)];
   });
 }
 
-function differenceOf(
+function findDifference(
   scope: string,
   inCopies: readonly (Stop | undefined)[],
   record: Stop | undefined,
 ): Difference {
   const counts = ([...STOP_STATES, "open"] as const).flatMap((state) => {
-    const count = inCopies.filter((each) => stateOf(each) === state).length;
+    const count = inCopies.filter((each) => readState(each) === state).length;
     return count === 0 ? [] : [`${state} in ${count} of ${inCopies.length}`];
   });
-  const detail = `${scope}: ${counts.join(", ")} partitions; recorded as ${stateOf(record)}`;
+  const detail = `${scope}: ${counts.join(", ")} partitions; recorded as ${readState(record)}`;
   const [kind, id = ""] = scope.split(":");
   return { kind: "STOP_DIFFERS", ...(kind === "channel" ? { channel: id } : {}), detail };
 }
 
-function stateOf(stop: Stop | undefined): Stop["state"] {
+function readState(stop: Stop | undefined): Stop["state"] {
   return stop?.state ?? "open";
 }

@@ -31,7 +31,7 @@ const reason = v.pipe(v.string(), v.regex(/^[A-Z_]{1,40}$/));
  * Two ids and then amounts, repeated. Checked as a whole, because there are
  * hundreds in each of many entries.
  */
-const copiesOf = <T>(columns: number) =>
+const copiesSchema = <T>(columns: number) =>
   v.custom<T>(
     (value) =>
       Array.isArray(value) &&
@@ -42,8 +42,8 @@ const copiesOf = <T>(columns: number) =>
           : typeof item === "string" && ID_PATTERN.test(item),
       ),
   );
-const placedCopies = copiesOf<PlacedTogether[3]>(3);
-const closedCopies = copiesOf<ClosedTogether[2]>(4);
+const placedCopies = copiesSchema<PlacedTogether[3]>(3);
+const closedCopies = copiesSchema<ClosedTogether[2]>(4);
 
 const NOT_DONE = [
   v.object({

@@ -42,7 +42,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const eventOf = (outcome: Outcome, subscription = ANN): OutcomesEvent => ({
+const makeEvent = (outcome: Outcome, subscription = ANN): OutcomesEvent => ({
   kind: "outcomes",
   signal: SIGNAL.id,
   broker: "desk",
@@ -54,7 +54,7 @@ const eventOf = (outcome: Outcome, subscription = ANN): OutcomesEvent => ({
   answeredAtMs: 5,
   copies: [[subscription, ACCOUNT, outcome]],
 });
-const settledOf = (subscription = ANN): SettlementsEvent => ({
+const makeSettlement = (subscription = ANN): SettlementsEvent => ({
   kind: "settlements",
   broker: "desk",
   settlements: [
@@ -72,11 +72,11 @@ const entry = (fields: Readonly<Record<string, string>>): Entry => ({
   id: "1-0",
   fields: new Map(Object.entries(fields)),
 });
-const entryOf = (event: RegionEvent): Entry =>
+const makeEntry = (event: RegionEvent): Entry =>
   entry({ event: JSON.stringify(event.kind === "outcomes" ? packEvent(event) : event) });
 
 const record = (...events: RegionEvent[]) =>
-  recordEvents(records, () => 1_000)(events.map(entryOf));
+  recordEvents(records, () => 1_000)(events.map(makeEntry));
 
 async function order(id: string = ORDER): Promise<OrderRecord> {
   const found = await records.orders.get(id);
@@ -86,7 +86,7 @@ async function order(id: string = ORDER): Promise<OrderRecord> {
 
 describe("a copy", () => {
   test("is an order under its client order id, with its outcome and times (P10)", async () => {
-    expect(await record(eventOf(PLACED))).toEqual(["done"]);
+    expect(await record(makeEvent(PLACED))).toEqual(["done"]);
     expect(await order()).toEqual({
       _id: ORDER,
       signal: SIGNAL.id,
@@ -108,26 +108,26 @@ describe("a copy", () => {
   });
 
   test("that was skipped was never sent, even if others of its shard were", async () => {
-    await record(eventOf({ kind: "skipped", reason: "PAUSED" }));
+    await record(makeEvent({ kind: "skipped", reason: "PAUSED" }));
     expect(await order()).toMatchObject({ outcome: "skipped", reason: "PAUSED" });
     expect(await order()).not.toHaveProperty("sentAtMs");
     expect(await order()).not.toHaveProperty("answeredAtMs");
   });
 
   test("that was unknown gets its later outcome, and is never unknown again", async () => {
-    await record(eventOf(UNKNOWN));
+    await record(makeEvent(UNKNOWN));
     expect(await order()).toMatchObject({ outcome: "unknown" });
-    await record(eventOf(PLACED));
-    await record(eventOf(UNKNOWN));
+    await record(makeEvent(PLACED));
+    await record(makeEvent(UNKNOWN));
     expect(await order()).toMatchObject({ outcome: "placed", openPriceMicros: 5 });
-    await record(eventOf(UNKNOWN), eventOf(PLACED));
+    await record(makeEvent(UNKNOWN), makeEvent(PLACED));
     expect(await order()).toMatchObject({ outcome: "placed" });
   });
 
   test("and its settlement are one order, in either order of arrival", async () => {
-    await record(settledOf());
+    await record(makeSettlement());
     expect(await order()).toMatchObject({ signal: SIGNAL.id, subscription: "ann" });
-    await record(eventOf(PLACED));
+    await record(makeEvent(PLACED));
     expect(await order()).toMatchObject({
       outcome: "placed",
       settlement: "won",
@@ -161,7 +161,7 @@ describe("a copy", () => {
         ],
       ],
     };
-    await record(eventOf(PLACED), closures);
+    await record(makeEvent(PLACED), closures);
     expect(await order()).toMatchObject({ outcome: "placed", acceptedAtMs: 1 });
     expect(await order(`${signalIdOf(9)}.${ORDER}`)).toMatchObject({
       outcome: "closed",
@@ -174,9 +174,9 @@ describe("a copy", () => {
 
 test("events give the same records in any order, in any batches, and with any repetitions", async () => {
   const all = (name: SubscriptionId) => [
-    eventOf(UNKNOWN, name),
-    eventOf(PLACED, name),
-    settledOf(name),
+    makeEvent(UNKNOWN, name),
+    makeEvent(PLACED, name),
+    makeSettlement(name),
   ];
   const stored = async (name: SubscriptionId): Promise<object> => {
     const { _id, subscription, ...rest } = await order(clientOrderId(SIGNAL.id, name));
@@ -242,7 +242,7 @@ test("an entry that cannot be read is reported in its place, and the others are 
   const verdicts = await recordEvents(
     records,
     () => 1_000,
-  )([entry({ event: "{" }), entryOf(eventOf(PLACED)), entry({})]);
+  )([entry({ event: "{" }), makeEntry(makeEvent(PLACED)), entry({})]);
   expect(verdicts).toEqual([{ dead: "event is not JSON" }, "done", { dead: "event is missing" }]);
   expect(await order()).toMatchObject({ outcome: "placed" });
 });

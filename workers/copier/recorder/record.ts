@@ -60,7 +60,7 @@ export function recordEvents({ orders }: Pick<Records, "orders">, now: () => num
         continue;
       }
       for (const copy of event.copies) {
-        const order = orderOf(event, copy, recordedAtMs);
+        const order = makeOrder(event, copy, recordedAtMs);
         (order.outcome === "unknown" ? unknown : certain).push(order);
       }
     }
@@ -97,7 +97,7 @@ function bulk<T>(
 }
 
 /** A close has its own order, because one close may cover several orders of a follower. */
-function orderOf(
+function makeOrder(
   event: OutcomesEvent | ClosuresEvent,
   [subscription, account, { kind, ...outcome }]: CopyOutcome | CopyClosure,
   recordedAtMs: number,

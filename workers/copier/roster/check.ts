@@ -98,7 +98,7 @@ export async function checkRoster(
   const walked = { channels: channels.length, hooks, settings, subscriptions };
   const check = { ...walked, projected, left, rerouted, pruned, restored };
   getLogger(["fanfare", "roster"]).info(
-    "roster checked: {channels} channels, {hooks} hooks, {settings} settings, {subscriptions} subscriptions; {projected} projected, {left} left, {rerouted} rerouted, {pruned} pruned, {restored} restored",
+    "roster checked: {channels} channels, {hooks} hooks, {settings} settings, {subscriptions} subscriptions; {projected} projected, {left} ended, {rerouted} rerouted, {pruned} pruned, {restored} restored",
     check,
   );
   return check;
@@ -128,7 +128,7 @@ export async function checkChannel(
   const left = await leaveStrangersOfChannel(records, targets, known, channel);
   const rerouted = await repairRoutes(targets, channel);
   getLogger(["fanfare", "roster"]).info(
-    "the roster of {channel} was behind: {projected} projected, {left} left, {rerouted} rerouted",
+    "the roster of {channel} was behind: {projected} projected, {left} ended, {rerouted} rerouted",
     { channel, projected, left, rerouted },
   );
   return projected;
@@ -143,7 +143,7 @@ async function leaveStrangersOfChannel(
   const rosters = new Map<string, Roster>();
   for (const { region, partition, broker } of await readRoutes(targets, channel)) {
     const roster = { region, partition, broker, channel };
-    rosters.set(keyOf(roster), roster);
+    rosters.set(formatKey(roster), roster);
   }
   let left = 0;
   for (const roster of rosters.values()) {
@@ -151,7 +151,7 @@ async function leaveStrangersOfChannel(
     if (!redis) continue;
     const key = new RegionKeys(roster.partition).rosterSeats(channel, roster.broker);
     for await (const seats of scan(redis, "HSCAN", [key], ["COUNT", "1000"])) {
-      left += await leaveStrangersOf(records, targets, known, roster, redis, seats);
+      left += await endOrphans(records, targets, known, roster, redis, seats);
     }
   }
   return left;
@@ -170,12 +170,12 @@ export async function readRoutes(
 type Known = Map<string, Set<string>>;
 
 function remember(known: Known, { partitions }: Targets, record: SubscriptionRecord): void {
-  const key = keyOf(rosterOf(partitions, record));
+  const key = formatKey(rosterOf(partitions, record));
   const ids = known.get(key) ?? new Set();
   known.set(key, ids.add(record._id));
 }
 
-function keyOf({ region, broker, partition, channel }: Roster): string {
+function formatKey({ region, broker, partition, channel }: Roster): string {
   return `${region}/${broker}/${partition}/${channel}`;
 }
 
@@ -192,7 +192,7 @@ async function leaveStrangers(
     if (!found) continue;
     const roster: Roster = { region, ...found };
     for await (const seats of scan(redis, "HSCAN", [key], ["COUNT", "1000"])) {
-      left += await leaveStrangersOf(records, targets, known, roster, redis, seats);
+      left += await endOrphans(records, targets, known, roster, redis, seats);
     }
   }
   return left;
@@ -206,7 +206,7 @@ async function* rosterKeys(redis: Redis): AsyncIterable<string> {
   }
 }
 
-async function leaveStrangersOf(
+async function endOrphans(
   records: Records,
   targets: Targets,
   known: Known,
@@ -216,7 +216,7 @@ async function leaveStrangersOf(
   seats: readonly string[],
 ): Promise<number> {
   const shardOf = new Map<string, string>();
-  const ours = known.get(keyOf(roster));
+  const ours = known.get(formatKey(roster));
   for (let index = 0; index + 1 < seats.length; index += 2) {
     const id = seats[index] ?? "";
     if (ours?.has(id) !== true) shardOf.set(id, seats[index + 1] ?? "");
@@ -225,22 +225,23 @@ async function leaveStrangersOf(
   // Read again, because they may have subscribed after the records were read.
   const found = await records.subscriptions.find({ where: { _id: [...shardOf.keys()] } });
   for (const record of found) {
-    if (keyOf(rosterOf(targets.partitions, record)) === keyOf(roster)) shardOf.delete(record._id);
+    if (formatKey(rosterOf(targets.partitions, record)) === formatKey(roster))
+      shardOf.delete(record._id);
   }
-  const strangers: RosterMember[] = [];
+  const orphans: RosterMember[] = [];
   const keys = new RegionKeys(roster.partition);
   for (const [subscription, shard] of shardOf) {
     const shardKey = keys.rosterShard(roster.channel, roster.broker, Number(shard));
     const row = await redis.send("HGET", [shardKey, subscription]);
     if (typeof row !== "string") continue;
     const [member] = parseRosterShard([subscription, row]);
-    if (member && wasSeated(member, Number.MAX_SAFE_INTEGER)) strangers.push(member);
+    if (member && wasSeated(member, Number.MAX_SAFE_INTEGER)) orphans.push(member);
   }
-  if (strangers.length === 0) return 0;
+  if (orphans.length === 0) return 0;
   return await projectRoster(
     targets,
     roster,
-    strangers.map(({ subscription, account, expiresAtMs, plan, subscriptionVersion }) => ({
+    orphans.map(({ subscription, account, expiresAtMs, plan, subscriptionVersion }) => ({
       id: subscription as SubscriptionId,
       channel: roster.channel,
       // The records do not have this follower, and the roster does not store one for a membership

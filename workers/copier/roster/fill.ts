@@ -50,7 +50,7 @@ interface Claim extends FillArgs {
 }
 
 /** The home first: every filler claims in this order. */
-function partsOf({ home, regions }: Targets): Filled[] {
+function listParts({ home, regions }: Targets): Filled[] {
   return [
     { region: undefined, redis: home },
     ...[...regions].map(([region, redis]) => ({ region, redis })),
@@ -75,7 +75,7 @@ async function readUnfilled({ partitions }: Targets, { region, redis }: Filled):
  * another process fills, or if the Redis was emptied again meanwhile.
  */
 export async function fillAll(records: Records, targets: Targets): Promise<boolean> {
-  return await fill(records, targets, partsOf(targets));
+  return await fill(records, targets, listParts(targets));
 }
 
 async function fill(
@@ -206,7 +206,7 @@ export async function followFills(
       })
       .finally(() => running.delete(name));
   };
-  const parts = partsOf(targets);
+  const parts = listParts(targets);
   /** Checks without an answer yet. A Redis that is away gets no further check each second. */
   const looking = new Set<Filled>();
   async function isEmpty(each: Filled): Promise<boolean> {

@@ -83,7 +83,7 @@ async function raiseRestored(
   const behind = raised.filter((record, index) => record !== found[index]);
   if (behind.length > 0) {
     getLogger(["fanfare", "roster"]).error(
-      "the records of {settings} settings stood behind Redis, as after a restore; what they say holds",
+      "the records of {settings} settings were behind Redis, as after a restore: the recorded settings apply",
       { settings: behind.length },
     );
     await settings.putNewer(behind);

@@ -33,7 +33,7 @@ if below then
   for i = 1, #flat, 2 do
     local version, found, payload = string.match(flat[i + 1], '^%[(%d+),%[([%d,]*)%],(.*)%]$')
     local turns, first = {}, 1
-    -- A row that cannot be read is written anew by the check, and forgotten later.
+    -- The check rewrites a row that cannot be read, and it is deleted later.
     for turn in string.gmatch(found or '', '%d+') do turns[#turns + 1] = turn end
     while turns[first + 1] and tonumber(turns[first + 1]) <= below do first = first + 2 end
     if found and first > #turns then

@@ -43,7 +43,7 @@ local changed, moved, touched = 0, {}, {}
 local version = math.max(tonumber(redis.call('HGET', roster, 'version') or '0') + 1, now_ms())
 local version_text = string.format('%d', version)
 
--- How many sit in a shard, and how many rows it has, those of who left included.
+-- The members of a shard, and its rows, including those of followers who left.
 local counts, lengths = {}, {}
 local function count_of(shard)
   if not counts[shard] then counts[shard] = tonumber(redis.call('HGET', roster, 'count:' .. shard) or '0') end
@@ -54,7 +54,7 @@ local function rows_of(shard)
   return lengths[shard]
 end
 
--- Newcomers fill one shard after the other. When it is full, the one that has emptied most takes them, if half of it is free; only then is another opened.
+-- New members fill one shard after the other. When it is full, they go to the emptiest shard if half of it is free, and otherwise to a new one.
 local open = redis.call('HGET', roster, 'open') or '0'
 local function open_shard()
   if count_of(open) < size and rows_of(open) < 1.75 * size then return open end
@@ -85,7 +85,7 @@ local function count_again(shard)
   counts[shard] = count
 end
 
--- No job lives long enough to name a version from before this many comings and goings.
+-- No job lives long enough to name a version from before this many joins and leaves.
 local function add_turn(turns)
   turns[#turns + 1] = version_text
   if #turns > ${MAX_TURNS} then table.remove(turns, 1) table.remove(turns, 1) end
@@ -101,7 +101,7 @@ for subscription, sub_version, is_wanted, payload in rows() do
   if shard then
     local row = redis.call('HGET', prefix .. shard, subscription) or ''
     local row_version, row_turns, row_payload = string.match(row, '^%[(%d+),%[([%d,]*)%],(.*)%]$')
-    -- A row that is not whole is written anew, whatever version it names; its turns hold if they can be read.
+    -- A damaged row is rewritten even if its version is newer; its joins and leaves stay if they can be read.
     known = row_payload and string.match(row_payload, '^%[.*%]$') and tonumber(row_version) or -1
     row_turns = row_turns or string.match(row, '^%[%d+,%[([%d,]+)%],')
     if not row_turns then count_again(shard) end

@@ -201,14 +201,14 @@ export async function recordStops(
     });
     for (const [scope, stop] of left) {
       const record = known.get(scope);
-      const next = recordOf(scope, mergeStops(record, stop), (record?.version ?? 0) + 1);
+      const next = makeRecord(scope, mergeStops(record, stop), (record?.version ?? 0) + 1);
       recorded += await stops.putNewer([next]);
     }
   }
   return recorded;
 }
 
-function recordOf(
+function makeRecord(
   scope: Scope,
   { state, atMs, liftedAtMs, by, owner, why }: Stop,
   version: number,
@@ -286,7 +286,7 @@ export async function followStops(
             if (isMoved) changes += 1;
           }
         } catch (error) {
-          log.warn("what is stopped could not be recorded or brought back, trying again: {error}", {
+          log.warn("stops could not be recorded or written back, trying again: {error}", {
             error: nameOf(error),
           });
         }

@@ -29,7 +29,7 @@ const jobOf = (index = 1): CloseJob => ({
   tries: 2,
 });
 
-const stateOf = (turn: number, ...left: SubscriptionId[]): ClosingState => ({
+const makeState = (turn: number, ...left: SubscriptionId[]): ClosingState => ({
   turn,
   left,
   unknown: [],
@@ -102,8 +102,8 @@ async function move(changes: Partial<MoveClosingArgs> & { readonly after: Closin
 describe("a close that moves", () => {
   test("stores its state, reports what ended, and acknowledges its entry, in one step", async () => {
     const ended = makeEnded([ANN, CLOSED], [BOB, { kind: "skipped", reason: "NOT_OPEN" }]);
-    expect(await move({ after: stateOf(1), ended })).toBe(true);
-    expect(JSON.parse(String(await stateText()))).toEqual(stateOf(1));
+    expect(await move({ after: makeState(1), ended })).toBe(true);
+    expect(JSON.parse(String(await stateText()))).toEqual(makeState(1));
     const [entry, ...more] = await redis.entries(REGION.events);
     expect(more).toEqual([]);
     const event = unpackClosures(JSON.parse(entry?.get("event") ?? "") as PackedClosures);
@@ -119,30 +119,30 @@ describe("a close that moves", () => {
   });
 
   test("returns at the end of its stream at the given time, as long as something is left", async () => {
-    await move({ after: stateOf(1, BOB), ended: makeEnded([ANN, CLOSED]), againAtMs: 5_000 });
+    await move({ after: makeState(1, BOB), ended: makeEnded([ANN, CLOSED]), againAtMs: 5_000 });
     const [, again] = await waiting();
     expect(again).toEqual({ ...jobOf(), notBeforeMs: 5_000, tries: 3 });
   });
 
   test("is over if nothing is left", async () => {
-    await move({ after: stateOf(1) });
+    await move({ after: makeState(1) });
     expect(await waiting()).toEqual([jobOf()]);
   });
 
   test("reports nothing if nothing ended", async () => {
-    await move({ after: stateOf(1, ANN, BOB), againAtMs: 5_000 });
+    await move({ after: makeState(1, ANN, BOB), againAtMs: 5_000 });
     expect(await redis.send("EXISTS", REGION.events)).toBe(0);
     expect(await redis.send("EXISTS", REGION.progress(jobOf().close.id))).toBe(0);
   });
 
   test("from an outdated state changes nothing: another worker has handled the entry", async () => {
-    await move({ after: stateOf(1, BOB), ended: makeEnded([ANN, CLOSED]), againAtMs: 5_000 });
+    await move({ after: makeState(1, BOB), ended: makeEnded([ANN, CLOSED]), againAtMs: 5_000 });
     const entry = await deliver();
     const before = await redis.everything();
-    const late = { after: stateOf(1), ended: makeEnded([ANN, CLOSED], [BOB, CLOSED]), entry };
+    const late = { after: makeState(1), ended: makeEnded([ANN, CLOSED], [BOB, CLOSED]), entry };
     expect(await move(late)).toBe(false);
     expect(await redis.everything()).toEqual(before);
-    expect(await move({ ...late, after: stateOf(2), before: String(await stateText()) })).toBe(
+    expect(await move({ ...late, after: makeState(2), before: String(await stateText()) })).toBe(
       true,
     );
   });
@@ -152,7 +152,7 @@ describe("a close that moves", () => {
     await redis.send("XACK", CLOSES, "workers", entry);
     const before = await redis.everything();
     const gone = {
-      after: stateOf(1, BOB),
+      after: makeState(1, BOB),
       ended: makeEnded([ANN, CLOSED]),
       againAtMs: 5_000,
       entry,
@@ -165,18 +165,18 @@ describe("a close that moves", () => {
     const open = REGION.job(OF.id, "desk", 0);
     await redis.send("HSET", open, "intents", "{}");
     await redis.send("PEXPIRE", open, "10000");
-    await move({ after: stateOf(1, ANN) });
+    await move({ after: makeState(1, ANN) });
     expect(Number(await redis.send("PTTL", open))).toBeGreaterThan(60_000);
   });
 });
 
 describe("a close that may sell twice", () => {
   const note = (job = jobOf(), before = "", aloneMs = 60_000) =>
-    redis.run(noteSent, { partition: 0, job, before, after: stateOf(1, ANN), aloneMs });
+    redis.run(noteSent, { partition: 0, job, before, after: makeState(1, ANN), aloneMs });
 
   test("is noted before it is sent", async () => {
     expect(await note()).toBe("noted");
-    expect(JSON.parse(String(await stateText()))).toEqual(stateOf(1, ANN));
+    expect(JSON.parse(String(await stateText()))).toEqual(makeState(1, ANN));
   });
 
   test("is the only one in flight for the same copies", async () => {

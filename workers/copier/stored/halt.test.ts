@@ -102,7 +102,7 @@ describe("what stops an order", () => {
 });
 
 const stops = async () => parseStops(await redis.hash(KEY), await redis.hash(haltNotesKey(KEY)));
-const stopOf = async (scope: Scope = "platform") => (await stops()).get(scope);
+const readStop = async (scope: Scope = "platform") => (await stops()).get(scope);
 
 describe("a stop says", () => {
   test("who set it, when and why; and so does its lift", async () => {
@@ -117,12 +117,12 @@ describe("a stop says", () => {
       atMs: expect.any(Number),
     });
     expect(stop!.atMs).toBeGreaterThanOrEqual(beforeMs);
-    expect(await stopOf("channel:demo")).toEqual(stop!);
+    expect(await readStop("channel:demo")).toEqual(stop!);
     const lift = await set("lift", "channel:demo", { by: "bob", why: "mended" });
     expect(lift.stop).toMatchObject({ state: "open", by: "bob", why: "mended" });
     expect(lift.stop!.liftedAtMs).toBe(lift.stop!.atMs);
     expect(lift.stop!.atMs).toBeGreaterThan(stop!.atMs);
-    expect(await stopOf("channel:demo")).toEqual(lift.stop!);
+    expect(await readStop("channel:demo")).toEqual(lift.stop!);
     const again = await set("drain", "channel:demo");
     expect(again.stop).toMatchObject({ state: "drain", liftedAtMs: lift.stop!.atMs });
   });
@@ -130,13 +130,13 @@ describe("a stop says", () => {
   test("only its state if an earlier release set it", async () => {
     await redis.send("HSET", KEY, "platform", "halt", "version", "1700000000000");
     const unexplained = { state: "halt", by: "operator", why: "", atMs: 0, liftedAtMs: 0 };
-    expect(await stopOf()).toMatchObject(unexplained);
+    expect(await readStop()).toMatchObject(unexplained);
     expect((await set("halt")).stop).toMatchObject(unexplained);
     await set("lift");
-    const { atMs: liftedAtMs } = (await stopOf())!;
+    const { atMs: liftedAtMs } = (await readStop())!;
     // Set by that release once more: not before it was lifted.
     await redis.send("HSET", KEY, "platform", "drain");
-    expect(await stopOf()).toMatchObject({ state: "drain", atMs: liftedAtMs, liftedAtMs });
+    expect(await readStop()).toMatchObject({ state: "drain", atMs: liftedAtMs, liftedAtMs });
   });
 });
 
@@ -179,9 +179,9 @@ describe("a recorded stop that is brought back", () => {
   const hold = (changes: Partial<Stop> = {}) =>
     redis.run(holdStop, { key: KEY, scope: "platform", stop: recorded(changes) });
 
-  test("holds where nothing stood, with its note, and moves the version", async () => {
+  test("is in force where nothing was stopped, with its note, and changes the version", async () => {
     expect(await hold()).toBe(true);
-    expect(await stopOf()).toEqual(recorded());
+    expect(await readStop()).toEqual(recorded());
     expect(Number((await halts()).version)).toBeGreaterThan(0);
     expect(await hold()).toBe(false);
   });

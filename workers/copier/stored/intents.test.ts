@@ -63,7 +63,7 @@ const decided = (...copies: Copy[]) => ({
 });
 const ann = (changes: Partial<Copy> = {}) => makeCopy(ID, "ann", { account: ACCOUNT, ...changes });
 
-const argsOf = (changes: Partial<IntendArgs> = {}): IntendArgs => ({
+const makeArgs = (changes: Partial<IntendArgs> = {}): IntendArgs => ({
   partition: 0,
   job: young(),
   shardVersion: 7,
@@ -73,12 +73,12 @@ const argsOf = (changes: Partial<IntendArgs> = {}): IntendArgs => ({
   ...changes,
 });
 
-const send = (changes: Partial<IntendArgs> = {}) => redis.run(intend, argsOf(changes));
+const send = (changes: Partial<IntendArgs> = {}) => redis.run(intend, makeArgs(changes));
 
-const keyOf = ({ job }: IntendArgs) => REGION.job(job.signal.id, job.broker, job.shard);
+const jobKey = ({ job }: IntendArgs) => REGION.job(job.signal.id, job.broker, job.shard);
 
-const stored = async (args = argsOf()) =>
-  parseStoredJob(await redis.send("HMGET", keyOf(args), ...STORED_JOB_FIELDS));
+const stored = async (args = makeArgs()) =>
+  parseStoredJob(await redis.send("HMGET", jobKey(args), ...STORED_JOB_FIELDS));
 
 /** The reply to intents that must not be written. */
 async function refused(changes: Partial<IntendArgs>) {
@@ -95,9 +95,9 @@ describe("intents are written", () => {
   });
 
   test("and stored until nothing of the signal can be open", async () => {
-    const args = argsOf();
+    const args = makeArgs();
     await send();
-    const leftMs = Number(await redis.send("PTTL", keyOf(args)));
+    const leftMs = Number(await redis.send("PTTL", jobKey(args)));
     expect(leftMs).toBeLessThanOrEqual(keptMs(args.job.signal));
     expect(leftMs).toBeGreaterThan(keptMs(args.job.signal) - 5_000);
   });
@@ -119,7 +119,7 @@ describe("a job that was here before", () => {
 
   test("whose outcomes are written is over", async () => {
     await send();
-    await redis.send("HSET", keyOf(argsOf()), "outcomes", "1");
+    await redis.send("HSET", jobKey(makeArgs()), "outcomes", "1");
     expect(await refused({ shardVersion: 8 })).toEqual({ kind: "over" });
   });
 });
@@ -236,7 +236,7 @@ describe("a job that is abandoned", () => {
   test("does not change earlier intents", async () => {
     await send();
     expect(await give()).toEqual({ kind: "known", intents: intents([ANN, ACCOUNT, 100]) });
-    await redis.send("HSET", keyOf(argsOf()), "outcomes", "1");
+    await redis.send("HSET", jobKey(makeArgs()), "outcomes", "1");
     expect(await give()).toEqual({ kind: "over" });
   });
 
@@ -303,12 +303,12 @@ describe("a Redis that lost its data", () => {
   test("may have had intents of every signal accepted before it was filled again, even in the same run", async () => {
     expect(await send()).toEqual({ kind: "new" });
     // It was flushed and filled after the acceptance.
-    await redis.send("DEL", keyOf(argsOf()));
+    await redis.send("DEL", jobKey(makeArgs()));
     const filledMs = young().signal.acceptedAtMs;
     await redis.send("HSET", REGION.header, "regionSinceMs", String(filledMs));
     expect(await send()).toEqual({ kind: "older" });
     expect(await send({ older: true })).toEqual({ kind: "new" });
-    await redis.send("DEL", keyOf(argsOf()));
+    await redis.send("DEL", jobKey(makeArgs()));
     expect(await send({ job: young(60_000 + CLOCK_SKEW_MS + 1) })).toEqual({ kind: "new" });
   });
 

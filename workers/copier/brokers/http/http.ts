@@ -80,22 +80,22 @@ export function connectHttp({ name, url, token, capabilities }: HttpBroker): Bro
     name,
     capabilities,
     async open(batch) {
-      const reply = await list(OpenReply, "/orders", bodyOf(batch), batch.orders.length);
+      const reply = await list(OpenReply, "/orders", makeBody(batch), batch.orders.length);
       return reply.kind === "missing" ? UNANSWERED : reply;
     },
     async lookUp(batch) {
       const { length } = batch.orders;
-      return question(await list(LookUpReply, "/orders/lookup", bodyOf(batch), length));
+      return question(await list(LookUpReply, "/orders/lookup", makeBody(batch), length));
     },
     async close(batch) {
       const { orders } = batch;
-      const reply = await list(CloseReply, "/orders/close", closeBodyOf(batch), orders.length);
+      const reply = await list(CloseReply, "/orders/close", makeCloseBody(batch), orders.length);
       if (reply.kind !== "missing") return reply;
       return { kind: "answered", answers: orders.map(unsupported) };
     },
     async findClosed(batch) {
       const { length } = batch.orders;
-      return question(await list(ClosedReply, "/orders/closed", closeBodyOf(batch), length));
+      return question(await list(ClosedReply, "/orders/closed", makeCloseBody(batch), length));
     },
     async list(signal) {
       const reply = question(await call(BookedReply, `/orders?signal=${signal}`));
@@ -143,7 +143,13 @@ function busy(response: Response): Busy {
   return { kind: "busy", retryAfterMs };
 }
 
-function bodyOf({ symbol, contract, durationSeconds, validUntilMs, orders }: OrderBatch): unknown {
+function makeBody({
+  symbol,
+  contract,
+  durationSeconds,
+  validUntilMs,
+  orders,
+}: OrderBatch): unknown {
   return {
     symbol,
     contract,
@@ -153,7 +159,7 @@ function bodyOf({ symbol, contract, durationSeconds, validUntilMs, orders }: Ord
   };
 }
 
-function closeBodyOf({ close, symbol, orders }: CloseBatch): unknown {
+function makeCloseBody({ close, symbol, orders }: CloseBatch): unknown {
   return { close, symbol, orders: orders.map(named) };
 }
 
