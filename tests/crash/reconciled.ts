@@ -92,7 +92,7 @@ function expectDifferences(
   const name = (kind: DifferenceKind, subscription?: string): void => {
     found.add(formatKey({ kind, signal, ...(subscription ? { subscription } : {}), detail: "" }));
   };
-  // A job that was lost with its node, in whatever state.
+  // A job that was lost with its node, in any state.
   if (accepted === "in Redis" && !enqueued) name("JOB_MISSING");
   for (const follower of followers) {
     const id = clientOrderId(signal, follower);

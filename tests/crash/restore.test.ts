@@ -241,7 +241,7 @@ test("restoring a desk that agrees with its audit changes nothing, drained or no
   await drained();
 });
 
-test("lost parts are restored, and existing ones are kept", async () => {
+test("lost parts are restored, and existing ones do not change", async () => {
   const before = await standing();
   const keys = new DeskKeys(PARTITIONS.ofAccount("user3" as AccountId));
   await desk.client.send("HDEL", [keys.balances, "user3"]);

@@ -39,7 +39,7 @@ export async function playRound(
     await world.fake.misbehave({});
     const followers = Array.from({ length: FOLLOWERS }, (_, index) => followerOf(index).id);
     await settled(world, followers);
-    const recorded = await recordedAsTold(world, followers);
+    const recorded = await awaitRecorded(world, followers);
     // Copies that waited for an answer at the settlement may have it now, and continue.
     const traded = await settled(world, followers);
     const verdict = judge(traded);
@@ -98,7 +98,7 @@ async function isOver(
 }
 
 /** Waits until the records agree with the events; returns the differences that remain. */
-async function recordedAsTold(
+async function awaitRecorded(
   world: World,
   followers: readonly SubscriptionId[],
 ): Promise<string[]> {

@@ -12,7 +12,7 @@ import type { World } from "./world.ts";
 
 const SIGNALS = 3;
 const SYMBOL = "EUR/USD";
-/** How long to wait for a held close to be tried; if nothing was opened, nothing is tried. */
+/** How long to wait for a halted close to be tried; if nothing was opened, nothing is tried. */
 const HELD_MS = 3_000;
 /** At most; a busy machine takes seconds to come to a point that an idle one passes at once. */
 const DIES_WITHIN_MS = 20_000;

@@ -1,4 +1,7 @@
-/** Home and region in one cluster, as one machine has them in one Redis: a node that loses all of its keys is filled again. */
+/**
+ * Home and region in one cluster, as one machine has them in one Redis. A node
+ * that loses all of its keys is filled again.
+ */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { startCluster } from "../support/cluster.ts";
 import { FOLLOWERS, startWorld, type World } from "./world.ts";

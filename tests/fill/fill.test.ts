@@ -1,6 +1,6 @@
 /**
- * A Redis is emptied in the middle of trading. It refuses, is filled from the
- * records by the processes that run, and signals reach all followers again.
+ * A Redis is emptied in the middle of trading. It refuses, the running processes
+ * fill it from the records, and signals are copied for all followers again.
  * Verdicts are read from the broker's book.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
@@ -17,7 +17,7 @@ let region: TestRedis;
 let world: World;
 
 beforeAll(async () => {
-  // Without a file: one that is killed comes back with an empty disk.
+  // Without a file: a killed Redis returns with an empty disk.
   [home, region] = await Promise.all([
     startRedis({ filled: false }),
     startRedis({ filled: false }),
@@ -33,14 +33,14 @@ const flush = async (...some: readonly { send: World["home"]["send"] }[]): Promi
   await Promise.all(some.map((each) => each.send("FLUSHALL", [])));
 };
 
-/** Each order of every signal that was ever accepted is on the book at most once. */
+/** Each order of every accepted signal is on the book at most once. */
 async function accept(signal?: Readonly<Record<string, unknown>>) {
   const sent = await world.send(signal);
   if (sent.kind === "refused") throw new Error(sent.code);
   return sent;
 }
 
-/** As the records have it, once everyone has an outcome that is known. */
+/** The recorded outcomes, once every follower has a known one. */
 async function finish(id: string): Promise<ReadonlyMap<string, string>> {
   return await until(
     "everyone has an outcome that is known",
@@ -52,7 +52,7 @@ async function finish(id: string): Promise<ReadonlyMap<string, string>> {
   );
 }
 
-/** Who has an order by the records has one at the broker, and nobody else. */
+/** The followers with an order in the records have one at the broker, and no others do. */
 async function expectBooked(id: string): Promise<void> {
   const placed = [...(await finish(id))].flatMap(([subscription, outcome]) =>
     outcome === "placed" ? [`${id}.${subscription}`] : [],
@@ -81,7 +81,7 @@ test("a new system is filled at its first start, with what the records say", asy
   await expectRecovery("first start", false);
 });
 
-test("an emptied home refuses with a 503 that says so, until it is filled", async () => {
+test("an emptied home refuses with a 503 and its own code, until it is filled", async () => {
   await flush(world.home);
   expect(await world.send()).toEqual({
     kind: "refused",
@@ -91,21 +91,21 @@ test("an emptied home refuses with a 503 that says so, until it is filled", asyn
   await expectRecovery("home flushed", true);
 });
 
-test("an emptied region takes no jobs until it is filled, and what was accepted meanwhile ends with an outcome for everyone", async () => {
+test("an emptied region takes no jobs until it is filled, and signals accepted meanwhile end with an outcome for every follower", async () => {
   await flush(world.region);
   const { id } = await accept();
   await expectRecovery("region flushed", false);
   await expectBooked(id);
 });
 
-test("all emptied at once, with signals on their way", async () => {
+test("all are emptied at once, with signals in progress", async () => {
   const sending = Promise.all(Array.from({ length: 10 }, () => world.send()));
   await flush(...both());
   await sending;
   await expectRecovery("all flushed", true);
 });
 
-test("a Redis that is restarted with an empty disk", async () => {
+test("a Redis that restarts with an empty disk is filled", async () => {
   for (const [name, redis] of [
     ["home", home],
     ["region", region],
@@ -119,9 +119,9 @@ test("a Redis that is restarted with an empty disk", async () => {
   }
 });
 
-test("orders that were sent before the region was emptied, and not reported, are told as placed and sent once", async () => {
+test("orders that were sent before the region was emptied, and not reported, are reported as placed and sent once", async () => {
   await world.roles.get("broker")!.kill();
-  // It dies with its orders at the broker and nothing of their outcomes in Redis.
+  // It dies when its orders are at the broker and none of their outcomes are in Redis.
   await world.start("broker", "broker", { FANFARE_CRASH_AT: "before:report:1:kill" });
   const { id } = await accept();
   const broker = world.roles.get("broker")!;
@@ -137,7 +137,7 @@ test("orders that were sent before the region was emptied, and not reported, are
   await expectRecovery("region flushed over a dead worker", false);
 });
 
-test("a signal that no region had taken when the home was emptied ends with an outcome for everyone", async () => {
+test("a signal that no region had taken when the home was emptied ends with an outcome for every follower", async () => {
   await region.kill();
   const { id } = await accept();
   await until("it is recorded", async () => (await world.records.signals.get(id)) !== undefined);
@@ -173,7 +173,10 @@ describe("a halt", () => {
     });
   }
 
-  /** A lift that is not recorded when its Redis is lost counts for nothing: the stricter holds. */
+  /**
+   * If a lift is not recorded when its Redis is lost, it counts for nothing: the
+   * stricter state applies.
+   */
   async function lift(): Promise<void> {
     await world.control("lift", SCOPE);
     await until("it is recorded", async () => {
@@ -182,7 +185,7 @@ describe("a halt", () => {
     });
   }
 
-  /** Nothing is accepted before the halt holds again in every partition. */
+  /** No signal is accepted before the halt is in force again in every partition. */
   async function expectHalted(): Promise<void> {
     await until("signals are refused as halted", async () => {
       const sent = await world.send();
@@ -201,7 +204,7 @@ describe("a halt", () => {
     ["home", () => [world.home]],
     ["region", () => [world.region]],
     ["all", both],
-  ] as const)("survives a flush of %s, and is lifted by a person alone", async (what, some) => {
+  ] as const)("survives a flush of %s, and only a person lifts it", async (what, some) => {
     await halt();
     await flush(...some());
     await expectHalted();
@@ -209,7 +212,7 @@ describe("a halt", () => {
     await expectRecovery(`${what} flushed under a halt, and lifted`, false);
   });
 
-  test("survives a flush whose filler is killed on the way, and the next one", async () => {
+  test("survives a flush whose filler is killed during the work, and the next flush", async () => {
     await halt();
     await world.roles.get("records")!.kill();
     await world.start("records", "records", { FANFARE_CRASH_AT: "before-filled:1:kill" });
@@ -228,7 +231,7 @@ describe("a halt", () => {
 describe("the records role", () => {
   const isFilled = () => world.isFilled(world.home, "home");
 
-  test("is away: the home refuses, and is filled once it is back", async () => {
+  test("is away: the home refuses, and is filled once the role is back", async () => {
     await world.roles.get("records")!.kill();
     await flush(world.home);
     const lookUntilMs = Date.now() + 2_000;
@@ -240,11 +243,11 @@ describe("the records role", () => {
     await expectRecovery("records started over an empty home", false);
   });
 
-  test("is killed in the middle of filling, and another goes on", async () => {
+  test("is killed in the middle of filling, and another continues", async () => {
     await world.roles.get("records")!.kill();
     await world.start("records", "records", { FANFARE_CRASH_AT: "before-filled:1:kill" });
     await world.start("records", "other");
-    // Whichever is first fills; the one with the crash point may be it.
+    // The first one fills, and it may be the one with the crash point.
     await world.roles.get("other")!.halt();
     await flush(world.home);
     const records = world.roles.get("records")!;
@@ -256,7 +259,7 @@ describe("the records role", () => {
     await world.start("records");
   });
 
-  test("is halted while its Redis is killed and comes back empty: it does not mark what it had filled before", async () => {
+  test("is suspended while its Redis is killed and returns empty: it does not mark what it had filled before", async () => {
     await world.roles.get("records")!.kill();
     await world.start("records", "records", { FANFARE_CRASH_AT: "before-filled:1:stop" });
     await flush(world.home);

@@ -1,7 +1,7 @@
 /**
- * A channel with a thousand followers as it runs: a home Redis and a region's,
- * each on its own, the records, every role of the copier, an edge, and a broker
- * that knows no ids, so that an order that is sent twice is on its book twice.
+ * A running channel with a thousand followers: a home Redis and a region's Redis,
+ * the records, every role of the copier, an edge, and a broker that knows no ids,
+ * so that an order that is sent twice is on its book twice.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -28,7 +28,7 @@ import { until } from "../support/wait.ts";
 export const FOLLOWERS = 1_000;
 const OPEN = { contract: "CALL", stakeCents: 500, durationSeconds: 60 };
 
-/** Of one Redis, or of a cluster. */
+/** One Redis, or a cluster. */
 export interface Store {
   readonly url: string;
   stop(): Promise<void>;
@@ -40,17 +40,17 @@ export interface World {
   readonly records: Records;
   readonly broker: FakeBroker;
   readonly roles: Map<string, RoleProcess>;
-  /** Starts a role under its name, or another process of it under another. */
+  /** Starts a role under its name, or another process of it under a different name. */
   start(role: string, name?: string, changes?: Readonly<Record<string, string>>): Promise<void>;
   /** `npm run control`, with these words. */
   control(...words: readonly string[]): Promise<void>;
-  /** Sends one signal, an opening one unless it says otherwise. */
+  /** Sends one signal; it opens unless the argument says otherwise. */
   send(signal?: Readonly<Record<string, unknown>>): Promise<Sent>;
   /** The orders of a signal on the broker's book, by client order id. */
   booked(signal: string): string[];
-  /** Outcomes as they are recorded, subscription → outcome. */
+  /** Recorded outcomes, subscription → outcome. */
   outcomes(signal: string): Promise<ReadonlyMap<string, string>>;
-  /** Sends until one signal is on the book for every follower. */
+  /** Sends signals until one is on the book for every follower. */
   reachAll(): Promise<Reached>;
   isFilled(redis: Redis, part: (typeof PARTS)[number]): Promise<boolean>;
   stop(): Promise<void>;
@@ -160,7 +160,7 @@ export async function startWorld(home: Store, region: Store): Promise<World> {
       const refused: string[] = [];
       const accepted: string[] = [];
       await until(
-        "a signal reaches every follower",
+        "a signal is booked for every follower",
         async () => {
           const sent = await send();
           if (sent.kind === "refused") {
@@ -258,7 +258,10 @@ async function startEdge(
   };
 }
 
-/** The edge's script alone, for a cluster, which the bridge does not speak to: the dispatcher makes the jobs. */
+/**
+ * Runs only the edge's script, for a cluster, which the bridge does not support.
+ * The dispatcher makes the jobs.
+ */
 function acceptAlone(redis: Redis): Sender {
   return {
     async send() {

@@ -144,7 +144,7 @@ test("of two that start at once on a new Redis with different numbers, one works
 });
 
 describe("without a setting", () => {
-  test("a halt reaches every partition of home and region", async () => {
+  test("a halt is written to every partition of home and region", async () => {
     await setUp(client, 8);
     await setUp(farClient, 8);
     const regions = { FANFARE_REGION_REDIS_URLS: JSON.stringify({ far: far.url }) };
@@ -218,7 +218,7 @@ describe("a Redis that does not answer", () => {
   });
 
   test.each(["dispatch", "recorder"])(
-    "in one region: the %s role works for the others, and sends it nothing if it turns out to differ",
+    "in one region: the %s role works for the others, and sends it nothing if it differs",
     async (name) => {
       await setUp(farClient, 8);
       await far.kill();

@@ -1,7 +1,7 @@
 /**
- * The number of partitions is raised under a whole system that has worked: the
- * real command on real stores, killed on its way. Whatever was there before is
- * there afterwards, and nothing is done twice.
+ * The number of partitions is raised for a whole system that has worked: the real
+ * command on real stores, killed while it runs. All earlier data are still there
+ * afterwards, and nothing is done twice.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { exportJWK, generateKeyPair } from "jose";
@@ -30,7 +30,7 @@ const OLD = new PartitionMap(4);
 const NEW = new PartitionMap(16);
 const RAISED = { FANFARE_PARTITIONS: "16" };
 const PROVIDER = "demo-provider";
-/** Both have another partition afterwards. */
+/** Both are in another partition afterwards. */
 const CAPPED = 4;
 const HALTED = 9;
 const SIGNAL = { channel: "demo", symbol: "EUR/USD", contract: "CALL", stakeCents: 500 };
@@ -79,7 +79,7 @@ describe.each(DRIVERS)("from 4 to 16 partitions, records in %s", (driver) => {
     return body["id"] as SignalId;
   };
 
-  /** Its orders, once each follower's is recorded. */
+  /** Its orders, once the order of each follower is recorded. */
   const ended = async (id: SignalId): Promise<OrderRecord[]> =>
     await until(
       "every copy is recorded",
@@ -105,7 +105,7 @@ describe.each(DRIVERS)("from 4 to 16 partitions, records in %s", (driver) => {
         ([name, some]) => [name, some.length],
       ),
     );
-  /** Contract → how often it is in the desk's books. */
+  /** Contract → how many times it is in the desk's books. */
   const booked = async (id: SignalId, map: PartitionMap): Promise<Map<string, string[]>> => {
     const found = new Map<string, string[]>();
     for (const partition of map.all()) {
@@ -128,7 +128,7 @@ describe.each(DRIVERS)("from 4 to 16 partitions, records in %s", (driver) => {
     const url = `${system.env["FANFARE_DESK_URL"]}/v1/desk/log?user=${user}`;
     return await (await fetch(url, { headers })).text();
   };
-  /** What is at rest looks on; a client that has worked would count as one at work. */
+  /** An idle observer does not count; a client that has worked would count. */
   const lookOn = () => client.send("PING", []);
 
   beforeAll(async () => {
@@ -191,7 +191,7 @@ describe.each(DRIVERS)("from 4 to 16 partitions, records in %s", (driver) => {
     });
     open = await send(300, KEY);
     await ended(open);
-    // It falls due while the partitions are raised.
+    // It expires while the partitions are raised.
     brief = await send(6);
     await ended(brief);
     ({ body: answered } = await ask(`GET /v1/signals/${open}`));
@@ -231,12 +231,12 @@ describe.each(DRIVERS)("from 4 to 16 partitions, records in %s", (driver) => {
     await client.send("XDEL", [new RegionKeys(2).jobs("desk"), last]);
   });
 
-  test("a raise that is killed is refused by every process, and goes on when it is given again", async () => {
+  test("after a killed raise every process refuses, and the same command continues it", async () => {
     for (const point of [
       "after-raise-begun:1",
       "after-key-copied:60",
       "after:split-audit:6",
-      // Four are marked again; of sixteen some say by then that all is copied.
+      // Four are marked again. Some of the sixteen say by then that everything is copied.
       "after-format-written:9",
       "after-key-removed:25",
       // All sixteen are written again, and then some without the mark.
@@ -278,7 +278,7 @@ describe.each(DRIVERS)("from 4 to 16 partitions, records in %s", (driver) => {
     ]);
   });
 
-  test("each account is in its own partition alone, to the cent; the audit proves and rebuilds it", async () => {
+  test("each account is in its own partition alone, to the cent; the audit proves and rebuilds them", async () => {
     expect(await balances(NEW)).toEqual(accounts);
     for (const partition of NEW.all()) {
       const own = await client.send("HKEYS", [new DeskKeys(partition).balances]);
@@ -293,7 +293,7 @@ describe.each(DRIVERS)("from 4 to 16 partitions, records in %s", (driver) => {
     for (const partition of lost) {
       const keys = (await client.send("KEYS", [`desk:{${partition}}:*`])) as string[];
       const kept = new DeskKeys(partition);
-      // The stream was not drained; what its store has not got is not to be had again.
+      // The stream was not drained, so entries that its store lacks cannot be restored.
       await client.send(
         "DEL",
         keys.filter((key) => key !== kept.audit && key !== kept.history),
@@ -362,7 +362,7 @@ describe.each(DRIVERS)("from 4 to 16 partitions, records in %s", (driver) => {
     expect(new Set([...contracts.values()].map((each) => each.join()))).toEqual(new Set(["sold"]));
   });
 
-  test("a new signal reaches every follower once; the halt, the cap and the platform's settings hold", async () => {
+  test("a new signal is copied once for every follower; the halt, the cap and the platform's settings apply", async () => {
     const id = await send(1);
     const orders = await settledOf(id);
     expect(tally(orders)).toEqual({
@@ -381,11 +381,11 @@ describe.each(DRIVERS)("from 4 to 16 partitions, records in %s", (driver) => {
     expect(contracts.size).toBe(FOLLOWERS - 2);
     const status = await system.command([MAIN, "control", "status"], RAISED);
     expect(status.out).toContain(`follower:demo-follower-000${HALTED}\thalted\teverywhere`);
-    // What was staked before counts, and nothing is taken for open that has ended.
+    // Earlier stakes count, and no ended contract counts as open.
     const region = new RegionKeys(NEW.ofAccount(`demo-acct-000${CAPPED}` as AccountId));
     const usage = await client.send("HGET", [region.usage("desk"), `demo-sub-000${CAPPED}`]);
     expect(String(usage).split(",").slice(1, 3)).toEqual(["300", "0"]);
-    // A hook is found, too, and its channel's numbers go on.
+    // A hook is also found, and its channel's numbers continue.
     const hooked = await sendHook(edge, hookSecret);
     expect((await ended(hooked.id)).length).toBe(FOLLOWERS);
     expect(hooked.sequence).toBe(6);
@@ -423,7 +423,7 @@ describe.each(DRIVERS)("from 4 to 16 partitions, records in %s", (driver) => {
   }
 });
 
-/** All but the number of the reply. */
+/** Everything except the number of the reply. */
 function shown({ transaction: _, ...rest }: DeskReply): object {
   return rest;
 }

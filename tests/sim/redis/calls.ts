@@ -275,14 +275,14 @@ function randomScript(random: Random): RedisCall {
     () => {
       const before = random.pick(["", stateText(0), stateText(1)]);
       const after = { ...CLOSING, turn: random.below(2) };
-      const told = { event, counts };
+      const ended = { event, counts };
       return call(moveClosing, {
         partition: 0,
         job: closeJob,
         before,
         after,
         entry,
-        ...(random.chance(0.5) ? { told } : {}),
+        ...(random.chance(0.5) ? { ended } : {}),
         ...(random.chance(0.5) ? { againAtMs: 5_000 } : {}),
       });
     },

@@ -93,7 +93,7 @@ async function dump(send: Send): Promise<unknown[]> {
   return all;
 }
 
-test(`replies and holds what the real one does, over ${SEQUENCES} random sequences of commands and scripts`, async () => {
+test(`has the same replies and data as the real one, over ${SEQUENCES} random sequences of commands and scripts`, async () => {
   const real: Send = (command, args) => client.send(command, args);
   for (let seed = 1; seed <= SEQUENCES; seed += 1) {
     await client.send("FLUSHALL", []);

@@ -142,7 +142,7 @@ export class Store {
 export interface Call {
   readonly store: Store;
   readonly nowMs: number;
-  /** Set by a command that wrote something: only these are kept in the append-only log. */
+  /** Set by a command that wrote something: only these commands are in the append-only log. */
   changed: boolean;
 }
 

@@ -1,7 +1,7 @@
 /**
- * Splits the desk's audit: every partition gets an entry that says so, of one id
- * in all of them, and goes on above the numbers of the one it was split from.
- * What is before it stays where it was written.
+ * Splits the desk's audit. Every partition gets an entry that records the split,
+ * with the same id in all of them, and its numbers continue above those of the
+ * partition that it was split from. Earlier entries stay where they were written.
  */
 import { PartitionMap } from "../../../redis/keys.ts";
 import type { Raise } from "../../../redis/format.ts";
@@ -23,12 +23,12 @@ export interface AuditParts {
 interface SplitArgs {
   readonly partition: number;
   readonly id: string;
-  /** How many transactions there have been with this one. */
+  /** The number of transactions, including this one. */
   readonly counted: number;
   readonly fields: ReadonlyMap<string, string>;
 }
 
-/** Once, however often it is repeated. */
+/** Takes effect once, however many times it is repeated. */
 const splitAudit = defineScript<SplitArgs, boolean>({
   name: "split-audit",
   lua: `
@@ -47,7 +47,7 @@ return 1
   reply: (raw) => asInteger(raw) === 1,
 });
 
-/** When the entries are: after all that the audit has. */
+/** The time of the entries: after every entry of the audit. */
 export async function momentAfter(redis: Redis, from: number, nowMs: number): Promise<number> {
   let atMs = nowMs;
   for (let partition = 0; partition < from; partition += 1) {
@@ -61,7 +61,7 @@ export async function splitAudits({ redis, store, server, raise }: AuditParts): 
   const { from, to, atMs } = raise;
   const id = `${atMs}-0`;
   for (const partition of new PartitionMap(from).all()) {
-    // The old partition last: until then the counter is as it was.
+    // The old partition is last: until then its counter does not change.
     const family = new PartitionMap(to).all().filter((each) => each % from === partition);
     const { audit, transactions } = await run(redis, deskMark, { partition });
     if (!isAfter(id, audit)) continue;
@@ -82,7 +82,10 @@ export async function splitAudits({ redis, store, server, raise }: AuditParts): 
   }
 }
 
-/** A new partition's audit begins when it is split off. The first that has one already. */
+/**
+ * Finds the first new partition that already has an audit. A new partition's audit
+ * must begin when it is split off.
+ */
 export async function findAudited(
   store: AuditStore,
   { from, to }: Raise,

@@ -38,8 +38,8 @@ const PartitionsEnv = v.object({
 });
 
 /**
- * After this long, what a Redis has taken is on its disk under `everysec`, and
- * with its replica: no step rests on one that a crash may take back.
+ * After this time, a write is on the Redis' disk under `everysec`, and on its
+ * replica. No step relies on a write that a crash could undo.
  */
 const DURABLE_MS = 2_000;
 
@@ -82,7 +82,7 @@ export const command: Command<typeof PartitionsEnv, number> = {
     const redises = [
       ["home", connections.redis] as const,
       ...[...connections.regions].flatMap(([name, redis]) =>
-        // One machine has both in one.
+        // One machine has both in one Redis.
         (urls.get(name) ?? homeUrl) === homeUrl ? [] : [[`region ${name}`, redis] as const],
       ),
     ];
@@ -115,7 +115,7 @@ function runAllOn(redis: Redis): RunAll {
   return async (script, each) => await Promise.all(each.map((args) => run(redis, script, args)));
 }
 
-/** Undefined where it is raised already; a text says why it cannot be. */
+/** Undefined if it is already raised. A text says why it cannot be raised. */
 async function planRaise(
   redis: Redis,
   to: number,
@@ -137,8 +137,9 @@ async function planRaise(
 }
 
 /**
- * Marks each Redis, so that no process starts on it, once all are at rest. A
- * process that came in between is found then, before anything is moved.
+ * Marks each Redis, so that no process starts on it, once none has work in
+ * progress. A process that started meanwhile is found then, before anything is
+ * moved.
  */
 async function begin(found: readonly Raising[], audit: AuditStore): Promise<void> {
   const fresh = found.filter(({ isBegun }) => !isBegun);
@@ -186,7 +187,10 @@ async function writeAll(redis: Redis, count: number, partitions: string): Promis
   }
 }
 
-/** Afterwards each has everything where it belongs, and in its old place as well. Replies whether the copier is there. */
+/**
+ * Afterwards each Redis has every item in its new place, and still in its old one.
+ * Returns whether the copier is there.
+ */
 async function raiseAll(found: readonly Raising[], stores: Stores): Promise<boolean> {
   let hasCopier = false;
   for (const { name, redis, raise } of found) {

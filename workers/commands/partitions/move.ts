@@ -1,8 +1,8 @@
 /**
- * Moves what is kept by partition to where it belongs when there are more of
- * them. Two steps, each of which may be done again from its beginning: copying
- * reads the old places alone and writes the new ones, removing takes from the
- * old places what does not belong there.
+ * Moves the data of partitions to their places under a higher number of
+ * partitions. There are two steps, and each may be repeated from its beginning:
+ * copying reads only the old places and writes the new ones; removing deletes from
+ * the old places the items that no longer belong there.
  */
 import { crashPoint } from "../../runtime/crash-point.ts";
 import type { Redis } from "../../runtime/redis.ts";
@@ -15,13 +15,13 @@ import {
   type PartitionKey,
 } from "./placement.ts";
 
-/** Items a command. */
+/** Items in one command. */
 const AT_ONCE = "500";
 const KEYS_AT_ONCE = 100;
 
-/** How the items of a type are read, written and taken out. */
+/** How the items of a type are read, written and removed. */
 interface Kind {
-  /** Its scan; absent: a string, which is read whole. */
+  /** Its scan; absent for a string, which is read at once. */
   readonly scan?: "HSCAN" | "SSCAN" | "ZSCAN";
   readonly write: string;
   readonly remove: string;
@@ -107,7 +107,7 @@ interface Moving {
   readonly place: Placement;
 }
 
-/** For each key of the old partitions that does not stay as it is. */
+/** For each key of the old partitions that must move. */
 async function forEachMoving(
   parts: PlacementParts,
   act: (moving: Moving) => Promise<void>,
@@ -131,7 +131,7 @@ async function actOn(
   act: (moving: Moving) => Promise<void>,
 ): Promise<void> {
   const kind = KINDS.get(String(await redis.send("TYPE", [key.text])));
-  // Otherwise it has expired.
+  // Otherwise the key has expired.
   if (kind) await act({ key, kind, place });
 }
 

@@ -18,7 +18,10 @@ const parts: PlacementParts = {
   map,
 };
 
-/** Every key of a partition, new ones included: getters as they are, the others with these arguments. */
+/**
+ * Every key of a partition, including new ones: getters directly, the others with
+ * these arguments.
+ */
 function allKeys(keys: object): [string, string][] {
   const prototype = Object.getPrototypeOf(keys) as object;
   return Object.getOwnPropertyNames(prototype)
@@ -43,7 +46,7 @@ test.each([
   ["home", new HomeKeys(3)],
   ["region", new RegionKeys(3)],
   ["desk", new DeskKeys(3)],
-] as const)("of every key of a %s partition is said where it belongs", (kind, keys) => {
+] as const)("every key of a %s partition has a placement", (kind, keys) => {
   const found = allKeys(keys);
   expect(found.length).toBeGreaterThan(10);
   for (const [name, text] of found) {
@@ -53,13 +56,13 @@ test.each([
   }
 });
 
-test("an unknown key is refused, whatever its name", () => {
+test("an unknown key is refused, even with the name of an inherited property", () => {
   for (const text of ["home:{3}:new", "desk:{3}:constructor", "region:{3}:toString:a"]) {
     expect(() => placementOf(parsed(text), parts)).toThrow("there is no placement");
   }
 });
 
-test("what belongs to a stream stays with it", () => {
+test("data that belong to a stream stay with it", () => {
   const { jobs, signals } = {
     jobs: new RegionKeys(3).jobs("desk"),
     signals: new HomeKeys(3).signals,
@@ -71,7 +74,7 @@ test("what belongs to a stream stays with it", () => {
   }
 });
 
-test("a key of a channel or a hook goes where it is looked for from then on", async () => {
+test("a key of a channel or a hook moves to where it is read from then on", async () => {
   for (const id of ["demo", "a", "b-2", "other"]) {
     const old = new PartitionMap(4);
     const channel = asId<ChannelId>(id);
@@ -89,7 +92,7 @@ test("a key of a channel or a hook goes where it is looked for from then on", as
   }
 });
 
-test("a shard's contracts are split by account, and each partition has all of its numbers", async () => {
+test("a shard's contracts are split by account, and each partition has all field numbers", async () => {
   const accounts = ["ann", "bob", "cat", "dan", "eve"];
   const rows = accounts.map((account) => `${account},${account},100;`);
   const items = [

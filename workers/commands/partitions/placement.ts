@@ -1,6 +1,7 @@
 /**
- * Where the items of each key belong when there are more partitions. What names its partition itself, such
- * as a signal's jobs, stays where it is and is found there.
+ * Where the items of each key belong if there are more partitions. Data whose
+ * address names a partition, such as a signal's jobs, stay there and are found
+ * there.
  */
 import type { AccountId, ChannelId, HookId, SubscriptionId } from "../../../domain/ids.ts";
 import { own } from "../../../domain/own.ts";
@@ -12,9 +13,12 @@ import type { Records } from "../../records/port.ts";
 import type { Redis } from "../../runtime/redis.ts";
 import { Failure } from "../command.ts";
 
-/** Of a hash; of a sorted set a member with its score, of a set one with nothing, of a string its value. */
+/**
+ * A field of a hash with its value; a member of a sorted set with its score; a
+ * member of a set with an empty text; the value of a string.
+ */
 export type Item = readonly [field: string, value: string];
-/** Partition → its items, that of the key itself among them. */
+/** Partition → its items, including the key's own partition. */
 export type Placed = ReadonlyMap<number, readonly Item[]>;
 export type Placement = (items: readonly Item[]) => Placed | Promise<Placed>;
 
@@ -29,9 +33,9 @@ export interface PartitionKey {
 export interface PlacementParts {
   readonly redis: Redis;
   readonly records: Pick<Records, "subscriptions">;
-  /** The number before. */
+  /** The number of partitions before. */
   readonly from: number;
-  /** As it will be. */
+  /** The partitions afterwards. */
   readonly map: PartitionMap;
 }
 
@@ -43,7 +47,7 @@ export function parsePartitionKey(key: string): PartitionKey | undefined {
 
 const STAYS = "stays";
 
-/** Undefined for data that stays where it is. Throws at a key that has no placement. */
+/** Undefined for data that do not move. Throws for a key without a placement. */
 export function placementOf(key: PartitionKey, parts: PlacementParts): Placement | undefined {
   const { redis, records, from, map } = parts;
   const { kind, partition, name, rest } = key;
@@ -61,7 +65,7 @@ export function placementOf(key: PartitionKey, parts: PlacementParts): Placement
   const account = (id: string): number => map.ofAccount(id as AccountId);
   const byAccount = each((field) => account(accountOfField(field)));
   const byTrigger = each((text) => account(text.split(" ").at(-1) ?? ""));
-  /** Data that the records do not know belongs to no channel any more. */
+  /** Data without a record no longer belong to a channel. */
   const bySubscription =
     (subscriptionOf: (field: string) => string): Placement =>
     async (items) => {
@@ -86,7 +90,7 @@ export function placementOf(key: PartitionKey, parts: PlacementParts): Placement
       answer: whole(channel(rest.split(":", 1)[0] ?? "")),
       hook: whole(map.ofHook(rest as HookId)),
       signal: (items) =>
-        new Map([partition, channel(channelOf(items))].map((where) => [where, items])),
+        new Map([partition, channel(readChannel(items))].map((where) => [where, items])),
     },
     region: {
       events: STAYS,
@@ -122,8 +126,10 @@ export function placementOf(key: PartitionKey, parts: PlacementParts): Placement
       quotes: everywhere,
       ticks: everywhere,
       contracts: (items) =>
-        new Map(family.map((own) => [own, items.map((item) => contractsOf(item, own, account))])),
-      expiries: async (items) => await expiriesOf(redis, partition, items, account),
+        new Map(
+          family.map((own) => [own, items.map((item) => splitContracts(item, own, account))]),
+        ),
+      expiries: async (items) => await splitExpiries(redis, partition, items, account),
       audit: STAYS,
       audited: STAYS,
       transactions: STAYS,
@@ -137,21 +143,24 @@ export function placementOf(key: PartitionKey, parts: PlacementParts): Placement
   return placement === STAYS ? undefined : placement;
 }
 
-function channelOf(items: readonly Item[]): string {
+function readChannel(items: readonly Item[]): string {
   const [, signal = "{}"] = items.find(([field]) => field === "signal") ?? [];
   return String((JSON.parse(signal) as { readonly channel?: string }).channel);
 }
 
 type PartitionOf = (account: string) => number;
 
-/** Each partition has every field, if only its head: a shard's are found by counting them up. */
-function contractsOf([field, text]: Item, own: number, partitionOf: PartitionOf): Item {
+/**
+ * Each partition has every field, some only with its head, because a shard's
+ * contracts are found by counting its fields.
+ */
+function splitContracts([field, text]: Item, own: number, partitionOf: PartitionOf): Item {
   const [head = "", rows = ""] = text.split("|");
   return [field, `${head}|${rowsOf(rows, (account) => partitionOf(account) === own)}`];
 }
 
-/** Contracts that were opened together fall due in each partition that has some of them. */
-async function expiriesOf(
+/** Contracts that were opened together expire in each partition that has some of them. */
+async function splitExpiries(
   redis: Redis,
   partition: number,
   items: readonly Item[],

@@ -1,17 +1,17 @@
-/** What keeps a Redis from being raised: what is under way in it, and who works on it. */
+/** The reasons why a Redis cannot be raised: unfinished work in it, and clients that use it. */
 import { asInteger, defineScript } from "../../../redis/script.ts";
 import { GROUPS } from "../../../redis/streams.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 import { partitionKeys } from "./move.ts";
 
-/** Stream → what waits in it, for people. */
+/** Stream → its unfinished entries, in words for people. */
 const WAITING: Readonly<Record<keyof typeof GROUPS, string>> = {
   signals: "signals that are not recorded or not linked",
   links: "links that are not recorded",
   events: "outcomes that are not recorded",
   jobs: "jobs that no worker has brought to their outcomes",
   questions: "jobs with orders of which a broker has not said what became of them",
-  closes: "closes that are not done (a halt holds them until it is lifted)",
+  closes: "closes that are not done (a halt stops them until it is lifted)",
 };
 
 interface WaitingArgs {
@@ -19,7 +19,7 @@ interface WaitingArgs {
   readonly groups: readonly string[];
 }
 
-/** Entries that some of the groups has not done. */
+/** Entries that some group has not finished. */
 const waitingIn = defineScript<WaitingArgs, number>({
   name: "waiting-in",
   lua: `
@@ -41,7 +41,10 @@ return most
   reply: asInteger,
 });
 
-/** What is under way, in words; nothing where all is worked off. And whether a desk has its accounts there. */
+/**
+ * The unfinished work, in words; empty if there is none. Also whether a desk has
+ * its accounts there.
+ */
 export async function findUnderWay(
   redis: Redis,
   from: number,
@@ -69,13 +72,13 @@ function isStream(kind: string, name: string): name is keyof typeof GROUPS {
   return kind !== "desk" && Object.hasOwn(GROUPS, name);
 }
 
-/** What those send who look on, and what a client sends by itself. */
+/** Commands of clients that only observe, and commands that a client sends by itself. */
 const LOOKS_ON =
   /^(?:NULL|auth|client|cluster|command|config|dbsize|hello|info|latency|memory|monitor|ping|readonly|select|slowlog)\b/i;
 
 const OURS = `raise-${crypto.randomUUID()}`;
 
-/** Where clients are connected from that have worked on one of these, other than this process. */
+/** The addresses of clients that have used one of these, except this process. */
 export async function findClients(redises: readonly Redis[]): Promise<string[]> {
   const nodes = await Promise.all(
     redises.map(async (redis) => (await redis.primaries?.()) ?? [redis]),

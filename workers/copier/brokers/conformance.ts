@@ -1,6 +1,6 @@
 /**
- * What every broker must do, run against each of them. The verdicts are read
- * from the broker's own books where a test can see them.
+ * What every broker must do, run against each of them. The verdicts are read from
+ * the broker's own books if a test can see them.
  */
 import { describe, expect, test } from "bun:test";
 import {
@@ -23,13 +23,13 @@ import type {
 
 export interface Venue {
   readonly broker: Broker;
-  /** An account of its own for each call, with this much on it. */
+  /** Makes a new account at each call, with this balance. */
   account(balanceCents: number): Promise<AccountId>;
   balanceOf(account: AccountId): Promise<number>;
 }
 
 export function conformance(name: string, start: () => Venue): void {
-  const batchOf = (
+  const makeBatch = (
     account: AccountId,
     stakeCents: number,
     { count = 1, ...terms }: Partial<OrderBatch> & { count?: number } = {},
@@ -60,7 +60,7 @@ export function conformance(name: string, start: () => Venue): void {
     return reply.answers;
   };
 
-  const closeOf = ({ symbol, shard, orders }: OrderBatch): CloseBatch => ({
+  const makeClose = ({ symbol, shard, orders }: OrderBatch): CloseBatch => ({
     close: signalIdIn(0, crypto.randomUUID().replaceAll("-", "")),
     symbol,
     shard,
@@ -78,7 +78,7 @@ export function conformance(name: string, start: () => Venue): void {
       const { account, balanceOf } = start();
       const mine = await account(1_000);
       const before = Date.now();
-      const [placed] = await open(batchOf(mine, 300));
+      const [placed] = await open(makeBatch(mine, 300));
       if (placed?.kind !== "placed") throw new Error(JSON.stringify(placed));
       expect(placed.stakeCents).toBe(300);
       expect(placed.openPriceMicros).toBeGreaterThan(0);
@@ -90,7 +90,7 @@ export function conformance(name: string, start: () => Venue): void {
     test("never opens twice for a client order id, however often and however concurrently it is sent", async () => {
       const { account, balanceOf } = start();
       const mine = await account(100_000);
-      const batch = batchOf(mine, 100, { count: 50, durationSeconds: 60 });
+      const batch = makeBatch(mine, 100, { count: 50, durationSeconds: 60 });
       const answers = await Promise.all(Array.from({ length: 8 }, () => open(batch)));
       for (const each of answers) expect(each).toEqual(answers[0] ?? []);
       expect(await balanceOf(mine)).toBe(100_000 - 50 * 100);
@@ -99,7 +99,7 @@ export function conformance(name: string, start: () => Venue): void {
     test("opens only what is new of a batch that was sent in part before", async () => {
       const { account, balanceOf } = start();
       const mine = await account(100_000);
-      const batch = batchOf(mine, 100, { count: 50, durationSeconds: 60 });
+      const batch = makeBatch(mine, 100, { count: 50, durationSeconds: 60 });
       const some = await open({ ...batch, orders: batch.orders.slice(10, 30) });
       const all = await open(batch);
       expect(all.slice(10, 30)).toEqual([...some]);
@@ -111,7 +111,7 @@ export function conformance(name: string, start: () => Venue): void {
     test("takes one id twice in the same batch as one order", async () => {
       const { account, balanceOf } = start();
       const mine = await account(1_000);
-      const batch = batchOf(mine, 100, { durationSeconds: 60 });
+      const batch = makeBatch(mine, 100, { durationSeconds: 60 });
       const [first, second] = await open({ ...batch, orders: [...batch.orders, ...batch.orders] });
       expect(second).toEqual(first as BrokerAnswer);
       expect(await balanceOf(mine)).toBe(900);
@@ -120,7 +120,7 @@ export function conformance(name: string, start: () => Venue): void {
     test("opens nothing after valid-until", async () => {
       const { account, balanceOf } = start();
       const mine = await account(1_000);
-      const answers = await open(batchOf(mine, 100, { validUntilMs: Date.now() - 1 }));
+      const answers = await open(makeBatch(mine, 100, { validUntilMs: Date.now() - 1 }));
       expect(answers).toEqual([{ kind: "rejected", stakeCents: 100, reason: "PAST_VALID_UNTIL" }]);
       expect(await balanceOf(mine)).toBe(1_000);
     });
@@ -128,46 +128,46 @@ export function conformance(name: string, start: () => Venue): void {
     test("refuses what the balance does not cover, one order at a time, and never goes below zero", async () => {
       const { account, balanceOf } = start();
       const mine = await account(250);
-      const answers = await open(batchOf(mine, 100, { count: 3, durationSeconds: 60 }));
+      const answers = await open(makeBatch(mine, 100, { count: 3, durationSeconds: 60 }));
       expect(answers.map(({ kind }) => kind)).toEqual(["placed", "placed", "rejected"]);
       expect(answers[2]).toEqual({ kind: "rejected", stakeCents: 100, reason: "BALANCE_TOO_LOW" });
       expect(await balanceOf(mine)).toBe(50);
     });
 
     test("refuses an account that it does not know", async () => {
-      const [answer] = await open(batchOf(asId<AccountId>("nobody"), 100));
+      const [answer] = await open(makeBatch(asId<AccountId>("nobody"), 100));
       expect(answer).toMatchObject({ kind: "rejected", reason: "ACCOUNT_UNKNOWN" });
     });
 
     test("refuses a symbol without a fresh quote instead of making up a price", async () => {
       const mine = await start().account(1_000);
-      const [answer] = await open(batchOf(mine, 100, { symbol: "NO/QUOTE" }));
+      const [answer] = await open(makeBatch(mine, 100, { symbol: "NO/QUOTE" }));
       expect(answer).toMatchObject({ kind: "rejected", reason: "QUOTE_STALE" });
     });
 
     test("answers a look-up with what was opened, `pending` before valid-until and `absent` after it", async () => {
       const { account, broker } = start();
       const mine = await account(1_000);
-      const opened = batchOf(mine, 100, { durationSeconds: 60 });
+      const opened = makeBatch(mine, 100, { durationSeconds: 60 });
       const answers = await open(opened);
       expect(await broker.lookUp(opened)).toEqual({ kind: "answered", answers });
-      const early = batchOf(mine, 100);
+      const early = makeBatch(mine, 100);
       expect(await broker.lookUp(early)).toMatchObject({ answers: [{ kind: "pending" }] });
-      const late = batchOf(mine, 100, { validUntilMs: Date.now() - 1 });
+      const late = makeBatch(mine, 100, { validUntilMs: Date.now() - 1 });
       expect(await broker.lookUp(late)).toMatchObject({ answers: [{ kind: "absent" }] });
     });
 
-    test("tells what is free in each account, in the order asked, and knows no stranger", async () => {
+    test("answers the free balance of each account in the order asked, and null for one that it does not know", async () => {
       const { account, broker } = start();
       const [rich, poor] = [await account(2_000), await account(10)];
-      await open(batchOf(rich, 500, { durationSeconds: 60 }));
+      await open(makeBatch(rich, 500, { durationSeconds: 60 }));
       expect(await broker.balances([poor, asId<AccountId>("nobody"), rich, poor])).toEqual({
         kind: "answered",
         answers: [10, null, 1_500, 10],
       });
     });
 
-    test("tells what a win pays, symbol by symbol", async () => {
+    test("answers what a win pays, symbol by symbol", async () => {
       const reply = await start().broker.payoutsBp(["EUR/USD", "GBP/USD"]);
       if (reply.kind === "unanswered") throw new Error("unanswered");
       expect(reply.answers).toHaveLength(2);
@@ -177,10 +177,10 @@ export function conformance(name: string, start: () => Venue): void {
     test("lists all that its books hold of a signal, and nothing else", async () => {
       const { account, broker } = start();
       const mine = await account(10_000);
-      const batch = batchOf(mine, 100, { count: 30, durationSeconds: 60 });
+      const batch = makeBatch(mine, 100, { count: 30, durationSeconds: 60 });
       const signal = batch.orders[0]?.clientOrderId.split(".")[0] as SignalId;
       expect(await broker.list(signal)).toEqual({ kind: "answered", answers: [] });
-      await open(batchOf(mine, 100, { durationSeconds: 60 }));
+      await open(makeBatch(mine, 100, { durationSeconds: 60 }));
       const answers = await open(batch);
       const listed = await broker.list(signal);
       if (listed.kind === "unanswered") throw new Error("unanswered");
@@ -196,9 +196,9 @@ export function conformance(name: string, start: () => Venue): void {
     test("buys each position back once, however often and however concurrently the close is sent, and pays what it says", async () => {
       const { account, balanceOf, broker } = start();
       const mine = await account(10_000);
-      const batch = batchOf(mine, 100, { count: 20, durationSeconds: 60 });
+      const batch = makeBatch(mine, 100, { count: 20, durationSeconds: 60 });
       await open(batch);
-      const closing = closeOf(batch);
+      const closing = makeClose(batch);
       const found = await broker.findClosed(closing);
       expect(found).toEqual({
         kind: "answered",
@@ -216,8 +216,8 @@ export function conformance(name: string, start: () => Venue): void {
       expect(await balanceOf(mine)).toBe(10_000 - 20 * 100 + returned);
       const answered: unknown = await broker.findClosed(closing);
       expect(answered).toEqual({ kind: "answered", answers: answers[0] });
-      // To another close it is not open.
-      const again = closeOf(batch);
+      // For another close it is not open.
+      const again = makeClose(batch);
       expect(new Set((await close(again)).map(({ kind }) => kind))).toEqual(new Set(["not-open"]));
       const sold = await broker.findClosed(again);
       if (sold.kind !== "answered") throw new Error(sold.kind);
@@ -225,19 +225,19 @@ export function conformance(name: string, start: () => Venue): void {
       expect(await balanceOf(mine)).toBe(10_000 - 20 * 100 + returned);
     });
 
-    test("buys back what of a batch it is told to, and leaves the rest open", async () => {
+    test("buys back the named positions of a batch, and leaves the rest open", async () => {
       const { account, broker } = start();
       const mine = await account(10_000);
-      const batch = batchOf(mine, 100, { count: 6, durationSeconds: 60 });
+      const batch = makeBatch(mine, 100, { count: 6, durationSeconds: 60 });
       await open(batch);
       const some = { ...batch, orders: batch.orders.slice(2, 4) };
-      expect((await close(closeOf(some))).map(({ kind }) => kind)).toEqual(["closed", "closed"]);
+      expect((await close(makeClose(some))).map(({ kind }) => kind)).toEqual(["closed", "closed"]);
       const signal = batch.orders[0]?.clientOrderId.split(".")[0] as SignalId;
-      const found = await broker.findClosed(closeOf(batch));
+      const found = await broker.findClosed(makeClose(batch));
       if (found.kind !== "answered") throw new Error(found.kind);
       const kinds = found.answers.map(({ kind }): string => kind);
       expect(kinds).toEqual(["open", "open", "not-open", "not-open", "open", "open"]);
-      // All of them stand on its books, and none can be opened again.
+      // All of them are on its books, and none can be opened again.
       const listed = await broker.list(signal);
       expect(listed.kind === "answered" && listed.answers).toHaveLength(6);
       expect((await open(batch)).map(({ kind }) => kind)).toEqual(batch.orders.map(() => "placed"));
@@ -247,23 +247,23 @@ export function conformance(name: string, start: () => Venue): void {
     test("buys back nothing that was never opened, or has expired", async () => {
       const { account, balanceOf } = start();
       const mine = await account(1_000);
-      const batch = batchOf(mine, 100, { durationSeconds: 1 });
-      expect(await close(closeOf(batch))).toEqual([{ kind: "not-open" }]);
+      const batch = makeBatch(mine, 100, { durationSeconds: 1 });
+      expect(await close(makeClose(batch))).toEqual([{ kind: "not-open" }]);
       const [placed] = await open(batch);
       if (placed?.kind !== "placed") throw new Error("not placed");
       await until("it has expired", () => Date.now() > placed.expiresAtMs + 5);
-      expect(await close(closeOf(batch))).toEqual([{ kind: "not-open" }]);
+      expect(await close(makeClose(batch))).toEqual([{ kind: "not-open" }]);
       await until("it has settled", async () =>
         [900, 1_000, 1_085].includes(await balanceOf(mine)),
       );
     });
 
-    test("tells every settlement and every sale to whoever follows the cursor, and pays out what it tells", async () => {
+    test("lists every settlement and every sale after the cursor, and pays out what it lists", async () => {
       const { account, balanceOf, broker } = start();
       const mine = await account(10_000);
-      const batch = batchOf(mine, 100, { count: 5, durationSeconds: 1 });
+      const batch = makeBatch(mine, 100, { count: 5, durationSeconds: 1 });
       await open(batch);
-      await close(closeOf({ ...batch, orders: batch.orders.slice(0, 2) }));
+      await close(makeClose({ ...batch, orders: batch.orders.slice(0, 2) }));
       const told: Settlement[] = [];
       const mineOnly = new Map<string, Settlement>();
       let cursor = "";

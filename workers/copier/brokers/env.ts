@@ -9,7 +9,7 @@ export const BROKER = {
   FANFARE_BROKER: v.optional(v.pipe(text, v.regex(ID_PATTERN, "an id")), "desk"),
   FANFARE_BROKER_URL: v.optional(url("http:", "https:")),
   FANFARE_BROKER_TOKEN: v.optional(secret(v.pipe(text, v.minLength(1, "a token")))),
-  /** What may be built on at that broker; what is not named counts as not given. */
+  /** What that broker guarantees. A guarantee that is not named counts as not given. */
   FANFARE_BROKER_CAPABILITIES: v.optional(
     v.pipe(
       json('JSON such as {"deduplicates":"account"}'),
@@ -31,7 +31,7 @@ export const BROKER = {
 
 export type BrokerSettings = v.InferOutput<v.ObjectSchema<typeof BROKER, undefined>>;
 
-/** Without a broker's URL the broker is the desk, which wants a token. */
+/** Without a broker's URL the broker is the desk, which needs a token. */
 export function namesBroker(
   settings: Pick<BrokerSettings, "FANFARE_BROKER_URL" | "FANFARE_DESK_TOKEN">,
 ): boolean {

@@ -6,7 +6,7 @@ import { LEAST_CAPABLE, type Broker, type Capabilities } from "./port.ts";
 
 export function connectBroker(settings: BrokerSettings): Broker {
   const { FANFARE_BROKER: name, FANFARE_BROKER_URL: url } = settings;
-  // The schema requires a token where there is no URL.
+  // The schema requires a token if there is no URL.
   if (url === undefined) {
     return connectDesk(settings.FANFARE_DESK_URL, settings.FANFARE_DESK_TOKEN ?? "");
   }

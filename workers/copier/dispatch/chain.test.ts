@@ -14,7 +14,7 @@ const sign = (hash: string) => Promise.resolve(`signed ${hash}`);
 
 const { redis } = await openRedis();
 
-function entryOf(channel: ChannelId, sequence: number): Entry {
+function makeEntry(channel: ChannelId, sequence: number): Entry {
   const id = signalIdIn(0, String(sequence).padStart(32, "0"));
   const signal = JSON.stringify({ id, channel, sequence, acceptedAtMs: sequence });
   const fields = new Map([
@@ -24,32 +24,32 @@ function entryOf(channel: ChannelId, sequence: number): Entry {
   return { id: `${sequence}-0`, fields };
 }
 
-async function linksOf(channel: ChannelId): Promise<ChainLink[]> {
+async function readLinks(channel: ChannelId): Promise<ChainLink[]> {
   const entries = (await redis.send("XRANGE", [HOME.links, "-", "+"])) as [string, string[]][];
   return entries
     .map(([, flat]) => JSON.parse(flat[1] ?? "") as ChainLink)
     .filter((link) => link.channel === channel);
 }
 
-test("two workers that each hold what the other waits for link everything, in order", async () => {
+test("two workers that each have the signals that the other waits for link everything, in order", async () => {
   const channel = asId<ChannelId>("shared");
-  const entries = [1, 2, 3, 4].map((sequence) => entryOf(channel, sequence));
+  const entries = [1, 2, 3, 4].map((sequence) => makeEntry(channel, sequence));
   const [one, two] = [entries.filter((_, n) => n % 2 === 0), entries.filter((_, n) => n % 2 === 1)];
   for (let round = 0; round < 2; round += 1) {
     for (const each of [one, two]) {
       await chain(redis, 0, sign, each);
     }
   }
-  expect((await linksOf(channel)).map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4]);
+  expect((await readLinks(channel)).map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4]);
   expect(await chain(redis, 0, sign, entries)).toEqual(["done", "done", "done", "done"]);
 });
 
 test("a batch of several channels is linked with one signature for each, on its last link", async () => {
   const channels = ["left", "right"].map((each) => asId<ChannelId>(each));
-  const entries = [1, 2, 3].flatMap((n) => channels.map((channel) => entryOf(channel, n)));
+  const entries = [1, 2, 3].flatMap((n) => channels.map((channel) => makeEntry(channel, n)));
   expect(new Set(await chain(redis, 0, sign, entries))).toEqual(new Set(["acked"]));
   for (const channel of channels) {
-    const links = await linksOf(channel);
+    const links = await readLinks(channel);
     expect(links.map(({ signature }) => signature)).toEqual([
       undefined,
       undefined,
@@ -59,32 +59,32 @@ test("a batch of several channels is linked with one signature for each, on its 
   }
 });
 
-test("what is no signal is told apart, and holds nothing up", async () => {
+test("an entry that is not a signal is a dead letter, and delays nothing", async () => {
   const channel = asId<ChannelId>("mixed");
   const broken: Entry = { id: "9-9", fields: new Map([["signal", "{"]]) };
-  expect(await chain(redis, 0, sign, [broken, entryOf(channel, 1)])).toEqual([
+  expect(await chain(redis, 0, sign, [broken, makeEntry(channel, 1)])).toEqual([
     { dead: "not an accepted signal" },
     "acked",
   ]);
 });
 
-test("a number that is missing, or a head that cannot be read, keeps its own channel waiting and no other", async () => {
+test("a missing number, or a head that cannot be read, delays its own channel and no other", async () => {
   const [gap, spoilt, whole] = ["gap", "spoilt", "whole"].map((each) => asId<ChannelId>(each)) as [
     ...[ChannelId, ChannelId, ChannelId],
   ];
   await redis.send("SET", [HOME.chainHead(spoilt), "{"]);
   const entries = [
-    entryOf(gap, 1),
-    entryOf(gap, 3),
-    entryOf(gap, 4),
-    entryOf(spoilt, 1),
-    entryOf(whole, 1),
+    makeEntry(gap, 1),
+    makeEntry(gap, 3),
+    makeEntry(gap, 4),
+    makeEntry(spoilt, 1),
+    makeEntry(whole, 1),
   ].map((entry, index) => ({ ...entry, id: `${100 + index}-0` }));
   const verdicts = await chain(redis, 0, sign, entries);
   expect(verdicts).toEqual(["acked", "later", "later", "later", "acked"]);
-  expect((await linksOf(gap)).map(({ sequence }) => sequence)).toEqual([1]);
+  expect((await readLinks(gap)).map(({ sequence }) => sequence)).toEqual([1]);
 
-  await chain(redis, 0, sign, [entryOf(gap, 2)]);
+  await chain(redis, 0, sign, [makeEntry(gap, 2)]);
   await redis.send("DEL", [HOME.chainHead(spoilt)]);
   expect(await chain(redis, 0, sign, entries.slice(1, 4))).toEqual(["acked", "acked", "acked"]);
 });
@@ -94,7 +94,7 @@ test("a Redis that is away fails the whole batch, as an outage", async () => {
   const client = connectRedis(other.url);
   await client.send("PING", []);
   await other.stop();
-  const failed = chain(client, 0, sign, [entryOf(asId<ChannelId>("away"), 1)]).catch(
+  const failed = chain(client, 0, sign, [makeEntry(asId<ChannelId>("away"), 1)]).catch(
     (failure: unknown) => failure,
   );
   client.close();

@@ -1,7 +1,7 @@
 /**
- * Links each channel's log into a hash chain, in order, just behind
- * acceptance (P7). The last link of each batch is signed: a signed head proves
- * every signal before it.
+ * Links each channel's log into a hash chain, in order, soon after acceptance
+ * (P7). The last link of each batch is signed: a signed head proves every signal
+ * before it.
  */
 import { createHash } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
@@ -16,7 +16,7 @@ import { isOutage } from "../../runtime/outage.ts";
 import { nameOf } from "../../../http/place.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 
-/** What the first link goes on from. */
+/** The hash before the first link. */
 export const FIRST_HASH = "0".repeat(64);
 
 export type Sign = (hash: string) => Promise<string>;
@@ -40,7 +40,10 @@ export function linkHash(
     .digest("hex");
 }
 
-/** The last link of a channel's chain, with its text in Redis: what the next one is compared and set with. */
+/**
+ * The last link of a channel's chain, with its text in Redis: the next link is
+ * written only if that text is unchanged.
+ */
 interface Head {
   readonly sequence: number;
   readonly hash: string;
@@ -48,10 +51,9 @@ interface Head {
 }
 
 /**
- * Entries of one partition. A channel whose next signal is not here yet, whose
- * chain another worker moves, or that cannot be linked for a fault of its own
- * waits (`later`), and no other channel waits with it: a number of a chain is
- * never passed over.
+ * Links entries of one partition. A channel waits (`later`) if its next signal is
+ * not here yet, if another worker moves its chain, or if a fault of its own
+ * prevents linking. No other channel waits with it. A chain never skips a number.
  */
 export async function chain(
   redis: Redis,
@@ -60,7 +62,7 @@ export async function chain(
   entries: readonly Entry[],
 ): Promise<Verdict[]> {
   const home = new HomeKeys(partition);
-  const accepted = entries.map(acceptedOf);
+  const accepted = entries.map(parseAccepted);
   const byChannel = Map.groupBy(
     accepted.filter((each) => each !== undefined),
     ({ signal }) => signal.channel,
@@ -79,9 +81,12 @@ export async function chain(
       const isLinked = await run(redis, link, moved);
       for (const { entry } of links) (isLinked ? linked : waiting).add(entry);
     } catch (error) {
-      // A store that is away is away for every channel.
+      // If the store is away, it is away for every channel.
       if (isOutage(error)) throw error;
-      log.error("the chain of {channel} cannot go on: {error}", { channel, error: nameOf(error) });
+      log.error("the chain of {channel} cannot continue: {error}", {
+        channel,
+        error: nameOf(error),
+      });
       for (const { entry } of each) waiting.add(entry.id);
     }
   }
@@ -101,18 +106,21 @@ interface Accepted {
 interface Links {
   readonly links: readonly EntryLink[];
   readonly newHead: string;
-  /** Entries of signals that come after one that is neither linked nor here. */
+  /** Entries of signals after one that is neither linked nor here. */
   readonly behindGap: readonly string[];
 }
 
-/** The links of one channel's signals that follow its head without a gap, the last of them signed. */
+/**
+ * Makes the links of one channel's signals that follow its head without a gap, and
+ * signs the last of them.
+ */
 async function linksOn(head: Head, accepted: readonly Accepted[], sign: Sign): Promise<Links> {
   let { sequence, hash } = head;
   const made: { readonly entry: string; readonly link: ChainLink }[] = [];
   const behindGap: string[] = [];
   for (const { entry, signal, bodySha256 } of accepted) {
     if (signal.sequence <= sequence) continue;
-    // A signal that was put back after a loss says after which it comes, as the one between may be gone.
+    // A signal restored after a loss names the one before it, because those in between may be gone.
     const after = Number(entry.fields.get("after") ?? signal.sequence - 1);
     if (after > sequence) {
       behindGap.push(entry.id);
@@ -133,7 +141,7 @@ async function linksOn(head: Head, accepted: readonly Accepted[], sign: Sign): P
   return { links, newHead: JSON.stringify({ sequence, hash }), behindGap };
 }
 
-function acceptedOf(entry: Entry): Accepted | undefined {
+function parseAccepted(entry: Entry): Accepted | undefined {
   const signal = parseSignal(entry);
   const bodySha256 = entry.fields.get("sha256");
   const isSignal = typeof signal?.channel === "string" && Number.isSafeInteger(signal.sequence);

@@ -97,7 +97,7 @@ describe("redispatch", () => {
 });
 
 describe("redispatch where the job streams have no room", () => {
-  test("keeps a signal among the undispatched until there is, and loses none of its jobs", async () => {
+  test("leaves a signal undispatched until there is room, and loses none of its jobs", async () => {
     const full = new RegionKeys(0).jobs("desk");
     const fill = `for i = 1, ${MAX_JOBS_WAITING} do redis.call('XADD', KEYS[1], '*', 'filled', i) end`;
     await copier.redis.send("EVAL", [fill, "1", full]);
@@ -119,7 +119,7 @@ describe("redispatch where the job streams have no room", () => {
 
 describe("redispatch while a region is away", () => {
   test.each(["deaf", "gone"] as const)(
-    "what is stuck behind one that is %s holds up no younger signal, and is completed when it is back",
+    "signals for a region that is %s delay no younger signal, and are completed when it is back",
     async (how) => {
       const region = await startRedis({ appendOnly: true, durability: "always" });
       const dead = { region: "dead", broker: "desk", partition: 0, shard: 0, version: 1, count: 1 };
@@ -150,7 +150,7 @@ describe("redispatch while a region is away", () => {
     60_000,
   );
 
-  test("of very many, those that may yet be in time are looked at as soon as those that waited longest", async () => {
+  test("of very many, those that may still be in time are tried as soon as the oldest", async () => {
     const home = new HomeKeys(99);
     const ids = ["a", "b", "c", "d", "e"].map((digit) => signalIdIn(99, digit.repeat(32)));
     const scored = ids.flatMap((id, index) => [String(index), id]);
@@ -170,7 +170,7 @@ describe("redispatch while a region is away", () => {
 });
 
 describe("chain", () => {
-  test("links every signal in order, by several workers of which one is killed, under a signed head (P7)", async () => {
+  test("links every signal in order under a signed head, with several workers of which one is killed (P7)", async () => {
     const doomed = await startDispatch("one");
     await startDispatch("two");
     for (let index = 0; index < 200; index += 1) {

@@ -2,12 +2,12 @@ import { beforeEach, expect, test } from "bun:test";
 import type { Clock } from "../../runtime/clock.ts";
 import { Reach } from "./reach.ts";
 
-/** Time that goes on only where somebody waits for it. */
+/** Time that passes only while code waits for it. */
 let nowMs = 0;
 const clock: Clock = {
   nowMs: () => nowMs,
   async sleep(ms) {
-    // What answers at once answers before any time is up.
+    // An immediate answer comes before any time passes.
     await new Promise(setImmediate);
     nowMs += ms;
   },
@@ -39,13 +39,13 @@ test("a call that is answered in time is answered", async () => {
   expect(await reach.call("local", answers)).toBe("answer");
 });
 
-test("a call that fails fails by itself, and the region is asked again at once", async () => {
+test("a call that fails does not affect the next one to the region", async () => {
   const fails = () => Promise.reject(new Error("WRONGTYPE"));
   expect(await messageOf(reach.call("local", fails))).toBe("WRONGTYPE");
   expect(await reach.call("local", answers)).toBe("answer");
 });
 
-test("a call that hangs is given up, and its region is left alone for a moment", async () => {
+test("a call that hangs ends at the limit, and its region is not called for a moment", async () => {
   expect(await messageOf(reach.call("local", hangs))).toBe("the region did not answer in time");
   expect(calls).toBe(1);
   expect(await messageOf(reach.call("local", answers))).toBe("the region is away");
@@ -54,7 +54,7 @@ test("a call that hangs is given up, and its region is left alone for a moment",
   expect(await reach.call("local", answers)).toBe("answer");
 });
 
-test("a region that is away keeps no other from its calls", async () => {
+test("a region that is away does not delay calls to another", async () => {
   await messageOf(reach.call("far", hangs));
   expect(await reach.call("local", answers)).toBe("answer");
 });

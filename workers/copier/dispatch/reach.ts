@@ -1,8 +1,7 @@
 /**
- * Calls to regions that may be away. A call to one that does not answer hangs
- * for as long as it takes to connect again, so it is given up in time; and a
- * region that was given up is left alone for a moment, so that the many calls
- * which wait for it do not each take their time with it.
+ * Calls to regions that may be away. A call to such a region hangs until it
+ * connects again, so it ends at a time limit. After that the region is not called
+ * for a moment, so that many waiting calls do not each wait for the limit.
  */
 import type { Clock } from "../../runtime/clock.ts";
 
@@ -12,14 +11,17 @@ const LATE = Symbol("late");
 
 export class Reach {
   readonly #clock: Clock;
-  /** Region → until when it is left alone, epoch milliseconds. */
+  /** Region → until when it is not called, epoch milliseconds. */
   readonly #away = new Map<string, number>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Rejects where the call does, and where it took too long: then whether it took effect is unknown. */
+  /**
+   * Rejects if the call does, or if it took too long. Then it is not known whether
+   * the call took effect.
+   */
   async call<T>(region: string, work: () => Promise<T>): Promise<T> {
     if (this.#clock.nowMs() < (this.#away.get(region) ?? 0)) throw new Error("the region is away");
     const answer = work();

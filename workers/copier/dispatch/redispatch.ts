@@ -1,9 +1,9 @@
 /**
- * Completes what an edge began: every accepted signal that not all regions
- * have confirmed is dispatched again. Enqueueing is idempotent, so it does no
- * harm where the edge was merely slow. However many wait for a region that is
- * away, all take turns: each pass goes on where the one before ended, and looks
- * at the newest as well, which may yet be in time.
+ * Completes what an edge began: every accepted signal that some region has not
+ * confirmed is dispatched again. Enqueueing is idempotent, so this does no harm if
+ * the edge was only slow. If many signals wait for a region that is away, they are
+ * tried in rotation: each pass continues after the one before, and also tries the
+ * newest, which may still be in time.
  */
 import { getLogger } from "@logtape/logtape";
 import { HomeKeys } from "../../../redis/keys.ts";
@@ -52,7 +52,7 @@ export async function redispatch(parts: Redispatch): Promise<void> {
       const left = results.map(({ status }) => status === "rejected");
       const failed = left.filter(Boolean).length;
       if (failed > 0) log.warn("{failed} signals could not be dispatched yet", { failed });
-      // Those that are done are gone from the set, and are not to be skipped.
+      // Completed signals have left the set, so they must not be counted as skipped.
       skip = oldest.length < LIMIT ? 0 : skip + left.slice(0, oldest.length).filter(Boolean).length;
       if (oldest.length < LIMIT || failed > 0) await clock.sleep(PAUSE_MS);
     } catch (error) {
@@ -62,7 +62,10 @@ export async function redispatch(parts: Redispatch): Promise<void> {
   }
 }
 
-/** Dispatches one accepted signal, whatever of it stands already. Rejects where a region does not confirm. */
+/**
+ * Dispatches one accepted signal; parts that are already dispatched do not change.
+ * Rejects if a region does not confirm.
+ */
 export async function complete(
   { home, regions, reach }: Pick<Redispatch, "home" | "regions"> & { readonly reach: Reach },
   keys: HomeKeys,
@@ -106,7 +109,7 @@ async function enqueueAll<Args>(
       if (kind !== "enqueued") throw new Error("a region takes no jobs now");
     }),
   );
-  // One region that is away keeps the signal listed, and keeps none of the others from their jobs.
+  // If one region is away, the signal stays listed, and the other regions still get their jobs.
   if (enqueued.some(({ status }) => status === "rejected"))
     throw new Error("not all have their jobs");
 }

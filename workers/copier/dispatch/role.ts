@@ -8,7 +8,10 @@ import { DispatchEnv } from "./env.ts";
 import { redispatch } from "./redispatch.ts";
 
 const CHAIN_GROUP = "chain";
-/** How far the chain may be behind: each batch of a channel is linked in one script and signed once. */
+/**
+ * How far the chain may be behind. Each batch of a channel is linked in one script
+ * and signed once.
+ */
 const GATHER_MS = 25;
 
 export const role: Role<typeof DispatchEnv> = {
@@ -32,7 +35,7 @@ export const role: Role<typeof DispatchEnv> = {
           reclaimIdleMs: 10_000,
           gatherMs: GATHER_MS,
           trimBelow: GROUPS.signals,
-          // A number that is left out breaks the proof of all that follow.
+          // A skipped number would break the proof of all that follow.
           mostFailures: Number.POSITIVE_INFINITY,
           handle: (entries) => chain(home, partition, sign, entries),
           count: metrics.entries("signals", CHAIN_GROUP),

@@ -20,7 +20,7 @@ beforeEach(async () => {
 });
 
 describe("undispatched signals", () => {
-  /** Signals of which each was accepted this long ago. */
+  /** Signals, each accepted this long ago. */
   async function accept(...agesMs: number[]): Promise<void> {
     const nowMs = await redis.nowMs();
     for (const [index, ageMs] of agesMs.entries()) {
@@ -32,12 +32,12 @@ describe("undispatched signals", () => {
     return [oldest, newest].map((ids) => ids.map((id) => Number.parseInt(id.slice(3), 16)));
   };
 
-  test("are left to their edge for a moment, and then found, the oldest first", async () => {
+  test("are left to their edge for a moment, and are then found, the oldest first", async () => {
     await accept(30_000, 1_000, 20_000, 40_000);
     expect(await find(0, 10)).toEqual([[3, 0, 2], []]);
   });
 
-  test("that are more than one look takes are found from both ends: the newest may yet be in time", async () => {
+  test("that are more than the limit are found from both ends: the newest may still be in time", async () => {
     await accept(50_000, 40_000, 30_000, 20_000, 15_000);
     expect(await find(0, 2)).toEqual([
       [0, 1],
@@ -45,7 +45,7 @@ describe("undispatched signals", () => {
     ]);
   });
 
-  test("that were tried a moment ago are passed over, and the newest are looked at all the same", async () => {
+  test("that were just tried are skipped, and the newest are still found", async () => {
     await accept(50_000, 40_000, 30_000, 20_000, 15_000);
     expect(await find(2, 2)).toEqual([
       [2, 3],
@@ -78,7 +78,7 @@ describe("a channel's chain (P7)", () => {
   const pending = async () =>
     ((await redis.send("XPENDING", HOME.signals, "chain")) as [number])[0];
 
-  test("moves on by its links, in order, and acknowledges their signals in the same step", async () => {
+  test("grows by its links, in order, and acknowledges their signals in the same step", async () => {
     const [first, second] = [await deliver(), await deliver()];
     const some = [
       { link: "l1", entry: first },
@@ -90,7 +90,7 @@ describe("a channel's chain (P7)", () => {
     expect(await redis.send("GET", HOME.chainHead(CHANNEL))).toBe("h2");
   });
 
-  test("moves from the head that was read, or not at all: two links never follow one", async () => {
+  test("grows from the head that was read, or not at all: one link never has two successors", async () => {
     await move(null, "h1", { link: "l1", entry: await deliver() });
     const entry = await deliver();
     const before = await redis.everything();

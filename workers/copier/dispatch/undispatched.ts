@@ -1,21 +1,21 @@
-/** What the home worker that completes cut-off dispatches reads and writes. */
+/** The home worker's reads and writes for completing dispatches and linking chains. */
 import type { ChannelId, SignalId } from "../../../domain/ids.ts";
 import { asInteger, asList, asText, defineScript, LUA_NOW } from "../../../redis/script.ts";
 import type { HomeKeys } from "../../../redis/keys.ts";
 
 export interface OverdueArgs {
   readonly home: HomeKeys;
-  /** How long the edge that accepted a signal is given to dispatch it itself. */
+  /** How long the edge that accepted a signal may take to dispatch it. */
   readonly graceMs: number;
-  /** How many of the oldest to leave out: those that were tried a moment ago. */
+  /** How many of the oldest to skip, because they were just tried. */
   readonly skip: number;
   readonly limit: number;
 }
 
 export interface Overdue {
-  /** The oldest but for those skipped; fewer than the limit where there are no more. */
+  /** The oldest after the skipped ones; fewer than the limit if there are no more. */
   readonly oldest: SignalId[];
-  /** Where more than these are overdue, the newest: they may yet be in time. */
+  /** The newest, if more than these are overdue: they may still be in time. */
   readonly newest: SignalId[];
 }
 
@@ -27,7 +27,7 @@ if skip == '0' and #oldest < tonumber(limit) then return {oldest, {}} end
 return {oldest, redis.call('ZRANGE', undispatched, before, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, limit)}
 `;
 
-/** Accepted signals that not every region has confirmed, from both ends. */
+/** Accepted signals that some region has not confirmed, the oldest and the newest. */
 export const overdue = defineScript<OverdueArgs, Overdue>({
   name: "overdue",
   lua,
@@ -48,7 +48,10 @@ export const overdue = defineScript<OverdueArgs, Overdue>({
 export interface LinkArgs {
   readonly home: HomeKeys;
   readonly channel: ChannelId;
-  /** The head that the first link was made on, as it was read; null for the channel's first. */
+  /**
+   * The head, as it was read, that the first link continues from; null for the
+   * channel's first link.
+   */
   readonly head: string | null;
   readonly newHead: string;
   readonly links: readonly EntryLink[];
@@ -72,9 +75,9 @@ return 1
 `;
 
 /**
- * Moves a channel's chain on by links that follow each other and acknowledges
- * their signals' entries. Replies false, and changes nothing, where the chain has moved since
- * its head was read.
+ * Adds consecutive links to a channel's chain and acknowledges their signals'
+ * entries. Replies false, and changes nothing, if the chain has changed since its
+ * head was read.
  */
 export const link = defineScript<LinkArgs, boolean>({
   name: "link",

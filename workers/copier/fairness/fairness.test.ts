@@ -40,7 +40,7 @@ const command = (...words: string[]) =>
     FANFARE_DATA: folder,
   });
 
-test("what was served by the real workers is told from the records: everyone, in a turn that goes round", async () => {
+test("the records show how the real workers served: everyone, in rotation", async () => {
   expect((await command()).code).toBe(2);
   for (let index = 0; index < SIGNALS; index += 1) {
     const id = await copier.send();
@@ -66,7 +66,7 @@ test("what was served by the real workers is told from the records: everyone, in
   expect((await command("--channel", "other")).err).toContain("no signal of the channel other");
 });
 
-test("who is always served last, and who is left out for being late, is named before all others", () => {
+test("followers who are always served last, or skipped as too late, are named before all others", () => {
   const order = (subscription: string, more: Partial<OrderRecord>) =>
     ({ subscription, outcome: "placed", ...more }) as OrderRecord;
   const service = serviceOf([
@@ -89,6 +89,6 @@ test("who is always served last, and who is left out for being late, is named be
   expect(dispersion).toBeGreaterThan(1);
 });
 
-test("a signal that nobody was served of tells nothing", () => {
+test("a signal for which no follower was served is not counted", () => {
   expect(serviceOf([])).toBeUndefined();
 });

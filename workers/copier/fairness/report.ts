@@ -1,15 +1,18 @@
-/** How evenly a channel's followers were served over many signals, and who of them was served worst. */
+/**
+ * How evenly a channel's followers were served over many signals, and which of
+ * them were served worst.
+ */
 import { fairnessOf, type FollowerRanks } from "../../../domain/copier/fairness.ts";
 import type { SubscriptionId } from "../../../domain/ids.ts";
 import type { Service } from "./service.ts";
 
 export interface FairnessReport {
   readonly signals: number;
-  /** 1 where the order never changes, near 0 where it evens out: see `domain/copier/fairness.ts`. */
+  /** 1 if the order never changes, near 0 if it evens out: see `domain/copier/fairness.ts`. */
   readonly dispersion: number;
   /** Between the first and the last answer of a signal. */
   readonly spreadMs: { readonly median: number; readonly worst: number };
-  /** Who waited longest on average first. */
+  /** Those who waited longest on average are first. */
   readonly followers: readonly (FollowerRanks & { readonly tooLate: number })[];
 }
 
@@ -32,7 +35,7 @@ export function reportOf(services: readonly Service[]): FairnessReport {
   };
 }
 
-/** Lines for people, with so many of those who were served worst. */
+/** Lines for people, with this many of the followers who were served worst. */
 export function textOf(report: FairnessReport, shown: number): string {
   const { signals, followers, dispersion, spreadMs } = report;
   const worst = followers

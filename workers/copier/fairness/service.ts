@@ -1,8 +1,8 @@
 /**
- * In which order a channel's followers were served, read from the records: an
- * order counts from the broker's answer to it, and who was left out for being
- * late comes after everyone else. Followers whose orders went out in one call
- * have one answer, and count as served at the same moment.
+ * The order in which a channel's followers were served, read from the records. An
+ * order counts from the broker's answer, and a follower who was skipped as too
+ * late is last. Followers whose orders were sent in one call have one answer, and
+ * count as served at the same moment.
  */
 import type { SubscriptionId } from "../../../domain/ids.ts";
 import type { Served } from "../../../domain/copier/fairness.ts";
@@ -16,7 +16,10 @@ export interface Service {
   readonly spreadMs: number;
 }
 
-/** The newest signals of a channel to which some broker gave an answer, up to this many, newest first. */
+/**
+ * The newest signals of a channel that have an answer from a broker, up to this
+ * many, newest first.
+ */
 export async function* servicesOf(
   { signals, orders }: Pick<Records, "signals" | "orders">,
   channel: string,
@@ -29,7 +32,7 @@ export async function* servicesOf(
   }
 }
 
-/** Undefined where nobody was served. */
+/** Undefined if no follower was served. */
 export function serviceOf(orders: readonly OrderRecord[]): Service | undefined {
   const byAnswer = new Map<number, SubscriptionId[]>();
   const tooLate: SubscriptionId[] = [];

@@ -1,7 +1,7 @@
 /**
- * Ends a job that failed too often (P5): before it goes to the dead letters,
- * each of its copies ends. What may have been sent is `unknown` and the broker
- * is asked about it; nothing else will be sent, and is skipped.
+ * Ends a job that failed too often (P5). Before it becomes a dead letter, each of
+ * its copies ends. A copy that may have been sent is `unknown`, and the broker is
+ * asked about it. All others are skipped and will never be sent.
  */
 import { decide, type Facts } from "../../../domain/copier/decide.ts";
 import { parseJob } from "../../../redis/job.ts";
@@ -30,7 +30,7 @@ export async function abandonJob(parts: FanOut, entry: Entry): Promise<"acked" |
     await reportJob(parts, job, entry, skipped);
     return "acked";
   }
-  // What was intended before is known, or lost with an earlier run of this Redis.
+  // Earlier intents are known, or were lost with an earlier run of this Redis.
   const decided: Decided =
     reply.kind === "known"
       ? { decidedAtMs: reply.intents.decidedAtMs, copies: readCopies(job, reply.intents) }

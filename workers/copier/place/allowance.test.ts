@@ -17,23 +17,23 @@ beforeEach(async () => {
 const take = (wanted: number, ordersPerSecond = 100) =>
   redis.run(lease, { broker: "fake", ordersPerSecond, wanted });
 
-/** As if that much time had gone by since the last lease. */
+/** Behaves as if that much time had passed since the last lease. */
 async function pass(ms: number): Promise<void> {
   const at = Number(await redis.send("HGET", rateKey("fake"), "at"));
   await redis.send("HSET", rateKey("fake"), "at", String(at - ms));
 }
 
-test("a second of the rate is there at first, and no more is granted than there is", async () => {
+test("one second of the rate is available at first, and no more is granted than is available", async () => {
   expect(await take(60)).toMatchObject({ granted: 60 });
   const { granted, waitMs } = await take(100);
-  // What has run in meanwhile may be a little more.
+  // A little more may have been added meanwhile.
   expect(granted).toBeGreaterThanOrEqual(40);
   expect(granted).toBeLessThan(100);
   expect(waitMs).toBeGreaterThan(0);
   expect(waitMs).toBeLessThanOrEqual(10);
 });
 
-test("the rate runs in with the time, up to a second of it", async () => {
+test("the bucket fills with time, up to one second of the rate", async () => {
   await take(100);
   await pass(500);
   const { granted } = await take(100);
@@ -43,7 +43,7 @@ test("the rate runs in with the time, up to a second of it", async () => {
   expect((await take(1_000)).granted).toBe(100);
 });
 
-test("a rate below one a second lets one leave, and then says how long to wait", async () => {
+test("a rate below one a second lets one order be sent, and then says how long to wait", async () => {
   expect(await take(1, 0.5)).toMatchObject({ granted: 1 });
   const { granted, waitMs } = await take(1, 0.5);
   expect(granted).toBe(0);
@@ -51,7 +51,7 @@ test("a rate below one a second lets one leave, and then says how long to wait",
   expect(waitMs).toBeLessThanOrEqual(2_000);
 });
 
-test("a broker's rate is not another's", async () => {
+test("each broker has its own rate", async () => {
   await take(100);
   const other = { broker: "desk", ordersPerSecond: 100, wanted: 100 };
   expect((await redis.run(lease, other)).granted).toBe(100);
@@ -66,10 +66,10 @@ describe("a worker's part of the rate", () => {
     allowance = new Allowance(redis.client, clock, "fake", 100);
   });
 
-  test("is leased in slices, and what it did not use in a second is given up", async () => {
+  test("is leased in slices, and an unused slice expires after a second", async () => {
     expect(allowance.slice).toBe(10);
     expect(await allowance.take(7)).toBe(0);
-    // Three are left: these ask Redis for nothing.
+    // Three are left, so these do not ask Redis.
     await redis.clear();
     nowMs += 1_000;
     expect(await allowance.take(1)).toBe(0);
@@ -79,7 +79,7 @@ describe("a worker's part of the rate", () => {
     expect(await redis.send("EXISTS", rateKey("fake"))).toBe(1);
   });
 
-  test("that has run out says when to come again, and is not asked for before", async () => {
+  test("that is used up says when to try again, and Redis is not asked before", async () => {
     await take(100);
     const waitMs = await allowance.take(50);
     expect(waitMs).toBeGreaterThan(0);

@@ -1,9 +1,9 @@
 /**
- * How many orders a second all workers of a region together may send to a
- * broker: a bucket that fills at the broker's rate and holds a second of it.
- * Each worker leases slices of it, so that not every send asks Redis. A slice
- * that is not used within a second is given up, so that an idle worker cannot
- * spend it on top of what the others were given since.
+ * How many orders a second all workers of a region together may send to a broker:
+ * a bucket that fills at the broker's rate and has room for one second. Each
+ * worker leases slices of it, so that not every send asks Redis. A slice that is
+ * not used within a second expires, so that an idle worker cannot spend it in
+ * addition to what the others were given since.
  */
 import type { Clock } from "../../runtime/clock.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
@@ -16,13 +16,13 @@ export interface LeaseArgs {
 }
 
 export interface LeaseReply {
-  /** As many as there were, at most what was wanted. */
+  /** As many as were available, at most the wanted number. */
   readonly granted: number;
-  /** Until there is another one. */
+  /** How long until another one is available. */
   readonly waitMs: number;
 }
 
-/** HASH: `tokens`, `at` (epoch ms). It belongs to all partitions, so it has a slot of its own. */
+/** HASH: `tokens`, `at` (epoch ms). It belongs to all partitions, so it has its own slot. */
 export function rateKey(broker: string): string {
   return `rate:{${broker}}`;
 }
@@ -57,12 +57,12 @@ export const lease = defineScript<LeaseArgs, LeaseReply>({
   },
 });
 
-/** A tenth of a second at a time. */
+/** A slice is a tenth of a second. */
 const SLICES_PER_SECOND = 10;
 const KEPT_MS = 1_000;
 
 export class Allowance {
-  /** No more than this goes out at once. */
+  /** At most this many orders are sent at once. */
   readonly slice: number;
   readonly #redis: Redis;
   readonly #clock: Clock;
@@ -80,7 +80,7 @@ export class Allowance {
     this.slice = Math.max(1, Math.floor(ordersPerSecond / SLICES_PER_SECOND));
   }
 
-  /** Takes that many, all or none; answers 0, or after how many milliseconds to come again. */
+  /** Takes that many, all or none. Returns 0, or the milliseconds until the next try. */
   async take(orders: number): Promise<number> {
     if (this.#clock.nowMs() > this.#leasedAtMs + KEPT_MS) this.#left = 0;
     if (this.#left < orders) {

@@ -21,11 +21,11 @@ test("copies on the signal's own terms are one batch, with or without caps", () 
     shard: 7,
     validUntilMs: SIGNAL.deadlineMs,
   });
-  // They are the copies themselves, so that an outcome is put on them.
+  // They are the same objects, so that outcomes are set on the copies.
   expect(batch?.orders.map((each, index) => each === copies[index])).toEqual([true, true, true]);
 });
 
-test("copies of another symbol, contract or end are batches of their own", () => {
+test("copies with another symbol, contract or end have their own batches", () => {
   const batches = batchCopies(JOB, [
     copy("a", { contract: "PUT" }),
     copy("b"),
@@ -49,7 +49,7 @@ test("copies of another symbol, contract or end are batches of their own", () =>
   ]);
 });
 
-test("what may only be asked about is in no batch that may be sent, on whatever terms (P2)", () => {
+test("a copy that may only be asked about is in no batch that may be sent, on any terms (P2)", () => {
   const asked = { state: "ask-only", reason: "LEFT" } as const;
   const renamed = { symbol: "EURUSD" };
   const batches = batchCopies(JOB, [
@@ -62,7 +62,7 @@ test("what may only be asked about is in no batch that may be sent, on whatever 
   expect(names).toEqual([["a"], ["b"], ["c"], ["d"]]);
 });
 
-test("a copy that is skipped is in no batch, and a job of such has none", () => {
+test("a skipped copy is in no batch, and a job with only skipped copies has none", () => {
   expect(batchCopies(JOB, [makeSkippedCopy(SIGNAL.id, "a", "PAUSED")])).toEqual([]);
   expect(batchCopies(JOB, [])).toEqual([]);
 });

@@ -1,15 +1,15 @@
 /**
- * The copies of a job as the broker takes them: a batch is of one symbol, one
- * contract and one end. Most jobs are one batch; plans that reverse, rename or
- * shorten make more, and these go out together. What may only be asked about is
- * never in one batch with what may be sent.
+ * Divides the copies of a job into the batches that a broker takes: a batch has
+ * one symbol, one contract and one end. Most jobs are one batch. Plans that
+ * reverse, rename or shorten make more, and these are sent together. An order that
+ * may only be asked about is never in a batch with one that may be sent.
  */
 import type { Copy } from "../../../domain/copier/copy.ts";
 import type { Job } from "../../../redis/job.ts";
 import type { OrderBatch } from "../brokers/port.ts";
 
 export interface CopyBatch extends OrderBatch {
-  /** All of them in the same state. */
+  /** All are in the same state. */
   readonly orders: readonly Copy[];
 }
 

@@ -1,4 +1,4 @@
-/** Plans as whole processes carry them out, on the real desk: what its books say is the verdict. */
+/** Plans executed by real processes at the real desk. The verdict is read from its books. */
 import { afterAll, afterEach, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { CopyPlan } from "../../../domain/copier/plan.ts";
 import type { SignalId } from "../../../domain/ids.ts";
@@ -44,8 +44,8 @@ afterEach(async () => {
 });
 
 /**
- * Signals of the first second in which a partition sees its Redis are taken as
- * older than that Redis, and an order beyond a cap as one that was sent.
+ * Signals of a partition's first second count as older than its Redis, and an
+ * order beyond a cap as one that was sent.
  */
 async function outliveFirstSecond(): Promise<void> {
   people = 4 * PARTITIONS.count;
@@ -78,7 +78,7 @@ interface Follower {
   readonly account: string;
 }
 
-/** A new follower for each plan. */
+/** Makes a new follower for each plan. */
 async function follow(plan: CopyPlan, balanceCents = BALANCE_CENTS): Promise<Follower> {
   const each = followerOf(people, { plan });
   people += 1;
@@ -92,7 +92,7 @@ async function complete(id: SignalId): Promise<ReadonlyMap<string, string[]>> {
   return await readOutcomes(copier.redis, id);
 }
 
-async function outcomeOf(
+async function awaitOutcome(
   { subscription }: Follower,
   changes: Partial<OpenSignal> = {},
 ): Promise<string> {
@@ -100,7 +100,7 @@ async function outcomeOf(
   return outcomes.get(subscription)?.join() ?? "none";
 }
 
-async function usageOf({ subscription, account }: Follower) {
+async function readUsage({ subscription, account }: Follower) {
   const key = new RegionKeys(PARTITIONS.ofAccount(account as never)).usage("desk");
   return parseUsage(((await copier.redis.send("HGET", [key, subscription])) as string) ?? "");
 }
@@ -113,57 +113,57 @@ test("signals at once never exceed a follower's caps, and fill them", async () =
   const ids = await Promise.all(
     Array.from({ length: 12 }, () => copier.send({ durationSeconds: 3_600 })),
   );
-  const told = await Promise.all(ids.map(complete));
-  const countOf = ({ subscription }: Follower): Record<string, number> => {
+  const completed = await Promise.all(ids.map(complete));
+  const countOutcomes = ({ subscription }: Follower): Record<string, number> => {
     const counts: Record<string, number> = {};
-    for (const outcomes of told) {
+    for (const outcomes of completed) {
       const [kind = "none"] = outcomes.get(subscription) ?? [];
       counts[kind] = (counts[kind] ?? 0) + 1;
     }
     return counts;
   };
-  expect(countOf(day)).toEqual({ placed: 3, "skipped: DAY_CAP": 9 });
-  expect(countOf(open)).toEqual({ placed: 2, "skipped: OPEN_CAP": 10 });
-  expect(countOf(free)).toEqual({ placed: 12 });
+  expect(countOutcomes(day)).toEqual({ placed: 3, "skipped: DAY_CAP": 9 });
+  expect(countOutcomes(open)).toEqual({ placed: 2, "skipped: OPEN_CAP": 10 });
+  expect(countOutcomes(free)).toEqual({ placed: 12 });
   expect(await desk.balanceOf(day.account)).toBe(BALANCE_CENTS - 300);
   expect(await desk.balanceOf(open.account)).toBe(BALANCE_CENTS - 200);
-  expect(await usageOf(day)).toMatchObject({ stakedCents: 300, open: 3 });
+  expect(await readUsage(day)).toMatchObject({ stakedCents: 300, open: 3 });
 });
 
-test("what the broker rejects gives its part of the caps back", async () => {
+test("a rejected order gives its part of the caps back", async () => {
   const mine = await follow({ sizing: FIXED, maxDayStakeCents: 100, maxOpen: 1 }, 50);
   await startWorkers(1);
-  expect(await outcomeOf(mine)).toBe("rejected: BALANCE_TOO_LOW");
-  expect(await usageOf(mine)).toMatchObject({ stakedCents: 0, open: 0 });
+  expect(await awaitOutcome(mine)).toBe("rejected: BALANCE_TOO_LOW");
+  expect(await readUsage(mine)).toMatchObject({ stakedCents: 0, open: 0 });
   await desk.deposit([mine.account], 1_000);
-  expect(await outcomeOf(mine)).toBe("placed");
-  expect(await outcomeOf(mine)).toBe("skipped: OPEN_CAP");
+  expect(await awaitOutcome(mine)).toBe("placed");
+  expect(await awaitOutcome(mine)).toBe("skipped: OPEN_CAP");
 });
 
-test("what stayed unknown keeps its part until the broker says that it was never opened", async () => {
+test("an unknown order keeps its part until the broker says that it was never opened", async () => {
   const mine = await follow({ sizing: FIXED, maxOpen: 1 });
   await startWorkers(1);
   desk.link.cut();
   const id = await copier.send({ durationSeconds: 3_600 });
   await until("it is unknown", async () => (await copier.progress(id)).counts.unknown === 1);
-  expect(await usageOf(mine)).toMatchObject({ open: 1 });
+  expect(await readUsage(mine)).toMatchObject({ open: 1 });
   desk.link.mend();
   expect((await complete(id)).get(mine.subscription)).toEqual(["unknown", "skipped: TOO_LATE"]);
-  expect(await usageOf(mine)).toMatchObject({ open: 0, stakedCents: 0 });
-  expect(await outcomeOf(mine)).toBe("placed");
+  expect(await readUsage(mine)).toMatchObject({ open: 0, stakedCents: 0 });
+  expect(await awaitOutcome(mine)).toBe("placed");
 });
 
-test("a settlement frees a position and puts the day's loss where the stop sees it", async () => {
+test("a settlement frees a position and adds the loss to the day, where the loss limit counts it", async () => {
   const up = await follow({ sizing: FIXED, maxOpen: 1, maxDayLossCents: 100 });
   const down = await follow({ sizing: FIXED, maxOpen: 1, maxDayLossCents: 100, reverse: true });
   await startWorkers(1);
   await complete(await copier.send({ durationSeconds: 1 }));
   const next = (each: Follower) =>
     until("it is settled", async () => {
-      const usage = await usageOf(each);
+      const usage = await readUsage(each);
       return usage.open === 0 && usage;
     });
-  // A standstill is a loss for both.
+  // An unchanged price is a loss for both.
   const losses = [];
   for (const each of [up, down]) {
     const { lossCents, stakedCents } = await next(each);
@@ -180,10 +180,10 @@ test("a settlement frees a position and puts the day's loss where the stop sees 
   }
 });
 
-test("one signal goes out as each plan names it: symbol, contract and size", async () => {
+test("one signal is sent with each plan's symbol, contract and size", async () => {
   const straight = await follow({ sizing: FIXED });
   const reversed = await follow({ sizing: FIXED, reverse: true });
-  // The desk has no quote by this name: that it says so shows under which name it was asked.
+  // The desk has no quote for this symbol. Its refusal shows that it was asked for this symbol.
   const renamed = await follow({ sizing: FIXED, symbolMap: { "EUR/USD": "EURUSD" } });
   const share = await follow({ sizing: { kind: "balance", shareBp: 250 } });
   const picky = await follow({ sizing: FIXED, minPayoutBp: 8_501 });

@@ -1,4 +1,7 @@
-/** Closes as a whole: accepted, dispatched, sold and told. The verdict is read from the desk's own books. */
+/**
+ * Complete closes: accepted, dispatched, sold and reported. The verdict is read
+ * from the desk's own books.
+ */
 import {
   afterAll,
   afterEach,
@@ -86,8 +89,8 @@ async function contracts(id: SignalId): Promise<Contract[]> {
   return rows.flatMap((each) => parseBucket(id, each));
 }
 
-/** Each copy's outcomes in the order in which they were told, `signal.subscription` → kinds. */
-async function told(close: SignalId): Promise<Map<string, string[]>> {
+/** Each copy's outcomes in the order of reporting, `signal.subscription` → kinds. */
+async function listOutcomes(close: SignalId): Promise<Map<string, string[]>> {
   const outcomes = new Map<string, string[]>();
   for (const { of, copies } of await readClosures(copier.redis, close)) {
     for (const [subscription, , outcome] of copies) {
@@ -101,7 +104,7 @@ async function told(close: SignalId): Promise<Map<string, string[]>> {
 
 async function summary(close: SignalId): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
-  for (const each of (await told(close)).values()) {
+  for (const each of (await listOutcomes(close)).values()) {
     counts[each.join()] = (counts[each.join()] ?? 0) + 1;
   }
   return counts;
@@ -115,12 +118,12 @@ afterEach(async () => {
     "follower:follower-0007",
   ] as const)
     await set(scope, "lift");
-  // What a test leaves open is closed before the next one counts.
+  // Positions that a test leaves open are closed before the next one counts.
   await copier.redis.send("DEL", [HOME.open("demo" as never)]);
 });
 
 describe("a close", () => {
-  test("sells every copy of the symbol back, once, for what the house's rule says, and tells each", async () => {
+  test("sells every copy of the symbol back once, at the house's price, and reports each", async () => {
     const before = (await readBooks(copier.redis, await copier.send({ symbol: "GBP/USD" })))
       .balanceCents;
     void before;
@@ -146,16 +149,16 @@ describe("a close", () => {
     }
   });
 
-  test("of one signal leaves the others of its symbol as they are", async () => {
-    const [kept, closed] = [await opened(), await opened()];
+  test("of one signal does not change others of its symbol", async () => {
+    const [other, closed] = [await opened(), await opened()];
     const { id, followers } = await copier.close({ signal: closed });
     expect(followers).toBe(FOLLOWERS);
     await copier.complete(id);
     expect(new Set((await contracts(closed)).map(({ state }) => state))).toEqual(new Set(["sold"]));
-    expect(new Set((await contracts(kept)).map(({ state }) => state))).toEqual(new Set(["open"]));
+    expect(new Set((await contracts(other)).map(({ state }) => state))).toEqual(new Set(["open"]));
   });
 
-  test("repeated finds nothing open, and pays nobody again", async () => {
+  test("that is repeated finds nothing open, and pays no one again", async () => {
     const signal = await opened();
     await copier.complete((await copier.close({ signal })).id);
     const { balanceCents } = await readBooks(copier.redis, signal);
@@ -165,7 +168,7 @@ describe("a close", () => {
     expect((await readBooks(copier.redis, signal)).balanceCents).toBe(balanceCents);
   });
 
-  test("dispatched twice is done once", async () => {
+  test("that is dispatched twice is executed once", async () => {
     const signal = await opened();
     const { id } = await copier.close({ signal }, false);
     await Promise.all([dispatch(parts(), HOME, id), dispatch(parts(), HOME, id)]);
@@ -190,7 +193,7 @@ describe("a close", () => {
     await copier.complete(id);
     const states = (await contracts(signal)).map(({ state }) => state);
     expect(states.filter((state) => state === "open")).toEqual([]);
-    expect((await told(id)).size).toBe(FOLLOWERS);
+    expect((await listOutcomes(id)).size).toBe(FOLLOWERS);
   });
 
   test("waits for a copy whose open is unknown, which may be about to open, and for no other", async () => {
@@ -204,7 +207,7 @@ describe("a close", () => {
       await copier.redis.send("HSET", [key, ...fields]);
     }
     const { id } = await copier.close({ signal });
-    await until("all others are told", async () => {
+    await until("all others are reported", async () => {
       return (await copier.progress(id)).counts.skipped === FOLLOWERS - 1;
     });
     await until("it was put off again", async () => {
@@ -212,13 +215,13 @@ describe("a close", () => {
       const state = (await copier.redis.send("HGET", [key, "state"])) as string;
       return (JSON.parse(state) as { turn: number }).turn >= 3;
     });
-    expect((await told(id)).has(`${signal}.${mine.id}`)).toBe(false);
+    expect((await listOutcomes(id)).has(`${signal}.${mine.id}`)).toBe(false);
     for (const key of keys) await copier.redis.send("HDEL", [key, "unknown"]);
     await copier.complete(id);
     expect(await summary(id)).toEqual({ "skipped: NOT_OPEN": FOLLOWERS });
   });
 
-  test("of what was never opened, or has expired, says so of each copy", async () => {
+  test("of copies that were never opened, or have expired, reports that for each", async () => {
     const signal = await copier.send({ durationSeconds: 1 });
     await copier.complete(signal);
     await until("it has settled", async () =>
@@ -245,7 +248,7 @@ describe("a close", () => {
   });
 
   test.each(["platform", "channel:demo", "provider:demo-provider", "broker:desk"] as const)(
-    "is accepted under a halt of %s, held, and leaves when it is lifted (P4)",
+    "is accepted under a halt of %s, waits, and is sent when it is lifted (P4)",
     async (scope) => {
       const signal = await opened();
       await set(scope, "halt");
@@ -261,7 +264,7 @@ describe("a close", () => {
     },
   );
 
-  test("holds but the copy of a halted follower, and closes all others", async () => {
+  test("waits only with the copy of a halted follower, and closes all others", async () => {
     const signal = await opened();
     await set("follower:follower-0007", "halt");
     const { id } = await copier.close({ signal });
@@ -274,7 +277,7 @@ describe("a close", () => {
     expect(open.map(({ clientOrderId }) => clientOrderId as string)).toEqual([mine]);
     await set("follower:follower-0007", "lift");
     await copier.complete(id);
-    expect((await told(id)).get(mine)).toEqual(["closed"]);
+    expect((await listOutcomes(id)).get(mine)).toEqual(["closed"]);
     expect(await summary(id)).toEqual({ closed: FOLLOWERS });
   });
 
@@ -283,7 +286,7 @@ describe("a close", () => {
     "after-close-answer",
     "before:move-closing",
     "after:move-closing",
-  ] as const)("whose worker is killed %s is sold and told once by the next", async (point) => {
+  ] as const)("whose worker is killed %s is sold and reported once by the next", async (point) => {
     const signal = await opened();
     await worker.stop();
     const { id } = await copier.close({ signal });
@@ -297,7 +300,7 @@ describe("a close", () => {
     expect(sold).toHaveLength(FOLLOWERS);
   });
 
-  test("nothing of it is buried", async () => {
+  test("leaves no dead letter", async () => {
     for (const partition of PARTITIONS.all()) {
       const stream = deadLetters(new RegionKeys(partition).closes("desk"));
       expect(await copier.redis.send("XLEN", [stream])).toBe(0);
@@ -314,12 +317,12 @@ describe("at a broker over a network", () => {
   } as const;
   const KINDS: Readonly<Record<string, Kind>> = {
     "that takes a close once": { ...SURE, closes: "once" },
-    "that sells as often as it is told, and can say what it sold": SURE,
-    "that sells as often as it is told, and gives but hints": { ...SURE, lookUp: "hint" },
+    "that sells at every repetition, and can say what it sold": SURE,
+    "that sells at every repetition, and gives only hints": { ...SURE, lookUp: "hint" },
   };
 
   test.each(Object.entries(KINDS))(
-    "%s, loses calls and answers: each position is sold once, and told as sold or unknown",
+    "%s, loses calls and answers: each position is sold once, and reported as sold or unknown",
     async (_, kind) => {
       const redis = await startRedis();
       await untilOldEnough();
@@ -340,7 +343,7 @@ describe("at a broker over a network", () => {
           return (await other.progress(signal)).counts.placed === FOLLOWERS;
         });
         const mayHint = kind.lookUp === "hint";
-        // Each of these loses half of what is sent, before or after it took effect.
+        // Each of these loses half of the calls, before or after they took effect.
         await fake.misbehave({ resetBefore: 0.2, silent: 0.05, resetAfter: 0.3, busy: 0.1 });
         const { id } = await other.close({ signal });
         const counts = await until(
@@ -372,7 +375,7 @@ describe("at a broker over a network", () => {
     },
   );
 
-  test("whose rate is exceeded, every close waits its turn and none is dropped", async () => {
+  test("whose rate is exceeded, every close waits and none is dropped", async () => {
     const redis = await startRedis();
     const fake = await startFakeBroker({ ...SURE, closes: "once" });
     const other = await startCopier({ redisUrl: redis.url, deposit: fake.deposit }, FOLLOWERS, {
@@ -397,7 +400,7 @@ describe("at a broker over a network", () => {
       });
       const times = fake.sales().map(({ soldAtMs }) => soldAtMs);
       expect(times).toHaveLength(FOLLOWERS);
-      // A second's worth at once at the most, and the rest at the broker's rate.
+      // At most one second of the rate at once, and the rest at the broker's rate.
       expect(Math.max(...times) - Math.min(...times)).toBeGreaterThanOrEqual(150);
     } finally {
       await beside.stop();
@@ -408,7 +411,7 @@ describe("at a broker over a network", () => {
   });
 });
 
-/** How often the jobs of a close were put off, the one that was least often. */
+/** How many times the jobs of a close were postponed: the smallest number of all. */
 async function turnsOf(close: SignalId): Promise<number> {
   const turns: number[] = [];
   for (const partition of PARTITIONS.all()) {

@@ -1,7 +1,8 @@
 /**
- * One job that closes, from its stream to its outcomes. What cannot be closed
- * yet (its open has no outcome, a halt holds it, the broker does not answer)
- * goes to the end of the stream and comes again, for as long as it takes.
+ * Handles one job that closes, from its stream to its outcomes. Copies that cannot
+ * be closed yet (their open has no outcome, a halt stops them, the broker does not
+ * answer) keep the job waiting: it goes to the end of the stream and is tried
+ * again until all are closed.
  */
 import { countOutcomes, type CloseOutcome } from "../../../domain/copier/outcome.ts";
 import type { SubscriptionId } from "../../../domain/ids.ts";
@@ -31,19 +32,20 @@ import {
 
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
-/** How long a broker may leave a close unanswered that cannot be repeated before it is reported as unknown. */
+/** How long a close that cannot be repeated may be unanswered before it is reported as unknown. */
 const UNKNOWN_AFTER_MS = 1_000;
 
 export async function closeShard(parts: FanOut, entry: Entry): Promise<Verdict> {
   const job = parseCloseJob(entry.fields);
   if (typeof job === "string") return { dead: job };
   const { clock } = parts;
-  // Entries are in the order in which they were put off: none behind this one is due much earlier.
+  // Entries are in the order in which they were postponed, so none behind this one is due much
+  // earlier.
   if (job.notBeforeMs > clock.nowMs()) await clock.sleep(job.notBeforeMs - clock.nowMs());
   const found = await readClosing(parts, job);
   if (found === "roster is behind") return "later";
   const { state, left, positions, isOpenReported } = found;
-  // The first move reports everyone, also where that is no one.
+  // The first step always reports, even if no copy is left.
   if (state.turn > 0 && left.length === 0) return "done";
   const decidedAtMs = clock.nowMs();
   const isPast = decidedAtMs > openUntilMs(job.of);
@@ -60,12 +62,12 @@ export async function closeShard(parts: FanOut, entry: Entry): Promise<Verdict> 
     else asked.push(position);
   }
   const step = await sellOrAsk(parts, job, found, asked);
-  // Another worker has moved the job on.
+  // Another worker has handled the job meanwhile.
   if (step === undefined) return "acked";
   const { sale, sentBeforeMs = decidedAtMs } = step;
   for (const { subscription, stakeCents } of asked) {
     const isMaybeOpen = found.unknown.has(subscription) && !isPast;
-    const outcome = outcomeOf(sale.answers.get(subscription), isMaybeOpen);
+    const outcome = readOutcome(sale.answers.get(subscription), isMaybeOpen);
     if (outcome) outcomes.set(subscription, outcome);
     else if (
       !isCloseRepeatable(parts.broker) &&
@@ -82,12 +84,12 @@ export async function closeShard(parts: FanOut, entry: Entry): Promise<Verdict> 
 const NOT_OPEN: CloseOutcome = { kind: "skipped", reason: "NOT_OPEN" };
 
 interface Closing {
-  /** The text of the state; empty before the first move. */
+  /** The text of the state; empty before the first step. */
   readonly text: string;
   readonly state: ClosingState;
   readonly left: readonly SubscriptionId[];
   readonly positions: ReadonlyMap<SubscriptionId, Position>;
-  /** Whether the outcomes of the opening job are written, and who of them is unknown still. */
+  /** Whether the outcomes of the opening job are written, and which copies are still unknown. */
   readonly isOpenReported: boolean;
   readonly unknown: ReadonlySet<SubscriptionId>;
 }
@@ -101,7 +103,7 @@ async function readClosing(
   const opened = region.job(of.id, broker, shard);
   const closing = region.closing(close.id, of.id, broker, shard);
   const [fields, stored, found] = await Promise.all([
-    // In one read: who is unknown is written in the same step as the outcomes.
+    // One read, because unknown copies are written in the same step as the outcomes.
     redis.send("HMGET", [opened, ...STORED_JOB_FIELDS, "outcomes"]) as Promise<(string | null)[]>,
     redis.send("HGET", [closing, "state"]) as Promise<string | null>,
     roster.shardOf(partition, { signal: of, broker, shard, version: job.version }),
@@ -129,13 +131,13 @@ async function readClosing(
 
 interface Step {
   readonly sale: Sale;
-  /** As it is now. */
+  /** The current state. */
   readonly found: Closing;
-  /** When what is in doubt was sent. */
+  /** When the copies in doubt were sent. */
   readonly sentBeforeMs?: number;
 }
 
-/** Undefined where another worker has moved the job on. */
+/** Undefined if another worker has handled the job meanwhile. */
 async function sellOrAsk(
   parts: FanOut,
   job: CloseJob,
@@ -146,19 +148,19 @@ async function sellOrAsk(
   if (isCloseRepeatable(broker)) return { sale: await sell(parts, job, positions), found };
   const { text: before, state } = found;
   const since = await run(redis, runSince, { partition });
-  // What was noted before this run of Redis, by this close or another, may be lost: then something
-  // may have been sent until the run began.
+  // A note from before this run of Redis, by this close or another, may be lost. Then something may
+  // have been sent until the run began.
   const knownSinceMs = Math.max(job.of.acceptedAtMs - CLOCK_SKEW_MS, state.sureAtMs ?? 0);
   const isOlder = knownSinceMs <= since;
   const sentBeforeMs = state.sentAtMs ?? (isOlder ? since : undefined);
   if (sentBeforeMs !== undefined) {
     return { sale: await findSold(parts, job, positions, sentBeforeMs), found, sentBeforeMs };
   }
-  // The broker's rate is asked when they are sent.
+  // The broker's rate is checked when they are sent.
   const withoutRate = { ...parts, allowance: undefined };
   const { leave } = await mayLeave(withoutRate, toLeaving(job), positions);
   if (leave.length === 0) return { sale: NOTHING_SOLD, found };
-  // Noted first: a worker that finds the note takes the close for sent.
+  // The note is written first: a worker that finds it must assume that the close was sent.
   const sentAtMs = clock.nowMs();
   const after = { ...state, turn: state.turn + 1, sentAtMs };
   const aloneMs = aloneForMs(broker, job.of, sentAtMs);
@@ -170,8 +172,8 @@ async function sellOrAsk(
   return { sale, found: noted, sentBeforeMs: sentAtMs };
 }
 
-/** Undefined where nothing is certain yet: the position is open, or may be opened still. */
-function outcomeOf(
+/** Undefined if nothing is certain yet: the position is open, or may still be opened. */
+function readOutcome(
   answer: CloseAnswer | CloseLookUp | undefined,
   isMaybeOpen: boolean,
 ): CloseOutcome | undefined {
@@ -194,7 +196,7 @@ interface Moved {
   readonly sentBeforeMs?: number;
 }
 
-/** Reports what has ended, and puts the job off where something is left. */
+/** Reports the copies that have ended, and postpones the job if something is left. */
 async function move(
   { redis, partition, clock }: FanOut,
   job: CloseJob,
@@ -219,15 +221,15 @@ async function move(
   const answered = state.unknown.filter(isFinal).length;
   const copies = [...outcomes].map(([subscription, outcome]): CopyClosure => [
     subscription,
-    // Each that has an outcome is one of the positions.
+    // Each copy with an outcome is one of the positions.
     positions.get(subscription)?.account ?? ("" as Position["account"]),
     outcome,
   ]);
-  const told =
+  const ended =
     copies.length === 0
       ? {}
       : {
-          told: {
+          ended: {
             event: closuresEvent(job, decidedAtMs, sale, copies),
             counts: { ...counts, unknown: counts.unknown - answered },
           },
@@ -240,7 +242,7 @@ async function move(
     before,
     after,
     entry: entry.id,
-    ...told,
+    ...ended,
     ...(left.length > 0 ? { againAtMs } : {}),
   });
   return "acked";

@@ -13,14 +13,14 @@ const FIXED = { kind: "fixed", stakeCents: 100 } as const;
 const decided = (members: readonly RosterMember[], facts: Partial<Facts> = {}) =>
   decideAll(jobOf(SIGNAL), members, { nowMs: NOW_MS, ...facts });
 
-/** Who ends up how: the reason, or what may be done with the order. */
+/** The result for each follower: the skip reason, or what may be done with the order. */
 const states = (members: readonly RosterMember[], facts: Partial<Facts> = {}) =>
   decided(members, facts).map(
     ({ subscription, state, reason }) => `${subscription} ${state}${reason ? ` ${reason}` : ""}`,
   );
 
 describe("a job's snapshot", () => {
-  test("is who was a member at the version that it names, and no one else (P5)", () => {
+  test("contains the members at the version that it names, and no one else (P5)", () => {
     const job = jobOf(SIGNAL, { version: 5 });
     const members = [
       memberOf("came-before", { turns: [5] }),
@@ -45,16 +45,16 @@ describe("a job's snapshot", () => {
   });
 });
 
-describe("who is missing from a job's snapshot, by its count (P5)", () => {
+describe("the missing members of a job's snapshot, by its count (P5)", () => {
   const gone = memberOf("gone", { turns: [], isUnreadable: true });
   const missing = (count: number, ...members: RosterMember[]) =>
     findMissing({ version: 5, count }, members).map(({ subscription }) => String(subscription));
 
-  test("is no one where as many are found as were counted, however many came later", () => {
+  test("are none if as many are found as were counted, even if more joined later", () => {
     expect(missing(1, memberOf("ann"), memberOf("late", { turns: [6] }), gone)).toEqual([]);
   });
 
-  test("is first who cannot be read at all, then who was written again, the earliest first", () => {
+  test("are first those that cannot be read, then those that were written again, the earliest first", () => {
     const members = [
       memberOf("ann"),
       memberOf("later", { turns: [9] }),
@@ -68,11 +68,11 @@ describe("who is missing from a job's snapshot, by its count (P5)", () => {
 });
 
 describe("a follower whose row or plan is broken", () => {
-  // What a plan of a later release may look like to this one.
+  // A plan of a later release may look like this to the current one.
   const broken = memberOf("ann", { plan: { sizing: FIXED, symbols: 7 } as never });
   const unreadable = memberOf("bob", { plan: {}, isUnreadable: true });
 
-  test("costs no other follower their copy (P5)", () => {
+  test("does not affect the copy of any other follower (P5)", () => {
     expect(states([broken, unreadable, memberOf("carl")])).toEqual([
       "ann skipped FAULT",
       "bob skipped FAULT",
@@ -80,7 +80,7 @@ describe("a follower whose row or plan is broken", () => {
     ]);
   });
 
-  test("is only asked about where an order may have been sent", () => {
+  test("is only asked about if an order may have been sent", () => {
     expect(states([broken, unreadable, memberOf("carl")], { maybeSent: true })).toEqual([
       "ann ask-only FAULT",
       "bob ask-only FAULT",
@@ -89,8 +89,8 @@ describe("a follower whose row or plan is broken", () => {
   });
 });
 
-describe("everyone of a snapshot", () => {
-  test("is either ordered or skipped, with the reason, and once (P5)", () => {
+describe("every member of a snapshot", () => {
+  test("has exactly one order or one skip with its reason (P5)", () => {
     const members = [
       memberOf("ann"),
       memberOf("bob", { state: "paused" }),
@@ -105,9 +105,9 @@ describe("everyone of a snapshot", () => {
     ]);
   });
 
-  test("is skipped under a halt of all, and alone under one of their own (P4)", () => {
+  test("is skipped under a halt of all, and only one is under a halt of their own (P4)", () => {
     const members = [memberOf("ann"), memberOf("bob", { state: "paused" })];
-    // Their own reason comes first: the halt is not why they were skipped.
+    // Their own reason comes first: they were not skipped because of the halt.
     expect(states(members, { stops: { all: "HALTED" } })).toEqual([
       "ann skipped HALTED",
       "bob skipped PAUSED",
@@ -119,7 +119,7 @@ describe("everyone of a snapshot", () => {
     ]);
   });
 
-  test("is ordered where it may have been sent, and what would stop it now says that it is only asked about", () => {
+  test("has an order if it may have been sent, and a stop of today makes it ask-only", () => {
     const members = [memberOf("ann"), memberOf("bob", { state: "left" }), memberOf("carl")];
     const followers = new Map([[memberOf("carl").follower, "HALTED" as const]]);
     expect(states(members, { maybeSent: true, stops: { followers } })).toEqual([
@@ -131,7 +131,7 @@ describe("everyone of a snapshot", () => {
 });
 
 describe("an order", () => {
-  test("has no terms where it is as the signal says, and those that differ", () => {
+  test("has only the terms that differ from the signal", () => {
     const renamed = { sizing: FIXED, symbolMap: { "EUR/USD": "EURUSD" }, reverse: true };
     const copies = decided([memberOf("ann"), memberOf("bob", { plan: renamed })]);
     expect(copies.map(({ terms }) => terms)).toEqual([
@@ -140,7 +140,7 @@ describe("an order", () => {
     ]);
   });
 
-  test("of a follower with caps reserves what it stakes under its own id", () => {
+  test("of a follower with caps reserves its stake under its own id", () => {
     const [ann, bob] = decided([
       memberOf("ann"),
       memberOf("bob", { plan: { sizing: FIXED, maxOpen: 1 } }),

@@ -1,4 +1,4 @@
-/** What is decided for all of a shard. */
+/** The decisions for a whole shard. */
 import { getLogger, type Logger } from "@logtape/logtape";
 import type { Copy } from "../../../domain/copier/copy.ts";
 import { decide, type Facts } from "../../../domain/copier/decide.ts";
@@ -7,7 +7,7 @@ import type { Job } from "../../../redis/job.ts";
 import { wasSeated, type RosterMember } from "../stored/roster.ts";
 import { nameOf } from "../../../http/place.ts";
 
-/** P5 and P8: who was there at the acceptance, another first from signal to signal. */
+/** P5 and P8: the members at the acceptance. A different one is first from signal to signal. */
 export function takeSnapshot(
   { version, signal }: Job,
   members: readonly RosterMember[],
@@ -19,10 +19,10 @@ export function takeSnapshot(
 }
 
 /**
- * P5: members whom the job counted and whom the roster does not show as members
- * at its version. A row that cannot be read at all, or one that was written
- * again after a loss, may be of any of them or of one who joined later, so none
- * of these is copied; the job's count says how many of them end with it.
+ * P5: members that the job counted and that the roster does not show at its
+ * version. A row that cannot be read, or that was written again after a loss, may
+ * belong to one of them or to one who joined later. So none of these is copied,
+ * and the job's count says how many of them end with it.
  */
 export function findMissing(
   { version, count }: Pick<Job, "version" | "count">,
@@ -37,17 +37,17 @@ export function findMissing(
   return [...unreadable, ...rewritten].slice(0, count - found);
 }
 
-/** A fault in one follower's row or plan costs no other follower of the shard their copy. */
+/** A fault in one follower's row or plan affects no other follower of the shard. */
 export function decideAll(job: Job, members: readonly RosterMember[], facts: Facts): Copy[] {
   const copies: Copy[] = [];
   for (const member of members) {
     if (member.isUnreadable) {
-      logOf(job, member).error("the roster row of {subscription} cannot be read");
+      makeLogger(job, member).error("the roster row of {subscription} cannot be read");
     }
     try {
       copies.push(decide(job.signal, member, facts));
     } catch (error) {
-      logOf(job, member).error("nothing could be decided for {subscription}: {error}", {
+      makeLogger(job, member).error("nothing could be decided for {subscription}: {error}", {
         error: nameOf(error),
       });
       copies.push(decide(job.signal, member, { ...facts, faulty: "all" }));
@@ -56,7 +56,7 @@ export function decideAll(job: Job, members: readonly RosterMember[], facts: Fac
   return copies;
 }
 
-/** Made only where there is something to log: a shard has hundreds of members. */
-function logOf({ signal }: Job, { subscription }: RosterMember): Logger {
+/** Made only when something is logged, because a shard has hundreds of members. */
+function makeLogger({ signal }: Job, { subscription }: RosterMember): Logger {
   return getLogger(["fanfare", "broker"]).with({ signal: signal.id, subscription });
 }

@@ -9,7 +9,10 @@ export const PlaceEnv = v.pipe(
     ...REDIS,
     ...CONSUMER,
     ...BROKER,
-    /** Orders a second that all workers of a region together may send to the broker; absent: no limit. */
+    /**
+     * Orders a second that all workers of a region together may send to the broker;
+     * absent: no limit.
+     */
     FANFARE_BROKER_RATE: v.optional(
       v.pipe(
         text,
@@ -18,11 +21,15 @@ export const PlaceEnv = v.pipe(
         v.minValue(0.001, "more than 0"),
       ),
     ),
-    /** Jobs and questions that a worker has in flight at once, over all its partitions: up to 512 orders each. */
+    /**
+     * Jobs and questions that a worker handles at once, over all its partitions: up to
+     * 512 orders each.
+     */
     FANFARE_JOBS_IN_FLIGHT: v.optional(v.pipe(wholeNumber(), v.minValue(2, "at least 2")), "64"),
     /**
-     * After how long a job that its worker did not finish is taken over by another: longer than a job
-     * can take, which is the time until its deadline, the second of asking, and a call's time limit.
+     * After how long another worker takes over a job that its worker did not finish.
+     * It must be longer than a job can take: the time until its deadline, the second
+     * of asking, and a call's time limit.
      */
     FANFARE_RECLAIM_IDLE_MS: v.optional(wholeNumber("milliseconds"), "10000"),
   }),

@@ -37,14 +37,14 @@ const facts = (plans: Readonly<Record<string, CopyPlan>>, deadlineMs = Date.now(
     Object.entries(plans).map(([name, plan]) => memberOf(name, { plan })),
   );
 
-describe("what a shard's plans ask for", () => {
-  test("is the time alone where they ask for nothing: a broker that is away costs nothing then", async () => {
+describe("the facts that a shard's plans need", () => {
+  test("are only the time if they need nothing: then a broker that is away does not matter", async () => {
     await broker.misbehave({ dead: true });
     const found = await facts({ ann: { sizing: FIXED, maxStakeCents: 5, symbols: ["EUR/USD"] } });
     expect(Object.keys(found)).toEqual(["nowMs"]);
   });
 
-  test("is the balance of accounts of which a share is staked, where the broker knows them", async () => {
+  test("are the balances of accounts of which a share is staked, if the broker knows them", async () => {
     await broker.deposit(["ann-acct", "carl-acct"], 5_000);
     const { balances } = await facts({
       ann: { sizing: SHARE },
@@ -56,7 +56,7 @@ describe("what a shard's plans ask for", () => {
     );
   });
 
-  test("is the payout of the symbol that is traded, by the broker's name of it", async () => {
+  test("are the payout of the traded symbol, by the broker's name", async () => {
     const { payoutsBp } = await facts({
       ann: { sizing: FIXED, minPayoutBp: 1, symbolMap: { "EUR/USD": "GBP/USD" } },
       carl: { sizing: FIXED },
@@ -64,7 +64,7 @@ describe("what a shard's plans ask for", () => {
     expect([...(payoutsBp?.keys() ?? [])]).toEqual(["GBP/USD"]);
   });
 
-  test("is the usage of followers with caps, and of nobody else", async () => {
+  test("are the usage of followers with caps, and of no others", async () => {
     await redis.send("HSET", new RegionKeys(0).usage("fake"), "ann", "1,2,3,4,5", "carl", "x");
     const { usages } = await facts({
       ann: { sizing: FIXED, maxOpen: 1 },
@@ -81,16 +81,16 @@ describe("what a shard's plans ask for", () => {
 });
 
 describe("a broker that does not answer", () => {
-  test("is asked again until the deadline, and what it did not say by then has no value", async () => {
+  test("is asked again until the deadline, and an answer that is missing then has no value", async () => {
     await broker.misbehave({ dead: true });
     const deadlineMs = Date.now() + 200;
     const { balances, nowMs } = await facts({ ann: { sizing: SHARE } }, deadlineMs);
     expect(balances?.size).toBe(0);
-    // A decision is not older than what it rests on.
+    // A decision is not older than its facts.
     expect(nowMs).toBeGreaterThan(deadlineMs);
   });
 
-  test("and comes back before the deadline is heard", async () => {
+  test("is used if it answers before the deadline", async () => {
     await broker.deposit(["dora-acct"], 7_000);
     await broker.misbehave({ dead: true });
     const asked = facts({ dora: { sizing: SHARE } });
@@ -98,7 +98,7 @@ describe("a broker that does not answer", () => {
     expect([...((await asked).balances?.values() ?? [])]).toEqual([7_000]);
   });
 
-  test("is asked once by a job that comes too late: it may be one that comes again", async () => {
+  test("is asked once by a late job, which may be a repeated one", async () => {
     await broker.deposit(["emma-acct"], 9_000);
     const { balances } = await facts({ emma: { sizing: SHARE } }, Date.now() - 60_000);
     expect([...(balances?.values() ?? [])]).toEqual([9_000]);

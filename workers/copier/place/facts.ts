@@ -1,7 +1,7 @@
 /**
- * What the plans of a shard ask for beyond the signal: balances and payouts of
- * the broker, usage of those with caps. A shard whose plans ask for nothing
- * costs nothing.
+ * The facts that the plans of a shard need beyond the signal: balances and payouts
+ * from the broker, and the usage of followers with caps. If the plans need
+ * nothing, nothing is read.
  */
 import { brokerSymbol, isCapped } from "../../../domain/copier/plan.ts";
 import type { Facts } from "../../../domain/copier/decide.ts";
@@ -48,11 +48,11 @@ export async function readFacts(
       ? []
       : redis.send("HMGET", [new RegionKeys(partition).usage(broker.name), ...capped]),
   ]);
-  // The time last: a decision is not older than what it rests on.
+  // The time is read last, so that a decision is never older than its facts.
   return { balances, payoutsBp, usages: parseUsages(capped, texts), nowMs: clock.nowMs() };
 }
 
-/** Asks again until the deadline; what is not known by then has no value. */
+/** Asks again until the deadline. A value that is not known by then is absent. */
 async function askForValues<Name>(
   names: readonly Name[],
   ask: (names: readonly Name[]) => Promise<Answered<readonly (number | null)[]>>,
@@ -61,7 +61,7 @@ async function askForValues<Name>(
 ): Promise<Map<Name, number>> {
   const values = new Map<Name, number>();
   if (names.length === 0) return values;
-  // At least once: a job that comes late may come again, and its orders may have been sent.
+  // At least once, because a late job may be a repeated one whose orders were sent.
   for (;;) {
     const reply = await ask(names);
     if (reply.kind === "answered") {

@@ -63,8 +63,8 @@ const startWorker = async (): Promise<void> => {
 async function summary(id: SignalId): Promise<Record<string, number>> {
   const outcomes = await readOutcomes(copier.redis, id);
   const counts: Record<string, number> = {};
-  for (const told of outcomes.values()) {
-    const last = told.at(-1) ?? "";
+  for (const kinds of outcomes.values()) {
+    const last = kinds.at(-1) ?? "";
     counts[last] = (counts[last] ?? 0) + 1;
   }
   return counts;
@@ -86,7 +86,7 @@ describe("fan-out", () => {
     const books = await readBooks(copier.redis, id);
     expect(books.contracts.size).toBe(FOLLOWERS);
     const outcomes = await readOutcomes(copier.redis, id);
-    expect([...outcomes.values()].every((told) => told.join() === "placed")).toBe(true);
+    expect([...outcomes.values()].every((kinds) => kinds.join() === "placed")).toBe(true);
   });
 
   test("skips after the deadline and sends nothing (P3)", async () => {
@@ -101,7 +101,7 @@ describe("fan-out", () => {
     expect((await readBooks(copier.redis, id)).contracts.size).toBe(0);
   });
 
-  test("sends nothing while trading is halted, in any scope, and says so (P4)", async () => {
+  test("sends nothing while trading is halted, in any scope, and reports it (P4)", async () => {
     await startWorker();
     const region = { home: copier.redis, regions: new Map([["local", copier.redis]]) };
     const set = async (scope: HaltScope, action: HaltAction) =>
@@ -112,7 +112,7 @@ describe("fan-out", () => {
       "provider:demo-provider",
       "broker:desk",
     ] as const) {
-      for (const [action, told] of [
+      for (const [action, reason] of [
         ["halt", "HALTED"],
         ["drain", "DRAINED"],
       ] as const) {
@@ -124,7 +124,7 @@ describe("fan-out", () => {
         } finally {
           await set(scope, "lift");
         }
-        expect(await summary(id)).toEqual({ [`skipped: ${told}`]: FOLLOWERS });
+        expect(await summary(id)).toEqual({ [`skipped: ${reason}`]: FOLLOWERS });
         expect((await readBooks(copier.redis, id)).contracts.size).toBe(0);
       }
     }
@@ -136,7 +136,7 @@ describe("fan-out", () => {
     expect((await readOutcomes(copier.redis, id)).get("sub-0007")).toEqual(["skipped: HALTED"]);
   });
 
-  test("skips who left after the acceptance, and copies nobody who came after it", async () => {
+  test("skips followers who left after the acceptance, and does not copy for those who joined after it", async () => {
     const id = await copier.send();
     await subscribe(copier.redis, [followerOf(0, { state: "left", version: 2 })]);
     await desk.deposit(["acct-9000"], 1_000);
@@ -196,7 +196,7 @@ describe("fan-out", () => {
     const id = await copier.send();
     await redispatch(id);
     await copier.complete(id);
-    // The same jobs once more, behind the back of the idempotent enqueue.
+    // The same jobs once more, past the idempotent enqueue.
     for (const partition of PARTITIONS.all()) {
       await copier.redis.send("DEL", [new RegionKeys(partition).enqueued(id)]);
     }
@@ -206,29 +206,29 @@ describe("fan-out", () => {
     expect(counts.placed).toBe(FOLLOWERS);
     expect((await readBooks(copier.redis, id)).contracts.size).toBe(FOLLOWERS);
     const outcomes = await readOutcomes(copier.redis, id);
-    expect([...outcomes.values()].every((told) => told.length === 1)).toBe(true);
+    expect([...outcomes.values()].every((kinds) => kinds.length === 1)).toBe(true);
   });
 
-  test("says unknown while the broker cannot be asked, and moves every one over once it answers (P5)", async () => {
+  test("reports unknown while the broker cannot be asked, and resolves every one once it answers (P5)", async () => {
     await startWorker();
     desk.link.cut();
     const id = await copier.send();
     const cut = await copier.complete(id);
     expect(cut.counts.unknown).toBe(FOLLOWERS);
     desk.link.mend();
-    const mended = await until("nothing is unknown", async () => {
+    const resolved = await until("nothing is unknown", async () => {
       const progress = await copier.progress(id);
       return progress.counts.unknown === 0 && progress;
     });
-    expect(mended.counts.skipped).toBe(FOLLOWERS);
+    expect(resolved.counts.skipped).toBe(FOLLOWERS);
     expect((await readBooks(copier.redis, id)).contracts.size).toBe(0);
     const outcomes = await readOutcomes(copier.redis, id);
     expect(
-      [...outcomes.values()].every((told) => told.join() === "unknown,skipped: TOO_LATE"),
+      [...outcomes.values()].every((kinds) => kinds.join() === "unknown,skipped: TOO_LATE"),
     ).toBe(true);
   });
 
-  test("takes a dropped connection before the deadline for nothing: sent again, opened once", async () => {
+  test("survives a dropped connection before the deadline: sent again, opened once", async () => {
     await startWorker();
     desk.link.cut();
     const id = await copier.send();
@@ -248,13 +248,13 @@ describe("fan-out", () => {
     expect((await readBooks(copier.redis, id)).contracts.size).toBe(FOLLOWERS);
   });
 
-  test("holds back what a halt finds unanswered, asks about it, and sends the rest (P4)", async () => {
+  test("stops orders that a halt finds unanswered, asks about them, and sends the rest (P4)", async () => {
     for (const scope of ["platform", "follower:follower-0007"] as const) {
       await startWorker();
       desk.link.cut();
       const before = desk.link.refused();
       const id = await copier.send();
-      // From then on no order leaves without a look at the halts.
+      // From then on the halts are read before each order is sent.
       await until("each partition has sent once", async () => {
         const keys = PARTITIONS.all().map((each) => new RegionKeys(each).job(id, "desk", 0));
         const written = await copier.redis.send("EXISTS", keys);
@@ -262,7 +262,7 @@ describe("fan-out", () => {
       });
       const places = { home: copier.redis, regions: new Map([["local", copier.redis]]) };
       await writeStop({ ...places, partitions: PARTITIONS }, scope, "halt");
-      // What had its look before the halt meets the cut link.
+      // An order that was checked before the halt meets the cut link.
       await Bun.sleep(100);
       desk.link.mend();
       await copier.complete(id);
@@ -282,7 +282,7 @@ describe("fan-out", () => {
     const id = await copier.send();
     const { counts } = await copier.complete(id);
     await Promise.all(workers.map((each) => each.stop()));
-    // A second's worth to begin with, and a second of refilling until the deadline.
+    // One second of the rate at first, and one second of refilling until the deadline.
     expect(counts.placed).toBeLessThanOrEqual(41);
     expect(counts.placed).toBeGreaterThanOrEqual(20);
     expect(await summary(id)).toEqual({
@@ -292,13 +292,13 @@ describe("fan-out", () => {
     expect((await readBooks(copier.redis, id)).contracts.size).toBe(counts.placed);
   });
 
-  test("buries a job that cannot be read, with its reason, and goes on", async () => {
+  test("makes a job that cannot be read a dead letter with its reason, and continues", async () => {
     await startWorker();
     const jobs = new RegionKeys(0).jobs("desk");
     await copier.redis.send("XADD", [jobs, "*", "signal", "{not json"]);
     await copier.redis.send("XADD", [jobs, "*", "what", "ever"]);
     await until(
-      "both are buried",
+      "both are dead letters",
       async () => (await copier.redis.send("XLEN", [deadLetters(jobs)])) === 2,
     );
     const letters = (await copier.redis.send("XRANGE", [deadLetters(jobs), "-", "+"])) as [
@@ -310,7 +310,7 @@ describe("fan-out", () => {
     expect((await copier.complete(id)).counts.placed).toBe(FOLLOWERS);
   });
 
-  test("serves another follower first from signal to signal (P8)", async () => {
+  test("serves a different follower first from signal to signal (P8)", async () => {
     await startWorker();
     const first = new Set<string>();
     for (let round = 0; round < 4; round += 1) {
@@ -328,7 +328,7 @@ describe("fan-out", () => {
     for (let round = 0; round < 50; round += 1) {
       const id = await copier.send();
       await copier.complete(id);
-      // One partition's: what several are answered within a millisecond of each other has no order.
+      // Only one partition: the order of several answers within one millisecond is not known.
       const events = await readEvents(copier.redis, id);
       const { copies } = events.find(({ copies: [first] }) => inFirstPartition(first?.[1])) ?? {};
       served.push((copies ?? []).map(([subscription]) => subscription));
@@ -337,7 +337,7 @@ describe("fan-out", () => {
     const rotated = fairnessOf(served);
     expect(rotated.followers.length).toBeGreaterThan(5);
     expect(rotated.dispersion).toBeLessThan(0.2);
-    // The same followers in the roster's order each time.
+    // The same followers, always in the roster's order.
     const fixed = fairnessOf(served.map((each) => each.toSorted()));
     expect(fixed.dispersion).toBeGreaterThan(0.9);
   });
@@ -346,7 +346,7 @@ describe("fan-out", () => {
 const inFirstPartition = (account?: AccountId): boolean =>
   account !== undefined && PARTITIONS.ofAccount(account) === 0;
 
-/** Enqueues what a signal's routes name, as the edge and the home worker do. */
+/** Enqueues the jobs of a signal's routes, as the edge and the home worker do. */
 async function redispatch(id: SignalId): Promise<void> {
   const fields = await copier.redis.send("HMGET", [HOME.signal(id), ...STORED_SIGNAL_FIELDS]);
   const stored = parseStoredSignal(fields);
@@ -356,7 +356,7 @@ async function redispatch(id: SignalId): Promise<void> {
   }
 }
 
-/** Jobs that were not delivered or not acknowledged yet. */
+/** Jobs that are not delivered or not acknowledged yet. */
 async function waitingJobs(): Promise<number> {
   const groups = await Promise.all(
     PARTITIONS.all().map(async (partition) => {

@@ -32,9 +32,9 @@ export interface FanOut extends SendParts {
   readonly redis: Redis;
   readonly roster: RosterCache;
   readonly layers: LayerCache;
-  /** For the metrics: once a job. */
+  /** For the metrics: called once for each job. */
   readonly onReported?: (counts: OutcomeCounts) => void;
-  /** For the metrics: what was decided on had changed. */
+  /** For the metrics: called when the state of a decision has changed. */
   readonly onStale?: () => void;
 }
 
@@ -49,7 +49,7 @@ export async function fanOut(parts: FanOut, entry: Entry): Promise<Verdict> {
   return "acked";
 }
 
-/** Writes the outcomes of a job and acknowledges it; the second to do so changes nothing. */
+/** Writes the outcomes of a job and acknowledges it. A second call changes nothing. */
 export async function reportJob(
   { redis, partition, broker, onReported }: FanOut,
   job: Job,
@@ -75,10 +75,13 @@ export async function reportJob(
 
 const NOT_SENT: Times = { sentAtMs: null, answeredAtMs: null };
 
-/** After its deadline a job waits this long for its roster, only so that everyone it counted can be named. */
+/**
+ * After its deadline a job waits this long for its roster, only so that all
+ * counted followers can be named.
+ */
 const REBUILT_WITHIN_MS = 30_000;
 
-/** Undefined where the job's outcomes are written already. */
+/** Undefined if the job's outcomes are already written. */
 async function writeIntents(parts: FanOut, job: Job): Promise<Decided | "later" | undefined> {
   const { redis, roster, partition, clock } = parts;
   const { channel, provider } = job.signal;
@@ -95,13 +98,14 @@ async function writeIntents(parts: FanOut, job: Job): Promise<Decided | "later" 
         parts.layers.of(partition, job.signal, fresh),
       ]));
     const snapshot = takeSnapshot(job, parts.layers.membersUnder(layers, shard.members));
-    // Nearly always none is missing, and nothing is looked for.
+    // Nearly always none is missing, and there is nothing to search.
     const missing = snapshot.length < job.count ? findMissing(job, shard.members) : [];
     const unnamed = Math.max(job.count - snapshot.length - missing.length, 0);
     if (shard.isBehind || shard.hasUnreadable || missing.length > 0 || unnamed > 0) {
       await askForRoster(parts, job);
     }
-    // Until the deadline it may still be rebuilt; afterwards it is too late for all who are known.
+    // It may still be rebuilt until the deadline. Afterwards it is too late for all known
+    // followers.
     const waitsMs = unnamed > 0 ? REBUILT_WITHIN_MS : 0;
     if (shard.isBehind && clock.nowMs() <= job.signal.deadlineMs + waitsMs) {
       return "later";
@@ -115,7 +119,8 @@ async function writeIntents(parts: FanOut, job: Job): Promise<Decided | "later" 
       ...(missing.length > 0 && {
         faulty: new Set(missing.map(({ subscription }) => subscription)),
       }),
-      // Each of them may have been sent an order at the acceptance, also where the facts of now forbid it.
+      // Each of them may have been sent an order at the acceptance, even if today's facts forbid
+      // it.
       ...(older && { nowMs: job.signal.acceptedAtMs, maybeSent: true }),
     };
     const all = missing.length > 0 ? [...snapshot, ...missing] : snapshot;
@@ -154,8 +159,9 @@ async function writeIntents(parts: FanOut, job: Job): Promise<Decided | "later" 
 }
 
 /**
- * What the third stale reply brought. A scope that was stopped in any of the
- * later ones counts as stopped, so that the job ends also where stops come and go.
+ * The current state from the third stale reply. A scope that was stopped in any of
+ * the later replies counts as stopped, so that the job ends even if stops are set
+ * and lifted without end.
  */
 function standingNow(
   job: Job,
@@ -165,7 +171,7 @@ function standingNow(
   return [parseShard(job, shardVersion, rows), addStops(halts, before), layers];
 }
 
-/** The scopes that a stop of which would keep one of these copies back. */
+/** The scopes whose stop would stop one of these copies. */
 function findSendingScopes({ signal, broker }: Job, copies: readonly Copy[]): readonly Scope[] {
   const sending = copies.filter(mayStillLeave);
   if (sending.length === 0) return [];
@@ -187,7 +193,7 @@ function noteMissing({ signal, broker, shard }: Job, missing: number, unnamed: n
   );
 }
 
-/** The records API, which has what is missing, looks at this several times a second. */
+/** The records API has the missing data, and looks at this several times a second. */
 async function askForRoster(
   { redis, partition }: FanOut,
   { signal: { channel } }: Job,
@@ -195,7 +201,7 @@ async function askForRoster(
   await redis.send("SADD", [new RegionKeys(partition).rostersBehind, channel]);
 }
 
-/** What others took while it was decided; all else is as fresh as it was a moment ago. */
+/** What others used during the decision. All other facts are as fresh as a moment ago. */
 function overtakenBy(reply: IntendReply, facts: Facts): Facts | undefined {
   if (reply.kind === "overtaken") {
     return { ...facts, usages: new Map([...(facts.usages ?? []), ...reply.usages]) };

@@ -1,4 +1,4 @@
-/** What cannot be read or decided costs no other copy its order, and every copy ends (P5). */
+/** A row or a decision that fails affects no other copy, and every copy ends (P5). */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -32,7 +32,7 @@ import { checkRequested } from "../roster/requested.ts";
 
 setDefaultTimeout(40_000);
 
-/** All in one partition, and so in one job. */
+/** All are in one partition, and so in one job. */
 const [ONE, TWO, THREE] = Array.from({ length: 64 }, (_, index) => followerOf(index))
   .filter(({ account }) => PARTITIONS.ofAccount(account) === 0)
   .slice(0, 3) as [Followed, Followed, Followed];
@@ -74,8 +74,8 @@ afterAll(async () => {
   await desk.stop();
 });
 
-/** Once each of the three has a final outcome. */
-async function outcomesOf(id: SignalId): Promise<Record<string, string[]>> {
+/** Waits until each of the three has a final outcome. */
+async function collectOutcomes(id: SignalId): Promise<Record<string, string[]>> {
   await until(
     "all have ended",
     async () => {
@@ -87,14 +87,14 @@ async function outcomesOf(id: SignalId): Promise<Record<string, string[]>> {
   return Object.fromEntries(await readOutcomes(copier.redis, id));
 }
 
-test("a roster row that does not parse costs its own follower the copy, and nobody else", async () => {
+test("a roster row that does not parse affects only its own follower's copy", async () => {
   const row = (await copier.redis.send("HGET", [ROWS, TWO.id])) as string;
   await copier.redis.send("HSET", [ROWS, TWO.id, row.slice(0, -1)]);
-  // Read by no worker yet.
+  // No worker has read it yet.
   await worker?.stop();
   worker = await startRole("broker", { ...desk.env, FANFARE_CONSUMER: "worker" });
   const id = await copier.send();
-  expect(await outcomesOf(id)).toEqual({
+  expect(await collectOutcomes(id)).toEqual({
     [ONE.id]: ["placed"],
     [TWO.id]: ["skipped: FAULT"],
     [THREE.id]: ["placed"],
@@ -110,30 +110,33 @@ test("a job whose roster version was lost waits for the roster, asks for it, and
     Boolean(await copier.redis.send("SISMEMBER", [REGION.rostersBehind, CHANNEL])),
   );
   await copier.redis.send("HSET", [HEAD, "version:0", version]);
-  expect(await outcomesOf(id)).toEqual({
+  expect(await collectOutcomes(id)).toEqual({
     [ONE.id]: ["placed"],
     [TWO.id]: ["placed"],
     [THREE.id]: ["placed"],
   });
 });
 
-test("a row of which nothing can be read ends as skipped by the job's count, and nobody else", async () => {
+test("a row of which nothing can be read ends as skipped by the job's count, and no other does", async () => {
   const row = (await copier.redis.send("HGET", [ROWS, TWO.id])) as string;
   await copier.redis.send("HSET", [ROWS, TWO.id, "[1,["]);
   await worker?.stop();
   worker = await startRole("broker", { ...desk.env, FANFARE_CONSUMER: "worker" });
   const id = await copier.send();
-  expect(await outcomesOf(id)).toEqual({
+  expect(await collectOutcomes(id)).toEqual({
     [ONE.id]: ["placed"],
     [TWO.id]: ["skipped: FAULT"],
     [THREE.id]: ["placed"],
   });
-  // And the records are asked for the row.
+  // The records are also asked for the row.
   expect(await copier.redis.send("SISMEMBER", [REGION.rostersBehind, CHANNEL])).toBe(1);
   await copier.redis.send("HSET", [ROWS, TWO.id, row]);
 });
 
-/** As a region that lost its last change, which was that one joined; `check` is what the records API does on request. */
+/**
+ * Behaves like a region that lost its last change, in which a follower joined;
+ * `check` does what the records API does on request.
+ */
 async function loseTail({ id: lost }: Followed): Promise<{ check: () => Promise<void> }> {
   const before = (await copier.redis.send("HGETALL", [HEAD])) as Record<string, string>;
   const version = String(Number(before["version:0"]) - 1);
@@ -157,48 +160,48 @@ async function loseTail({ id: lost }: Followed): Promise<{ check: () => Promise<
   };
 }
 
-test("whoever a region lost with the tail of its roster ends as skipped once it is rebuilt, and is copied again from the next signal on", async () => {
+test("a follower lost with the tail of its roster ends as skipped once it is rebuilt, and is copied again from the next signal on", async () => {
   const { check } = await loseTail(TWO);
   const id = await copier.send();
   await check();
   const placed = ["placed"];
-  expect(await outcomesOf(id)).toEqual({
+  expect(await collectOutcomes(id)).toEqual({
     [ONE.id]: placed,
     [TWO.id]: ["skipped: FAULT"],
     [THREE.id]: placed,
   });
-  expect(await outcomesOf(await copier.send())).toEqual({
+  expect(await collectOutcomes(await copier.send())).toEqual({
     [ONE.id]: placed,
     [TWO.id]: placed,
     [THREE.id]: placed,
   });
 });
 
-test("whoever was lost so is named also where the roster comes after the deadline", async () => {
+test("a lost follower is named even if the roster is rebuilt after the deadline", async () => {
   const { check } = await loseTail(TWO);
   const id = await copier.send();
   const sentAtMs = Date.now();
   await until("the deadline has passed", () => Promise.resolve(Date.now() > sentAtMs + 4_500));
   await check();
   const late = ["skipped: TOO_LATE"];
-  expect(await outcomesOf(id)).toEqual({
+  expect(await collectOutcomes(id)).toEqual({
     [ONE.id]: late,
     [TWO.id]: ["skipped: FAULT"],
     [THREE.id]: late,
   });
 });
 
-test("where the roster does not come in time, all are told that it was too late", async () => {
+test("if the roster is not rebuilt in time, all end as too late", async () => {
   const version = (await copier.redis.send("HGET", [HEAD, "version:0"])) as string;
   await copier.redis.send("HSET", [HEAD, "version:0", String(Number(version) - 1)]);
   const id = await copier.send();
   const late = ["skipped: TOO_LATE"];
-  expect(await outcomesOf(id)).toEqual({ [ONE.id]: late, [TWO.id]: late, [THREE.id]: late });
+  expect(await collectOutcomes(id)).toEqual({ [ONE.id]: late, [TWO.id]: late, [THREE.id]: late });
   expect((await readBooks(copier.redis, id)).contracts.size).toBe(0);
   await copier.redis.send("HSET", [HEAD, "version:0", version]);
 });
 
-test("a job that fails every time ends as a dead letter, each copy as skipped, and holds up no other", async () => {
+test("a job that fails every time ends as a dead letter, each copy as skipped, and delays no other", async () => {
   await copier.redis.send("HSET", [
     REGION.layers,
     `channel:${CHANNEL}`,
@@ -212,7 +215,11 @@ test("a job that fails every time ends as a dead letter, each copy as skipped, a
   );
   await copier.redis.send("HSET", [REGION.layers, "version", "2"]);
   const faults = ["skipped: FAULT"];
-  expect(await outcomesOf(bad)).toEqual({ [ONE.id]: faults, [TWO.id]: faults, [THREE.id]: faults });
+  expect(await collectOutcomes(bad)).toEqual({
+    [ONE.id]: faults,
+    [TWO.id]: faults,
+    [THREE.id]: faults,
+  });
   const dead = deadLetters(REGION.jobs("desk"));
   await until("it is a dead letter", async () => (await copier.redis.send("XLEN", [dead])) === 1);
   const [[, fields] = ["", []]] = (await copier.redis.send("XRANGE", [dead, "-", "+"])) as [
@@ -222,7 +229,7 @@ test("a job that fails every time ends as a dead letter, each copy as skipped, a
   expect(fields.join(" ")).toContain("the last time with SyntaxError");
   await copier.redis.send("DEL", [REGION.layers]);
   const good = await copier.send();
-  expect(await outcomesOf(good)).toEqual({
+  expect(await collectOutcomes(good)).toEqual({
     [ONE.id]: ["placed"],
     [TWO.id]: ["placed"],
     [THREE.id]: ["placed"],
@@ -230,7 +237,7 @@ test("a job that fails every time ends as a dead letter, each copy as skipped, a
   expect((await readBooks(copier.redis, bad)).contracts.size).toBe(0);
 });
 
-test("a job that fails after its orders were sent is told as unknown, and then as the broker's books say", async () => {
+test("a job that fails after its orders were sent is reported as unknown, and then as in the broker's books", async () => {
   await worker?.stop();
   worker = await startRole("broker", {
     ...desk.env,
@@ -250,7 +257,11 @@ test("a job that fails after its orders were sent is told as unknown, and then a
     "3",
   ]);
   worker = await startRole("broker", { ...desk.env, FANFARE_CONSUMER: "worker" });
-  const told = ["unknown", "placed"];
-  expect(await outcomesOf(id)).toEqual({ [ONE.id]: told, [TWO.id]: told, [THREE.id]: told });
+  const kinds = ["unknown", "placed"];
+  expect(await collectOutcomes(id)).toEqual({
+    [ONE.id]: kinds,
+    [TWO.id]: kinds,
+    [THREE.id]: kinds,
+  });
   await copier.redis.send("DEL", [REGION.layers]);
 });

@@ -22,7 +22,7 @@ const halt = (partition: number) =>
     ...({ key: new RegionKeys(partition).halts, scope: "platform", action: "halt" } as const),
   });
 
-test("halts are as they were last read, until they are asked for anew", async () => {
+test("halts are as last read, until they are read again", async () => {
   expect((await cache.of(0)).scopes.size).toBe(0);
   await halt(0);
   expect((await cache.of(0)).scopes.size).toBe(0);
@@ -31,19 +31,19 @@ test("halts are as they were last read, until they are asked for anew", async ()
   expect(await cache.of(0)).toEqual(fresh);
 });
 
-test("each partition has halts of its own", async () => {
+test("each partition has its own halts", async () => {
   await halt(1);
   expect((await cache.of(1)).scopes.size).toBe(1);
   expect((await cache.of(0)).scopes.size).toBe(0);
 });
 
-test("halts that cannot be read are not taken for none", async () => {
+test("halts that cannot be read do not count as no halts", async () => {
   await cache.of(0);
   await redis.send("SET", new RegionKeys(0).halts, "no hash");
   expect(await cache.of(0, true).catch(() => "rejected")).toBe("rejected");
 });
 
-test("a partition that lost its halts holds everything until it is filled", async () => {
+test("a partition that lost its halts stops everything until it is filled", async () => {
   await redis.send("HDEL", new RegionKeys(0).header, "regionSinceMs");
   expect((await cache.of(0)).scopes.get("platform")).toBe("halt");
   await redis.send("HSET", new RegionKeys(0).header, "regionSinceMs", "1");

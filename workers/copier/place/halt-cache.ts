@@ -1,13 +1,13 @@
 /**
- * Each partition's halts as this worker last read them. Nothing here is
- * trusted: the script that writes the intents compares the version.
+ * Each partition's halts as this worker last read them. They are not trusted: the
+ * script that writes the intents compares the version.
  */
 import { parseHalts, type Halts } from "../stored/halt.ts";
 import { REGION_FILLED_FIELD } from "../../../redis/filled.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import type { Redis } from "../../runtime/redis.ts";
 
-/** A partition that lost its halts does not say what it was told to stop, so nothing leaves. */
+/** A partition that lost its halts cannot say what is stopped, so nothing is sent. */
 const UNFILLED: Halts = { version: "unfilled", scopes: new Map([["platform", "halt"]]) };
 
 export class HaltCache {
@@ -18,12 +18,12 @@ export class HaltCache {
     this.#redis = redis;
   }
 
-  /** As last read; `fresh` reads them again. */
+  /** The halts as last read; `fresh` reads them again. */
   async of(partition: number, fresh = false): Promise<Halts> {
     const cached = this.#halts.get(partition);
     if (cached !== undefined && !fresh) return cached;
     const { header, halts: key } = new RegionKeys(partition);
-    // The mark last: where it is there, the halts were there before.
+    // The mark is read last: if it is present, the halts were there before.
     const [stored, isFilled] = await Promise.all([
       this.#redis.send("HGETALL", [key]) as Promise<Record<string, string>>,
       this.#redis.send("HEXISTS", [header, REGION_FILLED_FIELD]),

@@ -32,8 +32,8 @@ async function set(scope: SettingsScope, settings: ScopeSettings): Promise<void>
 const upper = async (channel = "demo", fresh = false) =>
   (await cache.of(0, acceptedOpen({ channel: asId(channel) }), fresh)).upper;
 
-describe("the layers of a channel", () => {
-  test("are as they were last read, until they are asked for anew", async () => {
+describe("the policies of a channel", () => {
+  test("are as last read, until they are read again", async () => {
     expect(await upper()).toBeUndefined();
     await set("channel:demo", CAP);
     expect(await upper()).toBeUndefined();
@@ -41,7 +41,7 @@ describe("the layers of a channel", () => {
     expect(await upper()).toEqual({ maxStakeCents: 90 });
   });
 
-  test("stay the very object where they come to the same, so that no members are made anew", async () => {
+  test("stay the same object if they are equal, so that members are not computed again", async () => {
     await set("channel:demo", CAP);
     const before = await cache.of(0, acceptedOpen());
     await set("channel:demo", CAP);
@@ -50,7 +50,7 @@ describe("the layers of a channel", () => {
     expect(after.upper).toBe(before.upper as never);
   });
 
-  test("have a version that another channel's do not move", async () => {
+  test("have a version that another channel's do not change", async () => {
     await set("channel:demo", CAP);
     const before = await cache.of(0, acceptedOpen());
     await set("channel:other", CAP);
@@ -61,11 +61,11 @@ describe("the layers of a channel", () => {
 describe("a shard's members", () => {
   const members = [memberOf("ann"), memberOf("bob", { plan: { maxStakeCents: 10 } })];
 
-  test("are taken as they are where no layer stands above them", () => {
+  test("are used as they are if no policy is above them", () => {
     expect(cache.membersUnder({ version: NO_LAYERS, upper: undefined }, members)).toBe(members);
   });
 
-  test("have what stands above laid over their plans, made once for each shard and layer", async () => {
+  test("have the policies above applied to their plans, once for each shard and policy", async () => {
     await set("channel:demo", CAP);
     const layers = await cache.of(0, acceptedOpen());
     const under = cache.membersUnder(layers, members);

@@ -1,8 +1,8 @@
 /**
- * What stands above a channel's subscriptions, as this worker last read it from
- * each partition, and the members of a shard with that laid over their plans.
- * Nothing here is trusted: the script that writes the intents compares the
- * version. Where no layer stands, a shard's members are taken as they are.
+ * The policies above a channel's subscriptions, as this worker last read them from
+ * each partition, and the members of a shard with these policies applied to their
+ * plans. They are not trusted: the script that writes the intents compares the
+ * version. If no policy is set, a shard's members are used as they are.
  */
 import { layUnder, type LayeredPlan } from "../../../domain/copier/plan-layer.ts";
 import type { AcceptedSignal } from "../../../domain/copier/signal.ts";
@@ -11,7 +11,7 @@ import { layerFields, parseLayers, type Layers } from "../stored/layers.ts";
 import type { RosterMember } from "../stored/roster.ts";
 import type { Redis } from "../../runtime/redis.ts";
 
-/** About a kilobyte each; of more channels than this at once, the longest unused is read again. */
+/** About a kilobyte each. With more channels than this, the least recently used is read again. */
 const MAX_CACHED = 10_000;
 
 interface Folded {
@@ -23,14 +23,14 @@ export class LayerCache {
   readonly #redis: Redis;
   /** In order of last use. */
   readonly #layers = new Map<string, Layers>();
-  /** Goes with the shard that the roster cache drops. */
+  /** An entry is freed with its shard, when the roster cache drops it. */
   readonly #folded = new WeakMap<readonly RosterMember[], Folded>();
 
   constructor(redis: Redis) {
     this.#redis = redis;
   }
 
-  /** As last read; `fresh` reads them again. */
+  /** The policies as last read; `fresh` reads them again. */
   async of(partition: number, signal: AcceptedSignal, fresh = false): Promise<Layers> {
     const key = `${partition} ${signal.provider} ${signal.channel}`;
     const cached = this.#layers.get(key);
@@ -48,7 +48,7 @@ export class LayerCache {
     return parseLayers(await this.#redis.send("HMGET", [key, ...layerFields(signal)]));
   }
 
-  /** Folded once for each shard and layer. */
+  /** Combined once for each shard and policy. */
   membersUnder({ upper }: Layers, members: readonly RosterMember[]): readonly RosterMember[] {
     if (!upper) return members;
     const known = this.#folded.get(members);

@@ -1,4 +1,4 @@
-/** What is set above a subscription, recorded, projected and carried out by a real worker. */
+/** Settings above a subscription: recorded, projected and applied by a real worker. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -85,11 +85,11 @@ async function set(scope: SettingsScope, plan: PlanLayer, paused = false): Promi
 
 const clear = (scope: SettingsScope) => set(scope, {});
 
-/** What the next signal comes to: outcome → how many. */
+/** The result of the next signal: outcome → how many. */
 async function next(changes: Partial<OpenSignal> = {}): Promise<Record<string, number>> {
   const { outcomes } = await sent(changes);
   const counts: Record<string, number> = {};
-  for (const [told = "none"] of outcomes.values()) counts[told] = (counts[told] ?? 0) + 1;
+  for (const [kind = "none"] of outcomes.values()) counts[kind] = (counts[kind] ?? 0) + 1;
   return counts;
 }
 
@@ -105,7 +105,7 @@ test.each([
   [`provider:${PROVIDER}`, "PROVIDER_PAUSED"],
   [`channel:${CHANNEL}`, "CHANNEL_PAUSED"],
 ] as const)(
-  "a pause of %s holds for the very next signal, and so does its end",
+  "a pause of %s applies to the very next signal, and so does its end",
   async (scope, reason) => {
     expect(await next()).toEqual({ placed: FOLLOWERS });
     await set(scope, {}, true);
@@ -115,7 +115,7 @@ test.each([
   },
 );
 
-test("a follower's pause holds for the very next signal, in all of their subscriptions and nobody else's", async () => {
+test("a follower's pause applies to the very next signal, in all of their subscriptions and no others", async () => {
   await records.subscriptions.putNewer([
     { ...recordOf(0), _id: "sub-second", account: recordOf(1).account },
   ]);
@@ -135,7 +135,7 @@ test("a follower's pause holds for the very next signal, in all of their subscri
   await flushOutbox(records, targets);
 });
 
-test("a change is seen while signals are under way, without their being sent twice or not at all", async () => {
+test("a change takes effect while signals are in progress, and none is sent twice or lost", async () => {
   const ids = await Promise.all(
     Array.from({ length: 20 }, async (_, index) => {
       if (index === 10) await set(`channel:${CHANNEL}`, {}, true);
@@ -153,7 +153,7 @@ test("a change is seen while signals are under way, without their being sent twi
   await clear(`channel:${CHANNEL}`);
 });
 
-test("every scope's plan holds: limits add up, and a lower one overrides where it says so", async () => {
+test("every scope's plan applies: limits add up, and a lower scope overrides the others", async () => {
   await set("platform", { maxStakeCents: 80 });
   await set(`provider:${PROVIDER}`, { reverse: true });
   await set(`channel:${CHANNEL}`, { maxStakeCents: 90, deniedSymbols: ["GBP/USD"] });
@@ -167,7 +167,8 @@ test("every scope's plan holds: limits add up, and a lower one overrides where i
     overriding: ["deniedSymbols"],
   });
   const { books } = await sent();
-  // 9 at the platform's 80, one at 70, one overrides to 95; the subscription's own size wins over its follower's 60.
+  // Nine have the platform's 80, one has 70, one overrides to 95. The subscription's own size
+  // overrides its follower's 60.
   expect(books.atStakeCents).toBe(80 * 10 + 70 + 95);
   expect(await next({ symbol: "GBP/USD" })).toEqual({
     "skipped: SYMBOL_DENIED": FOLLOWERS - 1,
@@ -186,7 +187,7 @@ test("caps that only a channel sets are counted for each follower", async () => 
   await clear(`channel:${CHANNEL}`);
 });
 
-test("settings that were restored hold, also where Redis had newer ones, and so do changes after them", async () => {
+test("settings that were restored apply, also if Redis had newer ones, and so do changes after them", async () => {
   const scope = `channel:${CHANNEL}` as const;
   const newer = { scope, version: 50, settings: { plan: {}, paused: true } };
   for (const partition of PARTITIONS.all()) {
@@ -201,7 +202,7 @@ test("settings that were restored hold, also where Redis had newer ones, and so 
   expect(await checkRoster(records, targets)).toMatchObject({ projected: 0, left: 0 });
 });
 
-test("a Redis that lost its layers has them back after a check, and holds none that nobody recorded", async () => {
+test("a Redis that lost its policies has them back after a check, and none without a record", async () => {
   await set(`channel:${CHANNEL}`, {}, true);
   const keys = PARTITIONS.all().map((partition) => `region:{${partition}}:layers`);
   for (const key of keys) await copier.redis.send("DEL", [key]);

@@ -1,4 +1,4 @@
-/** What a worker beside a broker reads of one region partition: jobs, questions and closes. */
+/** The streams that a broker worker reads in one region partition: jobs, questions and closes. */
 import { GROUPS } from "../../../redis/streams.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import { consume, type Consumption, type Verdict } from "../../runtime/consume.ts";
@@ -10,17 +10,20 @@ import { closeShard } from "./closing.ts";
 import { fanOut, type FanOut } from "./fan-out.ts";
 import { answerQuestion } from "./questions.ts";
 
-/** Shards of one partition in flight at once. */
+/** Shards of one partition that are handled at once. */
 const JOBS_AT_ONCE = 8;
 const QUESTIONS_AT_ONCE = 2;
-/** Closes have slots of their own, as many as questions: one that a halt holds must keep no open waiting. */
+/**
+ * Closes have their own slots, as many as questions, so that a close stopped by a
+ * halt delays no open.
+ */
 const CLOSES_AT_ONCE = 4;
 
 export interface LoopOptions extends Pick<
   Consumption,
   "connect" | "consumer" | "reclaimIdleMs" | "stop"
 > {
-  /** Counts what becomes of entries, by kind of stream and group. */
+  /** Counts entries by result, kind of stream and group. */
   readonly entries?: Metrics["entries"];
   readonly slots?: { readonly jobs: Slots; readonly questions: Slots; readonly closes: Slots };
 }
@@ -57,7 +60,8 @@ export function runLoops(
       ...(slots && { slots: slots.jobs }),
       giveUp: (entry) => abandonJob(parts, entry),
     }),
-    // One that fails too often is a dead letter, and its copies stay `unknown`, which is true of them.
+    // A question that fails too often is a dead letter, and its copies stay `unknown`, which is
+    // true.
     loop(
       "questions",
       region.questions(broker.name),
@@ -67,7 +71,7 @@ export function runLoops(
         ...(slots && { slots: slots.questions }),
       },
     ),
-    // A close is never given up: what a follower has open would stay open.
+    // A close is never given up, because the follower's position would stay open.
     loop(
       "closes",
       region.closes(broker.name),

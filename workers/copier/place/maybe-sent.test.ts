@@ -1,4 +1,7 @@
-/** What may have been sent before a Redis was restarted is asked about, whatever has changed since. */
+/**
+ * An order that may have been sent before a Redis restart is asked about, even if
+ * settings have changed since.
+ */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { RegionKeys } from "../../../redis/keys.ts";
 import {
@@ -17,7 +20,7 @@ import { writeStop } from "../roster/stops.ts";
 
 setDefaultTimeout(30_000);
 
-/** All in one partition, and so in one job. */
+/** All are in one partition, and so in one job. */
 const [ACTIVE, HALTED, PAUSED, LEFT] = Array.from({ length: 64 }, (_, index) => followerOf(index))
   .filter(({ account }) => PARTITIONS.ofAccount(account) === 0)
   .slice(0, 4) as [Followed, Followed, Followed, Followed];
@@ -41,9 +44,9 @@ afterAll(async () => {
   await desk.stop();
 });
 
-test("a worker that takes a job over sends nothing that its former worker might only ask about", async () => {
+test("a worker that takes a job over sends no order that its former worker might only ask about", async () => {
   const id = await copier.send({ durationSeconds: 3_600 });
-  // Whatever stood there of the job may have been lost now.
+  // Any data of the job may have been lost now.
   await desk.redis.kill();
   await desk.redis.restart();
   const places = {
@@ -57,14 +60,14 @@ test("a worker that takes a job over sends nothing that its former worker might 
     { ...LEFT, state: "left", version: 2 },
   ]);
   const env = { ...desk.env, FANFARE_CONSUMER: "worker" };
-  // The first time the script says that the job is older than its Redis.
+  // The first reply says that the job is older than its Redis.
   const first = await startRole("broker", { ...env, FANFARE_CRASH_AT: "after:intend:2:kill" });
   const key = new RegionKeys(0).job(id, "desk", 0);
   await until("the intents are written", async () =>
     Boolean(await copier.redis.send("HEXISTS", [key, "intents"])),
   );
   await first.kill();
-  // What stood in the way then does so no more: it is still not known that nothing was sent.
+  // The obstacle of that time is gone. It is still not known that nothing was sent.
   await writeStop(places, `follower:${HALTED.follower}`, "lift");
   await subscribe(copier.redis, [
     { ...PAUSED, version: 3 },

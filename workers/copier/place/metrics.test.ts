@@ -1,4 +1,4 @@
-/** What a broker worker's figures say. */
+/** The metrics of a broker worker. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { PARTITIONS, startCopier, type Copier } from "../../../tests/support/copier.ts";
 import { startDesk, type TestDesk } from "../../../tests/support/desk.ts";
@@ -28,7 +28,7 @@ afterAll(async () => {
   await desk.stop();
 });
 
-test("each copy is counted by its outcome, and each job as an entry that was handled", async () => {
+test("each copy is counted by its outcome, and each job as a handled entry", async () => {
   await copier.send();
   const handled = 'fanfare_entries_total{stream="jobs",group="workers",result="handled"}';
   const metrics = await until("a job in each partition is counted", async () => {

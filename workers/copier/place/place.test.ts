@@ -72,12 +72,12 @@ const capable = (changes: Partial<Capabilities>): Capabilities => ({
 });
 
 describe("sending a batch again (P2)", () => {
-  test("is never done where ids are not known, and always where they are for good", () => {
+  test("is never done if the broker does not know ids, and always if it never forgets them", () => {
     expect(isRepeatable(capable({ validUntil: "enforced" }), batch, DEADLINE - 1_000)).toBe(false);
     expect(isRepeatable(capable({ deduplicates: "account" }), batch, 0)).toBe(true);
   });
 
-  test("is done where ids are forgotten only if what arrives later is refused for being late", () => {
+  test("is done at a broker that forgets ids only if it refuses late orders", () => {
     const open = (validUntil: Capabilities["validUntil"], decidedAtMs: number, seconds: number) =>
       isRepeatable(
         capable({ deduplicates: "open-orders", validUntil }),
@@ -94,12 +94,12 @@ describe("sending a batch again (P2)", () => {
 });
 
 describe("an order that is not found", () => {
-  test("is skipped for good only once nothing of ours can be in flight any more", () => {
+  test("is skipped only once nothing of ours can be in flight any more", () => {
     const sure = capable({ lookUp: "authoritative", inFlightMs: 5_000 });
     expect(lastWordAtMs(sure, batch)).toBe(DEADLINE + 5_000 + 1_000);
   });
 
-  test("stays unknown where a look-up proves nothing by silence", () => {
+  test("stays unknown if not finding an order proves nothing", () => {
     expect(lastWordAtMs(capable({}), batch)).toBe(Infinity);
   });
 });
@@ -132,13 +132,13 @@ describe("the orders of a batch, at a broker over a network", () => {
     readonly faults?: Partial<Faults>;
     /** How long there is to send. */
     readonly forMs?: number;
-    /** Of the orders: only those whose look-up the broker overlooks, or does not. */
+    /** Only the orders that the look-up overlooks, or only those that it finds. */
     readonly overlooked?: boolean;
-    /** In place of the one of that kind. */
+    /** Replaces the broker of that kind. */
     readonly broker?: Broker;
   }
 
-  /** Places one new order; answers how it ended, and how often it is on the broker's book. */
+  /** Places one new order. Returns its outcome, and how many times it is on the broker's book. */
   async function send(
     kind: Kind,
     { faults = {}, forMs = 400, overlooked, broker: own, ...how }: HowFaulty = {},
@@ -187,7 +187,7 @@ describe("the orders of a batch, at a broker over a network", () => {
     });
   });
 
-  test("are sent again where nothing came of it, as long as the broker knows their ids", async () => {
+  test("are sent again if a send had no effect, as long as the broker knows their ids", async () => {
     const half = { resetBefore: 0.5, resetAfter: 0.3 };
     for (let count = 0; count < 10; count += 1) {
       expect(await send("knowsIds", { faults: half, forMs: 2_000 })).toMatchObject({
@@ -197,7 +197,7 @@ describe("the orders of a batch, at a broker over a network", () => {
     }
   });
 
-  test("are sent again after a broker was busy, as nothing was taken", async () => {
+  test("are sent again after a broker was busy, because it took nothing", async () => {
     const busy = { busy: 0.5, retryAfterMs: 5 };
     for (let count = 0; count < 5; count += 1) {
       expect(await send("knowsNone", { faults: busy, forMs: 2_000 })).toMatchObject({
@@ -207,7 +207,7 @@ describe("the orders of a batch, at a broker over a network", () => {
     }
   });
 
-  test("are sent once where the broker would open them twice, and are asked about (P2)", async () => {
+  test("are sent once if the broker would open them twice, and are asked about (P2)", async () => {
     expect(await send("knowsNone", { faults: { resetAfter: 1 } })).toMatchObject({
       word: "placed",
       booked: 1,
@@ -218,7 +218,7 @@ describe("the orders of a batch, at a broker over a network", () => {
     });
   });
 
-  test("that may have been sent are only asked about there", async () => {
+  test("that may have been sent are only asked about at such a broker", async () => {
     expect(await send("knowsNone", { state: "maybe-sent" })).toMatchObject({
       word: "TOO_LATE",
       booked: 0,
@@ -227,12 +227,12 @@ describe("the orders of a batch, at a broker over a network", () => {
     expect(await send("knowsIds", { state: "maybe-sent" })).toMatchObject({ word: "placed" });
   });
 
-  test("that must not be sent now are only asked about, also where the broker knows ids for good", async () => {
+  test("that must not be sent now are only asked about, even if the broker never forgets ids", async () => {
     const asked = { state: "ask-only", reason: "LEFT" } as const;
     expect(await send("knowsIds", asked)).toEqual({ word: "LEFT", booked: 0, sentAtMs: null });
   });
 
-  test("stay unknown where silence proves nothing, opened or not", async () => {
+  test("stay unknown if not finding them proves nothing, opened or not", async () => {
     const [opened, never] = await Promise.all([
       send("hints", { faults: { resetAfter: 1 }, overlooked: true }),
       send("knowsNone", { faults: { dead: true } }),
@@ -242,7 +242,7 @@ describe("the orders of a batch, at a broker over a network", () => {
   });
 });
 
-describe("copies of several followers, at a broker that knows ids for good", () => {
+describe("copies of several followers, at a broker that never forgets ids", () => {
   let broker: FakeBroker;
   beforeAll(async () => {
     broker = await startFakeBroker({
@@ -266,7 +266,10 @@ describe("copies of several followers, at a broker that knows ids for good", () 
   const set = (action: HaltAction, scope: HaltScope) =>
     redis.run(setHalt, { key: new RegionKeys(0).halts, scope, action });
 
-  /** Places an order of a new signal for each of these; answers how they ended, and who is on the broker's book. */
+  /**
+   * Places an order of a new signal for each of these. Returns their outcomes, and
+   * the followers on the broker's book.
+   */
   async function send(names: readonly string[], { forMs = 120, ...how }: How & Timed = {}) {
     const id = signalIdOf((signals += 1));
     const orders = names.map((name) => {
@@ -297,7 +300,7 @@ describe("copies of several followers, at a broker that knows ids for good", () 
       .map((line) => line.clientOrderId.slice(id.length + 1))
       .toSorted();
 
-  describe("before an order may leave again (P4)", () => {
+  describe("before an order may be sent again (P4)", () => {
     const again = { state: "maybe-sent" } as const;
 
     test.each([
@@ -306,7 +309,7 @@ describe("copies of several followers, at a broker that knows ids for good", () 
       ["drain", "channel:demo", "DRAINED"],
       ["drain", "provider:provider", "DRAINED"],
     ] as const)(
-      "a %s of %s keeps it back, and is why it is skipped once it was never opened",
+      "a %s of %s stops it, and is the skip reason if it was never opened",
       async (action, scope, reason) => {
         await set(action, scope);
         const { words, booked, sentAtMs } = await send(["ann"], again);
@@ -316,14 +319,14 @@ describe("copies of several followers, at a broker that knows ids for good", () 
       },
     );
 
-    test("a halt of one follower keeps theirs back, and no other follower's", async () => {
+    test("a halt of one follower stops their order, and no other follower's", async () => {
       await set("halt", "follower:ann-person");
       const { words, booked } = await send(["ann", "bob"], again);
       expect(words).toEqual(["HALTED", "placed"]);
       expect(booked).toEqual(["bob"]);
     });
 
-    test("a halt that is lifted before the deadline lets it leave, alone or beside others", async () => {
+    test("after a halt is lifted before the deadline it is sent, alone or with others", async () => {
       for (const scope of ["platform", "follower:ann-person"] as const) {
         await set("halt", scope);
         const sending = send(["ann", "bob"], { ...again, forMs: 5_000 });
@@ -332,7 +335,7 @@ describe("copies of several followers, at a broker that knows ids for good", () 
       }
     });
 
-    test("halts that cannot be read let nothing through", async () => {
+    test("nothing is sent if the halts cannot be read", async () => {
       await redis.send("SET", new RegionKeys(0).halts, "no hash");
       const { words, booked } = await send(["ann"], again);
       expect(words).toEqual(["TOO_LATE"]);
@@ -340,14 +343,14 @@ describe("copies of several followers, at a broker that knows ids for good", () 
     });
   });
 
-  test("the first send of new intents looks at no halts: their script has just compared them", async () => {
+  test("the first send of new intents does not read halts, because their script has just compared them", async () => {
     await set("halt", "platform");
     const { words, booked } = await send(["ann", "bob"]);
     expect(words).toEqual(["placed", "placed"]);
     expect(booked).toEqual(["ann", "bob"]);
   });
 
-  test("one of a shard who is halted between the first and a repeated send keeps none of the others waiting", async () => {
+  test("one of a shard who is halted between the first and a repeated send delays none of the others", async () => {
     await broker.misbehave({ resetBefore: 1 });
     const forMs = 3_000;
     const deadlineMs = Date.now() + forMs;
@@ -355,7 +358,7 @@ describe("copies of several followers, at a broker that knows ids for good", () 
     const lost = () => until("a send was lost", async () => (await broker.crowd()) > 0);
     await lost();
     await set("halt", "follower:crowd-7-person");
-    // One of these may have had its look before the halt.
+    // One of these may have been checked before the halt.
     await lost();
     await lost();
     await broker.misbehave({});
@@ -380,17 +383,17 @@ describe("copies of several followers, at a broker that knows ids for good", () 
       expect(sentAtMs ?? Infinity).toBeLessThanOrEqual(answeredAtMs ?? 0);
     });
 
-    test("is sent nothing for which it has no room before its deadline", async () => {
+    test("is not sent orders for which it has no room before their deadline", async () => {
       const allowance = new Allowance(redis.client, SYSTEM_CLOCK, "fake", 1);
       const { words, booked } = await send(["ann", "bob", "carl"], { allowance, forMs: 200 });
       expect(words.toSorted()).toEqual(["TOO_LATE", "TOO_LATE", "placed"]);
       expect(booked).toHaveLength(1);
     });
 
-    test("has no room taken by what is stopped", async () => {
+    test("does not lose room to stopped orders", async () => {
       const stopped = CROWD.slice(0, 8);
       for (const name of stopped) await set("halt", `follower:${name}-person`);
-      // Two a second, leased one at a time: those that are stopped would use them up.
+      // Two a second, leased one at a time: the stopped orders would use them up.
       const allowance = new Allowance(redis.client, SYSTEM_CLOCK, "fake", 2);
       const how = { allowance, forMs: 500, state: "maybe-sent" } as const;
       const { words } = await send([...stopped, "ann", "bob"], how);

@@ -1,9 +1,9 @@
 /**
- * Takes the copies of a job to their outcomes, by what the broker can do. Until
- * the deadline an unanswered batch is sent again only where that cannot open it
- * twice; everywhere else, and after the deadline, the broker is only asked.
- * What it cannot say is `unknown`. A copy that is stopped meanwhile is set
- * aside: the others of its batch do not wait for it.
+ * Brings the copies of a job to their outcomes, within the broker's guarantees.
+ * Until the deadline an unanswered batch is sent again only if that cannot open it
+ * twice. Otherwise, and after the deadline, the broker is only asked. An order
+ * that it cannot answer is `unknown`. A copy that is stopped meanwhile is set
+ * aside, and the others of its batch do not wait for it.
  */
 import { endUnopened, type Copy } from "../../../domain/copier/copy.ts";
 import { stopReason } from "../../../domain/copier/decide.ts";
@@ -22,7 +22,10 @@ import { crashPoint } from "../../runtime/crash-point.ts";
 import { batchCopies, type CopyBatch } from "./batches.ts";
 import { mayLeave, type Cleared, type SendParts } from "./may-leave.ts";
 
-/** When the first of a job's copies was sent, and the last one answered; null where none was. */
+/**
+ * When the first of a job's copies was sent, and when the last one was answered;
+ * null if none was.
+ */
 export interface Times {
   readonly sentAtMs: number | null;
   readonly answeredAtMs: number | null;
@@ -38,13 +41,19 @@ interface Sending {
 }
 
 const PAUSE_MS = 25;
-/** How long after the deadline a worker goes on asking before it says `unknown` and leaves a question. */
+/**
+ * How long after the deadline a worker continues to ask before it reports
+ * `unknown` and writes a question.
+ */
 const ASK_FOR_MS = 1_000;
-/** By how much a broker's clock and ours may differ. */
+/** How much a broker's clock and ours may differ. */
 const CLOCK_SKEW_MS = 1_000;
 const TEN_MINUTES_MS = 600_000;
 
-/** All batches of a job at once: none waits for another. Where the broker has a rate, they are cut to what it allows at once. */
+/**
+ * Sends all batches of a job at once: none waits for another. If the broker has a
+ * rate, they are cut to its allowance.
+ */
 export async function placeCopies(
   parts: SendParts,
   job: Job,
@@ -60,14 +69,14 @@ export async function placeCopies(
     }
   }
   await Promise.all(placing);
-  // P5: each ends in an outcome, also one that a broker's answer left out.
+  // P5: each copy ends in an outcome, even if a broker's answer left it out.
   for (const copy of copies) copy.outcome ??= { kind: "unknown", stakeCents: copy.stakeCents };
   return sending;
 }
 
 /**
- * `checked` says what was looked at a moment ago of what may leave: of new
- * intents the stops, as their script compares them.
+ * `checked` says which checks were just made: for new intents the stops, because
+ * their script compares them.
  */
 async function place(
   sending: Sending,
@@ -80,7 +89,7 @@ async function place(
   let isChecked = checked === "everything";
   let areStopsCompared = checked === "stops" && state === "unsent";
   const canRepeat = isRepeatable(broker.capabilities, batch, sending.decidedAtMs);
-  // P3: the deadline is looked at right before each send.
+  // P3: the deadline is checked right before each send.
   while (
     clock.nowMs() <= validUntilMs &&
     (state === "unsent" || (state === "maybe-sent" && canRepeat))
@@ -117,7 +126,7 @@ async function placeLater(sending: Sending, batch: CopyBatch): Promise<void> {
 
 const NOTHING_CLEARED: Cleared<never> = { leave: [], stopped: [], stops: undefined, waitMs: 0 };
 
-/** What of a batch may leave now; a copy that is stopped knows by what. */
+/** The part of a batch that may be sent now. A stopped copy stores what stopped it. */
 async function clear(
   { parts, job: { signal, broker } }: Sending,
   { orders, validUntilMs }: CopyBatch,
@@ -132,7 +141,7 @@ async function clear(
     for (const copy of orders) copy.reason = stops && stopReason(stops, copy.follower);
     return cleared;
   } catch {
-    // Redis does not say whether it may leave, so it does not leave yet.
+    // Redis does not say whether it may be sent, so it is not sent yet.
     return NOTHING_CLEARED;
   }
 }
@@ -167,10 +176,11 @@ async function askUntilKnown(sending: Sending, batch: CopyBatch): Promise<void> 
 }
 
 /**
- * P2: whether sending a batch again cannot open it twice. An id that is known
- * for good may be repeated. One that is forgotten some day may be repeated only
- * if what arrives after that day is refused for being late: a worker can be
- * halted by its machine between looking at its clock and sending, for any time.
+ * P2: whether a batch can be sent again without opening it twice. An id that the
+ * broker never forgets may be repeated. An id that it forgets after some time may
+ * be repeated only if the broker refuses orders that arrive later than that: a
+ * machine can suspend a worker between its look at the clock and the send, for any
+ * time.
  */
 export function isRepeatable(
   { deduplicates, validUntil }: Capabilities,
@@ -184,8 +194,8 @@ export function isRepeatable(
 }
 
 /**
- * Asks about copies that may have been sent, and ends those of which the broker
- * is certain. Answers whether it answered.
+ * Asks about copies that may have been sent, and ends those about which the broker
+ * is certain. Returns whether the broker answered.
  */
 export async function ask(broker: Broker, batch: CopyBatch, clock: Clock): Promise<boolean> {
   const askedAtMs = clock.nowMs();
@@ -201,11 +211,11 @@ export async function ask(broker: Broker, batch: CopyBatch, clock: Clock): Promi
 }
 
 /**
- * From when on what a look-up does not find was never booked and never will
- * be, though the broker ignores valid-until: nothing leaves after the deadline,
- * and nothing that left is in flight for longer than the broker's terms say.
- * (Unless a worker was halted right before a send: such an order is named by
- * the reconciler.) Never, where silence proves nothing.
+ * The time from which an order that a look-up does not find was never booked and
+ * never will be, although the broker ignores valid-until: nothing is sent after
+ * the deadline, and a sent order is in flight no longer than the broker
+ * guarantees. (Except if a worker was suspended right before a send: the
+ * reconciler names such an order.) Never, if not finding an order proves nothing.
  */
 export function lastWordAtMs(
   { lookUp, inFlightMs }: Capabilities,

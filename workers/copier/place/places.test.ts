@@ -29,7 +29,7 @@ let workers: RoleProcess[] = [];
 
 beforeAll(async () => {
   redis = await startRedis();
-  // Its look-up overlooks a third of all orders, which so stay unknown for good.
+  // Its look-up overlooks a third of all orders, so they stay unknown.
   broker = await startFakeBroker({ deduplicates: "none", lookUp: "hint", validUntil: "enforced" });
   const { deposit } = broker;
   copier = await startCopier({ redisUrl: redis.url, deposit }, FOLLOWERS, { broker: "fake" });
@@ -54,8 +54,8 @@ async function stopWorkers(): Promise<void> {
 }
 
 async function startWorkers(ordersPerAccount?: number): Promise<void> {
-  const { FANFARE_BROKER_CAPABILITIES: told = "{}", ...env } = broker.env();
-  const capabilities = { ...(JSON.parse(told) as object), ordersPerAccount };
+  const { FANFARE_BROKER_CAPABILITIES: stated = "{}", ...env } = broker.env();
+  const capabilities = { ...(JSON.parse(stated) as object), ordersPerAccount };
   const all = {
     ...env,
     FANFARE_REDIS_URL: redis.url,
@@ -65,20 +65,20 @@ async function startWorkers(ordersPerAccount?: number): Promise<void> {
   workers = await startRoles("broker", all, ["one", "two"]);
 }
 
-/** What it came to, subscription → the last word. */
+/** The result: subscription → its last outcome. */
 async function kinds(id: SignalId): Promise<ReadonlyMap<string, string>> {
   await copier.complete(id);
   const outcomes = await readOutcomes(copier.redis, id);
-  return new Map([...outcomes].map(([subscription, told]) => [subscription, told.at(-1) ?? ""]));
+  return new Map([...outcomes].map(([subscription, each]) => [subscription, each.at(-1) ?? ""]));
 }
 
-function countOf(told: ReadonlyMap<string, string>): Record<string, number> {
+function countKinds(outcomes: ReadonlyMap<string, string>): Record<string, number> {
   const counts: Record<string, number> = {};
-  for (const kind of told.values()) counts[kind] = (counts[kind] ?? 0) + 1;
+  for (const kind of outcomes.values()) counts[kind] = (counts[kind] ?? 0) + 1;
   return counts;
 }
 
-/** Accounts that have a place taken, in all partitions. */
+/** Accounts with a taken place, in all partitions. */
 async function placesTaken(): Promise<number> {
   const counts = await Promise.all(
     PARTITIONS.all().map((each) =>
@@ -95,11 +95,11 @@ async function sendMany(): Promise<ReadonlyMap<string, string>[]> {
   return await Promise.all(ids.map(kinds));
 }
 
-test("the broker never has more orders of an account before it than it takes, and the rest are skipped for that", async () => {
+test("the broker never has more unanswered orders of an account than it takes, and the rest are skipped for that", async () => {
   await startWorkers(1);
   const all = await sendMany();
   expect(await broker.crowd()).toBe(1);
-  const counts = all.map(countOf);
+  const counts = all.map(countKinds);
   const sum = (kind: string) => counts.reduce((total, each) => total + (each[kind] ?? 0), 0);
   expect(sum("placed")).toBeGreaterThanOrEqual(FOLLOWERS);
   expect(sum("skipped: ACCOUNT_BUSY")).toBeGreaterThan(0);
@@ -107,14 +107,14 @@ test("the broker never has more orders of an account before it than it takes, an
   // All of them are answered.
   expect(await placesTaken()).toBe(0);
   await broker.misbehave({});
-  expect(countOf(await kinds(await copier.send()))).toEqual({ placed: FOLLOWERS });
+  expect(countKinds(await kinds(await copier.send()))).toEqual({ placed: FOLLOWERS });
 });
 
-test("it would have, and takes no places, where it does not care", async () => {
+test("without a limit it has more, and no places are taken", async () => {
   await startWorkers();
   const all = await sendMany();
   expect(await broker.crowd()).toBeGreaterThan(1);
-  for (const each of all) expect(countOf(each)).toEqual({ placed: FOLLOWERS });
+  for (const each of all) expect(countKinds(each)).toEqual({ placed: FOLLOWERS });
   expect(await placesTaken()).toBe(0);
 });
 
@@ -127,7 +127,7 @@ test("an order that stays unknown keeps its place, and no other follower's", asy
   expect(unknown.length).toBeGreaterThan(0);
   expect(unknown.length).toBeLessThan(FOLLOWERS);
   await until("only they hold one", async () => (await placesTaken()) === unknown.length);
-  expect(countOf(await kinds(id))).toEqual({
+  expect(countKinds(await kinds(id))).toEqual({
     placed: FOLLOWERS - unknown.length,
     unknown: unknown.length,
   });

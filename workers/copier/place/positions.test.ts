@@ -41,7 +41,7 @@ const found = (...args: Parameters<typeof positionsOf>): Record<string, Position
   Object.fromEntries(positionsOf(...args));
 
 describe("a job may have to close", () => {
-  test("what was intended, at the stake and under the broker's name that it was intended with", () => {
+  test("the intents, with their stakes and the broker's names", () => {
     const { ann, bob } = found(JOB, INTENTS, MEMBERS);
     expect(ann).toMatchObject({ stakeCents: 150, symbol: "EURUSD", isNever: false });
     expect(bob).toMatchObject({ stakeCents: 200, symbol: "EUR/USD", account: "bob-acct" as never });
@@ -49,23 +49,23 @@ describe("a job may have to close", () => {
     expect(String(bob?.follower)).toBe("bob-person");
   });
 
-  test("nothing of who was skipped: it is certain that nothing was sent", () => {
+  test("nothing of skipped copies: certainly nothing was sent", () => {
     expect(found(JOB, INTENTS, MEMBERS)["carl"]).toMatchObject({ isNever: true });
   });
 
-  test("everyone of the snapshot where the intents are lost, as they may have been sent", () => {
+  test("every member of the snapshot if the intents are lost, because their orders may have been sent", () => {
     const positions = found(JOB, undefined, MEMBERS);
     expect(Object.keys(positions)).toEqual(["ann", "bob", "carl"]);
     for (const position of Object.values(positions)) expect(position.isNever).toBe(false);
   });
 
-  test("what was intended where the roster is lost, of whom it does not know who they are", () => {
+  test("the intents if the roster is lost, without the followers' names", () => {
     const { ann, ...rest } = found(JOB, INTENTS, []);
     expect(ann).toMatchObject({ stakeCents: 150, follower: undefined });
     expect(Object.keys(rest).toSorted()).toEqual(["bob", "carl"]);
   });
 
-  test("also who is on the roster anew after a loss, up to the count of then, where the intents are lost", () => {
+  test("if the intents are lost, also members that were written again after a loss, up to the count at that time", () => {
     const left = MEMBERS.filter(({ subscription }) => String(subscription) !== "ann");
     expect(Object.keys(found(JOB, undefined, left)).toSorted()).toEqual(["bob", "carl", "dora"]);
     expect(Object.keys(found({ ...JOB, count: 2 }, undefined, left)).toSorted()).toEqual([
@@ -74,11 +74,11 @@ describe("a job may have to close", () => {
     ]);
   });
 
-  test("nobody where no route led here", () => {
+  test("nothing if no route led here", () => {
     expect(found({ ...JOB, count: 0 }, INTENTS, MEMBERS)).toEqual({});
   });
 
-  test("only the copies that it names, and of one that is not known here it is certain that it was never sent", () => {
+  test("only the copies that it names; one that is not known here was certainly never sent", () => {
     const positions = found({ ...JOB, only: only("bob", "zoe") }, INTENTS, MEMBERS);
     expect(Object.keys(positions)).toEqual(["bob", "zoe"]);
     expect(positions["bob"]).toMatchObject({ stakeCents: 200, isNever: false });

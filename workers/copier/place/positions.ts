@@ -1,8 +1,8 @@
 /**
- * Whose positions a job may have to close, and how they were opened: everyone
- * who was on the shard's roster at the opening signal's acceptance, by the
- * roster and by what was intended. Either may have been lost, and neither is
- * needed to ask a broker to close an order that may be open.
+ * The positions that a job may have to close, and how they were opened: every
+ * member of the shard's roster at the opening signal's acceptance, from the roster
+ * and from the intents. Either may be lost, and neither is needed to ask a broker
+ * to close an order that may be open.
  */
 import {
   clientOrderId,
@@ -18,9 +18,9 @@ import type { ClosingOrder } from "../brokers/port.ts";
 
 export interface Position extends ClosingOrder {
   readonly subscription: SubscriptionId;
-  /** Undefined where the roster has forgotten who it was. */
+  /** Undefined if the roster no longer has the follower. */
   readonly follower: PersonId | undefined;
-  /** The broker's name of what was bought. */
+  /** The broker's name of the instrument. */
   readonly symbol: string;
   /** Whether it is certain that nothing was ever sent for it. */
   readonly isNever: boolean;
@@ -49,12 +49,13 @@ export function positionsOf(
       ...how,
     });
   };
-  // Where no route led here, no one was copied.
+  // Without a route to this shard, no follower was copied.
   if (count > 0) {
     for (const member of members) {
       if (wasSeated(member, version)) put(member.subscription, member.account);
     }
-    // What was intended names everyone; without it, those count too whom the roster lost and shows again.
+    // The intents name every follower. Without them, members that the roster lost and shows again
+    // count too.
     const missing = intents ? [] : findMissing({ version, count }, members);
     for (const { subscription, account } of missing) put(subscription, account);
     for (const copy of intents ? readCopies({ signal: of }, intents) : []) {

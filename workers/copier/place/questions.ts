@@ -1,7 +1,7 @@
 /**
- * Questions: orders that may have been sent and were never answered. They are
- * put to the broker until it says what became of them; nothing is ever sent
- * again. One that it cannot answer yet makes room for those behind it.
+ * Questions: orders that may have been sent and were never answered. The broker is
+ * asked until it says how they ended; nothing is ever sent again. A question that
+ * it cannot answer yet goes behind the others.
  */
 import { answer, countCopies } from "../stored/outcomes.ts";
 import { parseStoredJob, readCopies, STORED_JOB_FIELDS } from "../stored/intents.ts";
@@ -14,10 +14,10 @@ import { batchCopies } from "./batches.ts";
 import type { FanOut } from "./fan-out.ts";
 import { ask } from "./place.ts";
 
-/** Between one look-up of a question that cannot be answered yet and the next. */
+/** The pause between two look-ups of a question that cannot be answered yet. */
 const PAUSE_MS = 500;
 
-/** While the broker does not answer, the question is put again later. */
+/** If the broker does not answer, the question is asked again later. */
 export async function answerQuestion(parts: FanOut, entry: Entry): Promise<Verdict> {
   const { redis, broker, partition, clock } = parts;
   const job = parseJob(entry.fields);

@@ -1,4 +1,7 @@
-/** The worker beside a broker: takes jobs, places orders, asks about what stayed unknown, follows settlements. */
+/**
+ * The broker worker: handles jobs, places orders, asks about unknown copies,
+ * follows settlements.
+ */
 import type * as v from "valibot";
 import type { OutcomeKind } from "../../../domain/copier/outcome.ts";
 import { connectBroker } from "../brokers/registry.ts";
@@ -13,7 +16,10 @@ import { runLoops } from "./loops.ts";
 import { RosterCache } from "./roster-cache.ts";
 import { followSettlements } from "./settlements.ts";
 
-/** Of all that a worker has in flight, questions take at most this share: they may wait, and jobs have a deadline. */
+/**
+ * Questions use at most this share of a worker's slots: they can wait, and jobs
+ * have a deadline.
+ */
 const QUESTIONS_SHARE = 1 / 4;
 
 export const role: Role<typeof PlaceEnv> = { settings: PlaceEnv, run };

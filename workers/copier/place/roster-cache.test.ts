@@ -33,7 +33,7 @@ test("a shard is at least as new as the job that asks for it", async () => {
   expect((await cache.shardOf(0, jobAt(first))).version).toBe(second);
 });
 
-test("a shard that is new enough is not read again, unless that is asked for", async () => {
+test("a shard that is new enough is not read again, unless requested", async () => {
   const first = await seatFollowers(redis, [1]);
   await members(first);
   await seatFollowers(redis, [2]);
@@ -41,7 +41,7 @@ test("a shard that is new enough is not read again, unless that is asked for", a
   expect(await members(first, true)).toEqual(["sub-0001", "sub-0002"]);
 });
 
-test("a roster that is older than the job is marked as behind, not kept, and read again", async () => {
+test("a roster that is older than the job is marked as behind, not cached, and read again", async () => {
   const version = await seatFollowers(redis, [1]);
   expect((await cache.shardOf(0, jobAt(version + 1))).isBehind).toBe(true);
   await redis.send("DEL", new RegionKeys(0).rosterHead(acceptedOpen().channel, "desk"));

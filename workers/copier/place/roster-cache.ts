@@ -1,6 +1,6 @@
 /**
- * Roster shards as this worker last read them. A job names the version it
- * needs; a shard is read again only when that is newer, or when the script
+ * Roster shards as this worker last read them. A job names the version that it
+ * needs. A shard is read again only if that version is newer, or if the script
  * that writes the intents says that the shard has changed since.
  */
 import type { Job } from "../../../redis/job.ts";
@@ -8,23 +8,27 @@ import { RegionKeys } from "../../../redis/keys.ts";
 import { parseRosterShard, type RosterMember } from "../stored/roster.ts";
 import type { Redis } from "../../runtime/redis.ts";
 
-/** A shard as jobs name it, with the version that they need at least. */
+/** A shard as jobs name it, with the lowest version that they need. */
 type ShardName = Pick<Job, "broker" | "shard" | "version"> & {
   readonly signal: Pick<Job["signal"], "channel">;
 };
 
 export interface RosterShard {
   readonly version: number;
-  /** The Redis lost the version that the job names: the roster is as it was before, until it is rebuilt. */
+  /**
+   * The Redis lost the version that the job names: the roster is an older one until
+   * it is rebuilt.
+   */
   readonly isBehind?: true;
-  /** Some rows cannot be read; the check that the records API makes on request writes them anew. */
+  /** Some rows cannot be read. The check that the records API makes on request rewrites them. */
   readonly hasUnreadable?: true;
   readonly members: readonly RosterMember[];
 }
 
 /**
- * About 300 bytes a member: 300 MB where a million follow. Shards come round in the same order with
- * each signal, so a cache that holds fewer than there are holds none that is asked for next.
+ * About 300 bytes a member: 300 MB for a million followers. Each signal needs the
+ * shards in the same order, so a cache that is too small for all of them never has
+ * the one that is needed next.
  */
 const MAX_MEMBERS = 1_000_000;
 
@@ -38,7 +42,10 @@ export class RosterCache {
     this.#redis = redis;
   }
 
-  /** At least as new as the job's version, or marked as behind; `fresh` reads it again in any case. */
+  /**
+   * Returns a shard at least as new as the job's version, or marked as behind.
+   * `fresh` always reads it again.
+   */
   async shardOf(partition: number, job: ShardName, fresh = false): Promise<RosterShard> {
     const region = new RegionKeys(partition);
     const head = region.rosterHead(job.signal.channel, job.broker);
@@ -58,7 +65,8 @@ export class RosterCache {
   }
 
   async #read(head: string, rows: string, job: ShardName): Promise<RosterShard> {
-    // The version goes first: rows that are newer than it are found out when the intents are written.
+    // The version is read first: rows that are newer than it are noticed when the intents are
+    // written.
     const [version, flat] = await Promise.all([
       this.#redis.send("HGET", [head, `version:${job.shard}`]) as Promise<string | null>,
       this.#redis.send("HGETALL", [rows]) as Promise<Record<string, string>>,

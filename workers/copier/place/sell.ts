@@ -1,8 +1,8 @@
 /**
- * Sends closes to the broker, by what it can do. A halt and the broker's rate
- * keep a close waiting, and are never a reason to drop it. Where a repetition could close twice, what may have
- * been sent is only asked about, until it is certain that nothing of it is on
- * its way any more.
+ * Sends closes to the broker, within its guarantees. A halt or the broker's rate
+ * delays a close, and never drops it. If a repetition could close twice, a close
+ * that may have been sent is only asked about, until it is certain that nothing of
+ * it is still in flight.
  */
 import type { SubscriptionId } from "../../../domain/ids.ts";
 import { openUntilMs, type AcceptedOpen } from "../../../domain/copier/signal.ts";
@@ -13,33 +13,36 @@ import { crashPoint } from "../../runtime/crash-point.ts";
 import { mayLeave, type Leaving, type SendParts } from "./may-leave.ts";
 import type { Position } from "./positions.ts";
 
-/** What the broker said, as far as it did. */
+/** The broker's answers, as far as there are any. */
 export interface Sale {
   readonly answers: ReadonlyMap<SubscriptionId, CloseAnswer | CloseLookUp>;
-  /** Whose close may be on its way, or have sold the position. */
+  /** Copies whose close may be in flight, or may have sold the position. */
   readonly inDoubt: ReadonlySet<SubscriptionId>;
   readonly sentAtMs: number | null;
   readonly answeredAtMs: number | null;
-  /** How long it wants to be left alone. */
+  /** How long the broker must not be called. */
   readonly retryAfterMs: number;
 }
 
 const LONGEST_WAIT_MS = 1_000;
-/** After its note, a close that must not be repeated leaves within this or not at all. */
+/** After its note, a close that must not be repeated is sent within this time or not at all. */
 const SEND_WITHIN_MS = 1_000;
 
-/** Whether a close may be sent again, also where it may have been done. */
+/** Whether a close may be sent again, even if it may have been executed. */
 export function isCloseRepeatable({ capabilities }: Broker): boolean {
   return capabilities.closes === "once";
 }
 
-/** How a close leaves: it has no deadline, but for one that has to follow its note. */
+/** How a close is sent: it has no deadline, except one that must follow its note. */
 export function toLeaving({ close, broker }: CloseJob, untilMs = Infinity): Leaving {
   const { channel, provider } = close;
   return { channel, provider, broker, isClose: true, untilMs };
 }
 
-/** Sells what no halt stops at the moment of sending; what is not in the answers is as it was. */
+/**
+ * Sells the positions that no halt stops at the moment of sending. A position
+ * without an answer is unchanged.
+ */
 export async function sell(
   parts: SendParts,
   job: CloseJob,
@@ -65,7 +68,7 @@ export async function sell(
       if (leave.length === 0) continue;
       sentAtMs ??= clock.nowMs();
       crashPoint("before-close-send");
-      const reply = await broker.close(batchOf(job, leave));
+      const reply = await broker.close(makeBatch(job, leave));
       crashPoint("after-close-answer");
       if (reply.kind === "busy") retryAfterMs = Math.max(retryAfterMs, reply.retryAfterMs);
       if (reply.kind === "unanswered") for (const each of leave) inDoubt.add(each.subscription);
@@ -81,9 +84,9 @@ export async function sell(
 }
 
 /**
- * For how long only this close may be sent for its copies, where another could
- * sell them once more: until what is sent now can neither arrive any more nor be
- * overlooked, which is never where the broker's silence proves nothing.
+ * For how long only this close may be sent for its copies, if another could sell
+ * them a second time: until an order sent now can no longer arrive and no longer
+ * be overlooked. Without end, if the broker's silence proves nothing.
  */
 export function aloneForMs({ capabilities }: Broker, of: AcceptedOpen, nowMs: number): number {
   const { lookUp, inFlightMs } = capabilities;
@@ -92,7 +95,7 @@ export function aloneForMs({ capabilities }: Broker, of: AcceptedOpen, nowMs: nu
     : Math.max(0, openUntilMs(of) - nowMs);
 }
 
-/** Sells what the broker says is open: another close may have sold it. */
+/** Sells the positions that the broker says are open, because another close may have sold some. */
 export async function askThenSell(
   parts: SendParts,
   job: CloseJob,
@@ -109,9 +112,9 @@ export async function askThenSell(
 }
 
 /**
- * Asks what became of closes that may have been sent at a time. What is open
- * still stays in doubt until a close sent then can neither have arrived nor be
- * under way; never, where the broker's silence proves nothing.
+ * Asks about closes that may have been sent at a given time. A position that is
+ * still open stays in doubt until a close sent then can neither have arrived nor
+ * be in flight. It stays so without end, if the broker's silence proves nothing.
  */
 export async function findSold(
   { broker, clock }: SendParts,
@@ -127,7 +130,7 @@ export async function findSold(
   const inDoubt = new Set(positions.map(({ subscription }) => subscription));
   let answeredAtMs: number | null = null;
   for (const group of Map.groupBy(positions, ({ symbol }) => symbol).values()) {
-    const reply = await broker.findClosed(batchOf(job, group));
+    const reply = await broker.findClosed(makeBatch(job, group));
     if (reply.kind !== "answered") continue;
     answeredAtMs = clock.nowMs();
     for (const [index, answer] of reply.answers.entries()) {
@@ -140,7 +143,7 @@ export async function findSold(
   return { answers, inDoubt, sentAtMs: null, answeredAtMs, retryAfterMs: 0 };
 }
 
-function batchOf({ close, shard }: CloseJob, positions: readonly Position[]): CloseBatch {
+function makeBatch({ close, shard }: CloseJob, positions: readonly Position[]): CloseBatch {
   return {
     close: close.id,
     symbol: positions[0]?.symbol ?? "",

@@ -1,4 +1,4 @@
-/** Settlements are taken over once more where a Redis may have lost some of what was written there. */
+/** Settlements are read once more if a Redis may have lost some of the events. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { RegionKeys } from "../../../redis/keys.ts";
 import { PARTITIONS, startCopier, type Copier } from "../../../tests/support/copier.ts";
@@ -35,7 +35,7 @@ afterAll(async () => {
   await redis.stop();
 });
 
-/** Orders of which an event tells that they are settled. */
+/** Orders that are settled by an event. */
 async function settled(): Promise<number> {
   const orders = new Set<string>();
   for (const partition of PARTITIONS.all()) {
@@ -51,7 +51,7 @@ async function settled(): Promise<number> {
   return orders.size;
 }
 
-test("events lost with a node, after the cursor has moved on another, are written again once it is replaced", async () => {
+test("events lost with a node, after the cursor was written on another, are written again once it is replaced", async () => {
   await copier.send({ durationSeconds: 1 });
   await until("all are settled", async () => (await settled()) === FOLLOWERS);
   const [cursor, retreat] = [
@@ -63,7 +63,7 @@ test("events lost with a node, after the cursor has moved on another, are writte
   });
   await until("and is remembered", () => copier.redis.send("EXISTS", [retreat]));
 
-  // As a replica that was not told of them, and runs under a name of its own.
+  // Like a replica that did not receive them, and has its own run id.
   for (const partition of PARTITIONS.all().slice(1)) {
     const { events, run } = new RegionKeys(partition);
     await copier.redis.send("DEL", [events]);

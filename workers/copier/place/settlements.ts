@@ -1,11 +1,10 @@
 /**
- * Follows a broker's settlements and puts them onto the events of their
- * accounts' partitions. One worker at a time does it, by a lease; the cursor
- * moves after the events are written, so one may be written twice and none is
- * missed: the recorder takes them idempotently. Cursor and events may stand on
- * different nodes, and one that takes over for another may not have been told of
- * the last events: so whenever a partition's Redis is another than it was, they
- * are taken over again from well before.
+ * Follows a broker's settlements and adds them to the events of their accounts'
+ * partitions. A lease lets one worker at a time do it. The cursor is written after
+ * the events, so one may be written twice and none is missed; the recorder handles
+ * repetitions. Cursor and events may be on different nodes, and a node that takes
+ * over may not have received the last events. So whenever a partition's Redis has
+ * a new run, settlements are read again from well before.
  */
 import { getLogger } from "@logtape/logtape";
 import { dayOf } from "../../../domain/copier/caps.ts";
@@ -58,20 +57,23 @@ async function holdLease({ redis, broker, consumer }: SettlementFollower): Promi
   return true;
 }
 
-/** A cursor that is at least this old, for what a replica was not told of. */
+/**
+ * A cursor at least this old is used after a failover, for events that a replica
+ * did not receive.
+ */
 const RETREAT_MS = 60_000;
 
 interface Retreat {
-  /** Since when each partition's Redis runs, as of the last take-over. */
+  /** Since when each partition's Redis runs, at the last read. */
   readonly runs: string;
   readonly cursor: string;
-  /** What comes in its place once this is old enough, and since when it stands here. */
+  /** The cursor that replaces it once this one is old enough, and since when it is stored. */
   readonly next: string;
   readonly nextAtMs: number;
 }
 
-/** Where to go on from, and what to remember once that is done. */
-async function startOf({ redis, broker, partitions }: SettlementFollower): Promise<{
+/** Where to continue, and what to store when that is done. */
+async function readStart({ redis, broker, partitions }: SettlementFollower): Promise<{
   readonly after: string;
   readonly retreat: Retreat;
   readonly isMoved: boolean;
@@ -92,21 +94,21 @@ async function startOf({ redis, broker, partitions }: SettlementFollower): Promi
   return { after, retreat: { ...fresh, cursor: known.next }, isMoved: true };
 }
 
-/** Whether the broker answered; it waits itself while there is nothing new. */
+/** Returns whether the broker answered. The broker itself waits while there is nothing new. */
 async function takeOver(parts: SettlementFollower): Promise<boolean> {
   const { redis, broker, partitions, stop } = parts;
   const region = new RegionKeys(0);
-  const { after, retreat, isMoved } = await startOf(parts);
+  const { after, retreat, isMoved } = await readStart(parts);
   const reply = await broker.settlements(after, stop);
   if (reply.kind === "unanswered") return false;
   const { next, settlements } = reply.answers;
   const groups = Map.groupBy(settlements, ({ account }) => partitions.ofAccount(account));
   for (const [partition, group] of groups) {
-    // Before the event: whoever reads of a settlement finds its part of the caps free again.
+    // Before the event, so that a reader of a settlement finds its part of the caps free again.
     await run(redis, settleUsage, {
       partition,
       broker: broker.name,
-      settled: group.map(settledOf),
+      settled: group.map(packSettlement),
     });
     const event: SettlementsEvent = {
       kind: "settlements",
@@ -125,14 +127,14 @@ async function takeOver(parts: SettlementFollower): Promise<boolean> {
     await redis.send("SET", [region.settlementCursor(broker.name), next]);
     crashPoint("after-cursor");
   }
-  // Last: whoever dies before it goes back once more.
+  // Last: a worker that dies before it goes back once more.
   if (isMoved) {
     await redis.send("SET", [region.settlementRetreat(broker.name), JSON.stringify(retreat)]);
   }
   return true;
 }
 
-function settledOf({ clientOrderId, returnCents, settledAtMs }: Settlement) {
+function packSettlement({ clientOrderId, returnCents, settledAtMs }: Settlement) {
   return { clientOrderId, returnCents, day: dayOf(settledAtMs) };
 }
 

@@ -1,4 +1,7 @@
-/** A job ends however often what it rests on changes, and by nothing that is not of its own. */
+/**
+ * A job ends even if the state it is decided on changes without end, and only
+ * changes that apply to it make it decide again.
+ */
 import { createHash } from "node:crypto";
 import { afterAll, afterEach, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { Scope } from "../../../domain/copier/scope.ts";
@@ -30,7 +33,7 @@ import { RosterCache } from "./roster-cache.ts";
 
 setDefaultTimeout(30_000);
 
-/** All in one partition, and so in one job. */
+/** All are in one partition, and so in one job. */
 const [ONE, TWO, THREE] = Array.from({ length: 64 }, (_, index) => index).filter(
   (index) => PARTITIONS.ofAccount(followerOf(index).account) === 0,
 ) as [number, number, number];
@@ -55,7 +58,7 @@ beforeAll(async () => {
   await subscribe(copier.redis, all);
   const redis: Redis = {
     async send(command, args) {
-      // Right before the comparison: no worker is ever quick enough.
+      // Right before the comparison, so that no worker is fast enough.
       if (command === "EVALSHA" && args[0] === INTEND) await change();
       return await copier.redis.send(command, args);
     },
@@ -105,16 +108,16 @@ async function outcomes(): Promise<Record<string, readonly string[]>> {
   stales = 0;
   const id = await copier.send({ durationSeconds: 3_600 });
   await copier.complete(id, 4_000);
-  const told = Object.fromEntries(await readOutcomes(copier.redis, id));
+  const byFollower = Object.fromEntries(await readOutcomes(copier.redis, id));
   const { contracts } = await readBooks(copier.redis, id);
-  const placed = Object.values(told).filter(([each]) => each === "placed");
+  const placed = Object.values(byFollower).filter(([each]) => each === "placed");
   expect(contracts.size).toBe(placed.length);
-  return told;
+  return byFollower;
 }
 
-const told = (...each: readonly string[]) =>
+const expected = (...each: readonly string[]) =>
   Object.fromEntries([ONE, TWO, THREE].map((index, n) => [followerOf(index).id, [each[n] ?? ""]]));
-const PLACED = told("placed", "placed", "placed");
+const PLACED = expected("placed", "placed", "placed");
 
 test("a job whose own channel and roster change without pause still ends", async () => {
   change = async () => {
@@ -125,23 +128,23 @@ test("a job whose own channel and roster change without pause still ends", async
   expect(stales).toBe(3);
 });
 
-test("what the third stale reply brought is what is decided on", async () => {
+test("the decision uses the state of the third stale reply", async () => {
   const pauses = { plan: {}, paused: true };
   let times = 0;
   change = async () => {
     times += 1;
     version += 1;
     const scope = `channel:${CHANNEL}` as const;
-    // Paused as of the third, and other than that only after it.
+    // Paused in the third reply, and changed only after it.
     const settings = times === 3 ? pauses : { plan: { maxOpen: 100 + times }, paused: false };
     await run(copier.redis, setLayer, { partition: 0, scope, version, settings });
   };
   const paused = "skipped: CHANNEL_PAUSED";
-  expect(await outcomes()).toEqual(told(paused, paused, paused));
+  expect(await outcomes()).toEqual(expected(paused, paused, paused));
   await edit(`channel:${CHANNEL}`);
 });
 
-test("a stop holds also then (P4), and a job whose stops come and go still ends", async () => {
+test("a stop applies also then (P4), and a job whose stops come and go still ends", async () => {
   const [one, two] = [ONE, TWO].map((index): Scope => `follower:${followerOf(index).follower}`) as [
     Scope,
     Scope,
@@ -150,17 +153,17 @@ test("a stop holds also then (P4), and a job whose stops come and go still ends"
   change = async () => {
     times += 1;
     await edit(`channel:${CHANNEL}`);
-    // No follower is stopped until the job's last decision, and then one or the other.
+    // No follower is stopped until the job's last decision. Then one of them is.
     if (times < 4) return;
     await set(times % 2 === 0 ? "halt" : "lift", one);
     await set(times % 2 === 0 ? "lift" : "halt", two);
   };
-  expect(await outcomes()).toEqual(told("skipped: HALTED", "skipped: HALTED", "placed"));
+  expect(await outcomes()).toEqual(expected("skipped: HALTED", "skipped: HALTED", "placed"));
   await set("lift", one);
   await set("lift", two);
 });
 
-test("what is set for other channels, providers and followers makes no job decide again", async () => {
+test("settings of other channels, providers and followers make no job decide again", async () => {
   change = async () => {
     await edit("channel:another");
     await edit("provider:another");

@@ -13,7 +13,7 @@ const OTHERS = ["channel:other", "provider:other", "broker:fake", "follower:bob"
 const everywhere = (scopes: readonly string[], state: HaltState) =>
   Object.fromEntries(scopes.map((scope) => [scope, state]));
 
-/** What stops a copy of Alice's, or of one who is not known any more. */
+/** What stops a copy of Alice's, or of a follower who is no longer known. */
 function stop(
   scopes: Readonly<Record<string, HaltState>>,
   { isClose = false, isUnknown = false } = {},
@@ -29,17 +29,17 @@ describe("an order", () => {
     expect(stop({ [scope]: "drain" })).toBe("DRAINED");
   });
 
-  test("is halted where there are a halt and a drain", () => {
+  test("is halted if there are a halt and a drain", () => {
     expect(stop({ "follower:alice": "halt", platform: "drain" })).toBe("HALTED");
     expect(stop({ "follower:alice": "drain", platform: "halt" })).toBe("HALTED");
   });
 
-  test("leaves where only others are stopped, and where nothing is", () => {
+  test("is sent if only others are stopped, or nothing is", () => {
     expect(stop(everywhere(OTHERS, "halt"))).toBeUndefined();
     expect(stop({})).toBeUndefined();
   });
 
-  test("of one who is not known any more is stopped by all but a follower's halt", () => {
+  test("of a follower who is no longer known is stopped by all but a follower's halt", () => {
     const unknown = { isUnknown: true };
     expect(stop({ "follower:alice": "halt" }, unknown)).toBeUndefined();
     expect(stop({ platform: "halt" }, unknown)).toBe("HALTED");
@@ -52,13 +52,13 @@ describe("a close", () => {
     expect(stop({ [scope]: "drain" }, { isClose: true })).toBeUndefined();
   });
 
-  test("of one who is not known any more is stopped by all but a follower's halt", () => {
+  test("of a follower who is no longer known is stopped by all but a follower's halt", () => {
     const unknown = { isClose: true, isUnknown: true };
     expect(stop({ "follower:alice": "halt" }, unknown)).toBeUndefined();
     expect(stop({ "broker:desk": "halt" }, unknown)).toBe("HALTED");
   });
 
-  test("leaves where only others are halted", () => {
+  test("is sent if only others are halted", () => {
     expect(stop(everywhere(OTHERS, "halt"), { isClose: true })).toBeUndefined();
     expect(stop({}, { isClose: true })).toBeUndefined();
   });

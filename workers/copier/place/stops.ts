@@ -1,21 +1,21 @@
-/** What halts and drains stop of one job: all its copies, or those of single followers. */
+/** The halts and drains of one job: they stop all its copies, or those of single followers. */
 import type { ChannelId, PersonId } from "../../../domain/ids.ts";
 import type { StopReason, Stops } from "../../../domain/copier/decide.ts";
 import { haltScopes, standing, type Halts } from "../stored/halt.ts";
 
-/** What a stop has to name to stop a job; its copies are stopped by their followers, too. */
+/** The scopes whose stop stops a job. The scope of its follower also stops a copy. */
 export interface StopScopes {
   readonly channel: ChannelId;
   readonly provider: PersonId;
   readonly broker: string;
-  /** A close passes a drain; a halt keeps it back until it is lifted. */
+  /** A close passes a drain; a halt stops it until the halt is lifted. */
   readonly isClose?: boolean;
 }
 
 const REASONS = { halt: "HALTED", drain: "DRAINED" } as const;
 const FOLLOWER = "follower:";
 
-/** Undefined where nothing is stopped anywhere. */
+/** Undefined if nothing is stopped anywhere. */
 export function readStops(
   halts: Halts,
   { channel, provider, broker, isClose = false }: StopScopes,

@@ -1,6 +1,6 @@
 /**
- * One close's copies, compared both ways: those that it may have to close with
- * their outcomes, and the outcomes with what each broker's own list says of the
+ * Compares one close's copies both ways: the copies that it may have to close with
+ * their outcomes, and the outcomes with what each broker's list says of the
  * positions.
  */
 import type { SignalId } from "../../../domain/ids.ts";
@@ -14,11 +14,14 @@ import type { Sources } from "./sources.ts";
 type KnownClose = Known & { readonly closes: readonly SignalId[] };
 type Name = (kind: DifferenceKind, detail: string, subscription?: string) => void;
 
-/** `told` are the kinds of outcomes in the events that are still kept, by the order that was to be closed. */
+/**
+ * `reported` has the kinds of outcomes in the events that Redis still has, by the
+ * order to be closed.
+ */
 export async function compareClose(
   sources: Sources,
   close: KnownClose,
-  told: ReadonlyMap<string, readonly string[]>,
+  reported: ReadonlyMap<string, readonly string[]>,
   unknownBeforeMs: number,
 ): Promise<Difference[]> {
   const differences: Difference[] = [];
@@ -28,7 +31,7 @@ export async function compareClose(
     differences.push({ kind, channel, signal, ...whose, detail });
   };
   await compareJobs(sources, close, name);
-  const outcomes = await outcomesOf(sources, close, told, name);
+  const outcomes = await mergeOutcomes(sources, close, reported, name);
   if (outcomes.size < followers) {
     name("CLOSE_WAITING", `${outcomes.size} outcomes of ${followers} copies`);
   } else if (outcomes.size > followers) {
@@ -36,14 +39,14 @@ export async function compareClose(
   }
   if (acceptedAtMs <= unknownBeforeMs) {
     for (const [order, kind] of outcomes) {
-      if (kind === "unknown") name("UNKNOWN_TOO_LONG", order, subscriptionOf(order));
+      if (kind === "unknown") name("UNKNOWN_TOO_LONG", order, parseSubscription(order));
     }
   }
   await compareBooks(sources, close, outcomes, name);
   return differences;
 }
 
-/** The jobs that the accepted close stands for; nothing once Redis has forgotten it. */
+/** Compares the jobs of an accepted close. Finds nothing once Redis has forgotten the close. */
 async function compareJobs(
   sources: Sources,
   { id, closes }: KnownClose,
@@ -66,11 +69,14 @@ async function compareJobs(
   }
 }
 
-/** One outcome an order, a final one before an unknown; names those that have more than one final. */
-async function outcomesOf(
+/**
+ * Takes one outcome for each order, a final one before an unknown one, and names
+ * the orders with more than one final outcome.
+ */
+async function mergeOutcomes(
   { records }: Sources,
   { id }: KnownClose,
-  told: ReadonlyMap<string, readonly string[]>,
+  reported: ReadonlyMap<string, readonly string[]>,
   name: Name,
 ): Promise<Map<string, string>> {
   const outcomes = new Map<string, string>();
@@ -78,12 +84,12 @@ async function outcomesOf(
     const { closes, outcome } = order as Partial<OrderRecord>;
     if (closes !== undefined && outcome !== undefined) outcomes.set(closes, outcome);
   }
-  for (const [order, kinds] of told) {
+  for (const [order, kinds] of reported) {
     const recorded = outcomes.get(order);
     const finals = new Set(kinds.filter((kind) => kind !== "unknown"));
     if (recorded !== undefined && recorded !== "unknown") finals.add(recorded);
     const isTwice = finals.size > 1 || kinds.filter((kind) => kind !== "unknown").length > 1;
-    if (isTwice) name("OUTCOME_TWICE", kinds.join(", then "), subscriptionOf(order));
+    if (isTwice) name("OUTCOME_TWICE", kinds.join(", then "), parseSubscription(order));
     const [final = "unknown"] = finals;
     outcomes.set(order, final);
   }
@@ -108,16 +114,16 @@ async function compareBooks(
         const isOpen = state === "open" || (state !== undefined && state !== "sold");
         const isOthers = soldBy !== undefined && soldBy !== id;
         if (isClosed && (isOpen || isOthers)) {
-          name("CLOSED_NOT_SOLD", `${broker}: ${soldBy ?? state}`, subscriptionOf(order));
+          name("CLOSED_NOT_SOLD", `${broker}: ${soldBy ?? state}`, parseSubscription(order));
         } else if (!isClosed && soldBy === id) {
           const said = outcomes.get(order) ?? "no outcome";
-          name("SOLD_NOT_CLOSED", `${broker}: ${said}`, subscriptionOf(order));
+          name("SOLD_NOT_CLOSED", `${broker}: ${said}`, parseSubscription(order));
         }
       }
     }
   }
 }
 
-function subscriptionOf(order: string): string {
+function parseSubscription(order: string): string {
   return order.slice(order.indexOf(".") + 1);
 }

@@ -1,4 +1,4 @@
-/** Opens everything that the reconciler reads from, by the workers' configuration. */
+/** Opens everything that the reconciler reads, with the workers' configuration. */
 import { connectBroker } from "../brokers/registry.ts";
 import { connectDesk } from "../brokers/desk/desk.ts";
 import type { Broker } from "../brokers/port.ts";
@@ -7,19 +7,19 @@ import type { Context } from "../../runtime/role.ts";
 import type { ReconcileSettings } from "./env.ts";
 import type { Sources } from "./sources.ts";
 
-/** Whoever opens them closes the records. */
+/** The caller closes the records. */
 export async function openSources({
   settings,
   connections,
   clock,
 }: Pick<Context<ReconcileSettings>, "settings" | "connections" | "clock">): Promise<Sources> {
   const { redis: home, regions, partitions } = connections;
-  const brokers = new Map(brokersOf(settings).map((each) => [each.name, each]));
+  const brokers = new Map(connectBrokers(settings).map((each) => [each.name, each]));
   return { home, regions, partitions, brokers, clock, records: await openRecords(settings) };
 }
 
-/** The broker that the workers stand beside, and the house's own desk where there is one. */
-function brokersOf(settings: ReconcileSettings): Broker[] {
+/** The broker of the workers, and the house's own desk if there is one. */
+function connectBrokers(settings: ReconcileSettings): Broker[] {
   const { FANFARE_BROKER_URL: url, FANFARE_DESK_TOKEN: token } = settings;
   const hasDesk = url !== undefined && token !== undefined;
   return [

@@ -32,7 +32,7 @@ const SHARD: ShardPicture = {
   members: ids("ann", "bob", "carl"),
 };
 
-/** Two copies that were placed and one that was skipped, as everybody has them. */
+/** Two placed copies and one skipped copy, on which all sources agree. */
 const GOOD: SignalPicture = {
   id: SIGNAL,
   channel: "demo",
@@ -61,8 +61,8 @@ const events = (changes: Readonly<Record<string, readonly Told[]>>) => ({
 });
 const books = (...orders: BookedOrder[]) => ({ booked: new Map([["desk", orders]]) });
 
-describe("nothing differs where", () => {
-  test("everybody tells the same", () => {
+describe("there is no difference if", () => {
+  test("all sources agree", () => {
     expect(compare({})).toEqual([]);
   });
 
@@ -79,7 +79,7 @@ describe("nothing differs where", () => {
     expect(compare({ records: new Map([["bob", UNKNOWN]]) })).toEqual([]);
   });
 
-  test("all is forgotten but the records, which have as many as there were followers", () => {
+  test("only the records are left, and they have an outcome for each follower", () => {
     const records = new Map([
       ["ann", placed("ann")],
       ["bob", placed("bob")],
@@ -91,7 +91,7 @@ describe("nothing differs where", () => {
   });
 });
 
-describe("a difference has a name, and names whose it is", () => {
+describe("a difference has a name, and names the follower", () => {
   test.each([
     ["JOB_MISSING", shard({ enqueued: false })],
     ["SNAPSHOT_DIFFERS", shard({ members: undefined })],
@@ -118,22 +118,22 @@ describe("a difference has a name, and names whose it is", () => {
     ]);
   });
 
-  test("an outcome that is told as one thing and recorded as another", () => {
+  test("an outcome that is reported as one kind and recorded as another", () => {
     const records = new Map<string, Told>([["ann", SKIPPED]]);
     expect(compare({ records })).toContain("OUTCOME_TWICE ann");
   });
 
-  test("an order right at the deadline is in time", () => {
+  test("an order exactly at the deadline is in time", () => {
     expect(compare(books(booked("ann"), booked("bob", { openedAtMs: 2_000 })))).toEqual([]);
   });
 
-  test("an outcome that is unknown is one only after a while, whatever the broker has", () => {
+  test("an unknown outcome is a difference only after a while, whether the broker has the order or not", () => {
     const unknown = { ...events({ bob: [UNKNOWN] }), acceptedAtMs: 1_000 };
     expect(compare(unknown, 999)).toEqual([]);
     expect(compare(unknown, 1_000)).toEqual(["UNKNOWN_TOO_LONG bob"]);
   });
 
-  test("where one broker is silent, nobody says that an order stands on none", () => {
+  test("if one broker is silent, no order is said to be on no list", () => {
     const silent = new Map<string, readonly BookedOrder[] | undefined>([
       ["desk", [booked("ann")]],
       ["fake", undefined],

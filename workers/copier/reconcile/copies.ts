@@ -1,7 +1,7 @@
 /**
- * One signal's copies, compared both ways (P2, P3, P5): the snapshot with the
- * outcomes, the outcomes with what was intended, and the outcomes with the
- * broker's own list.
+ * Compares one signal's copies both ways (P2, P3, P5): the snapshot with the
+ * outcomes, the outcomes with the intents, and the outcomes with the broker's own
+ * list.
  */
 import type { SignalId, SubscriptionId } from "../../../domain/ids.ts";
 import type { Outcome } from "../../../domain/copier/outcome.ts";
@@ -14,13 +14,13 @@ export interface ShardPicture {
   readonly enqueued: boolean;
   /** Whether its job's outcomes were written. */
   readonly reported: boolean;
-  /** Undefined where nothing was intended, or where it is forgotten. */
+  /** Undefined if there are no intents, or they are forgotten. */
   readonly intended: readonly SubscriptionId[] | undefined;
-  /** Undefined where the roster no longer tells. */
+  /** Undefined if the roster no longer shows the members. */
   readonly members: readonly SubscriptionId[] | undefined;
 }
 
-/** What an outcome says, and where it stands. */
+/** What an outcome says. */
 export interface Told {
   readonly kind: Outcome["kind"];
   readonly account?: string;
@@ -35,13 +35,13 @@ export interface SignalPicture {
   readonly followers: number;
   /** Undefined once Redis has forgotten the signal's routes. */
   readonly shards: readonly ShardPicture[] | undefined;
-  /** Outcomes as the region's counters have them; undefined once forgotten. */
+  /** How many outcomes the region's counters have; undefined once forgotten. */
   readonly counted: number | undefined;
-  /** Final and unknown outcomes in the events that are still kept. */
+  /** Final and unknown outcomes in the events that Redis still has. */
   readonly events: ReadonlyMap<string, readonly Told[]>;
   /** The outcome in the records. */
   readonly records: ReadonlyMap<string, Told>;
-  /** Each broker's own list; undefined where it did not answer. */
+  /** Each broker's own list; undefined if the broker did not answer. */
   readonly booked: ReadonlyMap<string, readonly BookedOrder[] | undefined>;
 }
 
@@ -52,7 +52,7 @@ export function compareCopies(picture: SignalPicture, unknownBeforeMs: number): 
     const whose = subscription === undefined ? {} : { subscription };
     differences.push({ kind, channel, signal, ...whose, detail });
   };
-  const outcomes = outcomesOf(picture, name);
+  const outcomes = mergeOutcomes(picture, name);
   compareSnapshot(picture, outcomes, name);
   compareIntents(picture, outcomes, name);
   const listed = compareBooks(picture, outcomes, name);
@@ -68,15 +68,18 @@ export function compareCopies(picture: SignalPicture, unknownBeforeMs: number): 
 
 type Name = (kind: DifferenceKind, detail: string, subscription?: string) => void;
 
-/** One outcome a follower, a final one before an unknown; names those who have more than one final. */
-function outcomesOf(
+/**
+ * Takes one outcome for each follower, a final one before an unknown one, and
+ * names the followers with more than one final outcome.
+ */
+function mergeOutcomes(
   { events, records, counted, followers }: SignalPicture,
   name: Name,
 ): Map<string, Told> {
   const outcomes = new Map<string, Told>(records);
   let doubled = false;
-  for (const [subscription, told] of events) {
-    const finals = told.filter(({ kind }) => kind !== "unknown");
+  for (const [subscription, reported] of events) {
+    const finals = reported.filter(({ kind }) => kind !== "unknown");
     const recorded = records.get(subscription);
     const [final] = finals;
     if (finals.length > 1) {
@@ -84,9 +87,13 @@ function outcomesOf(
       name("OUTCOME_TWICE", finals.map(({ kind }) => kind).join(", then "), subscription);
     } else if (final && recorded && recorded.kind !== "unknown" && recorded.kind !== final.kind) {
       doubled = true;
-      name("OUTCOME_TWICE", `told as ${final.kind}, recorded as ${recorded.kind}`, subscription);
+      name(
+        "OUTCOME_TWICE",
+        `reported as ${final.kind}, recorded as ${recorded.kind}`,
+        subscription,
+      );
     }
-    const last = final ?? told.at(-1);
+    const last = final ?? reported.at(-1);
     if (last && (!recorded || recorded.kind === "unknown")) outcomes.set(subscription, last);
   }
   if (!doubled && counted !== undefined && counted > followers) {
@@ -136,8 +143,8 @@ function compareIntents(
     if (!intended || !members) continue;
     const known = new Set<string>(intended);
     for (const member of members) {
-      const told = outcomes.get(member);
-      if (told && !known.has(member)) name("OUTCOME_NOT_INTENDED", told.kind, member);
+      const outcome = outcomes.get(member);
+      if (outcome && !known.has(member)) name("OUTCOME_NOT_INTENDED", outcome.kind, member);
     }
   }
 }
@@ -152,20 +159,20 @@ function compareBooks(
     if (!orders) name("BROKER_SILENT", broker);
     for (const order of orders ?? []) {
       const subscription = order.clientOrderId.slice(id.length + 1);
-      const told = outcomes.get(subscription);
+      const outcome = outcomes.get(subscription);
       if (seen.has(subscription)) name("ORDER_TWICE", broker, subscription);
       seen.add(subscription);
       if (order.openedAtMs > deadlineMs) {
         name("ORDER_LATE", `${broker}: ${order.openedAtMs - deadlineMs} ms late`, subscription);
       }
-      if (told === undefined || told.kind === "rejected" || told.kind === "skipped") {
-        name("AT_BROKER_NOT_PLACED", `${broker}: ${told?.kind ?? "no outcome"}`, subscription);
-      } else if (told.kind === "placed" && differs(told, order)) {
+      if (outcome === undefined || outcome.kind === "rejected" || outcome.kind === "skipped") {
+        name("AT_BROKER_NOT_PLACED", `${broker}: ${outcome?.kind ?? "no outcome"}`, subscription);
+      } else if (outcome.kind === "placed" && differs(outcome, order)) {
         name("ORDER_DIFFERS", `${broker}: another account or stake`, subscription);
       }
     }
   }
-  // Where any list is missing, nobody can say that an order stands on none.
+  // If any list is missing, it cannot be said that an order is on none of them.
   if ([...booked.values()].includes(undefined)) return seen;
   for (const [subscription, { kind }] of outcomes) {
     if (kind !== "placed" || seen.has(subscription)) continue;

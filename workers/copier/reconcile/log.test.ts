@@ -1,4 +1,4 @@
-/** A channel's log with one thing wrong at a time: that one is named, and nothing else. */
+/** A channel's log with one fault at a time: only that fault is named. */
 import { expect, test } from "bun:test";
 import { asId, signalIdIn, type ChannelId } from "../../../domain/ids.ts";
 import { FIRST_HASH, linkHash } from "../dispatch/chain.ts";
@@ -22,7 +22,7 @@ function logOf(count: number, first = 1): ChannelLog {
   return { channel, entries, sequence, head, linkedUntilMs: 100_000 };
 }
 
-const kindsOf = (log: ChannelLog): string[] => compareLog(log).map(({ kind }) => kind);
+const compareKinds = (log: ChannelLog): string[] => compareLog(log).map(({ kind }) => kind);
 
 function changed(log: ChannelLog, at: number, change: (entry: LogEntry) => LogEntry): ChannelLog {
   return {
@@ -31,13 +31,13 @@ function changed(log: ChannelLog, at: number, change: (entry: LogEntry) => LogEn
   };
 }
 
-test("a whole log, from its beginning or from a window's, has no difference", () => {
+test("an intact log, from its beginning or from a window's, has no difference", () => {
   expect(compareLog(logOf(5))).toEqual([]);
   expect(compareLog(logOf(5, 17))).toEqual([]);
   expect(compareLog({ ...logOf(0), entries: [], sequence: 9, head: null })).toEqual([]);
 });
 
-test("a number that is missing within or at the end is a gap", () => {
+test("a missing number, in the middle or at the end, is a gap", () => {
   const log = logOf(5);
   const without = { ...log, entries: log.entries.filter((_, index) => index !== 2) };
   expect(compareLog(without)).toMatchObject([
@@ -49,7 +49,7 @@ test("a number that is missing within or at the end is a gap", () => {
   ]);
 });
 
-test("a chain that was mended over a gap is whole but for the gap", () => {
+test("a chain that was repaired over a gap differs only by the gap", () => {
   const log = logOf(2);
   const [, second] = log.entries;
   const previousHash = second?.link?.linkHash ?? "";
@@ -57,7 +57,7 @@ test("a chain that was mended over a gap is whole but for the gap", () => {
   const hash = linkHash(previousHash, signal, "");
   const fourth = { signal, sha256: "", link: { previousHash, linkHash: hash } };
   const head = { sequence: 4, hash };
-  expect(kindsOf({ ...log, sequence: 4, head, entries: [...log.entries, fourth] })).toEqual([
+  expect(compareKinds({ ...log, sequence: 4, head, entries: [...log.entries, fourth] })).toEqual([
     "SEQUENCE_GAP",
   ]);
 });
@@ -71,15 +71,15 @@ test("a number given twice is named with both signals", () => {
   expect(rest).toEqual([]);
 });
 
-test("a body, a time or a link that was changed afterwards is found by the hashes", () => {
-  expect(kindsOf(changed(logOf(3), 1, (each) => ({ ...each, sha256: "0" })))).toEqual([
+test("the hashes show a body, a time or a link that was changed afterwards", () => {
+  expect(compareKinds(changed(logOf(3), 1, (each) => ({ ...each, sha256: "0" })))).toEqual([
     "LINK_WRONG",
   ]);
   const later = (each: LogEntry): LogEntry => ({
     ...each,
     signal: { ...each.signal, acceptedAtMs: 1 },
   });
-  expect(kindsOf(changed(logOf(3), 1, later))).toEqual(["LINK_WRONG"]);
+  expect(compareKinds(changed(logOf(3), 1, later))).toEqual(["LINK_WRONG"]);
   const relinked = (each: LogEntry): LogEntry => {
     const previousHash = "a".repeat(64);
     return {
@@ -87,20 +87,20 @@ test("a body, a time or a link that was changed afterwards is found by the hashe
       link: { previousHash, linkHash: linkHash(previousHash, each.signal, each.sha256) },
     };
   };
-  expect(kindsOf(changed(logOf(3), 1, relinked))).toEqual(["LINK_BROKEN", "LINK_BROKEN"]);
-  expect(kindsOf(changed(logOf(1), 0, relinked))).toContain("LINK_BROKEN");
+  expect(compareKinds(changed(logOf(3), 1, relinked))).toEqual(["LINK_BROKEN", "LINK_BROKEN"]);
+  expect(compareKinds(changed(logOf(1), 0, relinked))).toContain("LINK_BROKEN");
 });
 
-test("a signal that nobody linked is named once it had the time", () => {
+test("a signal that is not linked is named after some time", () => {
   const unlinked = changed(logOf(3), 2, ({ signal, sha256 }) => ({ signal, sha256 }));
   const log = { ...unlinked, head: { sequence: 2, hash: logOf(2).head?.hash ?? "" } };
-  expect(kindsOf(log)).toEqual(["LINK_MISSING"]);
-  expect(kindsOf({ ...log, linkedUntilMs: 2_500 })).toEqual([]);
+  expect(compareKinds(log)).toEqual(["LINK_MISSING"]);
+  expect(compareKinds({ ...log, linkedUntilMs: 2_500 })).toEqual([]);
 });
 
-test("a Redis that stands behind the records is named before it numbers signals again", () => {
-  expect(kindsOf({ ...logOf(5), sequence: 3 })).toEqual(["SEQUENCE_BEHIND"]);
-  expect(kindsOf({ ...logOf(5), head: null })).toEqual(["SEQUENCE_BEHIND"]);
+test("a Redis behind the records is named before it gives numbers twice", () => {
+  expect(compareKinds({ ...logOf(5), sequence: 3 })).toEqual(["SEQUENCE_BEHIND"]);
+  expect(compareKinds({ ...logOf(5), head: null })).toEqual(["SEQUENCE_BEHIND"]);
   const head = { sequence: 5, hash: "0".repeat(64) };
-  expect(kindsOf({ ...logOf(5), head })).toEqual(["LINK_BROKEN"]);
+  expect(compareKinds({ ...logOf(5), head })).toEqual(["LINK_BROKEN"]);
 });

@@ -1,6 +1,6 @@
 /**
- * A channel's log held against itself: numbers without gaps, links that go on
- * from one another, and a Redis that stands no lower than the records (P7).
+ * Checks that a channel's log is consistent (P7): its numbers have no gaps, each
+ * link continues from the one before it, and Redis is not behind the records.
  */
 import type { AcceptedSignal } from "../../../domain/copier/signal.ts";
 import { FIRST_HASH, linkHash } from "../dispatch/chain.ts";
@@ -14,12 +14,12 @@ export interface LogEntry {
 
 export interface ChannelLog {
   readonly channel: string;
-  /** In any order; the window, and where there is one the signal before it. */
+  /** In any order: the window, and the signal before it if there is one. */
   readonly entries: readonly LogEntry[];
-  /** As Redis had them before the entries were read. */
+  /** Read from Redis before the entries. */
   readonly sequence: number;
   readonly head: { readonly sequence: number; readonly hash: string } | null;
-  /** Signals accepted after this may still wait to be linked. */
+  /** A signal accepted after this may not be linked yet. */
   readonly linkedUntilMs: number;
 }
 
@@ -39,7 +39,7 @@ export function compareLog(log: ChannelLog): Difference[] {
   if (log.sequence < last) {
     name("SEQUENCE_BEHIND", `Redis is at ${log.sequence}, the last known signal is ${last}`);
   } else if (entries.length > 0 && log.sequence > last) {
-    name("SEQUENCE_GAP", told(last + 1, log.sequence));
+    name("SEQUENCE_GAP", formatRange(last + 1, log.sequence));
   }
   compareHead(log, entries, name);
   return differences;
@@ -67,8 +67,8 @@ function compareNeighbours(before: LogEntry, entry: LogEntry, name: Name): void 
   const previous = before.signal.sequence;
   if (sequence === previous)
     name("SEQUENCE_TWICE", `number ${sequence}, also ${before.signal.id}`, id);
-  else if (sequence > previous + 1) name("SEQUENCE_GAP", told(previous + 1, sequence - 1));
-  // Over a gap too: the next link goes on from the last that there is.
+  else if (sequence > previous + 1) name("SEQUENCE_GAP", formatRange(previous + 1, sequence - 1));
+  // Also over a gap: the next link continues from the last existing one.
   if (!before.link || !entry.link || sequence === previous) return;
   if (entry.link.previousHash !== before.link.linkHash) {
     name("LINK_BROKEN", `number ${sequence} does not go on from ${previous}`, id);
@@ -88,6 +88,6 @@ function compareHead({ head }: ChannelLog, entries: readonly LogEntry[], name: N
   }
 }
 
-function told(from: number, to: number): string {
+function formatRange(from: number, to: number): string {
   return from === to ? `number ${from}` : `numbers ${from} to ${to}`;
 }

@@ -1,4 +1,4 @@
-/** All that is known of one signal's copies, from every place that knows of them. */
+/** Reads everything that is known about one signal's copies, from every source. */
 import type { ChannelId, SignalId } from "../../../domain/ids.ts";
 import { STORED_JOB_FIELDS, type Intents } from "../stored/intents.ts";
 import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
@@ -17,7 +17,7 @@ import type { Redis } from "../../runtime/redis.ts";
 import type { ShardPicture, SignalPicture, Told } from "./copies.ts";
 import type { Sources } from "./sources.ts";
 
-/** Shards read at once. */
+/** How many shards are read at once. */
 const AT_ONCE = 8;
 
 export interface Known {
@@ -26,7 +26,7 @@ export interface Known {
   readonly acceptedAtMs: number;
   readonly deadlineMs: number;
   readonly followers: number;
-  /** Of a close: the signals whose positions it closes. */
+  /** For a close: the signals whose positions it closes. */
   readonly closes?: readonly SignalId[];
 }
 
@@ -38,7 +38,10 @@ export async function readStored(
   return parseStoredSignal(await home.send("HMGET", [key, ...STORED_SIGNAL_FIELDS]));
 }
 
-/** Outcomes are read before the brokers' lists: what is told as placed is on its list by then. */
+/**
+ * Outcomes are read before the brokers' lists, so that an order reported as placed
+ * is on its list by then.
+ */
 export async function pictureOf(
   sources: Sources,
   { id, channel, acceptedAtMs, deadlineMs, followers }: Known,
@@ -50,9 +53,9 @@ export async function pictureOf(
   const orders = await sources.records.orders.find({ where: { signal: id } });
   const records = new Map<string, Told>();
   for (const order of orders) {
-    // A settlement that came before its order has no outcome yet.
+    // A settlement that arrived before its order has no outcome yet.
     if ((order as Partial<OrderRecord>).outcome !== undefined) {
-      records.set(order.subscription, toldOf(order));
+      records.set(order.subscription, readOutcome(order));
     }
   }
   const names = new Set([
@@ -68,7 +71,7 @@ export async function pictureOf(
   return { ...known, shards, counted, events, records, booked };
 }
 
-function toldOf({ outcome, account, stakeCents }: OrderRecord): Told {
+function readOutcome({ outcome, account, stakeCents }: OrderRecord): Told {
   const kind = outcome as Told["kind"];
   return { kind, account, ...(stakeCents === undefined ? {} : { stakeCents }) };
 }
@@ -102,16 +105,16 @@ async function readShard(
     readMembers(redis, keys.rosterShard(signal.channel as ChannelId, broker, shard), route),
   ]);
   const [intents = null, outcomes = null] = job;
-  const intended = intents === null ? undefined : intendedOf(JSON.parse(intents) as Intents);
+  const intended = intents === null ? undefined : listIntended(JSON.parse(intents) as Intents);
   const reported = outcomes !== null;
   return { broker, shard, enqueued: Boolean(enqueued), reported, intended, members };
 }
 
-function intendedOf({ orders, skips }: Intents): ShardPicture["intended"] {
+function listIntended({ orders, skips }: Intents): ShardPicture["intended"] {
   return [...orders, ...skips].map(([subscription]) => subscription);
 }
 
-/** Undefined where the shard, as it is now, has not as many at the route's version as the route counted. */
+/** Undefined if the shard now has fewer members at the route's version than the route counted. */
 async function readMembers(
   redis: Redis,
   key: string,

@@ -1,6 +1,6 @@
 /**
- * Real fan-outs with one difference planted by hand at a time, in the desk's
- * books, in Redis or in the records: the reconciler names that one.
+ * Real fan-outs with one difference at a time, made by hand in the desk's books,
+ * in Redis or in the records: the reconciler names that one.
  */
 import { Database } from "bun:sqlite";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -111,7 +111,7 @@ async function halt(name: string): Promise<void> {
   roles.delete(name);
 }
 
-/** A fan-out that is over; recorded and linked too, unless the recorder is stopped. */
+/** Runs a fan-out to its end. It is recorded and linked too, unless the recorder is stopped. */
 async function fanOut(): Promise<SignalId> {
   const id = await copier.send();
   await copier.complete(id);
@@ -123,7 +123,7 @@ async function fanOut(): Promise<SignalId> {
   return id;
 }
 
-/** kind → how often, of one signal. */
+/** Kind → how many differences of it one signal has. */
 async function named(id: SignalId, unknownAfterMs = 60_000): Promise<Record<string, number>> {
   return await kinds(reconcile(sources, { sinceMs: 0, graceMs: 0, unknownAfterMs, signal: id }));
 }
@@ -134,7 +134,10 @@ async function kinds(found: ReturnType<typeof reconcile>): Promise<Record<string
   return Object.fromEntries([...groups].map(([kind, some]) => [kind, some.length]));
 }
 
-/** Rewrites what the first of the desk's calls for a signal opened, or writes it as what another call did. */
+/**
+ * Rewrites what the desk's first call for a signal opened, or writes it as the
+ * result of another call.
+ */
 async function rewriteBooks(
   id: SignalId,
   change: (text: string) => string,
@@ -152,7 +155,7 @@ async function rewriteBooks(
 }
 
 /** The events of a signal, with their streams and ids. */
-async function eventsOf(
+async function readEvents(
   id: SignalId,
 ): Promise<{ readonly stream: string; readonly entry: string; readonly event: OutcomesEvent }[]> {
   const found = [];
@@ -175,7 +178,7 @@ function deleteRecord(table: "orders" | "signals", id: string): void {
   database.close();
 }
 
-/** Its dispatch is cut off before the first job, for good. */
+/** Its dispatch is cut off before the first job and never continues. */
 async function sendWithoutJobs(): Promise<SignalId> {
   await halt("dispatch");
   const id = await copier.send({}, false);
@@ -195,7 +198,7 @@ test("fan-outs that went well have no difference", async () => {
 });
 
 describe("a close", () => {
-  /** One that is over and recorded, of a signal of its own. */
+  /** A close that is over and recorded, of its own signal. */
   async function closed(): Promise<{ readonly signal: SignalId; readonly id: SignalId }> {
     const signal = await fanOut();
     const { id } = await copier.close({ signal });
@@ -208,13 +211,13 @@ describe("a close", () => {
     return { signal, id };
   }
 
-  test("that went well has no difference, and neither has what it closed", async () => {
+  test("that went well has no difference, and neither has the signal that it closed", async () => {
     const { signal, id } = await closed();
     expect(await named(id)).toEqual({});
     expect(await named(signal)).toEqual({});
   });
 
-  test("told as closed, and by the broker's list not sold by it, is named", async () => {
+  test("reported as closed, but by the broker's list not sold by it, is named", async () => {
     const { signal, id } = await closed();
     for (const partition of PARTITIONS.all()) {
       const key = new DeskKeys(partition).contracts(signal);
@@ -230,7 +233,7 @@ describe("a close", () => {
     throw new Error("nothing was sold");
   });
 
-  test("sold by it at the broker, and not told as closed, is named", async () => {
+  test("sold by it at the broker, but not reported as closed, is named", async () => {
     const { id } = await closed();
     const [order] = await records.orders.find({ where: { signal: id }, limit: 1 });
     deleteRecord("orders", order?._id ?? "");
@@ -239,7 +242,7 @@ describe("a close", () => {
     expect(await named(id)).toEqual({ CLOSE_WAITING: 1, SOLD_NOT_CLOSED: 1 });
   });
 
-  test("that a halt holds, or whose jobs are missing, is named as waiting", async () => {
+  test("that a halt stops, or whose jobs are missing, is named as waiting", async () => {
     const signal = await fanOut();
     await halt("dispatch");
     const { id } = await copier.close({ signal }, false);
@@ -251,19 +254,19 @@ describe("a close", () => {
 });
 
 describe("the broker's own list", () => {
-  test("an order that is placed and not there is named", async () => {
+  test("a placed order that is not on it is named", async () => {
     const id = await fanOut();
     await rewriteBooks(id, (text) => text.replace(/\|[^;]*;/, "|"));
     expect(await named(id)).toEqual({ PLACED_NOT_AT_BROKER: 1 });
   });
 
-  test("an order that is there and that no outcome calls placed is named", async () => {
+  test("an order on it that no outcome calls placed is named", async () => {
     const id = await fanOut();
     await rewriteBooks(id, (text) => `${text}ghost,acct-0001,100;`);
     expect(await named(id)).toEqual({ AT_BROKER_NOT_PLACED: 1 });
   });
 
-  test("an order that is there twice is named", async () => {
+  test("an order on it twice is named", async () => {
     const id = await fanOut();
     await rewriteBooks(id, (text) => /^[^;]*;/.exec(text)?.[0] ?? "", "#99");
     expect(await named(id)).toEqual({ ORDER_TWICE: 1 });
@@ -285,7 +288,7 @@ describe("the broker's own list", () => {
     expect(await named(other)).toEqual({ ORDER_DIFFERS: 1 });
   });
 
-  test("a broker that does not answer is named, and nothing is said of its orders", async () => {
+  test("a broker that does not answer is named, and its orders are not compared", async () => {
     const id = await fanOut();
     const silent = connectDesk(`http://127.0.0.1:${await freePort()}`, desk.token);
     const scope = { sinceMs: 0, graceMs: 0, unknownAfterMs: 0, signal: id };
@@ -295,7 +298,7 @@ describe("the broker's own list", () => {
 });
 
 describe("jobs and outcomes", () => {
-  test("an accepted signal without its jobs is named, and all who wait for it", async () => {
+  test("an accepted signal without its jobs is named, with all followers who wait for it", async () => {
     const id = await sendWithoutJobs();
     expect(await named(id)).toEqual({
       JOB_MISSING: PARTITIONS.count,
@@ -306,7 +309,7 @@ describe("jobs and outcomes", () => {
   test("followers whose outcomes' event was dropped are named", async () => {
     await halt("recorder");
     const id = await fanOut();
-    const [dropped] = await eventsOf(id);
+    const [dropped] = await readEvents(id);
     await copier.redis.send("XDEL", [dropped?.stream ?? "", dropped?.entry ?? ""]);
     await start("recorder");
     const copies = dropped?.event.copies.length ?? 0;
@@ -318,13 +321,13 @@ describe("jobs and outcomes", () => {
     expect(await named(id)).toEqual({ OUTCOME_MISSING: copies, AT_BROKER_NOT_PLACED: copies });
   });
 
-  test("an outcome that is told twice, or of nobody, is named", async () => {
+  test("an outcome that is reported twice, or of no follower, is named", async () => {
     await halt("recorder");
     const id = await fanOut();
-    const [told] = await eventsOf(id);
-    const [first] = told?.event.copies ?? [];
-    if (!told || !first) throw new Error("no outcome");
-    const { stream, event } = told;
+    const [entry] = await readEvents(id);
+    const [first] = entry?.event.copies ?? [];
+    if (!entry || !first) throw new Error("no outcome");
+    const { stream, event } = entry;
     const [subscription, account] = first;
     const again = {
       ...event,
@@ -341,13 +344,13 @@ describe("jobs and outcomes", () => {
     await copier.redis.send("DEL", [stream]);
   });
 
-  test("outcomes that were counted more than once are named though their events are gone", async () => {
+  test("outcomes that were counted more than once are named even if their events are gone", async () => {
     const id = await fanOut();
     await copier.redis.send("HINCRBY", [new RegionKeys(0).progress(id), "placed", "1"]);
     expect(await named(id)).toEqual({ OUTCOME_TWICE: 1 });
   });
 
-  test("an outcome that is recorded otherwise than it was told is named", async () => {
+  test("an outcome that is recorded differently than it was reported is named", async () => {
     await halt("recorder");
     const id = await fanOut();
     const subscription = followerOf(0).id;
@@ -356,18 +359,18 @@ describe("jobs and outcomes", () => {
     expect(await named(id)).toMatchObject({ OUTCOME_TWICE: 1 });
   });
 
-  test("a signal that Redis has forgotten is held against its number of followers", async () => {
+  test("a signal that Redis has forgotten is compared with its number of followers", async () => {
     const id = await fanOut();
     await copier.redis.send("DEL", [HOME.signal(id)]);
     expect(await named(id)).toEqual({});
-    for (const { stream, entry } of await eventsOf(id)) {
+    for (const { stream, entry } of await readEvents(id)) {
       await copier.redis.send("XDEL", [stream, entry]);
     }
     deleteRecord("orders", clientOrderId(id, followerOf(0).id));
     expect(await named(id)).toEqual({ OUTCOME_MISSING: 1, AT_BROKER_NOT_PLACED: 1 });
   });
 
-  test("an outcome that was never intended is named", async () => {
+  test("an outcome without an intent is named", async () => {
     const id = await fanOut();
     const key = new RegionKeys(0).job(id, "desk", 0);
     const intents = JSON.parse(String(await copier.redis.send("HGET", [key, "intents"]))) as {
@@ -400,7 +403,7 @@ describe("jobs and outcomes", () => {
     expect(await named(id, 0)).toMatchObject({ UNKNOWN_TOO_LONG: 1 });
   });
 
-  test("a roster that no longer tells who was there is named", async () => {
+  test("a roster that no longer shows the members is named", async () => {
     const id = await fanOut();
     const key = new RegionKeys(0).rosterShard(CHANNEL, "desk", 0);
     const rows = (await copier.redis.send("HGETALL", [key])) as Record<string, string>;
@@ -413,7 +416,7 @@ describe("jobs and outcomes", () => {
 });
 
 describe("acceptances", () => {
-  test("a signal that a lost tail took is named by what it left behind, and as a gap", async () => {
+  test("a signal lost with the tail of a Redis is named by the evidence that is left, and as a gap", async () => {
     await fanOut();
     await halt("recorder");
     const id = await fanOut();
@@ -437,7 +440,7 @@ describe("acceptances", () => {
   });
 
   test.each(["recorded", "in its stream"] as const)(
-    "one of which it left nothing but the link is named by that: %s",
+    "a lost signal of which only the link is left is named by it: %s",
     async (where) => {
       const lost = signalIdIn(0, crypto.randomUUID().replaceAll("-", ""));
       const hashes = { previousHash: "0".repeat(64), linkHash: "1".repeat(64) };
@@ -465,7 +468,7 @@ describe("acceptances", () => {
     },
   );
 
-  test("one that it took with all of its jobs and outcomes is named by its broker's settlements", async () => {
+  test("a signal lost with all of its jobs and outcomes is named by its broker's settlements", async () => {
     const lost = signalIdIn(0, crypto.randomUUID().replaceAll("-", ""));
     const event: SettlementsEvent = {
       kind: "settlements",
@@ -495,7 +498,7 @@ describe("npm run reconcile", () => {
   const commandWith = (changes: Readonly<Record<string, string>>, ...words: string[]) =>
     runCommand(["workers/commands/main.ts", "reconcile", ...words], { ...env, ...changes });
 
-  test("exits with 0 where there is no difference, 1 and a table where there is, 2 where it cannot tell", async () => {
+  test("exits with 0 without a difference, 1 and a table with one, 2 if it cannot compare", async () => {
     const id = await fanOut();
     expect(await command("--signal", id)).toMatchObject({
       code: 0,
@@ -517,7 +520,7 @@ describe("npm run reconcile", () => {
   });
 });
 
-test("the role logs what it finds, and ends when it is told to", async () => {
+test("the role logs what it finds, and ends when it is stopped", async () => {
   await fanOut();
   const channel = HOME.channel(CHANNEL);
   const before = String(await copier.redis.send("HGET", [channel, "sequence"]));

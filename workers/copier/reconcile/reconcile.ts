@@ -1,8 +1,8 @@
 /**
- * Compares acceptances, jobs and intents, outcomes and each broker's own list,
- * and the stops with the recorded ones, both ways, and names every difference. It repairs nothing: the dispatcher,
- * the reclaimed jobs and the questions do that, and what they could not mend is
- * for people to see.
+ * Compares acceptances, jobs and intents, outcomes and each broker's own list, and
+ * the stops with the recorded ones, both ways, and names every difference. It
+ * repairs nothing: the dispatcher, the reclaimed jobs and the questions do that. A
+ * difference that they could not repair needs a person.
  */
 import type { ChannelId, SignalId } from "../../../domain/ids.ts";
 import type { AcceptedSignal } from "../../../domain/copier/signal.ts";
@@ -17,15 +17,15 @@ import { pictureOf, readStored, type Known } from "./picture.ts";
 import type { Sources } from "./sources.ts";
 import { readTraces, type Traces } from "./traces.ts";
 
-/** Of one channel in one window. */
+/** For one channel in one window. */
 const MAX_SIGNALS = 10_000;
 
 export interface Scope {
-  /** Signals accepted from this moment on. */
+  /** Compares signals accepted from this moment on. */
   readonly sinceMs: number;
-  /** Only this one; it is compared as it stands, however young it is. */
+  /** Only this signal, however young it is. */
   readonly signal?: SignalId;
-  /** How long after its deadline a signal is given to have all of its outcomes. */
+  /** How long after its deadline a signal may take to have all outcomes. */
   readonly graceMs: number;
   /** How long an outcome may be unknown. */
   readonly unknownAfterMs: number;
@@ -75,13 +75,16 @@ export async function reconcile(sources: Sources, scope: Scope): Promise<Reconci
   return { signals, followers, differences };
 }
 
-/** Signals of which the records have the link alone: a Redis may have lost the rest before it was recorded. */
+/**
+ * Signals that have only a recorded link: a Redis may have lost the rest before it
+ * was recorded.
+ */
 async function linkedOnly(
   { records }: Sources,
   sinceMs: number,
 ): Promise<ReadonlyMap<string, undefined>> {
   const found = await records.signals.find({ where: { acceptedAtMs: null } });
-  // What was linked before its time was recorded is taken for recent.
+  // A link without a recorded time counts as recent.
   const recent = found.filter(({ linkedAtMs = Infinity }) => linkedAtMs >= sinceMs);
   return new Map(recent.map(({ _id }) => [_id, undefined]));
 }
@@ -107,9 +110,14 @@ async function compareOne(
   { events, closures }: Traces,
 ): Promise<Difference[]> {
   if (known.closes) {
-    const told = closures.get(known.id) ?? new Map<string, readonly string[]>();
+    const reported = closures.get(known.id) ?? new Map<string, readonly string[]>();
     const unknownBeforeMs = sources.clock.nowMs() - unknownAfterMs;
-    return await compareClose(sources, { ...known, closes: known.closes }, told, unknownBeforeMs);
+    return await compareClose(
+      sources,
+      { ...known, closes: known.closes },
+      reported,
+      unknownBeforeMs,
+    );
   }
   const picture = await pictureOf(sources, known, events.get(known.id) ?? new Map());
   return compareCopies(picture, sources.clock.nowMs() - unknownAfterMs);
@@ -128,10 +136,10 @@ async function findOne(
   const acceptance = accepted.get(id) ?? (await readStored(sources, id));
   if (acceptance) return knownSignal(acceptance.signal, acceptance.followers);
   const record = await sources.records.signals.get(id);
-  return record?.acceptedAtMs === undefined ? undefined : knownOf(record);
+  return record?.acceptedAtMs === undefined ? undefined : toKnown(record);
 }
 
-function knownOf({
+function toKnown({
   _id,
   channel,
   acceptedAtMs,
@@ -143,7 +151,7 @@ function knownOf({
   return closes ? { ...known, closes: closes as readonly SignalId[] } : known;
 }
 
-/** A close has no deadline: it is due from its acceptance on. */
+/** A close has no deadline, so it is due from its acceptance on. */
 function knownSignal(signal: AcceptedSignal, followers: number): Known {
   const { id, channel, acceptedAtMs } = signal;
   return signal.action === "close"
@@ -155,7 +163,10 @@ interface KnownEntry extends LogEntry {
   readonly known: Known;
 }
 
-/** The channel's log from a moment on, and the signal before it: recorded, or still in its stream. */
+/**
+ * The channel's log from a moment on, with the signal before it, from the records
+ * or from its stream.
+ */
 async function readLog(
   { records }: Sources,
   channel: ChannelId,
@@ -173,7 +184,7 @@ async function readLog(
     entries.set(id, {
       signal: { id, channel, sequence, acceptedAtMs },
       sha256,
-      known: knownOf(record),
+      known: toKnown(record),
       ...(link ? { link } : {}),
     });
   }

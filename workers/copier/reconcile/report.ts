@@ -1,8 +1,11 @@
-/** A reconciliation as a table for people: the most of each kind, with its sentence. */
+/**
+ * A reconciliation as a table for people: the most frequent kinds first, each with
+ * its sentence.
+ */
 import { DIFFERENCES, type Difference, type DifferenceKind } from "./differences.ts";
 import type { Reconciliation } from "./reconcile.ts";
 
-/** Lines of one kind; a lost shard alone would fill the screen. */
+/** At most this many lines of one kind, because one lost shard would fill the screen. */
 const SHOWN = 10;
 
 export function tableOf({ signals, followers, differences }: Reconciliation): string {
@@ -11,7 +14,7 @@ export function tableOf({ signals, followers, differences }: Reconciliation): st
   const lines = [`${over}: ${count(differences.length, "difference")}`];
   for (const [kind, some] of byKind(differences)) {
     lines.push("", `${kind} (${some.length}): ${DIFFERENCES[kind]}`);
-    lines.push(...columns(some.slice(0, SHOWN).map(cellsOf)));
+    lines.push(...columns(some.slice(0, SHOWN).map(formatCells)));
     if (some.length > SHOWN) lines.push(`  … and ${some.length - SHOWN} more`);
   }
   return lines.join("\n");
@@ -23,7 +26,7 @@ export function byKind(
   return Map.groupBy(differences, ({ kind }) => kind);
 }
 
-function cellsOf({ channel, signal, subscription, detail }: Difference): string[] {
+function formatCells({ channel, signal, subscription, detail }: Difference): string[] {
   return [channel ?? "-", signal ?? "-", subscription ?? "-", detail];
 }
 

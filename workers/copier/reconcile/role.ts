@@ -1,4 +1,4 @@
-/** Compares the last minutes each minute, and logs each difference once. It mends nothing. */
+/** Compares the last minutes each minute, and logs each difference once. It repairs nothing. */
 import { nameOf } from "../../../http/place.ts";
 import type { Role } from "../../runtime/role.ts";
 import { openSources } from "./connect.ts";
@@ -8,11 +8,11 @@ import { reconcile } from "./reconcile.ts";
 import { byKind } from "./report.ts";
 
 const EVERY_MS = 60_000;
-/** Each signal is in several windows, so that what comes late or stays unknown is seen too. */
+/** Each signal is in several windows, so that late outcomes and lasting unknowns are seen too. */
 const WINDOW_MS = 5 * EVERY_MS;
 const GRACE_MS = 10_000;
 const UNKNOWN_AFTER_MS = 60_000;
-/** Differences of one kind that a line each is written of. */
+/** How many differences of one kind get a log line each. */
 const LOGGED = 20;
 
 export const role: Role<typeof ReconcileEnv> = {
@@ -21,7 +21,7 @@ export const role: Role<typeof ReconcileEnv> = {
     const { clock, log, stop, ready } = context;
     const sources = await openSources(context);
     let named = new Set<string>();
-    // A Redis that is away is waited for as long as it takes, but not past the end.
+    // Waits for a Redis that is away as long as needed, but not after a stop.
     const stopped = new Promise<undefined>((resolve) => {
       stop.addEventListener("abort", () => {
         resolve(undefined);
@@ -41,15 +41,15 @@ export const role: Role<typeof ReconcileEnv> = {
           differences: differences.length,
         });
         for (const [kind, some] of byKind(differences)) {
-          const fresh = some.filter((each) => !named.has(textOf(each)));
+          const fresh = some.filter((each) => !named.has(formatDifference(each)));
           for (const each of fresh.slice(0, LOGGED)) log.error("{kind}: {detail}", { ...each });
           if (fresh.length > LOGGED) {
             log.error("{kind}: {more} more", { kind, more: fresh.length - LOGGED });
           }
         }
-        named = new Set(differences.map(textOf));
+        named = new Set(differences.map(formatDifference));
       } catch (error) {
-        log.warn("what is to be compared cannot be read, trying again: {error}", {
+        log.warn("the data to compare cannot be read, trying again: {error}", {
           error: nameOf(error),
         });
       }
@@ -59,7 +59,7 @@ export const role: Role<typeof ReconcileEnv> = {
   },
 };
 
-function textOf({ kind, channel, signal, subscription, detail }: Difference): string {
+function formatDifference({ kind, channel, signal, subscription, detail }: Difference): string {
   return [kind, channel, signal, subscription, detail].join(" ");
 }
 

@@ -1,4 +1,7 @@
-/** Where the reconciler reads: every Redis, the records, and each broker. It writes to none of them. */
+/**
+ * The reconciler's sources: every Redis, the records, and each broker. It writes
+ * to none of them.
+ */
 import type { PartitionMap } from "../../../redis/keys.ts";
 import type { Broker } from "../brokers/port.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -10,7 +13,7 @@ export interface Sources {
   readonly regions: ReadonlyMap<string, Redis>;
   readonly partitions: PartitionMap;
   readonly records: Records;
-  /** By their names. */
+  /** By name. */
   readonly brokers: ReadonlyMap<string, Broker>;
   readonly clock: Clock;
 }

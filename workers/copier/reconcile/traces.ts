@@ -1,7 +1,7 @@
 /**
- * What the streams still hold of signals: acceptances and links at home, jobs
- * and outcomes in the regions. Read before the records: what leaves a stream
- * is in the records by then.
+ * The evidence of signals in the streams: acceptances and links at home, jobs and
+ * outcomes in the regions. Read the streams before the records: an entry that has
+ * left its stream is recorded by then.
  */
 import type { AcceptedSignal } from "../../../domain/copier/signal.ts";
 import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
@@ -20,12 +20,12 @@ export interface Acceptance {
 }
 
 export interface Traces {
-  /** In the `signals` streams; more than one entry of a signal is one. */
+  /** In the `signals` streams. Several entries of one signal count as one. */
   readonly accepted: ReadonlyMap<string, Acceptance>;
   readonly links: ReadonlyMap<string, { readonly previousHash: string; readonly linkHash: string }>;
-  /** Signal → subscription → what the `events` streams say, in order. */
+  /** Signal → subscription → its outcomes in the `events` streams, in order. */
   readonly events: ReadonlyMap<string, ReadonlyMap<string, readonly Told[]>>;
-  /** Close → the order that it closes → what the `events` streams say, in order. */
+  /** Close → the order that it closes → its outcomes in the `events` streams, in order. */
   readonly closures: ReadonlyMap<string, ReadonlyMap<string, readonly string[]>>;
   /** Signals that links, jobs, outcomes or settlements name, with their channel where that is known. */
   readonly named: ReadonlyMap<string, string | undefined>;
@@ -55,7 +55,7 @@ export async function readTraces(sources: Sources, sinceMs: number): Promise<Tra
         const event = parseEvent(entry);
         if (typeof event === "string") continue;
         if (event.kind === "settlements") {
-          // Of a signal that was lost with its jobs, these are the broker's word that it was.
+          // If a signal was lost with its jobs, its settlements still prove that it existed.
           for (const { clientOrderId: id } of event.settlements) {
             const signal = id.split(".")[0] ?? "";
             if (!named.has(signal)) named.set(signal, undefined);
@@ -64,20 +64,20 @@ export async function readTraces(sources: Sources, sinceMs: number): Promise<Tra
         }
         if (!named.has(event.signal)) named.set(event.signal, undefined);
         if (event.kind === "closures") {
-          const told = closures.get(event.signal) ?? new Map<string, string[]>();
-          closures.set(event.signal, told);
+          const reported = closures.get(event.signal) ?? new Map<string, string[]>();
+          closures.set(event.signal, reported);
           for (const [subscription, , { kind }] of event.copies) {
             const order = clientOrderId(event.of, subscription);
-            told.set(order, [...(told.get(order) ?? []), kind]);
+            reported.set(order, [...(reported.get(order) ?? []), kind]);
           }
           continue;
         }
         const copies = events.get(event.signal) ?? new Map<string, Told[]>();
         events.set(event.signal, copies);
         for (const [subscription, account, outcome] of event.copies) {
-          const told = copies.get(subscription) ?? [];
-          told.push({ account, ...outcome });
-          copies.set(subscription, told);
+          const reported = copies.get(subscription) ?? [];
+          reported.push({ account, ...outcome });
+          copies.set(subscription, reported);
         }
       }
     }

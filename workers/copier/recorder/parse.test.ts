@@ -152,12 +152,12 @@ describe("an event", () => {
     expect(reason).toContain(place);
   });
 
-  test("that is no JSON, or missing, is none", () => {
+  test("that is missing, or is not JSON, is invalid", () => {
     expect(parseEvent(entry({ event: "{" }))).toBe("event is not JSON");
     expect(parseEvent(entry({}))).toBe("event is missing");
   });
 
-  test("that is refused does not tell its values: they may be anybody's", () => {
+  test("that is refused does not show its values: they may be personal", () => {
     const reason = readEvent({ ...outcomes(), broker: "a secret" });
     expect(reason).not.toContain("secret");
   });
@@ -171,14 +171,14 @@ describe("a link", () => {
   });
 
   test.each(["signal", "channel", "sequence", "previousHash", "linkHash"] as const)(
-    "without its %s is none",
+    "without its %s is invalid",
     (name) => {
       const link = JSON.stringify({ ...LINK, [name]: undefined });
       expect(parseLink(entry({ link }))).toContain(`link.${name}`);
     },
   );
 
-  test("whose hash is none is none", () => {
+  test("without a valid hash is invalid", () => {
     const link = JSON.stringify({ ...LINK, linkHash: "A".repeat(64) });
     expect(parseLink(entry({ link }))).toContain("link.linkHash");
   });
@@ -191,7 +191,7 @@ describe("a signal's entry", () => {
     followers: "3",
   };
 
-  test("is the signal, the hash of its body and how many follow", () => {
+  test("has the signal, the hash of its body and the number of followers", () => {
     expect(parseSignalEntry(entry(fields))).toEqual({
       signal: acceptedOpen(),
       sha256: "f".repeat(64),
@@ -199,7 +199,7 @@ describe("a signal's entry", () => {
     });
   });
 
-  test("that lacks one of these is none, and says which", () => {
+  test("that lacks one of these is invalid, and the text says which", () => {
     expect(parseSignalEntry(entry({ ...fields, signal: "{" }))).toBe("signal is not JSON");
     expect(parseSignalEntry(entry({ ...fields, sha256: "f" }))).toBe("sha256 is not a hash");
     for (const followers of ["", "x", "-1", "1.5"]) {

@@ -1,4 +1,7 @@
-/** Reads the entries of the three kinds of streams that are recorded. A text says why an entry is not one. */
+/**
+ * Reads the entries of the three kinds of streams that are recorded. If an entry
+ * is not valid, it returns a text that says why.
+ */
 import * as v from "valibot";
 import { SETTLEMENT_KINDS } from "../../../domain/products/binary.ts";
 import { ID_PATTERN, isSignalId } from "../../../domain/ids.ts";
@@ -21,11 +24,14 @@ const id = v.pipe(v.string(), v.regex(ID_PATTERN));
 const signalId = v.pipe(v.string(), v.check(isSignalId));
 const hash = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-/** Not the list of today's reasons: a worker that is newer than its recorder loses nothing by a new one. */
+/** Any well-formed reason is allowed, so that a new reason from a newer worker is not lost. */
 const reason = v.pipe(v.string(), v.regex(/^[A-Z_]{1,40}$/));
 
-/** Ids by twos and amounts after them. Looked at as a whole, as there are hundreds in each of many entries. */
-const copiesOf = <T>(columns: number) =>
+/**
+ * Two ids and then amounts, repeated. Checked as a whole, because there are
+ * hundreds in each of many entries.
+ */
+const copiesSchema = <T>(columns: number) =>
   v.custom<T>(
     (value) =>
       Array.isArray(value) &&
@@ -36,8 +42,8 @@ const copiesOf = <T>(columns: number) =>
           : typeof item === "string" && ID_PATTERN.test(item),
       ),
   );
-const placedCopies = copiesOf<PlacedTogether[3]>(3);
-const closedCopies = copiesOf<ClosedTogether[2]>(4);
+const placedCopies = copiesSchema<PlacedTogether[3]>(3);
+const closedCopies = copiesSchema<ClosedTogether[2]>(4);
 
 const NOT_DONE = [
   v.object({
@@ -154,7 +160,7 @@ export function parseSignalEntry({ fields }: Entry): SignalEntry | string {
   return { signal, sha256, followers };
 }
 
-/** The reason names the place and never the value. */
+/** The reason names the field and never the value. */
 function parse(entry: Entry, field: string, schema: v.GenericSchema): unknown {
   const text = entry.fields.get(field);
   if (text === undefined) return `${field} is missing`;

@@ -42,7 +42,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const eventOf = (outcome: Outcome, subscription = ANN): OutcomesEvent => ({
+const makeEvent = (outcome: Outcome, subscription = ANN): OutcomesEvent => ({
   kind: "outcomes",
   signal: SIGNAL.id,
   broker: "desk",
@@ -54,7 +54,7 @@ const eventOf = (outcome: Outcome, subscription = ANN): OutcomesEvent => ({
   answeredAtMs: 5,
   copies: [[subscription, ACCOUNT, outcome]],
 });
-const settledOf = (subscription = ANN): SettlementsEvent => ({
+const makeSettlement = (subscription = ANN): SettlementsEvent => ({
   kind: "settlements",
   broker: "desk",
   settlements: [
@@ -72,11 +72,11 @@ const entry = (fields: Readonly<Record<string, string>>): Entry => ({
   id: "1-0",
   fields: new Map(Object.entries(fields)),
 });
-const entryOf = (event: RegionEvent): Entry =>
+const makeEntry = (event: RegionEvent): Entry =>
   entry({ event: JSON.stringify(event.kind === "outcomes" ? packEvent(event) : event) });
 
 const record = (...events: RegionEvent[]) =>
-  recordEvents(records, () => 1_000)(events.map(entryOf));
+  recordEvents(records, () => 1_000)(events.map(makeEntry));
 
 async function order(id: string = ORDER): Promise<OrderRecord> {
   const found = await records.orders.get(id);
@@ -85,8 +85,8 @@ async function order(id: string = ORDER): Promise<OrderRecord> {
 }
 
 describe("a copy", () => {
-  test("is an order under its client order id, with what became of it and when (P10)", async () => {
-    expect(await record(eventOf(PLACED))).toEqual(["done"]);
+  test("is an order under its client order id, with its outcome and times (P10)", async () => {
+    expect(await record(makeEvent(PLACED))).toEqual(["done"]);
     expect(await order()).toEqual({
       _id: ORDER,
       signal: SIGNAL.id,
@@ -107,27 +107,27 @@ describe("a copy", () => {
     });
   });
 
-  test("that was skipped was never sent, whatever became of the others of its shard", async () => {
-    await record(eventOf({ kind: "skipped", reason: "PAUSED" }));
+  test("that was skipped was never sent, even if others of its shard were", async () => {
+    await record(makeEvent({ kind: "skipped", reason: "PAUSED" }));
     expect(await order()).toMatchObject({ outcome: "skipped", reason: "PAUSED" });
     expect(await order()).not.toHaveProperty("sentAtMs");
     expect(await order()).not.toHaveProperty("answeredAtMs");
   });
 
-  test("that was unknown is what it turned out to be, and never unknown again", async () => {
-    await record(eventOf(UNKNOWN));
+  test("that was unknown gets its later outcome, and is never unknown again", async () => {
+    await record(makeEvent(UNKNOWN));
     expect(await order()).toMatchObject({ outcome: "unknown" });
-    await record(eventOf(PLACED));
-    await record(eventOf(UNKNOWN));
+    await record(makeEvent(PLACED));
+    await record(makeEvent(UNKNOWN));
     expect(await order()).toMatchObject({ outcome: "placed", openPriceMicros: 5 });
-    await record(eventOf(UNKNOWN), eventOf(PLACED));
+    await record(makeEvent(UNKNOWN), makeEvent(PLACED));
     expect(await order()).toMatchObject({ outcome: "placed" });
   });
 
-  test("and its settlement are one order, whichever comes first", async () => {
-    await record(settledOf());
+  test("and its settlement are one order, in either order of arrival", async () => {
+    await record(makeSettlement());
     expect(await order()).toMatchObject({ signal: SIGNAL.id, subscription: "ann" });
-    await record(eventOf(PLACED));
+    await record(makeEvent(PLACED));
     expect(await order()).toMatchObject({
       outcome: "placed",
       settlement: "won",
@@ -136,7 +136,7 @@ describe("a copy", () => {
     });
   });
 
-  test("that was closed is an order of its own beside the one that it closes", async () => {
+  test("that was closed has its own order beside the one that it closes", async () => {
     const closures: ClosuresEvent = {
       kind: "closures",
       signal: signalIdOf(9),
@@ -161,7 +161,7 @@ describe("a copy", () => {
         ],
       ],
     };
-    await record(eventOf(PLACED), closures);
+    await record(makeEvent(PLACED), closures);
     expect(await order()).toMatchObject({ outcome: "placed", acceptedAtMs: 1 });
     expect(await order(`${signalIdOf(9)}.${ORDER}`)).toMatchObject({
       outcome: "closed",
@@ -172,11 +172,11 @@ describe("a copy", () => {
   });
 });
 
-test("events end the same in any order, cut into any calls, and each any number of times", async () => {
+test("events give the same records in any order, in any batches, and with any repetitions", async () => {
   const all = (name: SubscriptionId) => [
-    eventOf(UNKNOWN, name),
-    eventOf(PLACED, name),
-    settledOf(name),
+    makeEvent(UNKNOWN, name),
+    makeEvent(PLACED, name),
+    makeSettlement(name),
   ];
   const stored = async (name: SubscriptionId): Promise<object> => {
     const { _id, subscription, ...rest } = await order(clientOrderId(SIGNAL.id, name));
@@ -215,12 +215,12 @@ describe("a signal", () => {
   };
   const linkEntry = entry({ link: JSON.stringify(link) });
 
-  test("and its link are one record, whichever comes first", async () => {
+  test("and its link are one record, in either order of arrival", async () => {
     const { id, ...rest } = SIGNAL;
     for (const first of ["signal", "link"]) {
       if (first === "link") {
         await recordLinks(records)([linkEntry]);
-        // A reconciler that finds no more of the signal knows by this when it was.
+        // If the reconciler finds nothing else of the signal, this gives its time.
         expect(await records.signals.get(id)).toMatchObject({ linkedAtMs: 1 });
       }
       await recordSignals(records)([entry(fields)]);
@@ -238,11 +238,11 @@ describe("a signal", () => {
   });
 });
 
-test("an entry that cannot be read is told apart, in its place, and keeps no other from its record", async () => {
+test("an entry that cannot be read is reported in its place, and the others are recorded", async () => {
   const verdicts = await recordEvents(
     records,
     () => 1_000,
-  )([entry({ event: "{" }), entryOf(eventOf(PLACED)), entry({})]);
+  )([entry({ event: "{" }), makeEntry(makeEvent(PLACED)), entry({})]);
   expect(verdicts).toEqual([{ dead: "event is not JSON" }, "done", { dead: "event is missing" }]);
   expect(await order()).toMatchObject({ outcome: "placed" });
 });

@@ -1,8 +1,8 @@
 /**
- * Writes entries of the streams to the records, each kind in bulk. Every write
- * may be repeated, in any order, and ends the same: an `unknown` outcome is
- * written only where no outcome stands, all others always, so that an unknown
- * one which was resolved never comes back.
+ * Writes entries of the streams to the records, each kind in bulk. Every write may
+ * be repeated in any order with the same result. An `unknown` outcome is written
+ * only if there is no outcome yet, and any other always, so that a resolved one
+ * never becomes unknown again.
  */
 import { clientOrderId } from "../../../domain/ids.ts";
 import type {
@@ -60,7 +60,7 @@ export function recordEvents({ orders }: Pick<Records, "orders">, now: () => num
         continue;
       }
       for (const copy of event.copies) {
-        const order = orderOf(event, copy, recordedAtMs);
+        const order = makeOrder(event, copy, recordedAtMs);
         (order.outcome === "unknown" ? unknown : certain).push(order);
       }
     }
@@ -71,7 +71,7 @@ export function recordEvents({ orders }: Pick<Records, "orders">, now: () => num
   });
 }
 
-/** Until its acceptance is recorded too, this time is the only one that is known of a signal. */
+/** Until the acceptance is recorded too, this is the only known time of a signal. */
 function parseTimedLink(entry: Entry): (ChainLink & { readonly linkedAtMs: number }) | string {
   const link = parseLink(entry);
   return typeof link === "string" ? link : { ...link, linkedAtMs: Number.parseInt(entry.id, 10) };
@@ -96,15 +96,15 @@ function bulk<T>(
   };
 }
 
-/** A close is an order of its own, as one close may be of several of a follower's orders. */
-function orderOf(
+/** A close has its own order, because one close may cover several orders of a follower. */
+function makeOrder(
   event: OutcomesEvent | ClosuresEvent,
   [subscription, account, { kind, ...outcome }]: CopyOutcome | CopyClosure,
   recordedAtMs: number,
 ): OrderRecord {
   const { signal, broker, acceptedAtMs, dispatchedAtMs, decidedAtMs, sentAtMs, answeredAtMs } =
     event;
-  // A skipped copy was never sent, whatever happened to the others of its shard.
+  // A skipped copy was never sent, even if others of its shard were.
   const sent = kind !== "skipped";
   const closes = event.kind === "closures" && clientOrderId(event.of, subscription);
   return {
@@ -128,7 +128,8 @@ function orderOf(
 function settlementsOf(event: SettlementsEvent): Part<OrderRecord>[] {
   return event.settlements.map(({ clientOrderId: id, kind, ...settlement }) => {
     const [signal = "", subscription = ""] = id.split(".");
-    // Both halves of the id, so that a settlement which comes first is found where its order will be.
+    // Both parts of the id, so that a settlement which comes first is found in the place of its
+    // order.
     return { _id: id, signal, subscription, settlement: kind, ...settlement };
   });
 }

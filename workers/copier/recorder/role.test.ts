@@ -1,4 +1,4 @@
-/** The recorder as it runs, between a real Redis and real records. */
+/** The real recorder role with a real Redis and real records. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -62,7 +62,7 @@ const PLACED: Outcome = {
 };
 const UNKNOWN: Outcome = { kind: "unknown", stakeCents: 500 };
 
-test("records signals with their links, whichever comes first", async () => {
+test("records signals with their links, in either order of arrival", async () => {
   const { records } = await recording();
   const link = {
     signal: id,
@@ -111,7 +111,7 @@ test("an unknown outcome is replaced when it is resolved and never comes back", 
   );
 });
 
-test("settlements join their orders, and stay when the orders are written again", async () => {
+test("settlements are added to their orders, and stay when the orders are written again", async () => {
   const { records } = await recording();
   const settlements: RegionEvent = {
     kind: "settlements",
@@ -135,7 +135,7 @@ test("settlements join their orders, and stay when the orders are written again"
   ]);
 });
 
-test("a close of several orders of a follower is an order for each, and joins none of them", async () => {
+test("a close of several orders of a follower is a separate order for each", async () => {
   const { records } = await recording();
   const close = `s1_${"c".repeat(32)}` as AcceptedSignal["id"];
   const other = `s1_${"d".repeat(32)}` as AcceptedSignal["id"];
@@ -164,7 +164,7 @@ test("a close of several orders of a follower is an order for each, and joins no
   ]);
 });
 
-test("what was written but not acknowledged when it crashed is written again, to the same end", async () => {
+test("an entry that was written but not acknowledged before a crash is written again, with the same result", async () => {
   await add(event([copy(1, PLACED), copy(2, PLACED)]));
   const env = settings();
   const former = await openRecords(env);
@@ -178,7 +178,7 @@ test("what was written but not acknowledged when it crashed is written again, to
   expect(await outcomes(records, 2)).toEqual(["placed", "placed"]);
 });
 
-test("an entry that cannot be read is buried with its reason, and the next is recorded", async () => {
+test("an entry that cannot be read is a dead letter with its reason, and the next is recorded", async () => {
   const { records } = await recording();
   await redis.send("XADD", [region.events, "*", "event", "{nonsense"]);
   await redis.send("XADD", [region.events, "*", "event", '{"kind":"outcomes","signal":"x"}']);
@@ -213,7 +213,7 @@ const mongo = await startMongo();
 afterAll(async () => await mongo?.stop());
 
 test.skipIf(!mongo)(
-  "records that are cut off catch up with all that happened meanwhile",
+  "records that were cut off catch up with everything since",
   async () => {
     if (!mongo) return;
     const link = await startLink(mongo.port);
@@ -248,7 +248,7 @@ function settings(mongodbUri?: string): Settings {
   return { FANFARE_DATA: folder, ...(mongodbUri === undefined ? {} : { MONGODB_URI: mongodbUri }) };
 }
 
-/** A recorder at work until the test ends, and records of the test's own on the same data. */
+/** A recorder that runs until the test ends, and the test's own records on the same data. */
 async function recording(of = settings()): Promise<{ records: Records }> {
   const running = await startRole("recorder", { FANFARE_REDIS_URL: server.url, ...of });
   const records = await openRecords(of);
@@ -272,7 +272,7 @@ async function pending(): Promise<number> {
   return ((await redis.send("XPENDING", [region.events, "recorder"])) as [number])[0];
 }
 
-/** All of the region's events are handled and acknowledged. */
+/** Waits until all of the region's events are acknowledged. */
 async function drained(): Promise<void> {
   await until("the stream is drained", async () => {
     const [group] = (await redis.send("XINFO", ["GROUPS", region.events])) as {
@@ -286,7 +286,7 @@ async function drained(): Promise<void> {
   });
 }
 
-/** The outcomes of the signal, once there are so many. */
+/** Waits until the signal has this many outcomes. */
 async function outcomes(records: Records, count: number): Promise<string[]> {
   return await until(
     `${count} orders are recorded`,

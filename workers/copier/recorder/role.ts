@@ -1,8 +1,7 @@
 /**
- * The recorder: follows the home's `signals` and `links` and the regions'
- * `events` into the records. It is behind, never in the way: while the records
- * are cut off the streams keep what is not yet written, and nothing is
- * acknowledged or trimmed before it is.
+ * The recorder writes the home's `signals` and `links` and the regions' `events`
+ * to the records. It never delays trading: while the records are away, the streams
+ * keep their entries, and none is acknowledged or trimmed before it is written.
  */
 import { constants, setPriority } from "node:os";
 import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
@@ -14,18 +13,24 @@ import { openRecords } from "../../records/open.ts";
 import { RecorderEnv } from "./env.ts";
 import { recordEvents, recordLinks, recordSignals } from "./record.ts";
 
-/** Entries a write. An entry of `events` is a whole shard, so a write is of some thousand orders. */
+/**
+ * Entries in one write. An entry of `events` is a whole shard, so one write has
+ * some thousand orders.
+ */
 const BATCH = { signals: 500, links: 500, events: 16 } as const;
-/** Each write waits for the disk, or for a majority: one of many entries costs hardly more than one of one. */
+/**
+ * Each write waits for the disk, or for a majority. A write of many entries costs
+ * hardly more than a write of one.
+ */
 const GATHER_MS = 50;
 const GROUP = "recorder";
-/** Longer than a write that runs into the records' time limit. */
+/** Longer than the records' time limit for a write. */
 const RECLAIM_IDLE_MS = 60_000;
 
 export const role: Role<typeof RecorderEnv> = {
   settings: RecorderEnv,
   async run({ settings, connections, clock, metrics, stop, ready }) {
-    // On one machine with those who trade it takes the time that they leave.
+    // On a machine shared with trading processes it uses only the time that they leave.
     setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
     const records = await openRecords(settings);
     const { redis: home, regions, partitions } = connections;

@@ -42,7 +42,7 @@ const project = (
 const settings = async () =>
   JSON.parse(String(await redis.send("HGET", HOME.channel(CHANNEL), "settings"))) as unknown;
 
-test("a channel is what its acceptance needs of it: provider, symbols, deadline and grants", async () => {
+test("a channel has what acceptance needs: provider, symbols, deadline and grants", async () => {
   expect(await project(1, { alice: { maxStakeCents: 5 }, bob: {} })).toBe(true);
   expect(await settings()).toEqual({
     provider: "provider",
@@ -55,19 +55,19 @@ test("a channel is what its acceptance needs of it: provider, symbols, deadline 
   });
 });
 
-test("a grant that was taken away is gone, and never comes back with an older version", async () => {
+test("a revoked grant is gone, and an older version does not bring it back", async () => {
   await project(1, { alice: {}, bob: {} });
   expect(await project(2, { bob: {} })).toBe(true);
   expect(await redis.hash(HOME.grants(CHANNEL))).toEqual({ bob: "{}" });
   expect(await project(1, { alice: {}, bob: {} })).toBe(false);
   expect(await project(2, { alice: {} })).toBe(false);
   expect(await redis.hash(HOME.grants(CHANNEL))).toEqual({ bob: "{}" });
-  // Versions are numbers: as texts, 10 comes before 2.
+  // Versions are compared as numbers: as text, 10 would come before 2.
   expect(await project(10, {})).toBe(true);
   expect(await redis.hash(HOME.grants(CHANNEL))).toEqual({});
 });
 
-test("a channel that changes goes on numbering its signals, and keeps its routes", async () => {
+test("a channel that changes continues its signal numbers, and its routes stay", async () => {
   await project(1, {});
   await redis.send("HSET", HOME.channel(CHANNEL), "sequence", "7");
   await redis.send("HSET", HOME.routes(CHANNEL), "local/desk/0/0", "1,1");

@@ -1,4 +1,4 @@
-/** A channel's settings and grants, as its home partition holds them for the acceptance. */
+/** A channel's settings and grants, stored in its home partition and read at acceptance. */
 import type { Channel } from "../../../domain/copier/channel.ts";
 import type { Grant } from "../../../domain/copier/grant.ts";
 import type { PersonId } from "../../../domain/ids.ts";
@@ -20,7 +20,10 @@ for person, grant in rows() do redis.call('HSET', grants, person, grant) end
 return 1
 `;
 
-/** Replaces a channel's settings and grants, if newer; its sequence and routes stay. */
+/**
+ * Replaces a channel's settings and grants if they are newer. Its sequence and
+ * routes do not change.
+ */
 export const projectChannel = defineScript<ProjectChannelArgs, boolean>({
   name: "project-channel",
   lua: projectChannelLua,

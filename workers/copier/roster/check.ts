@@ -1,9 +1,8 @@
 /**
- * The roster against the records, both ways: what the records have and Redis
- * lacks is projected; a seat that the records do not know is left; a route that
- * does not name its shard as it stands is written again; a log that stands
- * behind its record is raised. Afterwards Redis holds what the records say,
- * whatever was lost there.
+ * Compares the roster with the records, both ways. A record that is missing in
+ * Redis is projected. A membership that the records do not have is ended. A route
+ * that does not match its shard is written again. A log that is behind its record
+ * is raised. Afterwards Redis agrees with the records, even if it had lost data.
  */
 import { getLogger } from "@logtape/logtape";
 import type { ChannelId, SubscriptionId } from "../../../domain/ids.ts";
@@ -33,19 +32,22 @@ export interface RosterCheck {
   readonly hooks: number;
   readonly settings: number;
   readonly subscriptions: number;
-  /** How many of these were not in Redis, or older there. */
+  /** How many of these were missing in Redis, or older there. */
   readonly projected: number;
-  /** Seats and layers that the records do not know. */
+  /** Memberships and policies that the records do not have. */
   readonly left: number;
-  /** Routes that did not name their shard as it stands. */
+  /** Routes that did not match their shard. */
   readonly rerouted: number;
-  /** Rows of who left long ago. */
+  /** Rows of followers who left long ago. */
   readonly pruned: number;
-  /** Channels whose log in Redis stood behind the records. */
+  /** Channels whose log in Redis was behind the records. */
   readonly restored: number;
 }
 
-/** All of it, or only what concerns one region, so that another one that is away keeps it from nothing. */
+/**
+ * Checks everything, or only one region, so that the check does not wait for
+ * another region that is away.
+ */
 export async function checkRoster(
   records: Records,
   all: Targets,
@@ -73,10 +75,10 @@ export async function checkRoster(
       onlyRegion === undefined ? each : each.filter(({ region }) => region === onlyRegion);
     subscriptions += some.length;
     for (const each of some) remember(known, targets, each);
-    // The next are read while these are written.
+    // The next chunk is read while this one is written.
     projected += await underWay;
     underWay = projectSubscriptions(records, targets, some);
-    // It is awaited a chunk later; a failure in between is not one that nobody handles.
+    // It is awaited one chunk later. Until then this prevents an unhandled rejection.
     underWay.catch(() => undefined);
   }
   projected += await underWay;
@@ -87,7 +89,7 @@ export async function checkRoster(
   let pruned = 0;
   let restored = 0;
   for (const channel of channels) {
-    rerouted += await mendRoutes(targets, channel, onlyRegion);
+    rerouted += await repairRoutes(targets, channel, onlyRegion);
     pruned += await pruneRosters(targets, channel);
     if (onlyRegion === undefined && (await mendLog(records, targets, channel))) restored += 1;
   }
@@ -96,7 +98,7 @@ export async function checkRoster(
   const walked = { channels: channels.length, hooks, settings, subscriptions };
   const check = { ...walked, projected, left, rerouted, pruned, restored };
   getLogger(["fanfare", "roster"]).info(
-    "roster checked: {channels} channels, {hooks} hooks, {settings} settings, {subscriptions} subscriptions; {projected} projected, {left} left, {rerouted} rerouted, {pruned} pruned, {restored} restored",
+    "roster checked: {channels} channels, {hooks} hooks, {settings} settings, {subscriptions} subscriptions; {projected} projected, {left} ended, {rerouted} rerouted, {pruned} pruned, {restored} restored",
     check,
   );
   return check;
@@ -108,9 +110,9 @@ function regionTargets(targets: Targets, region: string): Targets {
 }
 
 /**
- * One channel's roster and routes, as far as Redis lacks what the records have.
- * Afterwards each shard has at least the version that its route names: a job
- * that waits for that version goes on, as nothing more is to come.
+ * Writes what Redis lacks of one channel's roster and routes. Afterwards each
+ * shard has at least the version that its route names. A job that waits for that
+ * version can continue, because no further change will arrive.
  */
 export async function checkChannel(
   records: Records,
@@ -124,9 +126,9 @@ export async function checkChannel(
     projected += await projectSubscriptions(records, targets, some);
   }
   const left = await leaveStrangersOfChannel(records, targets, known, channel);
-  const rerouted = await mendRoutes(targets, channel);
+  const rerouted = await repairRoutes(targets, channel);
   getLogger(["fanfare", "roster"]).info(
-    "the roster of {channel} was behind: {projected} projected, {left} left, {rerouted} rerouted",
+    "the roster of {channel} was behind: {projected} projected, {left} ended, {rerouted} rerouted",
     { channel, projected, left, rerouted },
   );
   return projected;
@@ -141,7 +143,7 @@ async function leaveStrangersOfChannel(
   const rosters = new Map<string, Roster>();
   for (const { region, partition, broker } of await readRoutes(targets, channel)) {
     const roster = { region, partition, broker, channel };
-    rosters.set(keyOf(roster), roster);
+    rosters.set(formatKey(roster), roster);
   }
   let left = 0;
   for (const roster of rosters.values()) {
@@ -149,7 +151,7 @@ async function leaveStrangersOfChannel(
     if (!redis) continue;
     const key = new RegionKeys(roster.partition).rosterSeats(channel, roster.broker);
     for await (const seats of scan(redis, "HSCAN", [key], ["COUNT", "1000"])) {
-      left += await leaveStrangersOf(records, targets, known, roster, redis, seats);
+      left += await endOrphans(records, targets, known, roster, redis, seats);
     }
   }
   return left;
@@ -168,12 +170,12 @@ export async function readRoutes(
 type Known = Map<string, Set<string>>;
 
 function remember(known: Known, { partitions }: Targets, record: SubscriptionRecord): void {
-  const key = keyOf(rosterOf(partitions, record));
+  const key = formatKey(rosterOf(partitions, record));
   const ids = known.get(key) ?? new Set();
   known.set(key, ids.add(record._id));
 }
 
-function keyOf({ region, broker, partition, channel }: Roster): string {
+function formatKey({ region, broker, partition, channel }: Roster): string {
   return `${region}/${broker}/${partition}/${channel}`;
 }
 
@@ -190,13 +192,13 @@ async function leaveStrangers(
     if (!found) continue;
     const roster: Roster = { region, ...found };
     for await (const seats of scan(redis, "HSCAN", [key], ["COUNT", "1000"])) {
-      left += await leaveStrangersOf(records, targets, known, roster, redis, seats);
+      left += await endOrphans(records, targets, known, roster, redis, seats);
     }
   }
   return left;
 }
 
-/** On every node of a cluster: a scan sees its own alone. */
+/** Scans every node of a cluster, because a scan sees only the keys of its own node. */
 async function* rosterKeys(redis: Redis): AsyncIterable<string> {
   const pattern = ["MATCH", "region:*:seats", "COUNT", "1000"];
   for (const node of (await redis.primaries?.()) ?? [redis]) {
@@ -204,7 +206,7 @@ async function* rosterKeys(redis: Redis): AsyncIterable<string> {
   }
 }
 
-async function leaveStrangersOf(
+async function endOrphans(
   records: Records,
   targets: Targets,
   known: Known,
@@ -214,34 +216,36 @@ async function leaveStrangersOf(
   seats: readonly string[],
 ): Promise<number> {
   const shardOf = new Map<string, string>();
-  const ours = known.get(keyOf(roster));
+  const ours = known.get(formatKey(roster));
   for (let index = 0; index + 1 < seats.length; index += 2) {
     const id = seats[index] ?? "";
     if (ours?.has(id) !== true) shardOf.set(id, seats[index + 1] ?? "");
   }
   if (shardOf.size === 0) return 0;
-  // Asked again: they may have subscribed since the records were read.
+  // Read again, because they may have subscribed after the records were read.
   const found = await records.subscriptions.find({ where: { _id: [...shardOf.keys()] } });
   for (const record of found) {
-    if (keyOf(rosterOf(targets.partitions, record)) === keyOf(roster)) shardOf.delete(record._id);
+    if (formatKey(rosterOf(targets.partitions, record)) === formatKey(roster))
+      shardOf.delete(record._id);
   }
-  const strangers: RosterMember[] = [];
+  const orphans: RosterMember[] = [];
   const keys = new RegionKeys(roster.partition);
   for (const [subscription, shard] of shardOf) {
     const shardKey = keys.rosterShard(roster.channel, roster.broker, Number(shard));
     const row = await redis.send("HGET", [shardKey, subscription]);
     if (typeof row !== "string") continue;
     const [member] = parseRosterShard([subscription, row]);
-    if (member && wasSeated(member, Number.MAX_SAFE_INTEGER)) strangers.push(member);
+    if (member && wasSeated(member, Number.MAX_SAFE_INTEGER)) orphans.push(member);
   }
-  if (strangers.length === 0) return 0;
+  if (orphans.length === 0) return 0;
   return await projectRoster(
     targets,
     roster,
-    strangers.map(({ subscription, account, expiresAtMs, plan, subscriptionVersion }) => ({
+    orphans.map(({ subscription, account, expiresAtMs, plan, subscriptionVersion }) => ({
       id: subscription as SubscriptionId,
       channel: roster.channel,
-      // Nobody the records know; the roster does not keep it.
+      // The records do not have this follower, and the roster does not store one for a membership
+      // that ends.
       follower: "nobody" as never,
       account,
       broker: roster.broker,
@@ -255,16 +259,16 @@ async function leaveStrangersOf(
 }
 
 /**
- * A shard that is gone or below the version that its route names has lost that
- * version, and is as the records say by now: it is raised above it. A shard in
- * a region that is not ours is routed with nobody in it.
+ * A shard that is missing, or is below the version that its route names, has lost
+ * that version. It now agrees with the records, so it is raised above that
+ * version. A shard in a region that is not ours is routed with no members.
  */
-async function mendRoutes(
+async function repairRoutes(
   targets: Targets,
   channel: ChannelId,
   onlyRegion?: string,
 ): Promise<number> {
-  const mended: Route[] = [];
+  const repaired: Route[] = [];
   const routes = await readRoutes(targets, channel);
   for (const route of routes.filter(({ region }) => region === (onlyRegion ?? region))) {
     const { region, partition, broker, shard, version: routed } = route;
@@ -272,9 +276,9 @@ async function mendRoutes(
     const { version, count } = redis
       ? await run(redis, raiseShard, { partition, broker, channel, shard, routed })
       : { version: routed + 1, count: 0 };
-    if (version !== routed || count !== route.count) mended.push({ ...route, version, count });
+    if (version !== routed || count !== route.count) repaired.push({ ...route, version, count });
   }
-  return await writeRoutes(targets, channel, mended);
+  return await writeRoutes(targets, channel, repaired);
 }
 
 async function* scan(

@@ -78,7 +78,7 @@ async function isFilled(redis: Redis, part: Part): Promise<boolean> {
   return since.every((each) => each !== undefined);
 }
 
-/** How many followers a signal would find in each region. */
+/** How many followers a signal would have in each region. */
 async function routed(): Promise<Readonly<Record<string, number>>> {
   const stored = (await home.send("HGETALL", [HOME.routes(CHANNEL)])) as Record<string, string>;
   const counts: Record<string, number> = {};
@@ -91,7 +91,7 @@ async function routed(): Promise<Readonly<Record<string, number>>> {
 const BOTH = { near: FOLLOWERS / 2, far: FOLLOWERS / 2 };
 
 describe("filling", () => {
-  test("by two at once is done by one, and marked when it holds what the records say", async () => {
+  test("by two at once is done by one, which writes the mark after the recorded data", async () => {
     const filled = await Promise.all([fillAll(records, targets), fillAll(records, targets)]);
     expect(filled.filter(Boolean)).toHaveLength(1);
     expect(await isFilled(home, "home")).toBe(true);
@@ -101,7 +101,7 @@ describe("filling", () => {
     expect(await fillAll(records, targets)).toBe(true);
   });
 
-  test("from records that do not answer marks nothing, and leaves it to whoever comes next", async () => {
+  test("from records that do not answer marks nothing, and the next filler can claim", async () => {
     const away = openSqliteRecords(folder);
     await away.close();
     expect(await fillAll(away, targets).catch(() => "rejected")).toBe("rejected");
@@ -111,7 +111,7 @@ describe("filling", () => {
   });
 });
 
-test("what is stopped is there before anything can be accepted", async () => {
+test("stops are restored before any signal can be accepted", async () => {
   const stop = {
     state: "halt",
     atMs: 1,
@@ -131,7 +131,7 @@ test("what is stopped is there before anything can be accepted", async () => {
   await records.stops.putNewer([{ _id: "platform", version: 2, ...stop, state: "open" }] as never);
 });
 
-test("a region that is emptied is filled while another one is away, and changes no route of that", async () => {
+test("an emptied region is filled while another is away, and the other's routes do not change", async () => {
   await fillAll(records, targets);
   const before = await home.send("HGETALL", [HOME.routes(CHANNEL)]);
   const stop = new AbortController();

@@ -1,12 +1,13 @@
 /**
- * Fills a Redis that is empty: a new one, one that was flushed, one that lost
- * its disk. It is noticed by its missing mark (`redis/filled.ts`), refuses until
- * it is filled, and is filled from the records without anyone's help.
+ * Fills a Redis that is empty: a new one, one that was flushed, or one that lost
+ * its disk. Its missing mark shows that it is empty (`redis/filled.ts`). It
+ * refuses until it is filled, and it is filled from the records without a person's
+ * help.
  *
- * The mark comes last. Whoever dies before it leaves a partition that refuses,
- * and the next attempt begins anew; all that is written may be written again.
- * A Redis that is emptied again meanwhile has lost the claim as well, and is not
- * marked.
+ * The mark is written last. If the filler dies earlier, the partition still
+ * refuses, and the next attempt starts from the beginning: every write may be
+ * repeated. A Redis that is emptied again during the filling has lost the claim as
+ * well, and is not marked.
  */
 import { getLogger } from "@logtape/logtape";
 import type { ChannelId } from "../../../domain/ids.ts";
@@ -33,11 +34,11 @@ import { projectStops } from "./stops.ts";
 import { restoreUnfinished } from "./unfinished.ts";
 
 const EVERY_MS = 1_000;
-/** A signal from around the time of the claim is taken for one from before the loss. */
+/** A signal accepted around the time of the claim counts as one from before the loss. */
 const OLD_ENOUGH_MS = CLOCK_SKEW_MS + 100;
 const ANSWERS_WITHIN_MS = 1_000;
 
-/** One part of one Redis: what is filled, claimed and marked together. */
+/** The home or the region of one Redis. It is filled, claimed and marked as one. */
 interface Filled {
   /** Undefined for the home. */
   readonly region: string | undefined;
@@ -48,8 +49,8 @@ interface Claim extends FillArgs {
   readonly redis: Redis;
 }
 
-/** The home first: all filling is claimed in this order. */
-function partsOf({ home, regions }: Targets): Filled[] {
+/** The home first: every filler claims in this order. */
+function listParts({ home, regions }: Targets): Filled[] {
   return [
     { region: undefined, redis: home },
     ...[...regions].map(([region, redis]) => ({ region, redis })),
@@ -69,12 +70,12 @@ async function readUnfilled({ partitions }: Targets, { region, redis }: Filled):
 }
 
 /**
- * Fills whatever is not filled of all that is reached; with nothing to fill it
- * is a check of the roster. Rejects where a Redis or the records do not answer.
- * Answers false where another process fills, or the Redis was emptied meanwhile.
+ * Fills every reachable part that is not filled. If all are filled, it only checks
+ * the roster. Rejects if a Redis or the records do not answer. Returns false if
+ * another process fills, or if the Redis was emptied again meanwhile.
  */
 export async function fillAll(records: Records, targets: Targets): Promise<boolean> {
-  return await fill(records, targets, partsOf(targets));
+  return await fill(records, targets, listParts(targets));
 }
 
 async function fill(
@@ -110,7 +111,7 @@ async function fill(
     const claimedMs = performance.now();
     const isKept = await keepingClaims(claims, async () => {
       crashPoint("before-fill");
-      // First of all, before anything that trades is there.
+      // Stops come first, before any data that lets orders be sent.
       await projectStops(records, targets, new Set(parts.map(({ redis }) => redis)));
       await checkRoster(records, targets, onlyRegion);
       if (claims.length === 0) return;
@@ -125,7 +126,7 @@ async function fill(
       }
     });
     if (!isKept) return false;
-    // What is accepted within this time of the claim would only be asked about at the broker.
+    // A signal accepted within this time of the claim would only be asked about at the broker.
     const leftMs = OLD_ENOUGH_MS - (performance.now() - claimedMs);
     if (claims.length > 0 && leftMs > 0) await Bun.sleep(leftMs);
     crashPoint("before-filled");
@@ -139,12 +140,12 @@ async function fill(
     }
     return finished.every(Boolean);
   } finally {
-    // What was marked has no claim any more. A Redis that is away is not waited for.
+    // A marked part no longer has a claim. This does not wait for a Redis that is away.
     for (const { redis, ...claim } of claims) run(redis, dropClaim, claim).catch(() => undefined);
   }
 }
 
-/** Answers whether all claims were kept until the work was done. */
+/** Returns whether all claims remained ours until the work was done. */
 async function keepingClaims(
   claims: readonly Claim[],
   work: () => Promise<void>,
@@ -157,7 +158,7 @@ async function keepingClaims(
     if (!kept.every(Boolean)) isKept = false;
   };
   const timer = setInterval(() => {
-    // A Redis that does not answer fails the work as well.
+    // If a Redis does not answer, the work fails as well.
     keep().catch(() => undefined);
   }, CLAIM_MS / 4);
   try {
@@ -168,21 +169,22 @@ async function keepingClaims(
   }
 }
 
-/** The number of partitions went with the data. */
+/** Writes the number of partitions again, because it was lost with the data. */
 async function writeFormat({ partitions }: Targets, { redis }: Filled): Promise<void> {
   const reply = await compareFormat(
     async (script, each) => await Promise.all(each.map((args) => run(redis, script, args))),
     partitions.count,
   );
-  // Where another process was faster with another number, each process finds out by itself, and ends.
+  // If another process wrote a different number first, each process sees the difference by itself,
+  // and ends.
   if (reply.kind === "differs") throw new Unavailable(reply.why);
 }
 
 /**
- * Looks at every Redis once a second and fills what is empty, until stopped. A
- * region is filled by itself. A home needs every region for its routes: one that
- * is away keeps it refusing, as its followers would be missing from what is
- * accepted.
+ * Looks at every Redis once a second and fills those that are empty, until
+ * stopped. A region is filled on its own. A home needs every region for its
+ * routes: while one is away the home refuses, because the followers of that region
+ * would be missing from the signals that it accepts.
  */
 export async function followFills(
   records: Records,
@@ -191,7 +193,7 @@ export async function followFills(
   stop: AbortSignal,
 ): Promise<void> {
   const log = getLogger(["fanfare", "fill"]);
-  /** Parts that are being filled: one whose Redis is killed keeps no other waiting. */
+  /** Parts that are being filled. If the Redis of one is killed, the others do not wait for it. */
   const running = new Set<string>();
   const begin = (name: string, parts: readonly Filled[], onlyRegion?: string): void => {
     running.add(name);
@@ -204,15 +206,15 @@ export async function followFills(
       })
       .finally(() => running.delete(name));
   };
-  const parts = partsOf(targets);
-  /** Looks that have no answer yet: a Redis that is away is not asked once more each second. */
+  const parts = listParts(targets);
+  /** Checks without an answer yet. A Redis that is away gets no further check each second. */
   const looking = new Set<Filled>();
   async function isEmpty(each: Filled): Promise<boolean> {
     if (looking.has(each)) return false;
     looking.add(each);
     const empty = readUnfilled(targets, each)
       .then((found) => found.length > 0)
-      // One that is away is looked at again.
+      // A Redis that is away is checked again later.
       .catch(() => false)
       .finally(() => looking.delete(each));
     return await Promise.race([empty, clock.sleep(ANSWERS_WITHIN_MS).then(() => false)]);
@@ -222,7 +224,7 @@ export async function followFills(
     const unfilled = await Promise.all(parts.map(isEmpty));
     const empty = parts.filter((_, index) => unfilled[index]);
     if (empty.some(({ region }) => region === undefined)) {
-      // It fills the regions as well.
+      // This fills the regions as well.
       if (running.size === 0) begin("home", parts);
     } else if (!running.has("home")) {
       for (const each of empty) {

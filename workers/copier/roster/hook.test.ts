@@ -30,12 +30,12 @@ const project = (version: number, changes: Partial<Hook> = {}) =>
 
 const stored = async () => JSON.parse(String(await redis.send("GET", KEY))) as unknown;
 
-test("a hook is stored whole, with its version", async () => {
+test("every field of a hook is stored, with its version", async () => {
   expect(await project(3)).toBe(true);
   expect(await stored()).toEqual({ ...HOOK, version: 3 });
 });
 
-test("a secret that was replaced never comes back, however late its projection arrives", async () => {
+test("a replaced secret does not return, even if its projection arrives late", async () => {
   await project(3);
   expect(await project(4, { secretSha256: "b".repeat(64) })).toBe(true);
   expect(await project(3)).toBe(false);
@@ -43,13 +43,13 @@ test("a secret that was replaced never comes back, however late its projection a
   expect(await stored()).toMatchObject({ secretSha256: "b".repeat(64), version: 4 });
 });
 
-test("a hook from before there were versions gives way to any", async () => {
+test("a hook without a version is replaced by any version", async () => {
   await redis.send("SET", KEY, JSON.stringify(HOOK));
   expect(await project(1, { secretSha256: "b".repeat(64) })).toBe(true);
   expect(await stored()).toMatchObject({ secretSha256: "b".repeat(64) });
 });
 
-test("a hook of another kind replaces it whole: nothing of the former secret stays", async () => {
+test("a hook of another kind replaces all of it: the former secret is gone", async () => {
   await project(1);
   const { secretSha256: _, ...rest } = HOOK as Extract<Hook, { kind: "tradingview" }>;
   const standard: Hook = { ...rest, kind: "standard", sealedSecret: "sealed" };

@@ -1,4 +1,4 @@
-/** A hook in Redis, where the edge reads it: the hook as JSON, with its version. */
+/** A hook in Redis, where the edge reads it: JSON with its version. */
 import type { Hook } from "../../../domain/copier/hook.ts";
 import { asInteger, defineScript } from "../../../redis/script.ts";
 
@@ -15,7 +15,7 @@ redis.call('SET', key, hook)
 return 1
 `;
 
-/** Replaces a hook, if newer; what is stored is the hook and its `version`. */
+/** Replaces a hook if the new one is newer. Stores the hook and its `version`. */
 export const projectHook = defineScript<ProjectHookArgs, boolean>({
   name: "project-hook",
   lua: projectHookLua,

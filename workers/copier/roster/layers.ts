@@ -1,4 +1,4 @@
-/** The layers of every region partition against the recorded settings, both ways. */
+/** Compares the policies in every region partition with the recorded settings, both ways. */
 import { getLogger } from "@logtape/logtape";
 import type { SettingsScope } from "../../../domain/copier/setting.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
@@ -13,13 +13,16 @@ import { followerOf, projectSettings } from "./settings.ts";
 export interface LayersCheck {
   readonly settings: number;
   readonly projected: number;
-  /** Layers that no records stood behind. */
+  /** Policies without a record. */
   readonly dropped: number;
 }
 
-/** To be called before the subscriptions are walked: a follower's settings that still wait raise their versions. */
+/**
+ * Call this before the subscriptions are checked: a follower's settings that are
+ * still in the outbox raise the versions of their subscriptions.
+ */
 export async function checkLayers(records: Records, targets: Targets): Promise<LayersCheck> {
-  // Read before the records: what was recorded in between is newer than this.
+  // Redis is read before the records, so a setting recorded in between is newer than this.
   const projectedBefore = await readLayers(targets);
   let settings = 0;
   let projected = 0;
@@ -39,7 +42,7 @@ export async function checkLayers(records: Records, targets: Targets): Promise<L
   return { settings, projected, dropped };
 }
 
-/** What one region partition has of layers. */
+/** The policies that one region partition stores. */
 interface StoredLayers {
   readonly redis: Redis;
   readonly partition: number;
@@ -64,9 +67,9 @@ async function readLayers({ regions, partitions }: Targets): Promise<StoredLayer
 }
 
 /**
- * Records that are older than their projection were restored from a
- * backup. What they say holds, so they go above it: otherwise neither they nor
- * the changes after them would reach Redis.
+ * If a record is older than its projection, the records were restored from a
+ * backup. The records are right, so their version is raised above the one in
+ * Redis. Otherwise neither they nor later changes would be written to Redis.
  */
 async function raiseRestored(
   { settings }: Pick<Records, "settings">,
@@ -80,7 +83,7 @@ async function raiseRestored(
   const behind = raised.filter((record, index) => record !== found[index]);
   if (behind.length > 0) {
     getLogger(["fanfare", "roster"]).error(
-      "the records of {settings} settings stood behind Redis, as after a restore; what they say holds",
+      "the records of {settings} settings were behind Redis, as after a restore: the recorded settings apply",
       { settings: behind.length },
     );
     await settings.putNewer(behind);

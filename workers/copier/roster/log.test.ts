@@ -20,7 +20,7 @@ beforeEach(async () => {
   await redis.clear();
 });
 
-/** The records have the channel's chain up to `linked`, and these signals. */
+/** Records these signals, and the channel's chain up to `linked`. */
 async function restore(linked: number, ...sequences: number[]): Promise<boolean> {
   const args: RestoreLogArgs = {
     home: HOME,
@@ -38,14 +38,14 @@ async function restore(linked: number, ...sequences: number[]): Promise<boolean>
 const sequence = async () => Number(await redis.send("HGET", CHANNEL_KEY, "sequence"));
 const head = async () =>
   JSON.parse(String(await redis.send("GET", HEAD_KEY))) as { readonly sequence: number };
-/** What is to be linked: a number, and after which it comes. */
+/** The entries to be linked: each number, and the number it follows. */
 const waiting = async () =>
   (await redis.entries(HOME.signals)).map((fields) => [
     (JSON.parse(fields.get("signal") ?? "{}") as { readonly sequence?: number }).sequence,
     Number(fields.get("after")),
   ]);
 
-test("a home that lost everything goes on numbering and linking where the records stopped", async () => {
+test("a home that lost everything continues numbers and links after the last recorded ones", async () => {
   expect(await restore(3, 2, 3, 4, 5)).toBe(true);
   expect(await sequence()).toBe(5);
   expect((await head()).sequence).toBe(3);
@@ -55,7 +55,7 @@ test("a home that lost everything goes on numbering and linking where the record
   ]);
 });
 
-test("a number that is lost for good is gone over: what comes after says so", async () => {
+test("the chain continues over a number that is lost for good, and the next signal names the one it follows", async () => {
   await restore(3, 3, 6, 7);
   expect(await sequence()).toBe(7);
   expect(await waiting()).toEqual([
@@ -64,7 +64,7 @@ test("a number that is lost for good is gone over: what comes after says so", as
   ]);
 });
 
-test("a home that lost its tail gets only what it does not have", async () => {
+test("a home that lost its tail gets only the missing signals", async () => {
   await redis.send("HSET", CHANNEL_KEY, "sequence", "4");
   await redis.send("SET", HEAD_KEY, JSON.stringify({ sequence: 4, hash: "b".repeat(64) }));
   expect(await restore(3, 3, 4, 5)).toBe(true);
@@ -73,7 +73,7 @@ test("a home that lost its tail gets only what it does not have", async () => {
   expect(await waiting()).toEqual([[5, 4]]);
 });
 
-test("a home that is ahead of the records, as it is while they lag, stays as it is", async () => {
+test("a home that is ahead of the records, because they lag, does not change", async () => {
   await redis.send("HSET", CHANNEL_KEY, "sequence", "9");
   await redis.send("SET", HEAD_KEY, JSON.stringify({ sequence: 8, hash: "b".repeat(64) }));
   const before = await redis.everything();
@@ -81,14 +81,14 @@ test("a home that is ahead of the records, as it is while they lag, stays as it 
   expect(await redis.everything()).toEqual(before);
 });
 
-test("restored once more it changes nothing", async () => {
+test("a second restore changes nothing", async () => {
   await restore(3, 4, 5);
   const before = await redis.everything();
   expect(await restore(3, 4, 5)).toBe(false);
   expect(await redis.everything()).toEqual(before);
 });
 
-test("a channel of which the records have nothing begins at its beginning", async () => {
+test("a channel without records starts at number 1", async () => {
   expect(await restore(0)).toBe(false);
   expect(await restore(0, 1)).toBe(true);
   expect(await waiting()).toEqual([[1, 0]]);

@@ -1,4 +1,4 @@
-/** A channel's log in Redis, held against the records: what was numbered once is never numbered again. */
+/** Compares a channel's log in Redis with the records, so that no number is ever given twice. */
 import type { ChannelId, SignalId } from "../../../domain/ids.ts";
 import type { AcceptedSignal } from "../../../domain/copier/signal.ts";
 import { HomeKeys } from "../../../redis/keys.ts";
@@ -46,10 +46,10 @@ return raised
 `;
 
 /**
- * Raises the channel's sequence and the head of its chain to what the records
- * have, and puts the signals that Redis lost back into the log to be linked;
- * never lowers either. Each of them says after which number it comes, so that
- * the chain goes on over one that is lost for good.
+ * Raises the channel's sequence and the head of its chain to the recorded ones,
+ * and puts the signals that Redis lost back into the log to be linked. It never
+ * lowers either. Each restored signal names the number before it, so that the
+ * chain continues over a number that is lost for good.
  */
 export const restoreLog = defineScript<RestoreLogArgs, boolean>({
   name: "restore-log",
@@ -76,7 +76,7 @@ export const restoreLog = defineScript<RestoreLogArgs, boolean>({
   reply: (raw) => asInteger(raw) === 1,
 });
 
-/** More than the recorder is ever ahead of what a Redis that lost its tail still has. */
+/** The recorder is never this many signals ahead of a Redis that lost its tail. */
 const LAST = 1_000;
 
 /** A channel's last recorded signals, the newest first. */
@@ -86,11 +86,11 @@ export async function readLastSignals(
 ): Promise<SignalRecord[]> {
   const sort = { field: "acceptedAtMs", descending: true };
   const found = await signals.find({ where: { channel }, sort, limit: LAST });
-  // A link may be recorded before its signal is: then there is nothing to go by yet.
+  // A link may be recorded before its signal. Then there is no signal to restore yet.
   return found.filter((each) => each.sequence !== undefined && each.sha256 !== undefined);
 }
 
-/** Answers whether Redis stood behind. */
+/** Returns whether Redis was behind the records. */
 export async function mendLog(
   records: Records,
   { home, partitions }: Targets,

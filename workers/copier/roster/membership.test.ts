@@ -1,7 +1,7 @@
 /**
- * The seats under churn, against a plain model: whatever joins, leaves, joins
- * again and is forgotten, a job that names a shard and a version finds exactly
- * those who sat there then.
+ * Membership under churn, compared with a simple model: after any joins, leaves,
+ * rejoins and deletions, a job that names a shard and a version finds exactly the
+ * members of that version.
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
@@ -40,11 +40,11 @@ function subscription(id: string, version: number, state: Subscription["state"])
   };
 }
 
-/** What a plain reading of the rules says. */
+/** A simple model of the rules. */
 class Model {
   readonly #versions = new Map<string, number>();
   readonly #seated = new Set<string>();
-  /** Those who may be named by a job: shard, version, members. */
+  /** What a job may name: shard, version, members. */
   snapshots: { readonly shard: number; readonly version: number; readonly members: string[] }[] =
     [];
   readonly #noted = new Map<number, number>();
@@ -61,10 +61,10 @@ class Model {
     await this.#seat(subscriptions);
   }
 
-  /** An update that was overtaken: it says the opposite of what stands. */
+  /** A late update that says the opposite of the current state. */
   async overtaken(id: string): Promise<void> {
     const version = this.#versions.get(id);
-    // Who was forgotten has no version left to be overtaken by.
+    // A subscription whose row is deleted has no version, so no update is older.
     if (version === undefined || (await redis.send("HGET", [SEATS, id])) === null) return;
     await this.#seat([subscription(id, version, this.#seated.has(id) ? "left" : "active")]);
   }
@@ -124,7 +124,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.constant("prune" as const) },
 );
 
-test("the members of a shard at a version are exactly those who sat there, for every version that a job can name", async () => {
+test("the members of a shard at a version are exactly those of that time, for every version that a job can name", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60 }), async (steps) => {
       await redis.send("FLUSHALL", []);
@@ -140,7 +140,7 @@ test("the members of a shard at a version are exactly those who sat there, for e
   );
 });
 
-test("churn does not grow the roster: emptied shards are taken by newcomers, and leavers are forgotten", async () => {
+test("churn does not grow the roster: newcomers fill emptied shards, and the rows of those who left are deleted", async () => {
   await redis.send("FLUSHALL", []);
   const model = new Model();
   const FOLLOWERS = 60;
@@ -158,12 +158,12 @@ test("churn does not grow the roster: emptied shards are taken by newcomers, and
     shards = Math.max(shards, Number(await redis.send("HGET", [HEAD, "last"])) + 1);
   }
   await model.check();
-  // Two generations at once, and the rows of a third until they are forgotten.
+  // Two generations at once, and the rows of a third until they are deleted.
   expect(shards).toBeLessThanOrEqual((3 * FOLLOWERS) / SIZE);
   expect(await redis.send("HLEN", [SEATS])).toBeLessThanOrEqual(4 * FOLLOWERS);
 });
 
-test("who left is kept as long as a job may name the roster with them", async () => {
+test("the row of a follower who left stays while a job may name a version with them", async () => {
   await redis.send("FLUSHALL", []);
   const model = new Model();
   await model.change([{ id: "s", leave: false }]);

@@ -1,7 +1,7 @@
 /**
- * The outbox: what was recorded and is perhaps not yet in Redis. A document
- * leaves it only at the version that was projected, so a change which came in
- * between stays in.
+ * The outbox: documents that are recorded and perhaps not yet in Redis. A document
+ * leaves it only if its version is still the one that was projected. If it changed
+ * meanwhile, it stays in.
  */
 import { setTimeout } from "node:timers/promises";
 import { getLogger } from "@logtape/logtape";
@@ -21,7 +21,7 @@ import { projectChannels, projectHooks, projectSubscriptions, type Targets } fro
 import { followerOf, projectSettings } from "./settings.ts";
 
 const EVERY_MS = 500;
-/** Projected in one go; what is more waits for the next, a moment later. */
+/** Projected at once. The rest is projected a moment later. */
 const LIMIT = 2_000;
 
 interface Changing extends Document {
@@ -31,10 +31,16 @@ interface Changing extends Document {
 
 type Waiting = "channels" | "hooks" | "settings" | "subscriptions";
 
-/** Where each collection continues, so that a person who keeps filling the outbox delays no other. */
+/**
+ * Where each collection continues. If one person adds to the outbox without end,
+ * the others are not delayed.
+ */
 export type OutboxPlaces = Map<Waiting, string>;
 
-/** Projects what waits, of each collection at most `LIMIT`; answers how many documents that were. */
+/**
+ * Projects the waiting documents, at most `LIMIT` of each collection. Returns how
+ * many there were.
+ */
 export async function flushOutbox(
   records: Records,
   targets: Targets,
@@ -61,7 +67,7 @@ export async function flushOutbox(
   const flushed = [
     await flush("channels", channels, (waiting) => projectChannels(targets, waiting)),
     await flush("hooks", hooks, (waiting) => projectHooks(targets, waiting)),
-    // A follower's settings put their subscriptions in here, so these come last.
+    // A follower's settings add their subscriptions to the outbox, so subscriptions come last.
     await flush("settings", settings, (waiting) => projectSettings(records, targets, waiting)),
     await flush("subscriptions", subscriptions, (waiting) =>
       projectSubscriptions(records, targets, waiting),
@@ -84,7 +90,10 @@ export async function markProjected<T extends Changing>(
   crashPoint("after-mark");
 }
 
-/** Projects a change at once. Where that fails the change still stands, and the follower brings it within a second of Redis' return. */
+/**
+ * Projects a change at once. If that fails, the change is still recorded, and
+ * `followOutbox` projects it within a second after Redis is back.
+ */
 export async function projectNow(
   records: Records,
   targets: Targets,
@@ -94,7 +103,10 @@ export async function projectNow(
   await markProjected(records.subscriptions, [changed]);
 }
 
-/** The same of settings; of a follower's, their subscriptions with them. */
+/**
+ * The same for settings. If they are a follower's, it also projects the
+ * subscriptions of that follower.
+ */
 export async function projectSettingsNow(
   records: Records,
   targets: Targets,
@@ -128,7 +140,7 @@ export async function followOutbox(
         error: nameOf(error),
       });
     }
-    // Ends early, and by a rejection, when stopped.
+    // Ends early, with a rejection, when stopped.
     if (!isMore) await setTimeout(EVERY_MS, undefined, { signal: stop }).catch(() => {});
   }
 }

@@ -1,9 +1,9 @@
 /**
- * Projects records to Redis: channels and hooks to their home partition,
- * subscriptions to the roster beside their account and from there, as routes,
- * to the home partition of their channel, and what stands above subscriptions to
- * each region partition. Everything here may be repeated and overtaken: an older
- * version never overwrites a newer.
+ * Projects records to Redis. Channels and hooks go to their home partition.
+ * Subscriptions go to the roster beside their account, and from there, as routes,
+ * to the home partition of their channel. Policies above the subscriptions go to
+ * each region partition. Every write here may be repeated or arrive late: an older
+ * version never overwrites a newer one.
  */
 import type { ChannelId, HookId, SubscriptionId } from "../../../domain/ids.ts";
 import { foldScopes, layUnder, type LayeredPlan } from "../../../domain/copier/plan-layer.ts";
@@ -27,7 +27,7 @@ import type {
 import type { Connections } from "../../runtime/connections.ts";
 import { run, type Redis } from "../../runtime/redis.ts";
 
-/** The Redis servers that hold projections. */
+/** The Redis servers that projections are written to. */
 export interface Targets {
   readonly home: Redis;
   readonly regions: ReadonlyMap<string, Redis>;
@@ -38,7 +38,7 @@ export function targetsOf({ redis: home, regions, partitions }: Connections): Ta
   return { home, regions, partitions };
 }
 
-/** Each answers how many of the records changed something in Redis. */
+/** Returns how many of the records changed something in Redis. */
 export async function projectChannels(
   { home, partitions }: Targets,
   records: readonly ChannelRecord[],
@@ -66,7 +66,7 @@ export async function projectHooks(
   return changed.filter(Boolean).length;
 }
 
-/** All those of one channel beside one broker in one region partition. */
+/** All subscriptions of one channel at one broker in one region partition. */
 export interface Roster {
   readonly region: string;
   readonly broker: string;
@@ -75,9 +75,10 @@ export interface Roster {
 }
 
 /**
- * Each with what its follower set for all of theirs laid over it. The settings
- * are read after the subscription was: whoever changes them raises the versions
- * of the subscriptions next, so a row that missed the change is overwritten.
+ * Projects each subscription with its follower's own settings applied. The
+ * settings are read after the subscription: a change of settings raises the
+ * versions of the subscriptions next, so a row that missed the change is
+ * overwritten.
  */
 export async function projectSubscriptions(
   records: Pick<Records, "settings">,
@@ -117,7 +118,7 @@ async function followerLayers(
   return new Map(found.map((follower) => [follower._id, foldScopes({ follower })]));
 }
 
-/** What a scope above the subscriptions says, to each region partition. */
+/** Projects the policy of a scope above the subscriptions to each region partition. */
 export async function projectLayers(
   { regions, partitions }: Targets,
   settings: readonly SettingsRecord[],
@@ -143,7 +144,7 @@ export function rosterOf(
   return { region, broker, partition: partitions.ofAccount(account), channel };
 }
 
-/** The seats first: a route must never name a version that its shard has not reached. */
+/** Memberships come first: a route must never name a version that its shard does not have yet. */
 export async function projectRoster(
   targets: Targets,
   roster: Roster,
@@ -166,7 +167,7 @@ export async function projectRoster(
   return changed;
 }
 
-/** Answers how many routes were behind. */
+/** Returns how many routes were behind. */
 export async function writeRoutes(
   { home, partitions }: Targets,
   channel: ChannelId,

@@ -21,7 +21,7 @@ beforeEach(async () => {
   await redis.clear();
 });
 
-/** Answers the version of the shard. */
+/** Returns the version of the shard. */
 async function set(index: number, version: number, state: "active" | "left" = "active") {
   const subscriptions = [followerOf(index, { version, state })];
   const { shards } = await redis.run(seat, { ...ROSTER, subscriptions });
@@ -31,7 +31,7 @@ async function set(index: number, version: number, state: "active" | "left" = "a
 const forget = (routed: number, keptMs = DAY_MS) =>
   redis.run(prune, { ...ROSTER, shard: 0, routed, keptMs });
 
-/** As if the last note of what was routed were a day older. */
+/** Makes the last note of the routed version a day older. */
 async function passDay(): Promise<void> {
   const head = REGION.rosterHead(CHANNEL, "desk");
   const [version, at] = String(await redis.send("HGET", head, "noted:0")).split(",");
@@ -45,12 +45,12 @@ const members = async (version: number) =>
     .filter((each) => wasSeated(each, version))
     .map(({ subscription }) => String(subscription));
 
-test("who left is forgotten once no job can name the roster with them: a day after a later one was routed", async () => {
+test("a follower who left is deleted once no job can name them: a day after a later version was routed", async () => {
   const both = (await set(1, 1), await set(2, 1));
   const one = await set(2, 2, "left");
   expect(await forget(one)).toBe(0);
   expect(await members(both)).toEqual(["sub-0001", "sub-0002"]);
-  // Before the day is over nothing goes, however often it is looked.
+  // Before the day is over nothing is deleted, however many times it runs.
   expect(await forget(one)).toBe(0);
   await passDay();
   expect(await forget(one)).toBe(1);
@@ -58,7 +58,7 @@ test("who left is forgotten once no job can name the roster with them: a day aft
   expect(await redis.hash(REGION.rosterSeats(CHANNEL, "desk"))).toEqual({ "sub-0001": "0" });
 });
 
-test("who left after what was routed then stays: jobs of that version still name them", async () => {
+test("a follower who left after that version stays: jobs of that version still name them", async () => {
   const both = (await set(1, 1), await set(2, 1));
   await forget(both);
   const one = await set(2, 2, "left");
@@ -67,7 +67,7 @@ test("who left after what was routed then stays: jobs of that version still name
   expect(await members(both)).toEqual(["sub-0001", "sub-0002"]);
 });
 
-test("who came back keeps their row, without the comings and goings that no job can name", async () => {
+test("the row of a follower who came back stays, without the joins and leaves that no job can name", async () => {
   await set(1, 1);
   await set(1, 2, "left");
   const back = await set(1, 3);
@@ -80,7 +80,7 @@ test("who came back keeps their row, without the comings and goings that no job 
   expect(await members(back)).toEqual(["sub-0001"]);
 });
 
-test("who was forgotten can subscribe again, at a newer version", async () => {
+test("a deleted follower can subscribe again, at a newer version", async () => {
   await set(1, 1);
   const gone = await set(1, 2, "left");
   await forget(gone);
@@ -90,7 +90,7 @@ test("who was forgotten can subscribe again, at a newer version", async () => {
   expect(await members(again)).toEqual(["sub-0001"]);
 });
 
-test("a row that cannot be read stays, and keeps nobody else from being forgotten", async () => {
+test("a row that cannot be read stays, and the others are still deleted", async () => {
   await set(1, 1);
   await set(2, 1);
   const one = await set(2, 2, "left");

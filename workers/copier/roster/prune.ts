@@ -1,4 +1,7 @@
-/** Forgets who left long ago, shard by shard, once no job can name the roster as it was with them. */
+/**
+ * Deletes the rows of followers who left long ago, shard by shard, once no job can
+ * name a version of the roster that includes them.
+ */
 import type { ChannelId } from "../../../domain/ids.ts";
 import { ANSWER_TTL_MS } from "../../../redis/accept.ts";
 import { HomeKeys, RegionKeys } from "../../../redis/keys.ts";
@@ -30,7 +33,7 @@ if below then
   for i = 1, #flat, 2 do
     local version, found, payload = string.match(flat[i + 1], '^%[(%d+),%[([%d,]*)%],(.*)%]$')
     local turns, first = {}, 1
-    -- A row that cannot be read is written anew by the check, and forgotten later.
+    -- The check rewrites a row that cannot be read, and it is deleted later.
     for turn in string.gmatch(found or '', '%d+') do turns[#turns + 1] = turn end
     while turns[first + 1] and tonumber(turns[first + 1]) <= below do first = first + 2 end
     if found and first > #turns then
@@ -47,10 +50,10 @@ return removed
 `;
 
 /**
- * Forgets comings and goings that no job can name any more, and the rows of
- * those who have nothing else left. It notes which version the route names;
- * once that note is `keptMs` old, every job that named an older one is over.
- * Replies how many rows went.
+ * Deletes the joins and leaves that no job can name any more, and rows that have
+ * none left. It notes the version that the route names. Once that note is `keptMs`
+ * old, every job that named an older version is over. Replies how many rows were
+ * deleted.
  */
 export const prune = defineScript<PruneArgs, number>({
   name: "prune",
@@ -69,7 +72,7 @@ export const prune = defineScript<PruneArgs, number>({
   reply: asInteger,
 });
 
-/** Answers how many rows went. */
+/** Returns how many rows were deleted. */
 export async function pruneRosters(
   { home, regions, partitions }: Targets,
   channel: ChannelId,

@@ -1,4 +1,7 @@
-/** A shard below the version that its route names, with nothing more to come: it is raised above it, so that waiting jobs go on. */
+/**
+ * Raises a shard that is below the version of its route, if no further change will
+ * arrive, so that waiting jobs continue.
+ */
 import type { ChannelId } from "../../../domain/ids.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import { asInteger, asList, defineScript, LUA_NOW } from "../../../redis/script.ts";
@@ -8,7 +11,7 @@ export interface RaiseShardArgs {
   readonly broker: string;
   readonly channel: ChannelId;
   readonly shard: number;
-  /** What its route names. */
+  /** The version that its route names. */
   readonly routed: number;
 }
 
@@ -25,7 +28,7 @@ end
 return {version, count}
 `;
 
-/** Replies the version and the count that the shard has afterwards. */
+/** Replies the version and the count of the shard after the change. */
 export const raiseShard = defineScript<
   RaiseShardArgs,
   { readonly version: number; readonly count: number }

@@ -1,6 +1,6 @@
 /**
- * Rosters that a worker found behind: its Redis lost the version that a job
- * names, in a failover or a restart. The worker leaves the channel's id in its
+ * Rosters that a worker found to be behind: its Redis lost the version that a job
+ * names, in a failover or a restart. The worker writes the channel's id to its
  * region partition, and the channel is checked against the records here.
  */
 import { getLogger } from "@logtape/logtape";
@@ -13,7 +13,7 @@ import type { Redis } from "../../runtime/redis.ts";
 import { checkChannel } from "./check.ts";
 import type { Targets } from "./projector.ts";
 
-/** A job whose deadline is a second away waits for this. */
+/** Short, because a job with a deadline of one second waits for this. */
 const EVERY_MS = 250;
 
 export async function followRosterRequests(
@@ -23,7 +23,7 @@ export async function followRosterRequests(
   stop: AbortSignal,
 ): Promise<void> {
   const log = getLogger(["fanfare", "roster"]);
-  // Each region by itself: one that is away keeps no other waiting.
+  // Each region runs on its own, so none waits for one that is away.
   await Promise.all(
     [...targets.regions].map(async ([region, redis]) => {
       while (!stop.aborted) {
@@ -39,7 +39,10 @@ export async function followRosterRequests(
   );
 }
 
-/** Answers how many channels were checked. One that cannot be keeps its request, and no other waiting. */
+/**
+ * Returns how many channels were checked. If one cannot be checked, its request
+ * remains, and the others do not wait for it.
+ */
 export async function checkRequested(
   records: Records,
   targets: Targets,
@@ -51,7 +54,7 @@ export async function checkRequested(
   )) as string[][];
   let checked = 0;
   for (const channel of new Set(requested.flat() as ChannelId[])) {
-    // Taken first: a request that comes meanwhile is one more.
+    // Removed first, so that a request that arrives during the check counts as a new one.
     await Promise.all(keys.map((key) => redis.send("SREM", [key, channel])));
     try {
       await checkChannel(records, targets, channel);

@@ -1,4 +1,4 @@
-/** Records to Redis and back to agreement, on a real Redis and real records. */
+/** Projection and checks with a real Redis and real records. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -58,7 +58,7 @@ afterAll(async () => {
 
 const channel = asId<ChannelId>("demo");
 
-test("followers are seated in shards of bounded size, and the routes count them all", async () => {
+test("followers are divided into shards of bounded size, and the routes count them all", async () => {
   await record(many(2_000));
   expect(await flushOutbox(records, targets)).toBe(2_000);
   expect(await flushOutbox(records, targets)).toBe(0);
@@ -68,14 +68,14 @@ test("followers are seated in shards of bounded size, and the routes count them 
     expect(route.count).toBeLessThanOrEqual(SHARD_SIZE);
     expect(await seated(route)).toHaveLength(route.count);
   }
-  // No shard is opened before the one before it is full.
+  // A new shard starts only when the one before it is full.
   for (const partition of targets.partitions.all()) {
     const counts = routes.filter((each) => each.partition === partition).map(({ count }) => count);
     expect(counts.filter((count) => count < SHARD_SIZE).length).toBeLessThanOrEqual(1);
   }
 });
 
-test("who leaves and joins again is in the snapshots of exactly the versions in between", async () => {
+test("a follower who leaves and joins again is in the snapshots of exactly the versions of their membership", async () => {
   const versions: number[] = [];
   for (const [version, state] of (["active", "left", "paused"] as const).entries()) {
     await project(one("s", version + 1, state));
@@ -89,7 +89,7 @@ test("who leaves and joins again is in the snapshots of exactly the versions in 
   expect(wasSeated(member!, versions[0]! - 1)).toBe(false);
 });
 
-test("a roster that lost its last change is brought back as soon as a worker asks for it, and no other", async () => {
+test("a roster that lost its last change is restored when a worker asks for it, and no other is", async () => {
   await record([one("s", 1)]);
   await flushOutbox(records, targets);
   const { partition } = (await readRoutes())[0]!;
@@ -99,7 +99,7 @@ test("a roster that lost its last change is brought back as soon as a worker ask
   await record([one("s", 2, "paused")]);
   await flushOutbox(records, targets);
   const [named] = await readRoutes();
-  // As a replica that took over before it was sent the change.
+  // Like a replica that took over before it received the change.
   await redis.send("HSET", [keys.rosterShard(channel, "desk", 0), "s", row]);
   await redis.send("HSET", [keys.rosterHead(channel, "desk"), "version:0", String(lost)]);
   expect(await checkRequested(records, targets, redis)).toBe(0);
@@ -111,7 +111,7 @@ test("a roster that lost its last change is brought back as soon as a worker ask
   expect(await checkRequested(records, targets, redis)).toBe(0);
 });
 
-test("a roster that a worker found behind is as the records say, above every version that a route names", async () => {
+test("a roster that was behind agrees with the records, above every version that a route names", async () => {
   await record(many(10));
   await flushOutbox(records, targets);
   const [route, other] = await readRoutes();
@@ -120,7 +120,7 @@ test("a roster that a worker found behind is as the records say, above every ver
   const head = keys.rosterHead(channel, route.broker);
   const rows = keys.rosterShard(channel, route.broker, route.shard);
   const [spoilt = "", lost = ""] = await seated(route);
-  // One row is lost, another is nothing that can be read, and of the versions the last is gone.
+  // One row is lost, another cannot be read, and the last version is gone.
   await redis.send("HDEL", [rows, lost]);
   await redis.send("HDEL", [keys.rosterSeats(channel, route.broker), lost]);
   await redis.send("HSET", [rows, spoilt, "[1,["]);
@@ -130,13 +130,13 @@ test("a roster that a worker found behind is as the records say, above every ver
   await redis.send("SADD", [keys.rostersBehind, channel]);
   expect(await checkRequested(records, targets, redis)).toBe(1);
   expect(await checkRequested(records, targets, redis)).toBe(0);
-  const mended = (await readRoutes()).find(({ partition }) => partition === route.partition);
-  expect(mended?.version).toBeGreaterThan(route.version);
-  expect(mended?.count).toBe(route.count);
-  if (mended) expect(await seated(mended)).toHaveLength(route.count);
+  const repaired = (await readRoutes()).find(({ partition }) => partition === route.partition);
+  expect(repaired?.version).toBeGreaterThan(route.version);
+  expect(repaired?.count).toBe(route.count);
+  if (repaired) expect(await seated(repaired)).toHaveLength(route.count);
 });
 
-test("a shard whose lost version has nothing more to come is raised above what its route names", async () => {
+test("a shard that lost a version and gets no further change is raised above the version of its route", async () => {
   await record(many(10));
   await flushOutbox(records, targets);
   const [route] = await readRoutes();
@@ -152,7 +152,7 @@ test("a shard whose lost version has nothing more to come is raised above what i
   expect(await readRoutes()).toContainEqual({ ...route, version: Number(version) });
 });
 
-test("a channel that cannot be checked keeps its request, and no other waiting", async () => {
+test("the request of a channel that cannot be checked remains, and the others do not wait", async () => {
   const [bad, good] = ["bad", "good"].map((each) => asId<ChannelId>(each)) as [
     ChannelId,
     ChannelId,
@@ -166,14 +166,14 @@ test("a channel that cannot be checked keeps its request, and no other waiting",
   expect(await redis.send("SMEMBERS", [keys.rostersBehind])).toEqual([bad]);
 });
 
-test("an older version of a subscription never overwrites a newer", async () => {
+test("an older version of a subscription never overwrites a newer one", async () => {
   await project(one("s", 3, "paused"));
   expect(await projectSubscriptions(records, targets, [one("s", 2, "active")])).toBe(0);
   const [route] = await readRoutes();
   expect(await members(route!)).toMatchObject([{ state: "paused", subscriptionVersion: 3 }]);
 });
 
-test("a projection that was cut off between seat and route is completed by the next", async () => {
+test("a projection that was cut off between membership and route is completed by the next", async () => {
   const { _id, outbox: _, ...rest } = one("s");
   const subscription = { id: _id as SubscriptionId, ...rest };
   const partition = targets.partitions.ofAccount(subscription.account);
@@ -184,7 +184,7 @@ test("a projection that was cut off between seat and route is completed by the n
   expect(await readRoutes()).toMatchObject([{ partition, count: 1 }]);
 });
 
-test("a change that comes in while an older one is projected stays in the outbox", async () => {
+test("a change during the projection of an older one stays in the outbox", async () => {
   await record([one("s", 1)]);
   const older = (await records.subscriptions.get("s"))!;
   await record([one("s", 2, "paused")]);
@@ -194,7 +194,7 @@ test("a change that comes in while an older one is projected stays in the outbox
   expect(await records.subscriptions.get("s")).toMatchObject({ version: 2, outbox: false });
 });
 
-test("whoever fills the outbox again and again keeps no other waiting", async () => {
+test("one person who adds to the outbox without end does not delay the others", async () => {
   const places: OutboxPlaces = new Map();
   const edited = many(2_000);
   await record([...edited, one("zoe")]);
@@ -208,7 +208,7 @@ test("whoever fills the outbox again and again keeps no other waiting", async ()
   expect(await records.subscriptions.find({ where: { outbox: true } })).toEqual([]);
 });
 
-test("the follower brings a recorded change to Redis within a second", async () => {
+test("following the outbox projects a recorded change within a second", async () => {
   const stop = new AbortController();
   const following = followOutbox(records, targets, stop.signal);
   const startedAt = Date.now();
@@ -219,13 +219,13 @@ test("the follower brings a recorded change to Redis within a second", async () 
   await following;
 });
 
-test("what a follower set is laid into each of their rows, and an older projection never overwrites it", async () => {
+test("a follower's settings are merged into each of their rows, and an older projection never overwrites them", async () => {
   await record([one("s"), one("t"), { ...one("other"), follower: asId<PersonId>("another") }]);
   await flushOutbox(records, targets);
   const older = (await records.subscriptions.get("s"))!;
   const plan = { maxStakeCents: 50 };
   await recordSettings(records, "follower:someone", { plan, paused: true });
-  // Whoever recorded it dies here; the outbox has it.
+  // The process that recorded it dies here. The change is in the outbox.
   await flushOutbox(records, targets);
   expect(await projectSubscriptions(records, targets, [older])).toBe(0);
   const rows = (await Promise.all((await readRoutes()).map(members))).flat();
@@ -245,7 +245,7 @@ test("what a follower set is laid into each of their rows, and an older projecti
   expect(rebuilt.filter(({ plan: { pausedBy } }) => pausedBy === "follower")).toHaveLength(2);
 });
 
-test("who subscribes while their follower's settings change has them, whichever was recorded first", async () => {
+test("a subscription made while its follower's settings change gets them, in either order of recording", async () => {
   await recordSettings(records, "follower:someone", { plan: {}, paused: true });
   await record([one("s")]);
   await projectNow(records, targets, one("s"));
@@ -291,7 +291,7 @@ test("a check rebuilds an emptied Redis, and finds nothing to do a second time",
   });
 });
 
-test("a check leaves seats that the records do not know, and keeps the others", async () => {
+test("a check ends memberships that are not recorded, and no others", async () => {
   await record([...many(10), elsewhere("moved", "other")]);
   await flushOutbox(records, targets);
   await projectSubscriptions(records, targets, [one("stranger"), one("moved")]);
@@ -302,7 +302,7 @@ test("a check leaves seats that the records do not know, and keeps the others", 
   expect(await checkRoster(records, targets)).toMatchObject({ left: 0 });
 });
 
-test("a check takes back routes to shards that are gone", async () => {
+test("a check removes routes to shards that are gone", async () => {
   await openChannel();
   const key = new HomeKeys(targets.partitions.ofChannel(channel)).routes(channel);
   await redis.send("HSET", [key, "local/desk/0/9", "1700000000000,12"]);
@@ -310,7 +310,7 @@ test("a check takes back routes to shards that are gone", async () => {
   expect(await readRoutes()).toEqual([]);
 });
 
-test("checks a day apart forget who left before the first of them, and nobody who left since", async () => {
+test("two checks a day apart delete followers who left before the first, and none who left since", async () => {
   await openChannel();
   await record([...many(4), one("gone")]);
   await checkRoster(records, targets);
@@ -325,7 +325,7 @@ test("checks a day apart forget who left before the first of them, and nobody wh
   expect(names.toSorted()).toEqual(["s1", "s2", "s3"]);
 });
 
-test("a home that lost its data goes on numbering and linking where the records stopped, over a number that is lost", async () => {
+test("a home that lost its data continues after the last recorded number and link, over a number that is lost", async () => {
   await openChannel();
   const log = await recordLog([1, 2, 3, 5], 3);
   const home = new HomeKeys(targets.partitions.ofChannel(channel));
@@ -359,7 +359,7 @@ test("a home that lost its data goes on numbering and linking where the records 
   });
 });
 
-test("a log that is ahead of the records, as it is while they lag, stays as it is", async () => {
+test("a log that is ahead of the records, because they lag, does not change", async () => {
   await openChannel();
   await recordLog([1, 2, 3], 2);
   const home = new HomeKeys(targets.partitions.ofChannel(channel));
@@ -378,7 +378,8 @@ test("a hundred thousand subscriptions are rebuilt into an empty Redis in second
   const startedMs = performance.now();
   expect(await checkRoster(records, targets)).toMatchObject({ projected: 100_001 });
   const tookMs = performance.now() - startedMs;
-  // It takes two to four on two cores; one round trip a subscription would take minutes on a network.
+  // It takes two to four seconds on two cores. One round trip for each subscription would take
+  // minutes on a network.
   expect(tookMs).toBeLessThan(30_000);
   const routes = await readRoutes();
   expect(routes.reduce((sum, { count }) => sum + count, 0)).toBe(100_000);
@@ -401,7 +402,7 @@ async function openChannel(): Promise<void> {
   ]);
 }
 
-/** What the checks noted so far was noted a day before. */
+/** Makes the notes of the checks a day older. */
 async function passADay(): Promise<void> {
   for (const partition of targets.partitions.all()) {
     const head = new RegionKeys(partition).rosterHead(channel, "desk");
@@ -414,7 +415,7 @@ async function passADay(): Promise<void> {
   }
 }
 
-/** Signals as the recorder writes them, linked up to a number. */
+/** Records signals as the recorder writes them, linked up to a number. */
 async function recordLog(sequences: readonly number[], linkedTo: number) {
   let previousHash = FIRST_HASH;
   const log = sequences.map((sequence) => {
@@ -481,7 +482,7 @@ async function project(subscription: SubscriptionRecord): Promise<void> {
   await projectSubscriptions(records, targets, [subscription]);
 }
 
-/** Also those that count nobody, which `parseRoutes` leaves out. */
+/** Includes routes with a count of zero, which `parseRoutes` leaves out. */
 async function readAllRoutes(): Promise<Pick<Route, "version" | "count">[]> {
   const key = new HomeKeys(targets.partitions.ofChannel(channel)).routes(channel);
   const stored = (await redis.send("HGETALL", [key])) as Record<string, string>;

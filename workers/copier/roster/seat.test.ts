@@ -39,14 +39,14 @@ async function rows(shard = 0) {
   return parseRosterShard(Object.entries(stored).flat());
 }
 
-/** The members of a shard as a job of this version names them. */
+/** The members of a shard for a job of this version. */
 const members = async (version: number, shard = 0) =>
   (await rows(shard))
     .filter((each) => wasSeated(each, version))
     .map(({ subscription }) => String(subscription));
 
 describe("a subscription", () => {
-  test("is a member from the version that its shard's route then names", async () => {
+  test("is a member from the version that its shard's route names after it joined", async () => {
     const { changed, shards } = await join(1);
     expect(changed).toBe(1);
     expect(shards).toMatchObject([{ shard: 0, count: 1 }]);
@@ -57,7 +57,7 @@ describe("a subscription", () => {
     expect((await rows())[0]).toMatchObject({ account, follower, plan, subscriptionVersion: 1 });
   });
 
-  test("that leaves is a member of no later version, and of every one before", async () => {
+  test("that leaves is a member of every earlier version, and of no later one", async () => {
     const before = (await join(1)).shards[0]?.version ?? 0;
     const { shards } = await leave(1, 2);
     expect(shards).toMatchObject([{ shard: 0, count: 0 }]);
@@ -73,7 +73,7 @@ describe("a subscription", () => {
     expect((await rows())[0]).toMatchObject({ state: "paused", turns: [first] });
   });
 
-  test("of an older version changes nothing, and its shard is named all the same", async () => {
+  test("of an older version changes nothing, and its shard is still named", async () => {
     await join(1, 5);
     const before = await redis.everything();
     const { changed, shards } = await leave(1, 4);
@@ -89,7 +89,7 @@ describe("a subscription", () => {
     expect(await redis.everything()).toEqual(before);
   });
 
-  test("that comes and goes without end keeps a row of bounded size, and is what it last was", async () => {
+  test("that joins and leaves without end has a row of bounded size, in its last state", async () => {
     let version = 0;
     for (let round = 0; round < 70; round += 1) {
       version = (await join(1, 2 * round + 1)).shards[0]?.version ?? 0;
@@ -106,7 +106,7 @@ describe("a row that cannot be read", () => {
   const spoil = (index: number, text: string) =>
     redis.send("HSET", REGION.rosterShard(CHANNEL, "desk", 0), followerOf(index).id, text);
 
-  test("is written anew by the version that the records have, and the shard is counted again", async () => {
+  test("is replaced by the recorded version, and the shard is counted again", async () => {
     await set(...[1, 2, 3].map((index) => followerOf(index)));
     await leave(3, 2);
     await spoil(1, "[1,[");
@@ -116,7 +116,7 @@ describe("a row that cannot be read", () => {
     expect(await members(shards[0]?.version ?? 0)).toEqual(["sub-0001", "sub-0002"]);
   });
 
-  test("that is not whole keeps its turns where they can be read, and nobody is counted twice", async () => {
+  test("that is damaged keeps the joins and leaves that can be read, and no member counts twice", async () => {
     const first = (await set(followerOf(1), followerOf(2))).shards[0]?.version ?? 0;
     const whole = await redis.hash(REGION.rosterShard(CHANNEL, "desk", 0));
     await spoil(1, whole[followerOf(1).id]?.slice(0, -1) ?? "");
@@ -127,7 +127,7 @@ describe("a row that cannot be read", () => {
     expect(row?.isUnreadable).toBeUndefined();
   });
 
-  test("or that is gone, of one who left meanwhile, is counted no more", async () => {
+  test("or is missing, of a follower who left meanwhile, is not counted any more", async () => {
     await set(followerOf(1), followerOf(2));
     await redis.send("HDEL", REGION.rosterShard(CHANNEL, "desk", 0), followerOf(1).id);
     const { shards } = await leave(1, 2);
@@ -158,7 +158,7 @@ describe("a roster", () => {
     expect(shards.map(({ shard }) => shard)).toEqual([1]);
   });
 
-  test("has versions that rise with each change, and begin at Redis' time: a loss does not take them back", async () => {
+  test("has versions that rise with each change and start at Redis' time: a loss does not lower them", async () => {
     const startedMs = await redis.nowMs();
     const versions: number[] = [];
     for (const index of [1, 2, 3]) versions.push((await join(index)).shards[0]?.version ?? 0);

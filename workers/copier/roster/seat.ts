@@ -1,4 +1,7 @@
-/** Seats: joining, changing and leaving a roster, in one step on its region partition. */
+/**
+ * Membership: subscriptions join, change and leave a roster, in one step on its
+ * region partition.
+ */
 import type { ChannelId } from "../../../domain/ids.ts";
 import type { Subscription } from "../../../domain/copier/subscription.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
@@ -6,16 +9,19 @@ import { SHARD_SIZE, type RowPayload } from "../stored/roster.ts";
 import type { Route } from "../../../redis/route.ts";
 import { asInteger, asList, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
-/** A row remembers its last comings and goings: more than anybody has in the life of a job. */
+/**
+ * How many of its last joins and leaves a row stores: more than one subscription
+ * has during the life of a job.
+ */
 const MAX_TURNS = 64;
 
 export interface SeatArgs {
   readonly partition: number;
   readonly broker: string;
   readonly channel: ChannelId;
-  /** All of this channel, broker and partition. At most a few hundred at once. */
+  /** All are of this channel, broker and partition. At most a few hundred at once. */
   readonly subscriptions: readonly Subscription[];
-  /** Other than `SHARD_SIZE` where a test wants many shards of a few. */
+  /** A test may set a smaller size than `SHARD_SIZE` to get many small shards. */
   readonly shardSize?: number;
 }
 
@@ -23,9 +29,9 @@ export interface SeatReply {
   /** How many rows were new or newer. */
   readonly changed: number;
   /**
-   * Every shard that one of these sits in, with the version and count that its
-   * route must name: also where nothing changed, as an earlier change may have
-   * been cut off before its route was written.
+   * Every shard that one of these subscriptions belongs to, with the version and
+   * count that its route must name. This includes shards without a change, because
+   * an earlier change may have been cut off before its route was written.
    */
   readonly shards: readonly Pick<Route, "shard" | "version" | "count">[];
 }
@@ -37,7 +43,7 @@ local changed, moved, touched = 0, {}, {}
 local version = math.max(tonumber(redis.call('HGET', roster, 'version') or '0') + 1, now_ms())
 local version_text = string.format('%d', version)
 
--- How many sit in a shard, and how many rows it has, those of who left included.
+-- The members of a shard, and its rows, including those of followers who left.
 local counts, lengths = {}, {}
 local function count_of(shard)
   if not counts[shard] then counts[shard] = tonumber(redis.call('HGET', roster, 'count:' .. shard) or '0') end
@@ -48,7 +54,7 @@ local function rows_of(shard)
   return lengths[shard]
 end
 
--- Newcomers fill one shard after the other. When it is full, the one that has emptied most takes them, if half of it is free; only then is another opened.
+-- New members fill one shard after the other. When it is full, they go to the emptiest shard if half of it is free, and otherwise to a new one.
 local open = redis.call('HGET', roster, 'open') or '0'
 local function open_shard()
   if count_of(open) < size and rows_of(open) < 1.75 * size then return open end
@@ -79,7 +85,7 @@ local function count_again(shard)
   counts[shard] = count
 end
 
--- No job lives long enough to name a version from before this many comings and goings.
+-- No job lives long enough to name a version from before this many joins and leaves.
 local function add_turn(turns)
   turns[#turns + 1] = version_text
   if #turns > ${MAX_TURNS} then table.remove(turns, 1) table.remove(turns, 1) end
@@ -95,7 +101,7 @@ for subscription, sub_version, is_wanted, payload in rows() do
   if shard then
     local row = redis.call('HGET', prefix .. shard, subscription) or ''
     local row_version, row_turns, row_payload = string.match(row, '^%[(%d+),%[([%d,]*)%],(.*)%]$')
-    -- A row that is not whole is written anew, whatever version it names; its turns hold if they can be read.
+    -- A damaged row is rewritten even if its version is newer; its joins and leaves stay if they can be read.
     known = row_payload and string.match(row_payload, '^%[.*%]$') and tonumber(row_version) or -1
     row_turns = row_turns or string.match(row, '^%[%d+,%[([%d,]+)%],')
     if not row_turns then count_again(shard) end
@@ -136,7 +142,7 @@ end
 return reply
 `;
 
-/** Joins, changes and leaves, in one step; an older version of a subscription changes nothing. */
+/** Joins, changes and leaves in one step. An older version of a subscription changes nothing. */
 export const seat = defineScript<SeatArgs, SeatReply>({
   name: "seat",
   lua: seatLua,

@@ -1,9 +1,10 @@
 /**
- * What holds for all below a scope, recorded first and then projected. Of the
- * platform, a provider and a channel it stands beside the rosters, one small
- * write a region partition. Of a follower it is laid into their rows, so a change
- * of it raises the version of each of their subscriptions: they go into the
- * outbox, and an older projection never overwrites it.
+ * Settings that apply to everything below a scope. They are recorded first and
+ * then projected. Those of the platform, a provider or a channel are stored beside
+ * the rosters, with one small write to each region partition. Those of a follower
+ * are merged into the follower's rows, so a change raises the version of each of
+ * the follower's subscriptions. These go into the outbox, and an older projection
+ * never overwrites a newer one.
  */
 import { failure, success, type Failure, type Result } from "../../../domain/result.ts";
 import type { ScopeSettings } from "../../../domain/copier/plan-layer.ts";
@@ -12,20 +13,20 @@ import { chunks } from "../../records/chunks.ts";
 import type { Records, SettingsRecord } from "../../records/port.ts";
 import { projectLayers, type Targets } from "./projector.ts";
 
-/** Of two who change the same scope at once, one reads again. */
+/** If two processes change the same scope at once, one of them reads again. */
 const MAX_TRIES = 5;
 
-/** What stands where nothing was ever set. */
+/** The settings of a scope that was never set. */
 export function noSettings(scope: SettingsScope): SettingsRecord {
   return { _id: scope, plan: {}, paused: false, version: 0, outbox: false };
 }
 
-/** The version that a change is made for, where the request names one. */
+/** The version that a change expects, if the request names one. */
 interface Condition {
   refusal(version: number): Failure | undefined;
 }
 
-/** What is so already needs no version of its own. */
+/** A change that changes nothing does not raise the version. */
 export async function recordSettings(
   { settings }: Pick<Records, "settings">,
   scope: SettingsScope,
@@ -41,11 +42,11 @@ export async function recordSettings(
     const next = { _id: scope, plan, paused, version: current.version + 1, outbox: true };
     if ((await settings.putNewer([next])) === 1) return success(next);
   }
-  // Others changed it at the same time, again and again.
+  // Others changed it at the same time in every try.
   return failure("RECORDS_UNAVAILABLE");
 }
 
-/** Answers how many of the scopes changed something in Redis or, of a follower's, in the outbox. */
+/** Returns how many of the scopes changed something in Redis or, for a follower, in the outbox. */
 export async function projectSettings(
   records: Pick<Records, "subscriptions">,
   targets: Targets,
@@ -60,13 +61,16 @@ export async function projectSettings(
   return count;
 }
 
-/** Whose settings these are; undefined where they are of a wider scope. */
+/** The follower of this scope. Undefined if the scope is wider. */
 export function followerOf(scope: string): string | undefined {
   const { kind, id } = parseSettingsScope(scope) ?? {};
   return kind === "follower" ? id : undefined;
 }
 
-/** Whoever changes one of them at the same time raises it as well, and is projected with the same settings. */
+/**
+ * A process that changes one of them at the same time raises its version as well,
+ * and projects it with the same settings.
+ */
 async function raiseVersions(
   { subscriptions }: Pick<Records, "subscriptions">,
   follower: string,

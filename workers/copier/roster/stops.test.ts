@@ -1,4 +1,7 @@
-/** Stops in several real Redis and in the records: what is recorded, what is brought back, and what is not. */
+/**
+ * Stops in several real Redis and in the records: which are recorded, which are
+ * written back, and which are not.
+ */
 import {
   afterAll,
   beforeAll,
@@ -39,7 +42,7 @@ const targets: Targets = {
   ]),
   partitions: new PartitionMap(2),
 };
-/** As if the other region were away. */
+/** Behaves as if the other region were away. */
 const near: Targets = { ...targets, regions: new Map([["local", home.redis]]) };
 const ALICE = { by: "alice", owner: "*", why: "the feed is wrong" };
 
@@ -52,7 +55,7 @@ describe.each(await recordsDrivers())("stops recorded in $name", ({ open }) => {
     await records.close();
   });
   let scopes = 0;
-  /** Another scope for each test: records are not taken away. */
+  /** A different scope for each test, because records are not deleted. */
   let scope: Scope;
   beforeEach(async () => {
     scopes += 1;
@@ -82,7 +85,7 @@ describe.each(await recordsDrivers())("stops recorded in $name", ({ open }) => {
     return _id === "" ? undefined : stop;
   }
 
-  /** Follows until a condition holds, as the records role does. */
+  /** Follows until a condition is true, as the records role does. */
   async function following(what: string, holds: () => Promise<unknown>): Promise<void> {
     const stop = new AbortController();
     const followed = followStops(records, targets, SYSTEM_CLOCK, stop.signal);
@@ -96,7 +99,7 @@ describe.each(await recordsDrivers())("stops recorded in $name", ({ open }) => {
 
   const standing = async () => (await readStanding(targets)).scopes.get(scope);
 
-  test("hold everywhere at once, and are recorded with who, when and why when the records are there again", async () => {
+  test("are in force everywhere at once, and are recorded with who, when and why when the records are back", async () => {
     const { stop, silent } = await set("halt");
     expect(silent).toEqual([]);
     expect(await standing()).toEqual(new Map([["halt", 6]]));
@@ -109,7 +112,7 @@ describe.each(await recordsDrivers())("stops recorded in $name", ({ open }) => {
     expect(await standing()).toBeUndefined();
   });
 
-  test("hold, and are answered for, while nothing can be recorded", async () => {
+  test("are in force and confirmed while nothing can be recorded", async () => {
     const gone = await open();
     await gone.close();
     const { silent } = await changeStop(gone, targets, scope, "drain", ALICE);
@@ -120,7 +123,7 @@ describe.each(await recordsDrivers())("stops recorded in $name", ({ open }) => {
     await changeStop(records, targets, scope, "lift", ALICE);
   });
 
-  test("are brought back to a Redis that lost them, with who, when and why", async () => {
+  test("are written back to a Redis that lost them, with who, when and why", async () => {
     await changeStop(records, targets, scope, "halt", ALICE);
     const before = await recorded();
     await clear(far.redis);
@@ -134,11 +137,11 @@ describe.each(await recordsDrivers())("stops recorded in $name", ({ open }) => {
     await changeStop(records, targets, scope, "lift", ALICE);
   });
 
-  test("that did not reach a Redis are brought there while it is followed", async () => {
+  test("that a Redis missed are written there while it is followed", async () => {
     const before = `broker:b${scopes}` as const;
     await writeStop(targets, before, "drain", ALICE);
     await following("it is there", async () => {
-      // What is followed has been settled by then.
+      // By then the followed Redis have been compared.
       if (!(await records.stops.get(before))) return false;
       if (!(await recorded())) await writeStop(near, scope, "halt", ALICE);
       return (await standing())?.get("halt") === 6;
@@ -163,7 +166,7 @@ describe.each(await recordsDrivers())("stops recorded in $name", ({ open }) => {
     await changeStop(records, targets, scope, "lift", ALICE);
   });
 
-  test("that were lifted while the records were away do not come back", async () => {
+  test("that were lifted while the records were away do not return", async () => {
     await changeStop(records, targets, scope, "halt", ALICE);
     await set("lift");
     expect(await projectStops(records, targets)).toBe(0);
@@ -171,7 +174,7 @@ describe.each(await recordsDrivers())("stops recorded in $name", ({ open }) => {
     expect(await standing()).toBeUndefined();
   });
 
-  test("that were lifted do not come back where the clocks of two Redis differ", async () => {
+  test("that were lifted do not return if the clocks of two Redis differ", async () => {
     for (const { redis, key } of listCopies(targets)) {
       const aheadMs = redis === far.redis ? 60_000 : 0;
       await redis.send("HSET", [key, "version", String(Date.now() + aheadMs)]);
@@ -183,7 +186,7 @@ describe.each(await recordsDrivers())("stops recorded in $name", ({ open }) => {
     expect(await standing()).toBeUndefined();
   });
 
-  test("hold where a lift did not reach, until they are lifted there, and are named", async () => {
+  test("stay in force where the lift did not arrive, until they are lifted there, and are reported", async () => {
     await changeStop(records, targets, scope, "halt", ALICE);
     await changeStop(records, near, scope, "lift", ALICE);
     await following("it is settled", async () => await standing());
@@ -200,7 +203,7 @@ describe.each(await recordsDrivers())("stops recorded in $name", ({ open }) => {
     expect(await differences()).toEqual([]);
   });
 
-  test("that differ are named, and a change of the last moment is none", async () => {
+  test("that differ are reported, and a change of the last moment is not", async () => {
     await set("drain");
     expect(await compare(10_000)).toEqual([]);
     expect(await compare(-1_000)).toEqual([

@@ -1,13 +1,14 @@
 /**
- * Stops are written to Redis first, to every partition of the home and of every
- * region, and each confirms it: that holds while the records are away. Where one
- * does not confirm, the stop holds everywhere else, and the same command again
- * does what is left.
+ * Stops are written to Redis first: to every partition of the home and of every
+ * region, and each confirms it. This works while the records are away. If one
+ * partition does not confirm, the stop is in force in all others, and repeating
+ * the command completes it.
  *
- * The records follow: whoever keeps Redis in agreement with them reads the notes
- * beside the stops. What was recorded is brought back to a Redis that lost it.
- * Nothing here loosens a stop by itself: only a person lifts one, and in a Redis
- * that missed the lift the stop holds until it is lifted there.
+ * The records follow: the process that keeps Redis and the records in agreement
+ * reads the notes beside the stops. A recorded stop is written back to a Redis
+ * that lost it. Nothing here loosens a stop on its own: only a person lifts one.
+ * In a Redis that missed the lift, the stop stays in force until it is lifted
+ * there.
  */
 import { setTimeout } from "node:timers/promises";
 import { getLogger } from "@logtape/logtape";
@@ -41,7 +42,7 @@ export interface StopCopy {
   readonly key: string;
 }
 
-/** The regions first: that is where orders leave. */
+/** The regions first, because orders are sent from there. */
 export function listCopies({ home, regions, partitions }: Targets): StopCopy[] {
   return [...regions, ["home", undefined] as const].flatMap(([name, region]) =>
     partitions.all().map((partition) => ({
@@ -52,7 +53,10 @@ export function listCopies({ home, regions, partitions }: Targets): StopCopy[] {
   );
 }
 
-/** The client waits without limit for a Redis that does not answer; a person who gives a command does not. */
+/**
+ * The Redis client waits without limit for a Redis that does not answer. A person
+ * who gives a command cannot wait that long.
+ */
 const CONFIRM_MS = 3_000;
 
 export interface Written {
@@ -61,9 +65,9 @@ export interface Written {
   /** The state after the change, the strictest of all. */
   readonly state: StopState | undefined;
   readonly stop: Stop | undefined;
-  /** Somewhere it was not lifted, as it is not the author's to lift. */
+  /** True if some partition did not lift it because the author may not lift it. */
   readonly isForeign: boolean;
-  /** Those that did not confirm in time. */
+  /** Copies that did not confirm in time. */
   readonly silent: readonly string[];
 }
 
@@ -89,20 +93,20 @@ export async function writeStop(
   };
 }
 
-/** By whichever Redis answers first. */
+/** Uses the Redis that answers first. */
 async function readFirstTime(copies: readonly StopCopy[]): Promise<number | undefined> {
   const byRedis = new Map(copies.map(({ redis, key }) => [redis, key]));
   return await Promise.any([
     ...[...byRedis].map(([redis, key]) => run(redis, readTime, { key })),
-    // None of them does: the change finds that out by itself.
+    // None answers. The change finds that out by itself.
     setTimeout(CONFIRM_MS, undefined, { ref: false }),
   ]);
 }
 
-/** What the records may take of the time of whoever changes a stop. */
+/** How long the author of a change waits for the records. */
 const RECORDED_WITHIN_MS = 1_000;
 
-/** The same, and recorded at once; where the records do not answer, they follow. */
+/** The same, and recorded at once. If the records do not answer, the stop is recorded later. */
 export async function changeStop(
   records: Pick<Records, "stops">,
   targets: Targets,
@@ -160,7 +164,7 @@ async function askEach<T>(
     timer.resolve(late);
   }, CONFIRM_MS);
   const answers = await Promise.all(
-    // For any reason, the copy did not confirm.
+    // The copy did not confirm, for any reason.
     copies.map((copy) => Promise.race([ask(copy).catch(() => late), timer.promise])),
   );
   clearTimeout(timeout);
@@ -178,16 +182,16 @@ export async function readCopy({ redis, key }: StopCopy): Promise<Map<Scope, Sto
   return parseStops(halts, notes);
 }
 
-/** Of two who record the same scope at once, one reads again. */
+/** If two processes record the same scope at once, one of them reads again. */
 const MAX_TRIES = 5;
 
-/** Records what a Redis says of scopes, as far as it is news. Answers how many that were. */
+/** Records the stops that a Redis reports, if they are newer. Returns how many were. */
 export async function recordStops(
   { stops }: Pick<Records, "stops">,
-  told: ReadonlyMap<Scope, Stop>,
+  reported: ReadonlyMap<Scope, Stop>,
 ): Promise<number> {
   let recorded = 0;
-  let left = [...told];
+  let left = [...reported];
   for (let tries = 0; left.length > 0 && tries < MAX_TRIES; tries += 1) {
     const found = await stops.find({ where: { _id: left.map(([scope]) => scope) } });
     const known = new Map(found.map((each) => [each._id, each]));
@@ -197,14 +201,14 @@ export async function recordStops(
     });
     for (const [scope, stop] of left) {
       const record = known.get(scope);
-      const next = recordOf(scope, mergeStops(record, stop), (record?.version ?? 0) + 1);
+      const next = makeRecord(scope, mergeStops(record, stop), (record?.version ?? 0) + 1);
       recorded += await stops.putNewer([next]);
     }
   }
   return recorded;
 }
 
-function recordOf(
+function makeRecord(
   scope: Scope,
   { state, atMs, liftedAtMs, by, owner, why }: Stop,
   version: number,
@@ -224,8 +228,8 @@ function isSame(record: StopRecord | undefined, { state, atMs, liftedAtMs, by }:
 }
 
 /**
- * Brings every recorded stop to each Redis that has a looser one or none, and
- * was not told to lift it. Answers how many copies changed.
+ * Writes every recorded stop to each Redis that has a looser one or none, unless
+ * it was lifted there. Returns how many copies changed.
  */
 export async function projectStops(
   records: Pick<Records, "stops">,
@@ -253,8 +257,8 @@ async function holdRecorded(
 const EVERY_MS = 500;
 
 /**
- * Records what is stopped and lifted, and brings recorded stops to a Redis that
- * lost them. Each Redis by itself: one that is away keeps no other waiting.
+ * Records stops and lifts, and writes recorded stops back to a Redis that lost
+ * them. Each Redis runs on its own, so none waits for one that is away.
  */
 export async function followStops(
   records: Pick<Records, "stops">,
@@ -263,7 +267,7 @@ export async function followStops(
   stop: AbortSignal,
 ): Promise<void> {
   const log = getLogger(["fanfare", "stops"]);
-  // A change that one Redis shows is looked for in each.
+  // A change seen in one Redis is looked for in all of them.
   let changes = 0;
   const byRedis = Map.groupBy(listCopies(targets), ({ redis }) => redis);
   await Promise.all(
@@ -278,11 +282,11 @@ export async function followStops(
             const upTo = changes;
             await settle(records, copies);
             [versions, settled] = [now, upTo];
-            // It is recorded by now: the others read it from there.
+            // It is recorded now, so the others read it from the records.
             if (isMoved) changes += 1;
           }
         } catch (error) {
-          log.warn("what is stopped could not be recorded or brought back, trying again: {error}", {
+          log.warn("stops could not be recorded or written back, trying again: {error}", {
             error: nameOf(error),
           });
         }
@@ -297,10 +301,10 @@ async function readVersions(copies: readonly StopCopy[]): Promise<unknown[]> {
 }
 
 async function settle(records: Pick<Records, "stops">, copies: readonly StopCopy[]): Promise<void> {
-  const told = new Map<Scope, Stop>();
+  const reported = new Map<Scope, Stop>();
   for (const copy of await Promise.all(copies.map(readCopy))) {
-    for (const [scope, stop] of copy) told.set(scope, mergeStops(told.get(scope), stop));
+    for (const [scope, stop] of copy) reported.set(scope, mergeStops(reported.get(scope), stop));
   }
-  await recordStops(records, told);
+  await recordStops(records, reported);
   await holdRecorded(records, copies);
 }

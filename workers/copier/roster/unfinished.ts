@@ -1,13 +1,13 @@
 /**
- * What was under way when a Redis lost its data, as far as the records know it.
- * A signal whose copies do not all have a recorded outcome is dispatched again:
- * its jobs, its intents or its outcomes may have been lost. Its orders may have
- * been sent before, so workers only ask about them (`stored/run.ts`).
+ * What was unfinished when a Redis lost its data, as far as it is recorded. If
+ * some copies of a signal have no recorded outcome, the signal is dispatched
+ * again: its jobs, intents or outcomes may have been lost. Its orders may already
+ * have been sent, so workers only ask the broker about them (`stored/run.ts`).
  *
- * To a home that lost its data the signals themselves are given back: those that
- * are not finished, and those that may have something open, so that it can be
- * closed. Routes are not recorded; they are the channel's routes at the version
- * that stood at the acceptance.
+ * A home that lost its data also gets the signals back: those that are not
+ * finished, and those that may still have open positions, so that these can be
+ * closed. Routes are not recorded. They are the channel's routes at the version of
+ * the acceptance.
  */
 import type { ChannelId, SignalId } from "../../../domain/ids.ts";
 import { MAX_DURATION_SECONDS } from "../../../domain/products/binary.ts";
@@ -29,7 +29,7 @@ export interface RestoreSignalArgs {
   readonly home: HomeKeys;
   readonly signal: AcceptedSignal;
   readonly followers: number;
-  /** Absent where the home has the signal. */
+  /** Absent if the home has the signal. */
   readonly routes: readonly Route[] | undefined;
   readonly isUnfinished: boolean;
 }
@@ -52,7 +52,10 @@ if not known or unfinished == '0' then return 0 end
 return redis.call('ZADD', undispatched, 'NX', now, id)
 `;
 
-/** Gives a home a signal back, unless it has it, and lists it as undispatched where it is unfinished. Replies whether that was news. */
+/**
+ * Restores a signal to a home that lost it, and lists it as undispatched if it is
+ * unfinished. Replies whether anything changed.
+ */
 export const restoreSignal = defineScript<RestoreSignalArgs, boolean>({
   name: "restore-signal",
   lua,
@@ -76,7 +79,7 @@ export const restoreSignal = defineScript<RestoreSignalArgs, boolean>({
   reply: (raw) => asInteger(raw) === 1,
 });
 
-/** How many copies are where, as the acceptance spells it (`HomeKeys.open`). */
+/** Counts copies by place, in the format that the acceptance writes (`HomeKeys.open`). */
 function placesText(routes: readonly Route[]): string {
   const counts = new Map<string, number>();
   for (const { region, broker, partition, count } of routes) {
@@ -86,7 +89,10 @@ function placesText(routes: readonly Route[]): string {
   return [...counts].map(([place, count]) => `${place}=${count};`).join("");
 }
 
-/** Answers how many of the channel's signals are dispatched again. To be called once rosters and routes are filled. */
+/**
+ * Returns how many of the channel's signals are dispatched again. Call it after
+ * rosters and routes are filled.
+ */
 export async function restoreUnfinished(
   records: Records,
   targets: Targets,
@@ -98,7 +104,7 @@ export async function restoreUnfinished(
   const found = await readLastSignals(records, channel);
   const recent = found.filter(({ acceptedAtMs }) => acceptedAtMs > nowMs - ANSWER_TTL_MS);
   const finished = await readFinished(records, recent);
-  // Those that the recorder has not recorded yet are known to the home alone.
+  // Signals that are not recorded yet are known only to the home.
   const open = isHomeEmpty ? [] : await readOpen(targets, home, channel);
   let restored = 0;
   for (const id of open.filter((each) => !recent.some(({ _id }) => _id === each))) {
@@ -134,7 +140,7 @@ function isOpen(record: SignalRecord, nowMs: number): boolean {
 
 const AT_ONCE = 100;
 
-/** Of these signals, those all of whose copies have an outcome that is known. */
+/** Returns those of these signals whose copies all have a known outcome. */
 async function readFinished(
   { orders }: Records,
   signals: readonly SignalRecord[],
@@ -170,7 +176,7 @@ async function readOpen(
 interface RoutedShard {
   readonly route: Route;
   readonly members: readonly RosterMember[];
-  /** Since when its region has them: who was there before, the roster does not say. */
+  /** Since when its region has these members. The roster does not show who was there before. */
   readonly sinceMs: number;
 }
 
@@ -191,7 +197,10 @@ async function readRosters(targets: Targets, channel: ChannelId): Promise<Routed
   );
 }
 
-/** The versions are milliseconds of a Redis' clock: a shard that has changed since is read as it was at the acceptance. */
+/**
+ * Versions are milliseconds of a Redis clock. A shard that has changed since is
+ * read as it was at the acceptance.
+ */
 function routesAt(shards: readonly RoutedShard[], { acceptedAtMs }: AcceptedSignal): Route[] {
   return shards.map(({ route, members, sinceMs }) => {
     const version = Math.min(route.version, acceptedAtMs);

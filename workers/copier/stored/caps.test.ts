@@ -1,4 +1,7 @@
-/** Reserving, giving back and settling on a real Redis, against a plain model, in whatever order they come. */
+/**
+ * Reserving, giving back and settling on a real Redis, compared with a simple
+ * model, in any order.
+ */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Copy } from "../../../domain/copier/copy.ts";
@@ -53,7 +56,7 @@ const step = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant("intend" as const),
       stale: fc.boolean(),
-      /** How far the clock of the worker that decides is behind. */
+      /** How far the clock of the deciding worker is behind. */
       behindMs: fc.constantFrom(0, 0, 0, 1, DAY_MS),
     }),
   },
@@ -72,7 +75,7 @@ const step = fc.oneof(
   fc.record({ kind: fc.constant("midnight" as const) }),
 );
 
-test("the usage is that of a plain model, and no cap is exceeded, in any order and told any number of times", async () => {
+test("the usage equals a simple model's, and no cap is exceeded, in any order and with any repetitions", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
       await redis.clear();
@@ -122,7 +125,7 @@ test("the usage is that of a plain model, and no cap is exceeded, in any order a
             shardVersion: 1,
             haltsVersion: "0",
             layersVersion: NO_LAYERS,
-            // The days of this test are long past, and of no Redis' run.
+            // The days of this test are long ago, before any Redis' run.
             older: true,
             decided: { decidedAtMs, copies: [copy] },
           };
@@ -151,7 +154,7 @@ test("the usage is that of a plain model, and no cap is exceeded, in any order a
           const terms = { openPriceMicros: 1, openedAtMs: nowMs, expiresAtMs: nowMs };
           await tell(target, { kind: "placed", stakeCents, ...terms });
           reported.add(target.id);
-          // What was filled whole changes nothing.
+          // A completely filled order changes nothing.
           if (isFirst && stakeCents < target.stakeCents) model.fill(target.id, stakeCents);
         }
         if (each.kind === "settle" && target) {

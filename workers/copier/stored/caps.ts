@@ -1,13 +1,13 @@
 /**
- * The usage of followers with caps: reserved in the step that writes the
- * intents, given back in the step that writes what was not opened, and settled
- * when the broker settles. Each order that holds a part of its follower's caps
- * stands in `reserved` under its client order id, and whoever takes it out from
- * there is the one who changes the usage: so each of these happens once,
- * however often and in whatever order it is told.
+ * The usage of followers with caps. It is reserved in the step that writes the
+ * intents, given back in the step that writes that an order was not opened, and
+ * settled when the broker settles. Each order that uses a part of its follower's
+ * caps is in `reserved` under its client order id. The step that removes it from
+ * there is the one that changes the usage, so each change happens once, even if it
+ * is repeated or arrives in another order.
  *
  * Every change of a usage is made here, in Lua, by `change_usage`. TypeScript only
- * reads the packed text (`domain/copier/caps.ts`), and judges the caps by it.
+ * reads the packed text (`domain/copier/caps.ts`) and compares it with the caps.
  */
 import type { ClientOrderId, SubscriptionId } from "../../../domain/ids.ts";
 import type { Copy } from "../../../domain/copier/copy.ts";
@@ -19,13 +19,13 @@ interface UsagePlace {
   readonly broker: string;
 }
 
-/** Keys of `reserve` and `release`: the packed usages, and the orders that hold a part of them. */
+/** Keys of `reserve` and `release`: the packed usages, and the orders that use a part of them. */
 export const USAGE_KEYS = {
   usage: ({ partition, broker }: UsagePlace) => new RegionKeys(partition).usage(broker),
   reserved: ({ partition, broker }: UsagePlace) => new RegionKeys(partition).reserved(broker),
 };
 
-/** What the orders of followers with caps take of them. */
+/** What the orders of followers with caps use of them. */
 export function reservationsArg(copies: readonly Copy[]): string {
   const taken: (string | number)[][] = [];
   for (const { subscription, clientOrderId, stakeCents, reservation } of copies) {
@@ -36,9 +36,10 @@ export function reservationsArg(copies: readonly Copy[]): string {
 }
 
 /**
- * `change_usage(text, day, staked, opened, lost)` answers a usage with these added,
- * and the day that it is of. A later day begins with nothing staked or lost, and
- * with what is open. What is of a day before that of the usage counts no more.
+ * `change_usage(text, day, staked, opened, lost)` returns the usage after these
+ * are added, and its day. A later day starts with no stakes and no losses, and
+ * keeps the open positions. Stakes and losses of an earlier day than the usage's
+ * no longer count.
  */
 const USAGE_LUA = `
 local function change_usage(text, day, staked, opened, lost)
@@ -54,8 +55,9 @@ end
 `;
 
 /**
- * `overtaken(usage, wanted)` answers, flat, whose usage is no longer what was
- * decided on, and what it is now; `reserve` then writes them all.
+ * `overtaken(usage, wanted)` returns, as a flat list, the followers whose usage
+ * has changed since the decision, and their usage now. `reserve` then writes all
+ * of them.
  */
 export const RESERVE_LUA = `
 ${USAGE_LUA}
@@ -93,7 +95,7 @@ local function reserve(usage, reserved, wanted)
 end
 `;
 
-/** Reads what `overtaken` answered. */
+/** Reads the result of `overtaken`. */
 export function parseOvertaken(flat: readonly unknown[]): Map<SubscriptionId, string> {
   const usages = new Map<SubscriptionId, string>();
   for (let index = 0; index + 1 < flat.length; index += 2) {
@@ -103,11 +105,11 @@ export function parseOvertaken(flat: readonly unknown[]): Map<SubscriptionId, st
 }
 
 /**
- * `release(usage, reserved, id, returned, day)` takes one order out of its
- * follower's usage, once. Without `returned` it was never opened: its stake no
- * longer counts on the day it was staked. With it, it settled on that day: what
- * it did not return is a loss of the day, and its stake stays staked.
- * `fill` makes an order hold only what its broker filled of it.
+ * `release(usage, reserved, id, returned, day)` removes one order from its
+ * follower's usage, once. Without `returned` the order was never opened: its stake
+ * no longer counts on its day. With `returned` it settled on that day: what it did
+ * not return is a loss of the day, and its stake still counts. `fill` reduces an
+ * order to what its broker filled of it.
  */
 export const RELEASE_LUA = `
 ${USAGE_LUA}
@@ -163,7 +165,10 @@ end
 return changed
 `;
 
-/** Takes settled orders out of what is open, and puts what they lost onto the day. Replies how many were new and of capped followers. */
+/**
+ * Removes settled orders from the open positions, and adds their losses to the
+ * day. Replies how many were new and of followers with caps.
+ */
 export const settleUsage = defineScript<SettleUsageArgs, number>({
   name: "settle-usage",
   lua: settleLua,
@@ -174,7 +179,7 @@ export const settleUsage = defineScript<SettleUsageArgs, number>({
   reply: asInteger,
 });
 
-/** Reads an `HMGET` of usages, in the order of those who were asked for. */
+/** Reads an `HMGET` of usages, in the order of the given subscriptions. */
 export function parseUsages(
   subscriptions: readonly SubscriptionId[],
   raw: unknown,

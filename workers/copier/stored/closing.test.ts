@@ -29,7 +29,7 @@ const jobOf = (index = 1): CloseJob => ({
   tries: 2,
 });
 
-const stateOf = (turn: number, ...left: SubscriptionId[]): ClosingState => ({
+const makeState = (turn: number, ...left: SubscriptionId[]): ClosingState => ({
   turn,
   left,
   unknown: [],
@@ -47,7 +47,7 @@ beforeEach(async () => {
   await redis.send("XGROUP", "CREATE", CLOSES, "workers", "0", "MKSTREAM");
 });
 
-/** The job's entry, in a worker's hands. */
+/** The job's entry, delivered to a worker. */
 async function deliver(job = jobOf()): Promise<string> {
   const id = String(await redis.send("XADD", CLOSES, "*", ...closeJobFields(job)));
   await redis.send("XREADGROUP", "GROUP", "workers", "one", "STREAMS", CLOSES, ">");
@@ -63,7 +63,7 @@ async function waiting(): Promise<CloseJob[]> {
 const stateText = (job = jobOf()) =>
   redis.send("HGET", REGION.closing(job.close.id, OF.id, "desk", 0), "state");
 
-function toldOf(...copies: (readonly [SubscriptionId, CloseOutcome])[]) {
+function makeEnded(...copies: (readonly [SubscriptionId, CloseOutcome])[]) {
   const event: ClosuresEvent = {
     kind: "closures",
     signal: jobOf().close.id,
@@ -100,10 +100,10 @@ async function move(changes: Partial<MoveClosingArgs> & { readonly after: Closin
 }
 
 describe("a close that moves", () => {
-  test("stores its state, tells what ended, and is done with its entry, in one step", async () => {
-    const told = toldOf([ANN, CLOSED], [BOB, { kind: "skipped", reason: "NOT_OPEN" }]);
-    expect(await move({ after: stateOf(1), told })).toBe(true);
-    expect(JSON.parse(String(await stateText()))).toEqual(stateOf(1));
+  test("stores its state, reports what ended, and acknowledges its entry, in one step", async () => {
+    const ended = makeEnded([ANN, CLOSED], [BOB, { kind: "skipped", reason: "NOT_OPEN" }]);
+    expect(await move({ after: makeState(1), ended })).toBe(true);
+    expect(JSON.parse(String(await stateText()))).toEqual(makeState(1));
     const [entry, ...more] = await redis.entries(REGION.events);
     expect(more).toEqual([]);
     const event = unpackClosures(JSON.parse(entry?.get("event") ?? "") as PackedClosures);
@@ -118,63 +118,68 @@ describe("a close that moves", () => {
     expect(await waiting()).toEqual([jobOf()]);
   });
 
-  test("comes again at the end of its stream as long as something is left, when it is said to", async () => {
-    await move({ after: stateOf(1, BOB), told: toldOf([ANN, CLOSED]), againAtMs: 5_000 });
+  test("returns at the end of its stream at the given time, as long as something is left", async () => {
+    await move({ after: makeState(1, BOB), ended: makeEnded([ANN, CLOSED]), againAtMs: 5_000 });
     const [, again] = await waiting();
     expect(again).toEqual({ ...jobOf(), notBeforeMs: 5_000, tries: 3 });
   });
 
-  test("is over where nothing is left", async () => {
-    await move({ after: stateOf(1) });
+  test("is over if nothing is left", async () => {
+    await move({ after: makeState(1) });
     expect(await waiting()).toEqual([jobOf()]);
   });
 
-  test("tells nothing where nothing ended", async () => {
-    await move({ after: stateOf(1, ANN, BOB), againAtMs: 5_000 });
+  test("reports nothing if nothing ended", async () => {
+    await move({ after: makeState(1, ANN, BOB), againAtMs: 5_000 });
     expect(await redis.send("EXISTS", REGION.events)).toBe(0);
     expect(await redis.send("EXISTS", REGION.progress(jobOf().close.id))).toBe(0);
   });
 
-  test("from a state that is no more changes nothing: another has seen to the entry", async () => {
-    await move({ after: stateOf(1, BOB), told: toldOf([ANN, CLOSED]), againAtMs: 5_000 });
+  test("from an outdated state changes nothing: another worker has handled the entry", async () => {
+    await move({ after: makeState(1, BOB), ended: makeEnded([ANN, CLOSED]), againAtMs: 5_000 });
     const entry = await deliver();
     const before = await redis.everything();
-    const late = { after: stateOf(1), told: toldOf([ANN, CLOSED], [BOB, CLOSED]), entry };
+    const late = { after: makeState(1), ended: makeEnded([ANN, CLOSED], [BOB, CLOSED]), entry };
     expect(await move(late)).toBe(false);
     expect(await redis.everything()).toEqual(before);
-    expect(await move({ ...late, after: stateOf(2), before: String(await stateText()) })).toBe(
+    expect(await move({ ...late, after: makeState(2), before: String(await stateText()) })).toBe(
       true,
     );
   });
 
-  test("by an entry that is no more in anybody's hands changes nothing: a job that is gone does not begin anew", async () => {
+  test("by an entry that is no longer pending changes nothing: a lost job does not start again", async () => {
     const entry = await deliver();
     await redis.send("XACK", CLOSES, "workers", entry);
     const before = await redis.everything();
-    const gone = { after: stateOf(1, BOB), told: toldOf([ANN, CLOSED]), againAtMs: 5_000, entry };
+    const gone = {
+      after: makeState(1, BOB),
+      ended: makeEnded([ANN, CLOSED]),
+      againAtMs: 5_000,
+      entry,
+    };
     expect(await move(gone)).toBe(false);
     expect(await redis.everything()).toEqual(before);
   });
 
-  test("keeps what the open's job left for as long as it is not over", async () => {
+  test("keeps the data of the open's job until it is over", async () => {
     const open = REGION.job(OF.id, "desk", 0);
     await redis.send("HSET", open, "intents", "{}");
     await redis.send("PEXPIRE", open, "10000");
-    await move({ after: stateOf(1, ANN) });
+    await move({ after: makeState(1, ANN) });
     expect(Number(await redis.send("PTTL", open))).toBeGreaterThan(60_000);
   });
 });
 
 describe("a close that may sell twice", () => {
   const note = (job = jobOf(), before = "", aloneMs = 60_000) =>
-    redis.run(noteSent, { partition: 0, job, before, after: stateOf(1, ANN), aloneMs });
+    redis.run(noteSent, { partition: 0, job, before, after: makeState(1, ANN), aloneMs });
 
   test("is noted before it is sent", async () => {
     expect(await note()).toBe("noted");
-    expect(JSON.parse(String(await stateText()))).toEqual(stateOf(1, ANN));
+    expect(JSON.parse(String(await stateText()))).toEqual(makeState(1, ANN));
   });
 
-  test("is the only one on its way to the same copies", async () => {
+  test("is the only one in flight for the same copies", async () => {
     await note(jobOf(1));
     const before = await redis.everything();
     expect(await note(jobOf(2))).toBe("another");
@@ -182,18 +187,18 @@ describe("a close that may sell twice", () => {
     expect(await note({ ...jobOf(2), shard: 1 })).toBe("noted");
   });
 
-  test("may be sent again itself while others may not", async () => {
+  test("may be repeated while others must not be sent", async () => {
     await note(jobOf(1));
     expect(await note(jobOf(1), String(await stateText()))).toBe("noted");
     expect(await note(jobOf(2))).toBe("another");
   });
 
-  test("stands in no other's way once its time is over", async () => {
+  test("does not stop another once its time is over", async () => {
     await note(jobOf(1), "", 0);
     expect(await note(jobOf(2))).toBe("noted");
   });
 
-  test("is not noted by who decided on a state that has moved", async () => {
+  test("is not noted by a worker that decided on an outdated state", async () => {
     await note();
     const before = await redis.everything();
     expect(await note()).toBe("moved");

@@ -1,9 +1,9 @@
 /**
- * The state of a job that closes. Its copies end at different times: some may
- * be held by a halt, or wait for how their open ended, while others are closed.
- * So each step moves a state, in the same script that tells what has ended,
- * acknowledges the entry and puts the job at the end of its stream where
- * something is left. Whoever moves from a state that stands no more changes
+ * The state of a job that closes. Its copies end at different times: some may be
+ * stopped by a halt, or wait for the outcome of their open, while others are
+ * closed. So each step moves the state, in the same script that reports the ended
+ * copies, acknowledges the entry and, if something is left, adds the job at the
+ * end of its stream. A step from a state that is no longer the stored one changes
  * nothing: that is the fence.
  */
 import type { SubscriptionId } from "../../../domain/ids.ts";
@@ -16,15 +16,18 @@ import { elapsedMs, PROGRESS_LUA } from "./outcomes.ts";
 import { asInteger, asText, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 export interface ClosingState {
-  /** Raised by each move, so that no state is ever the same as one before it. */
+  /** Raised by each step, so that no state equals an earlier one. */
   readonly turn: number;
-  /** Who has no final outcome yet; null before anybody has one. */
+  /** Subscriptions without a final outcome yet; null before the first one has one. */
   readonly left: readonly SubscriptionId[] | null;
-  /** Who of them was told as unknown. */
+  /** Those of them that were reported as unknown. */
   readonly unknown: readonly SubscriptionId[];
-  /** When the broker was last sent these, where a repetition could close twice: until it is asked, nothing is sent. */
+  /**
+   * When these were last sent to the broker, if a repetition could close twice.
+   * Until the broker is asked, nothing is sent again.
+   */
   readonly sentAtMs?: number;
-  /** When it was last certain that nothing sent before is on its way any more. */
+  /** When it was last certain that nothing sent before is still in flight. */
   readonly sureAtMs?: number;
 }
 
@@ -63,8 +66,8 @@ return 'noted'
 `;
 
 /**
- * Notes that a close is about to be sent to a broker where a position might be
- * sold twice: only one close at a time may be on its way to the same copies.
+ * Notes that a close is about to be sent to a broker that might sell a position
+ * twice. Only one close at a time may be in flight for the same copies.
  */
 export const noteSent = defineScript<NoteSentArgs, NoteSentReply>({
   name: "note-sent",
@@ -83,25 +86,25 @@ export const noteSent = defineScript<NoteSentArgs, NoteSentReply>({
 export interface MoveClosingArgs {
   readonly partition: number;
   readonly job: CloseJob;
-  /** The text of the state that was read; empty where there was none. */
+  /** The text of the state as it was read; empty if there was none. */
   readonly before: string;
   readonly after: ClosingState;
   /** The stream entry to acknowledge. */
   readonly entry: string;
-  /** What has ended, with how many it adds to each count. */
-  readonly told?: { readonly event: ClosuresEvent; readonly counts: OutcomeCounts };
-  /** When the job is to come again; absent where it is over. */
+  /** The copies that have ended, with what they add to each count. */
+  readonly ended?: { readonly event: ClosuresEvent; readonly counts: OutcomeCounts };
+  /** When the job is tried again; absent if it is over. */
   readonly againAtMs?: number;
 }
 
 const lua = `
 ${PROGRESS_LUA}
 if (redis.call('HGET', closing, 'state') or '') ~= before then return 0 end
--- An entry that is not pending was seen to by another, or lost: a job that is gone must not begin anew.
+-- An entry that is not pending was handled by another worker, or lost: a lost job must not start again.
 if redis.call('XACK', closes, 'workers', entry) == 0 then return 0 end
 redis.call('HSET', closing, 'state', after)
 redis.call('PEXPIRE', closing, ${ANSWER_TTL_MS})
--- What the open's job left is needed for as long as this one is not over.
+-- The data of the open's job are needed until this job is over.
 redis.call('PEXPIRE', opened, kept_ms)
 if event ~= '' then
   redis.call('XADD', events, '*', 'event', event)
@@ -111,7 +114,10 @@ if ARGV[rest] then redis.call('XADD', closes, '*', unpack(ARGV, rest)) end
 return 1
 `;
 
-/** Replies false, and changes nothing, where the state has moved since it was read, or the entry is gone: whoever moved it has seen to the entry. */
+/**
+ * Replies false, and changes nothing, if the state has changed since it was read,
+ * or if the entry is gone: then the worker that changed it has handled the entry.
+ */
 export const moveClosing = defineScript<MoveClosingArgs, boolean>({
   name: "move-closing",
   lua,
@@ -125,13 +131,13 @@ export const moveClosing = defineScript<MoveClosingArgs, boolean>({
     entry: ({ entry }) => entry,
     before: ({ before }) => before,
     after: ({ after }) => JSON.stringify(after),
-    event: ({ told }) => (told ? JSON.stringify(packClosures(told.event)) : ""),
+    event: ({ ended }) => (ended ? JSON.stringify(packClosures(ended.event)) : ""),
     live: ({ job }) => liveChannel(job.close.id),
-    placed: ({ told }) => told?.counts.placed ?? 0,
-    rejected: ({ told }) => told?.counts.rejected ?? 0,
-    skipped: ({ told }) => told?.counts.skipped ?? 0,
-    unknown: ({ told }) => told?.counts.unknown ?? 0,
-    elapsed: ({ told }) => (told ? elapsedMs(told.event) : ""),
+    placed: ({ ended }) => ended?.counts.placed ?? 0,
+    rejected: ({ ended }) => ended?.counts.rejected ?? 0,
+    skipped: ({ ended }) => ended?.counts.skipped ?? 0,
+    unknown: ({ ended }) => ended?.counts.unknown ?? 0,
+    elapsed: ({ ended }) => (ended ? elapsedMs(ended.event) : ""),
     kept_ms: ({ job }) => keptMs(job.of),
   },
   rest: ({ job, againAtMs }) =>

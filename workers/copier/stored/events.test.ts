@@ -13,8 +13,8 @@ import {
   type OutcomesEvent,
 } from "./events.ts";
 
-test("packed outcomes tell of each copy what they were packed of, whatever is among them", () => {
-  // Few values each, so that equal terms meet.
+test("packed outcomes give back the same outcome for each copy, in any mixture", () => {
+  // Few values each, so that equal terms occur.
   const few = fc.integer({ min: 0, max: 2 });
   const stakeCents = fc.integer({ min: 1, max: 1_000_000_000_000 });
   const outcome: fc.Arbitrary<Outcome> = fc.oneof(
@@ -52,16 +52,16 @@ test("packed outcomes tell of each copy what they were packed of, whatever is am
         answeredAtMs: null,
         copies,
       };
-      const told = unpackOutcomes(JSON.parse(JSON.stringify(packEvent(event))));
+      const unpacked = unpackOutcomes(JSON.parse(JSON.stringify(packEvent(event))));
       const bySubscription = (all: readonly CopyOutcome[]) =>
         all.toSorted(([a], [b]) => (a < b ? -1 : 1));
-      expect(bySubscription(told.copies)).toEqual(bySubscription(copies));
-      expect<OutcomesEvent>({ ...told, copies }).toEqual(event);
+      expect(bySubscription(unpacked.copies)).toEqual(bySubscription(copies));
+      expect<OutcomesEvent>({ ...unpacked, copies }).toEqual(event);
     }),
   );
 });
 
-test("packed closures tell of each copy what they were packed of, whatever is among them", () => {
+test("packed closures give back the same outcome for each copy, in any mixture", () => {
   const few = fc.integer({ min: 0, max: 2 });
   const cents = fc.integer({ min: 0, max: 1_000_000_000_000 });
   const outcome: fc.Arbitrary<CloseOutcome> = fc.oneof(
@@ -94,16 +94,16 @@ test("packed closures tell of each copy what they were packed of, whatever is am
           each,
         ]),
       };
-      const told = unpackClosures(JSON.parse(JSON.stringify(packClosures(event))));
+      const unpacked = unpackClosures(JSON.parse(JSON.stringify(packClosures(event))));
       const bySubscription = (all: readonly CopyClosure[]) =>
         all.toSorted(([a], [b]) => (a < b ? -1 : 1));
-      expect(bySubscription(told.copies)).toEqual(bySubscription(event.copies));
-      expect<ClosuresEvent>({ ...told, copies: event.copies }).toEqual(event);
+      expect(bySubscription(unpacked.copies)).toEqual(bySubscription(event.copies));
+      expect<ClosuresEvent>({ ...unpacked, copies: event.copies }).toEqual(event);
     }),
   );
 });
 
-test("copies that were placed at the same terms have them once, as a shard's nearly all have", () => {
+test("copies that were placed on the same terms, as nearly all of a shard are, have them once", () => {
   const placed: Outcome = {
     kind: "placed",
     stakeCents: 100,

@@ -1,7 +1,7 @@
 /**
- * What a region's `events` streams carry, packed: one entry a shard, not one a
- * follower. Each entry has one field, `event`, with one of these as JSON;
- * outcomes as `packOutcomes` leaves them.
+ * The entries of a region's `events` streams, packed: one entry for each shard,
+ * not for each follower. Each entry has one field, `event`, with one of these as
+ * JSON; outcomes are packed by `packOutcomes`.
  */
 import type { SettlementKind } from "../../../domain/products/binary.ts";
 import type { AccountId, ClientOrderId, SignalId, SubscriptionId } from "../../../domain/ids.ts";
@@ -13,12 +13,12 @@ interface Times {
   readonly acceptedAtMs: number;
   readonly dispatchedAtMs: number;
   readonly decidedAtMs: number;
-  /** Null where nothing was sent. */
+  /** Null if nothing was sent. */
   readonly sentAtMs: number | null;
   readonly answeredAtMs: number | null;
 }
 
-/** How the copies of one shard ended, or, for those that were `unknown` before, how they did end. */
+/** How the copies of one shard ended, or how those that were `unknown` before did end. */
 export interface OutcomesEvent extends Times {
   readonly kind: "outcomes";
   readonly signal: SignalId;
@@ -29,7 +29,10 @@ export interface OutcomesEvent extends Times {
 
 export type CopyOutcome = readonly [SubscriptionId, AccountId, Outcome];
 
-/** Copies that were placed at the same terms: the terms once, then what differs, one after the other. */
+/**
+ * Copies that were placed on the same terms: the terms once, then the values that
+ * differ, one copy after the other.
+ */
 export type PlacedTogether = readonly [
   openPriceMicros: number,
   openedAtMs: number,
@@ -39,13 +42,13 @@ export type PlacedTogether = readonly [
 
 export type Ended = Pick<Copy, "subscription" | "account" | "outcome">;
 
-/** How outcomes are written in an entry: `copies` holds only those that are not in `placed`. */
+/** Outcomes as written in an entry: `copies` has only those that are not in `placed`. */
 export type PackedOutcomes = OutcomesEvent & { readonly placed?: readonly PlacedTogether[] };
 
 /**
- * Packs the copies that have ended; the others have no part in the event. A
- * shard's orders open in one call, so nearly all that could be said of each is
- * said once.
+ * Packs the copies that have ended. The others are not part of the event. The
+ * orders of a shard open in one call, so nearly all of their data are the same and
+ * are written once.
  */
 export function packOutcomes(
   head: Omit<OutcomesEvent, "copies">,
@@ -85,7 +88,7 @@ export function unpackOutcomes({ placed = [], ...event }: PackedOutcomes): Outco
   return { ...event, copies };
 }
 
-/** How the closes of some copies of one shard ended. One shard may have several of these. */
+/** How the closes of some copies of one shard ended. One shard may have several of these events. */
 export interface ClosuresEvent extends Times {
   readonly kind: "closures";
   /** The close. */
@@ -99,14 +102,17 @@ export interface ClosuresEvent extends Times {
 
 export type CopyClosure = readonly [SubscriptionId, AccountId, CloseOutcome];
 
-/** Copies that were closed at the same terms: the terms once, then what differs, one after the other. */
+/**
+ * Copies that were closed on the same terms: the terms once, then the values that
+ * differ, one copy after the other.
+ */
 export type ClosedTogether = readonly [
   closePriceMicros: number,
   closedAtMs: number,
   copies: readonly (SubscriptionId | AccountId | number)[],
 ];
 
-/** How closures are written in an entry: `copies` holds only those that are not in `closed`. */
+/** Closures as written in an entry: `copies` has only those that are not in `closed`. */
 export type PackedClosures = ClosuresEvent & { readonly closed?: readonly ClosedTogether[] };
 
 export function packClosures(event: ClosuresEvent): PackedClosures {
@@ -159,7 +165,7 @@ export interface SettlementsEvent {
 
 export type RegionEvent = OutcomesEvent | ClosuresEvent | SettlementsEvent;
 
-/** What a `links` entry carries in its one field `link`, as JSON. */
+/** The one field `link` of a `links` entry, as JSON. */
 export interface ChainLink {
   readonly signal: SignalId;
   readonly channel: string;

@@ -25,7 +25,7 @@ const set = (action: StopAction, scope: Scope = "platform", author: Partial<Stop
 const halts = async () => parseHalts(await redis.hash(KEY));
 
 describe("a partition's halts", () => {
-  test("hold what was halted or drained until it is lifted", async () => {
+  test("contain each halt and drain until it is lifted", async () => {
     expect(await set("halt", "channel:demo")).toMatchObject({ changed: true, state: "halt" });
     expect(await set("drain")).toMatchObject({ changed: true, state: "drain" });
     expect((await halts()).scopes).toEqual(
@@ -38,7 +38,7 @@ describe("a partition's halts", () => {
     expect((await halts()).scopes).toEqual(new Map([["platform", "drain"]]));
   });
 
-  test("stay halted where they are drained: the halt is the stronger", async () => {
+  test("stay halted after a drain: the halt is stronger", async () => {
     await set("halt");
     expect(await set("drain")).toMatchObject({ changed: false, state: "halt" });
     expect(standing(await halts(), ["platform"])).toBe("halt");
@@ -57,7 +57,7 @@ describe("a partition's halts", () => {
     expect(versions).toEqual(versions.toSorted((a, b) => a - b));
   });
 
-  test("that come back from nothing have a higher version than before: it is at least Redis' time", async () => {
+  test("that return after a loss have a higher version than before: it is at least Redis' time", async () => {
     const beforeMs = await redis.nowMs();
     await set("halt");
     expect(Number((await halts()).version)).toBeGreaterThanOrEqual(beforeMs);
@@ -66,7 +66,7 @@ describe("a partition's halts", () => {
     expect(Number((await halts()).version)).toBe(beforeMs + 1_000_001);
   });
 
-  test("and their version do not move by a repetition", async () => {
+  test("and their version do not change by a repetition", async () => {
     await set("halt");
     const before = await redis.everything();
     expect(await set("halt")).toMatchObject({ changed: false, state: "halt" });
@@ -91,18 +91,18 @@ describe("what stops an order", () => {
     expect(of({ "follower:bob": "halt", "channel:other": "halt" })).toBeUndefined();
   });
 
-  test("is a halt where one stands beside a drain, in whatever order", () => {
+  test("is a halt if there are a halt and a drain, in any order", () => {
     expect(of({ platform: "drain", "broker:desk": "halt" })).toBe("halt");
     expect(of({ platform: "halt", "broker:desk": "drain" })).toBe("halt");
   });
 
-  test("is no broker's halt where none is named", () => {
+  test("is not a broker's halt if no broker is named", () => {
     expect(haltScopes(asId("demo"), asId("provider"))).toHaveLength(3);
   });
 });
 
 const stops = async () => parseStops(await redis.hash(KEY), await redis.hash(haltNotesKey(KEY)));
-const stopOf = async (scope: Scope = "platform") => (await stops()).get(scope);
+const readStop = async (scope: Scope = "platform") => (await stops()).get(scope);
 
 describe("a stop says", () => {
   test("who set it, when and why; and so does its lift", async () => {
@@ -117,26 +117,26 @@ describe("a stop says", () => {
       atMs: expect.any(Number),
     });
     expect(stop!.atMs).toBeGreaterThanOrEqual(beforeMs);
-    expect(await stopOf("channel:demo")).toEqual(stop!);
+    expect(await readStop("channel:demo")).toEqual(stop!);
     const lift = await set("lift", "channel:demo", { by: "bob", why: "mended" });
     expect(lift.stop).toMatchObject({ state: "open", by: "bob", why: "mended" });
     expect(lift.stop!.liftedAtMs).toBe(lift.stop!.atMs);
     expect(lift.stop!.atMs).toBeGreaterThan(stop!.atMs);
-    expect(await stopOf("channel:demo")).toEqual(lift.stop!);
+    expect(await readStop("channel:demo")).toEqual(lift.stop!);
     const again = await set("drain", "channel:demo");
     expect(again.stop).toMatchObject({ state: "drain", liftedAtMs: lift.stop!.atMs });
   });
 
-  test("nothing where an earlier release set it, but for that it holds", async () => {
+  test("only its state if an earlier release set it", async () => {
     await redis.send("HSET", KEY, "platform", "halt", "version", "1700000000000");
     const unexplained = { state: "halt", by: "operator", why: "", atMs: 0, liftedAtMs: 0 };
-    expect(await stopOf()).toMatchObject(unexplained);
+    expect(await readStop()).toMatchObject(unexplained);
     expect((await set("halt")).stop).toMatchObject(unexplained);
     await set("lift");
-    const { atMs: liftedAtMs } = (await stopOf())!;
+    const { atMs: liftedAtMs } = (await readStop())!;
     // Set by that release once more: not before it was lifted.
     await redis.send("HSET", KEY, "platform", "drain");
-    expect(await stopOf()).toMatchObject({ state: "drain", atMs: liftedAtMs, liftedAtMs });
+    expect(await readStop()).toMatchObject({ state: "drain", atMs: liftedAtMs, liftedAtMs });
   });
 });
 
@@ -144,7 +144,7 @@ describe("who may lift", () => {
   const alice = { by: "alice", owner: "alice" };
   const bob = { by: "bob", owner: "bob" };
 
-  test("is who set it, or an administrator", async () => {
+  test("a stop: the person who set it, or an administrator", async () => {
     await set("halt", "channel:demo", alice);
     expect(await set("lift", "channel:demo", bob)).toMatchObject({
       changed: false,
@@ -156,9 +156,9 @@ describe("who may lift", () => {
     expect(await set("lift", "channel:demo")).toMatchObject({ changed: true, isForeign: false });
   });
 
-  test("is nobody but an administrator where one set it, or nobody is known to have", async () => {
+  test("only an administrator, if one set it or its author is not known", async () => {
     await set("drain", "channel:demo");
-    // Made stricter, it is no more theirs than before.
+    // Making it stricter does not make it theirs.
     expect(await set("halt", "channel:demo", alice)).toMatchObject({ state: "halt" });
     expect(await set("lift", "channel:demo", alice)).toMatchObject({ isForeign: true });
     await redis.send("HSET", KEY, "channel:old", "halt", "version", "5");
@@ -179,9 +179,9 @@ describe("a recorded stop that is brought back", () => {
   const hold = (changes: Partial<Stop> = {}) =>
     redis.run(holdStop, { key: KEY, scope: "platform", stop: recorded(changes) });
 
-  test("holds where nothing stood, with its note, and moves the version", async () => {
+  test("is in force where nothing was stopped, with its note, and changes the version", async () => {
     expect(await hold()).toBe(true);
-    expect(await stopOf()).toEqual(recorded());
+    expect(await readStop()).toEqual(recorded());
     expect(Number((await halts()).version)).toBeGreaterThan(0);
     expect(await hold()).toBe(false);
   });

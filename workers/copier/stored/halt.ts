@@ -1,14 +1,14 @@
 /**
- * Stops (halts and drains), as every partition of every Redis holds its own
- * copy. A halt stops all that has not left yet; a drain stops what would open
- * anew. A halt is the stronger: draining what is halted leaves it halted.
+ * Stops (halts and drains). Every partition of every Redis has its own copy. A
+ * halt stops everything that was not sent yet; a drain stops new opens. A halt is
+ * stronger: a drain of a halted scope leaves it halted.
  *
- * The version moves with every change. A worker decides under the stops that it
- * last read, and the script that writes the intents compares the version, so
- * that nothing leaves which was decided before a halt and written after it.
+ * The version changes with every change. A worker decides under the stops that it
+ * last read, and the script that writes the intents compares the version. So
+ * nothing is sent that was decided before a halt and written after it.
  *
- * A note beside each stop says who changed it last, when and why, also once it
- * is lifted: from these the changes are recorded, however long the records are
+ * A note beside each stop says who changed it last, when and why, also after a
+ * lift. The changes are recorded from these notes, however long the records were
  * away. A stop without a note was set by an earlier release, or by hand.
  */
 import type { ChannelId, PersonId } from "../../../domain/ids.ts";
@@ -31,7 +31,7 @@ export type {
   StopState as HaltState,
 } from "../../../domain/copier/stop.ts";
 
-/** The scopes of which any one stops every order of a job. */
+/** The scopes of a job: a stop of any one of them stops all of its orders. */
 export function haltScopes(
   channel: ChannelId,
   provider: PersonId,
@@ -41,7 +41,7 @@ export function haltScopes(
   return broker === undefined ? scopes : [...scopes, `broker:${broker}`];
 }
 
-/** What stands in one partition. */
+/** The stops of one partition. */
 export interface Halts {
   /** `0` where nothing was ever halted. */
   readonly version: string;
@@ -54,7 +54,7 @@ export function parseHalts(stored: Readonly<Record<string, string>>): Halts {
   return { version, scopes: new Map(Object.entries(scopes) as [Scope, StopState][]) };
 }
 
-/** What stops orders of these scopes: the strongest of what stands. */
+/** What stops orders of these scopes: the strongest current stop. */
 export function standing({ scopes }: Halts, of: Iterable<Scope>): StopState | undefined {
   let found: StopState | undefined;
   for (const scope of of) {
@@ -65,7 +65,7 @@ export function standing({ scopes }: Halts, of: Iterable<Scope>): StopState | un
   return found;
 }
 
-/** These, and what stood before as well. */
+/** Adds the stops that were in force before. */
 export function addStops({ version, scopes }: Halts, before: Halts | undefined): Halts {
   if (!before) return { version, scopes };
   const all = new Map([...before.scopes, ...scopes]);
@@ -73,7 +73,7 @@ export function addStops({ version, scopes }: Halts, before: Halts | undefined):
   return { version, scopes: all };
 }
 
-/** A partition's stops and their notes, by the `HGETALL` of each. */
+/** Reads a partition's stops and their notes, from the `HGETALL` of each. */
 export function parseStops(
   stored: Readonly<Record<string, string>>,
   notes: Readonly<Record<string, string>>,
@@ -90,7 +90,7 @@ export function parseStops(
   return stops;
 }
 
-/** When it was set is not known: not before it was last lifted. */
+/** The time of the stop is not known. It is not before the last lift. */
 function unexplained(state: StopState, before: Stop | undefined): Stop {
   const liftedAtMs = before?.liftedAtMs ?? 0;
   const author = { by: OPERATOR, owner: ADMINISTRATORS, why: "" };
@@ -131,17 +131,17 @@ export interface SetHaltArgs extends Partial<StopAuthor> {
   readonly key: string;
   readonly scope: Scope;
   readonly action: StopAction;
-  /** The same in every partition, see `readTime`; absent where only one is changed. */
+  /** The same in every partition, see `readTime`; absent if only one partition is changed. */
   readonly atMs?: number | undefined;
 }
 
 export interface SetHaltReply {
   readonly changed: boolean;
-  /** What stands now; undefined where nothing does. */
+  /** The current state; undefined if nothing is stopped. */
   readonly state: StopState | undefined;
-  /** Its last change; undefined where it was never changed. */
+  /** Its last change; undefined if it never changed. */
   readonly stop: Stop | undefined;
-  /** It was not lifted, as it is not the author's to lift. */
+  /** True if it was not lifted because the author may not lift it. */
   readonly isForeign: boolean;
 }
 
@@ -159,7 +159,7 @@ if action == 'lift' then wanted = ''
 elseif known == 'halt' then wanted = 'halt' end
 if wanted == known then return now_stands(0, 0) end
 if wanted == '' and owner ~= '${ADMINISTRATORS}' and owner ~= note.owner then return now_stands(0, 1) end
--- A person who makes another's drain a halt may still not lift it.
+-- A person who turns another's drain into a halt may still not lift it.
 if known ~= '' and wanted ~= '' and owner ~= '${ADMINISTRATORS}' then owner = note.owner end
 if wanted == '' then redis.call('HDEL', halts, scope) else redis.call('HSET', halts, scope, wanted) end
 raise_version(halts)
@@ -168,7 +168,7 @@ write_note(notes, scope, wanted == '' and 'open' or wanted, at, wanted == '' and
 return now_stands(1, 0)
 `;
 
-/** Halts, drains or lifts in one partition; a repetition changes nothing. */
+/** Halts, drains or lifts in one partition. A repetition changes nothing. */
 export const setHalt = defineScript<SetHaltArgs, SetHaltReply>({
   name: "set-halt",
   lua,
@@ -194,9 +194,9 @@ export const setHalt = defineScript<SetHaltArgs, SetHaltReply>({
 });
 
 /**
- * The time of the Redis that holds `key`, epoch milliseconds. A change has one
- * time in all partitions, so that their clocks need not agree on which of a stop
- * and its lift was first.
+ * The time of the Redis that stores `key`, epoch milliseconds. A change has the
+ * same time in all partitions, so their clocks need not agree on whether a stop or
+ * its lift was first.
  */
 export const readTime = defineScript<{ readonly key: string }, number>({
   name: "read-time",
@@ -208,7 +208,7 @@ export const readTime = defineScript<{ readonly key: string }, number>({
 export interface HoldStopArgs {
   readonly key: string;
   readonly scope: Scope;
-  /** As it is recorded: a halt or a drain. */
+  /** The recorded stop: a halt or a drain. */
   readonly stop: Stop;
 }
 
@@ -227,8 +227,8 @@ return 1
 `;
 
 /**
- * Brings a recorded stop to one partition where a looser state stands that
- * nobody lifted it to. It never loosens one. Replies whether it changed anything.
+ * Writes a recorded stop to one partition that has a looser state, unless a person
+ * lifted it there. It never loosens a stop. Replies whether it changed anything.
  */
 export const holdStop = defineScript<HoldStopArgs, boolean>({
   name: "hold-stop",

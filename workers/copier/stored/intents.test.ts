@@ -43,27 +43,27 @@ beforeEach(async () => {
   await redis.send("HSET", REGION.rosterHead(signal.channel, "desk"), "version:0", "7");
 });
 
-/** Of a signal that is younger than this Redis' run, as nearly all are. */
+/** A job of a signal younger than this Redis' run, as nearly all are. */
 const young = (laterMs = 60_000) => {
   const acceptedAtMs = sinceMs + laterMs;
   return jobOf(acceptedOpen({ acceptedAtMs, deadlineMs: acceptedAtMs + 1_000 }));
 };
 
-/** As they are stored. */
+/** The copies as they are stored. */
 const intents = (...orders: Intents["orders"]): Intents => ({
   decidedAtMs: sinceMs,
   orders,
   skips: [[BOB, ACCOUNT, "PAUSED"]],
 });
 
-/** Copies of them, and one of Bob's that was skipped. */
+/** Their copies, and one of Bob's that was skipped. */
 const decided = (...copies: Copy[]) => ({
   decidedAtMs: sinceMs,
   copies: [...copies, { ...makeSkippedCopy(ID, "bob", "PAUSED"), account: ACCOUNT }],
 });
 const ann = (changes: Partial<Copy> = {}) => makeCopy(ID, "ann", { account: ACCOUNT, ...changes });
 
-const argsOf = (changes: Partial<IntendArgs> = {}): IntendArgs => ({
+const makeArgs = (changes: Partial<IntendArgs> = {}): IntendArgs => ({
   partition: 0,
   job: young(),
   shardVersion: 7,
@@ -73,14 +73,14 @@ const argsOf = (changes: Partial<IntendArgs> = {}): IntendArgs => ({
   ...changes,
 });
 
-const send = (changes: Partial<IntendArgs> = {}) => redis.run(intend, argsOf(changes));
+const send = (changes: Partial<IntendArgs> = {}) => redis.run(intend, makeArgs(changes));
 
-const keyOf = ({ job }: IntendArgs) => REGION.job(job.signal.id, job.broker, job.shard);
+const jobKey = ({ job }: IntendArgs) => REGION.job(job.signal.id, job.broker, job.shard);
 
-const stored = async (args = argsOf()) =>
-  parseStoredJob(await redis.send("HMGET", keyOf(args), ...STORED_JOB_FIELDS));
+const stored = async (args = makeArgs()) =>
+  parseStoredJob(await redis.send("HMGET", jobKey(args), ...STORED_JOB_FIELDS));
 
-/** What is said of intents that must not have been written. */
+/** The reply to intents that must not be written. */
 async function refused(changes: Partial<IntendArgs>) {
   const before = await redis.everything();
   const reply = await send(changes);
@@ -94,15 +94,15 @@ describe("intents are written", () => {
     expect(await stored()).toEqual({ intents: intents([ANN, ACCOUNT, 100]), unknown: [] });
   });
 
-  test("and kept until nothing of the signal can be open", async () => {
-    const args = argsOf();
+  test("and stored until nothing of the signal can be open", async () => {
+    const args = makeArgs();
     await send();
-    const leftMs = Number(await redis.send("PTTL", keyOf(args)));
+    const leftMs = Number(await redis.send("PTTL", jobKey(args)));
     expect(leftMs).toBeLessThanOrEqual(keptMs(args.job.signal));
     expect(leftMs).toBeGreaterThan(keptMs(args.job.signal) - 5_000);
   });
 
-  test("apart for each shard and broker of a signal", async () => {
+  test("separately for each shard and broker of a signal", async () => {
     await send();
     const other = { ...young(), broker: "fake" };
     await redis.send("HSET", REGION.rosterHead(other.signal.channel, "fake"), "version:0", "7");
@@ -111,27 +111,27 @@ describe("intents are written", () => {
 });
 
 describe("a job that was here before", () => {
-  test("finds the intents of then, whatever it would decide now", async () => {
+  test("finds the earlier intents, even if it would decide differently now", async () => {
     await send();
     const now = { decided: decided(ann({ stakeCents: 999 })), shardVersion: 8, haltsVersion: "9" };
     expect(await refused(now)).toEqual({ kind: "known", intents: intents([ANN, ACCOUNT, 100]) });
   });
 
-  test("and whose outcomes are written is over", async () => {
+  test("whose outcomes are written is over", async () => {
     await send();
-    await redis.send("HSET", keyOf(argsOf()), "outcomes", "1");
+    await redis.send("HSET", jobKey(makeArgs()), "outcomes", "1");
     expect(await refused({ shardVersion: 8 })).toEqual({ kind: "over" });
   });
 });
 
-describe("what was decided under something that has changed is stale", () => {
+describe("a decision is stale if one of these has changed", () => {
   test("a shard, or a roster that is gone", async () => {
     expect(await refused({ shardVersion: 6 })).toEqual({ kind: "stale" });
     await redis.send("DEL", REGION.rosterHead(acceptedOpen().channel, "desk"));
     expect(await refused({})).toEqual({ kind: "stale" });
   });
 
-  test("but not a roster that was never there: a job does not come again for ever", async () => {
+  test("but not a roster that never existed: a job does not return forever", async () => {
     await redis.send("DEL", REGION.rosterHead(acceptedOpen().channel, "desk"));
     expect(await send({ shardVersion: 0 })).toEqual({ kind: "new" });
   });
@@ -142,7 +142,7 @@ describe("what was decided under something that has changed is stale", () => {
     expect(await send({ haltsVersion: "12" })).toEqual({ kind: "new" });
   });
 
-  test("settings above the followers, but of this job alone", async () => {
+  test("settings above the followers, but only those of this job", async () => {
     const [one, two] = ['1,{"plan":{},"paused":true}', '2,{"plan":{},"paused":true}'];
     await redis.send("HSET", REGION.layers, "channel:another", one, "version", "12");
     await redis.send("HSET", REGION.layers, "provider:another", one, "broker:desk", one);
@@ -164,7 +164,7 @@ describe("the third stale reply", () => {
   const wrong = { shardVersion: 6, layersVersion: "", haltsVersion: "1" };
   const scopes = ["platform", "channel:demo", "follower:ann"] as const;
 
-  test("comes with what stands now, all read in one step", async () => {
+  test("contains the current state, read in one step", async () => {
     await redis.send("HSET", REGION.halts, "platform", "drain", "version", "12");
     await redis.send("HSET", REGION.layers, "channel:demo", '3,{"plan":{"maxOpen":2}}');
     await redis.send("HSET", REGION.rosterShard(acceptedOpen().channel, "desk", 0), ANN, "[row]");
@@ -187,11 +187,11 @@ describe("the third stale reply", () => {
     });
   });
 
-  test("and what is decided on it is written, whatever changed since", async () => {
+  test("and a decision on it is written, even if things changed since", async () => {
     expect(await send({ ...wrong, stales: 3 })).toEqual({ kind: "new" });
   });
 
-  test("but for a stop of what would leave (P4)", async () => {
+  test("unless an order that would be sent is stopped (P4)", async () => {
     await redis.send("HSET", REGION.halts, "follower:bob", "halt", "version", "12");
     await redis.send("HSET", REGION.halts, "follower:ann", "drain");
     expect(await refused({ ...wrong, stales: 3, unstopped: scopes })).toMatchObject({
@@ -204,12 +204,12 @@ describe("the third stale reply", () => {
 });
 
 describe("a job whose signal is older than its Redis' run", () => {
-  test("is answered so, up to what clocks may differ: its intents may be lost", async () => {
+  test("gets that reply, within the difference of the clocks: its intents may be lost", async () => {
     expect(await refused({ job: young(CLOCK_SKEW_MS) })).toEqual({ kind: "older" });
     expect(await send({ job: young(CLOCK_SKEW_MS + 1) })).toEqual({ kind: "new" });
   });
 
-  test("is written once it was decided as of its acceptance", async () => {
+  test("is written after a decision as of its acceptance", async () => {
     expect(await send({ job: young(-60_000), older: true })).toEqual({ kind: "new" });
   });
 });
@@ -228,19 +228,19 @@ describe("a job that is abandoned", () => {
       ),
     });
 
-  test("is found by others as one of which no order leaves", async () => {
+  test("is seen by other workers as one that sends no order", async () => {
     expect(await give()).toEqual({ kind: "new" });
     expect(await send()).toEqual({ kind: "known", intents: intents() });
   });
 
-  test("leaves the intents of before as they are", async () => {
+  test("does not change earlier intents", async () => {
     await send();
     expect(await give()).toEqual({ kind: "known", intents: intents([ANN, ACCOUNT, 100]) });
-    await redis.send("HSET", keyOf(argsOf()), "outcomes", "1");
+    await redis.send("HSET", jobKey(makeArgs()), "outcomes", "1");
     expect(await give()).toEqual({ kind: "over" });
   });
 
-  test("and may have been sent before this Redis' run is asked about, also once it comes again", async () => {
+  test("and may have been sent before this Redis' run is asked about, also when it returns", async () => {
     expect(await give(young(-60_000))).toEqual({ kind: "older" });
     expect(await give(young(-60_000))).toEqual({
       kind: "known",
@@ -257,7 +257,7 @@ describe("followers with caps", () => {
   const refusedCapped = (...copies: Copy[]) => refused({ decided: { decidedAtMs: 1, copies } });
   const usage = (subscription: string) => redis.send("HGET", REGION.usage("desk"), subscription);
 
-  test("reserve their part in the same step, from nothing or from what was read", async () => {
+  test("reserve their part in the same step, from no usage or from the usage that was read", async () => {
     await redis.send("HSET", REGION.usage("desk"), ANN, before);
     expect(await sendCapped(capped("ann", before), capped("bob", ""))).toEqual({ kind: "new" });
     expect(await usage(ANN)).toBe("1,105,2,0,4");
@@ -268,13 +268,13 @@ describe("followers with caps", () => {
     });
   });
 
-  test("reserve all or nothing: those who were overtaken are named, with what is used now", async () => {
+  test("reserve all or nothing: followers whose usage changed are named, with their current usage", async () => {
     await redis.send("HSET", REGION.usage("desk"), ANN, before);
     expect(await refusedCapped(capped("ann", ""), capped("bob", ""))).toEqual({
       kind: "overtaken",
       usages: new Map([[ANN, before]]),
     });
-    // Used and forgotten is as good as never used, and not what was decided on.
+    // A usage that was used and forgotten equals none, and differs from the one decided on.
     expect(await refusedCapped(capped("bob", before))).toEqual({
       kind: "overtaken",
       usages: new Map([[BOB, ""]]),
@@ -282,7 +282,7 @@ describe("followers with caps", () => {
   });
 });
 
-test("a job that is not known, or has no intents, is none", () => {
+test("a job that is unknown, or has no intents, is not a stored job", () => {
   expect(parseStoredJob([null, null])).toBeUndefined();
   expect(parseStoredJob([JSON.stringify(intents()), '["ann"]'])).toEqual({
     intents: intents(),
@@ -291,7 +291,7 @@ test("a job that is not known, or has no intents, is none", () => {
 });
 
 describe("a Redis that lost its data", () => {
-  test("takes no intents until it is filled, and names those that it has", async () => {
+  test("accepts no intents until it is filled, and returns those that it has", async () => {
     const known = { ...young(), shard: 1 };
     await redis.send("HSET", REGION.rosterHead(known.signal.channel, "desk"), "version:1", "7");
     await send({ job: known });
@@ -300,19 +300,19 @@ describe("a Redis that lost its data", () => {
     expect(await refused({ job: known })).toMatchObject({ kind: "known" });
   });
 
-  test("may have had intents of all that was accepted before it was filled again, though its run is the same", async () => {
+  test("may have had intents of every signal accepted before it was filled again, even in the same run", async () => {
     expect(await send()).toEqual({ kind: "new" });
     // It was flushed and filled after the acceptance.
-    await redis.send("DEL", keyOf(argsOf()));
+    await redis.send("DEL", jobKey(makeArgs()));
     const filledMs = young().signal.acceptedAtMs;
     await redis.send("HSET", REGION.header, "regionSinceMs", String(filledMs));
     expect(await send()).toEqual({ kind: "older" });
     expect(await send({ older: true })).toEqual({ kind: "new" });
-    await redis.send("DEL", keyOf(argsOf()));
+    await redis.send("DEL", jobKey(makeArgs()));
     expect(await send({ job: young(60_000 + CLOCK_SKEW_MS + 1) })).toEqual({ kind: "new" });
   });
 
-  test("gives up a job that was accepted before it was filled by asking about its orders", async () => {
+  test("abandons a job accepted before it was filled by asking about its orders", async () => {
     const job = young();
     const asked = intents([ANN, ACCOUNT, 100, { askOnly: "FAULT" }]);
     await redis.send("HSET", REGION.header, "regionSinceMs", String(job.signal.acceptedAtMs));
@@ -337,12 +337,12 @@ describe("copies as they are stored", () => {
       reservation: { before: "", day: 1 },
     }),
     makeCopy(id, "carl", { state: "ask-only", reason: "LEFT" }),
-    // Stopped for now: that is asked again before each send, and not stored.
+    // A stop is read again before each send, so it is not stored.
     makeCopy(id, "dora", { state: "maybe-sent", reason: "HALTED" }),
     makeSkippedCopy(id, "emil", "PAUSED"),
   ];
 
-  test("say of an order only what is not as the signal says, or needs care", () => {
+  test("contain only what differs from the signal, or needs care", () => {
     expect(packIntents({ decidedAtMs: 7, copies })).toEqual({
       decidedAtMs: 7,
       orders: [
@@ -355,7 +355,7 @@ describe("copies as they are stored", () => {
     });
   });
 
-  test("are read as maybe sent, and what is only asked about stays so (P2)", () => {
+  test("are read as maybe sent, and an order that is only asked about stays so (P2)", () => {
     const followers = new Map(
       ["ann", "bob", "carl", "dora", "emil"].map((name) => {
         const { subscription, follower } = memberOf(name);

@@ -1,7 +1,7 @@
 /**
- * The intents of a job: what was decided for a shard, written in one step on
- * the region partition before anything of it is sent. A worker that finds them
- * there knows that its orders may have been sent.
+ * The intents of a job: the decisions for a shard, written in one step on the
+ * region partition before any order is sent. A worker that finds them there knows
+ * that the orders may have been sent.
  */
 import {
   clientOrderId,
@@ -23,21 +23,24 @@ import { CLOCK_SKEW_MS, LUA_RUN_SINCE } from "./run.ts";
 import { asInteger, asList, asText, defineScript, LUA_NOW } from "../../../redis/script.ts";
 import { parseOvertaken, reservationsArg, RESERVE_LUA, USAGE_KEYS } from "./caps.ts";
 
-/** What was decided for each copy that a job counts. */
+/** The decision for each copy that a job counts. */
 export interface Decided {
   readonly decidedAtMs: number;
   readonly copies: readonly Copy[];
 }
 
-/** An order's terms are there only where something of them is not as the signal says, or needs care. */
+/** An order has terms here only if they differ from the signal, or if it needs care. */
 export type IntendedOrder = readonly [
   SubscriptionId,
   AccountId,
   stakeCents: number,
   terms?: OrderTerms & {
-    /** It counts in a usage. */
+    /** It uses a part of its follower's caps. */
     readonly reserved?: true;
-    /** It may have been sent, and must not be now; skipped for this where it was never opened. */
+    /**
+     * It may have been sent, and must not be sent now. If it was never opened, it is
+     * skipped for this reason.
+     */
     readonly askOnly?: SkipReason;
   },
 ];
@@ -62,13 +65,16 @@ export function packIntents({ decidedAtMs, copies }: Decided): Intents {
 function packOrder(copy: Copy): IntendedOrder {
   const { subscription, account, stakeCents, terms, isReserved } = copy;
   const askOnly = copy.state === "ask-only" ? copy.reason : undefined;
-  // Most copies: nothing but the order.
+  // Most copies need only the order.
   if (!terms && !isReserved && askOnly === undefined) return [subscription, account, stakeCents];
   const care = { ...(isReserved ? { reserved: true as const } : {}), ...(askOnly && { askOnly }) };
   return [subscription, account, stakeCents, { ...terms, ...care }];
 }
 
-/** Reads intents of before: each order of them may have been sent. Followers are found by their subscriptions. */
+/**
+ * Reads stored intents: each of their orders may have been sent. Followers are
+ * found by their subscriptions.
+ */
 export function readCopies(
   { signal }: Pick<Job, "signal">,
   { orders, skips }: Intents,
@@ -111,9 +117,9 @@ export function readCopies(
 export interface AbandonArgs {
   readonly partition: number;
   readonly job: Job;
-  /** What is written where nothing was: no order of it leaves. */
+  /** Written if there were no intents: no order is sent. */
   readonly skipped: Decided;
-  /** What is written where that may have been forgotten: the broker is asked about each. */
+  /** Written if the intents may have been lost: the broker is asked about each order. */
   readonly asked: Decided;
 }
 
@@ -144,9 +150,9 @@ return {is_older and 'older' or 'new'}
 `;
 
 /**
- * Ends a job that cannot be worked with: from here on no worker sends an order
- * of it for the first time. Replies `known` where one
- * may have been sent already, and `older` where that may have been forgotten.
+ * Ends a job that cannot be handled: from here on no worker sends one of its
+ * orders for the first time. Replies `known` if orders may have been sent already,
+ * and `older` if their intents may have been lost.
  */
 export const abandon = defineScript<AbandonArgs, AbandonReply>({
   name: "abandon",
@@ -168,51 +174,60 @@ export const abandon = defineScript<AbandonArgs, AbandonReply>({
 export interface IntendArgs {
   readonly partition: number;
   readonly job: Job;
-  /** The version of the shard that was decided on. */
+  /** The version of the shard at the decision. */
   readonly shardVersion: number;
-  /** The version of the halts that it was decided under. */
+  /** The version of the halts at the decision. */
   readonly haltsVersion: string;
-  /** The version of the layers that it was decided under. */
+  /** The version of the policies at the decision. */
   readonly layersVersion: string;
-  /** How often in a row it was stale; from the third time on it was decided on what that reply brought. */
+  /**
+   * How many times in a row it was stale. From the third time on, the decision uses
+   * the state in that reply.
+   */
   readonly stales?: number;
-  /** Scopes of which none may be stopped for the orders to leave; compared where it was stale three times. */
+  /**
+   * The orders are sent only if none of these scopes is stopped. Compared after the
+   * third stale reply.
+   */
   readonly unstopped?: readonly Scope[];
   readonly decided: Decided;
-  /** How many orders of one account may be unanswered at once; absent where the broker does not care. */
+  /**
+   * How many orders of one account may be unanswered at once; absent if the broker
+   * has no limit.
+   */
   readonly ordersPerAccount?: number | undefined;
-  /** Whether it was decided as of the acceptance, because the script had replied `older`. */
+  /** Whether the decision is as of the acceptance, because the script replied `older`. */
   readonly older?: boolean;
 }
 
 export type IntendReply =
-  /** Written: this worker may send, and no other will. */
+  /** Written: only this worker may send. */
   | { readonly kind: "new" }
-  /** The job was here before: its orders may have been sent. */
+  /** The job was handled before: its orders may have been sent. */
   | { readonly kind: "known"; readonly intents: Intents }
-  /** Its outcomes are written already. */
+  /** Its outcomes are already written. */
   | { readonly kind: "over" }
   /**
-   * The shard, the stops or the job's layers changed since they were read. The
-   * third time it comes with what stands now, and what is decided on that is
-   * written, however often any of it changes: only a stop of what would leave
-   * is compared again.
+   * The shard, the stops or the job's policies changed since they were read. The
+   * third time, the reply has the current state, and a decision on that is written
+   * however many times they change again. Only stops of orders that would be sent
+   * are compared once more.
    */
   | { readonly kind: "stale"; readonly now?: StandingNow }
-  /** These followers' usage changed since it was read, and is this now. */
+  /** The usage of these followers changed since it was read; this is the current one. */
   | { readonly kind: "overtaken"; readonly usages: ReadonlyMap<SubscriptionId, string> }
-  /** The accounts of these have as many orders unanswered as the broker takes. */
+  /** The accounts of these have as many unanswered orders as the broker takes. */
   | { readonly kind: "at-capacity"; readonly subscriptions: readonly SubscriptionId[] }
-  /** This Redis lost its data: its stops, settings and roster are not there yet. */
+  /** This Redis lost its data: its stops, settings and roster are not back yet. */
   | { readonly kind: "unfilled" }
   /**
-   * The signal is older than this Redis' run, so intents may have been written
-   * that were lost with the run before: to be decided as of the acceptance, and
-   * taken as maybe sent.
+   * The signal is older than this Redis' run, so its intents may have been lost with
+   * the run before. The job is decided as of the acceptance, and its orders count as
+   * maybe sent.
    */
   | { readonly kind: "older" };
 
-/** What a job is decided on, read in one step. */
+/** The current state for a decision, read in one step. */
 export interface StandingNow {
   readonly shardVersion: number;
   /** The shard's rows: subscription, row, subscription, row …. */
@@ -326,7 +341,7 @@ function parseNow(shardVersion: unknown, [rows, halts, layers]: readonly unknown
 
 export interface StoredJob {
   readonly intents: Intents;
-  /** Whose fate is unknown still. */
+  /** The subscriptions that are still unknown. */
   readonly unknown: readonly SubscriptionId[];
 }
 

@@ -23,13 +23,13 @@ beforeEach(async () => {
 const set = (scope: SettingsScope, version: number, settings?: ScopeSettings) =>
   redis.run(setLayer, { partition: 2, scope, version, ...(settings ? { settings } : {}) });
 
-/** What a job of a signal reads. */
+/** The policies that a job of a signal reads. */
 async function layers(changes: Parameters<typeof acceptedOpen>[0] = {}): Promise<Layers> {
   return parseLayers(await redis.send("HMGET", KEY, ...layerFields(acceptedOpen(changes))));
 }
 
-describe("what a scope says", () => {
-  test("holds for the signals that it concerns, and no others", async () => {
+describe("a scope's policy", () => {
+  test("applies to the signals of its scope, and no others", async () => {
     await set("channel:demo", 1, { plan: { maxStakeCents: 90 }, paused: false });
     await set("channel:other", 1, PAUSED);
     await set("provider:other", 1, PAUSED);
@@ -37,7 +37,7 @@ describe("what a scope says", () => {
     expect((await layers({ provider: "other" as never })).upper?.pausedBy).toBe("provider");
   });
 
-  test("is laid over what is wider: platform, provider, channel", async () => {
+  test("overrides the wider ones: platform, provider, channel", async () => {
     await set("channel:demo", 1, { plan: { maxOpen: 1, maxStakeCents: 90 }, paused: false });
     await set("provider:provider", 1, { plan: { reverse: true }, paused: false });
     await set("platform", 1, { plan: { maxStakeCents: 80 }, paused: true });
@@ -49,17 +49,17 @@ describe("what a scope says", () => {
     });
   });
 
-  test("of an older version never overwrites a newer, however late it comes", async () => {
+  test("of an older version never overwrites a newer one, even if it arrives late", async () => {
     expect(await set("platform", 5, PAUSED)).toBe(true);
     expect(await set("platform", 4, { plan: {}, paused: false })).toBe(false);
     expect(await set("platform", 5, { plan: {}, paused: false })).toBe(false);
     expect((await layers()).upper?.pausedBy).toBe("platform");
-    // Versions are numbers: as texts, 10 comes before 5.
+    // Versions are compared as numbers: as text, 10 would come before 5.
     expect(await set("platform", 10, { plan: {}, paused: false })).toBe(true);
     expect((await layers()).upper).toBeUndefined();
   });
 
-  test("is forgotten only as of its version or later", async () => {
+  test("is deleted only by its version or a later one", async () => {
     await set("platform", 5, PAUSED);
     expect(await set("platform", 4)).toBe(false);
     expect((await layers()).upper?.pausedBy).toBe("platform");
@@ -69,8 +69,8 @@ describe("what a scope says", () => {
   });
 });
 
-describe("the version of what a job reads", () => {
-  test("moves with every change of a scope that concerns it, and of no other", async () => {
+describe("the version of the policies that a job reads", () => {
+  test("changes with every scope that applies to the job, and with no other", async () => {
     expect(await layers()).toEqual({ version: NO_LAYERS, upper: undefined });
     const versions = [NO_LAYERS];
     for (const scope of ["platform", "provider:provider", "channel:demo"] as const) {
@@ -85,7 +85,7 @@ describe("the version of what a job reads", () => {
     expect((await layers()).version).toBe(versions.at(-1)!);
   });
 
-  test("does not move by what changes nothing", async () => {
+  test("does not change if nothing changed", async () => {
     await set("platform", 5, PAUSED);
     const before = await redis.everything();
     await set("platform", 5, PAUSED);
@@ -94,7 +94,7 @@ describe("the version of what a job reads", () => {
     expect(await redis.everything()).toEqual(before);
   });
 
-  test("is for workers of the release before that of the whole hash, and rises", async () => {
+  test("is also written for workers of the previous release, as the rising version of the whole hash", async () => {
     const beforeMs = await redis.nowMs();
     const versions: number[] = [];
     for (const version of [1, 2, 3]) {

@@ -1,11 +1,11 @@
 /**
- * Settings of the platform, of providers and of channels, as every region
- * partition holds its own copy: what they say holds for the very next signal,
- * however many follow. A job reads the three that concern it.
+ * Settings of the platform, of providers and of channels. Every region partition
+ * has its own copy, so a change applies to the very next signal for any number of
+ * followers. A job reads the three that apply to it.
  *
- * A worker decides under the layers that it last read, and the script that
- * writes the intents compares those three: what is set elsewhere never makes the
- * job decide again.
+ * A worker decides under the policies that it last read, and the script that
+ * writes the intents compares those three. A change of other scopes never makes
+ * the job decide again.
  */
 import type { PauseScope } from "../../../domain/copier/plan.ts";
 import {
@@ -18,17 +18,17 @@ import type { AcceptedSignal } from "../../../domain/copier/signal.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import { asInteger, asList, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
-/** What stands above every subscription of a channel. */
+/** The policies above every subscription of a channel. */
 export interface Layers {
-  /** What the three say, as it is stored: differs as soon as one of them does. */
+  /** The stored text of all three. It differs as soon as one of them does. */
   readonly version: string;
-  /** Undefined where all of them say nothing. */
+  /** Undefined if none of them sets anything. */
   readonly upper: LayeredPlan | undefined;
 }
 
 const KINDS = ["platform", "provider", "channel"] as const satisfies readonly PauseScope[];
 
-/** Fields to `HMGET` of a partition's `layers`: those that concern a job. */
+/** Fields to `HMGET` from a partition's `layers`: those that apply to a job. */
 export function layerFields({
   provider,
   channel,
@@ -51,7 +51,7 @@ export function parseLayers(raw: unknown): Layers {
   };
 }
 
-/** The version where none of them was ever set. */
+/** The version if none of them was ever set. */
 export const NO_LAYERS = KINDS.map(() => "").join("\n");
 
 function parseSettings(text: string | null | undefined): ScopeSettings | undefined {
@@ -62,13 +62,13 @@ function parseSettings(text: string | null | undefined): ScopeSettings | undefin
 export interface SetLayerArgs {
   readonly partition: number;
   readonly scope: SettingsScope;
-  /** Of the settings; an older one never overwrites a newer. */
+  /** The version of the settings. An older one never overwrites a newer one. */
   readonly version: number;
-  /** Absent: nobody knows the scope any more. */
+  /** Absent if the scope no longer exists in the records. */
   readonly settings?: ScopeSettings;
 }
 
-// Workers of the release before compare the version of the whole hash.
+// Workers of the previous release compare the version of the whole hash.
 const lua = `
 ${LUA_NOW}
 local wanted = tonumber(version)
@@ -85,7 +85,7 @@ redis.call('HSET', layers, 'version', string.format('%d', layers_version))
 return 1
 `;
 
-/** Sets what a scope says in one partition; replies whether that was news. */
+/** Sets the policy of a scope in one partition. Replies whether anything changed. */
 export const setLayer = defineScript<SetLayerArgs, boolean>({
   name: "set-layer",
   lua,

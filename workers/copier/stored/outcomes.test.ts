@@ -47,14 +47,14 @@ beforeEach(async () => {
 
 let entry = "";
 
-/** A new entry, in a worker's hands. */
+/** A new entry, delivered to a worker. */
 async function deliver(stream: string): Promise<string> {
   entry = String(await redis.send("XADD", stream, "*", "f", "1"));
   await redis.send("XREADGROUP", "GROUP", "workers", "one", "STREAMS", stream, ">");
   return entry;
 }
 
-/** Whether the newest entry that was delivered still waits for its acknowledgement. */
+/** Whether the newest delivered entry is not acknowledged yet. */
 async function isPending(stream: string): Promise<boolean> {
   const found = await redis.send("XPENDING", stream, "workers", entry, entry, "1");
   return (found as unknown[]).length > 0;
@@ -92,14 +92,14 @@ const send = (
   how: Parameters<typeof sendCopies>[1] = {},
 ): Promise<boolean> => sendCopies(copiesOf(outcomes), how);
 
-/** The broker's answer to a question about some; what it says of whom. */
+/** The broker's answer to a question, for some copies. */
 async function tell(
   unknown: readonly string[],
   outcomes: Readonly<Record<string, Outcome>>,
 ): Promise<boolean> {
   await deliver(QUESTIONS);
   const asked = unknown as readonly SubscriptionId[];
-  // Copies of which the broker could not tell have no outcome.
+  // Copies that the broker could not answer have no outcome.
   const copies = copiesOf({ ...Object.fromEntries(unknown.map((each) => [each])), ...outcomes });
   return await redis.run(answer, { ...ended(copies, 90), entry, unknown: asked });
 }
@@ -118,7 +118,7 @@ async function progress() {
 
 const stored = async () => parseStoredJob(await redis.send("HMGET", KEY, ...STORED_JOB_FIELDS));
 
-/** The questions that are not in a worker's hands. */
+/** The questions that are not delivered to a worker. */
 async function questions(): Promise<Job[]> {
   const all = (await redis.entries(QUESTIONS)).filter((fields) => fields.has("signal"));
   return all.map((fields) => {
@@ -129,7 +129,7 @@ async function questions(): Promise<Job[]> {
 }
 
 describe("a report", () => {
-  test("tells each outcome, counts it, and acknowledges the job, in one step", async () => {
+  test("writes each outcome, counts it, and acknowledges the job, in one step", async () => {
     const outcomes = { ann: PLACED, bob: REJECTED, carl: SKIPPED };
     expect(await send(outcomes)).toBe(true);
     const [event, ...more] = await events();
@@ -142,7 +142,7 @@ describe("a report", () => {
     expect(await questions()).toEqual([]);
   });
 
-  test("a second time changes nothing, and acknowledges its entry all the same", async () => {
+  test("a second time changes nothing, and still acknowledges its entry", async () => {
     await send({ ann: PLACED });
     const before = [await events(), await progress()];
     expect(await send({ ann: REJECTED })).toBe(false);
@@ -150,13 +150,13 @@ describe("a report", () => {
     expect(await isPending(JOBS)).toBe(false);
   });
 
-  test("of one shard does not stand in another's way", async () => {
+  test("of one shard does not prevent another's", async () => {
     await send({ ann: PLACED });
     expect(await send({ bob: PLACED }, { job: { ...JOB, shard: 1 } })).toBe(true);
     expect(await progress()).toMatchObject({ placed: 2 });
   });
 
-  test("moves the first and the last answer of its signal, and not where no broker was asked", async () => {
+  test("updates the first and the last answer of its signal, but not if no broker was asked", async () => {
     await send({ ann: SKIPPED }, { answeredAfterMs: null });
     expect(await progress()).toMatchObject({ firstMs: null, lastMs: null });
     for (const [shard, answeredAfterMs] of [
@@ -169,7 +169,7 @@ describe("a report", () => {
     expect(await progress()).toMatchObject({ firstMs: 9, lastMs: 100 });
   });
 
-  test("is known for as long as something of the signal may be open", async () => {
+  test("is stored as long as something of the signal may be open", async () => {
     await send({ ann: PLACED });
     const leftMs = Number(await redis.send("PTTL", KEY));
     expect(leftMs).toBeLessThanOrEqual(keptMs(SIGNAL));
@@ -177,15 +177,15 @@ describe("a report", () => {
   });
 });
 
-describe("what stayed unknown", () => {
-  test("becomes a question about those alone", async () => {
+describe("an unknown copy", () => {
+  test("becomes a question, and only unknown copies do", async () => {
     await send({ ann: PLACED, bob: UNKNOWN, carl: UNKNOWN });
     expect(await questions()).toEqual([JOB]);
     expect((await stored())?.unknown.map(String)).toEqual(["bob", "carl"]);
     expect(await progress()).toMatchObject({ placed: 1, unknown: 2 });
   });
 
-  test("can be asked about also where a Redis lost its intents", async () => {
+  test("can be asked about even if a Redis lost its intents", async () => {
     const [ann, bob] = [
       makeCopy(SIGNAL.id, "ann", { state: "maybe-sent", outcome: PLACED }),
       makeCopy(SIGNAL.id, "bob", {
@@ -206,13 +206,13 @@ describe("what stayed unknown", () => {
     });
   });
 
-  test("is asked about by the intents that are there", async () => {
+  test("is asked about with the stored intents", async () => {
     await redis.send("HSET", KEY, "intents", '{"decidedAtMs":1,"orders":[],"skips":[]}');
     await send({ ann: UNKNOWN });
     expect((await stored())?.intents).toEqual({ decidedAtMs: 1, orders: [], skips: [] });
   });
 
-  test("is told once the broker knows, and leaves the count of the unknown", async () => {
+  test("is reported once the broker knows, and is no longer counted as unknown", async () => {
     await send({ ann: UNKNOWN, bob: UNKNOWN });
     expect(await tell(["ann", "bob"], { ann: PLACED, bob: SKIPPED })).toBe(true);
     expect(await progress()).toMatchObject({ placed: 1, skipped: 1, unknown: 0, lastMs: 90 });
@@ -222,7 +222,7 @@ describe("what stayed unknown", () => {
     expect(await questions()).toEqual([JOB]);
   });
 
-  test("is asked about again, at the end of the stream, as far as the broker could not tell", async () => {
+  test("is asked about again, at the end of the stream, if the broker could not answer", async () => {
     await send({ ann: UNKNOWN, bob: UNKNOWN });
     expect(await tell(["ann", "bob"], { bob: REJECTED })).toBe(true);
     expect(await progress()).toMatchObject({ rejected: 1, unknown: 1 });
@@ -235,7 +235,7 @@ describe("what stayed unknown", () => {
     expect(await questions()).toHaveLength(3);
   });
 
-  test("is answered once: who asked as of before changes nothing, and its entry is done with", async () => {
+  test("is answered once: a late answer to an earlier question changes nothing, and its entry is acknowledged", async () => {
     await send({ ann: UNKNOWN, bob: UNKNOWN });
     await tell(["ann", "bob"], { bob: REJECTED });
     const before = [await events(), await progress(), await questions()];
@@ -250,7 +250,10 @@ describe("a part of a follower's caps is given back", () => {
   const bob = clientOrderId(SIGNAL.id, "bob" as SubscriptionId);
   const RESERVED = REGION.reserved("desk");
 
-  /** Reports how an order with caps and one without have ended; answers what the caps still count of both. */
+  /**
+   * Reports the outcomes of an order with caps and one without. Returns the usage
+   * that both leave.
+   */
   async function left(outcome: Outcome): Promise<Record<string, string>> {
     await redis.send("HSET", RESERVED, ann, "100,5", bob, "100,5");
     await redis.send("HSET", REGION.usage("desk"), "ann", "5,300,2,0,9");
@@ -273,11 +276,11 @@ describe("a part of a follower's caps is given back", () => {
     expect(await left(PLACED)).toEqual({ [ann]: "100,5", [bob]: "100,5" });
   });
 
-  test("not by an order whose end is not known", async () => {
+  test("not by an order whose outcome is unknown", async () => {
     expect(await left(UNKNOWN)).toEqual({ [ann]: "100,5", [bob]: "100,5" });
   });
 
-  test("once, in the step that writes its end", async () => {
+  test("once, in the step that writes its outcome", async () => {
     await left(REJECTED);
     expect(await redis.send("HGET", REGION.usage("desk"), "ann")).toBe("5,200,1,0,10");
     await sendCopies([makeCopy(SIGNAL.id, "ann", { isReserved: true, outcome: REJECTED })]);

@@ -1,8 +1,7 @@
 /**
- * How a job's copies ended, written with the acknowledgement in one step on
- * the region partition, and later the answers to what was unknown. The
- * second writer of either changes nothing: that is the fence which consumer
- * groups lack.
+ * The outcomes of a job's copies, written with the acknowledgement in one step on
+ * the region partition, and later the answers to unknown ones. The second writer
+ * of either changes nothing: that is the fence which consumer groups lack.
  */
 import type { Copy } from "../../../domain/copier/copy.ts";
 import { countOutcomes, type Outcome, type OutcomeCounts } from "../../../domain/copier/outcome.ts";
@@ -21,26 +20,29 @@ export interface ReportArgs extends Decided {
   readonly job: Job;
   /** The stream entry to acknowledge. */
   readonly entry: string;
-  /** Of `copies`, see `countCopies`. */
+  /** The counts of `copies`, see `countCopies`. */
   readonly counts: OutcomeCounts;
-  /** Null where nothing was sent. */
+  /** Null if nothing was sent. */
   readonly sentAtMs: number | null;
   readonly answeredAtMs: number | null;
-  /** As the intents were written with it. */
+  /** The same value as in the intents. */
   readonly ordersPerAccount?: number | undefined;
 }
 
-/** An order that gives back all of its part of the caps, or all but the stake that was filled. */
+/** An order that gives back all of its part of the caps, or all except the filled stake. */
 type Released = ClientOrderId | readonly [ClientOrderId, filledCents: number];
 
-/** Of the copies that have ended. */
+/** Counts the copies that have ended. */
 export function countCopies(copies: readonly Copy[]): OutcomeCounts {
   const outcomes: Outcome[] = [];
   for (const { outcome } of copies) if (outcome) outcomes.push(outcome);
   return countOutcomes(outcomes);
 }
 
-/** `add_progress(key, live, placed, rejected, skipped, unknown, elapsed)`: adds to the counts and wakes those who watch. */
+/**
+ * `add_progress(key, live, placed, rejected, skipped, unknown, elapsed)`: adds to
+ * the counts and wakes the waiting readers.
+ */
 export const PROGRESS_LUA = `
 local function add_progress(key, live, placed, rejected, skipped, unknown, elapsed)
   redis.call('HINCRBY', key, 'placed', placed)
@@ -57,7 +59,10 @@ local function add_progress(key, live, placed, rejected, skipped, unknown, elaps
 end
 `;
 
-/** `write_outcomes(unknown)`: the event, its counts, and what its orders give back, of `OUTCOME_KEYS` and `OUTCOME_ARGS`. */
+/**
+ * `write_outcomes(unknown)` writes the event and its counts, and gives back parts
+ * of caps, from `OUTCOME_KEYS` and `OUTCOME_ARGS`.
+ */
 const WRITE_OUTCOMES_LUA = `
 ${PROGRESS_LUA}
 ${RELEASE_LUA}
@@ -95,7 +100,7 @@ const OUTCOME_ARGS = {
     ordersPerAccount === undefined ? "[]" : JSON.stringify(freedOf(copies)),
 };
 
-/** What of an event is not about single copies. */
+/** The fields of an event that are not about single copies. */
 function describeJob({
   job: { signal, broker, shard, dispatchedAtMs },
   decidedAtMs,
@@ -123,7 +128,7 @@ if fresh == 1 then
   redis.call('PEXPIRE', job, kept_ms)
   write_outcomes(unknown)
   if unknown > 0 then
-    -- A Redis that lost its tail may have lost the intents, and the question is asked by them.
+    -- A Redis that lost its tail may have lost the intents, and the question needs them.
     redis.call('HSETNX', job, 'intents', unknown_intents)
     redis.call('HSET', job, 'unknown', unknown_copies)
     redis.call('XADD', questions, '*', unpack(ARGV, rest))
@@ -134,8 +139,8 @@ return fresh
 `;
 
 /**
- * Writes a job's outcomes and acknowledges it; what is unknown becomes a
- * question. Replies false where its outcomes were written already.
+ * Writes a job's outcomes and acknowledges it. Unknown copies become a question.
+ * Replies false if its outcomes were already written.
  */
 export const report = defineScript<ReportArgs, boolean>({
   name: "report",
@@ -175,14 +180,14 @@ return 1
 `;
 
 export interface AnswerArgs extends ReportArgs {
-  /** Whose fate was unknown when the broker was asked. */
+  /** The subscriptions that were unknown when the broker was asked. */
   readonly unknown: readonly SubscriptionId[];
 }
 
 /**
- * Writes how a job's unknown orders did end, as many as the broker could
- * answer, and acknowledges the question; for the others it goes to the end of its
- * stream. Replies false where another has answered meanwhile.
+ * Writes the outcomes of a job's unknown orders that the broker could answer, and
+ * acknowledges the question. For the others, the question goes to the end of its
+ * stream. Replies false if another worker has answered meanwhile.
  */
 export const answer = defineScript<AnswerArgs, boolean>({
   name: "answer",
@@ -209,7 +214,10 @@ function isUnknown({ outcome }: Copy): boolean {
   return outcome?.kind === "unknown";
 }
 
-/** The orders that count in their follower's caps and were not opened, or not at their whole stake. */
+/**
+ * The orders that use a part of their follower's caps and were not opened, or not
+ * with their whole stake.
+ */
 function findReleased(copies: readonly Copy[]): Released[] {
   const released: Released[] = [];
   for (const { clientOrderId, stakeCents, isReserved, outcome } of copies) {
@@ -220,7 +228,7 @@ function findReleased(copies: readonly Copy[]): Released[] {
   return released;
 }
 
-/** From the acceptance to the broker's answer; empty where no broker was asked. */
+/** From the acceptance to the broker's answer; empty if no broker was asked. */
 export function elapsedMs({
   answeredAtMs,
   acceptedAtMs,

@@ -30,7 +30,10 @@ beforeEach(async () => {
   await redis.send("HSET", REGION.rosterHead(acceptedOpen().channel, "desk"), "version:0", "1");
 });
 
-/** An order of a subscription into an account; one that is only asked about may have been sent before. */
+/**
+ * An order of a subscription into an account. One that is only asked about may
+ * have been sent before.
+ */
 interface Ordered {
   readonly subscription: string;
   readonly account: string;
@@ -69,7 +72,7 @@ async function take(index: number, most: number | undefined, ...orders: Ordered[
   });
 }
 
-/** Writes how orders ended, as a worker does. */
+/** Writes the outcomes of orders, as a worker does. */
 async function end(index: number, outcome: Outcome, ...orders: Ordered[]): Promise<void> {
   const job = await jobAt(index);
   const copies = copiesOf(index, orders, outcome);
@@ -89,7 +92,7 @@ async function end(index: number, outcome: Outcome, ...orders: Ordered[]): Promi
   await (isQuestion === 1 ? redis.run(answer, { ...ended, unknown }) : redis.run(report, ended));
 }
 
-/** Who holds a place in an account, without since when. */
+/** The orders with a place in an account, without their times. */
 async function held(account: string): Promise<string[]> {
   const text = (await redis.send("HGET", PLACES, account)) as string | null;
   return (text ?? "").split(",").flatMap((each) => (each === "" ? [] : [each.split("@")[0] ?? ""]));
@@ -99,7 +102,7 @@ const id = (index: number, subscription: string): string =>
   clientOrderId(signalIdOf(index), subscription as SubscriptionId);
 
 describe("an account", () => {
-  test("takes as many orders at once as the broker does, and names those who find no place", async () => {
+  test("takes as many orders at once as the broker does, and names those that find no place", async () => {
     expect(await take(1, 2, order("a", "x"))).toEqual({ kind: "new" });
     expect(await take(2, 2, order("a", "x"))).toEqual({ kind: "new" });
     const before = await redis.everything();
@@ -107,7 +110,7 @@ describe("an account", () => {
       kind: "at-capacity",
       subscriptions: ["a" as SubscriptionId],
     });
-    // Nothing of it is written, of those who had found one neither.
+    // Nothing is written, not even for those that found a place.
     expect(await redis.everything()).toEqual(before);
     expect(await take(3, 2, order("b", "y"))).toEqual({ kind: "new" });
   });
@@ -119,14 +122,14 @@ describe("an account", () => {
     });
   });
 
-  test("is not counted where the broker does not care", async () => {
+  test("is not counted if the broker has no limit", async () => {
     expect(await take(1, undefined, order("a", "x"), order("b", "x"))).toEqual({ kind: "new" });
     expect(await redis.send("EXISTS", PLACES)).toBe(0);
   });
 });
 
 describe("an order", () => {
-  test("that may have been sent has a place, also where there is none left", async () => {
+  test("that may have been sent has a place, even if none is left", async () => {
     await take(1, 1, order("a", "x"));
     expect(await take(2, 1, order("b", "x", true))).toEqual({ kind: "new" });
     expect(await held("x")).toEqual([id(1, "a"), id(2, "b")]);
@@ -149,7 +152,7 @@ describe("an order", () => {
     expect(await redis.send("EXISTS", PLACES)).toBe(0);
   });
 
-  test("whose place nobody can give back any more has it for a day", async () => {
+  test("whose place no worker can give back any more keeps it for a day", async () => {
     const nowMs = await redis.nowMs();
     const place = (sinceMs: number) => `s0_lost.sub@${sinceMs}`;
     await redis.send("HSET", PLACES, "x", place(nowMs - ANSWER_TTL_MS + 60_000));
@@ -163,7 +166,7 @@ describe("an order", () => {
   });
 });
 
-test("an account never has more orders before the broker than it takes, and in the end none", async () => {
+test("an account never has more unanswered orders than the broker takes, and in the end none", async () => {
   const accounts = ["x", "y"];
   const step = fc.record({
     account: fc.constantFrom(...accounts),
@@ -197,7 +200,7 @@ test("an account never has more orders before the broker than it takes, and in t
   );
 });
 
-test("what ended is freed in its account, and what did not is not", () => {
+test("an order that ended frees its place, and another does not", () => {
   const copies = [
     ...copiesOf(1, [order("a", "x")], REJECTED),
     ...copiesOf(1, [order("b", "y")], UNKNOWN),

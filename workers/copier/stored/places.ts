@@ -1,9 +1,9 @@
 /**
  * How many orders of one account may be unanswered at a broker at once, counted
- * exactly by all workers of a region partition: an order takes a place in the
- * step that writes its intent and gives it back in the step that writes how it
- * ended. One that stays unknown keeps its place until it is answered, or until
- * its intent is forgotten and nobody can answer it any more.
+ * exactly by all workers of a region partition. An order takes a place in the step
+ * that writes its intent and gives it back in the step that writes its outcome. An
+ * unknown order keeps its place until it is answered, or until its intent is
+ * forgotten and no worker can answer it any more.
  *
  * An account's places are one packed text: `<client order id>@<since>,…`.
  */
@@ -11,7 +11,7 @@ import type { Copy } from "../../../domain/copier/copy.ts";
 import type { AccountId, ClientOrderId } from "../../../domain/ids.ts";
 import { ANSWER_TTL_MS } from "../../../redis/accept.ts";
 
-/** Orders that take a place; what is only asked about has one, also where there is none left. */
+/** Orders that take a place. An order that is only asked about has one even if none is left. */
 export function placesArg(copies: readonly Copy[], most: number | undefined): string {
   if (most === undefined) return "[]";
   return JSON.stringify(
@@ -21,7 +21,7 @@ export function placesArg(copies: readonly Copy[], most: number | undefined): st
   );
 }
 
-/** The orders that have ended: each gives its place back. */
+/** Orders that have ended and give their place back. */
 export function freedOf(copies: readonly Copy[]): [AccountId, ClientOrderId][] {
   return copies.flatMap(({ account, clientOrderId, state, outcome }) =>
     state === "skipped" || outcome === undefined || outcome.kind === "unknown"
@@ -31,8 +31,8 @@ export function freedOf(copies: readonly Copy[]): [AccountId, ClientOrderId][] {
 }
 
 /**
- * `at_capacity(key, most, wanted, now)` answers whose subscriptions find no place,
- * and what to write where none does: account, text, account, text ….
+ * `at_capacity(key, most, wanted, now)` returns the subscriptions that find no
+ * place, and what to write if all find one: account, text, account, text ….
  */
 export const TAKE_PLACES_LUA = `
 local function at_capacity(key, most, text, now)
@@ -71,7 +71,7 @@ local function at_capacity(key, most, text, now)
 end
 `;
 
-/** `free_places(key, freed)` gives back what is still held; a second time it changes nothing. */
+/** `free_places(key, freed)` gives places back. A repetition changes nothing. */
 export const FREE_PLACES_LUA = `
 local function free_places(key, text)
   if text == '[]' then return end

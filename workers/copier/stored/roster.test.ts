@@ -11,7 +11,7 @@ const member = (turns: readonly number[]): RosterMember => {
   return only;
 };
 
-test("a shard's rows are its members, in one order whatever order they were read in", () => {
+test("a shard's rows give its members in the same order, in any order of reading", () => {
   const rows = [["b", row([1])] as const, ["a", row([2])] as const, ["c", row([3])] as const];
   const members = parseRosterShard(rows.flat());
   expect(members.map(({ subscription }) => String(subscription))).toEqual(["a", "b", "c"]);
@@ -29,14 +29,14 @@ test("a shard's rows are its members, in one order whatever order they were read
   expect(parseRosterShard([])).toEqual([]);
 });
 
-test("a member is of a snapshot from the version of its joining to that before its leaving", () => {
+test("a member is in the snapshots from the version at which it joined to the one before it left", () => {
   const rejoined = member([10, 20, 30]);
   const seated = [9, 10, 19, 20, 29, 30, 99].map((version) => wasSeated(rejoined, version));
   expect(seated).toEqual([false, true, true, false, false, true, true]);
   expect(wasSeated(member([]), 99)).toBe(false);
 });
 
-test("what comes and goes later changes no snapshot of before", () => {
+test("later joins and leaves change no earlier snapshot", () => {
   const turns = fc.uniqueArray(fc.nat({ max: 100 }), { maxLength: 8 });
   fc.assert(
     fc.property(turns, fc.nat({ max: 100 }), (unordered, version) => {
@@ -47,7 +47,7 @@ test("what comes and goes later changes no snapshot of before", () => {
   );
 });
 
-test("a row that cannot be read takes none of the others with it, and says what it still can", () => {
+test("a row that cannot be read does not affect the others, and gives what can still be read", () => {
   const whole = row([7]);
   const spoilt = [
     whole.slice(0, -1),

@@ -1,36 +1,40 @@
 /**
- * The roster: who follows a channel with which plan, cut into shards of a few
- * hundred, per broker and region partition. Each change raises the roster's
- * version; a row keeps the versions at which its subscription joined and left,
- * so a job that names a version finds exactly those who were there, and
- * nobody is ever moved or deleted from under it: a row goes only once no job
- * can name it, and a shard that has emptied takes newcomers again. Versions are at least the
- * milliseconds of Redis' clock: a roster rebuilt after a loss goes on above the
- * versions that routes elsewhere still name.
+ * The roster: who follows a channel with which plan, in shards of a few hundred,
+ * for each broker and region partition. Each change raises the roster's version. A
+ * row stores the versions at which its subscription joined and left, so a job that
+ * names a version finds exactly the members of that time. No member is moved or
+ * deleted while a job can name them: a row is deleted only once no job can name
+ * it, and an emptied shard takes new members again. Versions are at least the
+ * milliseconds of Redis' clock, so a roster that is rebuilt after a loss continues
+ * above the versions that routes elsewhere still name.
  */
 import type { Follower } from "../../../domain/copier/decide.ts";
 import type { AccountId, PersonId, SubscriptionId } from "../../../domain/ids.ts";
 import type { LayeredPlan } from "../../../domain/copier/plan-layer.ts";
 import type { SubscriptionState } from "../../../domain/copier/subscription.ts";
 
-/** Large enough to make a job worth its round trips, small enough to read and answer in a few milliseconds. */
+/**
+ * Large enough to be worth a job's round trips, and small enough to be read and
+ * answered in a few milliseconds.
+ */
 export const SHARD_SIZE = 512;
 
 export interface RosterMember extends Follower {
   readonly follower: PersonId;
-  /** The subscription's own over the follower's; what stands above those is laid over it by the worker. */
+  /** The subscription's plan over the follower's. The worker puts it over the policies above. */
   readonly plan: LayeredPlan;
   readonly subscriptionVersion: number;
   /** Roster versions at which this subscription joined, left, joined again …, ascending. */
   readonly turns: readonly number[];
   /**
-   * The row could not be parsed: the member is known by name, and is never sent
-   * an order. Without turns it does not say either when they joined and left.
+   * The row could not be parsed. Only the member's subscription is known, and no
+   * order is ever sent for it. Without `turns` the row does not say either when they
+   * joined and left.
    */
   readonly isUnreadable?: true;
 }
 
-/** What a subscription's row holds besides the versions that the script keeps. */
+/** The data of a subscription's row, without the versions that the script adds. */
 export type RowPayload = readonly [AccountId, SubscriptionState, number, LayeredPlan, PersonId];
 type Row = readonly [version: number, turns: readonly number[], payload: RowPayload];
 
@@ -42,7 +46,10 @@ export function parseRosterShard(flat: readonly string[]): RosterMember[] {
   return members.sort((a, b) => (a.subscription < b.subscription ? -1 : 1));
 }
 
-/** A row that does not parse costs its own follower the copy, and none of the others of the shard. */
+/**
+ * If a row does not parse, only its own follower gets no copy. The others of the
+ * shard are not affected.
+ */
 function parseRow(subscription: SubscriptionId, text: string): RosterMember {
   try {
     const [subscriptionVersion, turns, payload] = JSON.parse(text) as Row;
@@ -60,12 +67,13 @@ function parseRow(subscription: SubscriptionId, text: string): RosterMember {
       turns,
     };
   } catch {
-    // What is wrong with the row is seen by its subscription; its text may hold anything.
+    // The subscription is enough to find the fault. The row's text may contain anything, so it is
+    // not logged.
     return unreadable(subscription, text);
   }
 }
 
-/** Where a row does not say whose account it is of; an outcome names one. */
+/** Used if a row does not show the account, because an outcome names one. */
 const NO_ACCOUNT = "unreadable";
 
 function unreadable(subscription: SubscriptionId, text: string): RosterMember {
@@ -89,7 +97,7 @@ function isObject(value: unknown): boolean {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Whether a member belongs to the snapshot that a job of this roster version names. */
+/** Whether a member belongs to the snapshot of a job with this roster version. */
 export function wasSeated(member: RosterMember, version: number): boolean {
   let turns = 0;
   for (const turn of member.turns) if (turn <= version) turns += 1;

@@ -5,15 +5,15 @@ import { connectRedis } from "../../runtime/redis-client.ts";
 import { run } from "../../runtime/redis.ts";
 import { runSince } from "./run.ts";
 
-test("a Redis runs since it was started, and anew since its restart, with the data that it kept", async () => {
+test("a Redis' run begins at its start, and again at a restart that keeps the data", async () => {
   const beforeMs = Date.now();
   const server = await startRedis({ appendOnly: true, durability: "always" });
   const redis = connectRedis(server.url);
   const first = await run(redis, runSince, { partition: 0 });
-  // Redis tells its uptime in whole seconds.
+  // Redis reports its uptime in whole seconds.
   expect(first).toBeGreaterThan(beforeMs - 2_000);
   expect(first).toBeLessThanOrEqual(Date.now());
-  // As if it ran for long: it is asked once, and remembered as long as it is the same run.
+  // Looks as if it had run for long: the answer is stored, and is the same for the whole run.
   const key = new RegionKeys(0).run;
   await redis.send("HSET", [key, "sinceMs", "1"]);
   expect(await run(redis, runSince, { partition: 0 })).toBe(1);
@@ -25,7 +25,7 @@ test("a Redis runs since it was started, and anew since its restart, with the da
   expect(await other.send("HGET", [key, "sinceMs"])).toBe("1");
   expect(await run(other, runSince, { partition: 0 })).toBeGreaterThan(restartedMs - 2_000);
 
-  // A flush leaves the run as it is: what was there before is known by when it was filled again.
+  // A flush does not change the run. The time of the filling shows that earlier data are gone.
   const filledMs = Date.now() + 60_000;
   await other.send("FLUSHALL", []);
   expect(await run(other, runSince, { partition: 0 })).toBeGreaterThan(Date.now() - 1_000);

@@ -1,8 +1,8 @@
 /**
- * Since when a partition's data are of the Redis that runs now. One that was
- * restarted may have lost its last moments, a replica that took over those it
- * was not sent yet, one that was flushed everything until it was filled again:
- * whatever is older than the run may be missing there.
+ * The time since which a partition's data belong to the Redis that runs now. A
+ * restarted Redis may have lost its last moments, a replica that took over may not
+ * have received the last writes, and a flushed one lost everything until it was
+ * filled again. So anything older than the run may be missing there.
  */
 
 import { LUA_REGION_FILLED_SINCE } from "../../../redis/filled.ts";
@@ -10,20 +10,20 @@ import { RegionKeys } from "../../../redis/keys.ts";
 import { asInteger, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
 /**
- * `run_since(key, header)`: epoch milliseconds; the keys are the partition's `run` and `header`.
- * A server that was started is known since its start; one that took over, since
- * this was first asked; one that was flushed, since it is being filled, and a flush does
- * not change who the server is.
+ * `run_since(key, header)`: epoch milliseconds; the keys are the partition's `run`
+ * and `header`. The run of a started server begins at its start, that of a replica
+ * which took over when it is first asked here, and that of a flushed server when
+ * its filling began, because a flush does not change the server's id.
  */
 export const LUA_RUN_SINCE = `
 ${LUA_REGION_FILLED_SINCE}
 local function info(section)
-  local told = redis.pcall('INFO', section)
-  return type(told) == 'string' and told or ''
+  local reply = redis.pcall('INFO', section)
+  return type(reply) == 'string' and reply or ''
 end
 local function run_since(key, header)
   local filled = filled_since(header)
-  -- Not filled: whatever there is may have been here.
+  -- Not filled: any data may have been here.
   if not filled then return now_ms() end
   local server = info('server')
   local run = string.match(server, 'run_id:(%x+)')
@@ -41,7 +41,7 @@ local function run_since(key, header)
 end
 `;
 
-/** Since when the partition's Redis runs, epoch milliseconds. */
+/** The time since which the partition's Redis runs, epoch milliseconds. */
 export const runSince = defineScript<{ readonly partition: number }, number>({
   name: "run-since",
   lua: `${LUA_NOW}${LUA_RUN_SINCE}return string.format('%d', run_since(run, header))`,
@@ -52,5 +52,5 @@ export const runSince = defineScript<{ readonly partition: number }, number>({
   reply: asInteger,
 });
 
-/** By how much the clocks of a home and a region Redis may differ. */
+/** How much the clocks of a home and a region Redis may differ. */
 export const CLOCK_SKEW_MS = 1_000;

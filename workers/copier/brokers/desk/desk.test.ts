@@ -16,7 +16,7 @@ import { run } from "../../../runtime/redis.ts";
 import { conformance } from "../conformance.ts";
 import { connectDesk } from "./desk.ts";
 
-/** Whose calls the scripts are told to be. */
+/** The caller that the scripts see. */
 const CALL = { partitions: 4, server: "test" };
 
 let desk: TestDesk;
@@ -163,7 +163,7 @@ describe("settling", () => {
     }
   });
 
-  test("and selling share each contract out between them, whatever races, and the money is all there", async () => {
+  test("and selling divide the contracts between them in any race, and no money is lost", async () => {
     const redis = await startRedis();
     const client = connectRedis(redis.url);
     const COUNT = 40;
@@ -251,7 +251,7 @@ describe("settling", () => {
     }
   });
 
-  test("selling pays each contract what the rule says, and refuses a stale quote", async () => {
+  test("selling pays for each contract what the rule says, and refuses a stale quote", async () => {
     const redis = await startRedis();
     const client = connectRedis(redis.url);
     try {

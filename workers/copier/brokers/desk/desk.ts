@@ -1,7 +1,7 @@
 /**
- * The house broker as the copier sees it: over HTTP, like any other. It opens
- * each client order id once, enforces `validUntilMs` itself and answers for
- * certain what it never opened.
+ * The house broker as the copier sees it: over HTTP, like any other. It opens each
+ * client order id once, enforces `validUntilMs` itself, and is certain about
+ * orders that it never opened.
  */
 import {
   bucketOf,
@@ -25,7 +25,7 @@ export function connectDesk(url: string, token: string): Broker {
       closes: "once",
     },
     async open(batch) {
-      const reply = await desk.open(bodyOf(batch));
+      const reply = await desk.open(makeBody(batch));
       if (reply.kind === "unanswered") return reply;
       const { answers } = reply;
       if ("answers" in answers) return sized({ ...reply, answers }, batch.orders.length);
@@ -36,13 +36,13 @@ export function connectDesk(url: string, token: string): Broker {
       };
     },
     async lookUp(batch) {
-      return sized(await desk.lookUp(bodyOf(batch)), batch.orders.length);
+      return sized(await desk.lookUp(makeBody(batch)), batch.orders.length);
     },
     async close(batch) {
-      return sized(await desk.close(closeBodyOf(batch)), batch.orders.length);
+      return sized(await desk.close(makeCloseBody(batch)), batch.orders.length);
     },
     async findClosed(batch) {
-      return sized(await desk.findClosed(closeBodyOf(batch)), batch.orders.length);
+      return sized(await desk.findClosed(makeCloseBody(batch)), batch.orders.length);
     },
     async balances(accounts) {
       return sized(await desk.balances(accounts), accounts.length);
@@ -76,7 +76,7 @@ function sized<T>(
   return { kind: "answered", answers };
 }
 
-function bodyOf({
+function makeBody({
   orders,
   symbol,
   contract,
@@ -89,16 +89,16 @@ function bodyOf({
     contract,
     durationSeconds,
     validUntilMs,
-    orders: columnsOf(orders, shard),
+    orders: packColumns(orders, shard),
   };
 }
 
-function closeBodyOf({ close, orders, shard }: CloseBatch): CloseBatchBody {
-  return { close, orders: columnsOf(orders, shard) };
+function makeCloseBody({ close, orders, shard }: CloseBatch): CloseBatchBody {
+  return { close, orders: packColumns(orders, shard) };
 }
 
-/** A batch is of one signal, so its client order ids begin alike: that part is said once. */
-function columnsOf(
+/** A batch is of one signal, so its client order ids begin alike. That part is sent once. */
+function packColumns(
   orders: OrderBatch["orders"] | CloseBatch["orders"],
   shard: number,
 ): OrderBatchBody["orders"] {

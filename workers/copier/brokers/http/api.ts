@@ -1,12 +1,12 @@
 /**
- * What a broker with an HTTP interface of this kind takes and answers. The
- * answers come from outside: what is not of these shapes counts as no answer.
+ * The requests and answers of a broker with this HTTP interface. The answers
+ * come from outside: one that does not have these shapes counts as no answer.
  *
  *     POST /orders          {symbol, contract, durationSeconds, validUntilMs, orders: [{clientOrderId, account, stakeCents}]}
  *     POST /orders/lookup   the same body
  *     POST /orders/close    {close, symbol, orders: [{clientOrderId, account, stakeCents}]}
- *     POST /orders/closed   the same body: what became of them
- *     GET  /orders?signal=  what the books hold of a signal
+ *     POST /orders/closed   the same body: how they ended
+ *     GET  /orders?signal=  the orders of a signal on the books
  *     POST /balances        {accounts}
  *     POST /payouts         {symbols}
  *     GET  /settlements?after=

@@ -17,7 +17,7 @@ import { until } from "../../../../tests/support/wait.ts";
 import { conformance } from "../conformance.ts";
 import type { Capabilities, OrderBatch } from "../port.ts";
 
-/** Of the workers, which read the halts there; nothing is halted. */
+/** The workers' Redis, where they read the halts. Nothing is halted. */
 let redis: ScriptRedis;
 beforeAll(async () => {
   redis = await startScriptRedis();
@@ -31,7 +31,7 @@ type Kind = Omit<Capabilities, "inFlightMs">;
 const DEDUPLICATES = ["none", "open-orders", "ten-minutes", "account"] as const;
 const SURE = { lookUp: "authoritative", validUntil: "enforced" } as const;
 
-/** Starts a broker of each kind that is asked for, for the tests of one block. */
+/** Starts a broker of each named kind, for the tests of one block. */
 function brokers(kinds: Readonly<Record<string, Kind>>): (name: string) => FakeBroker {
   const started = new Map<string, FakeBroker>();
   beforeAll(async () => {
@@ -90,7 +90,7 @@ const booked = (fake: FakeBroker, batch: OrderBatch): string[] => {
     .filter((id) => ids.has(id));
 };
 
-describe("the fake broker, where ids are known for good and valid-until is enforced", () => {
+describe("the fake broker, if it never forgets ids and enforces valid-until", () => {
   const at = brokers({ account: { deduplicates: "account", closes: "once", ...SURE } });
   conformance("http", () => {
     const fake = at("account");
@@ -142,7 +142,10 @@ describe("the fake broker forgets ids as its kind says", () => {
 
 describe("at a broker of every kind, an order", () => {
   const at = brokers(every);
-  /** Places a batch at all of them at once; answers by their names what was told, and how many were booked. */
+  /**
+   * Places a batch at all of them at once. Returns, by their names, what was
+   * reported and how many were booked.
+   */
   const placeAtEach = async (faults: Partial<Faults>): Promise<Record<string, string>> => {
     const found = await Promise.all(
       Object.keys(every).map(async (name) => {
@@ -160,14 +163,14 @@ describe("at a broker of every kind, an order", () => {
   const wanted = (told: (name: string) => string): Record<string, string> =>
     Object.fromEntries(Object.keys(every).map((name) => [name, told(name)]));
 
-  test("whose answer is lost is booked once, and told as found or as unknown", async () => {
+  test("whose answer is lost is booked once, and reported as found or as unknown", async () => {
     expect(await placeAtEach({ resetAfter: 1 })).toEqual(
       wanted((name) => `${name.includes("hint") ? "placed or unknown" : "placed"}; 30 booked`),
     );
   });
 
-  test("that never arrives is told as skipped only where its broker is sure", async () => {
-    // One that ignores valid-until is believed later, once nothing can be in flight.
+  test("that never arrives is reported as skipped only if its broker is sure", async () => {
+    // A broker that ignores valid-until is believed later, once nothing can be in flight.
     const sure = "authoritative, enforced";
     expect(await placeAtEach({ resetBefore: 1 })).toEqual(
       wanted((name) => `${name.endsWith(sure) ? "skipped" : "unknown"}; 0 booked`),
@@ -192,7 +195,7 @@ describe("an order whose deadline has passed (P3)", () => {
 describe("a broker that turns calls away", () => {
   const at = brokers({ none: { deduplicates: "none", lookUp: "hint", validUntil: "ignored" } });
 
-  test("is sent the same order again, as it took nothing for certain", async () => {
+  test("is sent the same order again, because it certainly took nothing", async () => {
     const fake = at("none");
     await fake.misbehave({ busy: 0.7, retryAfterMs: 20 });
     const batch = await batchAt(fake, { validUntilMs: Date.now() + 5_000 });
@@ -201,7 +204,7 @@ describe("a broker that turns calls away", () => {
     expect(booked(fake, batch)).toHaveLength(batch.orders.length);
   });
 
-  test("until the deadline leaves the copy skipped, and never sent later", async () => {
+  test("until the deadline causes a skip, and the copy is never sent later", async () => {
     const fake = at("none");
     await fake.misbehave({ busy: 1, retryAfterMs: 60_000 });
     const batch = await batchAt(fake);

@@ -1,7 +1,7 @@
 /**
- * A broker over plain HTTP and JSON, whose capabilities are told by whoever
- * configures it. Anything but a whole answer counts as none: the orders may be
- * booked. Only a 429 is certain to have taken nothing.
+ * A broker over plain HTTP and JSON. Its capabilities come from the configuration.
+ * Anything but a complete answer counts as no answer: the orders may be booked.
+ * Only a 429 proves that nothing was taken.
  */
 import * as v from "valibot";
 import type {
@@ -24,9 +24,9 @@ import {
 } from "./api.ts";
 
 const CALL_TIMEOUT_MS = 2_000;
-/** Longer than a broker holds an empty answer back. */
+/** Longer than a broker delays an empty answer. */
 const SETTLEMENTS_TIMEOUT_MS = 10_000;
-/** Where a 429 does not say when to come again. */
+/** Used if a 429 does not say when to retry. */
 const BUSY_MS = 100;
 
 export interface HttpBroker {
@@ -58,12 +58,12 @@ export function connectHttp({ name, url, token, capabilities }: HttpBroker): Bro
       const parsed = v.safeParse(schema, await response.json());
       return parsed.success ? { kind: "answered", answers: parsed.output } : UNANSWERED;
     } catch {
-      // Whatever the reason, it may have reached the broker.
+      // For any of these reasons, the request may still have arrived at the broker.
       return UNANSWERED;
     }
   }
 
-  /** An answer that does not speak of everything that was asked is none. */
+  /** A reply with the wrong number of answers counts as no reply. */
   async function list<T>(
     schema: v.GenericSchema<unknown, { readonly answers: readonly T[] }>,
     path: string,
@@ -80,22 +80,22 @@ export function connectHttp({ name, url, token, capabilities }: HttpBroker): Bro
     name,
     capabilities,
     async open(batch) {
-      const reply = await list(OpenReply, "/orders", bodyOf(batch), batch.orders.length);
+      const reply = await list(OpenReply, "/orders", makeBody(batch), batch.orders.length);
       return reply.kind === "missing" ? UNANSWERED : reply;
     },
     async lookUp(batch) {
       const { length } = batch.orders;
-      return question(await list(LookUpReply, "/orders/lookup", bodyOf(batch), length));
+      return question(await list(LookUpReply, "/orders/lookup", makeBody(batch), length));
     },
     async close(batch) {
       const { orders } = batch;
-      const reply = await list(CloseReply, "/orders/close", closeBodyOf(batch), orders.length);
+      const reply = await list(CloseReply, "/orders/close", makeCloseBody(batch), orders.length);
       if (reply.kind !== "missing") return reply;
       return { kind: "answered", answers: orders.map(unsupported) };
     },
     async findClosed(batch) {
       const { length } = batch.orders;
-      return question(await list(ClosedReply, "/orders/closed", closeBodyOf(batch), length));
+      return question(await list(ClosedReply, "/orders/closed", makeCloseBody(batch), length));
     },
     async list(signal) {
       const reply = question(await call(BookedReply, `/orders?signal=${signal}`));
@@ -119,7 +119,7 @@ export function connectHttp({ name, url, token, capabilities }: HttpBroker): Bro
 
 const UNANSWERED = { kind: "unanswered" } as const;
 
-/** The broker has no such address: it did nothing, for certain, and never will. */
+/** The broker has no such address: it certainly did nothing, and never will. */
 interface Missing {
   readonly kind: "missing";
 }
@@ -129,7 +129,10 @@ function unsupported({ stakeCents }: CloseBatch["orders"][number]): CloseAnswer 
   return { kind: "rejected", stakeCents, reason: "CLOSE_UNSUPPORTED" };
 }
 
-/** Asking changes nothing: a question that was turned away is asked again like one that got lost. */
+/**
+ * A question changes nothing, so one that was turned away is asked again like one
+ * that was lost.
+ */
 function question<T>(reply: Answered<T> | Busy | Missing): Answered<T> {
   return reply.kind === "answered" ? reply : UNANSWERED;
 }
@@ -140,7 +143,13 @@ function busy(response: Response): Busy {
   return { kind: "busy", retryAfterMs };
 }
 
-function bodyOf({ symbol, contract, durationSeconds, validUntilMs, orders }: OrderBatch): unknown {
+function makeBody({
+  symbol,
+  contract,
+  durationSeconds,
+  validUntilMs,
+  orders,
+}: OrderBatch): unknown {
   return {
     symbol,
     contract,
@@ -150,7 +159,7 @@ function bodyOf({ symbol, contract, durationSeconds, validUntilMs, orders }: Ord
   };
 }
 
-function closeBodyOf({ close, symbol, orders }: CloseBatch): unknown {
+function makeCloseBody({ close, symbol, orders }: CloseBatch): unknown {
   return { close, symbol, orders: orders.map(named) };
 }
 
