@@ -98,7 +98,7 @@ export async function checkRoster(
   const walked = { channels: channels.length, hooks, settings, subscriptions };
   const check = { ...walked, projected, left, rerouted, pruned, restored };
   getLogger(["fanfare", "roster"]).info(
-    "roster checked: {channels} channels, {hooks} hooks, {settings} settings, {subscriptions} subscriptions; {projected} projected, {left} ended, {rerouted} rerouted, {pruned} pruned, {restored} restored",
+    "roster checked: {channels} channels, {hooks} hooks, {settings} settings, {subscriptions} subscriptions; {projected} projected, {left} left, {rerouted} rerouted, {pruned} pruned, {restored} restored",
     check,
   );
   return check;
@@ -128,7 +128,7 @@ export async function checkChannel(
   const left = await leaveStrangersOfChannel(records, targets, known, channel);
   const rerouted = await repairRoutes(targets, channel);
   getLogger(["fanfare", "roster"]).info(
-    "the roster of {channel} was behind: {projected} projected, {left} ended, {rerouted} rerouted",
+    "the roster of {channel} was behind: {projected} projected, {left} left, {rerouted} rerouted",
     { channel, projected, left, rerouted },
   );
   return projected;
