@@ -1,14 +1,12 @@
 /**
- * Whether a partition holds what the records say it should. A Redis that is new,
- * was flushed or lost its disk holds nothing, and must not look like one where
- * nobody follows and nothing is halted. So only the process that has filled a
- * partition from the records marks it as filled, and whatever would act on
- * missing data looks for that mark first. A flush takes the mark away together
- * with the data.
+ * Shows whether a partition has been filled from the records. A Redis that is
+ * new, was flushed or lost its disk is empty. It must not be mistaken for one
+ * without followers and halts. So the process that fills a partition marks it at
+ * the end, and each reader that needs complete data checks the mark first. A
+ * flush removes the mark together with the data.
  *
- * The mark says since when nothing of the partition was lost. What is older may
- * have been in the Redis before: nobody may conclude from its absence that it
- * never was there.
+ * The mark is a time: the partition has lost nothing since then. Older data may
+ * have been lost, so missing older data does not prove that it never existed.
  */
 import { formatKey } from "./keys.ts";
 import { asInteger, asList, defineScript, LUA_NOW } from "./script.ts";
@@ -52,8 +50,8 @@ export interface FillArgs extends Place {
 export const CLAIM_MS = 5_000;
 
 /**
- * The run of the Redis stands in the claim: one that was restarted may have lost
- * some of what was filled already, though the claim itself is still there.
+ * The claim contains the run id of the Redis. After a restart a Redis may have
+ * lost part of the filling and still have the claim.
  */
 const LUA_CLAIM = `
 local function run_id()

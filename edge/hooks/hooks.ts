@@ -78,7 +78,7 @@ async function findHook(edge: Edge, id: HookId): Promise<Result<Hook>> {
   const record = await edge.home.get(hookKey(id, edge.partitions));
   if (!record.ok) return record;
   if (record.value !== null) return success(JSON.parse(record.value) as Hook);
-  // A sender that is told that there is no such hook does not send again.
+  // After a 404 a sender does not send again, so an empty Redis answers 503.
   const header = hookHeader(id, edge.partitions);
   const isFilled = await edge.home.hasField(header, HOME_FILLED_FIELD);
   if (!isFilled.ok) return isFilled;

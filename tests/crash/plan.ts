@@ -1,7 +1,7 @@
 /**
  * The plan of a round, generated from its seed alone: the same seed and round plan the same faults.
  */
-import type { HaltScope } from "../../workers/copier/stored/halt.ts";
+import type { Scope } from "../../domain/copier/scope.ts";
 import type { Capabilities } from "../../workers/copier/brokers/port.ts";
 import { createRandom, type Faults } from "../fake-broker/settings.ts";
 import { PARTITIONS } from "../support/copier.ts";
@@ -25,7 +25,7 @@ export interface Plan {
  * is lifted after it, and everything that is still open is closed at the end; or nothing is ever
  * closed.
  */
-export type Closes = "none" | "under way" | { readonly heldBy: HaltScope };
+export type Closes = "none" | "under way" | { readonly heldBy: Scope };
 
 /** Whether Redis' last acknowledged writes may be lost afterwards. */
 export function mayLose({ disaster, durability }: Plan): boolean {

@@ -7,7 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { SignalId } from "../../domain/ids.ts";
 import type { CloseSignal } from "../../domain/copier/signal.ts";
-import type { HaltAction, HaltScope } from "../../workers/copier/stored/halt.ts";
+import type { Scope } from "../../domain/copier/scope.ts";
+import type { StopAction } from "../../domain/copier/stop.ts";
 import { RegionKeys } from "../../redis/keys.ts";
 import { writeStop } from "../../workers/copier/roster/stops.ts";
 import { openRecords } from "../../workers/records/open.ts";
@@ -47,7 +48,7 @@ export interface SentClose {
 
 /** During this time nothing may be sold for a close of this scope that was sent after its start. */
 export interface Hold {
-  readonly scope: HaltScope;
+  readonly scope: Scope;
   readonly fromMs: number;
   untilMs: number;
 }
@@ -77,7 +78,7 @@ export interface World {
   /** The same for a close. */
   close(what: Pick<CloseSignal, "symbol" | "signal">): Promise<void>;
   /** Halts a scope everywhere; returns a function that lifts the halt. */
-  hold(scope: HaltScope): Promise<() => Promise<void>>;
+  hold(scope: Scope): Promise<() => Promise<void>>;
   /** Waits until the deadlines of all sent signals have passed. */
   due(): Promise<void>;
   stop(): Promise<void>;
@@ -140,7 +141,7 @@ export async function startWorld(
   const closes: SentClose[] = [];
   const holds: Hold[] = [];
   let sentMs = 0;
-  const halt = async (scope: HaltScope, action: HaltAction): Promise<void> => {
+  const halt = async (scope: Scope, action: StopAction): Promise<void> => {
     const regions = new Map([["local", copier.redis]]);
     const to = { home: copier.redis, regions, partitions: PARTITIONS };
     await until(

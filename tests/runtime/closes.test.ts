@@ -3,7 +3,8 @@ import { expect, test } from "bun:test";
 import type { ChannelId, SignalId } from "../../domain/ids.ts";
 import { MAX_UNDISPATCHED } from "../../redis/accept.ts";
 import { parseCloseJob, type CloseJob } from "../../redis/close-job.ts";
-import { setHalt, type HaltAction } from "../../workers/copier/stored/halt.ts";
+import { setHalt } from "../../workers/copier/stored/halt.ts";
+import type { StopAction } from "../../domain/copier/stop.ts";
 import { HomeKeys, RegionKeys } from "../../redis/keys.ts";
 import { run } from "../../workers/runtime/redis.ts";
 import { until } from "../support/wait.ts";
@@ -125,7 +126,7 @@ onEachRuntime((at) => {
     const { client } = at.world;
     await forget();
     await opened();
-    const set = async (action: HaltAction) =>
+    const set = async (action: StopAction) =>
       await run(client, setHalt, { key: HOME.halts, scope: "platform", action });
     for (const action of ["drain", "halt"] as const) {
       await set(action);

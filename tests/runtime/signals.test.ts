@@ -4,7 +4,8 @@
  */
 import { expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { setHalt, type HaltAction } from "../../workers/copier/stored/halt.ts";
+import { setHalt } from "../../workers/copier/stored/halt.ts";
+import type { StopAction } from "../../domain/copier/stop.ts";
 import type { SignalId } from "../../domain/ids.ts";
 import { canonicalBody } from "../../domain/copier/signal.ts";
 import { MAX_UNDER_WAY } from "../../edge/accept.ts";
@@ -91,7 +92,7 @@ onEachRuntime((at) => {
 
   test("no open is accepted while the platform, the channel or its provider is halted or drained", async () => {
     for (const scope of ["platform", "channel:demo", "provider:demo-provider"] as const) {
-      const set = async (action: HaltAction) =>
+      const set = async (action: StopAction) =>
         await run(at.world.client, setHalt, { key: HOME.halts, scope, action });
       await set("drain");
       await at.refused("TRADING_DRAINED", 423, () => at.send(SIGNAL));

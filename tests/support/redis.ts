@@ -35,7 +35,7 @@ export interface TestRedis {
   stop(): Promise<void>;
 }
 
-/** Empty, and marked as filled all the same: for tests that share a Redis, not for those of a loss. */
+/** Empties the Redis and marks it as filled. For tests that share a Redis; a test of data loss flushes it instead. */
 export async function clear(redis: Pick<Redis, "send">): Promise<void> {
   await redis.send("FLUSHALL", []);
   await markFilled(redis);

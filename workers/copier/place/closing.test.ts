@@ -16,7 +16,8 @@ import type { SignalId } from "../../../domain/ids.ts";
 import { parseBucket, type Contract } from "../../desk/stored/books.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import { DeskKeys } from "../../desk/stored/keys.ts";
-import type { HaltAction, HaltScope } from "../stored/halt.ts";
+import type { Scope } from "../../../domain/copier/scope.ts";
+import type { StopAction } from "../../../domain/copier/stop.ts";
 import { deadLetters } from "../../../redis/streams.ts";
 import {
   followerOf,
@@ -71,7 +72,7 @@ const parts = () => ({
   reach: new Reach(SYSTEM_CLOCK),
 });
 
-const set = async (scope: HaltScope, action: HaltAction) =>
+const set = async (scope: Scope, action: StopAction) =>
   await writeStop({ ...parts(), partitions: PARTITIONS }, scope, action);
 
 async function opened(changes = {}): Promise<SignalId> {

@@ -13,7 +13,8 @@ import { asId, type AccountId, type SignalId, type SubscriptionId } from "../../
 import { dispatchesOf, enqueue } from "../../../redis/enqueue.ts";
 import { RegionKeys } from "../../../redis/keys.ts";
 import { parseStoredSignal, STORED_SIGNAL_FIELDS } from "../../../redis/progress.ts";
-import type { HaltAction, HaltScope } from "../stored/halt.ts";
+import type { Scope } from "../../../domain/copier/scope.ts";
+import type { StopAction } from "../../../domain/copier/stop.ts";
 import { deadLetters } from "../../../redis/streams.ts";
 import {
   followerOf,
@@ -104,7 +105,7 @@ describe("fan-out", () => {
   test("sends nothing while trading is halted, in any scope, and reports it (P4)", async () => {
     await startWorker();
     const region = { home: copier.redis, regions: new Map([["local", copier.redis]]) };
-    const set = async (scope: HaltScope, action: HaltAction) =>
+    const set = async (scope: Scope, action: StopAction) =>
       await writeStop({ ...region, partitions: PARTITIONS }, scope, action);
     for (const scope of [
       "platform",

@@ -28,7 +28,9 @@ import { memberOf } from "../../../tests/support/members.ts";
 import { placeBatch, type How } from "../../../tests/support/placing.ts";
 import { startScriptRedis, type ScriptRedis } from "../../../tests/support/scripts.ts";
 import { signalIdOf } from "../../../tests/support/signals.ts";
-import { setHalt, type HaltAction, type HaltScope } from "../stored/halt.ts";
+import { setHalt } from "../stored/halt.ts";
+import type { Scope } from "../../../domain/copier/scope.ts";
+import type { StopAction } from "../../../domain/copier/stop.ts";
 import { SYSTEM_CLOCK } from "../../runtime/clock.ts";
 import { Allowance } from "./allowance.ts";
 import { isRepeatable, lastWordAtMs } from "./place.ts";
@@ -263,7 +265,7 @@ describe("copies of several followers, at a broker that never forgets ids", () =
     await broker.crowd();
   });
 
-  const set = (action: HaltAction, scope: HaltScope) =>
+  const set = (action: StopAction, scope: Scope) =>
     redis.run(setHalt, { key: new RegionKeys(0).halts, scope, action });
 
   /**

@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { stopReason } from "../../../domain/copier/decide.ts";
 import { asId, type PersonId } from "../../../domain/ids.ts";
 import { acceptedOpen } from "../../../tests/support/signals.ts";
-import type { Halts, HaltState } from "../stored/halt.ts";
+import type { Halts } from "../stored/halt.ts";
+import type { StopState } from "../../../domain/copier/stop.ts";
 import { readStops } from "./stops.ts";
 
 const { channel, provider } = acceptedOpen();
@@ -10,12 +11,12 @@ const ALICE = asId<PersonId>("alice");
 
 const SCOPES = ["platform", "channel:demo", "provider:provider", "broker:desk", "follower:alice"];
 const OTHERS = ["channel:other", "provider:other", "broker:fake", "follower:bob"];
-const everywhere = (scopes: readonly string[], state: HaltState) =>
+const everywhere = (scopes: readonly string[], state: StopState) =>
   Object.fromEntries(scopes.map((scope) => [scope, state]));
 
 /** What stops a copy of Alice's, or of a follower who is no longer known. */
 function stop(
-  scopes: Readonly<Record<string, HaltState>>,
+  scopes: Readonly<Record<string, StopState>>,
   { isClose = false, isUnknown = false } = {},
 ) {
   const halts: Halts = { version: "1", scopes: new Map(Object.entries(scopes)) };

@@ -25,12 +25,6 @@ import {
 import { haltNotesKey } from "../../../redis/keys.ts";
 import { asInteger, asList, asText, defineScript, LUA_NOW } from "../../../redis/script.ts";
 
-export type { Scope as HaltScope } from "../../../domain/copier/scope.ts";
-export type {
-  StopAction as HaltAction,
-  StopState as HaltState,
-} from "../../../domain/copier/stop.ts";
-
 /** The scopes of a job: a stop of any one of them stops all of its orders. */
 export function haltScopes(
   channel: ChannelId,

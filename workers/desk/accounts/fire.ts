@@ -45,7 +45,7 @@ interface Met {
   readonly sells: readonly string[];
 }
 
-/** Rejects if Redis fails. If triggers fired all the same, the next call sees that. */
+/** Rejects if Redis fails. Triggers may have fired even so; the next call sees that. */
 export async function fireTriggers(redis: Redis, args: FireArgs): Promise<FireReply> {
   if (args.priceCents <= 0) return { kind: "stale" };
   const met = await metBy(redis, args);

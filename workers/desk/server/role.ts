@@ -67,7 +67,7 @@ async function serve(context: RoleContext<DeskSettings>): Promise<void> {
   await store.close();
 }
 
-/** Writes into the audit of the first partition. If that fails, the server serves all the same. */
+/** Writes into the audit of the first partition. If that fails, the server still starts. */
 async function note(
   { settings, connections, clock, log }: RoleContext<DeskSettings>,
   what: "up" | "down",
